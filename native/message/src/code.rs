@@ -1,0 +1,231 @@
+//! Every error the data plane can name. One table: the code, what the caller may do about it, and
+//! the text of `docs/errors.md`. A code is never renamed; it may only be added to.
+
+/// The part of the path that raised the error; the first half of the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Config,
+    Xml,
+    Json,
+    Convert,
+    Filter,
+    Set,
+    Route,
+    Script,
+    Nats,
+    Http,
+    File,
+    Deliver,
+    Limit,
+    Tenant,
+    Secret,
+    Connector,
+    Internal,
+}
+
+macro_rules! codes {
+    ($($variant:ident = $text:literal, $stage:ident, $retry:literal, $status:literal, $what:literal, $then:literal;)*) => {
+        /// A stable error code, `<stage>/<kebab-reason>`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($variant,)* }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as users see it, such as `xml/not-well-formed`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Code::$variant => $text,)* } }
+
+            #[must_use]
+            pub const fn stage(self) -> Stage { match self { $(Code::$variant => Stage::$stage,)* } }
+
+            /// Whether the same input may succeed later, so that the host tries again.
+            #[must_use]
+            pub const fn retryable(self) -> bool { match self { $(Code::$variant => $retry,)* } }
+
+            /// The HTTP status with which an incoming connection reports it.
+            #[must_use]
+            pub const fn http_status(self) -> u16 { match self { $(Code::$variant => $status,)* } }
+
+            /// What happened, in a sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str { match self { $(Code::$variant => $what,)* } }
+
+            /// What the user can do about it, in a sentence.
+            #[must_use]
+            pub const fn advice(self) -> &'static str { match self { $(Code::$variant => $then,)* } }
+        }
+    };
+}
+
+codes! {
+    // -- config: a pipeline file or an option that cannot be used ------------------------------
+    ConfigInvalidYaml = "config/invalid-yaml", Config, false, 400, "The pipeline file is not valid YAML.", "Mend the YAML at the line and column named.";
+    ConfigTooLarge = "config/too-large", Config, false, 400, "The pipeline file, or a file beside it, is larger than allowed.", "Keep a pipeline file under 1 MiB and a script under 256 KiB.";
+    ConfigAlias = "config/alias", Config, false, 400, "The YAML uses an anchor or an alias.", "Write the value out where it is used.";
+    ConfigTag = "config/tag", Config, false, 400, "The YAML uses a tag such as `!!int`.", "Remove the tag; the schema decides the type.";
+    ConfigDuplicateKey = "config/duplicate-key", Config, false, 400, "A key stands twice in the same mapping.", "Keep one of the two.";
+    ConfigUnknownKey = "config/unknown-key", Config, false, 400, "The key is not part of the pipeline file's schema.", "See docs/pipeline-file.md for the keys that are allowed here.";
+    ConfigMissingKey = "config/missing-key", Config, false, 400, "A required key is missing.", "Add the key.";
+    ConfigWrongType = "config/wrong-type", Config, false, 400, "The value has another type than the schema wants.", "Write a value of the type named.";
+    ConfigInvalidValue = "config/invalid-value", Config, false, 400, "The value is of the right type, but not allowed here.", "Write a value within the bounds named.";
+    ConfigInvalidName = "config/invalid-name", Config, false, 400, "A customer, pipeline or out has a name that cannot become a subject.", "Use 1 to 40 characters: a-z, 0-9 and inner hyphens.";
+    ConfigInvalidPath = "config/invalid-path", Config, false, 400, "A field path does not follow the path grammar.", "Write it like `order.items[0].price` or `order[\"@id\"]`.";
+    ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
+    ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";
+    ConfigFileNotFound = "config/file-not-found", Config, false, 400, "A file named by the pipeline file does not exist.", "Create it, or mend the path; it is relative to the pipeline file.";
+    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside the pipeline file's folder.", "Move it beside the pipeline file; `..` is not allowed.";
+    ConfigUnknownOut = "config/unknown-out", Config, false, 400, "A route names an out that is not defined.", "Define the out, or mend the name.";
+    ConfigNeedsRoute = "config/needs-route", Config, false, 400, "There are several outs and no route to choose between them.", "Add a `route` as the last step.";
+    ConfigNeedsConvert = "config/needs-convert", Config, false, 400, "The step edits a document that is still XML.", "Put a `convert: {from: xml}` before it.";
+    ConfigNeedsAuth = "config/needs-auth", Config, false, 400, "An HTTP route without `auth` would listen beyond loopback.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
+    ConfigConflict = "config/conflict", Config, false, 409, "Two pipelines claim the same name or the same address.", "Rename one of them.";
+    ConfigUnsupportedVersion = "config/unsupported-version", Config, false, 400, "The pipeline file is of a version this build does not know.", "Use `vrsky: 1`, or a newer build.";
+    ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
+    ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
+
+    // -- xml ---------------------------------------------------------------------------------
+    XmlNotWellFormed = "xml/not-well-formed", Xml, false, 400, "The document is not well-formed XML.", "Mend it at the byte offset named.";
+    XmlDoctype = "xml/doctype", Xml, false, 400, "The document has a DOCTYPE, which is refused.", "Send it without the DOCTYPE; entities are not expanded.";
+    XmlUnknownEntity = "xml/unknown-entity", Xml, false, 400, "An entity other than the five of XML is used.", "Use a character reference such as `&#160;`.";
+    XmlEncoding = "xml/encoding", Xml, false, 415, "The document declares or uses an encoding other than UTF-8.", "Send UTF-8.";
+    XmlInvalidUtf8 = "xml/invalid-utf8", Xml, false, 400, "The bytes are not valid UTF-8.", "Send UTF-8.";
+    XmlInvalidCharacter = "xml/invalid-character", Xml, false, 400, "A character is not allowed in XML.", "Remove the character at the byte offset named.";
+    XmlUnboundPrefix = "xml/unbound-prefix", Xml, false, 400, "A namespace prefix is used that is not declared.", "Declare it with xmlns:PREFIX.";
+    XmlTooLarge = "xml/too-large", Xml, false, 413, "The document has more bytes than allowed.", "Send a smaller document, or raise `limits`.";
+    XmlTooDeep = "xml/too-deep", Xml, false, 400, "Elements are nested deeper than allowed.", "Flatten the document.";
+    XmlTooManyNodes = "xml/too-many-nodes", Xml, false, 413, "The document has more nodes than allowed.", "Split the document.";
+    XmlTooManyAttributes = "xml/too-many-attributes", Xml, false, 400, "An element has more attributes than allowed.", "Use child elements.";
+    XmlNameTooLong = "xml/name-too-long", Xml, false, 400, "An element or attribute name is longer than allowed.", "Use a shorter name.";
+
+    // -- json --------------------------------------------------------------------------------
+    JsonSyntax = "json/syntax", Json, false, 400, "The text is not JSON as RFC 8259 defines it.", "Mend it at the byte offset named.";
+    JsonDuplicateKey = "json/duplicate-key", Json, false, 400, "A key stands twice in the same object.", "Keep one of the two.";
+    JsonInvalidUtf8 = "json/invalid-utf8", Json, false, 400, "The bytes are not valid UTF-8, or an escape is half a surrogate pair.", "Send UTF-8.";
+    JsonTooLarge = "json/too-large", Json, false, 413, "The text has more bytes than allowed.", "Send a smaller text, or raise `limits`.";
+    JsonTooDeep = "json/too-deep", Json, false, 400, "Objects and lists are nested deeper than allowed.", "Flatten the text.";
+    JsonTooManyNodes = "json/too-many-nodes", Json, false, 413, "The text has more values than allowed.", "Split the text.";
+
+    // -- convert -----------------------------------------------------------------------------
+    ConvertNotANumber = "convert/not-a-number", Convert, false, 422, "A field declared in `numbers` does not hold a JSON number.", "Mend the value, or take the field out of `numbers`.";
+    ConvertNotABoolean = "convert/not-a-boolean", Convert, false, 422, "A field declared in `booleans` holds neither true, false, 1 nor 0.", "Mend the value, or take the field out of `booleans`.";
+    ConvertNoSingleRoot = "convert/no-single-root", Convert, false, 422, "JSON becomes XML only from an object with exactly one member.", "Wrap it with `set` or a script.";
+    ConvertInvalidXmlName = "convert/invalid-xml-name", Convert, false, 422, "A key cannot become an XML name.", "Rename the field before the convert.";
+    ConvertInvalidXmlCharacter = "convert/invalid-xml-character", Convert, false, 422, "A text holds a character that XML cannot carry.", "Remove the character before the convert.";
+    ConvertNameCollision = "convert/name-collision", Convert, false, 422, "Two names become the same key.", "Keep namespaces, or use another attribute prefix or text key.";
+    ConvertUnexpectedFormat = "convert/unexpected-format", Convert, false, 422, "The payload is not of the format the pipeline converts from.", "Send the format named, with the matching Content-Type.";
+    ConvertNotRepresentable = "convert/not-representable", Convert, false, 422, "The value has no counterpart in the other format.", "Change its shape before the convert.";
+
+    // -- filter, set, route: expressions ------------------------------------------------------
+    FilterMissingField = "filter/missing-field", Filter, false, 422, "The expression reads a field that the message does not have.", "Guard it with `has(...)`, or mend the message.";
+    FilterWrongType = "filter/wrong-type", Filter, false, 422, "The expression meets a value of a type it cannot work with.", "Declare the field's type, or convert it: `double(x)`.";
+    FilterNotABoolean = "filter/not-a-boolean", Filter, false, 422, "The filter's result is neither true nor false.", "Compare the value with something.";
+    FilterTooExpensive = "filter/too-expensive", Filter, false, 422, "The expression used up its fuel.", "Simplify it; nested macros over long lists multiply.";
+    FilterFailed = "filter/failed", Filter, false, 422, "The expression failed: division by zero, overflow, a bad argument.", "Guard the operation.";
+    SetMissingField = "set/missing-field", Set, false, 422, "The expression reads a field that the message does not have.", "Guard it with `has(...)`, or mend the message.";
+    SetWrongType = "set/wrong-type", Set, false, 422, "The expression meets a value of a type it cannot work with.", "Declare the field's type, or convert it: `double(x)`.";
+    SetTooExpensive = "set/too-expensive", Set, false, 422, "The expression used up its fuel.", "Simplify it; nested macros over long lists multiply.";
+    SetFailed = "set/failed", Set, false, 422, "The expression failed: division by zero, overflow, a bad argument.", "Guard the operation.";
+    SetNotAnObject = "set/not-an-object", Set, false, 422, "The path leads through a value that is no object.", "Set the whole value, or mend the path.";
+    SetNoSuchIndex = "set/no-such-index", Set, false, 422, "The path names an index that the list does not have.", "Mend the index.";
+    SetNameTaken = "set/name-taken", Set, false, 422, "A rename would overwrite a field that exists.", "Remove the field first.";
+    RouteMissingField = "route/missing-field", Route, false, 422, "The expression reads a field that the message does not have.", "Guard it with `has(...)`, or mend the message.";
+    RouteWrongType = "route/wrong-type", Route, false, 422, "The expression meets a value of a type it cannot work with.", "Declare the field's type, or convert it: `double(x)`.";
+    RouteNotABoolean = "route/not-a-boolean", Route, false, 422, "The result of a `when` is neither true nor false.", "Compare the value with something.";
+    RouteTooExpensive = "route/too-expensive", Route, false, 422, "The expression used up its fuel.", "Simplify it; nested macros over long lists multiply.";
+    RouteFailed = "route/failed", Route, false, 422, "The expression failed: division by zero, overflow, a bad argument.", "Guard the operation.";
+    RouteNoMatch = "route/no-match", Route, false, 422, "No case of the route matched the message.", "Add a last case without `when`, or `drop: true`.";
+
+    // -- script ------------------------------------------------------------------------------
+    ScriptSyntax = "script/syntax", Script, false, 400, "The script does not parse.", "Mend it at the line and column named.";
+    ScriptUnsupported = "script/unsupported", Script, false, 400, "The script uses TypeScript that cannot be stripped, or an import.", "Use erasable TypeScript: no enum, namespace, parameter property or import.";
+    ScriptTooLarge = "script/too-large", Script, false, 400, "The script is longer or nested deeper than allowed.", "Keep it under 256 KiB and 256 levels of brackets.";
+    ScriptNoDefaultExport = "script/no-default-export", Script, false, 400, "The script exports no default function.", "Write `export default (msg, ctx) => msg`.";
+    ScriptThrew = "script/threw", Script, false, 422, "The script threw an exception.", "See the line named; the message is in the dead letters.";
+    ScriptNoReturn = "script/no-return", Script, false, 422, "The script returned undefined.", "Return the message, a list of messages, or null to drop it.";
+    ScriptBadReturn = "script/bad-return", Script, false, 422, "The script returned something that is no JSON value.", "Return plain objects, lists, strings, finite numbers, booleans or null.";
+    ScriptTimeout = "script/timeout", Script, false, 422, "The script used more CPU time than allowed.", "Make it faster, or raise `limits.script.cpu_ms`.";
+    ScriptOutOfMemory = "script/out-of-memory", Script, false, 422, "The script used more memory than allowed.", "Use less, or raise `limits.script.memory_mb`.";
+    ScriptStackOverflow = "script/stack-overflow", Script, false, 422, "The script recursed too deep.", "Use a loop.";
+    ScriptTooManyOutputs = "script/too-many-outputs", Script, false, 422, "The script returned more messages than allowed.", "Return at most 1,000 messages for one.";
+    ScriptOutputTooLarge = "script/output-too-large", Script, false, 422, "The script returned more than allowed.", "Return less; 16 MiB in all, and 256 levels deep.";
+    ScriptKilled = "script/killed", Script, false, 422, "The script did not stop at its limit and was ended.", "Avoid long-running built-ins on large values.";
+    ScriptUnavailable = "script/unavailable", Script, true, 503, "The script executor is gone or full.", "It is tried again.";
+
+    // -- nats --------------------------------------------------------------------------------
+    NatsConnect = "nats/connect", Nats, true, 503, "No connection to the NATS server.", "Check the address, and that the server runs.";
+    NatsAuthorization = "nats/authorization", Nats, false, 503, "The NATS server refused the credentials or the subject.", "Check user, password or token, and the permissions.";
+    NatsDisconnected = "nats/disconnected", Nats, true, 503, "The connection to the NATS server was lost.", "It is restored by itself.";
+    NatsProtocol = "nats/protocol", Nats, true, 502, "The NATS server sent something that is not its protocol.", "Check that the address is a NATS server.";
+    NatsTimeout = "nats/timeout", Nats, true, 503, "The NATS server did not answer in time.", "Check the server's load; it is tried again.";
+    NatsMaxPayload = "nats/max-payload", Nats, false, 413, "The message is larger than the NATS server's max_payload.", "Send less, or raise max_payload.";
+    NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject.", "Provision the streams; `vrsky run` does it at start.";
+    NatsStreamFull = "nats/stream-full", Nats, true, 503, "The stream, or the server's disk, is full.", "Free space or raise the stream's limits; it is tried again.";
+    NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";
+    NatsHeader = "nats/header", Nats, false, 400, "A header cannot be carried by NATS.", "Remove CR, LF and colons from header names.";
+
+    // -- http --------------------------------------------------------------------------------
+    HttpBadRequest = "http/bad-request", Http, false, 400, "The request is not usable.", "See the detail.";
+    HttpUnauthorized = "http/unauthorized", Http, false, 401, "The bearer token is missing or wrong.", "Send `Authorization: Bearer TOKEN`.";
+    HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
+    HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";
+    HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise the pipeline's body limit.";
+    HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type or Content-Encoding is not accepted.", "Send JSON or XML in UTF-8 without Content-Encoding.";
+    HttpUnavailable = "http/unavailable", Http, true, 503, "The message could not be stored now.", "Send it again after Retry-After, with the same Idempotency-Key.";
+    HttpConnect = "http/connect", Http, true, 502, "The outgoing server could not be reached.", "Check its address; it is tried again.";
+    HttpTimeout = "http/timeout", Http, true, 504, "The outgoing server did not answer in time.", "It is tried again.";
+    HttpAmbiguous = "http/ambiguous", Http, false, 504, "The outgoing server may or may not have taken the message.", "Check there; with `retry: safe` it is not sent again.";
+    HttpServerError = "http/server-error", Http, true, 502, "The outgoing server answered 408, 425, 429 or 5xx.", "It is tried again, honouring Retry-After.";
+    HttpRejected = "http/rejected", Http, false, 502, "The outgoing server refused the message for good.", "Mend the message or the server, then send it again from the dead letters.";
+    HttpRedirect = "http/redirect", Http, false, 502, "The outgoing server answered with a redirect, which is not followed.", "Use the final URL, or allow redirects on this out.";
+    HttpBadResponse = "http/bad-response", Http, true, 502, "The outgoing server's answer is broken or cut off.", "It is tried again.";
+    HttpRefusedAddress = "http/refused-address", Http, false, 502, "The URL leads to an address that is not allowed.", "Use a public address, or let the operator allow this one.";
+    HttpBadUrl = "http/bad-url", Http, false, 422, "A placeholder gave no usable URL.", "Check the field; empty, `.`, `..` and control characters are refused.";
+
+    // -- file --------------------------------------------------------------------------------
+    FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";
+    FileOutside = "file/outside", File, false, 400, "The path leaves the folder for files, or is a symlink.", "Use a relative path without `..`.";
+
+    // -- deliver -----------------------------------------------------------------------------
+    DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for crashes.";
+    DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server, then send it again from the dead letters.";
+    DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
+    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out, or send it again from the dead letters.";
+
+    // -- limit -------------------------------------------------------------------------------
+    LimitRate = "limit/rate", Limit, true, 429, "The customer sends faster than its rate.", "Send slower; Retry-After says when.";
+    LimitBacklog = "limit/backlog", Limit, true, 429, "The customer's backlog is full.", "Wait until it has drained.";
+    LimitMemory = "limit/memory", Limit, true, 503, "The node's queues are full.", "Wait, or add nodes.";
+
+    // -- tenant, secret, connector, internal ---------------------------------------------------
+    TenantMismatch = "tenant/mismatch", Tenant, false, 403, "The Customer-ID header and the subject name different customers.", "Publish under the own customer's subject only.";
+    TenantUnknownPipeline = "tenant/unknown-pipeline", Tenant, true, 404, "No pipeline of this name is installed for the customer.", "Install it; the message waits.";
+    SecretNotFound = "secret/not-found", Secret, false, 500, "The secret is not defined for this customer.", "Set VRSKY_SECRET_<CUSTOMER>__<NAME>, or the file <dir>/<customer>/<name>.";
+    ConnectorNotConnected = "connector/not-connected", Connector, true, 503, "The connector lost its connection.", "It is restored by itself.";
+    ConnectorEndOfInput = "connector/end-of-input", Connector, false, 500, "The source has no more input.", "Nothing to do.";
+    ConnectorBackOff = "connector/back-off", Connector, true, 503, "The connector asks for a pause.", "It is tried again.";
+    InternalPanic = "internal/panic", Internal, false, 500, "A defect of ours, caught at the border.", "Report it with the message's id.";
+    InternalForked = "internal/forked", Internal, false, 500, "An object was used after a fork.", "Create it in the process that uses it.";
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_start_with_their_stage() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} twice");
+            let (stage, reason) = code.as_str().split_once('/').unwrap_or_default();
+            assert_eq!(stage, format!("{:?}", code.stage()).to_lowercase());
+            assert!(!reason.is_empty() && reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        }
+    }
+}

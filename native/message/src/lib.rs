@@ -1,0 +1,33 @@
+//! What every other crate speaks: the batch, the document, verdicts, error codes, limits.
+//!
+//! ```text
+//! envelope ──► headers by range, who sent it           envelope.rs
+//! payload  ──► Document: one tape with a JSON model    document/
+//!              read by Value, addressed by Path        document/value.rs, path.rs
+//!              edited in place                         document/edit.rs
+//! steps    ──► Verdict, or a Fault with code and place step.rs, fault.rs, code.rs
+//! caps     ──► Limits                                  limits.rs
+//! ```
+//!
+//! No sockets, no clocks, no threads: this crate only holds and moves data.
+
+mod code;
+mod document;
+mod envelope;
+mod fault;
+mod limits;
+mod name;
+mod path;
+mod step;
+
+pub use code::{Code, Stage};
+pub use document::{
+    Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node,
+    Span, Value,
+};
+pub use envelope::{Headers, HeadersIter};
+pub use fault::{Fault, Place};
+pub use limits::Limits;
+pub use name::{NameError, check_name};
+pub use path::{Path, PathError, Segment};
+pub use step::{Context, Outs, Step, Verdict, Work};
