@@ -1,0 +1,131 @@
+# Every command a developer needs; `make` alone lists them. CI calls the same targets (.ci/run).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The installed wheel that tests and stubtest see; it shadows the editable install of `make run`.
+WHEEL := $(VENV)/wheel
+UNDER_TEST := PYTHONPATH=$(CURDIR)/$(WHEEL) PATH=$(CURDIR)/$(WHEEL)/bin:$(CURDIR)/$(BIN):$$PATH
+
+RUST_SOURCES := $(shell find native -name '*.rs' -o -name '*.js' -o -name Cargo.toml) Cargo.toml Cargo.lock
+PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed -o -name '*.json')
+
+# One codegen profile per purpose, each with its own folder under the user's cache. Expanded only in
+# the recipes that build, so that a start without changes asks neither rustc nor cargo.
+target = CARGO_TARGET_DIR=$$(.ci/target-dir $(1)) PYO3_PYTHON=$(CURDIR)/$(BIN)/python
+CARGO_TEST_SET := --workspace --exclude vrsky-native --profile ci --locked
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -- environment ------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=python3.x"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian: apt install python3-venv"; exit 2; }
+
+$(VENV)/.run-installed: requirements/run.txt | $(BIN)/python
+	@echo "Installing the pinned Python packages"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
+	@echo "Installing the pinned packages for tests and lint"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.run-installed
+	@command -v cargo > /dev/null || { echo "A Rust toolchain is needed; see https://rustup.rs"; exit 2; }
+	@echo "Building the native core (release). The first time takes about 5 minutes on two cores, later ones seconds."
+	@$(call target,release) VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked
+	@touch $@
+
+$(WHEEL)/.installed: $(RUST_SOURCES) $(PYTHON_SOURCES) pyproject.toml $(VENV)/.dev-installed
+	@echo "Building the wheel under test (profile ci). The first time takes about 5 minutes on two cores."
+	@rm -rf $(WHEEL) $(VENV)/dist
+	@$(call target,ci) $(BIN)/maturin build --profile ci --locked --out $(VENV)/dist
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --target $(WHEEL) $(VENV)/dist/*.whl
+	@touch $@
+
+# -- use --------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(VENV)/.extension ## Build what is needed, then run examples/orders until Ctrl-C
+	@exec $(BIN)/python examples/orders/run.py
+
+.PHONY: build
+build: $(VENV)/.run-installed ## Build an optimised wheel into dist/
+	@$(call target,dist) $(BIN)/maturin build --profile dist --locked --out dist
+
+# -- test -------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(WHEEL)/.installed test-rust test-python ## Run everything there is: Rust, Python, end to end, examples
+
+.PHONY: test-rust
+test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
+	$(call target,ci) cargo test $(CARGO_TEST_SET)
+
+.PHONY: test-python
+test-python: $(WHEEL)/.installed ## Run the Python tests against the installed wheel
+	$(UNDER_TEST) $(BIN)/python -m pytest
+
+.PHONY: bench
+bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python
+	@$(call target,dist) bench/run
+
+# -- lint -------------------------------------------------------------------------------------------
+
+.PHONY: fmt
+fmt: $(VENV)/.dev-installed ## Format Rust and Python
+	@cargo fmt --all
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: lint-python lint-rust lint-advisories ## Check formats, types, stubs, licences and advisories
+
+.PHONY: lint-python
+lint-python: $(WHEEL)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(UNDER_TEST) $(BIN)/python -m mypy.stubtest vrsky_fast._native $(if $(wildcard .stubtest-allowlist),--allowlist .stubtest-allowlist)
+
+.PHONY: lint-rust
+lint-rust: $(VENV)/.run-installed
+	cargo fmt --all --check
+	$(call target,ci) cargo clippy --workspace --all-targets --profile ci --locked -- -D warnings
+	cargo deny check --hide-inclusion-graph bans licenses sources
+
+.PHONY: lint-advisories
+lint-advisories: $(VENV)/.dev-installed
+	@$(BIN)/python .ci/advisories.py
+
+# -- care -------------------------------------------------------------------------------------------
+
+.PHONY: docs
+docs: $(VENV)/.extension ## Regenerate docs/pipeline-file.md and docs/errors.md
+	@$(BIN)/python docs/generate.py
+
+.PHONY: lock
+lock: $(VENV)/.dev-installed ## Pin requirements/*.in anew, with hashes
+	@for set in run dev; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url requirements/$$set.in -o requirements/$$set.txt; done
+
+.PHONY: clean
+clean: ## Remove the environment, built files and the example's data; keeps the Rust cache
+	@rm -rf $(VENV) dist .vrsky .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks python/vrsky_fast/*.so
+	@find python tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-cache
+clean-cache: ## Remove the Rust build cache of every version
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}"/vrsky-fast/target-*
