@@ -82,6 +82,7 @@ codes! {
     ConfigConflict = "config/conflict", Config, false, 409, "Two pipelines claim the same name or the same address.", "Rename one of them.";
     ConfigUnsupportedVersion = "config/unsupported-version", Config, false, 400, "The pipeline file is of a version this build does not know.", "Use `vrsky: 1`, or a newer build.";
     ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
+    ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
 
     // -- xml ---------------------------------------------------------------------------------
@@ -162,6 +163,8 @@ codes! {
     NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject.", "Provision the streams; `vrsky run` does it at start.";
     NatsStreamFull = "nats/stream-full", Nats, true, 503, "The stream, or the server's disk, is full.", "Free space or raise the stream's limits; it is tried again.";
     NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";
+    NatsWouldDiscard = "nats/would-discard", Nats, false, 409, "The stream holds messages that a lower cap would delete.", "Keep the cap, or drain the stream first.";
+    NatsServerStart = "nats/server-start", Nats, false, 503, "The embedded NATS server did not start.", "See the log file named; set NATS_SERVER to use another binary.";
     NatsHeader = "nats/header", Nats, false, 400, "A header cannot be carried by NATS.", "Remove CR, LF and colons from header names.";
 
     // -- http --------------------------------------------------------------------------------
