@@ -1,1 +1,15 @@
+//! From a pipeline file to messages that flow.
+//!
+//! ```text
+//! pipeline file (JSON) ──► model::PipelineFile   what the customer wrote        model/
+//!                             │ compile
+//!                             ▼
+//!                      compile::Pipeline         what a message passes          compile/
+//!                         │            │
+//!                         ▼            ▼
+//!                  process (pure)   engine (shards, NATS, connectors)
+//! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod model;

@@ -1,0 +1,178 @@
+//! What a JSON Schema cannot say of a text: names, paths, subjects, headers.
+
+use message::{Code, Fault, Path, check_name};
+
+use super::hint::quote;
+use super::{Rate, Span, VERSION};
+
+/// Checks `text` against the schema's `format`; a fault without its pointer.
+pub fn check(format: &str, text: &str) -> Result<(), Fault> {
+    match format {
+        "name" => name(text),
+        "path" => path(text),
+        "rate" => Rate::try_from(text.to_owned()).map(drop).map_err(value(text)),
+        "time" => Span::try_from(text.to_owned()).map(drop).map_err(value(text)),
+        "expression" if text.trim().is_empty() => {
+            Err(Fault::new(Code::ConfigInvalidExpression, "the expression is empty"))
+        }
+        "url-path" => url_path(text).map_err(value(text)),
+        "content-type" => content_type(text).map_err(value(text)),
+        "subject" => subject(text, false).map_err(value(text)),
+        "subject-filter" => subject(text, true).map_err(value(text)),
+        "stream" => stream(text).map_err(value(text)),
+        "header-name" => header_name(text).map_err(value(text)),
+        "header-value" => header_value(text),
+        "secret-name" => secret_name(text).map_err(value(text)),
+        "file" => file(text),
+        "error-code" => error_code(text),
+        _ => Ok(()),
+    }
+}
+
+/// The version is a number, and the only format of one.
+pub fn check_version(version: u64) -> Result<(), Fault> {
+    if version == u64::from(VERSION) {
+        return Ok(());
+    }
+    let reason = format!("version {version} is not known, this build reads {VERSION}");
+    Err(Fault::new(Code::ConfigUnsupportedVersion, reason))
+}
+
+fn value(text: &str) -> impl Fn(&'static str) -> Fault {
+    move |reason| Fault::new(Code::ConfigInvalidValue, format!("{} {reason}", quote(text)))
+}
+
+fn name(text: &str) -> Result<(), Fault> {
+    check_name(text)
+        .map_err(|error| Fault::new(Code::ConfigInvalidName, format!("the name {} {}", quote(text), error.0)))
+}
+
+fn path(text: &str) -> Result<(), Fault> {
+    Path::parse(text).map(drop).map_err(|error| {
+        let before = text.get(..error.offset).unwrap_or_default().chars().count();
+        let column = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
+        let reason = format!("the path {} {}", quote(text), error.reason);
+        Fault::new(Code::ConfigInvalidPath, reason).at_column(column)
+    })
+}
+
+fn url_path(text: &str) -> Result<(), &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b);
+    if !text.starts_with('/') {
+        return Err("has to start with `/`");
+    }
+    if text.len() > 512 || !text.bytes().all(plain) {
+        return Err("may hold only letters, digits and the signs of a URL's path, at most 512");
+    }
+    if text.split('/').skip(1).any(|part| matches!(part, "." | "..")) || text.contains("//") {
+        return Err("may not hold empty parts, `.` or `..`");
+    }
+    Ok(())
+}
+
+fn content_type(text: &str) -> Result<(), &'static str> {
+    let token = |part: &str| !part.is_empty() && part.bytes().all(is_token);
+    match text.split_once('/') {
+        Some((kind, sub)) if token(kind) && token(sub) => Ok(()),
+        _ => Err("is no content type such as `application/xml`"),
+    }
+}
+
+/// Subjects of the server and of ours are not for pipelines: they would reach other customers.
+fn subject(text: &str, wildcards: bool) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 256 || text.split('.').any(str::is_empty) {
+        return Err("is no NATS subject: parts of at least one character, between dots, at most 256 in all");
+    }
+    if text.bytes().any(|b| b <= b' ' || b == 127) {
+        return Err("may not hold blanks or control characters");
+    }
+    let count = text.split('.').count();
+    for (at, part) in text.split('.').enumerate() {
+        match part {
+            "*" if wildcards => {}
+            ">" if wildcards && at + 1 == count => {}
+            _ if part.contains(['*', '>']) => return Err("has a wildcard that is not allowed there"),
+            _ => {}
+        }
+    }
+    let first = text.split('.').next().unwrap_or_default();
+    if first.starts_with('$') || matches!(first, "vrsky" | "_INBOX" | "*" | ">") {
+        return Err("reaches subjects of the system; start it with a name of your own");
+    }
+    Ok(())
+}
+
+fn stream(text: &str) -> Result<(), &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(plain) {
+        return Err("may hold only letters, digits, `-` and `_`, 1 to 128");
+    }
+    if text.to_ascii_uppercase().starts_with("VRSKY_") {
+        return Err("is the name of a stream of the system");
+    }
+    Ok(())
+}
+
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// Headers that the connector writes itself, or that would break the request's framing.
+fn header_name(text: &str) -> Result<(), &'static str> {
+    const OURS: [&str; 8] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "host",
+        "idempotency-key",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(is_token) {
+        return Err("is no header name");
+    }
+    let lower = text.to_ascii_lowercase();
+    if OURS.contains(&lower.as_str()) || lower.starts_with("nats-") || lower.starts_with("vrsky-") {
+        return Err("is a header that may not be set here");
+    }
+    Ok(())
+}
+
+fn header_value(text: &str) -> Result<(), Fault> {
+    if text.len() <= 4096 && text.bytes().all(|b| (b' '..127).contains(&b)) {
+        return Ok(());
+    }
+    let reason = "a header's value is at most 4,096 visible ASCII characters and blanks";
+    Err(Fault::new(Code::ConfigInvalidValue, reason))
+}
+
+fn secret_name(text: &str) -> Result<(), &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
+        return Err("may hold only letters, digits, `-` and `_`, 1 to 64");
+    }
+    Ok(())
+}
+
+fn file(text: &str) -> Result<(), Fault> {
+    if text.is_empty() || text.len() > 1024 || text.contains('\0') {
+        return Err(Fault::new(Code::ConfigInvalidValue, "a file's path has 1 to 1,024 characters"));
+    }
+    let inside = !text.starts_with(['/', '\\']) && !text.split(['/', '\\']).any(|part| part == "..");
+    if inside && !text.contains(':') {
+        return Ok(());
+    }
+    let reason = format!("the file {} lies outside the pipeline file's folder", quote(text));
+    Err(Fault::new(Code::ConfigFileOutside, reason))
+}
+
+fn error_code(text: &str) -> Result<(), Fault> {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    if codes.clone().any(|code| code == text) {
+        return Ok(());
+    }
+    let meant = super::hint::nearest(text, codes).map(|code| format!(", did you mean `{code}`?"));
+    let reason = format!("there is no error code {}{}", quote(text), meant.unwrap_or_default());
+    Err(Fault::new(Code::ConfigInvalidValue, reason))
+}

@@ -1,0 +1,86 @@
+//! `in:` where messages come in.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{BearerAuth, ContentType};
+
+/// Where messages come in: exactly one of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum In {
+    /// POST requests. Answered with 202 and the message's id once the message is stored durably.
+    Http(HttpIn),
+    /// A subject of the NATS server.
+    Nats(NatsIn),
+}
+
+/// POST requests at `/in/<customer><path>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpIn {
+    /// The path below the customer, such as `/orders`.
+    #[schemars(extend("format" = "url-path"))]
+    pub path: String,
+    /// Who may post. Without it the route is served on loopback only; `none` says that everybody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<InAuth>,
+    /// Content types that are accepted; others are answered with 415. Without it: those of the format
+    /// the steps read, or any when there are no steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub content_types: Vec<ContentType>,
+    /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 67_108_864))]
+    pub max_body: Option<u32>,
+}
+
+/// Who may post.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum InAuth {
+    /// `none`: everybody may.
+    Open(NoAuth),
+    /// A bearer token.
+    Bearer(BearerAuth),
+}
+
+/// Nobody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoAuth {
+    /// Everybody may post.
+    None,
+}
+
+/// Messages of a NATS subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatsIn {
+    /// The subject; `*` and `>` are wildcards.
+    #[schemars(extend("format" = "subject-filter"))]
+    pub subject: String,
+    /// `core` takes each message at most once; `jetstream` takes it from a stream, at least once.
+    #[serde(default)]
+    pub mode: NatsMode,
+    /// The stream that holds the subject; wanted with `mode: jetstream`, and only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "stream"))]
+    pub stream: Option<String>,
+    /// The durable consumer's name. Without it: `vrsky-<customer>-<pipeline>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "stream"))]
+    pub durable: Option<String>,
+}
+
+/// How a message is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NatsMode {
+    /// Plain publish and subscribe: at most once.
+    #[default]
+    Core,
+    /// Through a stream, with acks: at least once.
+    Jetstream,
+}

@@ -1,0 +1,37 @@
+//! The pipeline file: what a customer writes, once for Rust, Python and the docs.
+//!
+//! ```text
+//! JSON ──► walk along the schema ──► typed model ──► canonical JSON ──► revision
+//!          walk.rs, choice.rs        file.rs, input.rs, step.rs, out.rs,
+//!          every fault at its        limits.rs, expectation.rs
+//!          pointer, with a hint
+//! ```
+//!
+//! The types are the source: [`schema`] is generated from them, the walk follows that schema, and so
+//! does the YAML reader in Python, which asks it which scalars are texts. Formats that a schema
+//! cannot say (`name`, `path`, `rate`, ...) are checked in format.rs.
+
+mod choice;
+mod expectation;
+mod file;
+mod format;
+mod hint;
+mod input;
+mod limits;
+mod out;
+mod scalar;
+mod step;
+mod text;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
+pub use file::{PipelineFile, VERSION, read, read_value, schema};
+pub use input::{HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
+pub use limits::{Limits, ScriptLimits};
+pub use out::{BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, Outs, Retry, Secret, StdoutOut};
+pub use scalar::{Rate, Span};
+pub use step::{Case, Convert, Format, Language, Namespaces, OneOrMany, Script, ScriptSource, Step};
+pub use text::{ContentType, Expression, FieldPath, FileName, HeaderText, OutName};

@@ -1,0 +1,172 @@
+//! `out:` where messages go.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{HeaderText, NatsMode, Span};
+
+/// One connector, which is then the out named `default`, or several by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Outs {
+    /// One connector.
+    Single(Out),
+    /// Name of the out to connector. A `route` step chooses between them.
+    Named(
+        #[schemars(extend("minProperties" = 1, "maxProperties" = 64, "propertyNames" = {"format": "name"}))]
+        IndexMap<String, Out>,
+    ),
+}
+
+impl Outs {
+    /// Name and connector of every out, in the file's order, with the pointer to it.
+    #[must_use]
+    pub fn list(&self) -> Vec<(&str, &Out, String)> {
+        match self {
+            Outs::Single(out) => vec![("default", out, "/out".to_owned())],
+            Outs::Named(outs) => outs.iter().map(|(name, out)| (name.as_str(), out, format!("/out/{name}"))).collect(),
+        }
+    }
+}
+
+/// Where a message goes: exactly one of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Out {
+    /// A request to an HTTP server.
+    Http(HttpOut),
+    /// A line in a file.
+    File(FileOut),
+    /// A line on standard output.
+    Stdout(StdoutOut),
+    /// A subject of the NATS server.
+    Nats(NatsOut),
+}
+
+/// A request per message, with `Idempotency-Key: <message id>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpOut {
+    /// Where to. Fields of the message may stand in path and query: `https://erp.example/orders/{order.id}`.
+    #[schemars(extend("format" = "url"))]
+    pub url: String,
+    /// The request's method.
+    #[serde(default)]
+    pub method: Method,
+    /// Further headers: a text, or `{secret: NAME}`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64, "propertyNames" = {"format": "header-name"}))]
+    pub headers: IndexMap<String, HeaderValue>,
+    /// The `Authorization` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<BearerAuth>,
+    /// Longest time for one attempt, from connecting to the answer's end.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+    /// Whether an attempt is repeated.
+    #[serde(default)]
+    pub retry: Retry,
+    /// How long a message is tried before it goes to the dead letters.
+    #[serde(default = "retry_for")]
+    pub retry_for: Span,
+    /// Most requests at a time.
+    #[serde(default = "concurrency")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: u32,
+    /// Whether redirects are followed, up to 5; each address is checked like the first.
+    #[serde(default)]
+    pub follow_redirects: bool,
+}
+
+fn timeout() -> Span {
+    Span::constant("10s", 10)
+}
+
+fn retry_for() -> Span {
+    Span::constant("1h", 3600)
+}
+
+fn concurrency() -> u32 {
+    32
+}
+
+/// The request's method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Post,
+    Put,
+    Patch,
+}
+
+/// What happens after a failed attempt. 408, 425, 429 and 5xx can be repeated; another 4xx is permanent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// Repeated, also when it is unknown whether the server took the message.
+    #[default]
+    Always,
+    /// Repeated only when the server surely did not take it; `http/ambiguous` otherwise.
+    Safe,
+    /// Not repeated.
+    Never,
+}
+
+/// A header's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HeaderValue {
+    /// As it stands here.
+    Text(HeaderText),
+    /// A secret of the customer.
+    Secret(Secret),
+}
+
+/// A secret of the pipeline's own customer; its value is never in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Its name: `VRSKY_SECRET_<CUSTOMER>__<NAME>`, or the file `<dir>/<customer>/<name>`.
+    #[schemars(extend("format" = "secret-name"))]
+    pub secret: String,
+}
+
+/// `Authorization: Bearer <token>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BearerAuth {
+    /// The token.
+    pub bearer: Secret,
+}
+
+/// A file that grows by one line for every message: NDJSON, or XML with its line ends escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileOut {
+    /// Below the node's folder for files; without `..`. Absolute only under `vrsky run`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// Standard output, one line for every message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutOut {}
+
+/// A NATS subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatsOut {
+    /// The subject, without wildcards.
+    #[schemars(extend("format" = "subject"))]
+    pub subject: String,
+    /// `jetstream` waits until a stream has stored the message; `core` does not.
+    #[serde(default)]
+    pub mode: NatsMode,
+    /// The stream that has to take it; with `mode: jetstream` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "stream"))]
+    pub stream: Option<String>,
+}
