@@ -1,0 +1,73 @@
+"""The borders between the crates hold: who may use whom, who may touch Python, sockets, or memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NATIVE = ROOT / "native"
+
+# A message's way. Each crate may use the ones named, and no other of ours.
+MAY_USE = {
+    "message": set(),
+    "formats": {"message"},
+    "expression": {"message"},
+    "script": {"message"},
+    "nats": {"message"},
+    "connectors": {"message", "nats"},
+    "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
+    "vrsky-native": {"message", "formats", "expression", "script", "flow"},
+    "bench-native": set(),
+}
+# Sockets, threads and clocks live here; the others only compute.
+MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native"}
+# Modules in which `unsafe` is allowed; each says why in its first lines.
+MAY_BE_UNSAFE = re.compile(r"native/script/src/|native/python/src/buffer\.rs")
+
+
+@pytest.fixture(scope="module")
+def packages() -> dict[str, dict]:
+    command = ["cargo", "metadata", "--format-version=1", "--no-deps", "--locked"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    return {package["name"]: package for package in json.loads(answer.stdout)["packages"]}
+
+
+def uses(package: dict) -> set[str]:
+    return {dependency["name"] for dependency in package["dependencies"] if dependency["kind"] is None}
+
+
+def test_every_crate_is_named_here(packages: dict[str, dict]) -> None:
+    assert set(packages) == set(MAY_USE)
+
+
+@pytest.mark.parametrize("crate", MAY_USE)
+def test_a_crate_uses_only_what_stands_before_it(packages: dict[str, dict], crate: str) -> None:
+    assert uses(packages[crate]) & set(MAY_USE) <= MAY_USE[crate]
+
+
+def test_only_one_crate_knows_python(packages: dict[str, dict]) -> None:
+    assert [name for name, package in packages.items() if "pyo3" in uses(package)] == ["vrsky-native"]
+
+
+def test_only_the_outer_crates_have_sockets_and_threads(packages: dict[str, dict]) -> None:
+    assert {name for name, package in packages.items() if "tokio" in uses(package)} <= MAY_USE_TOKIO
+
+
+def test_the_python_crate_stays_thin() -> None:
+    lines = sum(len(path.read_text().splitlines()) for path in (NATIVE / "python/src").rglob("*.rs"))
+    assert lines <= 1000
+
+
+def test_unsafe_stands_only_in_marked_modules() -> None:
+    pattern = re.compile(r"\bunsafe\s*(\{|fn|impl)|allow\(unsafe_code\)")
+    found = [
+        str(path.relative_to(ROOT))
+        for path in NATIVE.rglob("*.rs")
+        if pattern.search(path.read_text()) and not MAY_BE_UNSAFE.match(str(path.relative_to(ROOT)))
+    ]
+    assert found == []
