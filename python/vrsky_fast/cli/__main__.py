@@ -1,0 +1,5 @@
+"""`python -m vrsky_fast.cli` is the same as `vrsky`."""
+
+from .main import main
+
+main()

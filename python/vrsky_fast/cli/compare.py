@@ -1,0 +1,88 @@
+"""Expected against actual, as differences a person can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+_SHOWN = 200
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`path` leads to the value, such as `order.items[0].price`; empty for the whole."""
+
+    path: str
+    expected: Any
+    actual: Any
+
+    def as_json(self) -> dict[str, str]:
+        return {"path": self.path, "expected": shown(self.expected), "actual": shown(self.actual)}
+
+
+def parse(text: str | bytes) -> Any:
+    """JSON with its numbers as decimals, so that 0.1 is 0.1. Raises ValueError."""
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+
+def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> Iterator[Difference]:
+    """With `subset`, members that are not expected may be there; lists are compared whole."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name in expected:
+            below = f"{path}.{name}" if path else str(name)
+            if name in actual:
+                yield from differences(expected[name], actual[name], subset=subset, path=below)
+            else:
+                yield Difference(below, expected[name], MISSING)
+        if not subset:
+            for name in actual:
+                if name not in expected:
+                    yield Difference(f"{path}.{name}" if path else str(name), MISSING, actual[name])
+    elif isinstance(expected, list) and isinstance(actual, list):
+        for index in range(max(len(expected), len(actual))):
+            wanted = expected[index] if index < len(expected) else MISSING
+            got = actual[index] if index < len(actual) else MISSING
+            if wanted is MISSING or got is MISSING:
+                yield Difference(f"{path}[{index}]", wanted, got)
+            else:
+                yield from differences(wanted, got, subset=subset, path=f"{path}[{index}]")
+    elif not _equal(expected, actual):
+        yield Difference(path, expected, actual)
+
+
+def shown(value: Any) -> str:
+    """The value as JSON on one line, cut when it is long."""
+    text = repr(value) if value is MISSING else json.dumps(value, ensure_ascii=False, default=_number)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _equal(expected: Any, actual: Any) -> bool:
+    # True == 1 in Python, but not in JSON; 1 and 1.0 are the same number in both.
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    return bool(expected == actual) and _kind(expected) == _kind(actual)
+
+
+def _kind(value: Any) -> str:
+    return "number" if isinstance(value, int | Decimal) else type(value).__name__
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,153 @@
+"""What `vrsky run` shows: what came in, what was filtered and why, what went out, what failed, and a
+live line of rates. On a terminal the line is rewritten in place; elsewhere it is a plain line now and
+then. `--json` gives the same as one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..config import PipelineFile
+from .terminal import Terminal, safe
+
+# More lines than this at once nobody reads; the counters still count them.
+_LINES_AT_ONCE = 20
+_PLAIN_SECONDS = 5.0
+_RATES = ("received", "filtered", "delivered", "retried", "dead", "refused")
+_WORDS = {
+    "received": "in",
+    "filtered": "filtered",
+    "delivered": "out",
+    "retried": "retry",
+    "dead": "dead",
+    "refused": "refused",
+    "node": "node",
+}
+
+
+class Display:
+    """The Watcher of `vrsky run` for people."""
+
+    def __init__(self, terminal: Terminal, pipelines: Sequence[PipelineFile], clock: Callable[[], float] = time.monotonic) -> None:
+        self.terminal = terminal
+        self._pipelines = pipelines
+        self._rates = Rates(clock)
+        self._clock = clock
+        self._last_plain = clock()
+        self._last_totals: dict[str, int] = {}
+
+    def note(self, text: str) -> None:
+        self.terminal.line(self.terminal.quiet(safe(text)))
+
+    def ready(self, base: str | None) -> None:
+        for one in self._pipelines:
+            source = one.model["in"]
+            where = f"POST {base}/in/{one.customer}{source['http']['path']}" if "http" in source else f"NATS {source['nats']['subject']}"
+            self.terminal.line(f"{self.terminal.strong(f'{one.customer}/{one.pipeline}')}  {safe(where)}")
+        self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
+
+    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+        for event in events[:_LINES_AT_ONCE]:
+            self.terminal.line(self.event(event))
+        if len(events) > _LINES_AT_ONCE:
+            self.terminal.line(self.terminal.quiet(f"... and {len(events) - _LINES_AT_ONCE} more"))
+        totals = add_up(stats)
+        rates = self._rates.of(totals)
+        if self.terminal.is_terminal:
+            self.terminal.live(self._rate_line(totals, rates))
+        elif totals != self._last_totals and self._clock() - self._last_plain >= _PLAIN_SECONDS:
+            self._last_plain, self._last_totals = self._clock(), totals
+            self.terminal.line(self._rate_line(totals, rates))
+
+    def event(self, event: dict[str, Any]) -> str:
+        kind = event["kind"]
+        word = f"{_WORDS.get(kind, kind):<9}"
+        paint = {"delivered": self.terminal.good, "dead": self.terminal.bad, "retried": self.terminal.warning, "refused": self.terminal.warning}
+        when = datetime.fromtimestamp(event["time_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]
+        parts = [self.terminal.quiet(when), paint.get(kind, str)(word)]
+        if event.get("customer"):
+            parts.append(safe(f"{event['customer']}/{event['pipeline']}"))
+        if event.get("id"):
+            parts.append(self.terminal.quiet(safe(event["id"])))
+        if event.get("step"):
+            parts.append(safe(("to " if kind == "delivered" else "by ") + event["step"]))
+        if kind in {"received", "delivered"}:
+            parts.append(f"{event['bytes']} B")
+        if event.get("code"):
+            parts.append(safe(event["code"]))
+        if event.get("why"):
+            parts.append(safe(event["why"]))
+        return "  ".join(parts)
+
+    def end(self, stats: dict[str, int] | None = None) -> None:
+        self.terminal.end_live()
+        totals = stats or self._rates.last
+        self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in _RATES))
+
+    def _rate_line(self, totals: dict[str, int], rates: dict[str, float]) -> str:
+        parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _RATES[:3]]
+        parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES[3:] if totals.get(name)]
+        return "  ".join(parts)
+
+
+class JsonDisplay:
+    """The same for programs: every event, and the totals once a second while they change."""
+
+    def __init__(self, pipelines: Sequence[PipelineFile]) -> None:
+        self._pipelines = pipelines
+        self._last: list[dict[str, Any]] = []
+        self._next = 0.0
+
+    def note(self, text: str) -> None:
+        self._write({"kind": "note", "text": text})
+
+    def ready(self, base: str | None) -> None:
+        names = [{"customer": one.customer, "pipeline": one.pipeline} for one in self._pipelines]
+        self._write({"kind": "ready", "address": base, "pipelines": names})
+
+    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self._write(event)
+        if stats != self._last and time.monotonic() >= self._next:
+            self._last, self._next = stats, time.monotonic() + 1.0
+            self._write({"kind": "stats", "pipelines": stats})
+
+    def end(self) -> None:
+        self._write({"kind": "stopped"})
+
+    def _write(self, value: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+
+
+class Rates:
+    """Counts per second over the last second or so."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._base: dict[str, int] = {}
+        self._rates = dict.fromkeys(_RATES, 0.0)
+        self.last: dict[str, int] = {}
+
+    def of(self, totals: dict[str, int]) -> dict[str, float]:
+        self.last = totals
+        elapsed = self._clock() - self._since
+        if elapsed >= 1.0:
+            self._rates = {name: (totals.get(name, 0) - self._base.get(name, 0)) / elapsed for name in _RATES}
+            self._base, self._since = totals, self._clock()
+        return self._rates
+
+
+def add_up(stats: list[dict[str, Any]]) -> dict[str, int]:
+    """The counters of all pipelines together."""
+    totals: dict[str, int] = {}
+    for one in stats:
+        for name, value in one.items():
+            if isinstance(value, int):
+                totals[name] = totals.get(name, 0) + value
+    return totals

@@ -1,0 +1,135 @@
+"""`vrsky dlq`: list and show dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+from nats.aio.client import Client
+
+from ..control import dead_letters, server_config
+from ..control.connection import connect, endpoint_of
+from ..control.lock import DataFolder
+from ..control.server import Server
+from ..errors import ConfigError, NatsError
+from . import exit_codes
+from .terminal import Terminal, safe
+
+_HELP = """List and show dead letters: messages that failed for good, with the reason and the payload.
+
+Without --nats the data folder of `vrsky run` is used; it may be running or not.
+
+\b
+Examples:
+  vrsky dlq ls
+  vrsky dlq ls --customer acme --pipeline orders --limit 10
+  vrsky dlq show 17
+  vrsky dlq show 17 --payload > order.xml
+"""
+
+_where = [
+    click.option("--nats", metavar="URL", help="A running NATS server."),
+    click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder of `vrsky run`."),
+]
+
+
+@click.group(name="dlq", help=_HELP)
+def command() -> None:
+    pass
+
+
+@command.command(name="ls", help="The newest dead letters, oldest first.")
+@click.option("--customer", metavar="NAME", help="Only of this customer.")
+@click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
+@click.option("--nats", metavar="URL", help="A running NATS server.")
+@click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def ls(customer: str | None, pipeline: str | None, limit: int, nats: str | None, data: Path, as_json: bool) -> int:
+    async def fetch() -> list[dead_letters.DeadLetter]:
+        async with _client(nats, data) as client:
+            return await dead_letters.newest(client, limit, customer, pipeline)
+
+    letters = asyncio.run(fetch())
+    terminal = Terminal(sys.stdout)
+    for letter in letters:
+        terminal.line(json.dumps(letter.as_json()) if as_json else _line(terminal, letter))
+    if not letters and not as_json:
+        Terminal(sys.stderr).line("no dead letters")
+    return exit_codes.OK
+
+
+@command.command(name="show", help="One dead letter with its headers and payload.")
+@click.argument("sequence", type=click.IntRange(min=1))
+@click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
+@click.option("--nats", metavar="URL", help="A running NATS server.")
+@click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(sequence: int, only_payload: bool, nats: str | None, data: Path, as_json: bool) -> int:
+    async def fetch() -> dead_letters.DeadLetter | None:
+        async with _client(nats, data) as client:
+            return await dead_letters.show(client, sequence)
+
+    letter = asyncio.run(fetch())
+    if letter is None:
+        Terminal(sys.stderr).line(f"there is no dead letter {sequence}; `vrsky dlq ls` lists them")
+        return exit_codes.FINDINGS
+    if only_payload:
+        sys.stdout.buffer.write(letter.payload)
+        return exit_codes.OK
+    terminal = Terminal(sys.stdout)
+    text = letter.payload.decode(errors="replace")
+    if as_json:
+        terminal.line(json.dumps({**letter.as_json(), "headers": letter.headers, "payload": text}))
+        return exit_codes.OK
+    terminal.line(_line(terminal, letter))
+    for name, value in letter.headers.items():
+        terminal.line(f"  {terminal.quiet(safe(name))}: {safe(value)}")
+    terminal.line()
+    for line in text.splitlines():
+        terminal.line(safe(line))
+    return exit_codes.OK
+
+
+def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
+    when = datetime.fromtimestamp(letter.time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if letter.time_ms else "-"
+    who = f"{letter.customer}/{letter.pipeline}"
+    parts = [f"{letter.sequence:>6}", terminal.quiet(when), who, letter.step, terminal.bad(letter.code)]
+    return "  ".join([*map(_keep_colours, parts), safe(letter.reason)])
+
+
+def _keep_colours(text: str) -> str:
+    return text
+
+
+@asynccontextmanager
+async def _client(nats: str | None, data: Path) -> AsyncIterator[Client]:
+    """A connection to --nats, to the running server of the data folder, or to one started for this."""
+    if nats is not None:
+        async with connect(endpoint_of(nats)) as client:
+            yield client
+        return
+    if not (data / "jetstream").is_dir():
+        raise ConfigError("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
+    try:
+        folder = DataFolder(data).__enter__()
+    except ConfigError as error:
+        recorded = server_config.recall(server_config.Layout(data.absolute()))
+        if error.code != "config/data-folder-in-use" or recorded is None:
+            raise
+        async with connect(recorded[1]) as client:
+            yield client
+        return
+    server = Server(folder.path)
+    try:
+        async with connect(await server.start()) as client:
+            yield client
+    finally:
+        await server.stop()
+        folder.__exit__(None, None, None)

@@ -1,0 +1,26 @@
+"""How a command ends. Documented in `vrsky --help`; a number never changes its meaning."""
+
+OK = 0
+# A pipeline file is wrong, a test failed, a message failed.
+FINDINGS = 1
+# The command line is wrong (click's own number).
+USAGE = 2
+# The surroundings: no NATS server, an address in use, a secret or a folder missing.
+ENVIRONMENT = 3
+# Another run holds the data folder.
+IN_USE = 4
+# A defect of ours.
+DEFECT = 70
+# Ended by a second Ctrl-C.
+FORCED = 130
+
+TABLE = """\b
+Exit codes:
+  0    all is well
+  1    a pipeline file is wrong, a test failed, or a message failed
+  2    the command line is wrong
+  3    the surroundings: NATS, an address, a folder, a secret
+  4    another run uses the data folder
+  70   a defect of vrsky itself
+  130  ended by a second Ctrl-C
+"""

@@ -1,0 +1,49 @@
+"""`vrsky lint`: check pipeline files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from .. import config
+from . import exit_codes
+from .terminal import Terminal, safe
+
+_HELP = """Check the pipeline files of PATHS, files or folders, and the scripts beside them.
+
+All problems of all files are reported, each with file, line, column and a hint.
+
+\b
+Examples:
+  vrsky lint orders.yaml
+  vrsky lint pipelines/ --json
+"""
+
+
+@click.command(name="lint", help=_HELP)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(paths: tuple[Path, ...], as_json: bool) -> int:
+    good, problems = [], []
+    for path in paths:
+        loaded, found = config.examine(path)
+        good += loaded
+        problems += found
+    if as_json:
+        report = {
+            "ok": not problems,
+            "pipelines": [{"file": str(one.path), "customer": one.customer, "pipeline": one.pipeline} for one in good],
+            "problems": [problem.as_json() for problem in problems],
+        }
+        click.echo(json.dumps(report))
+    else:
+        terminal = Terminal(sys.stderr)
+        for one in good:
+            terminal.line(f"{terminal.good('ok')}  {safe(one.path)}  {one.customer}/{one.pipeline}")
+        terminal.problems(problems)
+        if problems:
+            terminal.line(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    return exit_codes.FINDINGS if problems else exit_codes.OK

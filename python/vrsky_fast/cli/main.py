@@ -1,0 +1,128 @@
+"""The command group, and the one place where errors become text and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from importlib import metadata
+
+import click
+
+from . import exit_codes
+
+_VERBS = {
+    "run": ("run", "Serve pipelines until Ctrl-C."),
+    "lint": ("lint", "Check pipeline files."),
+    "test": ("test", "Run the tests of pipeline files."),
+    "dry-run": ("dry_run", "Show a message after every step."),
+    "dlq": ("dlq", "List and show dead letters."),
+}
+
+_EXAMPLES = """\b
+Examples:
+  vrsky run orders.yaml
+  vrsky run pipelines/ --listen 127.0.0.1:9000 --data /var/lib/vrsky
+  vrsky lint pipelines/ --json
+  vrsky test orders.yaml
+  vrsky dry-run orders.yaml order.xml
+  vrsky dlq ls --customer acme
+"""
+
+
+class _Verbs(click.Group):
+    """Imports a verb only when it is used, so that `vrsky --version` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"{__package__}.{_VERBS[name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, what) for name, (_, what) in _VERBS.items()])
+
+
+@click.group(
+    cls=_Verbs,
+    help=f"Message pipelines per customer over NATS JetStream.\n\n{_EXAMPLES}\n{exit_codes.TABLE}",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(metadata.version("vrsky-fast"), prog_name="vrsky")
+def group() -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point of the script `vrsky`."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    from ..errors import VrskyError
+
+    as_json = "--json" in arguments
+    try:
+        code = group.main(arguments, prog_name="vrsky", standalone_mode=False)
+        return code if isinstance(code, int) else exit_codes.OK
+    except click.exceptions.Abort:
+        return exit_codes.FORCED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except VrskyError as error:
+        _report(error, as_json)
+        return _exit_code(error)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; there is nobody left to tell.
+        sys.stderr.close()
+        return exit_codes.OK
+    except Exception:
+        traceback.print_exc()
+        click.echo("vrsky: this is a defect of vrsky; please report it with the lines above", err=True)
+        return exit_codes.DEFECT
+
+
+def _report(error: Exception, as_json: bool) -> None:
+    from ..config import InvalidConfig, Problem
+    from .terminal import Terminal
+
+    problems = error.problems if isinstance(error, InvalidConfig) else ()
+    if as_json:
+        found = [problem.as_json() for problem in problems] or [_as_json(error)]
+        click.echo(json.dumps({"ok": False, "problems": found}))
+        return
+    terminal = Terminal(sys.stderr)
+    if problems:
+        terminal.problems(problems)
+        return
+    from ..config.pipeline import advice
+
+    code, reason = _code(error), str(getattr(error, "reason", error))
+    terminal.line(Problem(code, reason, "vrsky", hint=advice(code)).text(terminal.bad))
+
+
+def _as_json(error: Exception) -> dict[str, object]:
+    return {"code": _code(error), "reason": str(getattr(error, "reason", error))}
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "code", "internal/panic"))
+
+
+def _exit_code(error: Exception) -> int:
+    from ..config import InvalidConfig
+
+    code = _code(error)
+    if code == "config/data-folder-in-use":
+        return exit_codes.IN_USE
+    if isinstance(error, InvalidConfig):
+        return exit_codes.FINDINGS
+    if code == "config/invalid-value":
+        return exit_codes.USAGE
+    return exit_codes.ENVIRONMENT

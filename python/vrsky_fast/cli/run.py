@@ -1,0 +1,56 @@
+"""`vrsky run`: serve pipelines until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from .. import config
+from ..node import Settings, serve
+from . import exit_codes
+from .display import Display, JsonDisplay
+from .terminal import Terminal
+
+_HELP = """Serve the pipelines of PATH, a pipeline file or a folder of them, until Ctrl-C.
+
+HTTP pipelines are served at /in/CUSTOMER/PATH. Without --nats an embedded nats-server keeps the messages
+in the data folder. The first Ctrl-C drains and exits with 0, the second one ends at once.
+
+\b
+Examples:
+  vrsky run orders.yaml
+  vrsky run pipelines/ --listen 0.0.0.0:8080 --threads 2
+  vrsky run orders.yaml --nats nats://user:password@127.0.0.1:4222
+  vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
+"""
+
+
+@click.command(name="run", help=_HELP)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="IP:PORT", help="Where HTTP pipelines are served.")
+@click.option("--nats", metavar="URL", help="A running NATS server instead of the embedded one.")
+@click.option(
+    "--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="Where messages and file outs are kept."
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 64), help="Shards, one thread each.")
+@click.option("--secrets", type=click.Path(path_type=Path), metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
+def command(path: Path, listen: str, nats: str | None, data: Path, threads: int, secrets: Path | None, as_json: bool) -> int:
+    pipelines = config.load_all(path)
+    settings = Settings(data, listen, nats, threads, secrets)
+    display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(pipelines, settings, display))
+    display.end()
+    return exit_codes.OK
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

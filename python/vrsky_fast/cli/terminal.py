@@ -1,0 +1,71 @@
+"""Writing for people: colours only on a terminal, control characters never, one live line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from typing import TextIO
+
+from ..config.problem import Problem, visible
+
+_RESET = "\x1b[0m"
+_ERASE_LINE = "\r\x1b[2K"
+
+
+class Terminal:
+    """`stream` is standard error for everything but output that programs read."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.is_terminal = stream.isatty()
+        self._colours = self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._live = ""
+
+    def line(self, text: str = "") -> None:
+        """`text` is ours, or has been through `safe`."""
+        self._write(f"{text}\n")
+
+    def live(self, text: str) -> None:
+        """Replaces the last line in place; other lines appear above it. Only for a terminal."""
+        width = shutil.get_terminal_size().columns - 1
+        self._live = text[:width]
+        self._write("")
+
+    def end_live(self) -> None:
+        if self._live:
+            self._live = ""
+            self._write("")
+
+    def problems(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.line(problem.text(self.bad))
+
+    def bad(self, text: str) -> str:
+        return self._paint("31", text)
+
+    def good(self, text: str) -> str:
+        return self._paint("32", text)
+
+    def warning(self, text: str) -> str:
+        return self._paint("33", text)
+
+    def quiet(self, text: str) -> str:
+        return self._paint("2", text)
+
+    def strong(self, text: str) -> str:
+        return self._paint("1", text)
+
+    def _paint(self, colour: str, text: str) -> str:
+        return f"\x1b[{colour}m{text}{_RESET}" if self._colours else text
+
+    def _write(self, text: str) -> None:
+        if self.is_terminal:
+            text = _ERASE_LINE + text + self._live
+        self.stream.write(text)
+        self.stream.flush()
+
+
+def safe(text: object) -> str:
+    """Text from messages and files, with control characters escaped: it cannot drive the terminal."""
+    return visible(str(text))

@@ -1,0 +1,84 @@
+"""All pipeline files of a path: one file, or every *.yaml and *.yml below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .pipeline import PipelineFile, load
+from .problem import InvalidConfig, Problem
+
+MAX_FILES = 10_000
+
+
+def load_all(path: Path) -> list[PipelineFile]:
+    """Every pipeline file, checked, in the order of their names. Raises InvalidConfig with the
+    problems of all files, not only of the first."""
+    loaded, problems = examine(path)
+    if problems:
+        raise InvalidConfig(problems)
+    return loaded
+
+
+def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
+    """The files that are right, and every problem of those that are not."""
+    loaded: list[PipelineFile] = []
+    problems: list[Problem] = []
+    try:
+        for file in find(path):
+            try:
+                loaded.append(load(file))
+            except InvalidConfig as invalid:
+                problems += invalid.problems
+    except InvalidConfig as invalid:
+        problems += invalid.problems
+    return loaded, problems + conflicts(loaded)
+
+
+def find(path: Path) -> list[Path]:
+    """Raises InvalidConfig when there is nothing to read. Hidden folders are left out."""
+    if not path.is_dir():
+        return [path]
+    names = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix in {".yaml", ".yml"}
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    if not names:
+        reason = "the folder holds no *.yaml or *.yml file"
+        raise InvalidConfig([Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")])
+    if len(names) > MAX_FILES:
+        raise InvalidConfig([Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))])
+    return names
+
+
+def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
+    """Two files may not define the same pipeline, nor listen on the same path of a customer."""
+    return [
+        *_twice(loaded, lambda one: f"{one.customer}/{one.pipeline}", "/pipeline", "the pipeline"),
+        *_twice(loaded, lambda one: _address(one), "/in/http", "the address"),
+    ]
+
+
+def _address(one: PipelineFile) -> str | None:
+    http = one.model.get("in", {}).get("http")
+    return f"/in/{one.customer}{http['path']}" if http else None
+
+
+def _twice(
+    loaded: list[PipelineFile], key: Callable[[PipelineFile], str | None], pointer: str, what: str
+) -> list[Problem]:
+    first: dict[str, PipelineFile] = {}
+    problems = []
+    for one in loaded:
+        name = key(one)
+        if name is None:
+            continue
+        if name in first:
+            reason = f"{what} {name} is defined in {first[name].source.name} already"
+            problems.append(one.problem("config/conflict", reason, pointer))
+        else:
+            first[name] = one
+    return problems

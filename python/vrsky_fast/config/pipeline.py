@@ -1,0 +1,149 @@
+"""One pipeline file, read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .. import _native
+from ..errors import ConfigError
+from . import files, reader, schema
+from .emit import emit, misread, walk
+from .locate import locate
+from .problem import InvalidConfig, Problem
+from .source import Mark, Source
+from .tree import Node, Scalar
+
+
+@dataclass(frozen=True)
+class PipelineFile:
+    """What the node installs: `json` is canonical, `scripts` holds the files it names by their name."""
+
+    path: Path
+    json: str
+    scripts: dict[str, str]
+    source: Source
+    root: Node = field(repr=False)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        model: dict[str, Any] = json.loads(self.json)
+        return model
+
+    @property
+    def customer(self) -> str:
+        return str(self.model["customer"])
+
+    @property
+    def pipeline(self) -> str:
+        return str(self.model["pipeline"])
+
+    @property
+    def secrets(self) -> set[str]:
+        """The names of the secrets it uses."""
+        return set(_secrets(self.model))
+
+    def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
+        """A finding of ours about a place in this file."""
+        return locate(
+            self.source, self.root, code=code, reason=reason, hint=hint or advice(code), pointer=pointer, line=None, column=None
+        )
+
+
+def load(path: Path, name: str | None = None) -> PipelineFile:
+    """Reads and checks one file. `name` is how messages call it; by default the path as given.
+    Raises InvalidConfig with every problem found."""
+    called = name or str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(reader.MAX_BYTES + 1)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise InvalidConfig([Problem("config/file-not-found", reason, called, hint="Check the path.")]) from None
+    return parse(called, data, path)
+
+
+def parse(name: str, data: bytes, path: Path) -> PipelineFile:
+    """The same for bytes that are at hand; files it names are looked up beside `path`."""
+    source, root = reader.read(name, data)
+    model = schema.pipeline_file()
+    scripts, problems = _files(source, root, model, path.parent)
+    problems += misread(source, root, model)
+    if problems:
+        raise InvalidConfig(problems)
+    try:
+        canonical = _native.check_pipeline(emit(root, model), scripts)
+    except ConfigError as error:
+        raise InvalidConfig([_problem(source, root, scripts, fault) for fault in _faults(error)]) from None
+    return PipelineFile(path, canonical, scripts, source, root)
+
+
+def _files(source: Source, root: Node, model: schema.View, folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The scripts that the steps name, by their name; files of tests only have to be there."""
+    scripts: dict[str, str] = {}
+    problems = []
+    for pointer, _, node, here in walk(root, model):
+        if not isinstance(node, Scalar) or not node.text or not here.has_format("file"):
+            continue
+        try:
+            if pointer.startswith("/steps/"):
+                scripts[node.text] = files.read_script(folder, node.text)
+            else:
+                files.beside(folder, node.text)
+        except files.Refused as refused:
+            length = node.end.column - node.start.column
+            found = Problem.at(
+                source, node.start, refused.code, refused.reason, hint=advice(refused.code), length=length, pointer=pointer
+            )
+            problems.append(found)
+    return scripts, problems
+
+
+def _faults(error: ConfigError) -> list[ConfigError]:
+    """All that the validation found; the error itself speaks of the first."""
+    return list(getattr(error, "faults", None) or [error])
+
+
+def _problem(source: Source, root: Node, scripts: dict[str, str], error: ConfigError) -> Problem:
+    """Rust's finding, placed: in the script it names, or in the YAML by its pointer."""
+    code, reason = error.code, error.reason
+    place = error.place
+    line, column = getattr(place, "line", None), getattr(place, "column", None) or getattr(error, "column", None)
+    script = getattr(place, "file", None)
+    if script in scripts and line:
+        return Problem.at(Source(_next_to(source.name, script), scripts[script]), Mark(line, column or 1), code, reason, hint=advice(code))
+    pointer = getattr(error, "pointer", None) or ""
+    if script and pointer and not pointer.endswith("/code"):
+        pointer += "/code"
+    return locate(source, root, code=code, reason=reason, hint=advice(code), pointer=pointer, line=line, column=column)
+
+
+def _next_to(name: str, script: str) -> str:
+    return str(Path(name).parent / script)
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("secret"), str) and len(value) == 1:
+            yield value["secret"]
+        for child in value.values():
+            yield from _secrets(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _secrets(child)
+
+
+@cache
+def _advice() -> dict[str, str]:
+    return {row["code"]: row["advice"] for row in json.loads(_native.error_table())}
+
+
+def advice(code: str) -> str:
+    """What the user can do about an error of this code, in a sentence."""
+    return _advice().get(code, "")
+
+

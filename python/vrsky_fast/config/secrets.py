@@ -1,0 +1,62 @@
+"""Secrets of a pipeline: `{secret: NAME}` is looked up under the pipeline's own customer, in the
+environment as VRSKY_SECRET_<CUSTOMER>__<NAME>, then in the file <folder>/<customer>/<name>.
+
+Values are handed to the node and nowhere else: no message, log line or repr holds one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import SecretError
+from . import files
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,38}[a-z0-9])?\Z")
+_MAX_BYTES = 64 * 1024
+
+
+def variable(customer: str, name: str) -> str:
+    """The environment variable: upper case, hyphens as underscores. The double underscore keeps
+    customer `a` with secret `b-c` apart from customer `a-b` with secret `c`."""
+    return f"VRSKY_SECRET_{_upper(customer)}__{_upper(name)}"
+
+
+def resolve(
+    customer: str, names: set[str], folder: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The values by name. Raises SecretError for the first that is not defined."""
+    return {name: _one(customer, name, folder, environment) for name in sorted(names)}
+
+
+def _one(customer: str, name: str, folder: Path | None, environment: Mapping[str, str]) -> str:
+    looked = variable(customer, name)
+    for part in (customer, name):
+        if not _NAME.match(part):
+            raise _not_found(f"`{part}` is no name of a customer or a secret")
+    if looked in environment:
+        return environment[looked]
+    if folder is None:
+        raise _not_found(f"the secret `{name}` of {customer} is not defined; set {looked}")
+    try:
+        data = files.read_bytes(folder, f"{customer}/{name}", _MAX_BYTES)
+        # An editor ends the file with a line break; it is no part of the secret.
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except files.Refused:
+        where = folder / customer / name
+        raise _not_found(f"the secret `{name}` of {customer} is not defined; set {looked} or write {where}") from None
+    except UnicodeDecodeError:
+        raise _not_found(f"the secret `{name}` of {customer} is not UTF-8") from None
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _not_found(reason: str) -> SecretError:
+    error = SecretError(reason)
+    error.code = "secret/not-found"
+    error.reason = reason
+    return error

@@ -1,0 +1,12 @@
+"""What Python does around the data plane: the embedded server, streams, dead letters. Never a message.
+
+    run ──► lock(<data>) ──► server: ends an orphan, starts nats-server, waits until it is ready
+                                │ url, user, password
+                                ▼
+                             connection ──► provision: streams and consumers of `streams`
+                                │
+                                └─────────► dead_letters: list, show
+
+A data folder holds: `lock`, `nats/` (the server's configuration, log and record, readable by its owner
+only), `jetstream/` (the messages) and whatever file outs write with a relative path under `files/`.
+"""

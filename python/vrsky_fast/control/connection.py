@@ -1,0 +1,61 @@
+"""A nats-py connection for control work, with our errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
+
+import nats as nats_py
+import nats.errors
+from nats.aio.client import Client
+
+from .failure import nats as fail
+from .server_config import Endpoint
+
+
+def endpoint_of(url: str) -> Endpoint:
+    """`nats://[user:password@|token@]host[:port]`, credentials taken out of the URL, so that it can be
+    printed. Raises NatsError `nats/connect`."""
+    try:
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        host, port = parts.hostname, parts.port or 4222
+    except ValueError:
+        host, port, parts = None, 0, urlsplit("")
+    if not host or parts.scheme not in {"nats", "tcp"} or parts.path not in {"", "/"}:
+        fail("nats/connect", "the address must be nats://[user:password@]host[:port]")
+    plain = f"nats://{f'[{host}]' if ':' in host else host}:{port}"
+    user = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    if user and password is None:
+        return Endpoint(plain, token=user)
+    return Endpoint(plain, user, password)
+
+
+@asynccontextmanager
+async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
+    """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError."""
+    client = Client()
+    try:
+        await client.connect(
+            servers=[endpoint.url],
+            user=endpoint.user,
+            password=endpoint.password,
+            token=endpoint.token,
+            allow_reconnect=False,
+            connect_timeout=5,
+            name="vrsky control",
+            error_cb=_quiet,
+        )
+    except (nats_py.errors.AuthorizationError, nats_py.errors.NoServersError, OSError, TimeoutError, nats_py.errors.Error) as error:
+        if "authorization" in str(error).lower():
+            fail("nats/authorization", f"{endpoint.url} refused the credentials")
+        fail("nats/connect", f"no connection to {endpoint.url}: {str(error) or type(error).__name__}")
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _quiet(_: Exception) -> None:
+    """Errors are raised where they matter; nats-py would log each of them as well."""

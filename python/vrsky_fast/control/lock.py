@@ -1,0 +1,81 @@
+"""One process per data folder, held by flock: the kernel releases it however the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..errors import ConfigError
+
+
+class Lock:
+    """An exclusive lock on a file. With `inherited` a child process that gets the descriptor holds the
+    lock too, for as long as it lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = -1
+
+    def try_acquire(self) -> bool:
+        """False when another process holds it. Never blocks."""
+        # 0600: the folder may be readable by others.
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self.descriptor = descriptor
+        return True
+
+    def note(self, text: str) -> None:
+        """Writes who holds it, for the message of the one who does not get it."""
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, text.encode(), 0)
+
+    def release(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class DataFolder:
+    """The folder of one run, locked while it is open. Raises ConfigError `config/data-folder-in-use`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock = Lock(self.path / "lock")
+
+    @property
+    def nats(self) -> Path:
+        return self.path / "nats"
+
+    @property
+    def files(self) -> Path:
+        return self.path / "files"
+
+    def __enter__(self) -> Self:
+        try:
+            self.nats.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.files.mkdir(exist_ok=True)
+            taken = self._lock.try_acquire()
+        except OSError as error:
+            reason = f"the data folder {self.path} cannot be used: {error.strerror}"
+            raise ConfigError("config/invalid-value", reason) from None
+        if not taken:
+            raise ConfigError("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
+        self._lock.note(f"{os.getpid()}\n")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return f"process {int(path.read_text())}"
+    except (OSError, ValueError):
+        return "another process"

@@ -1,0 +1,125 @@
+"""Makes streams and consumers what `streams` says. Run it as often as you like.
+
+What would lose messages is refused: on a stream that holds messages the server deletes the oldest ones,
+without a word, when the cap of a subject is lowered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import Error as JetStreamError
+
+from .failure import nats as fail
+from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream
+
+_UNLIMITED = -1
+
+
+async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
+    """Returns what was made or changed, for the log. Raises NatsError."""
+    jetstream = client.jetstream(timeout=10)
+    done: list[str] = []
+    for stream in wanted:
+        try:
+            done += await _stream(jetstream, stream)
+            if stream.consumer is not None:
+                done += await _consumer(jetstream, stream.name, stream.consumer, None)
+        except ServiceUnavailableError as error:
+            fail("nats/refused", f"JetStream is not to be had: {error.description or 'is it enabled?'}")
+        except APIError as error:
+            fail("nats/refused", f"{stream.name}: {error.description}")
+        except (JetStreamError, TimeoutError) as error:
+            fail("nats/timeout", f"{stream.name}: JetStream did not answer: {error}")
+    return done
+
+
+async def consumer_of_source(client: Client, stream: str, durable: str, subject: str) -> list[str]:
+    """The durable of a `nats` in with `mode: jetstream`, on a stream that is somebody else's."""
+    jetstream = client.jetstream(timeout=10)
+    try:
+        await jetstream.stream_info(stream)
+        return await _consumer(jetstream, stream, durable, subject)
+    except NotFoundError:
+        fail("nats/no-stream", f"there is no stream {stream}; create it first")
+    except APIError as error:
+        fail("nats/refused", f"{stream}: {error.description}")
+
+
+async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
+    wanted = _stream_config(stream)
+    try:
+        info = await jetstream.stream_info(stream.name)
+    except NotFoundError:
+        await jetstream.add_stream(wanted)
+        return [f"stream {stream.name}"]
+    changes = _changes(info, wanted)
+    if not changes:
+        return []
+    _refuse_loss(info, wanted)
+    # What we do not set stays as an operator may have set it.
+    await jetstream.update_stream(info.config.evolve(**changes))
+    return [f"stream {stream.name}: {', '.join(changes)}"]
+
+
+def _stream_config(stream: Stream) -> StreamConfig:
+    return StreamConfig(
+        name=stream.name,
+        subjects=[stream.subject],
+        retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        discard_new_per_subject=stream.cap is not None,
+        max_msgs_per_subject=stream.cap or _UNLIMITED,
+        duplicate_window=DUPLICATE_WINDOW_SECONDS,
+    )
+
+
+_OURS = ("subjects", "retention", "storage", "discard", "discard_new_per_subject", "max_msgs_per_subject", "duplicate_window")
+
+
+def _changes(info: StreamInfo, wanted: StreamConfig) -> dict[str, object]:
+    return {name: getattr(wanted, name) for name in _OURS if getattr(info.config, name) != getattr(wanted, name)}
+
+
+def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:
+    now, cap = info.config.max_msgs_per_subject, wanted.max_msgs_per_subject
+    lowered = cap > 0 and (now <= 0 or cap < now)
+    if lowered and info.state.messages > 0:
+        held = f"{info.state.messages:,} messages under a cap of {now:,} a subject"
+        fail("nats/would-discard", f"{wanted.name} holds {held}; lowering it to {cap:,} would delete the oldest")
+
+
+async def _consumer(jetstream: JetStreamContext, stream: str, durable: str, subject: str | None) -> list[str]:
+    wanted = ConsumerConfig(
+        durable_name=durable,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_SECONDS,
+        # An exhausted message of a work queue would stay for ever: the node counts deliveries.
+        max_deliver=_UNLIMITED,
+        # Bounded by the node's pull credit: with a limit here one customer's delayed NAKs block the lane.
+        max_ack_pending=_UNLIMITED,
+        filter_subject=subject,
+    )
+    try:
+        have = (await jetstream.consumer_info(stream, durable)).config
+    except NotFoundError:
+        await jetstream.add_consumer(stream, wanted)
+        return [f"consumer {stream}/{durable}"]
+    names = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
+    if all((getattr(have, name) or None) == (getattr(wanted, name) or None) for name in names):
+        return []
+    await jetstream.add_consumer(stream, wanted)
+    return [f"consumer {stream}/{durable}: changed"]

@@ -1,0 +1,57 @@
+"""Streams, consumers and subjects: the Python side of what the native engine expects.
+
+A lane is a stream with one unfiltered durable consumer; a tier is a class of streams, since the cap on
+messages per subject is one number a stream. Changing anything here is changing the topology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TIERS = {"t1000": 1_000, "t10000": 10_000}
+LANE_TYPES = ("logic", "outgoing")
+DEAD = "VRSKY_DEAD"
+# Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
+DUPLICATE_WINDOW_SECONDS = 30.0
+ACK_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """`cap` is the most messages a subject may hold; None for no cap. `consumer` is its durable."""
+
+    name: str
+    subject: str
+    work_queue: bool
+    cap: int | None = None
+    consumer: str | None = None
+
+
+def lane(lane_type: str, tier: str, number: int) -> Stream:
+    """VRSKY_LOGIC_T1000_0 with vrsky.logic.t1000.0.> and the durable `logic`."""
+    return Stream(
+        name=f"VRSKY_{lane_type}_{tier}_{number}".upper(),
+        subject=f"vrsky.{lane_type}.{tier}.{number}.>",
+        work_queue=True,
+        cap=TIERS[tier],
+        consumer=lane_type,
+    )
+
+
+def dead() -> Stream:
+    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False)
+
+
+def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
+    """Every stream of a deployment."""
+    for lane_type in LANE_TYPES:
+        for tier in tiers:
+            for number in range(lanes):
+                yield lane(lane_type, tier, number)
+    yield dead()
+
+
+def dead_subject(customer: str | None, pipeline: str | None) -> str:
+    """The dead letters of a customer, of one pipeline, or of all."""
+    return f"vrsky.dead.{customer or '*'}.{pipeline or '*'}.>"

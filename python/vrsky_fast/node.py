@@ -1,0 +1,208 @@
+"""One node from start to drain: server, streams, pipelines, signals.
+
+    lock ─► server (or --nats) ─► provision ─► install ─► start ─► watch ... signal ─► drain ─► stop
+
+The first SIGINT or SIGTERM drains: no new messages, those in hand are finished, the rest stays in its
+stream and goes on at the next start. The second one ends the process at once, which loses nothing
+either, but lets the next start deliver some messages again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from . import _native
+from .config import InvalidConfig, PipelineFile
+from .config.secrets import resolve
+from .control import streams
+from .control.connection import connect, endpoint_of
+from .control.lock import DataFolder
+from .control.provision import consumer_of_source, provision
+from .control.server import Server
+from .control.server_config import Endpoint
+from .errors import ConfigError
+
+DRAIN_SECONDS = 20.0
+POLL_SECONDS = 0.25
+FORCED = 130
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`."""
+
+    data: Path
+    listen: str = "127.0.0.1:8080"
+    nats: str | None = None
+    threads: int = 1
+    secrets: Path | None = None
+
+
+class Watcher(Protocol):
+    """Who is told what happens; called on the event loop, and never blocks for long."""
+
+    def note(self, text: str) -> None:
+        """Something about the node itself, for people."""
+
+    def ready(self, base: str | None) -> None:
+        """Messages flow. `base` is the address of HTTP pipelines, such as http://127.0.0.1:8080."""
+
+    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+        """A few times a second: the counters of every pipeline, and what happened since."""
+
+
+async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: Watcher) -> None:
+    """Returns after a drain. Raises ConfigError, SecretError or NatsError before anything flows, and
+    NatsError when the embedded server does not stay up."""
+    listen = check_listen(pipelines, settings.listen)
+    secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
+    with DataFolder(settings.data) as data:
+        async with _signals() as stop, _server(settings, data.path, watcher, stop) as (endpoint, server):
+            await _provision(endpoint, pipelines, watcher)
+            node = _native.Node(_config(endpoint, listen, settings.threads, data.files))
+            for one, values in zip(pipelines, secrets, strict=True):
+                node.install(one.json, one.scripts, values)
+            await asyncio.to_thread(node.start)
+            await _watch(node, server, watcher, stop)
+
+
+def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
+    """The address as IP:port; None when no pipeline has HTTP in. A route without `auth` must not be
+    reachable from elsewhere: raises InvalidConfig naming each."""
+    with_http = [one for one in pipelines if "http" in one.model["in"]]
+    if not with_http:
+        return None
+    host, _, port = listen.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+        if not 0 <= int(port) <= 65535:
+            raise ValueError
+    except ValueError:
+        reason = f"--listen {listen}: write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        raise ConfigError("config/invalid-value", reason) from None
+    if not address.is_loopback:
+        reason = f"the route has no `auth`, and {listen} is more than loopback"
+        open_ones = [one for one in with_http if "auth" not in one.model["in"]["http"]]
+        if open_ones:
+            raise InvalidConfig([one.problem("config/needs-auth", reason, "/in/http") for one in open_ones])
+    return f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}"
+
+
+def _config(endpoint: Endpoint, listen: str | None, threads: int, files: Path) -> str:
+    nats = {"url": endpoint.url, "user": endpoint.user, "password": endpoint.password, "token": endpoint.token}
+    return json.dumps(
+        {
+            "nats": {name: value for name, value in nats.items() if value is not None},
+            "listen": listen,
+            "threads": threads,
+            "lanes": 1,
+            "tiers": list(streams.TIERS),
+            "files": str(files),
+            # One user on one machine: the example's receiver is on loopback, and paths are their own.
+            "allow_loopback": True,
+            "absolute_files": True,
+        }
+    )
+
+
+async def _provision(endpoint: Endpoint, pipelines: Sequence[PipelineFile], watcher: Watcher) -> None:
+    async with connect(endpoint) as client:
+        done = await provision(client, streams.topology(list(streams.TIERS), 1))
+        for one in pipelines:
+            source = one.model["in"].get("nats")
+            if source and source.get("mode") == "jetstream":
+                durable = source.get("durable") or f"vrsky-{one.customer}-{one.pipeline}"
+                done += await consumer_of_source(client, source["stream"], durable, source["subject"])
+            elif source:
+                watcher.note(f"{one.customer}/{one.pipeline}: core NATS in is at most once")
+    if done:
+        watcher.note(f"provisioned {len(done)} streams and consumers")
+
+
+class _Stop:
+    """The two signals."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.server: Server | None = None
+
+    def on_signal(self) -> None:
+        if self.asked.is_set():
+            self.force()
+        self.asked.set()
+
+    def force(self) -> NoReturn:
+        """Ends the process without waiting for anything. The server would outlive it."""
+        if self.server is not None:
+            self.server.kill()
+        os._exit(FORCED)
+
+
+@asynccontextmanager
+async def _signals() -> AsyncIterator[_Stop]:
+    loop, stop = asyncio.get_running_loop(), _Stop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.on_signal)
+    try:
+        yield stop
+    finally:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(sign)
+
+
+@asynccontextmanager
+async def _server(
+    settings: Settings, data: Path, watcher: Watcher, stop: _Stop
+) -> AsyncIterator[tuple[Endpoint, Server | None]]:
+    if settings.nats is not None:
+        endpoint = endpoint_of(settings.nats)
+        watcher.note(f"NATS at {endpoint.url}")
+        yield endpoint, None
+        return
+    server = Server(data)
+    stop.server = server
+    try:
+        endpoint = await server.start()
+        watcher.note(f"embedded nats-server at {endpoint.url}, messages in {data / 'jetstream'}")
+        yield endpoint, server
+    finally:
+        await server.stop()
+
+
+async def _watch(node: _native.Node, server: Server | None, watcher: Watcher, stop: _Stop) -> None:
+    """Polls until a signal comes or the server is lost for good; then drains."""
+    addresses = node.addresses()
+    watcher.ready(f"http://{addresses[0]}" if addresses else None)
+    watch = asyncio.create_task(server.watch()) if server else None
+    waits = asyncio.create_task(stop.asked.wait())
+    try:
+        while not waits.done() and not (watch and watch.done()):
+            await asyncio.wait([task for task in (waits, watch) if task], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            _poll(node, watcher)
+        if watch and watch.done():
+            await watch
+        watcher.note("draining; press Ctrl-C again to stop at once")
+        drain = asyncio.create_task(asyncio.to_thread(node.drain, DRAIN_SECONDS))
+        while not drain.done():
+            await asyncio.wait([drain], timeout=POLL_SECONDS)
+            _poll(node, watcher)
+        if not drain.result():
+            watcher.note("not everything was finished; what is left stays in its stream until the next start")
+    finally:
+        for task in (waits, watch):
+            if task:
+                task.cancel()
+
+
+def _poll(node: _native.Node, watcher: Watcher) -> None:
+    watcher.poll(json.loads(node.stats()), json.loads(node.events()))
