@@ -1,0 +1,29 @@
+//! One connection, driven by its owner, turn by turn. The only part of this crate with sockets and
+//! time; it needs a tokio runtime of one thread.
+//!
+//! ```text
+//! Connection::turn                                                           connection.rs
+//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, handshake.rs
+//!   ▼
+//! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, read_buffer.rs
+//!       frames ──► Handler::on_message until none is left, or it yields      handler.rs
+//!       outbox and what the handler wrote ──► one write, reading on meanwhile
+//! ```
+//!
+//! `turn` may be dropped at any await and called again: what it was doing goes on from there.
+
+mod backoff;
+mod connection;
+mod handler;
+mod handshake;
+mod link;
+mod options;
+mod outbox;
+mod read_buffer;
+mod requests;
+
+pub use connection::Connection;
+pub use handler::{Handler, Pace};
+pub use options::{Auth, Options, Server};
+pub use outbox::Outbox;
+pub use requests::{Reply, unique_name};

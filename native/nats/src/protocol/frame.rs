@@ -1,0 +1,327 @@
+//! What the server sends, one frame at a time, as views into the read buffer.
+//!
+//! A message's line has one shape in practice, `MSG subject sid [reply] bytes` with single blanks;
+//! `common_line` reads it in one pass. What it does not take goes to `any_line`, which allows runs of
+//! blanks and tabs as the protocol does. Both refuse a number that does not fit.
+
+use memchr::{memchr2, memrchr};
+
+use super::ProtocolError;
+
+/// Caps on one frame. Nothing is allocated for a frame, but the reader must hold it whole.
+#[derive(Clone, Copy, Debug)]
+pub struct ParserLimits {
+    /// A line other than INFO, bytes. Servers take lines of 4 KiB from publishers, and a message's
+    /// line adds a subscription id and, from JetStream, a longer reply subject.
+    pub line: usize,
+    /// An INFO line, bytes; it lists the servers of a cluster.
+    pub info: usize,
+    /// Headers and payload of one message, bytes.
+    pub payload: usize,
+}
+
+impl Default for ParserLimits {
+    fn default() -> Self {
+        // 64 MiB is the largest max_payload a server can be given.
+        ParserLimits { line: 8 << 10, info: 1 << 20, payload: 64 << 20 }
+    }
+}
+
+/// A message as it stands in the read buffer; valid until the next read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    pub subject: &'a [u8],
+    pub sid: u64,
+    /// Empty when there is none.
+    pub reply: &'a [u8],
+    /// The whole block, from `NATS/1.0` to the empty line; empty when there is none.
+    pub headers: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// The JSON text; see [`super::ServerInfo::parse`].
+    Info(&'a [u8]),
+    Message(Message<'a>),
+    Ping,
+    Pong,
+    Ok,
+    /// The text between the quotes; see [`super::ServerError::parse`].
+    Err(&'a [u8]),
+}
+
+/// The first frame of `bytes` and its length, or `None` while it is not complete.
+///
+/// # Errors
+/// When `bytes` cannot become a frame, whatever follows. Nothing after it can be read either.
+#[inline]
+pub fn parse<'a>(bytes: &'a [u8], limits: &ParserLimits) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
+    let Some(&first) = bytes.first() else { return Ok(None) };
+    let Some(end) = memchr2(b'\r', b'\n', bytes) else { return unfinished(bytes, limits) };
+    let line = &bytes[..end];
+    match bytes.get(end..end + 2) {
+        Some(b"\r\n") => {}
+        None if bytes[end] == b'\r' => return unfinished(bytes, limits),
+        _ => return Err(ProtocolError::LineEnd),
+    }
+    if end > limits.line && (first != b'I' || end > limits.info) {
+        return Err(ProtocolError::LineTooLong { limit: if first == b'I' { limits.info } else { limits.line } });
+    }
+    let after = end + 2;
+    match first {
+        b'M' | b'H' => message(bytes, line, after, limits),
+        _ => Ok(Some((control(line)?, after))),
+    }
+}
+
+/// A line whose end has not come yet: refused as soon as it cannot become one.
+#[cold]
+fn unfinished<'a>(bytes: &[u8], limits: &ParserLimits) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
+    const OPERATIONS: [&[u8]; 7] = [b"MSG ", b"HMSG ", b"INFO ", b"PING", b"PONG", b"+OK", b"-ERR"];
+    let could_be = |operation: &&[u8]| bytes.iter().zip(*operation).all(|(have, want)| have == want);
+    if !OPERATIONS.iter().any(could_be) {
+        return Err(ProtocolError::UnknownOperation);
+    }
+    let limit = if bytes[0] == b'I' { limits.info } else { limits.line };
+    if bytes.len() > limit + 1 {
+        return Err(ProtocolError::LineTooLong { limit });
+    }
+    Ok(None)
+}
+
+fn control(line: &[u8]) -> Result<Frame<'_>, ProtocolError> {
+    match line.trim_ascii_end() {
+        b"PING" => Ok(Frame::Ping),
+        b"PONG" => Ok(Frame::Pong),
+        b"+OK" => Ok(Frame::Ok),
+        line => {
+            if let Some(text) = line.strip_prefix(b"-ERR") {
+                let text = text.trim_ascii();
+                return Ok(Frame::Err(text.strip_prefix(b"'").and_then(|t| t.strip_suffix(b"'")).unwrap_or(text)));
+            }
+            line.strip_prefix(b"INFO ")
+                .map(|json| Frame::Info(json.trim_ascii()))
+                .ok_or(ProtocolError::UnknownOperation)
+        }
+    }
+}
+
+/// What a message's line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line<'a> {
+    subject: &'a [u8],
+    sid: u64,
+    reply: &'a [u8],
+    headers: usize,
+    total: usize,
+}
+
+#[inline]
+fn message<'a>(
+    bytes: &'a [u8],
+    line: &'a [u8],
+    start: usize,
+    limits: &ParserLimits,
+) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
+    let (arguments, with_headers) = if let Some(arguments) = line.strip_prefix(b"MSG ") {
+        (arguments, false)
+    } else if let Some(arguments) = line.strip_prefix(b"HMSG ") {
+        (arguments, true)
+    } else {
+        return Err(ProtocolError::UnknownOperation);
+    };
+    let line = match common_line(arguments, with_headers) {
+        Some(line) => line,
+        None => any_line(arguments, with_headers).ok_or(ProtocolError::Arguments)?,
+    };
+    if line.headers > line.total {
+        return Err(ProtocolError::HeadersTooLong);
+    }
+    if line.total > limits.payload {
+        return Err(ProtocolError::PayloadTooLarge { bytes: line.total, limit: limits.payload });
+    }
+    let end = start + line.total;
+    let Some(tail) = bytes.get(end..end + 2) else { return Ok(None) };
+    if tail != b"\r\n" {
+        return Err(ProtocolError::PayloadEnd);
+    }
+    let (headers, payload) = bytes[start..end].split_at(line.headers);
+    let message = Message { subject: line.subject, sid: line.sid, reply: line.reply, headers, payload };
+    Ok(Some((Frame::Message(message), end + 2)))
+}
+
+/// `subject sid [reply] [headers] total`, single blanks. From both ends, so that what is left in the
+/// middle is the reply.
+#[inline]
+fn common_line(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
+    let subject_end = memchr2(b' ', b'\t', arguments)?;
+    let subject = &arguments[..subject_end];
+    let (sid, sid_length) = leading_number(&arguments[subject_end + 1..])?;
+    let rest = arguments.get(subject_end + 1 + sid_length + 1..)?;
+    let (rest, total) = trailing_number(rest);
+    let (rest, headers) = if with_headers { trailing_number(rest?) } else { (rest, Some(0)) };
+    let reply = rest.unwrap_or_default();
+    let plain = !subject.is_empty()
+        && arguments[subject_end + 1 + sid_length] == b' '
+        && rest.is_none_or(|reply| !reply.is_empty())
+        && memchr2(b' ', b'\t', reply).is_none();
+    plain.then_some(Line {
+        subject,
+        sid,
+        reply,
+        headers: usize::try_from(headers?).ok()?,
+        total: usize::try_from(total?).ok()?,
+    })
+}
+
+/// Digits up to the first byte that is none; at most 18 of them, so that nothing overflows.
+#[inline]
+fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut number = 0;
+    let mut length = 0;
+    while let Some(digit) = bytes.get(length).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        if length == 18 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+        length += 1;
+    }
+    (length > 0).then_some((number, length))
+}
+
+/// What stands before the last blank (`None` without one), and the number after it.
+#[inline]
+fn trailing_number(bytes: &[u8]) -> (Option<&[u8]>, Option<u64>) {
+    let (rest, digits) = match memrchr(b' ', bytes) {
+        Some(blank) => (Some(&bytes[..blank]), &bytes[blank + 1..]),
+        None => (None, bytes),
+    };
+    let number = leading_number(digits).filter(|(_, length)| *length == digits.len()).map(|(number, _)| number);
+    (rest, number)
+}
+
+/// The same, with runs of blanks and tabs between the arguments.
+#[cold]
+fn any_line(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
+    let mut words = arguments.split(|byte| *byte == b' ' || *byte == b'\t').filter(|word| !word.is_empty());
+    let subject = words.next()?;
+    let sid = whole_number(words.next()?)?;
+    let mut rest = [&b""[..]; 3];
+    let mut count = 0;
+    for word in words {
+        *rest.get_mut(count)? = word;
+        count += 1;
+    }
+    let numbers = if with_headers { 2 } else { 1 };
+    let replies = count.checked_sub(numbers).filter(|replies| *replies <= 1)?;
+    let reply = if replies == 1 { rest[0] } else { b"" };
+    let headers = if with_headers { whole_number(rest[replies])? } else { 0 };
+    let total = whole_number(rest[count - 1])?;
+    Some(Line { subject, sid, reply, headers: usize::try_from(headers).ok()?, total: usize::try_from(total).ok()? })
+}
+
+fn whole_number(digits: &[u8]) -> Option<u64> {
+    leading_number(digits).filter(|(_, length)| *length == digits.len()).map(|(number, _)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, ProtocolError> {
+        parse(bytes, &ParserLimits::default())
+    }
+
+    fn message(bytes: &[u8]) -> Message<'_> {
+        match one(bytes) {
+            Ok(Some((Frame::Message(message), used))) if used == bytes.len() => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn messages_with_and_without_reply_and_headers() {
+        let plain = message(b"MSG a.b 7 5\r\nhello\r\n");
+        assert_eq!(plain, Message { subject: b"a.b", sid: 7, reply: b"", headers: b"", payload: b"hello" });
+        let reply = message(b"MSG a.b 7 in.box 0\r\n\r\n");
+        assert_eq!((reply.reply, reply.payload), (&b"in.box"[..], &b""[..]));
+        let headers = message(b"HMSG a 1 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+        assert_eq!((headers.headers, headers.payload, headers.reply), (&b"NATS/1.0\r\n\r\n"[..], &b"hi"[..], &b""[..]));
+        let both = message(b"HMSG a 1 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+        assert_eq!((both.reply, both.payload), (&b"r"[..], &b"hi"[..]));
+    }
+
+    #[test]
+    fn a_reply_of_digits_is_no_length() {
+        assert_eq!(message(b"MSG a 1 42 2\r\nhi\r\n").reply, b"42");
+        assert_eq!(message(b"HMSG a 1 42 12 14\r\nNATS/1.0\r\n\r\nhi\r\n").reply, b"42");
+    }
+
+    #[test]
+    fn runs_of_blanks_and_tabs_separate_too() {
+        let spaced = message(b"MSG   a \t 1  r\t2 \r\nhi\r\n");
+        assert_eq!(spaced, Message { subject: b"a", sid: 1, reply: b"r", headers: b"", payload: b"hi" });
+    }
+
+    #[test]
+    fn control_frames() {
+        assert_eq!(one(b"PING\r\n"), Ok(Some((Frame::Ping, 6))));
+        assert_eq!(one(b"PONG\r\nx"), Ok(Some((Frame::Pong, 6))));
+        assert_eq!(one(b"+OK\r\n"), Ok(Some((Frame::Ok, 5))));
+        assert_eq!(one(b"-ERR 'Slow Consumer'\r\n"), Ok(Some((Frame::Err(b"Slow Consumer"), 22))));
+        assert_eq!(one(b"INFO {\"a\":1} \r\n"), Ok(Some((Frame::Info(b"{\"a\":1}"), 15))));
+    }
+
+    #[test]
+    fn what_is_not_the_protocol_is_refused_with_its_reason() {
+        use ProtocolError as E;
+        let cases: [(&[u8], E); 19] = [
+            (b"HTTP/1.1 400 Bad Request\r\n", E::UnknownOperation),
+            (b"X", E::UnknownOperation),
+            (b"MSX", E::UnknownOperation),
+            (b"\r\n", E::UnknownOperation),
+            (b"PINGS\r\n", E::UnknownOperation),
+            (b"PING\n", E::LineEnd),
+            (b"MSG a 1\r2\r\n", E::LineEnd),
+            (b"MSG a 1\r\n", E::Arguments),
+            (b"MSG a 1 r x 2\r\nhi\r\n", E::Arguments),
+            (b"MSG a 1 -2\r\nhi\r\n", E::Arguments),
+            (b"MSG a 1 2x\r\nhi\r\n", E::Arguments),
+            (b"MSG a x 2\r\nhi\r\n", E::Arguments),
+            (b"MSG a 1 18446744073709551617\r\n", E::Arguments),
+            (b"HMSG a 1 12\r\nNATS/1.0\r\n\r\n\r\n", E::Arguments),
+            (b"HMSG a 1 13 12\r\nNATS/1.0\r\n\r\n\r\n", E::HeadersTooLong),
+            (b"MSG a 1 2\r\nhello\r\n", E::PayloadEnd),
+            (b"MSG a 1 99999999999\r\n", E::PayloadTooLarge { bytes: 99_999_999_999, limit: 64 << 20 }),
+            (&[b'M'; 3], E::UnknownOperation),
+            (b"MSG \r\n", E::Arguments),
+        ];
+        for (bytes, error) in cases {
+            assert_eq!(one(bytes), Err(error), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn lines_are_capped_before_and_after_their_end_is_seen() {
+        let limits = ParserLimits { line: 16, info: 32, payload: 8 };
+        let long = b"MSG aaaaaaaaaaaaaaaaaaaaa 1 2\r\nhi\r\n";
+        for length in 18..=long.len() {
+            assert_eq!(parse(&long[..length], &limits), Err(ProtocolError::LineTooLong { limit: 16 }), "{length}");
+        }
+        assert!(matches!(parse(b"INFO {\"aaaaaaaaaaaaaaaa\":1}\r\n", &limits), Ok(Some(_))));
+        let long_info = [b"INFO ".as_slice(), &[b'x'; 40]].concat();
+        assert_eq!(parse(&long_info, &limits), Err(ProtocolError::LineTooLong { limit: 32 }));
+    }
+
+    proptest! {
+        #[test]
+        fn both_readings_of_a_line_agree(arguments in "[a-z>]{0,3}( [0-9a-z]{0,3}){0,5}", with_headers in any::<bool>()) {
+            let line = arguments.as_bytes();
+            if let Some(common) = common_line(line, with_headers) {
+                prop_assert_eq!(Some(common), any_line(line, with_headers));
+            }
+        }
+    }
+}
