@@ -1,0 +1,221 @@
+//! Running a program over a document: one recursive walk that pays fuel for every node.
+//!
+//! ```text
+//! evaluate(node) ──► path      parts walked on the tape, nothing copied     (path.rs)
+//!               ──► operator   compare.rs, arithmetic.rs
+//!               ──► call       text.rs, conversions.rs, calendar.rs
+//!               ──► macro      loops.rs
+//! ```
+//!
+//! Nothing is allocated until an operation has to build a text, a list or a map, or fails.
+
+use message::{Context, Document};
+
+use crate::arithmetic;
+use crate::calls;
+use crate::compare::{self, equal};
+use crate::failure::{Failure, Kind, Mishap};
+use crate::operand::Operand;
+use crate::program::{Equality, Node, Operation, Ordering};
+
+pub(crate) type Outcome<'a> = Result<Operand<'a>, Box<Failure<'a>>>;
+
+/// The fields of the variable `meta`.
+pub(crate) const META: [&str; 5] = ["id", "customer", "pipeline", "revision", "time"];
+
+/// What is left of an expression's steps.
+pub(crate) struct Fuel(u64);
+
+/// Members and elements walked for one step.
+pub(crate) const ITEMS_PER_STEP: usize = 8;
+/// Bytes of text read or built for one step.
+pub(crate) const BYTES_PER_STEP: usize = 64;
+
+impl Fuel {
+    #[inline]
+    pub fn charge(&mut self, steps: usize) -> Result<(), Mishap> {
+        match self.0.checked_sub(steps as u64) {
+            Some(left) => {
+                self.0 = left;
+                Ok(())
+            }
+            None => {
+                self.0 = 0;
+                Err(Mishap::too_expensive())
+            }
+        }
+    }
+
+    #[inline]
+    pub fn charge_items(&mut self, items: usize) -> Result<(), Mishap> {
+        self.charge(items / ITEMS_PER_STEP)
+    }
+
+    #[inline]
+    pub fn charge_bytes(&mut self, bytes: usize) -> Result<(), Mishap> {
+        self.charge(bytes / BYTES_PER_STEP)
+    }
+}
+
+/// One run of one expression over one message.
+pub(crate) struct Evaluation<'a> {
+    pub document: &'a Document,
+    pub context: &'a Context<'a>,
+    pub fuel: Fuel,
+    /// The variables of the open macros, by slot.
+    pub locals: Vec<Operand<'a>>,
+}
+
+impl<'a> Evaluation<'a> {
+    pub fn new(document: &'a Document, context: &'a Context<'a>, fuel: u64) -> Evaluation<'a> {
+        Evaluation { document, context, fuel: Fuel(fuel), locals: Vec::new() }
+    }
+
+    /// The value of `node`, or why there is none. Recurses as deep as the program.
+    pub fn evaluate(&mut self, node: &'a Node) -> Outcome<'a> {
+        self.fuel.charge(1).map_err(|mishap| mishap.at(node))?;
+        match &node.operation {
+            Operation::Constant(constant) => Ok(Operand::from(constant)),
+            Operation::Path(path) => self.path(path, node),
+            Operation::And(pair) => self.logic(pair, false),
+            Operation::Or(pair) => self.logic(pair, true),
+            Operation::Equal(pair, equality) => self.equality(pair, *equality, node),
+            Operation::Order(pair, ordering) => self.ordering(pair, *ordering, node),
+            Operation::Not(operand) => self.boolean(operand, "!").map(|value| Operand::Bool(!value)),
+            Operation::Conditional(parts) => {
+                let [when, then, otherwise] = &**parts;
+                let branch = if self.boolean(when, "?:")? { then } else { otherwise };
+                self.evaluate(branch)
+            }
+            _ => self.less_common(node),
+        }
+    }
+
+    // Apart, so that the frame of the common operations stays small.
+    #[inline(never)]
+    fn less_common(&mut self, node: &'a Node) -> Outcome<'a> {
+        match &node.operation {
+            Operation::Arithmetic(pair, operator) => {
+                let left = self.evaluate(&pair[0])?.typed();
+                let right = self.evaluate(&pair[1])?.typed();
+                arithmetic::compute(*operator, &left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Negate(operand) => {
+                let value = self.evaluate(operand)?.typed();
+                arithmetic::negate(&value).map_err(|mishap| mishap.at(node))
+            }
+            Operation::In(pair) => {
+                let needle = self.evaluate(&pair[0])?;
+                let range = self.evaluate(&pair[1])?;
+                let found = compare::contains(&range, &needle, &mut self.fuel);
+                found.map(Operand::Bool).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Select(operand, name) => {
+                let value = self.evaluate(operand)?;
+                self.member(&value, name).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Index(operand, key) => {
+                let value = self.evaluate(operand)?;
+                let key = self.evaluate(key)?.typed();
+                self.index(&value, &key).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Has(operand, name) => {
+                let value = self.evaluate(operand)?;
+                self.has(&value, name).map(Operand::Bool).map_err(|mishap| mishap.at(node))
+            }
+            Operation::List(items) => {
+                let items: Result<Vec<_>, _> = items.iter().map(|item| self.evaluate(item)).collect();
+                items.map(Operand::list)
+            }
+            Operation::Map(entries) => self.entries(entries, node),
+            Operation::Matches(operand, regex) => {
+                let text = self.evaluate(operand)?.typed();
+                let found = calls::matches(&text, regex, &mut self.fuel);
+                found.map(Operand::Bool).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Call(function, arguments) => {
+                let mut values: [Operand<'a>; crate::functions::MOST_ARGUMENTS] =
+                    std::array::from_fn(|_| Operand::Null);
+                for (value, argument) in values.iter_mut().zip(arguments) {
+                    *value = self.evaluate(argument)?.typed();
+                }
+                let count = arguments.len().min(values.len());
+                calls::call(*function, &values[..count], &mut self.fuel).map_err(|mishap| mishap.at(node))
+            }
+            Operation::Macro(expanded) => self.walk(expanded, node),
+            // The common ones are evaluated above.
+            _ => Ok(Operand::Null),
+        }
+    }
+
+    /// `&&` and `||`: `decisive` on either side is the result, even when the other side fails.
+    #[inline]
+    fn logic(&mut self, pair: &'a [Node; 2], decisive: bool) -> Outcome<'a> {
+        let sign = if decisive { "||" } else { "&&" };
+        let failed = match self.boolean(&pair[0], sign) {
+            Ok(left) if left == decisive => return Ok(Operand::Bool(left)),
+            Ok(_) => return self.boolean(&pair[1], sign).map(Operand::Bool),
+            Err(failed) if failed.kind == Kind::TooExpensive => return Err(failed),
+            Err(failed) => failed,
+        };
+        match self.boolean(&pair[1], sign) {
+            Ok(right) if right == decisive => Ok(Operand::Bool(right)),
+            Err(other) if other.kind == Kind::TooExpensive => Err(other),
+            _ => Err(failed),
+        }
+    }
+
+    /// A node whose value has to be a boolean.
+    #[inline]
+    pub fn boolean(&mut self, node: &'a Node, operator: &'static str) -> Result<bool, Box<Failure<'a>>> {
+        match self.evaluate(node)?.typed() {
+            Operand::Bool(value) => Ok(value),
+            other => {
+                let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
+                Err(Mishap::wrong_type(reason).at(node))
+            }
+        }
+    }
+
+    #[inline]
+    fn equality(&mut self, pair: &'a [Node; 2], equality: Equality, node: &'a Node) -> Outcome<'a> {
+        let left = self.evaluate(&pair[0])?;
+        let right = self.evaluate(&pair[1])?;
+        let same = equal(&left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))?;
+        Ok(Operand::Bool(same == (equality == Equality::Equal)))
+    }
+
+    #[inline]
+    fn ordering(&mut self, pair: &'a [Node; 2], ordering: Ordering, node: &'a Node) -> Outcome<'a> {
+        let left = self.evaluate(&pair[0])?.typed();
+        let right = self.evaluate(&pair[1])?.typed();
+        let order = compare::order(&left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))?;
+        Ok(Operand::Bool(order.is_some_and(|order| match ordering {
+            Ordering::Less => order.is_lt(),
+            Ordering::LessOrEqual => order.is_le(),
+            Ordering::Greater => order.is_gt(),
+            Ordering::GreaterOrEqual => order.is_ge(),
+        })))
+    }
+
+    fn entries(&mut self, nodes: &'a [[Node; 2]], node: &'a Node) -> Outcome<'a> {
+        let mut entries: Vec<(Operand<'a>, Operand<'a>)> = Vec::with_capacity(nodes.len());
+        for [key, value] in nodes {
+            let place = key;
+            let key = self.evaluate(key)?.typed();
+            if !matches!(key, Operand::Bool(_) | Operand::Int(_) | Operand::Uint(_) | Operand::Text(_)) {
+                let reason = format!("a map's key is a string, int, uint or boolean, not {}", key.kind().described());
+                return Err(Mishap::wrong_type(reason).at(place));
+            }
+            for (other, _) in &entries {
+                if equal(other, &key, &mut self.fuel).map_err(|mishap| mishap.at(node))? {
+                    return Err(Mishap::failed("a map has the same key twice").at(place));
+                }
+            }
+            self.fuel.charge_items(entries.len()).map_err(|mishap| mishap.at(node))?;
+            let value = self.evaluate(value)?;
+            entries.push((key, value));
+        }
+        Ok(Operand::map(entries))
+    }
+}
