@@ -77,6 +77,12 @@ impl Fault {
     }
 
     #[must_use]
+    pub fn at_column(mut self, column: u32) -> Self {
+        self.0.place.column = Some(column);
+        self
+    }
+
+    #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
         self.0.place.field = Some(field.into());
         self

@@ -22,6 +22,7 @@ mod value;
 use std::sync::Arc;
 
 pub use edit::EditError;
+pub use text::{Piece, Pieces, xml_reference};
 pub use value::{Items, Members, Value};
 
 /// No node: the end of a chain.
@@ -244,6 +245,13 @@ impl Document {
         &self.bytes[span.start as usize..(span.start + span.length) as usize]
     }
 
+    /// Source and appended text together; spans index into it.
+    #[inline]
+    #[must_use]
+    pub fn buffer(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Source and appended text together, to append in place; spans index into it.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
@@ -284,31 +292,38 @@ impl Document {
 
     /// A second node for the same value, to stand elsewhere; texts are shared, nodes are copied.
     pub fn push_copy(&mut self, value: u32, as_item: bool) -> u32 {
+        let head = self.push_twin(value, as_item);
+        if as_item {
+            return head;
+        }
+        // The elements of a chain are walked, not recursed into: there may be a million of them.
+        let (mut from, mut to) = (self.node(value).same, head);
+        while from != NONE {
+            let twin = self.push_twin(from, false);
+            self.nodes[to as usize].same = twin;
+            (from, to) = (self.node(from).same, twin);
+        }
+        head
+    }
+
+    /// One element with what lies below it, without its own `same` and `next`. Recursion is as
+    /// deep as the document.
+    fn push_twin(&mut self, value: u32, as_item: bool) -> u32 {
         let mut copy = self.nodes[value as usize];
-        copy.next = NONE;
+        let mut child = copy.first;
         copy.key = Span::default();
         copy.flags = Flags(copy.flags.0 & (Flags::DIRTY.0 | if as_item { 0 } else { Flags::LIST.0 }));
-        let same = if as_item { NONE } else { copy.same };
-        copy.same = NONE;
-        let first = copy.first;
-        copy.first = NONE;
+        (copy.next, copy.same, copy.first) = (NONE, NONE, NONE);
         let head = self.push(copy);
-        let mut child = first;
         let mut previous = NONE;
         while child != NONE {
-            let (next, key, flags) = {
-                let node = self.node(child);
-                (node.next, node.key, node.flags)
-            };
+            let Node { next, key, flags, .. } = *self.node(child);
             let twin = self.push_copy(child, false);
             self.nodes[twin as usize].key = key;
             self.nodes[twin as usize].flags = flags;
             self.link(head, previous, twin);
             previous = twin;
             child = next;
-        }
-        if same != NONE {
-            self.nodes[head as usize].same = self.push_copy(same, false);
         }
         head
     }
@@ -348,6 +363,12 @@ impl Document {
             self.format = format;
             self.edited = true;
         }
+    }
+
+    /// Under which keys attributes and text read from now on, and which keys become attributes and
+    /// text when the document is emitted as XML.
+    pub fn set_conventions(&mut self, conventions: &Arc<Conventions>) {
+        self.conventions = Arc::clone(conventions);
     }
 
     #[must_use]

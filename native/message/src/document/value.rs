@@ -53,19 +53,29 @@ impl<'d> Value<'d> {
     #[inline]
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'d>> {
-        let node = self.raw()?;
+        self.find(name).0
+    }
+
+    /// The member `name` of an object, and how many members were looked at: what a caller with a
+    /// budget has to charge, since an object of a million members is walked to its end.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, name: &str) -> (Option<Value<'d>>, usize) {
+        let Some(node) = self.raw() else { return (None, 0) };
         if node.kind != Kind::Object || self.is_chain(node) {
-            return None;
+            return (None, 0);
         }
         let mut child = node.first;
+        let mut walked = 0;
         while child != NONE {
             let member = self.document.node(child);
+            walked += 1;
             if self.document.key_is(member, name) {
-                return Some(Value::new(self.document, child));
+                return (Some(Value::new(self.document, child)), walked);
             }
             child = member.next;
         }
-        None
+        (None, walked)
     }
 
     /// Element `index` of a list, counted from 0.
