@@ -1,0 +1,19 @@
+//! JSON exactly as RFC 8259 defines it.
+//!
+//! ```text
+//! bytes ──► scan.rs ──► Document ──► emit.rs ──► bytes
+//!             │ string.rs   what may stand in a string, and how
+//!             └ number.rs   what a number looks like
+//! ```
+//!
+//! Stricter than the RFC where it leaves a choice: a byte order mark is refused, and so is a key
+//! that stands twice in one object, which would let a filter see one value and a receiver another.
+
+mod emit;
+mod number;
+mod scan;
+mod string;
+
+pub use emit::emit;
+pub(crate) use number::is_number;
+pub use scan::parse;

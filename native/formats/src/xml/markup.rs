@@ -1,0 +1,100 @@
+//! Markup inside and around the elements: references, comments, instructions, CDATA.
+
+use memchr::memchr;
+use message::{Code, Encoding, Fault, Span, xml_reference};
+
+use super::characters::{is_character, is_space, name_length};
+use super::scan::Scanner;
+
+impl Scanner<'_> {
+    /// `&amp;`, `&#10;`, `&#xA;`: checked here, decoded when somebody reads the text.
+    pub(super) fn reference(&mut self) -> Result<(), Fault> {
+        let rest = &self.source[self.at + 1..];
+        let length = match rest {
+            [b'#', b'x', digits @ ..] => 2 + digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count(),
+            [b'#', digits @ ..] => 1 + digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+            _ => name_length(rest),
+        };
+        let name = &rest[..length];
+        if name.last().is_none_or(|last| *last == b'#' || *last == b'x' && name.starts_with(b"#"))
+            || rest.get(length) != Some(&b';')
+        {
+            return Err(self.broken("`&` starts no reference; as a character it is written `&amp;`"));
+        }
+        let decoded = std::str::from_utf8(name).ok().and_then(xml_reference);
+        if name[0] == b'#' && !decoded.is_some_and(is_character) {
+            return Err(self.fault(Code::XmlInvalidCharacter, "the reference is to a character that XML cannot carry"));
+        }
+        if decoded.is_none() {
+            let shown = String::from_utf8_lossy(&name[..name.len().min(40)]).into_owned();
+            return Err(self.fault(Code::XmlUnknownEntity, format!("the entity &{shown}; is not one of XML's five")));
+        }
+        self.at += length + 2;
+        Ok(())
+    }
+
+    /// After `<!` inside the root.
+    pub(super) fn comment_or_cdata(&mut self) -> Result<(), Fault> {
+        const OPEN: &[u8] = b"<![CDATA[";
+        if !self.source[self.at..].starts_with(OPEN) {
+            return self.comment();
+        }
+        let start = self.at + OPEN.len();
+        match find(self.source, start, b"]]>") {
+            Some(end) => {
+                self.tree.text(Span::between(start, end), Encoding::Plain);
+                self.at = end + 3;
+                Ok(())
+            }
+            None => Err(self.cut_off()),
+        }
+    }
+
+    pub(super) fn comment(&mut self) -> Result<(), Fault> {
+        if !self.source[self.at..].starts_with(b"<!--") {
+            return Err(self.broken("`<!` starts neither a comment nor CDATA"));
+        }
+        let end = find(self.source, self.at + 4, b"--").ok_or_else(|| self.cut_off())?;
+        self.at = end + 2;
+        match self.peek() {
+            Some(b'>') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => {
+                self.at = end;
+                Err(self.broken("`--` stands in a comment"))
+            }
+            None => Err(self.cut_off()),
+        }
+    }
+
+    /// `<?target anything?>`. The XML declaration itself has been read before.
+    pub(super) fn instruction(&mut self) -> Result<(), Fault> {
+        self.at += 2;
+        let start = self.at;
+        let name = self.name()?;
+        let target = &self.source[name.start as usize..self.at];
+        if target.eq_ignore_ascii_case(b"xml") {
+            self.at = start;
+            return Err(self.broken("an XML declaration stands only at the very start"));
+        }
+        if !self.source[self.at..].starts_with(b"?>") && !self.peek().is_some_and(is_space) {
+            return Err(self.unexpected("a blank or `?>`"));
+        }
+        self.at = find(self.source, self.at, b"?>").ok_or_else(|| self.cut_off())? + 2;
+        Ok(())
+    }
+}
+
+/// Where `end` stands first, at or behind `from`.
+fn find(source: &[u8], from: usize, end: &[u8]) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr(end[0], source.get(at..)?)?;
+        if source[at..].starts_with(end) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}

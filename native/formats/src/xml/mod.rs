@@ -1,0 +1,73 @@
+//! XML: what expat accepts becomes what xmltodict makes of it.
+//!
+//! ```text
+//! bytes ──► prolog.rs      byte order mark, XML declaration: which encoding
+//!             │
+//!             ▼
+//!           scan.rs        tags, attributes, text: one pass, no recursion
+//!             │ markup.rs      comments, instructions, CDATA, references
+//!             │ characters.rs  which character may stand where
+//!             ▼
+//!           tree.rs        members, repeated names, text  ──► Document
+//!             │ text.rs        joins and trims an element's text
+//!             │ declared.rs    arrays, numbers, booleans: a trie along the open elements
+//!             │ prefixes.rs    namespaces, when they are stripped
+//!
+//! Document ──► emit.rs     ──► bytes
+//! ```
+
+mod characters;
+mod declared;
+mod emit;
+mod markup;
+mod options;
+mod prefixes;
+mod prolog;
+mod scan;
+mod text;
+mod tree;
+
+use std::sync::Arc;
+
+use message::{Conventions, Document, Fault, Format, Limits};
+
+pub use emit::emit;
+pub use options::{Namespaces, XmlOptions};
+
+use declared::Declared;
+
+/// Compiled options, to parse any number of documents; may be shared by threads.
+#[derive(Debug)]
+pub struct Reader {
+    conventions: Arc<Conventions>,
+    declared: Declared,
+    namespaces: Namespaces,
+}
+
+impl Reader {
+    /// # Errors
+    /// `config/invalid-path`, `config/invalid-value`; the place's pointer names the option, such
+    /// as `/numbers/0`.
+    pub fn new(options: &XmlOptions) -> Result<Reader, Fault> {
+        let conventions = options.conventions()?;
+        Ok(Reader { conventions, declared: Declared::compile(options)?, namespaces: options.namespaces })
+    }
+
+    #[must_use]
+    pub fn conventions(&self) -> &Arc<Conventions> {
+        &self.conventions
+    }
+
+    /// Fills `document` from one XML document. The document is empty when this fails.
+    ///
+    /// # Errors
+    /// Every `xml/...` code, with the byte offset; `convert/not-a-number`,
+    /// `convert/not-a-boolean` with the field, `convert/name-collision`.
+    pub fn parse(&self, source: &[u8], limits: &Limits, document: &mut Document) -> Result<(), Fault> {
+        let scanned = scan::scan(self, source, limits, document);
+        if scanned.is_err() {
+            document.reset(&[], Format::Xml, &self.conventions);
+        }
+        scanned
+    }
+}

@@ -1,0 +1,148 @@
+//! An element's text: its parts joined, trimmed, with normalised line ends.
+
+use std::ops::Range;
+
+use memchr::memchr;
+use message::{Document, Encoding, Piece, Pieces, Span, xml_reference};
+
+use super::characters::{is_space, spaces};
+use super::tree::Tree;
+
+/// A stretch of text between two pieces of markup.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) span: Span,
+    pub(super) encoding: Encoding,
+}
+
+impl Tree<'_> {
+    /// The text that the parts from `from` on make together, without the blanks around it; `None`
+    /// when nothing is left. Takes the parts away.
+    #[inline]
+    pub(super) fn take_text(&mut self, from: usize) -> Option<(Span, Encoding)> {
+        let text = match &self.scratch.parts[from..] {
+            [] => return None,
+            [only] => trimmed(*only, self.source).map(|part| self.with_line_ends(part)),
+            _ => {
+                let joined = self.joined(from);
+                trimmed(joined, self.document.buffer())
+            }
+        };
+        self.scratch.parts.truncate(from);
+        text.map(|part| (part.span, part.encoding))
+    }
+
+    #[cold]
+    fn joined(&mut self, from: usize) -> Part {
+        let start = self.document.buffer().len();
+        let mut normalised = Vec::new();
+        for part in &self.scratch.parts[from..] {
+            let mut bytes = &self.source[part.span.start as usize..][..part.span.length as usize];
+            if self.carriage_return {
+                normalised.clear();
+                normalise(bytes, false, &mut normalised);
+                bytes = &normalised;
+            }
+            decode_into(bytes, part.encoding, self.document.bytes_mut());
+        }
+        Part { span: Span::between(start, self.document.buffer().len()), encoding: Encoding::Plain }
+    }
+
+    #[inline]
+    fn with_line_ends(&mut self, part: Part) -> Part {
+        if !self.carriage_return || memchr(b'\r', self.slice(part.span)).is_none() {
+            return part;
+        }
+        Part { span: self.normalised(part.span, false), ..part }
+    }
+
+    /// An attribute's value with every blank as a space (XML 1.0, 3.3.3).
+    pub(super) fn spaced(&mut self, value: Span) -> Span {
+        self.normalised(value, true)
+    }
+
+    fn normalised(&mut self, span: Span, spaced: bool) -> Span {
+        let bytes = self.slice(span);
+        let start = self.document.buffer().len();
+        normalise(bytes, spaced, self.document.bytes_mut());
+        Span::between(start, self.document.buffer().len())
+    }
+}
+
+/// Decodes a text that stands on the tape, and puts it there again.
+pub(super) fn decode(document: &mut Document, value: Span, encoding: Encoding) -> Span {
+    let mut decoded = Vec::with_capacity(value.length as usize);
+    decode_into(document.bytes(value), encoding, &mut decoded);
+    document.append(&decoded)
+}
+
+fn decode_into(bytes: &[u8], encoding: Encoding, out: &mut Vec<u8>) {
+    for piece in Pieces::new(bytes, encoding) {
+        match piece {
+            Piece::Plain(bytes) => out.extend_from_slice(bytes),
+            Piece::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Line ends become `\n` (XML 1.0, 2.11), or every blank a space. References stay: `&#13;` is how a
+/// carriage return survives.
+fn normalise(bytes: &[u8], spaced: bool, out: &mut Vec<u8>) {
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => {}
+            b'\r' | b'\n' | b'\t' if spaced => out.push(b' '),
+            b'\r' => out.push(b'\n'),
+            _ => out.push(*byte),
+        }
+    }
+}
+
+#[inline]
+fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
+    let start = part.span.start as usize;
+    let kept = trim(&bytes[start..][..part.span.length as usize], part.encoding);
+    (!kept.is_empty()).then_some(Part { span: Span::between(start + kept.start, start + kept.end), ..part })
+}
+
+/// The range without blanks around it. Blanks are Unicode's, also when written as references.
+#[inline]
+fn trim(bytes: &[u8], encoding: Encoding) -> Range<usize> {
+    let start = spaces(bytes);
+    let end = bytes.len() - bytes[start..].iter().rev().take_while(|byte| is_space(**byte)).count();
+    let wide = |byte: &u8| *byte >= 0x80 || encoding == Encoding::Xml && matches!(byte, b'&' | b';');
+    match (bytes[start..end].first(), bytes[start..end].last()) {
+        (Some(first), Some(last)) if wide(first) || wide(last) => trim_wide(bytes, start..end, encoding),
+        _ => start..end,
+    }
+}
+
+#[cold]
+fn trim_wide(bytes: &[u8], range: Range<usize>, encoding: Encoding) -> Range<usize> {
+    let Ok(text) = std::str::from_utf8(&bytes[range.clone()]) else { return range };
+    let mut kept = text;
+    loop {
+        let before = kept.len();
+        kept = kept.trim();
+        if encoding == Encoding::Xml {
+            kept = kept.strip_prefix('&').and_then(behind_blank_reference).unwrap_or(kept);
+            kept = kept.strip_suffix(';').and_then(before_blank_reference).unwrap_or(kept);
+        }
+        if kept.len() == before {
+            let start = range.start + (kept.as_ptr() as usize - text.as_ptr() as usize);
+            return start..start + kept.len();
+        }
+    }
+}
+
+/// What follows a reference to a blank, whose `&` is already off.
+fn behind_blank_reference(text: &str) -> Option<&str> {
+    let (name, rest) = text.split_once(';')?;
+    xml_reference(name).is_some_and(char::is_whitespace).then_some(rest)
+}
+
+/// What precedes a reference to a blank, whose `;` is already off.
+fn before_blank_reference(text: &str) -> Option<&str> {
+    let (rest, name) = text.rsplit_once('&')?;
+    xml_reference(name).is_some_and(char::is_whitespace).then_some(rest)
+}
