@@ -1,1 +1,24 @@
+//! Source and Sink, and the built-in connectors.
+//!
+//! ```text
+//!  the sender                                                              the receiver
+//!      │                          contract.rs                                   ▲
+//!      ▼                                                                        │
+//!  http/source ──► read_batch ──►  the host (flow)  ──► write_batch ──► http/sink │ file/sink │ stdout/sink
+//!      ▲                            rate.rs: token bucket                  http/template.rs: the URL
+//!      └── 202 or a problem ◄── settle                                     http/guard.rs: where it may lead
+//!  nats/ holds only the model of a binding: the host reads and publishes on its own connection.
+//! ```
+//!
+//! Everything runs on a shard's own thread, in a `LocalSet`; one shard owns its instances.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod contract;
+pub mod file;
+pub mod http;
+pub mod nats;
+pub mod rate;
+pub mod stdout;
+
+pub use contract::{ConnectorError, Delivery, Incoming, LocalFuture, Outcome, Read, Settled, Sink, Source};

@@ -174,6 +174,8 @@ codes! {
     HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";
     HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise the pipeline's body limit.";
     HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type or Content-Encoding is not accepted.", "Send JSON or XML in UTF-8 without Content-Encoding.";
+    HttpForbidden = "http/forbidden", Http, false, 403, "The path has no `auth` and serves this machine only.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
+    HttpRequestTimeout = "http/request-timeout", Http, true, 408, "The request's body did not arrive in time.", "Send it again, faster, with the same Idempotency-Key.";
     HttpUnavailable = "http/unavailable", Http, true, 503, "The message could not be stored now.", "Send it again after Retry-After, with the same Idempotency-Key.";
     HttpConnect = "http/connect", Http, true, 502, "The outgoing server could not be reached.", "Check its address; it is tried again.";
     HttpTimeout = "http/timeout", Http, true, 504, "The outgoing server did not answer in time.", "It is tried again.";

@@ -1,0 +1,98 @@
+//! The contract of a connector: a source brings messages in, a sink takes them out, in batches and
+//! with one verdict per message. Retries, windows, breakers and reconnects are the host's. One
+//! shard owns its instances: nothing here is `Send`, nothing is locked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use message::Fault;
+
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub type Read = Result<Vec<Incoming>, ConnectorError>;
+
+/// Why a source has no batch, and what the host does about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectorError {
+    /// The connection is gone: the host connects again, with growing pauses.
+    NotConnected,
+    /// There will be no more: the host settles what it holds and closes.
+    EndOfInput,
+    /// The host asks again after this long.
+    BackOff(Duration),
+}
+
+/// A message as it came in.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Names the message in `settle`; never used twice by one source.
+    pub item: u64,
+    /// Which pipeline's `in` it is for, as the host numbered them.
+    pub binding: u32,
+    pub payload: Bytes,
+    /// `Name: value\r\n` lines, allow-listed, without Content-Type; fit for a NATS header block.
+    pub headers: Vec<u8>,
+    /// The media type without parameters, in lower case; empty when the sender gave none.
+    pub content_type: Box<str>,
+    pub idempotency_key: Option<Box<str>>,
+}
+
+/// What became of an incoming message.
+#[derive(Clone, Debug)]
+pub enum Settled {
+    /// It is stored durably under this id; the source may say so to the sender.
+    Stored { id: Box<str> },
+    /// It is not stored; the source reports the fault, and when to try again.
+    Refused { fault: Fault, retry_after: Option<Duration> },
+}
+
+pub trait Source {
+    /// Called in a loop by one task. Waits up to `wait` for the first message, then returns at once
+    /// what there is, at most `messages` and `bytes` of payload (one message alone may have more);
+    /// empty when the wait is over. Errors: see there. Dropping the future loses nothing.
+    fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read>;
+
+    /// Called once for each message read, in any order. Never blocks; no-op for a sender that left.
+    fn settle(&self, item: u64, outcome: Settled);
+
+    /// Called once. Takes no more senders, lets those in flight finish until the deadline, then
+    /// cuts them off. Meanwhile the host goes on reading and settling, until `EndOfInput`.
+    fn close(&self, deadline: Duration) -> LocalFuture<'_, ()>;
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The same at every attempt, so that the receiver can tell a repetition.
+    pub id: Box<str>,
+    pub payload: Bytes,
+    pub content_type: Box<str>,
+    pub customer: Box<str>,
+    pub pipeline: Box<str>,
+    /// The message's NATS header block, or empty.
+    pub headers: Bytes,
+    /// The out's URL with this message's placeholders filled in, for sinks that have one.
+    pub url: Option<String>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The receiver has it: the host acks.
+    Delivered,
+    /// It may work later: the host delivers again, not before `after`.
+    Retry { fault: Fault, after: Option<Duration> },
+    /// It never will: the host writes it to the dead letters.
+    Permanent(Fault),
+}
+
+pub trait Sink {
+    /// Called with one batch or several at a time. Waits for the receiver, within the sink's own
+    /// timeout, and returns one outcome per delivery, in order; it does not fail as a whole. When
+    /// the future is dropped, any part of the batch may have been delivered.
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>>;
+
+    /// Called once, after the last batch has returned.
+    fn close(&self) -> LocalFuture<'_, ()>;
+}

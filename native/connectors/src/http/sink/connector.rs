@@ -1,0 +1,186 @@
+//! From a URL to a connection: the name is resolved once, each address is checked, and a checked
+//! address is dialled. No proxy, no second lookup.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::rt::TokioIo;
+use message::{Code, Fault};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+use tower_service::Service;
+
+use crate::http::guard::{AddressPolicy, numeric_host};
+
+/// Whom an https server may be certified by. Made once, shared by all sinks of a process.
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Mozilla's roots, and those of `extra_ca_pem`: one or more certificates in PEM.
+    /// `config/invalid-value` when there is none in it, or one that is no CA's.
+    pub fn new(extra_ca_pem: Option<&[u8]>) -> Result<Tls, Fault> {
+        let refused = |reason: String| Fault::new(Code::ConfigInvalidValue, format!("the CA file {reason}"));
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(pem) = extra_ca_pem {
+            let public = roots.len();
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|error| refused(format!("is not PEM: {error}")))?;
+                roots.add(certificate).map_err(|error| refused(format!("has an unusable certificate: {error}")))?;
+            }
+            if roots.len() == public {
+                return Err(refused("has no certificate".into()));
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("TLS cannot be set up: {error}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Tls(Arc::new(config)))
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Connecting<S, E> = Pin<Box<dyn Future<Output = Result<S, E>> + Send>>;
+
+/// TCP, and TLS for https, within one timeout: a server that accepts and then says nothing is one
+/// that does not connect.
+#[derive(Clone)]
+pub(super) struct Connector {
+    https: HttpsConnector<GuardedConnector>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(tls: &Tls, policy: AddressPolicy, timeout: Duration) -> Connector {
+        let guarded = GuardedConnector { policy: Arc::new(policy), timeout };
+        Connector { https: HttpsConnector::from((guarded, Arc::clone(&tls.0))), timeout }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Connecting<Self::Response, BoxError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connecting = timeout(self.timeout, self.https.call(url));
+        Box::pin(async move {
+            let late = || NoConnection(Fault::new(Code::HttpTimeout, "no connection in time"));
+            connecting.await.map_err(|_| late())?
+        })
+    }
+}
+
+/// TCP to checked addresses. The name is what TLS verifies later.
+#[derive(Clone)]
+pub(super) struct GuardedConnector {
+    policy: Arc<AddressPolicy>,
+    timeout: Duration,
+}
+
+/// Why there is no connection; found again in the client's error chain.
+#[derive(Debug)]
+pub(super) struct NoConnection(pub(super) Fault);
+
+impl std::fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.reason())
+    }
+}
+
+impl std::error::Error for NoConnection {}
+
+impl Service<Uri> for GuardedConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = NoConnection;
+    type Future = Connecting<Self::Response, NoConnection>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoConnection>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            let stream = connector.connect(&url).await.map_err(NoConnection)?;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+impl GuardedConnector {
+    async fn connect(&self, url: &Uri) -> Result<TcpStream, Fault> {
+        let deadline = Instant::now() + self.timeout;
+        let host = url.host().unwrap_or_default();
+        let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+        let late = || Fault::new(Code::HttpTimeout, format!("no connection to {host} in time"));
+        let addresses = timeout_at(deadline, resolve(host, port)).await.map_err(|_| late())??;
+        let allowed = self.allowed(host, &addresses)?;
+        let mut last = late();
+        for (tried, address) in allowed.iter().enumerate() {
+            // The time that is left is shared by the addresses that are left.
+            let now = Instant::now();
+            let share = deadline.saturating_duration_since(now) / u32::try_from(allowed.len() - tried).unwrap_or(1);
+            last = match timeout_at(now + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // A request is written at once; waiting for more would only delay it.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => unreachable(host, &error),
+                Err(_) => late(),
+            };
+        }
+        Err(last)
+    }
+
+    fn allowed(&self, host: &str, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Fault> {
+        let allowed: Vec<SocketAddr> =
+            addresses.iter().filter(|address| self.policy.allows(address.ip())).copied().collect();
+        match (allowed.is_empty(), addresses.first()) {
+            (false, _) => Ok(allowed),
+            (true, Some(first)) => Err(self.policy.check(first.ip()).err().unwrap_or_else(|| no_address(host))),
+            (true, None) => Err(no_address(host)),
+        }
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
+    if numeric_host(host) {
+        return Err(Fault::new(Code::HttpRefusedAddress, "the host is a number in disguise"));
+    }
+    // `Uri` keeps the brackets of an IPv6 address.
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    match lookup_host((host, port)).await {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(error) => Err(unreachable(host, &error)),
+    }
+}
+
+fn no_address(host: &str) -> Fault {
+    Fault::new(Code::HttpConnect, format!("the name {host} has no address"))
+}
+
+fn unreachable(host: &str, error: &io::Error) -> Fault {
+    Fault::new(Code::HttpConnect, format!("no connection to {host}: {error}"))
+}

@@ -1,0 +1,136 @@
+//! One delivery as an HTTP request.
+
+use bytes::Bytes;
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use message::{Code, Fault, Headers};
+
+use super::{Method, SinkOptions};
+use crate::contract::Delivery;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
+/// Set by the client or by us; a file that sets them would break the framing or the guarantee.
+const OURS: [HeaderName; 10] =
+    [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, EXPECT, CONTENT_TYPE, IDEMPOTENCY_KEY];
+
+/// What is the same in every request of an out, checked once.
+pub(super) struct Template {
+    /// With what the file configures: for the out's own origin only.
+    configured: HeaderMap,
+    fixed_url: Option<Uri>,
+}
+
+/// A request that can be sent more than once, for redirects.
+pub(super) struct Outgoing {
+    pub(super) method: http::Method,
+    pub(super) url: Uri,
+    /// Go to any origin.
+    pub(super) headers: HeaderMap,
+    /// Go to the first origin only.
+    pub(super) configured: HeaderMap,
+    pub(super) payload: Bytes,
+}
+
+impl Template {
+    pub(super) fn new(options: &SinkOptions) -> Result<Template, Fault> {
+        let mut configured = HeaderMap::new();
+        for (name, value) in &options.headers {
+            let (name, value) = header(name, value)?;
+            configured.append(name, value);
+        }
+        if let Some(value) = &options.authorization {
+            let mut value = HeaderValue::from_str(value).map_err(|_| {
+                Fault::new(
+                    Code::ConfigInvalidValue,
+                    "the credentials for `Authorization` have characters that no header can carry",
+                )
+            })?;
+            value.set_sensitive(true);
+            configured.insert(AUTHORIZATION, value);
+        }
+        let fixed_url = if options.url.is_static() {
+            let unusable = |_| Fault::new(Code::ConfigInvalidValue, "the URL cannot be used");
+            Some(options.url.as_str().parse().map_err(unusable)?)
+        } else {
+            None
+        };
+        Ok(Template { configured, fixed_url })
+    }
+
+    pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery) -> Result<Outgoing, Fault> {
+        let url = match (&delivery.url, &self.fixed_url) {
+            (Some(url), _) => rendered(options, url)?,
+            (None, Some(url)) => url.clone(),
+            (None, None) => {
+                return Err(Fault::new(Code::HttpBadUrl, "the URL has placeholders that were not filled in"));
+            }
+        };
+        let method = match options.method {
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
+        };
+        Ok(Outgoing {
+            method,
+            url,
+            headers: message_headers(delivery),
+            configured: self.configured.clone(),
+            payload: delivery.payload.clone(),
+        })
+    }
+}
+
+/// A rendered URL travels with the message; it may go no further than its template.
+fn rendered(options: &SinkOptions, url: &str) -> Result<Uri, Fault> {
+    let origin = options.url.origin();
+    let rest = url
+        .strip_prefix(origin)
+        .ok_or_else(|| Fault::new(Code::HttpBadUrl, "the URL leads to another server than the out's"))?;
+    if !(rest.is_empty() || rest.starts_with(['/', '?'])) {
+        return Err(Fault::new(Code::HttpBadUrl, "the URL leads to another server than the out's"));
+    }
+    url.parse().map_err(|_| Fault::new(Code::HttpBadUrl, "the URL cannot be used"))
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
+    let refused =
+        |reason: &str| Fault::new(Code::ConfigInvalidValue, format!("the header `{}` {reason}", name.escape_debug()));
+    let parsed: HeaderName = name.parse().map_err(|_| refused("has a name that no header can have"))?;
+    if OURS.contains(&parsed) {
+        return Err(refused("is set by the connector"));
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| refused("has a value that no header can carry"))?;
+    Ok((parsed, value))
+}
+
+fn message_headers(delivery: &Delivery) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(USER_AGENT, AGENT);
+    if let Ok(id) = HeaderValue::from_str(&delivery.id) {
+        headers.insert(IDEMPOTENCY_KEY, id);
+    }
+    if let Some(value) = HeaderValue::from_str(&delivery.content_type).ok().filter(|value| !value.is_empty()) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    for (name, value) in &Headers::new(&delivery.headers) {
+        if !goes_on(name) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// Tracing and CloudEvents, as they came in; nothing else of a message's headers is the
+/// receiver's business.
+fn goes_on(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"traceparent")
+        || name.eq_ignore_ascii_case(b"tracestate")
+        || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"))
+}

@@ -1,0 +1,190 @@
+//! Which payloads are taken: by Content-Type, charset and Content-Encoding.
+
+use std::ops::BitOr;
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use message::{Code, Fault};
+
+/// The kinds of payload a route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept(u8);
+
+impl Accept {
+    /// `application/xml`, `text/xml`, `*/*+xml`
+    pub const XML: Accept = Accept(1);
+    /// `application/json`, `*/*+json`
+    pub const JSON: Accept = Accept(2);
+    /// `text/plain`
+    pub const TEXT: Accept = Accept(4);
+    /// `application/octet-stream`, and a request without Content-Type (RFC 9110, 8.3)
+    pub const BYTES: Accept = Accept(8);
+    pub const ALL: Accept = Accept(15);
+
+    fn takes(self, kind: Accept) -> bool {
+        self.0 & kind.0 == kind.0
+    }
+}
+
+impl BitOr for Accept {
+    type Output = Accept;
+
+    fn bitor(self, other: Accept) -> Accept {
+        Accept(self.0 | other.0)
+    }
+}
+
+/// The media type in lower case, without parameters, or the reason for a 415 (or a 400, when a
+/// header stands there twice).
+pub(super) fn check_media(headers: &HeaderMap, accept: Accept) -> Result<Box<str>, Fault> {
+    for encoding in headers.get_all(CONTENT_ENCODING) {
+        if !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") {
+            return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
+        }
+    }
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else {
+        return if accept.takes(Accept::BYTES) {
+            Ok("".into())
+        } else {
+            Err(unsupported("the Content-Type is missing"))
+        };
+    };
+    if values.next().is_some() {
+        return Err(Fault::new(Code::HttpBadRequest, "Content-Type stands there twice"));
+    }
+    let text = value.to_str().map_err(|_| unsupported("the Content-Type is not ASCII"))?;
+    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let media = media.trim().to_ascii_lowercase();
+    let kind = kind(&media)
+        .ok_or_else(|| unsupported("the Content-Type is neither XML, JSON, text/plain nor application/octet-stream"))?;
+    if !accept.takes(kind) {
+        return Err(unsupported("the path does not take this Content-Type"));
+    }
+    check_charset(parameters)?;
+    Ok(media.into())
+}
+
+fn kind(media: &str) -> Option<Accept> {
+    match media {
+        "application/json" => Some(Accept::JSON),
+        "application/xml" | "text/xml" => Some(Accept::XML),
+        "text/plain" => Some(Accept::TEXT),
+        "application/octet-stream" => Some(Accept::BYTES),
+        _ => {
+            let (_, subtype) = media.split_once('/').filter(|(main, sub)| is_token(main) && is_token(sub))?;
+            match subtype.rsplit_once('+')? {
+                (_, "json") => Some(Accept::JSON),
+                (_, "xml") => Some(Accept::XML),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// US-ASCII is UTF-8 too. Other parameters, such as a `profile`, do not change the bytes.
+fn check_charset(parameters: &str) -> Result<(), Fault> {
+    for parameter in split_parameters(parameters) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if name.trim().eq_ignore_ascii_case("charset") {
+            let charset = value.trim().trim_matches('"');
+            if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) {
+                return Err(unsupported("the charset is not UTF-8"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At semicolons outside quotes.
+fn split_parameters(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.split(move |c| {
+        let ends = c == ';' && !quoted;
+        if !escaped && c == '"' {
+            quoted = !quoted;
+        }
+        escaped = quoted && !escaped && c == '\\';
+        ends
+    })
+}
+
+fn unsupported(reason: &str) -> Fault {
+    Fault::new(Code::HttpUnsupportedMediaType, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn check(content_type: &str, accept: Accept) -> Result<Box<str>, Fault> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
+        check_media(&headers, accept)
+    }
+
+    #[test]
+    fn media_types_are_taken_by_kind() {
+        for (text, media) in [
+            ("application/json", "application/json"),
+            ("Application/XML; charset=UTF-8", "application/xml"),
+            ("text/xml;charset=\"utf-8\"", "text/xml"),
+            ("application/vnd.acme.order+json; profile=\"a;charset=latin1\"", "application/vnd.acme.order+json"),
+            ("image/svg+xml", "image/svg+xml"),
+            ("text/plain; charset=us-ascii", "text/plain"),
+            ("application/octet-stream", "application/octet-stream"),
+        ] {
+            assert_eq!(&*check(text, Accept::ALL).unwrap(), media);
+        }
+        for text in [
+            "",
+            "json",
+            "/json",
+            "application/",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "text/html",
+            "+json",
+            "a b/c+json",
+            "text/xml; charset=latin1",
+            "application/json;charset=",
+            "application/json; profile=\"x\\\"\";charset=utf-16",
+        ] {
+            assert_eq!(check(text, Accept::ALL).unwrap_err().code(), Code::HttpUnsupportedMediaType, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_takes_only_its_kinds() {
+        let accept = Accept::XML | Accept::JSON;
+        assert!(check("text/xml", accept).is_ok() && check("a/b+json", accept).is_ok());
+        assert!(check("text/plain", accept).is_err());
+        assert!(check_media(&HeaderMap::new(), accept).is_err());
+        assert_eq!(&*check_media(&HeaderMap::new(), Accept::ALL).unwrap(), "");
+    }
+
+    #[test]
+    fn only_identity_is_taken_as_encoding() {
+        for (encoding, taken) in
+            [("identity", true), ("Identity", true), ("gzip", false), ("identity, gzip", false), ("", false)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            assert_eq!(check_media(&headers, Accept::ALL).is_ok(), taken, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn two_content_types_are_no_request() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+        headers.append(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+        assert_eq!(check_media(&headers, Accept::ALL).unwrap_err().code(), Code::HttpBadRequest);
+    }
+}

@@ -1,0 +1,160 @@
+//! The HTTP server of a shard.
+//!
+//! ```text
+//! listen.rs      one listener per shard
+//!    ▼
+//! accept.rs      accept loop, connection cap, ticks
+//!    ▼
+//! connection.rs  one task per connection: timeouts, graceful end, lingering close
+//!    ▼
+//! request.rs     route, method, token, media type (routes.rs, media.rs, headers.rs), then the body, capped
+//!    ▼
+//! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
+//!    ▼
+//! answer.rs      202 with the id, or a problem document
+//! ```
+//!
+//! A request that is not HTTP at all (a broken head, smuggled lengths, more than 100 headers) is
+//! answered by the HTTP layer itself, with a bare 400, 414 or 431, and its connection closed.
+
+mod accept;
+mod answer;
+mod connection;
+mod headers;
+mod inbox;
+mod listen;
+mod media;
+mod options;
+mod request;
+mod routes;
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::{Code, Fault};
+use tokio::sync::watch;
+
+use crate::contract::{LocalFuture, Read, Settled, Source};
+use connection::{Connections, Phase};
+use inbox::Inbox;
+
+pub use listen::listen;
+pub use media::Accept;
+pub use options::SourceOptions;
+pub use routes::{Auth, Route, Routes, Token};
+
+/// What the accept loop, the connections and the host's handle share.
+struct Shared {
+    options: SourceOptions,
+    routes: RefCell<Routes>,
+    inbox: Rc<Inbox>,
+    connections: Connections,
+    refusals: RefCell<Vec<(Code, u64)>>,
+    phase: watch::Sender<Phase>,
+}
+
+/// What the source holds, and what it has refused by itself, by code, since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceStats {
+    pub connections: usize,
+    /// Requests being read, queued, or waiting for `settle`, and their bodies' bytes.
+    pub in_flight: usize,
+    pub in_flight_bytes: usize,
+    pub refusals: Vec<(Code, u64)>,
+}
+
+pub struct HttpSource {
+    address: SocketAddr,
+    shared: Rc<Shared>,
+}
+
+impl HttpSource {
+    /// Starts to accept; until `set_routes` every path is 404. Does not block. Call it inside a
+    /// `LocalSet` on a current-thread runtime with I/O and time enabled.
+    pub fn new(listener: TcpListener, options: SourceOptions) -> Result<HttpSource, Fault> {
+        let unusable = |error: std::io::Error| Fault::new(Code::ConfigInvalidValue, format!("cannot listen: {error}"));
+        listener.set_nonblocking(true).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
+        let shared = Rc::new(Shared {
+            inbox: Inbox::new(options.max_in_flight, options.max_in_flight_bytes),
+            options,
+            routes: RefCell::default(),
+            connections: Connections::default(),
+            refusals: RefCell::default(),
+            phase: watch::Sender::new(Phase::Serving),
+        });
+        tokio::task::spawn_local(accept::accept(Rc::clone(&shared), listener));
+        Ok(HttpSource { address, shared })
+    }
+
+    /// The address that is bound, with its real port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Replaces all routes at once: a request sees either the old table or the new one.
+    pub fn set_routes(&self, routes: Routes) {
+        *self.shared.routes.borrow_mut() = routes;
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> SourceStats {
+        let (in_flight, in_flight_bytes) = self.shared.inbox.in_flight();
+        SourceStats {
+            connections: self.shared.connections.open(),
+            in_flight,
+            in_flight_bytes,
+            refusals: self.shared.refusals.borrow().clone(),
+        }
+    }
+}
+
+impl Source for HttpSource {
+    fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read> {
+        Box::pin(self.shared.inbox.read_batch(messages, bytes, wait))
+    }
+
+    fn settle(&self, item: u64, outcome: Settled) {
+        self.shared.inbox.settle(item, outcome);
+    }
+
+    fn close(&self, deadline: Duration) -> LocalFuture<'_, ()> {
+        Box::pin(async move {
+            self.shared.phase.send_replace(Phase::Draining);
+            let connections = &self.shared.connections;
+            if tokio::time::timeout(deadline, connections.all_closed()).await.is_err() {
+                self.shared.phase.send_replace(Phase::Aborting);
+                connections.all_closed().await;
+            }
+            self.shared.inbox.end();
+        })
+    }
+}
+
+/// A source that is dropped without `close` cuts its connections off: nobody would answer them.
+impl Drop for HttpSource {
+    fn drop(&mut self) {
+        self.shared.phase.send_replace(Phase::Aborting);
+        self.shared.inbox.end();
+    }
+}
+
+impl Shared {
+    fn count_refusal(&self, code: Code) {
+        let mut refusals = self.refusals.borrow_mut();
+        match refusals.iter_mut().find(|(counted, _)| *counted == code) {
+            Some((_, count)) => *count += 1,
+            None => refusals.push((code, 1)),
+        }
+    }
+
+    /// The route of a path, by a reference of its own, so that a reload cannot pull it away.
+    fn route(&self, path: &str) -> Option<Arc<Route>> {
+        self.routes.borrow().get(path)
+    }
+}

@@ -1,0 +1,38 @@
+//! What one shard's server allows.
+
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct SourceOptions {
+    /// Open connections; one more is answered 503 and closed.
+    pub max_connections: usize,
+    /// Requests being read, queued, or waiting for `settle`; one more is answered 503.
+    pub max_in_flight: usize,
+    /// Bytes of their bodies together.
+    pub max_in_flight_bytes: usize,
+    /// Request line and headers, bytes. There may be 100 headers.
+    pub max_header_bytes: usize,
+    /// From the first byte of a request to the last of its headers.
+    pub header_timeout: Duration,
+    /// From the end of the headers to the last byte of the body.
+    pub body_timeout: Duration,
+    /// Between two requests of one connection.
+    pub idle_timeout: Duration,
+    /// How long a sender waits for `settle` before it is told 503; to within a tenth.
+    pub settle_timeout: Duration,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        SourceOptions {
+            max_connections: 4096,
+            max_in_flight: 8192,
+            max_in_flight_bytes: 64 << 20,
+            max_header_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            settle_timeout: Duration::from_secs(30),
+        }
+    }
+}
