@@ -99,7 +99,12 @@ def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
 
 
 def _config(endpoint: Endpoint, listen: str | None, threads: int, files: Path) -> str:
-    nats = {"url": endpoint.url, "user": endpoint.user, "password": endpoint.password, "token": endpoint.token}
+    nats = {
+        "url": endpoint.url,
+        "user": endpoint.user,
+        "password": endpoint.password,
+        "token": endpoint.token,
+    }
     return json.dumps(
         {
             "nats": {name: value for name, value in nats.items() if value is not None},
@@ -187,7 +192,11 @@ async def _watch(node: _native.Node, server: Server | None, watcher: Watcher, st
     waits = asyncio.create_task(stop.asked.wait())
     try:
         while not waits.done() and not (watch and watch.done()):
-            await asyncio.wait([task for task in (waits, watch) if task], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [task for task in (waits, watch) if task],
+                timeout=POLL_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
             _poll(node, watcher)
         if watch and watch.done():
             await watch

@@ -32,7 +32,12 @@ _WORDS = {
 class Display:
     """The Watcher of `vrsky run` for people."""
 
-    def __init__(self, terminal: Terminal, pipelines: Sequence[PipelineFile], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        pipelines: Sequence[PipelineFile],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.terminal = terminal
         self._pipelines = pipelines
         self._rates = Rates(clock)
@@ -46,7 +51,11 @@ class Display:
     def ready(self, base: str | None) -> None:
         for one in self._pipelines:
             source = one.model["in"]
-            where = f"POST {base}/in/{one.customer}{source['http']['path']}" if "http" in source else f"NATS {source['nats']['subject']}"
+            where = (
+                f"POST {base}/in/{one.customer}{source['http']['path']}"
+                if "http" in source
+                else f"NATS {source['nats']['subject']}"
+            )
             self.terminal.line(f"{self.terminal.strong(f'{one.customer}/{one.pipeline}')}  {safe(where)}")
         self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
 
@@ -66,7 +75,12 @@ class Display:
     def event(self, event: dict[str, Any]) -> str:
         kind = event["kind"]
         word = f"{_WORDS.get(kind, kind):<9}"
-        paint = {"delivered": self.terminal.good, "dead": self.terminal.bad, "retried": self.terminal.warning, "refused": self.terminal.warning}
+        paint = {
+            "delivered": self.terminal.good,
+            "dead": self.terminal.bad,
+            "retried": self.terminal.warning,
+            "refused": self.terminal.warning,
+        }
         when = datetime.fromtimestamp(event["time_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]
         parts = [self.terminal.quiet(when), paint.get(kind, str)(word)]
         if event.get("customer"):

@@ -17,7 +17,7 @@ from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
 from ..control.lock import DataFolder
 from ..control.server import Server
-from ..errors import ConfigError, NatsError
+from ..errors import ConfigError
 from . import exit_codes
 from .terminal import Terminal, safe
 
@@ -35,7 +35,13 @@ Examples:
 
 _where = [
     click.option("--nats", metavar="URL", help="A running NATS server."),
-    click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder of `vrsky run`."),
+    click.option(
+        "--data",
+        default=".vrsky",
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="The data folder of `vrsky run`.",
+    ),
 ]
 
 

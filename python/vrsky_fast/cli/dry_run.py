@@ -12,7 +12,7 @@ import click
 
 from .. import Message, Pipeline, config
 from . import exit_codes
-from .terminal import Terminal, safe
+from .terminal import Terminal
 
 _HELP = """Run messages through the steps of PIPELINE and show each after every step. Nothing is sent anywhere.
 
@@ -32,7 +32,13 @@ _MAX_INPUT = 64 * 1024 * 1024
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @click.argument("source", metavar="[INPUT]", type=click.File("rb"), default="-")
 @click.option("--ndjson", is_flag=True, help="Every line of INPUT is a message.")
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the message; may be repeated.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of the message; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message on standard output.")
 def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, ...], as_json: bool) -> int:
     file = config.load(pipeline)

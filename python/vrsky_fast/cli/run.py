@@ -30,15 +30,27 @@ Examples:
 
 @click.command(name="run", help=_HELP)
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="IP:PORT", help="Where HTTP pipelines are served.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="IP:PORT",
+    help="Where HTTP pipelines are served.",
+)
 @click.option("--nats", metavar="URL", help="A running NATS server instead of the embedded one.")
 @click.option(
-    "--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="Where messages and file outs are kept."
+    "--data",
+    default=".vrsky",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where messages and file outs are kept.",
 )
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 64), help="Shards, one thread each.")
 @click.option("--secrets", type=click.Path(path_type=Path), metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
-def command(path: Path, listen: str, nats: str | None, data: Path, threads: int, secrets: Path | None, as_json: bool) -> int:
+def command(
+    path: Path, listen: str, nats: str | None, data: Path, threads: int, secrets: Path | None, as_json: bool
+) -> int:
     pipelines = config.load_all(path)
     settings = Settings(data, listen, nats, threads, secrets)
     display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines)

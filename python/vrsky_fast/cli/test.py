@@ -61,7 +61,9 @@ def command(paths: tuple[Path, ...], only: str | None, as_json: bool) -> int:
         terminal = Terminal(sys.stderr)
         for outcome in outcomes:
             _show(terminal, outcome)
-        terminal.line(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - started:.2f} s")
+        terminal.line(
+            f"{len(outcomes) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - started:.2f} s"
+        )
     return exit_codes.FINDINGS if failed else exit_codes.OK
 
 
@@ -136,7 +138,11 @@ def _judge_payload(expected: dict[str, Any], payload: bytes, where: str, outcome
         wanted = compare.parse(json.dumps(expected[kind]))
         found = list(compare.differences(wanted, actual, subset=kind == "json_contains"))
     for one in found:
-        lines = (f"out {where}: {one.path or 'the payload'}", f"  expected {compare.shown(one.expected)}", f"  got      {compare.shown(one.actual)}")
+        lines = (
+            f"out {where}: {one.path or 'the payload'}",
+            f"  expected {compare.shown(one.expected)}",
+            f"  got      {compare.shown(one.actual)}",
+        )
         outcome.fail("\n".join(lines), out=where, **one.as_json())
 
 

@@ -10,7 +10,7 @@ from .problem import Problem
 from .scalar import to_json
 from .schema import View
 from .source import Source
-from .tree import Mapping, Node, Scalar, Sequence, children
+from .tree import Mapping, Node, Scalar, children
 
 
 def emit(root: Node, schema: View) -> str:
@@ -48,7 +48,13 @@ def misread(source: Source, root: Node, schema: View) -> list[Problem]:
             length = node.end.column - node.start.column
             problems.append(
                 Problem.at(
-                    source, node.start, "config/invalid-expression", reason, hint=hint, length=length, pointer=pointer
+                    source,
+                    node.start,
+                    "config/invalid-expression",
+                    reason,
+                    hint=hint,
+                    length=length,
+                    pointer=pointer,
                 )
             )
     return problems

@@ -48,7 +48,9 @@ def find(path: Path) -> list[Path]:
     ]
     if not names:
         reason = "the folder holds no *.yaml or *.yml file"
-        raise InvalidConfig([Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")])
+        raise InvalidConfig(
+            [Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")]
+        )
     if len(names) > MAX_FILES:
         raise InvalidConfig([Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))])
     return names
@@ -58,7 +60,7 @@ def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
     """Two files may not define the same pipeline, nor listen on the same path of a customer."""
     return [
         *_twice(loaded, lambda one: f"{one.customer}/{one.pipeline}", "/pipeline", "the pipeline"),
-        *_twice(loaded, lambda one: _address(one), "/in/http", "the address"),
+        *_twice(loaded, _address, "/in/http", "the address"),
     ]
 
 

@@ -11,7 +11,15 @@ _OF_A_KEY = frozenset({"config/unknown-key", "config/duplicate-key"})
 
 
 def locate(
-    source: Source, root: Node, *, code: str, reason: str, hint: str, pointer: str, line: int | None, column: int | None
+    source: Source,
+    root: Node,
+    *,
+    code: str,
+    reason: str,
+    hint: str,
+    pointer: str,
+    line: int | None,
+    column: int | None,
 ) -> Problem:
     """`line` and `column` are relative to the text of the scalar that the pointer names."""
     node, holder, there = find(root, pointer)

@@ -50,7 +50,14 @@ class PipelineFile:
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""
         return locate(
-            self.source, self.root, code=code, reason=reason, hint=hint or advice(code), pointer=pointer, line=None, column=None
+            self.source,
+            self.root,
+            code=code,
+            reason=reason,
+            hint=hint or advice(code),
+            pointer=pointer,
+            line=None,
+            column=None,
         )
 
 
@@ -97,7 +104,13 @@ def _files(source: Source, root: Node, model: schema.View, folder: Path) -> tupl
         except files.Refused as refused:
             length = node.end.column - node.start.column
             found = Problem.at(
-                source, node.start, refused.code, refused.reason, hint=advice(refused.code), length=length, pointer=pointer
+                source,
+                node.start,
+                refused.code,
+                refused.reason,
+                hint=advice(refused.code),
+                length=length,
+                pointer=pointer,
             )
             problems.append(found)
     return scripts, problems
@@ -112,10 +125,19 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: ConfigE
     """Rust's finding, placed: in the script it names, or in the YAML by its pointer."""
     code, reason = error.code, error.reason
     place = error.place
-    line, column = getattr(place, "line", None), getattr(place, "column", None) or getattr(error, "column", None)
+    line, column = (
+        getattr(place, "line", None),
+        getattr(place, "column", None) or getattr(error, "column", None),
+    )
     script = getattr(place, "file", None)
     if script in scripts and line:
-        return Problem.at(Source(_next_to(source.name, script), scripts[script]), Mark(line, column or 1), code, reason, hint=advice(code))
+        return Problem.at(
+            Source(_next_to(source.name, script), scripts[script]),
+            Mark(line, column or 1),
+            code,
+            reason,
+            hint=advice(code),
+        )
     pointer = getattr(error, "pointer", None) or ""
     if script and pointer and not pointer.endswith("/code"):
         pointer += "/code"
@@ -145,5 +167,3 @@ def _advice() -> dict[str, str]:
 def advice(code: str) -> str:
     """What the user can do about an error of this code, in a sentence."""
     return _advice().get(code, "")
-
-

@@ -28,7 +28,15 @@ class Problem:
 
     @classmethod
     def at(
-        cls, source: Source, mark: Mark, code: str, reason: str, *, hint: str = "", length: int = 1, pointer: str = ""
+        cls,
+        source: Source,
+        mark: Mark,
+        code: str,
+        reason: str,
+        *,
+        hint: str = "",
+        length: int = 1,
+        pointer: str = "",
     ) -> Problem:
         line = source.line(mark.line)
         return cls(code, reason, source.name, mark, max(1, length), hint, line, pointer or None)

@@ -41,7 +41,9 @@ def read(name: str, data: bytes) -> tuple[Source, Node]:
     try:
         return source, _Builder(source).build()
     except yaml.reader.ReaderError as error:
-        mark = source.mark(min(error.position, len(text)))
+        # The error counts bytes or characters, depending on the parser; a character that is refused is
+        # refused at its first place.
+        mark = source.mark(max(0, text.find(chr(error.character))))
         reason = f"the character U+{error.character:04X} is not allowed"
         raise InvalidConfig([Problem.at(source, mark, "config/invalid-yaml", reason)]) from None
     except yaml.MarkedYAMLError as error:
@@ -80,7 +82,12 @@ class _Builder:
                 if isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
-                        self._refuse(event, "config/invalid-yaml", "a second document starts here", "Use one file each.")
+                        self._refuse(
+                            event,
+                            "config/invalid-yaml",
+                            "a second document starts here",
+                            "Use one file each.",
+                        )
                     if event.tags:
                         self._refuse(event, "config/tag", "a %TAG directive", "Remove the directive.")
                 elif isinstance(event, yaml.NodeEvent):
@@ -99,7 +106,12 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             kind = "alias" if isinstance(event, yaml.AliasEvent) else "anchor"
             sign = "*" if kind == "alias" else "&"
-            self._refuse(event, "config/alias", f"the {kind} {sign}{event.anchor}", "Write the value out where it is used.")
+            self._refuse(
+                event,
+                "config/alias",
+                f"the {kind} {sign}{event.anchor}",
+                "Write the value out where it is used.",
+            )
         if event.tag is not None:
             self._refuse(event, "config/tag", f"the tag {event.tag}", "Remove the tag; the schema decides the type.")
         self.nodes += 1
@@ -128,7 +140,12 @@ class _Builder:
         if first is not key.start:
             reason = f"the key `{key.text}` stands on line {first.line} already"
             problem = Problem.at(
-                self.source, key.start, "config/duplicate-key", reason, hint="Keep one of the two.", length=len(key.text)
+                self.source,
+                key.start,
+                "config/duplicate-key",
+                reason,
+                hint="Keep one of the two.",
+                length=len(key.text),
             )
             raise InvalidConfig([problem])
         self.keys[-1] = key

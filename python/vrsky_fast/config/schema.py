@@ -73,7 +73,6 @@ class View:
             wanted |= types
         return frozenset(wanted) or None
 
-
     def has_format(self, name: str) -> bool:
         """Whether a text here is of this format of the model: `expression`, `file`, `path` ..."""
         return any(schema.get("format") == name for schema in self._alternatives)

@@ -47,8 +47,9 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
             name="vrsky control",
             error_cb=_quiet,
         )
-    except (nats_py.errors.AuthorizationError, nats_py.errors.NoServersError, OSError, TimeoutError, nats_py.errors.Error) as error:
-        if "authorization" in str(error).lower():
+    except (nats_py.errors.Error, OSError, TimeoutError) as error:
+        await client.close()
+        if isinstance(error, nats_py.errors.AuthorizationError) or "authorization" in str(error).lower():
             fail("nats/authorization", f"{endpoint.url} refused the credentials")
         fail("nats/connect", f"no connection to {endpoint.url}: {str(error) or type(error).__name__}")
     try:

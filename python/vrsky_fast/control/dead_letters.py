@@ -59,7 +59,9 @@ class DeadLetter:
         }
 
 
-async def newest(client: Client, limit: int, customer: str | None = None, pipeline: str | None = None) -> list[DeadLetter]:
+async def newest(
+    client: Client, limit: int, customer: str | None = None, pipeline: str | None = None
+) -> list[DeadLetter]:
     """The newest `limit` ones, oldest first, without payloads. Raises NatsError."""
     jetstream = client.jetstream(timeout=10)
     try:

@@ -43,7 +43,7 @@ class Identity:
             if not self.alive():
                 return True
             try:
-                with _handle(self.pid) as handle:
+                with _Handle(self.pid) as handle:
                     # Asked again: the handle names one process for good, the number does not.
                     if not self.alive():
                         return True
@@ -54,7 +54,7 @@ class Identity:
         return not self.alive()
 
 
-class _handle:
+class _Handle:
     """A process that cannot be mistaken for a later one of the same number, where the system has such
     a thing (Linux: pidfd)."""
 
@@ -62,7 +62,7 @@ class _handle:
         self.pid = pid
         self.descriptor = os.pidfd_open(pid) if sys.platform == "linux" else -1
 
-    def __enter__(self) -> _handle:
+    def __enter__(self) -> _Handle:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -87,7 +87,15 @@ def _stream_config(stream: Stream) -> StreamConfig:
     )
 
 
-_OURS = ("subjects", "retention", "storage", "discard", "discard_new_per_subject", "max_msgs_per_subject", "duplicate_window")
+_OURS = (
+    "subjects",
+    "retention",
+    "storage",
+    "discard",
+    "discard_new_per_subject",
+    "max_msgs_per_subject",
+    "duplicate_window",
+)
 
 
 def _changes(info: StreamInfo, wanted: StreamConfig) -> dict[str, object]:
@@ -99,7 +107,10 @@ def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:
     lowered = cap > 0 and (now <= 0 or cap < now)
     if lowered and info.state.messages > 0:
         held = f"{info.state.messages:,} messages under a cap of {now:,} a subject"
-        fail("nats/would-discard", f"{wanted.name} holds {held}; lowering it to {cap:,} would delete the oldest")
+        fail(
+            "nats/would-discard",
+            f"{wanted.name} holds {held}; lowering it to {cap:,} would delete the oldest",
+        )
 
 
 async def _consumer(jetstream: JetStreamContext, stream: str, durable: str, subject: str | None) -> list[str]:

@@ -74,7 +74,10 @@ class Server:
             code = await self._process.wait()
             failures = 1 if loop.time() - since > _LASTING_SECONDS else failures + 1
             if failures > _MAX_RESTARTS:
-                nats("nats/server-start", f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}")
+                nats(
+                    "nats/server-start",
+                    f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}",
+                )
             await asyncio.sleep(0.1 * (failures - 1))
             await self.start_again()
 
@@ -109,7 +112,10 @@ class Server:
         """The server of a killed run still holds the lock. Blocks until it is gone."""
         identity = self._orphan()
         if identity is None or not identity.end(_STOP_SECONDS) or not self._lock.try_acquire():
-            nats("nats/server-start", f"a nats-server of an earlier run still uses {self.layout.data}; see {self.layout.pid}")
+            nats(
+                "nats/server-start",
+                f"a nats-server of an earlier run still uses {self.layout.data}; see {self.layout.pid}",
+            )
 
     def _orphan(self) -> Identity | None:
         """The process of the record or of the server's own pid file, if its command line is ours."""

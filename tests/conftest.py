@@ -1,0 +1,125 @@
+"""Fixtures for tests that need more than a function: a real nats-server, the command line, files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import pytest
+
+from vrsky_fast.control.server import Server
+from vrsky_fast.control.server_config import Endpoint
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MINIMAL = """\
+customer: acme
+pipeline: orders
+in:
+  http: {path: /orders}
+steps:
+  - convert: {from: xml, numbers: [order.total]}
+  - filter: order.total > 100.0
+out:
+  file: {path: orders.ndjson}
+"""
+
+
+class Background:
+    """An event loop in a thread, for tests that drive asynchronous parts from synchronous code."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def __call__(self, work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self.loop)
+        return future.result(seconds)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    loop = Background()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, background: Background) -> Iterator[Server]:
+    """A real nats-server of its own, on a port of its own."""
+    data = tmp_path / "server-data"
+    (data / "nats").mkdir(parents=True)
+    server = Server(data)
+    background(server.start())
+    yield server
+    background(server.stop())
+
+
+@pytest.fixture
+def endpoint(server: Server) -> Endpoint:
+    return server.endpoint
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Writes a text file below the test's folder."""
+
+    def to(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return to
+
+
+@pytest.fixture
+def minimal(write: Callable[[str, str], Path]) -> Path:
+    """A pipeline file that is right."""
+    return write("orders.yaml", MINIMAL)
+
+
+Vrsky = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def vrsky(tmp_path: Path) -> Vrsky:
+    """Runs the command in the test's folder until it ends."""
+
+    def run(*arguments: str | Path, input: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=clean_environment() | environment,
+        )
+
+    return run
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The installed command, through the interpreter under test."""
+    return [sys.executable, "-m", "vrsky_fast.cli", *map(str, arguments)]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would change the command's output."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("VRSKY_", "NO_COLOR", "NATS_"))}

@@ -1,0 +1,70 @@
+"""Listing and showing dead letters on a real stream."""
+
+from __future__ import annotations
+
+from nats.aio.client import Client
+
+from vrsky_fast.control import dead_letters, streams
+from vrsky_fast.control.connection import connect
+from vrsky_fast.control.provision import provision
+from vrsky_fast.control.server_config import Endpoint
+
+from .conftest import Background
+
+
+async def fill(client: Client, count: int, customer: str = "acme") -> None:
+    await provision(client, [streams.dead()])
+    for number in range(count):
+        headers = {
+            "Customer-ID": customer,
+            "Nats-Msg-Id": f"{customer}-{number}",
+            "Vrsky-Code": "filter/missing-field",
+            "Vrsky-Reason": "order.total is missing",
+            "Vrsky-Step": "1:filter",
+            "Vrsky-Time": str(1_700_000_000_000 + number),
+        }
+        await client.jetstream().publish(
+            f"vrsky.dead.{customer}.orders.1-filter", f"<order id='{number}'/>".encode(), headers=headers
+        )
+
+
+def test_the_newest_come_oldest_first_and_can_be_picked_by_customer(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            assert await dead_letters.newest(client, 10) == []
+            await fill(client, 6)
+            await fill(client, 2, "other")
+            everything = await dead_letters.newest(client, 3)
+            assert [(one.sequence, one.customer) for one in everything] == [
+                (6, "acme"),
+                (7, "other"),
+                (8, "other"),
+            ]
+            acme = await dead_letters.newest(client, 2, customer="acme", pipeline="orders")
+            assert [one.id for one in acme] == ["acme-4", "acme-5"]
+            assert acme[0].as_json() == {
+                "sequence": 5,
+                "customer": "acme",
+                "pipeline": "orders",
+                "step": "1:filter",
+                "id": "acme-4",
+                "code": "filter/missing-field",
+                "reason": "order.total is missing",
+                "place": "",
+                "time_ms": 1_700_000_000_004,
+            }
+            assert await dead_letters.newest(client, 2, customer="nobody") == []
+
+    background(scenario())
+
+
+def test_one_is_shown_with_its_payload(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await fill(client, 2)
+            letter = await dead_letters.show(client, 2)
+            assert letter is not None
+            assert (letter.payload, letter.code) == (b"<order id='1'/>", "filter/missing-field")
+            assert await dead_letters.show(client, 3) is None
+
+    background(scenario())

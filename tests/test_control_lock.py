@@ -1,0 +1,47 @@
+"""One process per data folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from vrsky_fast.errors import ConfigError
+
+from vrsky_fast.control.lock import DataFolder
+
+HOLD = """
+import sys
+from pathlib import Path
+from vrsky_fast.control.lock import DataFolder
+with DataFolder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "data")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError) as caught, DataFolder(tmp_path / "data"):
+            pass
+        assert caught.value.code == "config/data-folder-in-use"
+        assert f"process {holder.pid}" in str(caught.value)
+        holder.kill()
+    with DataFolder(tmp_path / "data") as data:
+        assert data.nats.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_code(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError) as caught, DataFolder(tmp_path / "file" / "data"):
+        pass
+    assert caught.value.code == "config/invalid-value"

@@ -1,0 +1,136 @@
+"""Streams and consumers: made once, then left alone; nothing that would lose messages is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig, StreamConfig
+from nats.js.errors import APIError
+from vrsky_fast.errors import NatsError
+
+from vrsky_fast.control import streams
+from vrsky_fast.control.connection import connect
+from vrsky_fast.control.provision import consumer_of_source, provision
+from vrsky_fast.control.server_config import Endpoint
+
+from .conftest import Background
+
+ONE = streams.lane("logic", "t1000", 0)
+
+
+def with_client(background: Background, endpoint: Endpoint, scenario):  # type: ignore[no-untyped-def]
+    async def run():  # type: ignore[no-untyped-def]
+        async with connect(endpoint) as client:
+            return await scenario(client)
+
+    return background(run())
+
+
+def test_the_topology_is_made_once_and_then_left_alone(background: Background, endpoint: Endpoint) -> None:
+    wanted = list(streams.topology(["t1000", "t10000"], 2))
+    assert [stream.name for stream in wanted][::4] == [
+        "VRSKY_LOGIC_T1000_0",
+        "VRSKY_OUTGOING_T1000_0",
+        "VRSKY_DEAD",
+    ]
+
+    async def scenario(client: Client) -> None:
+        assert len(await provision(client, wanted)) == 9 + 8
+        assert await provision(client, wanted) == []
+        jetstream = client.jetstream()
+        config = (await jetstream.stream_info("VRSKY_OUTGOING_T10000_1")).config
+        assert (config.retention, config.storage, config.discard) == ("workqueue", "file", "new")
+        assert config.discard_new_per_subject
+        assert config.max_msgs_per_subject == 10_000
+        assert config.duplicate_window == 30.0
+        assert config.subjects == ["vrsky.outgoing.t10000.1.>"]
+        consumer = (await jetstream.consumer_info("VRSKY_OUTGOING_T10000_1", "outgoing")).config
+        assert (consumer.ack_wait, consumer.max_ack_pending, consumer.max_deliver) == (10.0, -1, -1)
+        assert consumer.filter_subject is None
+        assert consumer.deliver_subject is None
+
+    with_client(background, endpoint, scenario)
+
+
+def test_a_full_subject_refuses_and_its_neighbour_does_not(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await provision(client, [replace(ONE, cap=2)])
+        jetstream = client.jetstream()
+        for _ in range(2):
+            await jetstream.publish("vrsky.logic.t1000.0.acme.orders.in", b"")
+        with pytest.raises(APIError) as caught:
+            await jetstream.publish("vrsky.logic.t1000.0.acme.orders.in", b"")
+        assert caught.value.err_code == 10077
+        await jetstream.publish("vrsky.logic.t1000.0.quiet.orders.in", b"")
+
+    with_client(background, endpoint, scenario)
+
+
+def test_lowering_a_cap_is_refused_while_the_stream_holds_messages(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await provision(client, [ONE])
+        jetstream = client.jetstream()
+        for _ in range(3):
+            await jetstream.publish("vrsky.logic.t1000.0.acme.orders.in", b"")
+        with pytest.raises(NatsError) as caught:
+            await provision(client, [replace(ONE, cap=2)])
+        assert caught.value.code == "nats/would-discard"
+        assert (await jetstream.stream_info(ONE.name)).state.messages == 3
+        assert await provision(client, [replace(ONE, cap=5_000)]) == [f"stream {ONE.name}: max_msgs_per_subject"]
+        await jetstream.purge_stream(ONE.name)
+        assert await provision(client, [replace(ONE, cap=2)]) == [f"stream {ONE.name}: max_msgs_per_subject"]
+
+    with_client(background, endpoint, scenario)
+
+
+def test_what_an_operator_has_set_besides_stays(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        jetstream = client.jetstream()
+        await jetstream.add_stream(
+            StreamConfig(name=ONE.name, subjects=[ONE.subject], retention="workqueue", max_bytes=1_000_000)
+        )
+        await provision(client, [ONE])
+        config = (await jetstream.stream_info(ONE.name)).config
+        assert config.max_bytes == 1_000_000
+        assert config.discard == "new"
+
+    with_client(background, endpoint, scenario)
+
+
+def test_a_consumer_that_differs_is_mended(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await provision(client, [replace(ONE, consumer=None)])
+        jetstream = client.jetstream()
+        await jetstream.add_consumer(ONE.name, ConsumerConfig(durable_name="logic", ack_wait=60, max_ack_pending=5))
+        assert await provision(client, [ONE]) == [f"consumer {ONE.name}/logic: changed"]
+        config = (await jetstream.consumer_info(ONE.name, "logic")).config
+        assert (config.ack_wait, config.max_ack_pending) == (10.0, -1)
+
+    with_client(background, endpoint, scenario)
+
+
+def test_a_stream_of_somebody_else_on_our_subjects_is_an_error(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await client.jetstream().add_stream(StreamConfig(name="OTHER", subjects=["vrsky.>"]))
+        with pytest.raises(NatsError) as caught:
+            await provision(client, [ONE])
+        assert caught.value.code == "nats/refused"
+        assert "overlap" in str(caught.value)
+
+    with_client(background, endpoint, scenario)
+
+
+def test_the_durable_of_a_jetstream_in_is_made_on_its_stream_only(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(NatsError) as caught:
+            await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>")
+        assert caught.value.code == "nats/no-stream"
+        await client.jetstream().add_stream(StreamConfig(name="THEIRS", subjects=["orders.>", "other"]))
+        assert await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>") == [
+            "consumer THEIRS/vrsky-acme-orders"
+        ]
+        assert await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>") == []
+
+    with_client(background, endpoint, scenario)
