@@ -1,0 +1,154 @@
+//! A thread that runs scripts, so that a shard's reactor never waits for one.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::runner::{Keep, Runner};
+use super::{Done, Executor, Task};
+
+/// The thread's stack: what scripts may use at most, and room for the engine and for conversions.
+const STACK: usize = 32 << 20;
+
+/// Bounds of a [`ThreadExecutor`].
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadOptions {
+    /// Tasks that may wait or run.
+    pub tasks: usize,
+    /// Bytes of documents that may wait or run, about.
+    pub bytes: usize,
+    pub keep: Keep,
+}
+
+impl Default for ThreadOptions {
+    fn default() -> ThreadOptions {
+        ThreadOptions { tasks: 4096, bytes: 64 << 20, keep: Keep::default() }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<(Vec<Task>, usize)>,
+    tasks: usize,
+    bytes: usize,
+}
+
+struct Shared {
+    stopping: AtomicBool,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    done: Mutex<Vec<Done>>,
+}
+
+/// An executor with a thread of its own. Dropping it lets the thread end after the task it runs;
+/// what still waits is dropped unanswered, as in a crash.
+pub struct ThreadExecutor {
+    shared: Arc<Shared>,
+    options: ThreadOptions,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A panic while the lock was held cannot leave the queue half changed: nothing under it panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ThreadExecutor {
+    /// `wake` is called on the executor's thread once for every batch, after its results can be
+    /// fetched; it must be quick and must not panic.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn new(wake: Box<dyn Fn() + Send>, options: ThreadOptions) -> std::io::Result<ThreadExecutor> {
+        let shared = Arc::new(Shared {
+            stopping: AtomicBool::new(false),
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            done: Mutex::default(),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("scripts".into())
+            .stack_size(STACK)
+            .spawn(move || work(&theirs, &*wake, options.keep))?;
+        Ok(ThreadExecutor { shared, options, thread: Some(thread) })
+    }
+
+    /// Tasks that wait or run.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        lock(&self.shared.queue).tasks
+    }
+}
+
+impl Executor for ThreadExecutor {
+    fn submit(&self, batch: Vec<Task>) -> Result<(), Vec<Task>> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let bytes: usize = batch.iter().map(Task::size).sum();
+        let mut queue = lock(&self.shared.queue);
+        let fits = queue.tasks + batch.len() <= self.options.tasks && queue.bytes + bytes <= self.options.bytes;
+        // A batch larger than the whole queue is still taken by an idle executor, or it never would be.
+        if (!fits && queue.tasks > 0) || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(batch);
+        }
+        queue.tasks += batch.len();
+        queue.bytes += bytes;
+        queue.batches.push_back((batch, bytes));
+        drop(queue);
+        self.shared.arrived.notify_one();
+        Ok(())
+    }
+
+    fn completed(&self, into: &mut Vec<Done>) {
+        into.append(&mut lock(&self.shared.done));
+    }
+}
+
+impl Drop for ThreadExecutor {
+    fn drop(&mut self) {
+        // Under the queue's lock, or the thread could miss it between looking and waiting.
+        let queue = lock(&self.shared.queue);
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        drop(queue);
+        self.shared.arrived.notify_one();
+        // Not joined: a script inside a built-in that does not stop would hold up the shutdown.
+        drop(self.thread.take());
+    }
+}
+
+fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
+    let mut runner = Runner::with_keep(keep);
+    while let Some((batch, bytes)) = next(shared) {
+        let count = batch.len();
+        let mut done = Vec::with_capacity(count);
+        for task in batch {
+            if shared.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            done.push(runner.run(task));
+        }
+        lock(&shared.done).append(&mut done);
+        let mut queue = lock(&shared.queue);
+        queue.tasks -= count;
+        queue.bytes -= bytes;
+        drop(queue);
+        wake();
+    }
+}
+
+/// The next batch; waits for one; none when the executor was dropped.
+fn next(shared: &Shared) -> Option<(Vec<Task>, usize)> {
+    let mut queue = lock(&shared.queue);
+    loop {
+        if shared.stopping.load(Ordering::Relaxed) {
+            return None;
+        }
+        if let Some(batch) = queue.batches.pop_front() {
+            return Some(batch);
+        }
+        queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}

@@ -1,0 +1,149 @@
+//! From an exception to a fault: what was thrown, and where in the customer's file.
+
+use message::{Code, Fault};
+
+use super::guard::{Guard, Stop};
+use super::raw::{Js, Owned, Tag};
+use crate::strip::Origin;
+
+/// Longest reason that is passed on, in characters.
+const REASON: usize = 300;
+
+/// Takes the pending exception and says what it means for the message.
+pub fn describe(js: Js, guard: &Guard, origin: Origin<'_>) -> Fault {
+    let exception = js.exception();
+    if let Some(stop) = guard.stopped() {
+        return stopped(stop, guard, origin);
+    }
+    let stack = stack_of(js, &exception);
+    let fault = reason_of(js, &exception);
+    // Reading a hostile exception may itself have run into a limit.
+    if let Some(stop) = guard.stopped() {
+        return stopped(stop, guard, origin);
+    }
+    place(fault, &stack, origin)
+}
+
+/// A script that was ended from outside.
+pub fn stopped(stop: Stop, guard: &Guard, origin: Origin<'_>) -> Fault {
+    let fault = match stop {
+        Stop::Timeout => {
+            Fault::new(Code::ScriptTimeout, format!("more than {} ms of CPU time", guard.limit().as_millis()))
+        }
+        Stop::OutOfMemory => {
+            Fault::new(Code::ScriptOutOfMemory, format!("more than {} MiB of memory", guard.heap.limit() >> 20))
+        }
+    };
+    fault.in_file(origin.file)
+}
+
+/// Takes the pending exception of a compilation.
+pub fn describe_syntax(js: Js, origin: Origin<'_>) -> Fault {
+    let exception = js.exception();
+    let stack = stack_of(js, &exception);
+    let reason = text_of(&exception, c"message").unwrap_or_else(|| "the script does not compile".into());
+    place(Fault::new(Code::ScriptSyntax, shorten(&reason)), &stack, origin)
+}
+
+fn reason_of(js: Js, exception: &Owned) -> Fault {
+    let thrown = |what: &str| Fault::new(Code::ScriptThrew, shorten(what));
+    match exception.tag() {
+        Tag::Object => {
+            let message = text_of(exception, c"message").unwrap_or_default();
+            let name = text_of(exception, c"name").unwrap_or_default();
+            forget_exception(js);
+            if exception.is_error() && name == "RangeError" && message == "Maximum call stack size exceeded" {
+                return Fault::new(Code::ScriptStackOverflow, "the calls are nested too deep");
+            }
+            match (name.is_empty(), message.is_empty()) {
+                (false, false) => thrown(&format!("{name}: {message}")),
+                (false, true) => thrown(&name),
+                (true, false) => thrown(&message),
+                (true, true) if exception.is_function() => thrown("threw a function"),
+                (true, true) => thrown("threw an object without a message"),
+            }
+        }
+        Tag::Text => {
+            let text = exception.with_text(|text| String::from_utf8_lossy(text).into_owned());
+            thrown(&format!("threw {:?}", text.unwrap_or_default()))
+        }
+        Tag::Int(value) => thrown(&format!("threw {value}")),
+        Tag::Float(value) => thrown(&format!("threw {value}")),
+        Tag::Bool(value) => thrown(&format!("threw {value}")),
+        Tag::Null => thrown("threw null"),
+        Tag::Undefined => thrown("threw undefined"),
+        Tag::Symbol => thrown("threw a symbol"),
+        Tag::BigInt => thrown("threw a bigint"),
+        Tag::Other => thrown("threw something unknown"),
+    }
+}
+
+/// A property that is a string; anything else, or a getter that throws, reads as none.
+fn text_of(value: &Owned, name: &std::ffi::CStr) -> Option<String> {
+    let property = value.get_named(name).ok()?;
+    match property.tag() {
+        Tag::Text => property.with_text(|text| String::from_utf8_lossy(text).into_owned()).ok(),
+        _ => None,
+    }
+}
+
+fn stack_of(js: Js, exception: &Owned) -> String {
+    if exception.tag() != Tag::Object || !exception.is_error() {
+        return String::new();
+    }
+    let stack = text_of(exception, c"stack");
+    forget_exception(js);
+    stack.unwrap_or_default()
+}
+
+fn forget_exception(js: Js) {
+    drop(js.exception());
+}
+
+/// The first `FILE:LINE:COLUMN` of the trace is where it went wrong.
+fn place(fault: Fault, stack: &str, origin: Origin<'_>) -> Fault {
+    let fault = fault.in_file(origin.file);
+    for line in stack.lines() {
+        let Some(start) = line.find(&format!("{}:", origin.file)) else { continue };
+        let mut numbers = line[start + origin.file.len() + 1..].split([':', ')']).map_while(|part| part.parse().ok());
+        if let (Some(line), Some(column)) = (numbers.next(), numbers.next()) {
+            return fault.at_line(line, origin.column(line, column));
+        }
+    }
+    fault
+}
+
+/// What a customer's script says is shown to people: without control characters, and not too long.
+pub fn shorten(text: &str) -> String {
+    let mut short = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == REASON {
+            short.push('…');
+            break;
+        }
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            short.extend(c.escape_default());
+        } else {
+            short.push(c);
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_short_and_hold_no_control_characters() {
+        assert_eq!(shorten("a\u{1b}[31mb\n\u{202e}c"), "a\\u{1b}[31mb\\n\\u{202e}c");
+        assert_eq!(shorten(&"x".repeat(1000)).chars().count(), REASON + 1);
+    }
+
+    #[test]
+    fn the_place_is_the_first_line_of_the_own_file() {
+        let stack = "    at map (native)\n    at f (net.ts:3:14)\n    at <anonymous> (net.ts:9:1)\n";
+        let fault = place(Fault::new(Code::ScriptThrew, "x"), stack, Origin { file: "net.ts", text: "" });
+        assert_eq!((fault.place().line, fault.place().column), (Some(3), Some(14)));
+    }
+}

@@ -1,0 +1,220 @@
+//! What a script sees of the world: `ctx`, the time, and random numbers, all of them derived from
+//! the message, so that a redelivered message gives the same result.
+#![allow(unsafe_code)] // Functions called by the engine, and the pointer through which they find the message.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_int};
+
+use message::Headers;
+use rquickjs::qjs;
+
+use super::raw::{Js, Owned, Thrown};
+use crate::TaskContext;
+
+/// The state behind a realm's native functions; the context points to it. Boxed: it must not move.
+pub struct Host {
+    js: Js,
+    now: Owned,
+    random: Owned,
+    current: Cell<*const TaskContext>,
+    random_state: Cell<Option<u64>>,
+    headers: RefCell<Option<Owned>>,
+}
+
+/// While it lives, scripts see this message.
+pub struct Current<'h> {
+    host: &'h Host,
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        self.host.current.set(std::ptr::null());
+        self.host.headers.replace(None);
+    }
+}
+
+/// Getters of `ctx`, by the number the engine passes back.
+const FIELDS: [(&str, c_int); 6] =
+    [("id", 0), ("customer", 1), ("pipeline", 2), ("revision", 3), ("now", 4), ("headers", 5)];
+
+impl Host {
+    /// Makes the native functions, and puts the random one in the place of `Math.random`.
+    pub fn install(js: Js) -> Result<Box<Host>, Thrown> {
+        let now = function(js, c"now", now)?;
+        let random = function(js, c"random", random)?;
+        js.globals().get_named(c"Math")?.define(&js.key("random")?, random.clone())?;
+        let host = Box::new(Host {
+            js,
+            now,
+            random,
+            current: Cell::new(std::ptr::null()),
+            random_state: Cell::new(None),
+            headers: RefCell::new(None),
+        });
+        // SAFETY: the host outlives the context's last call: the realm holds both.
+        unsafe { qjs::JS_SetContextOpaque(js.context(), (&raw const *host).cast_mut().cast()) };
+        Ok(host)
+    }
+
+    pub fn now_function(&self) -> &Owned {
+        &self.now
+    }
+
+    /// Makes `context` the one that scripts see.
+    pub fn enter<'h>(&'h self, context: &'h TaskContext) -> Current<'h> {
+        self.current.set(context);
+        self.random_state.set(None);
+        Current { host: self }
+    }
+
+    /// The `ctx` object, one for all messages: reading a field asks for the current one, so that a
+    /// message whose script ignores `ctx` does not pay for it.
+    pub fn context_object(&self) -> Result<Owned, Thrown> {
+        let object = self.js.object()?;
+        for (name, number) in FIELDS {
+            let key = self.js.key(name)?;
+            // SAFETY: the getter has the signature that `generic_magic` promises.
+            let getter = unsafe {
+                let getter = std::mem::transmute::<qjs::JSCFunctionMagic, qjs::JSCFunction>(Some(field));
+                let kind = qjs::JSCFunctionEnum_JS_CFUNC_generic_magic;
+                let name = c"get".as_ptr();
+                self.js.own(qjs::JS_NewCFunction2(self.js.context(), getter, name, 0, kind, number))?
+            };
+            getter.freeze()?;
+            let flags = qjs::JS_PROP_ENUMERABLE as c_int;
+            // SAFETY: all live; the engine takes the getter's reference.
+            let status = unsafe {
+                qjs::JS_DefinePropertyGetSet(
+                    self.js.context(),
+                    object.raw(),
+                    key.atom(),
+                    getter.into_raw(),
+                    qjs::JS_UNDEFINED,
+                    flags,
+                )
+            };
+            if status < 0 {
+                return Err(Thrown);
+            }
+        }
+        object.define(&self.js.key("random")?, self.random.clone())?;
+        object.freeze()?;
+        Ok(object)
+    }
+
+    fn context(&self) -> Option<&TaskContext> {
+        // SAFETY: `enter` set it to a context that lives until `Current` is dropped, which resets it.
+        unsafe { self.current.get().as_ref() }
+    }
+
+    fn now_ms(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss)] // exact for the next 285,000 years
+        self.context().map_or(0.0, |context| context.time_ms as f64)
+    }
+
+    /// SplitMix64, begun with the message's id and time.
+    fn next_random(&self) -> f64 {
+        let state = self.random_state.get().unwrap_or_else(|| self.context().map_or(0, seed));
+        let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random_state.set(Some(state));
+        #[allow(clippy::cast_precision_loss)]
+        let top = (mix(state) >> 11) as f64;
+        top / (1u64 << 53) as f64
+    }
+
+    fn field(&self, number: c_int) -> Result<Owned, Thrown> {
+        let Some(context) = self.context() else { return Ok(self.js.undefined()) };
+        match number {
+            0 => self.js.text(&context.id),
+            1 => self.js.text(&context.customer),
+            2 => self.js.text(&context.pipeline),
+            3 => self.js.text(&context.revision),
+            4 => Ok(self.js.number(self.now_ms())),
+            _ => self.headers(context),
+        }
+    }
+
+    /// Built when asked for, kept for the message. Names are in lower case, as their comparison is
+    /// without regard to case; of a repeated header the first counts; bytes that are no UTF-8 are
+    /// replaced.
+    fn headers(&self, context: &TaskContext) -> Result<Owned, Thrown> {
+        if let Some(headers) = &*self.headers.borrow() {
+            return Ok(headers.clone());
+        }
+        let object = self.js.object()?;
+        let mut seen = std::collections::HashSet::new();
+        for (name, value) in Headers::new(&context.headers).iter() {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            let key = self.js.key(&name)?;
+            if seen.insert(name) {
+                object.define(&key, self.js.text(&String::from_utf8_lossy(value))?)?;
+            }
+        }
+        object.freeze()?;
+        self.headers.replace(Some(object.clone()));
+        Ok(object)
+    }
+}
+
+fn seed(context: &TaskContext) -> u64 {
+    let bytes =
+        context.id.as_bytes().chunks(8).map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
+    bytes.fold(mix(context.time_ms), |state, word| mix(state ^ word).wrapping_add(word))
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+type Native = unsafe extern "C" fn(*mut qjs::JSContext, qjs::JSValue, c_int, *mut qjs::JSValue) -> qjs::JSValue;
+
+fn function(js: Js, name: &CStr, native: Native) -> Result<Owned, Thrown> {
+    let kind = qjs::JSCFunctionEnum_JS_CFUNC_generic;
+    // SAFETY: the name ends with NUL and is copied.
+    js.own(unsafe { qjs::JS_NewCFunction2(js.context(), Some(native), name.as_ptr(), 0, kind, 0) })
+}
+
+/// The host of a context.
+///
+/// # Safety
+/// The context has to be a realm's, which keeps its host alive.
+unsafe fn host<'h>(context: *mut qjs::JSContext) -> Option<&'h Host> {
+    // SAFETY: set by `install`; null before.
+    unsafe { qjs::JS_GetContextOpaque(context).cast::<Host>().as_ref() }
+}
+
+unsafe extern "C" fn now(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let now = unsafe { host(context) }.map_or(0.0, Host::now_ms);
+    qjs::JS_NewFloat64(now)
+}
+
+unsafe extern "C" fn random(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let random = unsafe { host(context) }.map_or(0.0, Host::next_random);
+    qjs::JS_NewFloat64(random)
+}
+
+unsafe extern "C" fn field(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+    number: c_int,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let value = unsafe { host(context) }.map_or(Err(Thrown), |host| host.field(number));
+    value.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
+}

@@ -1,0 +1,140 @@
+//! QuickJS: one runtime for each customer, in it one context for each of the customer's scripts.
+//!
+//! ```text
+//! program (bytecode) ──► Engine (a customer's heap, guard)        here
+//!                          └─ Realm (a script's context)          realm.rs, prelude.js
+//! message: tape ─► values  read.rs ─► the script ─► values ─► tape  write.rs
+//! ctx, Date, Math.random   host.rs       │
+//! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
+//! exception ─► fault       failure.rs
+//! ```
+//!
+//! State: what a script keeps at its top level lasts for as long as its runtime does, and no longer
+//! than the next time-out, out-of-memory, eviction or restart. It is never seen by another script,
+//! let alone by another customer. The built-in objects and `globalThis` are frozen.
+
+mod allocator;
+mod bytecode;
+mod failure;
+mod guard;
+mod host;
+mod raw;
+mod read;
+mod realm;
+mod write;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Document, Fault, Limits};
+use rquickjs::Runtime;
+
+pub use bytecode::{Form, compile};
+
+use self::allocator::{Heap, Metered};
+use self::guard::Guard;
+use self::realm::Realm;
+use crate::TaskContext;
+use crate::program::Program;
+
+/// Scripts of one customer that stay loaded; a further one takes the place of the one used longest ago.
+const REALMS: usize = 16;
+
+/// How much more CPU time a script's top level, which runs once, may use than one message.
+const LOADING: u32 = 20;
+
+/// One customer's runtime. Not `Send` by itself: see the executor for who may move it, and when.
+pub struct Engine {
+    realms: Vec<(u64, Realm)>,
+    guard: Rc<Guard>,
+    runtime: Runtime,
+    stack: usize,
+}
+
+impl Engine {
+    pub fn new(limits: &Limits) -> Result<Engine, Fault> {
+        let heap = Heap::new(memory(limits));
+        let guard = Guard::new(Rc::clone(&heap));
+        let runtime = Runtime::new_with_alloc(Metered(heap)).map_err(|_| bytecode::no_memory())?;
+        let asked = Rc::clone(&guard);
+        runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
+        Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0 })
+    }
+
+    /// Runs `program` on `document`; gives the roots of what it returned, none if it dropped the
+    /// message. On an error the document reads as before.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        document: &mut Document,
+        context: &TaskContext,
+        limits: &Limits,
+    ) -> Result<Vec<u32>, Fault> {
+        self.guard.heap.set_limit(memory(limits));
+        self.enter(limits);
+        let cpu = Duration::from_millis(limits.script_cpu_ms.into());
+        if self.realms.first().is_none_or(|(id, _)| *id != program.id()) {
+            self.guard.start(cpu * LOADING);
+            self.bring_to_front(program)?;
+        }
+        self.guard.start(cpu);
+        let Some((_, realm)) = self.realms.first() else { return Err(bytecode::no_memory()) };
+        let result = realm.call(&self.guard, program, document, context, limits);
+        self.tidy();
+        result
+    }
+
+    /// Whether a limit was met that a runtime does not survive.
+    pub fn is_spent(&self) -> bool {
+        self.guard.stopped().is_some()
+    }
+
+    /// Bytes of the heap.
+    pub fn memory(&self) -> usize {
+        self.guard.heap.used()
+    }
+
+    fn bring_to_front(&mut self, program: &Program) -> Result<(), Fault> {
+        match self.realms.iter().position(|(id, _)| *id == program.id()) {
+            Some(index) => self.realms[..=index].rotate_right(1),
+            None => {
+                let realm = Realm::new(&self.runtime, &self.guard, program)?;
+                self.realms.insert(0, (program.id(), realm));
+                self.realms.truncate(REALMS);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the stack its size; the realm, if there is one, where it begins.
+    fn enter(&mut self, limits: &Limits) {
+        let stack = usize::try_from(limits.script_stack_kb).unwrap_or(usize::MAX).saturating_mul(1024);
+        if stack != self.stack {
+            self.stack = stack;
+            self.runtime.set_max_stack_size(stack);
+        }
+        if let Some((_, realm)) = self.realms.first() {
+            realm.js().enter();
+        }
+    }
+
+    /// Cycles are collected by the engine as the heap grows by half; when that could be too late for
+    /// the limit, here.
+    fn tidy(&self) {
+        if self.guard.heap.used() > self.guard.heap.limit() / 2 && !self.is_spent() {
+            self.runtime.run_gc();
+        }
+    }
+}
+
+/// Loads `program` in a runtime of its own, to see whether it can be.
+pub fn try_load(program: &Program, limits: &Limits) -> Result<(), Fault> {
+    let mut engine = Engine::new(limits)?;
+    engine.enter(limits);
+    engine.guard.start(Duration::from_millis(limits.script_cpu_ms.into()) * LOADING);
+    engine.bring_to_front(program)
+}
+
+fn memory(limits: &Limits) -> usize {
+    usize::try_from(limits.script_memory_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20)
+}

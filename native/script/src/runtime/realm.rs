@@ -1,0 +1,157 @@
+//! One script in its context: frozen built-ins, the script's module, its default export.
+#![allow(unsafe_code)] // Foreign functions of the engine.
+
+use std::ffi::c_int;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+use message::{Code, Document, Fault, Limits};
+use rquickjs::{Context, Runtime, qjs};
+
+use super::bytecode::{self, Form};
+use super::failure;
+use super::guard::Guard;
+use super::host::Host;
+use super::raw::{Js, Owned, Tag, Thrown};
+use super::read;
+use super::write::{Refusal, Writer};
+use crate::TaskContext;
+use crate::program::Program;
+use crate::strip::Origin;
+
+const PRELUDE: &str = include_str!("prelude.js");
+
+/// A loaded script. Its fields are dropped in order: values before the context they live in.
+pub struct Realm {
+    function: Owned,
+    context_object: Owned,
+    host: Box<Host>,
+    js: Js,
+    _context: Context,
+}
+
+impl Realm {
+    /// Makes the context and runs the script's top level, under the guard's running deadline.
+    pub fn new(runtime: &Runtime, guard: &Guard, program: &Program) -> Result<Realm, Fault> {
+        let context = context(runtime)?;
+        let js = Js::new(context.as_raw().as_ptr());
+        js.enter();
+        let fail = |_: Thrown| failure::describe(js, guard, program.origin());
+        let host = Host::install(js).map_err(fail)?;
+        let prelude = prelude()?;
+        // SAFETY: the bytes were compiled by this process.
+        let prelude = unsafe { bytecode::load(js, prelude) }.map_err(fail)?;
+        let prelude = evaluate(js, prelude).map_err(fail)?;
+        prelude.call(&[host.now_function()]).map_err(fail)?;
+        let context_object = host.context_object().map_err(fail)?;
+        let function = default_export(js, guard, program)?;
+        Ok(Realm { function, context_object, host, js, _context: context })
+    }
+
+    pub fn js(&self) -> Js {
+        self.js
+    }
+
+    /// Runs the script on one document; gives the roots of what it returned.
+    pub fn call(
+        &self,
+        guard: &Guard,
+        program: &Program,
+        document: &mut Document,
+        context: &TaskContext,
+        limits: &Limits,
+    ) -> Result<Vec<u32>, Fault> {
+        let _current = self.host.enter(context);
+        match self.run(guard, document, limits) {
+            Ok(roots) => match guard.stopped() {
+                None => {
+                    document.mark_edited();
+                    Ok(roots)
+                }
+                // The script caught what should have ended it, and then returned in time.
+                Some(stop) => Err(failure::stopped(stop, guard, program.origin())),
+            },
+            Err(refusal) => match refusal.into_fault(program.file()) {
+                Some(fault) => match guard.stopped() {
+                    None => Err(fault),
+                    Some(stop) => Err(failure::stopped(stop, guard, program.origin())),
+                },
+                None => Err(failure::describe(self.js, guard, program.origin())),
+            },
+        }
+    }
+
+    fn run(&self, guard: &Guard, document: &mut Document, limits: &Limits) -> Result<Vec<u32>, Refusal> {
+        let message = read::value(self.js, document.root())?;
+        let returned = self.function.call(&[&message, &self.context_object])?;
+        drop(message);
+        settle_jobs(self.js, guard);
+        Writer::new(self.js, document, limits)?.messages(&returned)
+    }
+}
+
+/// Everything of the language but what compiles text, and what waits for the collector.
+fn context(runtime: &Runtime) -> Result<Context, Fault> {
+    use rquickjs::context::intrinsic::{Date, Json, MapSet, Promise, Proxy, RegExp, RegExpCompiler, TypedArrays};
+    type Language = (Date, RegExpCompiler, RegExp, Json, Proxy, MapSet, TypedArrays, Promise);
+    Context::custom::<Language>(runtime).map_err(|_| bytecode::no_memory())
+}
+
+fn prelude() -> Result<&'static [u8], Fault> {
+    static BYTES: OnceLock<Result<Box<[u8]>, Fault>> = OnceLock::new();
+    let bytes =
+        BYTES.get_or_init(|| bytecode::compile(PRELUDE, Origin { file: "prelude", text: PRELUDE }, Form::Expression));
+    bytes.as_deref().map_err(Clone::clone)
+}
+
+fn evaluate(js: Js, code: Owned) -> Result<Owned, Thrown> {
+    // SAFETY: the code was read into this context; the engine takes its reference.
+    js.own(unsafe { qjs::JS_EvalFunction(js.context(), code.into_raw()) })
+}
+
+/// Evaluates the module and finds the function it exports.
+fn default_export(js: Js, guard: &Guard, program: &Program) -> Result<Owned, Fault> {
+    let describe = || failure::describe(js, guard, program.origin());
+    let exported = evaluate_module(js, guard, program).map_err(|Thrown| describe())?;
+    if exported.tag() == Tag::Object && exported.is_function() {
+        return Ok(exported);
+    }
+    let reason = "the default export is no function";
+    Err(Fault::new(Code::ScriptNoDefaultExport, reason).in_file(program.file()))
+}
+
+fn evaluate_module(js: Js, guard: &Guard, program: &Program) -> Result<Owned, Thrown> {
+    // SAFETY: the program was compiled by this process. The namespace is asked for while the module
+    // is alive: its context holds it.
+    unsafe {
+        let code = bytecode::load(js, program.bytecode())?;
+        let module: *mut qjs::JSModuleDef =
+            NonNull::new(qjs::JS_VALUE_GET_PTR(code.raw())).ok_or(Thrown)?.as_ptr().cast();
+        if qjs::JS_ResolveModule(js.context(), code.raw()) < 0 {
+            return Err(Thrown);
+        }
+        let promise = evaluate(js, code)?;
+        settle_jobs(js, guard);
+        if qjs::JS_PromiseState(js.context(), promise.raw()) == qjs::JSPromiseStateEnum_JS_PROMISE_REJECTED {
+            let reason = js.own(qjs::JS_PromiseResult(js.context(), promise.raw()))?;
+            qjs::JS_Throw(js.context(), reason.into_raw());
+            return Err(Thrown);
+        }
+        js.own(qjs::JS_GetModuleNamespace(js.context(), module))?.get_named(c"default")
+    }
+}
+
+/// Runs the callbacks of promises, as a host does after every call: what they do to the message
+/// happens before it leaves, and none is left over for the next message. An exception of a callback
+/// belongs to no one. A chain without end is ended by the guard.
+fn settle_jobs(js: Js, guard: &Guard) {
+    let runtime = js.runtime();
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the runtime lives; jobs run under the same guard as the script.
+    while unsafe { qjs::JS_IsJobPending(runtime) } && !guard.must_stop() {
+        let status: c_int = unsafe { qjs::JS_ExecutePendingJob(runtime, &raw mut context) };
+        if status < 0 {
+            drop(js.exception());
+        }
+    }
+}
