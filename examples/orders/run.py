@@ -82,10 +82,10 @@ def serve(folder: Path, listen: str, data: Path) -> int:
     # A process group of its own: it gets every signal once, from us.
     node = subprocess.Popen(command, process_group=0)
 
-    def pass_on(number: int, _: FrameType | None) -> None:
-        node.send_signal(number)
+    def pass_on(_: int, __: FrameType | None) -> None:
+        node.send_signal(signal.SIGTERM)
 
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, pass_on)
     shop = subprocess.Popen([sys.executable, HERE / "send.py", f"http://{listen}/in/acme/orders"], process_group=0)
     code = node.wait()

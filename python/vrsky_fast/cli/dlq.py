@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,16 +33,16 @@ Examples:
   vrsky dlq show 17 --payload > order.xml
 """
 
-_where = [
-    click.option("--nats", metavar="URL", help="A running NATS server."),
-    click.option(
-        "--data",
-        default=".vrsky",
-        show_default=True,
-        type=click.Path(path_type=Path),
-        help="The data folder of `vrsky run`.",
-    ),
-]
+
+def _where(function: Callable[..., int]) -> Callable[..., int]:
+    """The options that both verbs share."""
+    nats = click.option("--nats", metavar="URL", help="A running NATS server.")
+    folder = click.Path(path_type=Path)
+    data = click.option(
+        "--data", default=".vrsky", show_default=True, type=folder, help="The data folder of `vrsky run`."
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
+    return nats(data(as_json(function)))
 
 
 @click.group(name="dlq", help=_HELP)
@@ -54,9 +54,7 @@ def command() -> None:
 @click.option("--customer", metavar="NAME", help="Only of this customer.")
 @click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
-@click.option("--nats", metavar="URL", help="A running NATS server.")
-@click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_where
 def ls(customer: str | None, pipeline: str | None, limit: int, nats: str | None, data: Path, as_json: bool) -> int:
     async def fetch() -> list[dead_letters.DeadLetter]:
         async with _client(nats, data) as client:
@@ -74,9 +72,7 @@ def ls(customer: str | None, pipeline: str | None, limit: int, nats: str | None,
 @command.command(name="show", help="One dead letter with its headers and payload.")
 @click.argument("sequence", type=click.IntRange(min=1))
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
-@click.option("--nats", metavar="URL", help="A running NATS server.")
-@click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="The data folder.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_where
 def show(sequence: int, only_payload: bool, nats: str | None, data: Path, as_json: bool) -> int:
     async def fetch() -> dead_letters.DeadLetter | None:
         async with _client(nats, data) as client:
@@ -106,12 +102,14 @@ def show(sequence: int, only_payload: bool, nats: str | None, data: Path, as_jso
 def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
     when = datetime.fromtimestamp(letter.time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if letter.time_ms else "-"
     who = f"{letter.customer}/{letter.pipeline}"
-    parts = [f"{letter.sequence:>6}", terminal.quiet(when), who, letter.step, terminal.bad(letter.code)]
-    return "  ".join([*map(_keep_colours, parts), safe(letter.reason)])
-
-
-def _keep_colours(text: str) -> str:
-    return text
+    parts = [
+        f"{letter.sequence:>6}",
+        terminal.quiet(when),
+        safe(who),
+        safe(letter.step),
+        terminal.bad(safe(letter.code)),
+    ]
+    return "  ".join([*parts, safe(letter.reason)])
 
 
 @asynccontextmanager
@@ -123,12 +121,11 @@ async def _client(nats: str | None, data: Path) -> AsyncIterator[Client]:
         return
     if not (data / "jetstream").is_dir():
         raise ConfigError("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
-    try:
-        folder = DataFolder(data).__enter__()
-    except ConfigError as error:
-        recorded = server_config.recall(server_config.Layout(data.absolute()))
-        if error.code != "config/data-folder-in-use" or recorded is None:
-            raise
+    folder = DataFolder(data)
+    if not folder.try_lock():
+        recorded = server_config.recall(server_config.Layout(folder.path))
+        if recorded is None:
+            raise ConfigError("config/data-folder-in-use", f"{data} is in use, and its server is not up yet")
         async with connect(recorded[1]) as client:
             yield client
         return
@@ -138,4 +135,4 @@ async def _client(nats: str | None, data: Path) -> AsyncIterator[Client]:
             yield client
     finally:
         await server.stop()
-        folder.__exit__(None, None, None)
+        folder.unlock()

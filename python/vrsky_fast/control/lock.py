@@ -57,7 +57,8 @@ class DataFolder:
     def files(self) -> Path:
         return self.path / "files"
 
-    def __enter__(self) -> Self:
+    def try_lock(self) -> bool:
+        """False when another process holds it. Raises ConfigError when the folder cannot be used at all."""
         try:
             self.nats.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.files.mkdir(exist_ok=True)
@@ -65,15 +66,22 @@ class DataFolder:
         except OSError as error:
             reason = f"the data folder {self.path} cannot be used: {error.strerror}"
             raise ConfigError("config/invalid-value", reason) from None
-        if not taken:
+        if taken:
+            self._lock.note(f"{os.getpid()}\n")
+        return taken
+
+    def unlock(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        if not self.try_lock():
             raise ConfigError("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
-        self._lock.note(f"{os.getpid()}\n")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self.unlock()
 
 
 def _holder(path: Path) -> str:

@@ -110,5 +110,5 @@ def _command_line(pid: int) -> list[str]:
 
 
 def _ps(pid: int, what: str) -> str | None:
-    found = subprocess.run(["ps", "-o", what, "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    found = subprocess.run(["ps", "-o", what, "-p", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
