@@ -63,8 +63,26 @@ def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> 
 
 def shown(value: Any) -> str:
     """The value as JSON on one line, cut when it is long."""
-    text = repr(value) if value is MISSING else json.dumps(value, ensure_ascii=False, default=_number)
+    text = repr(value) if value is MISSING else laid_out(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def laid_out(value: Any, indent: int | None = None, depth: int = 0) -> str:
+    """JSON text; unlike `json.dumps` it keeps every digit of a decimal."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if not isinstance(value, dict | list) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        inner = [f"{json.dumps(k, ensure_ascii=False)}: {laid_out(v, indent, depth + 1)}" for k, v in value.items()]
+    else:
+        inner = [laid_out(item, indent, depth + 1) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    if indent is None:
+        return opening + ", ".join(inner) + closing
+    pad = " " * indent
+    lines = ",\n".join(pad * (depth + 1) + line for line in inner)
+    return f"{opening}\n{lines}\n{pad * depth}{closing}"
 
 
 def _equal(expected: Any, actual: Any) -> bool:
@@ -76,12 +94,6 @@ def _equal(expected: Any, actual: Any) -> bool:
 
 def _kind(value: Any) -> str:
     return "number" if isinstance(value, int | Decimal) else type(value).__name__
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(type(value).__name__)
 
 
 def _refuse(text: str) -> Any:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from .. import Message, Pipeline, config
-from . import exit_codes
-from .terminal import Terminal
+from .. import Message, Pipeline, Result, config
+from . import compare, exit_codes
+from .terminal import Terminal, safe
 
 _HELP = """Run messages through the steps of PIPELINE and show each after every step. Nothing is sent anywhere.
 
@@ -26,6 +27,10 @@ Examples:
 """
 
 _MAX_INPUT = 64 * 1024 * 1024
+_MAX_LINES = 200
+_MAX_COLUMNS = 500
+
+Snapshot = tuple[str, bytes, str]
 
 
 @click.command(name="dry-run", help=_HELP)
@@ -46,12 +51,15 @@ def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, 
     terminal = Terminal(sys.stdout)
     failed = 0
     for number, payload in enumerate(_payloads(source, ndjson), 1):
-        steps = list(compiled.dry_run(Message(payload, _headers(headers), f"dry-run-{number}")))
-        failed += any(verdict_failed(step) for step in steps)
+        message = Message(payload, _headers(headers), f"dry-run-{number}")
+        steps = compiled.dry_run(message)
+        # Once more, for what the outs would get; a message that cannot be read has no steps at all.
+        result = compiled.process([message])[0]
+        failed += result.code is not None
         if as_json:
-            click.echo(json.dumps({"message": number, "steps": [_as_json(step) for step in steps]}))
+            click.echo(json.dumps(_as_json(number, steps, result)))
         else:
-            _show(terminal, f"message {number}" if ndjson else "in", payload, steps)
+            _show(terminal, f"message {number}" if ndjson else "in", payload, steps, result)
     return exit_codes.FINDINGS if failed else exit_codes.OK
 
 
@@ -77,13 +85,51 @@ def _headers(given: tuple[str, ...]) -> dict[str, str] | None:
     return headers or None
 
 
-def verdict_failed(step: Any) -> bool:
-    raise NotImplementedError
+def _show(terminal: Terminal, title: str, payload: bytes, steps: list[Snapshot], result: Result) -> None:
+    terminal.line(f"{terminal.strong(title)}  {len(payload)} B")
+    _payload(terminal, payload)
+    before = payload
+    for label, after, verdict in steps:
+        paint = (
+            terminal.bad if verdict.startswith("failed") else terminal.warning if verdict == "drop" else terminal.good
+        )
+        terminal.line(f"{terminal.strong(safe(label))}  {paint(safe(verdict))}")
+        if after != before:
+            _payload(terminal, after)
+        before = after
+    if result.code is not None:
+        where = f" ({safe(result.place)})" if result.place else ""
+        terminal.line(f"{terminal.bad('failed')}  {safe(result.code)}: {safe(result.reason)}{where}")
+    for output in result.outputs:
+        terminal.line(f"{terminal.strong('to ' + safe(output.out))}  {len(output.payload)} B")
+    if result.code is None and not result.outputs:
+        terminal.line(terminal.warning("dropped"))
 
 
-def _show(terminal: Terminal, title: str, payload: bytes, steps: list[Any]) -> None:
-    raise NotImplementedError
+def _payload(terminal: Terminal, payload: bytes) -> None:
+    """Indented, JSON laid out; at most what a screen or two can hold."""
+    text = payload.decode(errors="replace")
+    with suppress(ValueError, RecursionError):
+        text = compare.laid_out(compare.parse(text), indent=2)
+    lines = text.splitlines()
+    for line in lines[:_MAX_LINES]:
+        terminal.line("    " + safe(line[:_MAX_COLUMNS]))
+    if len(lines) > _MAX_LINES:
+        terminal.line(terminal.quiet(f"    ... and {len(lines) - _MAX_LINES} more lines"))
 
 
-def _as_json(step: Any) -> dict[str, Any]:
-    raise NotImplementedError
+def _as_json(number: int, steps: list[Snapshot], result: Result) -> dict[str, Any]:
+    return {
+        "message": number,
+        "status": result.status,
+        "code": result.code,
+        "reason": result.reason,
+        "place": None if result.place is None else str(result.place),
+        "steps": [
+            {"step": label, "payload": after.decode(errors="replace"), "verdict": verdict}
+            for label, after, verdict in steps
+        ],
+        "outputs": [
+            {"out": output.out, "payload": output.payload.decode(errors="replace")} for output in result.outputs
+        ],
+    }

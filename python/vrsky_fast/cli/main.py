@@ -6,7 +6,6 @@ import importlib
 import json
 import sys
 import traceback
-from importlib import metadata
 
 import click
 
@@ -53,7 +52,7 @@ class _Verbs(click.Group):
     help=f"Message pipelines per customer over NATS JetStream.\n\n{_EXAMPLES}\n{exit_codes.TABLE}",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(metadata.version("vrsky-fast"), prog_name="vrsky")
+@click.version_option(package_name="vrsky-fast", prog_name="vrsky")
 def group() -> None:
     pass
 

@@ -1,0 +1,126 @@
+"""What `vrsky run` shows, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from vrsky_fast.cli.display import Display, Rates, add_up
+from vrsky_fast.cli.terminal import Terminal
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def event(kind: str, **more: Any) -> dict[str, Any]:
+    base = {
+        "kind": kind,
+        "time_ms": 1_700_000_000_123,
+        "customer": "acme",
+        "pipeline": "orders",
+        "id": "4f3a",
+        "bytes": 464,
+    }
+    return base | more
+
+
+def stats(**counters: int) -> list[dict[str, Any]]:
+    return [{"customer": "acme", "pipeline": "orders", "revision": "r", **counters}]
+
+
+def test_every_kind_of_event_is_one_line_that_says_why() -> None:
+    screen = Screen(terminal=False)
+    display = Display(Terminal(screen), [])
+    display.poll(
+        stats(),
+        [
+            event("received"),
+            event("filtered", step="1:filter", why='order.country == "CH"'),
+            event("delivered", step="erp", bytes=312),
+            event("dead", step="out:erp", code="http/rejected", why="422 from erp.example"),
+            event("node", customer="", pipeline="", id="", code="nats/disconnected", why="connection reset"),
+        ],
+    )
+    lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
+    assert lines == [
+        "in         acme/orders  4f3a  464 B",
+        'filtered   acme/orders  4f3a  by 1:filter  order.country == "CH"',
+        "out        acme/orders  4f3a  to erp  312 B",
+        "dead       acme/orders  4f3a  by out:erp  http/rejected  422 from erp.example",
+        "node       nats/disconnected  connection reset",
+    ]
+
+
+def test_what_a_message_says_cannot_drive_the_terminal() -> None:
+    screen = Screen(terminal=False)
+    Display(Terminal(screen), []).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
+    assert screen.getvalue().count("\n") == 1
+    assert screen.getvalue().strip().isprintable()
+    assert "\\x1b[2J" in screen.getvalue()
+
+
+def test_a_flood_is_cut_and_said_to_be() -> None:
+    screen = Screen(terminal=False)
+    Display(Terminal(screen), []).poll(stats(), [event("received")] * 256)
+    assert screen.getvalue().splitlines()[-1] == "... and 236 more"
+
+
+def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_something_changed() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    display = Display(Terminal(screen), [], clock)
+    clock.now += 10
+    display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
+    clock.now += 10
+    display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
+    assert screen.getvalue().splitlines() == ["in 5/s (50)  filtered 2/s (20)  out 3/s (30)  dead 1"]
+
+
+def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen, clock = Screen(terminal=True), Clock()
+    display = Display(Terminal(screen), [], clock)
+    display.poll(stats(received=1), [event("received")])
+    display.poll(stats(received=1), [event("received")])
+    display.end()
+    shown = [line.rpartition("\r\x1b[2K")[2] for line in screen.getvalue().split("\n")]
+    assert "464 B" in shown[0]
+    assert "464 B" in shown[1]
+    assert shown[2].startswith("stopped: 1 in")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "colours"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colours_are_for_terminals_whose_owner_wants_them(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, no_color: str, colours: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    assert (Terminal(Screen(terminal)).bad("x") != "x") is colours
+
+
+def test_rates_are_taken_over_a_second_and_totals_over_all_pipelines() -> None:
+    clock = Clock()
+    rates = Rates(clock)
+    assert rates.of({"received": 10})["received"] == 0
+    clock.now += 2
+    assert rates.of({"received": 30})["received"] == 15
+    clock.now += 0.5
+    assert rates.of({"received": 900})["received"] == 15
+    assert add_up([*stats(received=1), *stats(received=2, dead=1)]) == {"received": 3, "dead": 1}
