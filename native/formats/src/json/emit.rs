@@ -59,7 +59,7 @@ impl Emitter<'_> {
     #[inline]
     fn value(&mut self, at: u32, item: bool) {
         let node = self.document.node(at);
-        if !item && (node.same != NONE || node.flags.has(Flags::LIST)) {
+        if !item && node.is_chain() {
             return self.open(b'[', at, Of::Chain);
         }
         match node.kind {

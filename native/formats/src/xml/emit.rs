@@ -117,7 +117,7 @@ impl<'e> Emitter<'e> {
         if !is_name(&name) {
             return Err(self.fault(Code::ConvertInvalidXmlName, "the key is no XML name", at));
         }
-        if self.is_chain(node) {
+        if node.is_chain() {
             self.open.push(Level { named: at, next: at, of: Of::Chain });
         } else if node.kind == Kind::List {
             self.open.push(Level { named: at, next: node.first, of: Of::List });
@@ -245,13 +245,9 @@ impl<'e> Emitter<'e> {
         }
     }
 
-    fn is_chain(&self, node: &Node) -> bool {
-        node.same != NONE || node.flags.has(Flags::LIST)
-    }
-
     fn is_list(&self, at: u32) -> bool {
         let node = self.document.node(at);
-        node.kind == Kind::List || self.is_chain(node)
+        node.kind == Kind::List || node.is_chain()
     }
 
     /// Names the field by the elements that are open around it.

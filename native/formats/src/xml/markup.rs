@@ -79,6 +79,10 @@ impl Scanner<'_> {
             self.at = start;
             return Err(self.broken("an XML declaration stands only at the very start"));
         }
+        if self.tree.strips_prefixes() && target.contains(&b':') {
+            self.at = start;
+            return Err(self.broken("with namespaces, an instruction's target has no colon"));
+        }
         if !self.source[self.at..].starts_with(b"?>") && !self.peek().is_some_and(is_space) {
             return Err(self.unexpected("a blank or `?>`"));
         }

@@ -97,6 +97,10 @@ impl<'s> Tree<'s> {
         self.scratch
     }
 
+    pub(super) fn strips_prefixes(&self) -> bool {
+        self.strip
+    }
+
     /// Open elements.
     #[inline]
     pub(super) fn depth(&self) -> usize {

@@ -19,6 +19,8 @@ mod edit;
 mod text;
 mod value;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use edit::EditError;
@@ -77,6 +79,8 @@ impl Flags {
     pub const DIRTY: Flags = Flags(8);
     /// The key's bytes are JSON-escaped.
     pub const KEY_JSON: Flags = Flags(16);
+    /// What says how the key is read; it belongs to the place, not to the value.
+    pub const NAMING: Flags = Flags(1 | 2 | 16);
 
     #[must_use]
     pub const fn has(self, other: Flags) -> bool {
@@ -86,6 +90,16 @@ impl Flags {
     #[must_use]
     pub const fn with(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+
+    #[must_use]
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
+    #[must_use]
+    pub const fn only(self, other: Flags) -> Flags {
+        Flags(self.0 & other.0)
     }
 }
 
@@ -141,6 +155,14 @@ impl Node {
             same: NONE,
         }
     }
+
+    /// Whether the node, together with those that follow it by `same`, reads as a list: elements of
+    /// one name, or one that is declared a list.
+    #[inline]
+    #[must_use]
+    pub const fn is_chain(&self) -> bool {
+        self.same != NONE || self.flags.has(Flags::LIST)
+    }
 }
 
 /// How XML names become JSON keys, and back.
@@ -158,6 +180,14 @@ impl Default for Conventions {
     }
 }
 
+/// A list by its node, and whether that node is read as a chain.
+type ListKey = (u32, bool);
+
+/// What a document keeps from one payload to the next; what a large one needed beyond is given back.
+const KEPT_BYTES: usize = 256 << 10;
+const KEPT_NODES: usize = 8 << 10;
+const KEPT_LISTS: usize = 64;
+
 /// A parsed payload. Reuse it: `reset` keeps the allocations.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -168,8 +198,8 @@ pub struct Document {
     format: Format,
     edited: bool,
     conventions: Arc<Conventions>,
-    /// For every indexed chain its items: `items[i]` of a long list without walking it each time.
-    lists: std::cell::RefCell<Vec<(u32, Box<[u32]>)>>,
+    /// The elements of every list that was read by a high index, so that it is walked only once.
+    lists: RefCell<HashMap<ListKey, Box<[u32]>>>,
 }
 
 impl Default for Document {
@@ -182,7 +212,7 @@ impl Default for Document {
             format: Format::Json,
             edited: false,
             conventions: Arc::default(),
-            lists: std::cell::RefCell::default(),
+            lists: RefCell::default(),
         }
     }
 }
@@ -191,8 +221,10 @@ impl Document {
     /// Forgets everything, copies `source` in, and waits for a parser's `push`.
     pub fn reset(&mut self, source: &[u8], format: Format, conventions: &Arc<Conventions>) {
         self.bytes.clear();
-        self.bytes.extend_from_slice(source);
         self.nodes.clear();
+        self.forget_lists();
+        self.give_back(source.len());
+        self.bytes.extend_from_slice(source);
         self.source = source.len();
         self.root = NONE;
         self.format = format;
@@ -200,7 +232,21 @@ impl Document {
         if !Arc::ptr_eq(&self.conventions, conventions) {
             self.conventions = Arc::clone(conventions);
         }
-        self.forget_lists();
+    }
+
+    /// Gives memory back that a payload of `length` bytes cannot need: one hostile document must
+    /// not cost its memory for as long as the document is reused.
+    fn give_back(&mut self, length: usize) {
+        if self.bytes.capacity() > KEPT_BYTES.max(2 * length) {
+            self.bytes.shrink_to(KEPT_BYTES);
+        }
+        // A value has at least one byte.
+        if self.nodes.capacity() > KEPT_NODES.max(2 * length) {
+            self.nodes.shrink_to(KEPT_NODES);
+        }
+        if self.lists.get_mut().capacity() > KEPT_LISTS {
+            self.lists.get_mut().shrink_to(KEPT_LISTS);
+        }
     }
 
     // -- what a parser or a script builds ------------------------------------------------------
@@ -291,39 +337,30 @@ impl Document {
     }
 
     /// A second node for the same value, to stand elsewhere; texts are shared, nodes are copied.
+    /// With `as_item` the copy is of one element of a chain, otherwise of the whole chain.
     pub fn push_copy(&mut self, value: u32, as_item: bool) -> u32 {
-        let head = self.push_twin(value, as_item);
+        let mut copy = Node { key: Span::default(), next: NONE, ..*self.node(value) };
+        copy.flags = copy.flags.without(Flags::NAMING);
         if as_item {
-            return head;
+            copy.same = NONE;
+            copy.flags = copy.flags.without(Flags::LIST);
         }
-        // The elements of a chain are walked, not recursed into: there may be a million of them.
-        let (mut from, mut to) = (self.node(value).same, head);
-        while from != NONE {
-            let twin = self.push_twin(from, false);
-            self.nodes[to as usize].same = twin;
-            (from, to) = (self.node(from).same, twin);
-        }
-        head
-    }
-
-    /// One element with what lies below it, without its own `same` and `next`. Recursion is as
-    /// deep as the document.
-    fn push_twin(&mut self, value: u32, as_item: bool) -> u32 {
-        let mut copy = self.nodes[value as usize];
-        let mut child = copy.first;
-        copy.key = Span::default();
-        copy.flags = Flags(copy.flags.0 & (Flags::DIRTY.0 | if as_item { 0 } else { Flags::LIST.0 }));
-        (copy.next, copy.same, copy.first) = (NONE, NONE, NONE);
         let head = self.push(copy);
-        let mut previous = NONE;
-        while child != NONE {
-            let Node { next, key, flags, .. } = *self.node(child);
-            let twin = self.push_copy(child, false);
-            self.nodes[twin as usize].key = key;
-            self.nodes[twin as usize].flags = flags;
-            self.link(head, previous, twin);
-            previous = twin;
-            child = next;
+        // A fresh copy still leads to the original's relatives; they are copied in turn.
+        let mut fresh = vec![head];
+        while let Some(at) = fresh.pop() {
+            let Node { first, next, same, .. } = *self.node(at);
+            let mut twin = |original: u32| {
+                if original == NONE {
+                    return NONE;
+                }
+                let twin = self.push(*self.node(original));
+                fresh.push(twin);
+                twin
+            };
+            let (first, next, same) = (twin(first), twin(next), twin(same));
+            let node = self.node_mut(at);
+            (node.first, node.next, node.same) = (first, next, same);
         }
         head
     }

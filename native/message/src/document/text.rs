@@ -219,7 +219,21 @@ mod tests {
 
     #[test]
     fn broken_bytes_read_as_something_and_never_panic() {
-        for bytes in ["&", "&;", "&#;", "&#xD800;", "&nope;", "a&b", "\\", "\\u", "\\u12", "\\ud800", "\\ud800\\u0041", "\\ud800\\udc", "\\"] {
+        for bytes in [
+            "&",
+            "&;",
+            "&#;",
+            "&#xD800;",
+            "&nope;",
+            "a&b",
+            "\\",
+            "\\u",
+            "\\u12",
+            "\\ud800",
+            "\\ud800\\u0041",
+            "\\ud800\\udc",
+            "\\",
+        ] {
             for encoding in [Encoding::Plain, Encoding::Xml, Encoding::Json] {
                 let _ = read(bytes, encoding);
             }

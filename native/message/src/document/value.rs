@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Document, Flags, Kind, NONE, Node};
+use super::{Document, Kind, NONE, Node};
 
 /// A value on the tape. `item` means one element of a chain of equal names, not the whole chain.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl<'d> Value<'d> {
 
     #[inline]
     fn is_chain(&self, node: &Node) -> bool {
-        !self.item && (node.same != NONE || node.flags.has(Flags::LIST))
+        !self.item && node.is_chain()
     }
 
     /// The member `name` of an object.
@@ -89,18 +89,9 @@ impl<'d> Value<'d> {
             return self.items().nth(index);
         }
         let chain = self.is_chain(self.raw()?);
-        let known = |lists: &[(u32, Box<[u32]>)]| {
-            let found = lists.iter().find(|(head, _)| *head == self.node);
-            found.map(|(_, items)| items.get(index).copied())
-        };
         let mut lists = self.document.lists.borrow_mut();
-        let node = match known(&lists) {
-            Some(node) => node,
-            None => {
-                lists.push((self.node, self.items().map(|item| item.node).collect()));
-                known(&lists).flatten()
-            }
-        }?;
+        let items = lists.entry((self.node, chain)).or_insert_with(|| self.items().map(|item| item.node).collect());
+        let node = *items.get(index)?;
         Some(Value { document: self.document, node, item: chain })
     }
 
