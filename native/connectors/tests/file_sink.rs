@@ -1,0 +1,222 @@
+//! The file out on a real file system.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use connectors::file::sink::{FileOptions, FileSink, Mended};
+use connectors::{Delivery, Outcome, Sink};
+use message::{Code, Fault};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("vrsky-file-sink-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn options(&self, path: &str) -> FileOptions {
+        FileOptions { base: self.0.clone(), path: path.into(), allow_absolute: false }
+    }
+
+    fn sink(&self, path: &str) -> FileSink {
+        FileSink::new(&self.options(path)).unwrap()
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run<F: Future>(test: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test)
+}
+
+fn delivery(payload: &str, content_type: &str) -> Delivery {
+    Delivery {
+        id: "1".into(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        content_type: content_type.into(),
+        customer: "acme".into(),
+        pipeline: "orders".into(),
+        headers: Bytes::new(),
+        url: None,
+    }
+}
+
+fn json(payload: &str) -> Delivery {
+    delivery(payload, "application/json")
+}
+
+fn fault(outcome: &Outcome) -> (&Fault, bool) {
+    match outcome {
+        Outcome::Retry { fault, .. } => (fault, true),
+        Outcome::Permanent(fault) => (fault, false),
+        Outcome::Delivered => panic!("delivered"),
+    }
+}
+
+#[test]
+fn each_message_is_a_line_and_folders_are_made() {
+    let folder = Folder::new("lines");
+    run(async {
+        let sink = folder.sink("a/b/orders.ndjson");
+        let batch = [json("{\n \"a\": 1\n}"), json("{"), delivery("<a>\n</a>", "text/xml")];
+        let outcomes = sink.write_batch(&batch).await;
+        assert!(matches!((&outcomes[0], &outcomes[2]), (Outcome::Delivered, Outcome::Delivered)));
+        assert_eq!((fault(&outcomes[1]).0.code(), fault(&outcomes[1]).1), (Code::JsonSyntax, false));
+        assert!(matches!(sink.write_batch(&[json("2")]).await[..], [Outcome::Delivered]));
+        assert!(sink.write_batch(&[]).await.is_empty());
+        sink.close().await;
+        assert_eq!(folder.read("a/b/orders.ndjson"), "{\"a\":1}\n\"<a>\\n</a>\"\n2\n");
+    });
+}
+
+#[test]
+fn a_torn_last_line_is_mended_on_open() {
+    let folder = Folder::new("torn");
+    let long = format!("[\"{}", "x".repeat(200_000));
+    let cases = [
+        ("", Mended::Whole, "3\n"),
+        ("1\n", Mended::Whole, "1\n3\n"),
+        ("1\n{\"a\":", Mended::Cut { bytes: 5 }, "1\n3\n"),
+        ("1\n{\"a\":2}", Mended::Ended, "1\n{\"a\":2}\n3\n"),
+        ("12", Mended::Cut { bytes: 2 }, "3\n"),
+        ("1\n\0\0\0", Mended::Cut { bytes: 3 }, "1\n3\n"),
+        ("by hand", Mended::Ended, "by hand\n3\n"),
+        (&long, Mended::Cut { bytes: long.len() as u64 }, "3\n"),
+    ];
+    run(async {
+        for (number, (before, mended, after)) in cases.into_iter().enumerate() {
+            let name = format!("{number}.ndjson");
+            fs::write(folder.0.join(&name), before).unwrap();
+            let sink = folder.sink(&name);
+            assert_eq!(sink.open().await.unwrap(), mended, "{number}");
+            assert!(matches!(sink.write_batch(&[json("3")]).await[..], [Outcome::Delivered]));
+            assert_eq!(folder.read(&name), after, "{number}");
+        }
+    });
+}
+
+#[test]
+fn paths_stay_in_the_folder() {
+    let folder = Folder::new("paths");
+    let elsewhere = Folder::new("elsewhere");
+    let code = |path: &str| FileSink::new(&folder.options(path)).err().unwrap().code();
+    for outside in ["/etc/x", "../x", "a/../../x", "..", "."] {
+        assert_eq!(code(outside), Code::FileOutside, "{outside}");
+    }
+    for nameless in ["", "a/", "a\nb", "a\0b"] {
+        assert_eq!(code(nameless), Code::ConfigInvalidValue, "{nameless}");
+    }
+    symlink(&elsewhere.0, folder.0.join("link")).unwrap();
+    symlink(elsewhere.0.join("x"), folder.0.join("file-link")).unwrap();
+    fs::create_dir(folder.0.join("folder")).unwrap();
+    fs::write(folder.0.join("plain"), "").unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.0.join("pipe"), rustix::fs::Mode::RWXU).unwrap();
+    run(async {
+        for path in ["link/x", "file-link", "folder", "plain/x", "pipe"] {
+            let outcomes = folder.sink(path).write_batch(&[json("1")]).await;
+            assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileOutside, false), "{path}");
+        }
+    });
+    assert!(!elsewhere.0.join("x").exists());
+}
+
+#[test]
+fn absolute_paths_are_for_those_who_may() {
+    let folder = Folder::new("absolute");
+    let path = folder.0.join("deep/down.ndjson").to_str().unwrap().to_owned();
+    run(async {
+        let options = FileOptions { base: "/nowhere".into(), path, allow_absolute: true };
+        let sink = FileSink::new(&options).unwrap();
+        assert!(matches!(sink.write_batch(&[json("1")]).await[..], [Outcome::Delivered]));
+    });
+    assert_eq!(folder.read("deep/down.ndjson"), "1\n");
+}
+
+#[test]
+fn shards_that_write_one_file_never_mix_their_lines() {
+    let folder = Folder::new("shards");
+    let line = |shard: usize, n: usize| format!("{{\"shard\":{shard},\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(3000));
+    std::thread::scope(|scope| {
+        for shard in 0..4 {
+            let (folder, line) = (&folder, &line);
+            scope.spawn(move || {
+                run(async {
+                    let sink = folder.sink("shared.ndjson");
+                    for round in 0..10 {
+                        let batch: Vec<Delivery> = (0..7).map(|n| json(&line(shard, round * 7 + n))).collect();
+                        assert!(
+                            sink.write_batch(&batch).await.iter().all(|outcome| matches!(outcome, Outcome::Delivered))
+                        );
+                    }
+                });
+            });
+        }
+    });
+    let text = folder.read("shared.ndjson");
+    for shard in 0..4 {
+        let of_shard: Vec<&str> = text.lines().filter(|l| l.starts_with(&format!("{{\"shard\":{shard},"))).collect();
+        assert_eq!(of_shard, (0..70).map(|n| line(shard, n)).collect::<Vec<_>>());
+    }
+    assert_eq!(text.lines().count(), 280);
+}
+
+#[test]
+fn a_file_that_was_rotated_away_is_begun_anew() {
+    let folder = Folder::new("rotated");
+    let at = |name: &str| -> PathBuf { Path::new(&folder.0).join(name) };
+    run(async {
+        let sink = folder.sink("sub/out.ndjson");
+        sink.write_batch(&[json("1")]).await;
+        fs::rename(at("sub/out.ndjson"), at("sub/old.ndjson")).unwrap();
+        assert!(matches!(sink.write_batch(&[json("2")]).await[..], [Outcome::Delivered]));
+        assert_eq!((folder.read("sub/old.ndjson"), folder.read("sub/out.ndjson")), ("1\n".into(), "2\n".into()));
+        fs::remove_dir_all(at("sub")).unwrap();
+        assert!(matches!(sink.write_batch(&[json("3")]).await[..], [Outcome::Delivered]));
+        assert_eq!(folder.read("sub/out.ndjson"), "3\n");
+    });
+}
+
+#[test]
+fn a_file_that_another_process_holds_is_tried_again() {
+    let folder = Folder::new("held");
+    fs::write(folder.0.join("out.ndjson"), "{\"half\":").unwrap();
+    // A lock of another open file stands for the other process: flock treats them alike.
+    let other = fs::File::open(folder.0.join("out.ndjson")).unwrap();
+    other.lock().unwrap();
+    run(async {
+        let sink = folder.sink("out.ndjson");
+        let outcomes = sink.write_batch(&[json("1")]).await;
+        assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileWrite, true));
+        assert_eq!(folder.read("out.ndjson"), "{\"half\":");
+        drop(other);
+        assert!(matches!(sink.write_batch(&[json("1")]).await[..], [Outcome::Delivered]));
+        assert_eq!(folder.read("out.ndjson"), "1\n");
+    });
+}
+
+#[test]
+fn what_cannot_be_opened_is_tried_again() {
+    let folder = Folder::new("blocked");
+    fs::write(folder.0.join("base"), "a file").unwrap();
+    run(async {
+        let options = FileOptions { base: folder.0.join("base/deeper"), path: "x".into(), allow_absolute: false };
+        let outcomes = FileSink::new(&options).unwrap().write_batch(&[json("1")]).await;
+        assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileWrite, true));
+    });
+}
