@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from queue import Queue
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -123,3 +128,82 @@ def command(*arguments: str | Path) -> list[str]:
 def clean_environment() -> dict[str, str]:
     """The environment without what would change the command's output."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("VRSKY_", "NO_COLOR", "NATS_"))}
+
+
+class Running:
+    """A `vrsky run --json` in the background; `wait_for` blocks on what it says, never on time."""
+
+    def __init__(self, folder: Path, *arguments: str | Path) -> None:
+        self.process = subprocess.Popen(
+            [*command("run", *arguments), "--listen", "127.0.0.1:0", "--json"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "stderr.txt").open("w"),
+            text=True,
+            env=clean_environment(),
+        )
+        self.said: list[dict[str, Any]] = []
+        self._lines: Queue[str | None] = Queue()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30.0) -> dict[str, Any]:
+        """The next thing said that is wanted. Fails when the run ends, or says nothing for too long."""
+        while True:
+            line = self._lines.get(timeout=seconds)
+            assert line is not None, f"the run ended with {self.process.wait()}; it said {self.said}"
+            said = json.loads(line)
+            self.said.append(said)
+            if wanted(said):
+                return said
+
+    def kind(self, kind: str) -> dict[str, Any]:
+        return self.wait_for(lambda said: said["kind"] == kind)
+
+    def ready(self) -> str:
+        """The address of HTTP pipelines, once messages flow."""
+        return str(self.kind("ready")["address"])
+
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(sign)
+        return self.process.wait(30)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts `vrsky run` with these arguments; ended with the test."""
+    runs: list[Running] = []
+
+    def run(*arguments: str | Path) -> Running:
+        runs.append(Running(tmp_path, *arguments))
+        return runs[-1]
+
+    yield run
+    for one in runs:
+        one.close()
+
+
+def post(url: str, body: bytes, content_type: str = "application/xml", **headers: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON body of the answer."""
+    all_headers = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data=body, headers=all_headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)

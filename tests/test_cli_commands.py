@@ -1,0 +1,181 @@
+"""The commands as a user runs them: output, exit codes, `--json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import MINIMAL, ROOT, Vrsky
+
+Write = Callable[[str, str], Path]
+
+ORDERS = ROOT / "examples" / "orders"
+GOOD = "<order><total>150</total></order>"
+TESTS = """\
+tests:
+  - name: a large one passes
+    in: {text: '<order><total>150</total></order>'}
+    out: {default: {json: {order: {total: 150}}}}
+  - name: a small one is dropped
+    in: {text: '<order><total>50</total></order>'}
+    dropped: true
+  - name: one without a total fails
+    in: {text: '<order/>'}
+    error: filter/missing-field
+"""
+
+
+def test_help_shows_examples_and_exit_codes(vrsky: Vrsky) -> None:
+    shown = vrsky("--help")
+    assert shown.returncode == 0
+    assert "vrsky run orders.yaml" in shown.stdout
+    assert "another run uses the data folder" in shown.stdout
+    for verb in ("run", "lint", "test", "dry-run", "dlq"):
+        help_of = vrsky(verb, "--help")
+        assert help_of.returncode == 0
+        assert f"vrsky {verb}" in help_of.stdout
+        assert "Examples:" in help_of.stdout
+
+
+def test_the_version_is_the_packages(vrsky: Vrsky) -> None:
+    from importlib.metadata import version
+
+    assert version("vrsky-fast") in vrsky("--version").stdout
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["run"], ["lint"], ["run", "x", "--threads", "0"], ["--nope"]])
+def test_a_wrong_command_line_is_exit_code_2(vrsky: Vrsky, arguments: list[str]) -> None:
+    done = vrsky(*arguments)
+    assert done.returncode == 2
+    assert "Usage:" in done.stderr
+    assert done.stdout == ""
+
+
+def test_lint_says_what_is_right_and_what_is_wrong(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    done = vrsky("lint", minimal)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "acme/orders" in done.stderr
+    write("bad.yaml", MINIMAL.replace("filter", "fliter"))
+    done = vrsky("lint", "bad.yaml", minimal)
+    assert done.returncode == 1
+    assert "bad.yaml:7:5: config/unknown-key" in done.stderr
+    assert "did you mean `filter`" in done.stderr
+    assert "1 problem" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_lint_gives_json_for_programs(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    write("bad.yaml", "a: 1\na: 2\n")
+    done = vrsky("lint", "bad.yaml", minimal, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert not report["ok"]
+    assert [one["pipeline"] for one in report["pipelines"]] == ["orders"]
+    (problem,) = report["problems"]
+    assert (problem["code"], problem["line"], problem["column"]) == ("config/duplicate-key", 2, 1)
+
+
+def test_test_runs_the_tests_of_a_file(vrsky: Vrsky, write: Write) -> None:
+    write("orders.yaml", MINIMAL + TESTS)
+    done = vrsky("test", "orders.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "3 passed, 0 failed" in done.stderr
+    assert "1 passed, 0 failed" in vrsky("test", "orders.yaml", "--only", "small").stderr
+
+
+def test_a_failed_test_shows_expected_and_actual(vrsky: Vrsky, write: Write) -> None:
+    write(
+        "orders.yaml",
+        MINIMAL + TESTS.replace("{total: 150}", "{total: 151, tax: 1}").replace("missing-field", "wrong-type"),
+    )
+    done = vrsky("test", "orders.yaml")
+    assert done.returncode == 1
+    assert "1 passed, 2 failed" in done.stderr
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    at = lines.index("out default: order.total")
+    assert lines[at + 1 : at + 3] == ["expected 151", "got      150"]
+    assert "expected the error filter/wrong-type, got the error filter/missing-field" in done.stderr
+    report = json.loads(vrsky("test", "orders.yaml", "--json").stdout)
+    assert (report["ok"], report["passed"], report["failed"]) == (False, 1, 2)
+
+
+def test_the_examples_tests_pass(vrsky: Vrsky) -> None:
+    done = vrsky("test", ORDERS)
+    assert done.returncode == 0, done.stderr
+    assert "5 passed, 0 failed" in done.stderr
+
+
+def test_dry_run_shows_the_message_after_every_step(vrsky: Vrsky, minimal: Path) -> None:
+    done = vrsky("dry-run", minimal, input=GOOD)
+    assert done.returncode == 0, done.stderr
+    for part in ("convert", "filter", '"total": 150', "to default"):
+        assert part in done.stdout
+    dropped = vrsky("dry-run", minimal, input=GOOD.replace("150", "50"))
+    assert dropped.returncode == 0
+    assert "dropped" in dropped.stdout
+
+
+def test_dry_run_of_a_bad_message_is_exit_code_1_and_names_the_place(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    write("order.xml", "<order><total>1</order>")
+    done = vrsky("dry-run", minimal, "order.xml")
+    assert done.returncode == 1
+    assert "xml/not-well-formed" in done.stdout
+
+
+def test_dry_run_takes_many_messages_and_gives_json(vrsky: Vrsky, minimal: Path) -> None:
+    lines = f"{GOOD}\n\n{GOOD.replace('150', '50')}\n<order/>\n"
+    done = vrsky("dry-run", minimal, "--ndjson", "--json", input=lines)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [report["status"] for report in reports] == ["ok", "dropped", "failed"]
+    assert reports[2]["code"] == "filter/missing-field"
+    assert [step["verdict"] for step in reports[0]["steps"]][-1] == "to default"
+
+
+def test_what_a_message_holds_cannot_drive_the_terminal(vrsky: Vrsky, write: Write) -> None:
+    write(
+        "echo.yaml",
+        "customer: a\npipeline: b\nin: {http: {path: /x}}\nsteps: [{convert: {from: json, to: json}}]\nout: {stdout: {}}\n",
+    )
+    done = vrsky("dry-run", "echo.yaml", input='{"a": "\\u001b[2J\\u202e"}')
+    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
+
+
+def test_a_secret_that_is_missing_is_exit_code_3_and_names_its_variable(vrsky: Vrsky, write: Write) -> None:
+    write("orders.yaml", MINIMAL.replace("{path: /orders}", "{path: /orders, auth: {bearer: {secret: orders-token}}}"))
+    done = vrsky("run", "orders.yaml")
+    assert done.returncode == 3
+    assert "VRSKY_SECRET_ACME__ORDERS_TOKEN" in done.stderr
+
+
+def test_an_open_route_beyond_loopback_is_refused(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    done = vrsky("run", minimal, "--listen", "0.0.0.0:0")
+    assert done.returncode == 1
+    assert "config/needs-auth" in done.stderr
+    assert "orders.yaml:4:3" in done.stderr
+    report = json.loads(vrsky("run", minimal, "--listen", "0.0.0.0:0", "--json").stdout)
+    assert report["problems"][0]["code"] == "config/needs-auth"
+
+
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1", "example.org:80", "127.0.0.1:99999"])
+def test_an_address_to_listen_on_must_be_one(vrsky: Vrsky, minimal: Path, listen: str) -> None:
+    done = vrsky("run", minimal, "--listen", listen)
+    assert done.returncode == 2
+    assert "127.0.0.1:8080" in done.stderr
+
+
+def test_a_nats_server_that_is_not_there_is_exit_code_3(vrsky: Vrsky, minimal: Path) -> None:
+    done = vrsky("run", minimal, "--nats", "nats://user:hidden@127.0.0.1:1")
+    assert done.returncode == 3
+    assert "nats/connect" in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_dead_letters_of_a_folder_that_is_none_are_exit_code_2(vrsky: Vrsky) -> None:
+    done = vrsky("dlq", "ls")
+    assert done.returncode == 2
+    assert "--data" in done.stderr

@@ -1,0 +1,164 @@
+"""`vrsky run` as a whole: a real server, a real listener, signals, and being killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vrsky_fast.control import server_config
+from vrsky_fast.control.process import Identity
+from vrsky_fast.control.server import Server
+
+from .conftest import MINIMAL, Running, Vrsky, post
+
+Start = Callable[..., Running]
+Write = Callable[[str, str], Path]
+
+
+def order(total: int) -> bytes:
+    return f"<order><total>{total}</total></order>".encode()
+
+
+def lines(path: Path) -> list[object]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def server_of(data: Path) -> Identity:
+    recorded = server_config.recall(server_config.Layout(data))
+    assert recorded is not None
+    return recorded[0]
+
+
+def test_an_order_comes_in_by_http_and_goes_out_to_a_file(start: Start, minimal: Path, tmp_path: Path) -> None:
+    run = start(minimal)
+    url = run.ready() + "/in/acme/orders"
+    assert post(url, order(150))[0] == 202
+    assert post(url, order(50))[0] == 202
+    assert run.kind("filtered")["pipeline"] == "orders"
+    written = tmp_path / ".vrsky" / "files" / "orders.ndjson"
+    assert run.stop() == 0
+    assert lines(written) == [{"order": {"total": 150}}]
+    run.kind("stopped")
+
+
+def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Start, minimal: Path, vrsky: Vrsky) -> None:
+    run = start(minimal)
+    url = run.ready() + "/in/acme/orders"
+    status, accepted = post(url, b"<order/>")
+    assert status == 202
+    assert run.kind("dead")["code"] == "filter/missing-field"
+    while_running = vrsky("dlq", "ls", "--json")
+    assert run.stop(signal.SIGTERM) == 0
+    afterwards = vrsky("dlq", "ls", "--json")
+    assert while_running.stdout == afterwards.stdout, while_running.stderr + afterwards.stderr
+    (letter,) = [json.loads(line) for line in afterwards.stdout.splitlines()]
+    assert (letter["code"], letter["customer"], letter["pipeline"]) == ("filter/missing-field", "acme", "orders")
+    assert letter["id"] == accepted["id"]
+    shown = vrsky("dlq", "show", str(letter["sequence"]))
+    assert "<order/>" in shown.stdout
+    assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order/>"
+    missing = vrsky("dlq", "show", "99")
+    assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path, vrsky: Vrsky) -> None:
+    run = start(minimal)
+    run.ready()
+    second = vrsky("run", minimal, "--listen", "127.0.0.1:0")
+    assert second.returncode == 4
+    assert "config/data-folder-in-use" in second.stderr
+    assert f"process {run.process.pid}" in second.stderr
+    assert run.process.poll() is None
+    assert run.stop() == 0
+
+
+def test_after_kill_9_the_next_run_ends_the_orphan_and_loses_nothing(
+    start: Start, write: Write, tmp_path: Path
+) -> None:
+    # Nothing listens where the orders go, so that they are still on their way when the run is killed.
+    waiting = write("orders.yaml", MINIMAL.replace("file: {path: orders.ndjson}", "http: {url: 'http://127.0.0.1:1/'}"))
+    first = start(waiting)
+    url = first.ready() + "/in/acme/orders"
+    for total in range(101, 121):
+        assert post(url, order(total))[0] == 202
+    orphan = server_of(tmp_path / ".vrsky")
+    first.process.kill()
+    first.process.wait(30)
+    assert orphan.alive()
+    write("orders.yaml", MINIMAL)
+    second = start(waiting)
+    second.ready()
+    assert not orphan.alive()
+    delivered = 0
+    while delivered < 20:
+        delivered += second.wait_for(lambda said: said["kind"] == "delivered")["step"] == "default"
+    assert second.stop() == 0
+    totals = {line["order"]["total"] for line in lines(tmp_path / ".vrsky" / "files" / "orders.ndjson")}  # type: ignore[index,call-overload]
+    assert totals == set(range(101, 121))
+
+
+def test_after_a_clean_stop_no_server_is_left_and_no_password(start: Start, minimal: Path, tmp_path: Path) -> None:
+    run = start(minimal)
+    run.ready()
+    server = server_of(tmp_path / ".vrsky")
+    assert server.alive()
+    assert run.stop() == 0
+    assert not server.alive()
+    left = {file.name for file in (tmp_path / ".vrsky" / "nats").iterdir()}
+    assert left & {"server.conf", "server.json"} == set()
+
+
+def test_the_run_goes_on_when_its_server_is_killed(start: Start, minimal: Path, tmp_path: Path) -> None:
+    run = start(minimal)
+    url = run.ready() + "/in/acme/orders"
+    assert post(url, order(150))[0] == 202
+    run.kind("delivered")
+    os.kill(server_of(tmp_path / ".vrsky").pid, signal.SIGKILL)
+    # Until the node is connected again it says so with 503 and Retry-After, which a client obeys.
+    while (answer := post(url, order(160)))[0] == 503:
+        assert answer[1]["code"].split("/")[0] in {"nats", "http"}
+    assert answer[0] == 202
+    run.kind("delivered")
+    assert run.stop() == 0
+    assert lines(tmp_path / ".vrsky" / "files" / "orders.ndjson")[-1] == {"order": {"total": 160}}
+
+
+def test_a_server_of_ones_own_is_used_and_left_running(start: Start, minimal: Path, server: Server) -> None:
+    endpoint = server.endpoint
+    run = start(minimal, "--nats", endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@"))
+    url = run.ready() + "/in/acme/orders"
+    assert post(url, order(150))[0] == 202
+    run.kind("delivered")
+    assert run.stop() == 0
+    assert str(endpoint.password) not in json.dumps(run.said)
+    assert server.pid is not None
+    assert Identity.of(server.pid) is not None
+
+
+def test_core_nats_in_is_said_to_be_at_most_once(start: Start, write: Write) -> None:
+    path = write("core.yaml", "customer: acme\npipeline: core\nin: {nats: {subject: orders}}\nout: {stdout: {}}\n")
+    run = start(path)
+    run.wait_for(lambda said: said["kind"] == "note" and "at most once" in said["text"])
+    assert run.ready() == "None"
+    assert run.stop() == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_at_once(start: Start, write: Write, tmp_path: Path, sign: signal.Signals) -> None:
+    stuck = write("orders.yaml", MINIMAL.replace("file: {path: orders.ndjson}", "http: {url: 'http://127.0.0.1:1/'}"))
+    run = start(stuck)
+    url = run.ready() + "/in/acme/orders"
+    assert post(url, order(150))[0] == 202
+    run.kind("retried")
+    server = server_of(tmp_path / ".vrsky")
+    run.process.send_signal(sign)
+    run.wait_for(lambda said: said["kind"] == "note" and said["text"].startswith("draining"))
+    run.process.send_signal(sign)
+    # Ended, or drained in time: both are orderly, and the server is gone either way.
+    assert run.process.wait(30) in {130, 0}
+    server.end(30)

@@ -1,0 +1,202 @@
+"""From a pipeline file to what the node installs: every error has its place in the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vrsky_fast import config
+from vrsky_fast.config import InvalidConfig, Problem
+
+from .conftest import MINIMAL, ROOT
+
+Write = Callable[[str, str], Path]
+
+HEAD = "customer: acme\npipeline: orders\nin: {http: {path: /orders}}\n"
+TAIL = "out: {stdout: {}}\n"
+
+
+def problems(write: Write, text: str) -> list[Problem]:
+    with pytest.raises(InvalidConfig) as caught:
+        config.load(write("orders.yaml", text))
+    return list(caught.value.problems)
+
+
+def steps(*lines: str) -> str:
+    return HEAD + "steps:\n" + "".join(f"  {line}\n" for line in lines) + TAIL
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place", "says"),
+    [
+        (steps("- fliter: 'true'"), "config/unknown-key", (5, 5), "`filter`"),
+        (HEAD.replace("customer", "custommer") + TAIL, "config/unknown-key", (1, 1), "customer"),
+        ("pipeline: orders\nin: {http: {path: /orders}}\n" + TAIL, "config/missing-key", (1, 1), "customer"),
+        (HEAD.replace("acme", "Acme Inc") + TAIL, "config/invalid-name", (1, 11), "Acme Inc"),
+        (HEAD.replace("/orders", "12") + TAIL, "config/invalid-value", (3, 18), "/"),
+        (steps("- filter: [1, 2]"), "config/wrong-type", (5, 5), ""),
+        (steps("- filter:"), "config/wrong-type", (5, 5), ""),
+        (steps("- convert: {from: xml}", "- filter: order.total >> 1"), "config/invalid-expression", (6, 26), ""),
+        (steps("- convert: {from: xml}", "- filter: 'order.total >> 1'"), "config/invalid-expression", (6, 27), ""),
+        (steps("- filter: |", "    a ==", "    == b"), "config/invalid-expression", (7, 7), ""),
+        (steps("- filter: nope(order)"), "config/invalid-expression", (5, 13), "nope"),
+        (steps("- convert: {from: xml}", "- set: {order..net: '1'}"), "config/invalid-path", (6, 11), "order..net"),
+        (steps("- convert: {from: xml, arrays: [a, 'b[']}"), "config/invalid-path", (5, 38), "b["),
+        (steps("- set: {order.net: '1'}", "- convert: {from: xml}"), "config/needs-convert", (5, 5), "convert"),
+        (steps("- route: [{when: 'true', to: erp}]"), "config/unknown-out", (5, 32), "erp"),
+        (HEAD + "out: {a: {stdout: {}}, b: {stdout: {}}}\n", "config/needs-route", (4, 1), "route"),
+        ("vrsky: 2\n" + HEAD + TAIL, "config/unsupported-version", (1, 8), "2"),
+        (HEAD + TAIL + "limits: {rate: fast}\n", "config/invalid-value", (5, 16), "5000/s"),
+        (HEAD + TAIL + "limits: {backlog: 0}\n", "config/invalid-value", (5, 19), "1"),
+        (steps("- script: missing.ts"), "config/file-not-found", (5, 13), "missing.ts"),
+        (steps("- script: ../net.ts"), "config/file-outside", (5, 13), "../net.ts"),
+        (steps("- convert: {from: xml}", "- set: {a: f(x, y)}"), "config/invalid-expression", (6, 14), "cut"),
+    ],
+)
+def test_an_error_names_its_line_and_column(
+    write: Write, text: str, code: str, place: tuple[int, int], says: str
+) -> None:
+    found = problems(write, text)
+    shown = "\n".join(problem.text() for problem in found)
+    first = found[0]
+    assert first.code == code, shown
+    assert first.mark is not None, shown
+    assert (first.mark.line, first.mark.column) == place, shown
+    assert says in first.reason, shown
+    assert first.hint, shown
+
+
+def test_all_errors_of_a_file_are_reported_at_once(write: Write) -> None:
+    found = problems(write, steps("- fliter: 'true'", "- convert: {form: xml}") + "limitss: {}\n")
+    assert {problem.mark.line for problem in found if problem.mark} == {5, 6, 8}
+
+
+def test_an_error_in_a_script_names_the_scripts_line(write: Write) -> None:
+    write("net.ts", "// first\nexport default (msg) => {\n  return msg +;\n};\n")
+    (found,) = problems(write, steps("- convert: {from: xml}", "- script: net.ts"))
+    assert found.code == "script/syntax"
+    assert found.file.endswith("net.ts")
+    assert found.mark is not None
+    assert (found.mark.line, found.source_line) == (3, "  return msg +;")
+
+
+def test_an_error_in_an_inline_script_names_the_line_in_the_yaml(write: Write) -> None:
+    inline = steps(
+        "- convert: {from: xml}",
+        "- script:",
+        "    code: |",
+        "      export default (msg) => {",
+        "        return msg +;",
+        "      };",
+    )
+    (found,) = problems(write, inline)
+    assert found.code == "script/syntax"
+    assert found.file.endswith("orders.yaml")
+    assert found.mark is not None
+    assert (found.mark.line, found.source_line) == (9, "          return msg +;")
+
+
+def test_the_report_shows_the_line_with_a_caret_and_a_hint(write: Write) -> None:
+    (found,) = problems(write, steps("- fliter: 'true'"))
+    lines = found.text().splitlines()
+    assert lines[0].endswith("orders.yaml:5:5: config/unknown-key: " + found.reason)
+    assert lines[1] == "    5 |   - fliter: 'true'"
+    assert lines[2] == "      |     ^^^^^^"
+    assert lines[3].startswith("  hint: ")
+
+
+def test_scalars_are_read_by_the_schema(write: Write) -> None:
+    text = """\
+vrsky: 1
+customer: "no"
+pipeline: 08
+in: {http: {path: /NO}}
+steps: [{filter: true}]
+out: {http: {url: http://localhost:1/x, method: PUT, follow_redirects: true, concurrency: 0x10}}
+tests:
+  - {name: 1e3, in: {json: {a: NO, b: 08, c: 1.50, d: true}}, dropped: true}
+"""
+    model = config.load(write("orders.yaml", text)).model
+    assert model["customer"] == "no"
+    assert model["pipeline"] == "08"
+    assert model["in"]["http"]["path"] == "/NO"
+    assert model["steps"] == [{"filter": "true"}]
+    assert model["out"]["http"]["follow_redirects"] is True
+    assert model["out"]["http"]["concurrency"] == 16
+    assert model["tests"][0]["name"] == "1e3"
+    assert model["tests"][0]["in"]["json"] == {"a": "NO", "b": 8, "c": 1.5, "d": True}
+
+
+def test_the_canonical_form_does_not_depend_on_how_it_is_written(write: Write) -> None:
+    flow = config.load(write("a.yaml", HEAD + "steps: [{filter: 'true'}]\n" + TAIL))
+    block = config.load(write("b.yaml", TAIL + 'steps:\n  - filter: "true"\n' + HEAD))
+    assert flow.json == block.json
+    assert json.loads(flow.json)["customer"] == "acme"
+
+
+def test_the_names_of_secrets_are_found_wherever_they_stand(write: Write) -> None:
+    text = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders, auth: {bearer: {secret: orders-token}}}}
+out: {http: {url: http://localhost:1/x, auth: {bearer: {secret: erp-token}}, headers: {X-Key: {secret: key}}}}
+"""
+    assert config.load(write("orders.yaml", text)).secrets == {"orders-token", "erp-token", "key"}
+
+
+def test_a_folder_gives_all_files_or_all_their_errors(write: Write, tmp_path: Path) -> None:
+    write("one/a.yaml", MINIMAL)
+    write("one/deep/b.yml", MINIMAL.replace("orders", "returns"))
+    write("one/.hidden/c.yaml", "not: read")
+    write("one/notes.txt", "not read")
+    assert [one.pipeline for one in config.load_all(tmp_path / "one")] == ["orders", "returns"]
+    write("one/x.yaml", "a: 1\na: 2\n")
+    write("one/y.yaml", MINIMAL.replace("filter", "fliter").replace("orders", "z"))
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path / "one")
+    assert [problem.code for problem in caught.value.problems] == ["config/duplicate-key", "config/unknown-key"]
+
+
+def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_path: Path) -> None:
+    write("a.yaml", MINIMAL)
+    write("b.yaml", MINIMAL)
+    write("c.yaml", MINIMAL.replace("pipeline: orders", "pipeline: other"))
+    write("d.yaml", MINIMAL.replace("acme", "globex"))
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path)
+    found = [(Path(problem.file).name, problem.code) for problem in caught.value.problems]
+    assert found == [("b.yaml", "config/conflict"), ("b.yaml", "config/conflict"), ("c.yaml", "config/conflict")]
+
+
+def test_a_path_that_holds_nothing_is_said_so(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.yaml"):
+        with pytest.raises(InvalidConfig) as caught:
+            config.load_all(path)
+        assert caught.value.code == "config/file-not-found"
+
+
+def test_the_example_is_right() -> None:
+    (orders,) = config.load_all(ROOT / "examples" / "orders")
+    assert (orders.customer, orders.pipeline) == ("acme", "orders")
+
+
+LINES = MINIMAL.splitlines(keepends=True)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*LINES, "  - ", "x", ": ", "{", "}", "'", "null", "- set: {a: b}\n", "filter", "\n"]),
+        max_size=20,
+    )
+)
+def test_any_text_is_a_pipeline_or_has_problems(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+    try:
+        config.parse("orders.yaml", "".join(parts).encode(), tmp_path_factory.getbasetemp() / "orders.yaml")
+    except InvalidConfig as invalid:
+        assert all(problem.text().startswith("orders.yaml") for problem in invalid.problems)
