@@ -136,10 +136,8 @@ def test_dry_run_takes_many_messages_and_gives_json(vrsky: Vrsky, minimal: Path)
 
 
 def test_what_a_message_holds_cannot_drive_the_terminal(vrsky: Vrsky, write: Write) -> None:
-    write(
-        "echo.yaml",
-        "customer: a\npipeline: b\nin: {http: {path: /x}}\nsteps: [{convert: {from: json, to: json}}]\nout: {stdout: {}}\n",
-    )
+    head = "customer: a\npipeline: b\nin: {http: {path: /x}}\n"
+    write("echo.yaml", head + "steps: [{convert: {from: json, to: json}}]\nout: {stdout: {}}\n")
     done = vrsky("dry-run", "echo.yaml", input='{"a": "\\u001b[2J\\u202e"}')
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout

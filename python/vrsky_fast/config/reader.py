@@ -7,7 +7,8 @@ is nested, since events are taken one at a time and the nodes are built without 
 
 from __future__ import annotations
 
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
 
 import yaml
 
@@ -20,8 +21,19 @@ MAX_BYTES = 1024 * 1024
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 
+_WRITE_OUT = "Write the value out where it is used."
+
 # PyYAML's wheels hold libyaml; a build without it parses the same, more slowly.
 _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _YamlMark(Protocol):
+    """Both parsers have such a class of their own."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 def read(name: str, data: bytes) -> tuple[Source, Node]:
@@ -51,8 +63,7 @@ def read(name: str, data: bytes) -> tuple[Source, Node]:
 
 
 def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
-    where = error.problem_mark or error.context_mark
-    mark = Mark(where.line + 1, where.column + 1) if where else Mark(1, 1)
+    mark = _mark(error.problem_mark or error.context_mark)
     reason = error.problem or "this is not YAML"
     if error.context:
         reason = f"{reason}, {error.context}"
@@ -62,38 +73,30 @@ def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     return Problem.at(source, mark, "config/invalid-yaml", reason, hint=hint)
 
 
+@dataclass(slots=True)
+class _Open:
+    """A collection that has not ended. `key` waits for its value; `seen` is where each key stands."""
+
+    node: Mapping | Sequence
+    key: Scalar | None = None
+    seen: dict[str, Mark] = field(default_factory=dict)
+
+
 class _Builder:
     """Takes events one by one; `open` holds the collections that have not ended, innermost last."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.root: Node | None = None
-        self.open: list[Mapping | Sequence] = []
-        # The key of the innermost mapping that still waits for its value.
-        self.keys: list[Scalar | None] = []
-        self.seen: list[dict[str, Mark]] = []
+        self.open: list[_Open] = []
+        self.documents = 0
         self.nodes = 0
 
     def build(self) -> Node:
         parser = _Parser(self.source.text)
-        documents = 0
         try:
             while (event := parser.get_event()) is not None:
-                if isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        self._refuse(
-                            event,
-                            "config/invalid-yaml",
-                            "a second document starts here",
-                            "Use one file each.",
-                        )
-                    if event.tags:
-                        self._refuse(event, "config/tag", "a %TAG directive", "Remove the directive.")
-                elif isinstance(event, yaml.NodeEvent):
-                    self._node(event)
-                elif isinstance(event, yaml.CollectionEndEvent):
-                    self._close()
+                self._take(event)
         finally:
             parser.dispose()
         if self.root is None:
@@ -101,80 +104,72 @@ class _Builder:
             raise InvalidConfig([problem])
         return self.root
 
-    def _node(self, event: yaml.NodeEvent) -> None:
-        start = _mark(event.start_mark)
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            kind = "alias" if isinstance(event, yaml.AliasEvent) else "anchor"
-            sign = "*" if kind == "alias" else "&"
-            self._refuse(
-                event,
-                "config/alias",
-                f"the {kind} {sign}{event.anchor}",
-                "Write the value out where it is used.",
-            )
-        if event.tag is not None:
-            self._refuse(event, "config/tag", f"the tag {event.tag}", "Remove the tag; the schema decides the type.")
+    def _take(self, event: yaml.Event) -> None:
+        mark = _mark(event.start_mark)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                self._refuse(mark, "config/invalid-yaml", "a second document starts here", "Use one file each.")
+            if event.tags:
+                self._refuse(mark, "config/tag", "a %TAG directive", "Remove the directive.")
+        elif isinstance(event, yaml.AliasEvent):
+            self._refuse(mark, "config/alias", f"the alias *{event.anchor}", _WRITE_OUT)
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            self._check(mark, event.anchor, event.tag)
+            if isinstance(event, yaml.ScalarEvent):
+                self._scalar(Scalar(event.value, mark, _mark(event.end_mark), event.style or None))
+            else:
+                flow = bool(event.flow_style)
+                is_mapping = isinstance(event, yaml.MappingStartEvent)
+                self._start(Mapping(mark, flow) if is_mapping else Sequence(mark, flow))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self.open.pop()
+
+    def _check(self, mark: Mark, anchor: str | None, tag: str | None) -> None:
+        if anchor is not None:
+            self._refuse(mark, "config/alias", f"the anchor &{anchor}", _WRITE_OUT)
+        if tag is not None:
+            self._refuse(mark, "config/tag", f"the tag {tag}", "Remove the tag; the schema decides the type.")
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self._refuse(event, "config/too-large", f"more than {MAX_NODES:,} values", "Split the file.")
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(Scalar(event.value, start, _mark(event.end_mark), event.style or None))
-            return
+            self._refuse(mark, "config/too-large", f"more than {MAX_NODES:,} values", "Split the file.")
+
+    def _start(self, node: Mapping | Sequence) -> None:
         if len(self.open) >= MAX_DEPTH:
-            self._refuse(event, "config/too-deep", f"more than {MAX_DEPTH} levels", "Flatten the file.")
-        flow = bool(event.flow_style)
-        opened = Mapping(start, flow) if isinstance(event, yaml.MappingStartEvent) else Sequence(start, flow)
-        self._place(opened, event)
-        self.open.append(opened)
-        self.keys.append(None)
-        self.seen.append({})
+            self._refuse(node.start, "config/too-deep", f"more than {MAX_DEPTH} levels", "Flatten the file.")
+        self._place(node)
+        self.open.append(_Open(node))
 
     def _scalar(self, scalar: Scalar) -> None:
-        if self.open and isinstance(self.open[-1], Mapping) and self.keys[-1] is None:
-            self._key(scalar)
-        else:
-            self._place(scalar, None)
+        parent = self.open[-1] if self.open else None
+        if parent is None or parent.key is not None or isinstance(parent.node, Sequence):
+            self._place(scalar)
+            return
+        first = parent.seen.setdefault(scalar.text, scalar.start)
+        if first is not scalar.start:
+            reason = f"the key `{scalar.text}` stands on line {first.line} already"
+            self._refuse(scalar.start, "config/duplicate-key", reason, "Keep one of the two.", len(scalar.text))
+        parent.key = scalar
 
-    def _key(self, key: Scalar) -> None:
-        first = self.seen[-1].setdefault(key.text, key.start)
-        if first is not key.start:
-            reason = f"the key `{key.text}` stands on line {first.line} already"
-            problem = Problem.at(
-                self.source,
-                key.start,
-                "config/duplicate-key",
-                reason,
-                hint="Keep one of the two.",
-                length=len(key.text),
-            )
-            raise InvalidConfig([problem])
-        self.keys[-1] = key
-
-    def _place(self, node: Node, event: yaml.NodeEvent | None) -> None:
+    def _place(self, node: Node) -> None:
         if not self.open:
             self.root = node
             return
         parent = self.open[-1]
-        if isinstance(parent, Sequence):
-            parent.items.append(node)
-            return
-        key = self.keys[-1]
-        if key is None:
-            self._refuse(event, "config/invalid-yaml", "a key must be a name, not a list or a mapping", "Write a name.")
-        parent.entries.append(Entry(key, node))
-        self.keys[-1] = None
+        if isinstance(parent.node, Sequence):
+            parent.node.items.append(node)
+        elif parent.key is None:
+            reason = "a key must be a name, not a list or a mapping"
+            self._refuse(node.start, "config/invalid-yaml", reason, "Write a name.")
+        else:
+            parent.node.entries.append(Entry(parent.key, node))
+            parent.key = None
 
-    def _close(self) -> None:
-        self.open.pop()
-        self.keys.pop()
-        self.seen.pop()
-
-    def _refuse(self, event: yaml.Event | None, code: str, reason: str, hint: str) -> NoReturn:
-        mark = _mark(event.start_mark) if event else Mark(1, 1)
+    def _refuse(self, mark: Mark, code: str, reason: str, hint: str, length: int = 1) -> NoReturn:
         if code in {"config/alias", "config/tag"}:
             hint = quoting.hint_for_line(self.source.line(mark.line) or "") or hint
-        raise InvalidConfig([Problem.at(self.source, mark, code, reason, hint=hint)])
+        raise InvalidConfig([Problem.at(self.source, mark, code, reason, hint=hint, length=length)])
 
 
-def _mark(mark: yaml.Mark) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1)
+def _mark(mark: _YamlMark | None) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
