@@ -12,4 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod compile;
+pub mod engine;
 pub mod model;
+pub mod process;

@@ -1,0 +1,81 @@
+//! Once a second: what has waited too long, and how full the backlogs are.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Code, Fault};
+use nats::jetstream;
+use serde::Deserialize;
+
+use super::core::Core;
+use super::install::Installed;
+use super::ledger::Origin;
+use super::shard::Shard;
+
+/// A PubAck that has not come for this long is taken for lost.
+const PUB_ACK_TICKS: u64 = 5;
+/// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
+const WPI_EVERY: u64 = 4;
+
+/// Ticks for as long as the shard lives.
+pub async fn run(shard: Rc<Shard>) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        shard.with_core(Core::on_tick);
+        refresh_backlogs(&shard).await;
+    }
+}
+
+impl Core {
+    fn on_tick(&mut self, out: &mut Vec<u8>) {
+        self.publisher.tick += 1;
+        let late = Fault::new(Code::NatsTimeout, "no PubAck came in time");
+        self.abandon(&late, out, |origin, age, waits| waits && origin != Origin::Core && age >= PUB_ACK_TICKS);
+        if self.connected {
+            self.resend_core(PUB_ACK_TICKS, out);
+        }
+        if self.publisher.tick % WPI_EVERY == 0 {
+            let ledger = &self.publisher.ledger;
+            for receipt in ledger.pick(self.publisher.tick, |origin, _, _| origin == Origin::JetStream) {
+                jetstream::encode_wpi(out, ledger.token(receipt));
+            }
+        }
+        self.top_up(out);
+    }
+
+    /// Pipelines that took something in since the last look and whose own cap lies below their
+    /// tier's, which the stream itself enforces.
+    fn to_refresh(&self) -> Vec<Rc<Installed>> {
+        let current = self.pipelines.values();
+        current.filter(|i| i.own_backlog && (i.active.take() || i.backlog_full.get())).map(Rc::clone).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    state: StreamState,
+}
+
+#[derive(Deserialize)]
+struct StreamState {
+    #[serde(default)]
+    subjects: std::collections::HashMap<String, u64>,
+}
+
+/// Asks for exactly one subject's count: 0.2 ms, where `>` would cost 34 ms and 1.3 MB.
+async fn refresh_backlogs(shard: &Rc<Shard>) {
+    let pipelines = shard.core.borrow().to_refresh();
+    for installed in pipelines {
+        let subject = format!("$JS.API.STREAM.INFO.{}", installed.logic_stream);
+        let request = format!("{{\"subjects_filter\":\"{}\"}}", installed.logic_subject);
+        let Ok(reply) = shard.outbox.request(&subject, request.as_bytes(), Duration::from_secs(1)).await else {
+            return;
+        };
+        if let Ok(info) = serde_json::from_slice::<StreamInfo>(&reply.payload) {
+            let waiting = info.state.subjects.get(&installed.logic_subject).copied().unwrap_or(0);
+            installed.backlog_full.set(waiting >= installed.pipeline.backlog());
+        }
+    }
+}

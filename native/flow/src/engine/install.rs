@@ -1,0 +1,167 @@
+//! A compiled pipeline as one shard runs it: where its outputs go, and what it counts.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use connectors::http::source::{Auth, Route as SourceRoute, Token};
+use connectors::rate::TokenBucket;
+use message::{Code, Fault};
+
+use super::metrics::Counters;
+use super::node::Settings;
+use super::subjects::{self, LaneType};
+use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
+use crate::model::NatsMode;
+
+/// Where an out's messages are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A subject of core NATS: nobody confirms.
+    Core { subject: String },
+    /// A subject of a stream of the user's: delivered with its PubAck.
+    Stream { subject: String },
+    /// Our outgoing lane: a sink delivers it from there.
+    Lane { subject: String },
+}
+
+/// One out.
+#[derive(Debug)]
+pub struct Target {
+    pub name: String,
+    pub route: Route,
+}
+
+/// The values of a pipeline's secrets, by name. Never shown.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<HashMap<String, String>>);
+
+impl Secrets {
+    #[must_use]
+    pub fn new(values: HashMap<String, String>) -> Secrets {
+        Secrets(Arc::new(values))
+    }
+
+    pub fn get(&self, name: &str) -> Result<&str, Fault> {
+        let found = self.0.get(name).map(String::as_str);
+        found.ok_or_else(|| Fault::new(Code::SecretNotFound, format!("the secret `{name}` is not defined")))
+    }
+}
+
+/// A compiled pipeline on its way to the shards: checked once, the same for all.
+pub struct Prepared {
+    pub pipeline: Arc<Pipeline>,
+    pub secrets: Secrets,
+    /// One set of counters per shard; they go on over revisions.
+    pub counters: Vec<Arc<Counters>>,
+    auth: Option<Auth>,
+    bucket: Option<Arc<Mutex<TokenBucket>>>,
+    lanes: u32,
+}
+
+impl Prepared {
+    /// Finds every secret now, so that a missing one refuses the revision instead of its messages.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        secrets: Secrets,
+        counters: Vec<Arc<Counters>>,
+        settings: &Settings,
+    ) -> Result<Prepared, Fault> {
+        for name in pipeline.secret_names() {
+            secrets.get(name)?;
+        }
+        let auth = match pipeline.input() {
+            Input::Http(http) => Some(match &http.auth {
+                HttpAuth::Nobody => Auth::None,
+                HttpAuth::LoopbackOnly => Auth::LoopbackOnly,
+                HttpAuth::Bearer { secret } => Auth::Bearer(Token::new(secrets.get(secret)?)?),
+            }),
+            Input::Nats { .. } => None,
+        };
+        let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
+        Ok(Prepared { pipeline, secrets, counters, auth, bucket, lanes: settings.lanes })
+    }
+}
+
+/// One revision of a pipeline in one shard. Replaced as a whole, never changed.
+pub struct Installed {
+    pub pipeline: Arc<Pipeline>,
+    pub secrets: Secrets,
+    pub counters: Arc<Counters>,
+    pub targets: Vec<Target>,
+    /// Where an incoming connection publishes, and the stream that listens there.
+    pub logic_subject: String,
+    pub logic_stream: String,
+    /// `limits.rate`, of all shards together; looked at by HTTP ins only.
+    pub bucket: Option<Arc<Mutex<TokenBucket>>>,
+    /// Whether the pipeline's own backlog lies below its tier's, which the stream enforces.
+    pub own_backlog: bool,
+    pub backlog_full: Cell<bool>,
+    /// Whether something came in since the backlog was last looked at.
+    pub active: Cell<bool>,
+    auth: Option<Auth>,
+}
+
+impl Installed {
+    #[must_use]
+    pub fn new(prepared: &Prepared, shard: usize) -> Rc<Installed> {
+        let pipeline = Arc::clone(&prepared.pipeline);
+        let (customer, name) = (pipeline.customer().to_owned(), pipeline.name().to_owned());
+        let (tier, cap) = subjects::tier_for(pipeline.backlog());
+        let lane = subjects::lane_of(&customer, prepared.lanes);
+        let outs = pipeline.outs();
+        // NATS to NATS skips the streams in between: the PubAck of the target is the sink's word.
+        let direct = outs.iter().all(|out| matches!(out.kind, OutKind::Nats { .. }));
+        let targets = outs.iter().map(|out| {
+            let route = match &out.kind {
+                OutKind::Nats { subject, mode: NatsMode::Core, .. } if direct => {
+                    Route::Core { subject: subject.clone() }
+                }
+                OutKind::Nats { subject, .. } if direct => Route::Stream { subject: subject.clone() },
+                _ => Route::Lane {
+                    subject: subjects::subject(LaneType::Outgoing, tier, lane, &customer, &name, &out.name),
+                },
+            };
+            Target { name: out.name.clone(), route }
+        });
+        Rc::new(Installed {
+            targets: targets.collect(),
+            logic_subject: subjects::subject(LaneType::Logic, tier, lane, &customer, &name, "in"),
+            logic_stream: subjects::stream(LaneType::Logic, tier, lane),
+            secrets: prepared.secrets.clone(),
+            counters: Arc::clone(&prepared.counters[shard]),
+            bucket: prepared.bucket.clone(),
+            own_backlog: pipeline.backlog() < cap,
+            backlog_full: Cell::new(false),
+            active: Cell::new(false),
+            auth: prepared.auth.clone(),
+            pipeline,
+        })
+    }
+
+    /// Path and route of an HTTP in, under this shard's number for it.
+    #[must_use]
+    pub fn route(&self, binding: u32) -> Option<(String, SourceRoute)> {
+        let Input::Http(http) = self.pipeline.input() else { return None };
+        let auth = self.auth.clone()?;
+        let route = SourceRoute { binding, auth, max_body: http.max_body, accept: http.accept };
+        Some((http.path.clone(), route))
+    }
+
+    #[must_use]
+    pub fn customer(&self) -> &str {
+        self.pipeline.customer()
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.pipeline.name()
+    }
+
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        self.pipeline.revision()
+    }
+}

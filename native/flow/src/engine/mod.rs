@@ -1,0 +1,44 @@
+//! The engine: what moves messages between NATS and the connectors.
+//!
+//! ```text
+//! node.rs       configure, install, start, stats, drain        one per process
+//!   start.rs    a thread becomes a shard                        one per --threads
+//!     shard.rs  its tasks, one turn of the connection at a time
+//!       ingress.rs    HTTP request ─► stored message ─► 202
+//!       intake.rs     NATS frame ─► whose message is it?
+//!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
+//!       core.rs       publish an output, close an input, write a dead letter
+//!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
+//!       ledger.rs     which inputs wait for which outputs
+//!       publish.rs    publishes and their PubAcks
+//!       pulls.rs      pull consumers and their credit
+//!       clock.rs      once a second: late PubAcks, +WPI, backlogs
+//!       lifecycle.rs  connected, disconnected, installed, drained
+//! ```
+
+mod clock;
+mod core;
+mod events;
+mod headers;
+mod ids;
+mod ingress;
+mod install;
+mod intake;
+mod ledger;
+mod lifecycle;
+mod logic;
+mod metrics;
+mod node;
+mod outgoing;
+mod publish;
+mod pulls;
+mod shard;
+mod sinks;
+mod start;
+mod subjects;
+
+pub use events::{Event, EventKind};
+pub use ids::MessageId;
+pub use install::Secrets;
+pub use metrics::Metric;
+pub use node::{NatsSettings, Node, PipelineStats, Settings};

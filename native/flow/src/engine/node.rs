@@ -1,0 +1,253 @@
+//! The node as its host sees it: configure, install, start, watch, drain.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use connectors::http::sink::Tls;
+use connectors::http::source::listen;
+use message::{Code, Fault};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::events::{Event, Events};
+use super::install::{Prepared, Secrets};
+use super::metrics::{Counters, Metric};
+use super::shard::Command;
+use super::start::{Start, run_shard};
+use crate::compile::Pipeline;
+
+/// What a node is told when it is made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub nats: NatsSettings,
+    /// Where HTTP pipelines listen; none without it.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// Shards.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Lane streams per node type and tier.
+    #[serde(default = "one")]
+    pub lanes: u32,
+    /// The tiers whose streams exist.
+    #[serde(default)]
+    pub tiers: Vec<String>,
+    /// The folder of file outs.
+    pub files: PathBuf,
+    /// Whether outgoing connections may go to loopback.
+    #[serde(default)]
+    pub allow_loopback: bool,
+    /// Networks that outgoing connections may reach though they are not public.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Whether file outs may name absolute paths.
+    #[serde(default)]
+    pub absolute_files: bool,
+}
+
+/// Where the NATS server is, and who we are there.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    pub url: String,
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for NatsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsSettings").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A running node. `Send + Sync`: its shards are reached by messages only.
+pub struct Node {
+    settings: Arc<Settings>,
+    events: Arc<Events>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    installed: BTreeMap<(String, String), Arc<Prepared>>,
+    shards: Vec<Shard>,
+    address: Option<SocketAddr>,
+}
+
+struct Shard {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: JoinHandle<()>,
+}
+
+/// What a pipeline has counted, all shards together.
+#[derive(Serialize)]
+pub struct PipelineStats {
+    pub customer: String,
+    pub pipeline: String,
+    pub revision: String,
+    #[serde(flatten)]
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
+impl Node {
+    pub fn new(settings: Settings) -> Result<Node, Fault> {
+        if settings.threads == 0 || settings.threads > 64 {
+            return Err(Fault::new(Code::ConfigInvalidValue, "threads has to be 1 to 64"));
+        }
+        if settings.lanes == 0 || settings.lanes > 8 {
+            return Err(Fault::new(Code::ConfigInvalidValue, "lanes has to be 1 to 8"));
+        }
+        Ok(Node { settings: Arc::new(settings), events: Arc::default(), state: Mutex::default() })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a compiled pipeline in place of its earlier revision, on every shard. What is in hand
+    /// finishes under the revision it began with.
+    pub fn install(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<(), Fault> {
+        let mut state = self.state();
+        let key = (pipeline.customer().to_owned(), pipeline.name().to_owned());
+        let counters = match state.installed.get(&key) {
+            Some(earlier) => earlier.counters.clone(),
+            None => (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect(),
+        };
+        let prepared = Prepared::new(pipeline, secrets, counters, &self.settings)?;
+        check_route(&state.installed, &key, &prepared)?;
+        let prepared = Arc::new(prepared);
+        for shard in &state.shards {
+            // A shard that has ended takes nothing more; `drain` has said so.
+            let _ = shard.commands.send(Command::Install(Arc::clone(&prepared)));
+        }
+        state.installed.insert(key, prepared);
+        Ok(())
+    }
+
+    /// Binds, connects, and starts the shards; returns when all of them run.
+    pub fn start(&self) -> Result<(), Fault> {
+        let mut state = self.state();
+        if !state.shards.is_empty() {
+            return Err(Fault::new(Code::ConfigConflict, "the node runs already"));
+        }
+        let threads = self.settings.threads as usize;
+        let mut listeners = match self.settings.listen {
+            Some(address) => listen(address, threads)?,
+            None => Vec::new(),
+        };
+        state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
+        let tls = Tls::new(None)?;
+        let mut ready: Vec<Receiver<Result<(), Fault>>> = Vec::new();
+        for number in 0..threads {
+            let (started, started_here): (Sender<_>, _) = channel();
+            let (commands, commands_there) = mpsc::unbounded_channel();
+            let start = Start {
+                number,
+                settings: Arc::clone(&self.settings),
+                events: Arc::clone(&self.events),
+                listener: listeners.pop(),
+                tls: tls.clone(),
+                pipelines: state.installed.values().cloned().collect(),
+                commands: commands_there,
+                started,
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("vrsky-shard-{number}"))
+                .spawn(move || run_shard(start))
+                .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("no thread: {error}")))?;
+            state.shards.push(Shard { commands, thread });
+            ready.push(started_here);
+        }
+        let results = ready.into_iter().map(|one| {
+            one.recv().unwrap_or_else(|_| Err(Fault::new(Code::InternalPanic, "a shard ended while it started")))
+        });
+        let failed: Vec<Fault> = results.filter_map(Result::err).collect();
+        match failed.into_iter().next() {
+            None => Ok(()),
+            Some(fault) => {
+                end(std::mem::take(&mut state.shards), Duration::ZERO);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Where HTTP pipelines are served.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.state().address
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> Vec<PipelineStats> {
+        let state = self.state();
+        let stats = state.installed.values().map(|prepared| PipelineStats {
+            customer: prepared.pipeline.customer().to_owned(),
+            pipeline: prepared.pipeline.name().to_owned(),
+            revision: prepared.pipeline.revision().to_owned(),
+            counters: Metric::ALL
+                .iter()
+                .map(|metric| (metric.as_str(), prepared.counters.iter().map(|c| c.get(*metric)).sum()))
+                .collect(),
+        });
+        stats.collect()
+    }
+
+    /// Everything that was noted since the last call; see [`Events`].
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.events.take()
+    }
+
+    /// Stops intake, finishes what is in hand until the deadline, sends the rest back to its
+    /// stream. Blocks until every shard has ended; `true` when none had to be cut short.
+    pub fn drain(&self, deadline: Duration) -> bool {
+        let shards = std::mem::take(&mut self.state().shards);
+        end(shards, deadline)
+    }
+}
+
+fn end(shards: Vec<Shard>, deadline: Duration) -> bool {
+    for shard in &shards {
+        let _ = shard.commands.send(Command::Drain(deadline));
+    }
+    shards.into_iter().map(|shard| shard.thread.join().is_ok()).fold(true, |all, one| all && one)
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.drain(Duration::ZERO);
+    }
+}
+
+/// Two pipelines of a customer cannot listen on the same path.
+fn check_route(
+    installed: &BTreeMap<(String, String), Arc<Prepared>>,
+    key: &(String, String),
+    new: &Prepared,
+) -> Result<(), Fault> {
+    let Some(path) = new.pipeline.http_path() else { return Ok(()) };
+    let taken = installed
+        .iter()
+        .find(|(other, prepared)| *other != key && other.0 == key.0 && prepared.pipeline.http_path() == Some(path));
+    match taken {
+        None => Ok(()),
+        Some(((_, other), _)) => {
+            let reason = format!("pipeline `{other}` already listens on {path}");
+            Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/http/path"))
+        }
+    }
+}

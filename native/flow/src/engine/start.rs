@@ -1,0 +1,124 @@
+//! From a thread to a running shard: runtime, connection, source, state.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use connectors::http::sink::Tls;
+use connectors::http::source::HttpSource;
+use connectors::http::source::SourceOptions;
+use message::{Code, Fault};
+use nats::Connection;
+use tokio::sync::mpsc;
+
+use super::core::Core;
+use super::events::Events;
+use super::install::Prepared;
+use super::node::Settings;
+use super::publish::{Inbox, Publisher};
+use super::pulls::{Feed, Pulls};
+use super::shard::{Command, Shard, now_ms};
+use super::sinks::Sinks;
+use super::subjects::{self, LaneType};
+
+/// What a shard is made of.
+pub struct Start {
+    pub number: usize,
+    pub settings: Arc<Settings>,
+    pub events: Arc<Events>,
+    pub listener: Option<TcpListener>,
+    pub tls: Tls,
+    pub pipelines: Vec<Arc<Prepared>>,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    pub started: Sender<Result<(), Fault>>,
+}
+
+/// The shard's thread, from beginning to end.
+pub fn run_shard(start: Start) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let fault = Fault::new(Code::InternalPanic, format!("no runtime: {error}"));
+            let _ = start.started.send(Err(fault));
+            return;
+        }
+    };
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        let Start { commands, started, .. } = &start;
+        let _ = commands;
+        match open(&start).await {
+            Ok((shard, connection)) => {
+                let _ = started.send(Ok(()));
+                shard.run(connection, start.commands).await;
+            }
+            Err(fault) => {
+                let _ = started.send(Err(fault));
+            }
+        }
+    });
+}
+
+async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
+    let settings = &start.settings;
+    let mut options = nats::Options::new(&settings.nats.url)?.name(format!("vrsky-shard-{}", start.number));
+    if let (Some(user), Some(password)) = (&settings.nats.user, &settings.nats.password) {
+        options = options.user(user, password);
+    }
+    if let Some(token) = &settings.nats.token {
+        options = options.token(token);
+    }
+    let connection = Connection::connect(options).await?;
+    let source = match &start.listener {
+        Some(listener) => {
+            let listener =
+                listener.try_clone().map_err(|error| Fault::new(Code::HttpUnavailable, error.to_string()))?;
+            Some(Rc::new(HttpSource::new(listener, SourceOptions::default())?))
+        }
+        None => None,
+    };
+    let mut core = core(start, source)?;
+    core.publisher.max_payload = connection.max_payload();
+    let mut unconnected = Vec::new();
+    for prepared in &start.pipelines {
+        core.install(prepared, &mut unconnected);
+    }
+    Ok((Shard::new(core, connection.outbox())?, connection))
+}
+
+fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
+    let inbox = Inbox::new(&format!("{:016x}{}", fastrand::u64(..), start.number));
+    let mut pulls = Pulls::default();
+    for tier in &start.settings.tiers {
+        for lane in 0..start.settings.lanes {
+            for lane_type in [LaneType::Logic, LaneType::Outgoing] {
+                let stream = subjects::stream(lane_type, tier, lane);
+                pulls.add(Feed::Lane(lane_type), &stream, lane_type.as_str(), &inbox);
+            }
+        }
+    }
+    Ok(Core {
+        shard_number: start.number,
+        pipelines: HashMap::new(),
+        bindings: Vec::new(),
+        subjects: HashMap::new(),
+        next_subject: 0,
+        publisher: Publisher::new(inbox),
+        pulls,
+        queues: HashMap::new(),
+        hungry: Vec::new(),
+        waiting: Default::default(),
+        sinks: Sinks::new(&start.settings, start.tls.clone())?,
+        source,
+        events: Arc::clone(&start.events),
+        now_ms: now_ms(),
+        draining: false,
+        connected: false,
+        late: Vec::new(),
+        last: None,
+        spare: Vec::new(),
+        arena: Vec::new(),
+    })
+}
