@@ -7,9 +7,9 @@ use message::{Kind as JsonKind, Value};
 
 use crate::evaluate::Fuel;
 use crate::failure::Mishap;
-use crate::number::{compare_int, compare_signs, compare_uint};
-use crate::operand::{Map, Operand, Walk, header_entries, plain_text, walk};
-use crate::program::Type;
+use crate::number::{self, Number, compare_int, compare_signs, compare_uint};
+use crate::operand::{Map, Operand, Walk, header_entries, plain_text, raw, walk};
+use crate::program::{Constant, Type};
 
 /// Whether two values are the same. Pays for every element it walks; recurses as deep as they are.
 #[inline]
@@ -133,6 +133,22 @@ fn numbers(left: &Operand<'_>, right: &Operand<'_>) -> Option<Option<Ordering>> 
         (Operand::Uint(left), Operand::Int(right)) => Some(compare_signs(*right, *left).reverse()),
         _ => return None,
     })
+}
+
+/// The order of a field and a literal that are both numbers; `None` for others.
+#[inline]
+pub(crate) fn with_number(field: &Value<'_>, literal: &Constant) -> Option<Option<Ordering>> {
+    if field.kind() != JsonKind::Number {
+        return None;
+    }
+    let order = match (number::read(raw(field)), literal) {
+        (Number::Double(left), Constant::Double(right)) => left.partial_cmp(right),
+        (Number::Int(left), Constant::Int(right)) => Some(left.cmp(right)),
+        (Number::Int(left), Constant::Double(right)) => compare_int(left, *right),
+        (Number::Double(left), Constant::Int(right)) => compare_int(*right, left).map(Ordering::reverse),
+        _ => return None,
+    };
+    Some(order)
 }
 
 /// The order of two typed values; `None` when one is NaN, which is neither below nor above.

@@ -9,14 +9,14 @@
 //!
 //! Nothing is allocated until an operation has to build a text, a list or a map, or fails.
 
-use message::{Context, Document};
+use message::{Context, Document, Value};
 
 use crate::arithmetic;
 use crate::calls;
 use crate::compare::{self, equal};
 use crate::failure::{Failure, Kind, Mishap};
-use crate::operand::Operand;
-use crate::program::{Equality, Node, Operation, Ordering};
+use crate::operand::{Operand, plain_text};
+use crate::program::{Constant, Equality, Node, Operation, Ordering};
 
 pub(crate) type Outcome<'a> = Result<Operand<'a>, Box<Failure<'a>>>;
 
@@ -73,21 +73,54 @@ impl<'a> Evaluation<'a> {
 
     /// The value of `node`, or why there is none. Recurses as deep as the program.
     pub fn evaluate(&mut self, node: &'a Node) -> Outcome<'a> {
-        self.fuel.charge(1).map_err(|mishap| mishap.at(node))?;
+        self.pay(node)?;
         match &node.operation {
             Operation::Constant(constant) => Ok(Operand::from(constant)),
             Operation::Path(path) => self.path(path, node),
-            Operation::And(pair) => self.logic(pair, false),
-            Operation::Or(pair) => self.logic(pair, true),
-            Operation::Equal(pair, equality) => self.equality(pair, *equality, node),
-            Operation::Order(pair, ordering) => self.ordering(pair, *ordering, node),
-            Operation::Not(operand) => self.boolean(operand, "!").map(|value| Operand::Bool(!value)),
             Operation::Conditional(parts) => {
                 let [when, then, otherwise] = &**parts;
-                let branch = if self.boolean(when, "?:")? { then } else { otherwise };
+                let branch = if self.truth(when, "?:")? { then } else { otherwise };
                 self.evaluate(branch)
             }
+            Operation::And(_) | Operation::Or(_) | Operation::Not(_) | Operation::Equal(..) | Operation::Order(..) => {
+                self.decision(node).map(Operand::Bool)
+            }
             _ => self.less_common(node),
+        }
+    }
+
+    #[inline]
+    fn pay(&mut self, node: &'a Node) -> Result<(), Box<Failure<'a>>> {
+        self.fuel.charge(1).map_err(|mishap| mishap.at(node))
+    }
+
+    /// A node whose value has to be a boolean. Decisions on decisions, which is what a filter is,
+    /// go from one to the next without making a value.
+    #[inline]
+    pub fn truth(&mut self, node: &'a Node, operator: &'static str) -> Result<bool, Box<Failure<'a>>> {
+        match &node.operation {
+            Operation::And(_) | Operation::Or(_) | Operation::Not(_) | Operation::Equal(..) | Operation::Order(..) => {
+                self.pay(node)?;
+                self.decision(node)
+            }
+            _ => match self.evaluate(node)?.typed() {
+                Operand::Bool(value) => Ok(value),
+                other => {
+                    let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
+                    Err(Mishap::wrong_type(reason).at(node))
+                }
+            },
+        }
+    }
+
+    fn decision(&mut self, node: &'a Node) -> Result<bool, Box<Failure<'a>>> {
+        match &node.operation {
+            Operation::And(pair) => self.logic(pair, false),
+            Operation::Or(pair) => self.logic(pair, true),
+            Operation::Not(operand) => self.truth(operand, "!").map(|value| !value),
+            Operation::Equal(pair, equality) => self.equality(pair, *equality, node),
+            Operation::Order(pair, ordering) => self.ordering(pair, *ordering, node),
+            _ => Ok(false),
         }
     }
 
@@ -149,53 +182,55 @@ impl<'a> Evaluation<'a> {
     }
 
     /// `&&` and `||`: `decisive` on either side is the result, even when the other side fails.
-    #[inline]
-    fn logic(&mut self, pair: &'a [Node; 2], decisive: bool) -> Outcome<'a> {
+    fn logic(&mut self, pair: &'a [Node; 2], decisive: bool) -> Result<bool, Box<Failure<'a>>> {
         let sign = if decisive { "||" } else { "&&" };
-        let failed = match self.boolean(&pair[0], sign) {
-            Ok(left) if left == decisive => return Ok(Operand::Bool(left)),
-            Ok(_) => return self.boolean(&pair[1], sign).map(Operand::Bool),
+        let failed = match self.truth(&pair[0], sign) {
+            Ok(left) if left == decisive => return Ok(left),
+            Ok(_) => return self.truth(&pair[1], sign),
             Err(failed) if failed.kind == Kind::TooExpensive => return Err(failed),
             Err(failed) => failed,
         };
-        match self.boolean(&pair[1], sign) {
-            Ok(right) if right == decisive => Ok(Operand::Bool(right)),
+        match self.truth(&pair[1], sign) {
+            Ok(right) if right == decisive => Ok(right),
             Err(other) if other.kind == Kind::TooExpensive => Err(other),
             _ => Err(failed),
         }
     }
 
-    /// A node whose value has to be a boolean.
+    /// The field and the literal of `field == literal` and the like, without making values of
+    /// them. `None` for everything else, and for a field that is not there: that is told elsewhere.
     #[inline]
-    pub fn boolean(&mut self, node: &'a Node, operator: &'static str) -> Result<bool, Box<Failure<'a>>> {
-        match self.evaluate(node)?.typed() {
-            Operand::Bool(value) => Ok(value),
-            other => {
-                let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
-                Err(Mishap::wrong_type(reason).at(node))
-            }
+    fn field_and_literal(&mut self, pair: &'a [Node; 2]) -> Option<(Value<'a>, &'a Constant)> {
+        match (&pair[0].operation, &pair[1].operation) {
+            (Operation::Path(path), Operation::Constant(literal)) => Some((self.field(path)?, literal)),
+            _ => None,
         }
     }
 
-    #[inline]
-    fn equality(&mut self, pair: &'a [Node; 2], equality: Equality, node: &'a Node) -> Outcome<'a> {
+    fn equality(&mut self, pair: &'a [Node; 2], equality: Equality, node: &'a Node) -> Result<bool, Box<Failure<'a>>> {
+        if let Some((field, Constant::Text(text))) = self.field_and_literal(pair)
+            && let Some(bytes) = plain_text(&field)
+        {
+            self.fuel.charge(2 + text.len() / BYTES_PER_STEP).map_err(|mishap| mishap.at(node))?;
+            return Ok((bytes == text.as_bytes()) == (equality == Equality::Equal));
+        }
         let left = self.evaluate(&pair[0])?;
         let right = self.evaluate(&pair[1])?;
         let same = equal(&left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))?;
-        Ok(Operand::Bool(same == (equality == Equality::Equal)))
+        Ok(same == (equality == Equality::Equal))
     }
 
-    #[inline]
-    fn ordering(&mut self, pair: &'a [Node; 2], ordering: Ordering, node: &'a Node) -> Outcome<'a> {
+    fn ordering(&mut self, pair: &'a [Node; 2], ordering: Ordering, node: &'a Node) -> Result<bool, Box<Failure<'a>>> {
+        if let Some((field, literal)) = self.field_and_literal(pair)
+            && let Some(order) = compare::with_number(&field, literal)
+        {
+            self.fuel.charge(2).map_err(|mishap| mishap.at(node))?;
+            return Ok(order.is_some_and(|order| ordering.holds(order)));
+        }
         let left = self.evaluate(&pair[0])?.typed();
         let right = self.evaluate(&pair[1])?.typed();
         let order = compare::order(&left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))?;
-        Ok(Operand::Bool(order.is_some_and(|order| match ordering {
-            Ordering::Less => order.is_lt(),
-            Ordering::LessOrEqual => order.is_le(),
-            Ordering::Greater => order.is_gt(),
-            Ordering::GreaterOrEqual => order.is_ge(),
-        })))
+        Ok(order.is_some_and(|order| ordering.holds(order)))
     }
 
     fn entries(&mut self, nodes: &'a [[Node; 2]], node: &'a Node) -> Outcome<'a> {

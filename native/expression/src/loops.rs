@@ -39,7 +39,7 @@ impl<'a> Evaluation<'a> {
         let mut failed = None;
         for item in items {
             self.enter(expanded.slot, item, node)?;
-            match self.boolean(&expanded.body, if decisive { "exists" } else { "all" }) {
+            match self.truth(&expanded.body, if decisive { "exists" } else { "all" }) {
                 Ok(value) if value == decisive => return Ok(Operand::Bool(decisive)),
                 Ok(_) => {}
                 Err(failure) if failure.kind == Kind::TooExpensive => return Err(failure),
@@ -57,7 +57,7 @@ impl<'a> Evaluation<'a> {
         let mut found = 0_usize;
         for item in items {
             self.enter(expanded.slot, item, node)?;
-            found += usize::from(self.boolean(&expanded.body, "exists_one")?);
+            found += usize::from(self.truth(&expanded.body, "exists_one")?);
         }
         Ok(Operand::Bool(found == 1))
     }
@@ -67,7 +67,7 @@ impl<'a> Evaluation<'a> {
         for item in items {
             self.enter(expanded.slot, item, node)?;
             let taken = match &expanded.filter {
-                Some(filter) => self.boolean(filter, "filter")?,
+                Some(filter) => self.truth(filter, "filter")?,
                 None => true,
             };
             if taken {

@@ -37,6 +37,23 @@ impl<'a> Evaluation<'a> {
         Ok(Operand::Tape(value))
     }
 
+    /// The value that a path of names leads to; `None` when it has other parts, leads nowhere, or
+    /// there is no fuel for it.
+    #[inline]
+    pub fn field(&mut self, path: &'a Path) -> Option<Value<'a>> {
+        if !matches!(path.start, Start::Message) {
+            return None;
+        }
+        let mut value = self.document.root();
+        for part in &path.parts {
+            let Part::Name(name) = part else { return None };
+            let (found, walked) = value.find(name);
+            self.fuel.charge_items(walked).ok()?;
+            value = found?;
+        }
+        Some(value)
+    }
+
     #[inline(never)]
     fn other_path(&mut self, path: &'a Path, node: &'a Node) -> Outcome<'a> {
         let start = match &path.start {

@@ -75,6 +75,17 @@ pub(crate) enum Ordering {
     GreaterOrEqual,
 }
 
+impl Ordering {
+    pub fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Ordering::Less => order.is_lt(),
+            Ordering::LessOrEqual => order.is_le(),
+            Ordering::Greater => order.is_gt(),
+            Ordering::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arithmetic {
     Add,
