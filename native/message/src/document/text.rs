@@ -170,7 +170,8 @@ impl Document {
     #[inline]
     pub(super) fn key_is(&self, node: &Node, name: &str) -> bool {
         if node.flags.0 & (Flags::ATTRIBUTE.0 | Flags::TEXT.0 | Flags::KEY_JSON.0) == 0 {
-            return self.bytes(node.key) == name.as_bytes();
+            // Most names differ in length: the bytes are not even looked at.
+            return node.key.length as usize == name.len() && self.bytes(node.key) == name.as_bytes();
         }
         if node.flags.has(Flags::TEXT) {
             return *self.conventions.text_key == *name;
