@@ -140,13 +140,25 @@ fn check_origin(text: &str) -> Result<usize, Fault> {
     }
     let uri = text[..end].parse::<Uri>().map_err(|_| invalid(text, start, "has an unusable host or port"))?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid(text, start, "has no host"))?;
-    if authority.ends_with(':') || (uri.port().is_some() && uri.port_u16().is_none_or(|port| port == 0)) {
+    if port(&uri).is_none() {
         return Err(invalid(text, start, "has an unusable port"));
     }
     if numeric_host(host) {
         return Err(invalid(text, start, "has a host that is a number in disguise; write an address as a.b.c.d"));
     }
     Ok(end)
+}
+
+/// The port that is dialled. `None` when it is unusable: `Uri` itself reads `:99999` as no port.
+pub(super) fn port(url: &Uri) -> Option<u16> {
+    let (authority, host) = (url.authority()?.as_str(), url.host()?);
+    let after_user = authority.rsplit('@').next().unwrap_or_default();
+    match after_user.get(host.len()..)?.strip_prefix(':') {
+        None if url.scheme_str() == Some("https") => Some(443),
+        None => Some(80),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok().filter(|port| *port != 0),
+        Some(_) => None,
+    }
 }
 
 fn parse_parts(text: &str, origin: usize) -> Result<Box<[Part]>, Fault> {

@@ -21,10 +21,11 @@ pub fn run<F: Future>(test: F) -> F::Output {
         .block_on(&runtime, async { tokio::time::timeout(LONG, test).await.expect("the test hangs") })
 }
 
-/// The same with a clock that jumps ahead whenever everybody waits for it.
-pub fn run_paused<F: Future>(test: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test)
+/// Waits for what another task is about to do.
+pub async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        tokio::task::yield_now().await;
+    }
 }
 
 pub fn routes() -> Routes {

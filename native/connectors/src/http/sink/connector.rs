@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use crate::http::guard::{AddressPolicy, numeric_host};
+use crate::http::template::port;
 
 /// Whom an https server may be certified by. Made once, shared by all sinks of a process.
 #[derive(Clone)]
@@ -129,7 +130,7 @@ impl GuardedConnector {
     async fn connect(&self, url: &Uri) -> Result<TcpStream, Fault> {
         let deadline = Instant::now() + self.timeout;
         let host = url.host().unwrap_or_default();
-        let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+        let port = port(url).ok_or_else(|| Fault::new(Code::HttpBadUrl, "the URL has an unusable port"))?;
         let late = || Fault::new(Code::HttpTimeout, format!("no connection to {host} in time"));
         let addresses = timeout_at(deadline, resolve(host, port)).await.map_err(|_| late())??;
         let allowed = self.allowed(host, &addresses)?;

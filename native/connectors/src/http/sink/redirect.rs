@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::request::Outgoing;
 use super::{HttpClient, SinkOptions, answer};
 use crate::contract::Outcome;
+use crate::http::template::port;
 
 /// The delivery's one attempt, redirects and all, within the out's timeout.
 pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoing: Outgoing) -> Outcome {
@@ -66,10 +67,6 @@ fn same_origin(one: &Uri, other: &Uri) -> bool {
     one.scheme() == other.scheme()
         && one.host().map(str::to_ascii_lowercase) == other.host().map(str::to_ascii_lowercase)
         && port(one) == port(other)
-}
-
-fn port(url: &Uri) -> u16 {
-    url.port_u16().unwrap_or(if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 })
 }
 
 /// Where the answer leads, or why it is not followed.
