@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BearerAuth, ContentType};
+use super::BearerAuth;
 
 /// Where messages come in: exactly one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,15 +25,29 @@ pub struct HttpIn {
     /// Who may post. Without it the route is served on loopback only; `none` says that everybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<InAuth>,
-    /// Content types that are accepted; others are answered with 415. Without it: those of the format
-    /// the steps read, or any when there are no steps.
+    /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
+    /// or everything when there are no steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 4))]
     pub content_types: Vec<ContentType>,
     /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub max_body: Option<u32>,
+}
+
+/// A kind of payload, by its `Content-Type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentType {
+    /// `application/xml`, `text/xml`, `*/*+xml`
+    Xml,
+    /// `application/json`, `*/*+json`
+    Json,
+    /// `text/plain`
+    Text,
+    /// `application/octet-stream`, or no `Content-Type` at all
+    Bytes,
 }
 
 /// Who may post.

@@ -29,9 +29,10 @@ mod tests;
 
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
 pub use file::{PipelineFile, VERSION, read, read_value, schema};
-pub use input::{HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
+pub use hint::instead;
+pub use input::{ContentType, HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
 pub use limits::{Limits, ScriptLimits};
 pub use out::{BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, Outs, Retry, Secret, StdoutOut};
-pub use scalar::{Rate, Span};
+pub use scalar::Span;
 pub use step::{Case, Convert, Format, Language, Namespaces, OneOrMany, Script, ScriptSource, Step};
-pub use text::{ContentType, Expression, FieldPath, FileName, HeaderText, OutName};
+pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, Rate};

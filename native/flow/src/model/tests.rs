@@ -233,7 +233,7 @@ fn every_mistake_is_named_at_its_place() {
             "/out/erp/http/headers/X-A/sceret",
             "did you mean `secret`?",
         ),
-        ("/limits/rate", json!("fast"), ConfigInvalidValue, "/limits/rate", "`fast` wants a rate such as `5000/s`"),
+        ("/limits/rate", json!("fast"), ConfigInvalidValue, "/limits/rate", "write it like `5000/s`"),
         (
             "/limits/backlog",
             json!(0),

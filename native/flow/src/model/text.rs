@@ -46,8 +46,8 @@ texts! {
     OutName = "name";
     /// A file beside the pipeline file.
     FileName = "file";
-    /// `application/xml`
-    ContentType = "content-type";
+    /// Messages per time: `5000/s`, `300/m`, `10/h`.
+    Rate = "rate";
     /// One line without control characters.
     HeaderText = "header-value";
 }

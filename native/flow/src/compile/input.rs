@@ -1,0 +1,91 @@
+//! `in`, compiled.
+
+use connectors::http::source::Accept;
+use message::Format;
+
+use crate::model::{ContentType, HttpIn, In, InAuth, NatsMode, PipelineFile};
+
+/// Where messages come in.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Http(HttpInput),
+    Nats {
+        subject: String,
+        mode: NatsMode,
+        /// The user's stream; empty in core mode.
+        stream: String,
+        /// The durable consumer on it.
+        durable: String,
+    },
+}
+
+/// A route of the HTTP server.
+#[derive(Clone, Debug)]
+pub struct HttpInput {
+    pub path: String,
+    pub auth: HttpAuth,
+    /// Bytes; never above `limits.bytes`.
+    pub max_body: usize,
+    pub accept: Accept,
+}
+
+/// Who may post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpAuth {
+    /// `auth: none`: nobody is asked.
+    Nobody,
+    /// No `auth` at all: only the machine itself.
+    LoopbackOnly,
+    /// Whoever has the token of this name.
+    Bearer { secret: String },
+}
+
+impl Input {
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        match self {
+            Input::Http(HttpInput { auth: HttpAuth::Bearer { secret }, .. }) => vec![secret],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// `expected` is what the steps read, if they read one format only.
+pub fn compile(file: &PipelineFile, expected: Option<Format>) -> Input {
+    match &file.input {
+        In::Http(http) => Input::Http(http_input(file, http, expected)),
+        In::Nats(nats) => Input::Nats {
+            subject: nats.subject.clone(),
+            mode: nats.mode,
+            stream: nats.stream.clone().unwrap_or_default(),
+            durable: nats.durable.clone().unwrap_or_else(|| format!("vrsky-{}-{}", file.customer, file.pipeline)),
+        },
+    }
+}
+
+fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>) -> HttpInput {
+    let auth = match &http.auth {
+        None => HttpAuth::LoopbackOnly,
+        Some(InAuth::Open(_)) => HttpAuth::Nobody,
+        Some(InAuth::Bearer(auth)) => HttpAuth::Bearer { secret: auth.bearer.secret.clone() },
+    };
+    let named = http.content_types.iter().map(|kind| match kind {
+        ContentType::Xml => Accept::XML,
+        ContentType::Json => Accept::JSON,
+        ContentType::Text => Accept::TEXT,
+        ContentType::Bytes => Accept::BYTES,
+    });
+    // A payload without a telling Content-Type is looked at by the steps.
+    let fallback = match expected {
+        _ if file.steps.is_empty() => Accept::ALL,
+        Some(Format::Xml) => Accept::XML | Accept::TEXT | Accept::BYTES,
+        Some(Format::Json) => Accept::JSON | Accept::TEXT | Accept::BYTES,
+        None => Accept::ALL,
+    };
+    let limit = file.limits.bytes;
+    HttpInput {
+        path: http.path.clone(),
+        auth,
+        max_body: http.max_body.unwrap_or(limit).min(limit) as usize,
+        accept: named.reduce(|all, one| all | one).unwrap_or(fallback),
+    }
+}

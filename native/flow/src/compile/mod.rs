@@ -1,0 +1,210 @@
+//! From the model to what messages pass.
+//!
+//! ```text
+//! PipelineFile ──► rules.rs   names, order, outs: what the schema cannot say
+//!              ──► input.rs   in                                      ┐
+//!              ──► source.rs  how a payload becomes a document        │
+//!              ──► stages.rs  steps, each compiled by its own crate   ├─► Pipeline, by revision
+//!              ──► outs.rs    out                                     ┘
+//!
+//! payload ─► parse ─► advance ─┬─► Done(outs) ─► emit         advance.rs: the hot path
+//!               ▲              ├─► Dropped
+//!               │              ├─► Failed(fault)
+//!               │              └─► Script ─► (an executor) ─► advance, once per root
+//!               └ not at all when there are no steps: needs_document()
+//! ```
+
+mod advance;
+mod files;
+mod input;
+mod outs;
+mod rules;
+mod source;
+mod stages;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use connectors::rate::Rate;
+use message::{Fault, Limits, Outs};
+use script::{Program, TaskContext};
+
+pub use advance::Progress;
+pub use files::Files;
+pub use input::{HttpAuth, HttpInput, Input};
+pub use outs::{HttpTarget, OutKind, Target};
+
+use crate::model::PipelineFile;
+use source::Source;
+use stages::{Stage, StageKind};
+
+/// A pipeline file, compiled. Immutable; shared by all threads.
+pub struct Pipeline {
+    file: PipelineFile,
+    revision: String,
+    input: Input,
+    source: Source,
+    stages: Box<[Stage]>,
+    outs: Box<[Target]>,
+    /// Where a message goes when no `route` says otherwise.
+    unrouted: Outs,
+    limits: Arc<Limits>,
+    rate: Option<Rate>,
+}
+
+impl Pipeline {
+    /// Compiles `file`, whose scripts are in `files`. Blocks for some milliseconds, since parsers of
+    /// the customer's text run on a large stack of their own; not for a shard's thread.
+    ///
+    /// # Errors
+    /// Every fault that was found: `config/...` and, for scripts, `script/...`, each with the pointer
+    /// into the file, and the column, or the script's file and line, where there is one.
+    pub fn compile(file: PipelineFile, files: &dyn Files) -> Result<Arc<Pipeline>, Vec<Fault>> {
+        let mut faults = rules::check(&file);
+        let outs = outs::compile(&file.out, &mut faults);
+        let scripts = files::scripts(&file, files, &mut faults);
+        let limits = Arc::new(file.limits.for_message());
+        let source = source::compile(&file, &mut faults);
+        let stages = stages::compile(&file, &scripts, &mut faults);
+        let rate = file.limits.rate.as_ref().and_then(|rate| {
+            let parsed = Rate::parse(rate).map_err(|fault| fault.at_pointer("/limits/rate"));
+            parsed.map_err(|fault| faults.push(fault)).ok()
+        });
+        let input = input::compile(&file, source.expect());
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let revision = file.revision(scripts.iter().map(|script| script.text.as_str()));
+        let unrouted = Outs::one(0);
+        Ok(Arc::new(Pipeline { revision, input, source, stages, outs, unrouted, limits, rate, file }))
+    }
+
+    /// Reads and compiles the JSON of a pipeline file; see [`crate::model::read`].
+    ///
+    /// # Errors
+    /// Those of reading, or those of compiling.
+    pub fn from_json(json: &str, files: &dyn Files) -> Result<Arc<Pipeline>, Vec<Fault>> {
+        Pipeline::compile(crate::model::read(json)?, files)
+    }
+
+    /// What was compiled.
+    #[must_use]
+    pub fn file(&self) -> &PipelineFile {
+        &self.file
+    }
+
+    #[must_use]
+    pub fn customer(&self) -> &str {
+        &self.file.customer
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.file.pipeline
+    }
+
+    /// A hash of the file's canonical text and its scripts, 16 hex digits.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    #[must_use]
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// The path of an HTTP in, such as `/orders`.
+    #[must_use]
+    pub fn http_path(&self) -> Option<&str> {
+        match &self.input {
+            Input::Http(http) => Some(&http.path),
+            Input::Nats { .. } => None,
+        }
+    }
+
+    /// The outs, in the order that [`Outs`] counts.
+    #[must_use]
+    pub fn outs(&self) -> &[Target] {
+        &self.outs
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    #[must_use]
+    pub fn shared_limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
+    }
+
+    /// Most messages that wait at one step.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.file.limits.backlog.into()
+    }
+
+    /// The names of all secrets that in and outs use; they resolve under the customer only.
+    #[must_use]
+    pub fn secret_names(&self) -> Vec<&str> {
+        let mut names = self.input.secrets();
+        names.extend(self.outs.iter().flat_map(Target::secrets));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub fn stage_count(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// A step as it is named in places and reports: `1:filter`.
+    #[must_use]
+    pub fn stage_label(&self, stage: usize) -> &str {
+        self.stages.get(stage).map_or("", |stage| &stage.label)
+    }
+
+    /// What the customer wrote there, on one line: the filter's expression, the script's file.
+    #[must_use]
+    pub fn stage_text(&self, stage: usize) -> &str {
+        self.stages.get(stage).map_or("", |stage| &stage.text)
+    }
+
+    /// The script of a stage that is one.
+    #[must_use]
+    pub fn program(&self, stage: usize) -> Option<&Arc<Program>> {
+        match self.stages.get(stage).map(|stage| &stage.kind) {
+            Some(StageKind::Script(program)) => Some(program),
+            _ => None,
+        }
+    }
+
+    /// What a script of this pipeline sees as `ctx`. `headers` is a NATS header block.
+    #[must_use]
+    pub fn task_context(&self, id: &str, time_ms: u64, headers: &[u8]) -> TaskContext {
+        TaskContext {
+            id: id.into(),
+            customer: self.customer().into(),
+            pipeline: self.name().into(),
+            revision: self.revision().into(),
+            time_ms,
+            headers: headers.into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pipeline({}.{} {})", self.customer(), self.name(), self.revision)
+    }
+}

@@ -1,0 +1,198 @@
+//! What one part of the file demands of another.
+
+use message::{Code, Fault};
+
+use crate::model::{Case, Convert, Example, Expected, Format, In, NatsMode, Out, PipelineFile, Step, instead};
+
+/// Every rule that is broken, in the file's order.
+pub fn check(file: &PipelineFile) -> Vec<Fault> {
+    let mut rules = Rules { file, outs: Vec::new(), faults: Vec::new() };
+    rules.outs = file.out.list().into_iter().map(|(name, ..)| name).collect();
+    rules.input();
+    rules.formats();
+    rules.routes();
+    rules.connectors();
+    for (at, example) in file.tests.iter().enumerate() {
+        rules.example(example, &format!("/tests/{at}"));
+    }
+    rules.faults
+}
+
+struct Rules<'f> {
+    file: &'f PipelineFile,
+    outs: Vec<&'f str>,
+    faults: Vec<Fault>,
+}
+
+impl Rules<'_> {
+    fn fault(&mut self, code: Code, pointer: impl Into<String>, reason: impl Into<String>) {
+        self.faults.push(Fault::new(code, reason).at_pointer(pointer));
+    }
+
+    fn input(&mut self) {
+        let In::Nats(nats) = &self.file.input else { return };
+        match nats.mode {
+            NatsMode::Jetstream if nats.stream.is_none() => {
+                self.fault(Code::ConfigMissingKey, "/in/nats", "`mode: jetstream` wants the `stream` to read from");
+            }
+            NatsMode::Core => {
+                for (key, there) in [("stream", nats.stream.is_some()), ("durable", nats.durable.is_some())] {
+                    if there {
+                        let reason = format!("`{key}` belongs to `mode: jetstream`");
+                        self.fault(Code::ConfigInvalidValue, format!("/in/nats/{key}"), reason);
+                    }
+                }
+            }
+            NatsMode::Jetstream => {}
+        }
+    }
+
+    /// Follows the document's format from step to step. `None` is either.
+    fn formats(&mut self) {
+        let mut format = None;
+        let mut edited = None;
+        for (at, step) in self.file.steps.iter().enumerate() {
+            match step {
+                Step::Convert(convert) => {
+                    if let (Format::Xml, Some((edit, name))) = (convert.from, edited) {
+                        needs_convert(&mut self.faults, edit, name, "comes before its `convert`");
+                    }
+                    self.convert(convert, at, format);
+                    (format, edited) = (Some(target(convert)), None);
+                }
+                Step::Set(_) | Step::Remove(_) | Step::Rename(_) | Step::Script(_) => {
+                    if format == Some(Format::Xml) {
+                        needs_convert(&mut self.faults, at, step.name(), "edits what has become XML");
+                    }
+                    if format.is_none() {
+                        edited.get_or_insert((at, step.name()));
+                    }
+                }
+                Step::Filter(_) | Step::Route(_) => {}
+            }
+        }
+    }
+
+    fn convert(&mut self, convert: &Convert, at: usize, format: Option<Format>) {
+        let pointer = format!("/steps/{at}/convert");
+        if convert.to == Some(convert.from) {
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/to"), "`from` and `to` are the same format");
+        }
+        if format.is_some_and(|format| format != convert.from) {
+            let reason = "the message is not of this format here; an earlier step converts it";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/from"), reason);
+        }
+        let declared = [("arrays", &convert.arrays), ("numbers", &convert.numbers), ("booleans", &convert.booleans)];
+        for (key, paths) in declared {
+            let late = convert.from == Format::Json || format.is_some();
+            if late && !paths.is_empty() {
+                let reason = format!("`{key}` belongs to the `convert: {{from: xml}}` that reads the payload");
+                self.fault(Code::ConfigInvalidValue, format!("{pointer}/{key}"), reason);
+            }
+        }
+    }
+
+    fn routes(&mut self) {
+        let last = self.file.steps.len().saturating_sub(1);
+        let mut routed = false;
+        for (at, step) in self.file.steps.iter().enumerate() {
+            let Step::Route(cases) = step else { continue };
+            if at != last {
+                self.fault(Code::ConfigInvalidValue, format!("/steps/{at}/route"), "`route` has to be the last step");
+            }
+            routed = true;
+            for (number, case) in cases.iter().enumerate() {
+                self.case(case, &format!("/steps/{at}/route/{number}"), number + 1 == cases.len());
+            }
+        }
+        if self.outs.len() > 1 && !routed {
+            let reason = format!("there are {} outs and no `route` that chooses between them", self.outs.len());
+            self.fault(Code::ConfigNeedsRoute, "/out", reason);
+        }
+    }
+
+    fn case(&mut self, case: &Case, pointer: &str, last: bool) {
+        if case.when.is_none() && !last {
+            self.fault(
+                Code::ConfigInvalidValue,
+                pointer,
+                "a case without `when` has to be the last: no later one is reached",
+            );
+        }
+        match (&case.to, case.drop) {
+            (None, false) => self.fault(Code::ConfigMissingKey, pointer, "a case wants `to`, or `drop: true`"),
+            (Some(_), true) => {
+                self.fault(Code::ConfigInvalidValue, format!("{pointer}/drop"), "a case has either `to` or `drop`");
+            }
+            (None, true) if !last => {
+                self.fault(
+                    Code::ConfigInvalidValue,
+                    format!("{pointer}/drop"),
+                    "`drop: true` may stand in the last case only",
+                );
+            }
+            _ => {}
+        }
+        for (out, end) in case.to.iter().flat_map(|to| to.list()) {
+            self.known_out(out, &format!("{pointer}/to{end}"));
+        }
+    }
+
+    fn known_out(&mut self, out: &str, pointer: &str) {
+        if !self.outs.contains(&out) {
+            let reason = format!("there is no out `{out}`{}", instead(out, self.outs.iter().copied()));
+            self.fault(Code::ConfigUnknownOut, pointer, reason);
+        }
+    }
+
+    fn connectors(&mut self) {
+        for (_, out, pointer) in self.file.out.list() {
+            match out {
+                Out::File(file)
+                    if file.path.split(['/', '\\']).any(|part| part == "..") || file.path.contains('\0') =>
+                {
+                    let reason =
+                        format!("the path `{}` leads out of the folder for files", file.path.replace('\0', " "));
+                    self.fault(Code::ConfigFileOutside, format!("{pointer}/file/path"), reason);
+                }
+                Out::Nats(nats) if nats.mode == NatsMode::Core && nats.stream.is_some() => {
+                    let pointer = format!("{pointer}/nats/stream");
+                    self.fault(Code::ConfigInvalidValue, pointer, "`stream` belongs to `mode: jetstream`");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn example(&mut self, example: &Example, pointer: &str) {
+        let input = &example.input;
+        let given = [input.file.is_some(), input.text.is_some(), input.json.is_some()];
+        if given.iter().filter(|there| **there).count() != 1 {
+            let reason = "a test's message is exactly one of `file`, `text` and `json`";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/in"), reason);
+        }
+        match example.expected() {
+            Some(Expected::Outs | Expected::Dropped | Expected::Error) => {}
+            None => {
+                let reason = "a test expects exactly one of `out`, `dropped: true` and `error`";
+                self.fault(Code::ConfigInvalidValue, pointer, reason);
+            }
+        }
+        for out in example.out.iter().flat_map(|outs| outs.keys()) {
+            self.known_out(out, &format!("{pointer}/out/{out}"));
+        }
+    }
+}
+
+/// What a `convert` makes.
+pub(super) fn target(convert: &Convert) -> Format {
+    convert.to.unwrap_or(match convert.from {
+        Format::Xml => Format::Json,
+        Format::Json => Format::Xml,
+    })
+}
+
+fn needs_convert(faults: &mut Vec<Fault>, at: usize, name: &str, why: &str) {
+    let fault = Fault::new(Code::ConfigNeedsConvert, format!("`{name}` {why}"));
+    faults.push(fault.at_pointer(format!("/steps/{at}/{name}")));
+}

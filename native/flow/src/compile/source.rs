@@ -1,0 +1,167 @@
+//! How a payload becomes a document: which format it is in, and who reads it.
+
+use formats::xml::{Namespaces as XmlNamespaces, Reader, XmlOptions};
+use message::{Code, Document, Fault, Format, Limits};
+
+use super::Pipeline;
+use crate::model::{self, Convert, Namespaces, PipelineFile, Step};
+
+/// Reads payloads for the first step.
+pub struct Source {
+    /// The only format that the steps can work on.
+    expect: Option<Format>,
+    /// Reads XML as the first `convert: {from: xml}` declares it, or with the defaults.
+    reader: Option<Reader>,
+    /// Where parsing belongs in a place: that convert, else the first step.
+    stage: usize,
+}
+
+impl Source {
+    pub fn expect(&self) -> Option<Format> {
+        self.expect
+    }
+}
+
+/// What the first `convert` reads; without one, JSON when a step edits, else either.
+pub fn compile(file: &PipelineFile, faults: &mut Vec<Fault>) -> Source {
+    let first = file.steps.iter().enumerate().find_map(|(at, step)| match step {
+        Step::Convert(convert) => Some((at, convert)),
+        _ => None,
+    });
+    let edits = |step: &Step| matches!(step, Step::Set(_) | Step::Remove(_) | Step::Rename(_) | Step::Script(_));
+    let expect = match first {
+        Some((_, convert)) => Some(wire(convert.from)),
+        None => file.steps.iter().any(edits).then_some(Format::Json),
+    };
+    let stage = first.map_or(0, |(at, _)| at);
+    let options = match first {
+        Some((_, convert)) if convert.from == model::Format::Xml => options(convert),
+        _ => XmlOptions::default(),
+    };
+    let reader = Reader::new(&options).map_err(|fault| faults.push(at_option(fault, stage))).ok();
+    Source { expect, reader, stage }
+}
+
+pub(super) fn wire(format: model::Format) -> Format {
+    match format {
+        model::Format::Xml => Format::Xml,
+        model::Format::Json => Format::Json,
+    }
+}
+
+pub(super) fn options(convert: &Convert) -> XmlOptions {
+    let texts = |paths: &[model::FieldPath]| paths.iter().map(|path| path.to_string()).collect();
+    XmlOptions {
+        attribute_prefix: convert.attribute_prefix.clone(),
+        text_key: convert.text_key.clone(),
+        arrays: texts(&convert.arrays),
+        numbers: texts(&convert.numbers),
+        booleans: texts(&convert.booleans),
+        namespaces: match convert.namespaces {
+            Namespaces::Keep => XmlNamespaces::Keep,
+            Namespaces::Strip => XmlNamespaces::Strip,
+        },
+    }
+}
+
+/// The fault of an option, at its place in the file.
+pub(super) fn at_option(fault: Fault, step: usize) -> Fault {
+    let option = fault.place().pointer.clone().unwrap_or_default();
+    fault.at_pointer(format!("/steps/{step}/convert{option}"))
+}
+
+/// What a Content-Type says of the format, if anything.
+fn by_content_type(content_type: &str) -> Option<Format> {
+    let media = content_type.split(';').next().unwrap_or_default().trim_ascii_end();
+    let ends = |with: &str| {
+        let start = media.len().checked_sub(with.len());
+        start.and_then(|start| media.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(with))
+    };
+    match () {
+        () if ends("/json") || ends("+json") => Some(Format::Json),
+        () if ends("/xml") || ends("+xml") => Some(Format::Xml),
+        () => None,
+    }
+}
+
+/// What the first byte says that is neither blank nor byte order mark.
+fn by_first_byte(payload: &[u8]) -> Option<Format> {
+    let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
+    match payload.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'<') => Some(Format::Xml),
+        Some(b'{' | b'[' | b'"') => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// The format of a payload that may be either: by its Content-Type, else by its first byte.
+#[must_use]
+pub fn detect(payload: &[u8], content_type: &str) -> Format {
+    by_content_type(content_type).or_else(|| by_first_byte(payload)).unwrap_or(Format::Json)
+}
+
+impl Pipeline {
+    /// Whether a payload has to be parsed at all. Without steps its bytes are forwarded as they are,
+    /// to the only out.
+    #[inline]
+    #[must_use]
+    pub fn needs_document(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
+    /// Reads an incoming payload. `content_type` may be empty. The document is reused.
+    ///
+    /// # Errors
+    /// `xml/...`, `json/...` with the byte offset, `convert/...`; the place names the step that
+    /// asked for the format.
+    #[inline]
+    pub fn parse(&self, payload: &[u8], content_type: &str, document: &mut Document) -> Result<(), Fault> {
+        let format = match self.source.expect {
+            None => detect(payload, content_type),
+            Some(format) => {
+                let says = by_content_type(content_type).or_else(|| by_first_byte(payload));
+                if says.is_some_and(|says| says != format) {
+                    return Err(self.at(self.source.stage, unexpected(format, content_type)));
+                }
+                format
+            }
+        };
+        let read = self.source.read(payload, format, &self.limits, document);
+        read.map_err(|fault| self.at(self.source.stage, fault))
+    }
+
+    /// Reads what an earlier run of this pipeline emitted, to fill in a URL's placeholders.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::parse`], without a step.
+    pub fn parse_output(&self, payload: &[u8], content_type: &str, document: &mut Document) -> Result<(), Fault> {
+        self.source.read(payload, detect(payload, content_type), &self.limits, document)
+    }
+
+    /// The same fault, at a step.
+    #[cold]
+    pub(super) fn at(&self, stage: usize, fault: Fault) -> Fault {
+        if stage < self.stage_count() { fault.in_step(self.stage_label(stage)) } else { fault }
+    }
+}
+
+impl Source {
+    #[inline]
+    fn read(&self, payload: &[u8], format: Format, limits: &Limits, document: &mut Document) -> Result<(), Fault> {
+        match (format, &self.reader) {
+            (Format::Xml, Some(reader)) => reader.parse(payload, limits, document),
+            // A pipeline without a reader did not compile.
+            (Format::Json, _) | (Format::Xml, None) => formats::json::parse(payload, limits, document),
+        }
+    }
+}
+
+#[cold]
+fn unexpected(expected: Format, content_type: &str) -> Fault {
+    let (wanted, other) = match expected {
+        Format::Json => ("JSON", "XML"),
+        Format::Xml => ("XML", "JSON"),
+    };
+    let says = if by_content_type(content_type).is_some() { "the Content-Type" } else { "its first byte" };
+    Fault::new(Code::ConvertUnexpectedFormat, format!("the payload should be {wanted}, {says} says {other}"))
+}

@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pipeline(steps: Value, out: Value, limits: Value) -> Arc<Pipeline> {
+    let file = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "steps": steps, "out": out, "limits": limits,
+    });
+    Pipeline::from_json(&file.to_string(), &HashMap::new()).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+fn code(text: &str) -> Value {
+    json!({"script": {"code": format!("export default (msg: any, ctx: any) => {text}")}})
+}
+
+fn message(payload: &str) -> Message<'_> {
+    let headers = b"NATS/1.0\r\nSource: shop\r\n\r\n";
+    Message { payload: payload.as_bytes(), content_type: "", headers, id: "m1", time_ms: 1_700_000_000_000 }
+}
+
+fn run(pipeline: &Pipeline, payload: &str) -> Processed {
+    process(pipeline, &message(payload), &mut Runner::new())
+}
+
+/// Out and payload of every output.
+fn outputs(pipeline: &Pipeline, processed: &Processed) -> Vec<String> {
+    let text = |payload: &[u8]| String::from_utf8(payload.to_vec()).unwrap();
+    processed.outputs.iter().map(|o| format!("{} {}", pipeline.outs()[o.out].name, text(&o.payload))).collect()
+}
+
+fn orders() -> Arc<Pipeline> {
+    let steps = json!([
+        {"convert": {"from": "xml", "arrays": ["order.items.item"], "numbers": ["order.total"]}},
+        {"filter": "order.total > 100.0 && headers.Source == \"shop\""},
+        {"set": {"order.net": "order.total / 2.0"}},
+        code("msg.order.items.item.map((item: any, n: number) => ({...msg.order, items: undefined, item, n: n + 1})).map(({items, ...rest}: any) => rest)"),
+        {"filter": "n < 3"},
+        {"route": [{"when": "total > 1000.0", "to": ["audit", "erp"]}, {"to": "erp"}]},
+    ]);
+    let out =
+        json!({"erp": {"http": {"url": "https://erp.example/{item}/{n}"}}, "audit": {"file": {"path": "a.ndjson"}}});
+    pipeline(steps, out, json!({}))
+}
+
+#[test]
+fn a_message_becomes_outputs_per_out() {
+    let pipeline = orders();
+    let order = "<order><total>2000</total><items><item>a</item><item>b b</item><item>c</item></items></order>";
+    let processed = run(&pipeline, order);
+    assert_eq!((processed.status, &processed.fault, processed.dropped_by), (Status::Ok, &None, Some(4)));
+    let first = r#"{"total":2000,"net":1000,"item":"a","n":1}"#;
+    let second = r#"{"total":2000,"net":1000,"item":"b b","n":2}"#;
+    assert_eq!(
+        outputs(&pipeline, &processed),
+        [format!("erp {first}"), format!("audit {first}"), format!("erp {second}"), format!("audit {second}")]
+    );
+    assert_eq!(processed.outputs[2].url.as_deref(), Some("https://erp.example/b%20b/2"));
+    assert!(processed.outputs[1].url.is_none());
+    assert!(processed.outputs.iter().all(|output| output.content_type == "application/json"));
+}
+
+#[test]
+fn a_drop_and_a_failure_name_their_step() {
+    let pipeline = orders();
+    let small = run(&pipeline, "<order><total>5</total></order>");
+    assert_eq!((small.status, small.dropped_by, small.outputs.len()), (Status::Dropped, Some(1), 0));
+    let failed = run(&pipeline, "<order><total>500</total></order>");
+    assert_eq!((failed.status, failed.outputs.len()), (Status::Failed, 0));
+    let fault = failed.fault.unwrap();
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::ScriptThrew, Some("3:script")));
+    let broken = run(&pipeline, "<order>");
+    assert_eq!(broken.fault.unwrap().place().offset, Some(7));
+}
+
+#[test]
+fn a_failing_part_leaves_the_others() {
+    let steps = json!([code("msg"), code("[{a: 1}, {b: 2}, {a: 3}]"), {"filter": "a > 0"}]);
+    let pipeline = pipeline(steps, json!({"stdout": {}}), json!({}));
+    let processed = run(&pipeline, "{}");
+    assert_eq!(processed.status, Status::Failed);
+    assert_eq!(outputs(&pipeline, &processed), [r#"default {"a":1}"#, r#"default {"a":3}"#]);
+    assert_eq!(processed.fault.unwrap().code(), Code::FilterMissingField);
+}
+
+#[test]
+fn a_url_that_cannot_be_filled_fails_that_output_alone() {
+    let out = json!({"erp": {"http": {"url": "https://e.example/{id}"}}, "log": {"stdout": {}}});
+    let pipeline = pipeline(json!([{"route": [{"to": ["erp", "log"]}]}]), out, json!({}));
+    let processed = run(&pipeline, r#"{"id": ".."}"#);
+    assert_eq!(processed.status, Status::Failed);
+    assert_eq!(outputs(&pipeline, &processed), [r#"log {"id": ".."}"#]);
+    let fault = processed.fault.unwrap();
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::HttpBadUrl, Some("out:erp")));
+}
+
+#[test]
+fn equal_parts_can_be_edited_apart() {
+    let steps = json!([code("[msg, msg]"), {"set": {"a": "a + 1"}}]);
+    let pipeline = pipeline(steps, json!({"stdout": {}}), json!({}));
+    assert_eq!(outputs(&pipeline, &run(&pipeline, r#"{"a":1}"#)), [r#"default {"a":2}"#, r#"default {"a":2}"#]);
+}
+
+#[test]
+fn over_its_limits_a_message_gives_nothing() {
+    let split = json!([code("Array.from({length: 3}, (_, n) => ({n, text: 'x'.repeat(100)}))"), code("[msg, msg]")]);
+    for limits in [json!({"outputs": 5}), json!({"output_bytes": 500})] {
+        let pipeline = pipeline(split.clone(), json!({"stdout": {}}), limits);
+        let processed = run(&pipeline, "{}");
+        assert_eq!((processed.status, processed.outputs.len()), (Status::Failed, 0));
+        assert_eq!(processed.fault.unwrap().code(), Code::DeliverTooManyOutputs);
+    }
+    let pipeline = pipeline(json!([code("[1, 2, 3]")]), json!({"stdout": {}}), json!({"outputs": 2}));
+    assert_eq!(run(&pipeline, "{}").fault.unwrap().code(), Code::ScriptTooManyOutputs);
+}
+
+#[test]
+fn without_steps_bytes_go_through_as_they_are() {
+    let relay = pipeline(json!([]), json!({"stdout": {}}), json!({}));
+    let processed = run(&relay, "\u{1}not a format");
+    assert_eq!(
+        (processed.status, outputs(&relay, &processed)),
+        (Status::Ok, vec!["default \u{1}not a format".to_owned()])
+    );
+    let http = pipeline(json!([]), json!({"http": {"url": "https://e.example/{order.id}"}}), json!({}));
+    let processed = run(&http, "<order><id>7</id></order>");
+    assert_eq!(processed.outputs[0].url.as_deref(), Some("https://e.example/7"));
+    assert_eq!(processed.outputs[0].payload, b"<order><id>7</id></order>");
+}
+
+#[test]
+fn an_unchanged_payload_keeps_its_bytes_and_its_type() {
+    let pipeline = pipeline(json!([{"filter": "a == 1"}]), json!({"stdout": {}}), json!({}));
+    let headers = b"NATS/1.0\r\n\r\n";
+    let message = Message { payload: b" {\"a\" : 1}", content_type: "application/x+json", headers, id: "", time_ms: 0 };
+    let processed = process(&pipeline, &message, &mut Runner::new());
+    assert_eq!(processed.outputs[0].payload, message.payload);
+    assert_eq!(processed.outputs[0].content_type, "application/x+json");
+}
+
+#[test]
+fn a_dry_run_shows_the_message_after_every_step() {
+    let pipeline = orders();
+    let order = "<order><total>2000</total><items><item>a</item><item>b</item><item>c</item></items></order>";
+    let (processed, snapshots) = dry_run(&pipeline, &message(order), &mut Runner::new());
+    assert_eq!(processed.outputs, run(&pipeline, order).outputs);
+    let lines: Vec<String> = snapshots.iter().map(|s| format!("{} {}", s.label, s.verdict)).collect();
+    assert_eq!(
+        lines,
+        [
+            "0:convert pass",
+            "1:filter pass",
+            "2:set pass",
+            "3:script[0] pass",
+            "4:filter[0] pass",
+            "5:route[0] to erp, audit",
+            "3:script[1] pass",
+            "4:filter[1] pass",
+            "5:route[1] to erp, audit",
+            "3:script[2] pass",
+            "4:filter[2] drop",
+        ]
+    );
+    assert!(snapshots[0].payload.starts_with(br#"{"order":{"total":2000,"items""#));
+    assert_eq!(snapshots[3].payload, br#"{"total":2000,"net":1000,"item":"a","n":1}"#);
+    let (_, failed) = dry_run(&pipeline, &message("<order><total>500</total></order>"), &mut Runner::new());
+    assert!(failed.last().unwrap().verdict.starts_with("failed: script/threw"));
+    let (_, small) = dry_run(&pipeline, &message("<order><total>5</total></order>"), &mut Runner::new());
+    assert_eq!(small.last().map(|s| (s.label.as_str(), s.verdict.as_str())), Some(("1:filter", "drop")));
+}
