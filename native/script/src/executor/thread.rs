@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::runner::{Keep, Runner};
+use super::runner::{Keep, Runner, lock};
 use super::{Done, Executor, Task};
 
 /// The thread's stack: what scripts may use at most, and room for the engine and for conversions.
@@ -47,11 +47,6 @@ pub struct ThreadExecutor {
     shared: Arc<Shared>,
     options: ThreadOptions,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A panic while the lock was held cannot leave the queue half changed: nothing under it panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ThreadExecutor {
@@ -120,7 +115,7 @@ impl Drop for ThreadExecutor {
 }
 
 fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
-    let mut runner = Runner::with_keep(keep);
+    let runner = Runner::with_keep(keep);
     while let Some((batch, bytes)) = next(shared) {
         let count = batch.len();
         let mut done = Vec::with_capacity(count);

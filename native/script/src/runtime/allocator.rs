@@ -1,4 +1,4 @@
-//! The heap of one runtime: counted, capped, and it remembers that it said no.
+//! The heap of one runtime: every block is counted by the guard, which may refuse it.
 //!
 //! The engine's own memory limit refuses and forgets, so a script that catches the exception can
 //! go on allocating. Here the first refusal is final: from then on everything is refused, and the
@@ -6,62 +6,18 @@
 #![allow(unsafe_code)] // The engine's allocator interface hands out raw memory.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
-use std::cell::Cell;
 use std::ptr;
 use std::rc::Rc;
 
 use rquickjs::allocator::Allocator;
 
+use super::guard::Guard;
+
 /// Before every block stands its size; 16 bytes keep what follows aligned for any type of the engine.
 const HEADER: usize = 16;
 
-/// What a runtime has allocated and may allocate, in bytes.
-pub struct Heap {
-    used: Cell<usize>,
-    limit: Cell<usize>,
-    refused: Cell<bool>,
-}
-
-impl Heap {
-    pub fn new(limit: usize) -> Rc<Heap> {
-        Rc::new(Heap { used: Cell::new(0), limit: Cell::new(limit), refused: Cell::new(false) })
-    }
-
-    pub fn used(&self) -> usize {
-        self.used.get()
-    }
-
-    pub fn limit(&self) -> usize {
-        self.limit.get()
-    }
-
-    pub fn set_limit(&self, bytes: usize) {
-        self.limit.set(bytes);
-    }
-
-    /// Whether an allocation was refused since the runtime began.
-    pub fn has_refused(&self) -> bool {
-        self.refused.get()
-    }
-
-    /// Counts `more` bytes in, or refuses.
-    fn take(&self, more: usize) -> bool {
-        let wanted = self.used.get().saturating_add(more);
-        if self.refused.get() || wanted > self.limit.get() {
-            self.refused.set(true);
-            return false;
-        }
-        self.used.set(wanted);
-        true
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.set(self.used.get().saturating_sub(bytes));
-    }
-}
-
 /// The allocator of one runtime.
-pub struct Metered(pub Rc<Heap>);
+pub struct Metered(pub Rc<Guard>);
 
 fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size.checked_add(HEADER)?, HEADER).ok()

@@ -31,7 +31,7 @@ pub fn stopped(stop: Stop, guard: &Guard, origin: Origin<'_>) -> Fault {
             Fault::new(Code::ScriptTimeout, format!("more than {} ms of CPU time", guard.limit().as_millis()))
         }
         Stop::OutOfMemory => {
-            Fault::new(Code::ScriptOutOfMemory, format!("more than {} MiB of memory", guard.heap.limit() >> 20))
+            Fault::new(Code::ScriptOutOfMemory, format!("more than {} MiB of memory", guard.memory() >> 20))
         }
     };
     fault.in_file(origin.file)

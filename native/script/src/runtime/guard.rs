@@ -1,4 +1,8 @@
 //! What ends a script that will not end: the CPU deadline and the refused allocation.
+//!
+//! The engine asks only at every 10,000th jump or call. A loop whose steps are few but costly (long
+//! strings, large bigints) allocates in each of them, so the allocator asks too; and once the answer
+//! was yes, nothing is allocated any more, so the steps become cheap and the next poll is near.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,8 +10,6 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-
-use super::allocator::Heap;
 
 /// Reading the thread's CPU clock is a system call; a reading this old is still used, and what may
 /// have passed since is given to the script on top.
@@ -20,29 +22,37 @@ pub enum Stop {
     OutOfMemory,
 }
 
+/// An allocation of this size is worth a look at the clock, bytes.
+const LARGE: usize = 1024;
+
 /// Asked by the engine every 10,000 jumps and calls, and inside regular expressions and sorts.
 pub struct Guard {
-    pub heap: Rc<Heap>,
+    used: Cell<usize>,
+    memory: Cell<usize>,
+    running: Cell<bool>,
+    stop: Cell<Option<Stop>>,
     thread: Cell<Option<ThreadId>>,
     read_at: Cell<Instant>,
     read: Cell<Duration>,
     wall_deadline: Cell<Instant>,
     cpu_deadline: Cell<Duration>,
-    timed_out: Cell<bool>,
     limit: Cell<Duration>,
 }
 
 impl Guard {
-    pub fn new(heap: Rc<Heap>) -> Rc<Guard> {
+    /// Allows `memory` bytes.
+    pub fn new(memory: usize) -> Rc<Guard> {
         let now = Instant::now();
         Rc::new(Guard {
-            heap,
+            used: Cell::new(0),
+            memory: Cell::new(memory),
+            running: Cell::new(false),
+            stop: Cell::new(None),
             thread: Cell::new(None),
             read_at: Cell::new(now),
             read: Cell::new(Duration::ZERO),
             wall_deadline: Cell::new(now),
             cpu_deadline: Cell::new(Duration::ZERO),
-            timed_out: Cell::new(false),
             limit: Cell::new(Duration::ZERO),
         })
     }
@@ -56,10 +66,16 @@ impl Guard {
             self.read_at.set(now);
             self.read.set(thread_cpu());
         }
-        self.limit.set(limit);
         let since = now.duration_since(self.read_at.get());
+        self.limit.set(limit);
         self.wall_deadline.set(now + limit);
         self.cpu_deadline.set(self.read.get() + since + limit);
+        self.running.set(true);
+    }
+
+    /// No script runs; the clock stands still until the next `start`.
+    pub fn pause(&self) {
+        self.running.set(false);
     }
 
     /// What the last `start` allowed.
@@ -69,19 +85,53 @@ impl Guard {
 
     /// The interrupt handler: whether the script has to end. Once it has to, it always has to.
     pub fn must_stop(&self) -> bool {
-        if self.stopped().is_some() {
-            return true;
+        if self.stop.get().is_none() && self.running.get() && self.is_late() {
+            self.stop.set(Some(Stop::Timeout));
         }
-        // CPU time never runs faster than the wall clock, which is much cheaper to read.
-        if Instant::now() < self.wall_deadline.get() || thread_cpu() < self.cpu_deadline.get() {
-            return false;
-        }
-        self.timed_out.set(true);
-        true
+        self.stop.get().is_some()
     }
 
     pub fn stopped(&self) -> Option<Stop> {
-        if self.heap.has_refused() { Some(Stop::OutOfMemory) } else { self.timed_out.get().then_some(Stop::Timeout) }
+        self.stop.get()
+    }
+
+    /// CPU time never runs faster than the wall clock, which is much cheaper to read.
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.wall_deadline.get() && thread_cpu() >= self.cpu_deadline.get()
+    }
+
+    // -- memory --------------------------------------------------------------------------------
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Bytes allowed.
+    pub fn memory(&self) -> usize {
+        self.memory.get()
+    }
+
+    pub fn set_memory(&self, bytes: usize) {
+        self.memory.set(bytes);
+    }
+
+    /// Counts `more` bytes in, or refuses them and everything after.
+    pub fn take(&self, more: usize) -> bool {
+        let wanted = self.used.get().saturating_add(more);
+        if self.stop.get().is_some() || (more >= LARGE && self.must_stop()) {
+            return false;
+        }
+        if wanted > self.memory.get() {
+            self.stop.set(Some(Stop::OutOfMemory));
+            return false;
+        }
+        self.used.set(wanted);
+        true
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_sub(bytes));
     }
 }
 

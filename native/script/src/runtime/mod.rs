@@ -31,7 +31,7 @@ use rquickjs::Runtime;
 
 pub use bytecode::{Form, compile};
 
-use self::allocator::{Heap, Metered};
+use self::allocator::Metered;
 use self::guard::Guard;
 use self::realm::Realm;
 use crate::TaskContext;
@@ -53,9 +53,8 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(limits: &Limits) -> Result<Engine, Fault> {
-        let heap = Heap::new(memory(limits));
-        let guard = Guard::new(Rc::clone(&heap));
-        let runtime = Runtime::new_with_alloc(Metered(heap)).map_err(|_| bytecode::no_memory())?;
+        let guard = Guard::new(memory(limits));
+        let runtime = Runtime::new_with_alloc(Metered(Rc::clone(&guard))).map_err(|_| bytecode::no_memory())?;
         let asked = Rc::clone(&guard);
         runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
         Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0 })
@@ -70,16 +69,18 @@ impl Engine {
         context: &TaskContext,
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
-        self.guard.heap.set_limit(memory(limits));
+        self.guard.set_memory(memory(limits));
         self.enter(limits);
         let cpu = Duration::from_millis(limits.script_cpu_ms.into());
         if self.realms.first().is_none_or(|(id, _)| *id != program.id()) {
             self.guard.start(cpu * LOADING);
-            self.bring_to_front(program)?;
+            let loaded = self.bring_to_front(program);
+            self.guard.pause();
+            loaded?;
         }
-        self.guard.start(cpu);
         let Some((_, realm)) = self.realms.first() else { return Err(bytecode::no_memory()) };
         let result = realm.call(&self.guard, program, document, context, limits);
+        self.guard.pause();
         self.tidy();
         result
     }
@@ -91,7 +92,7 @@ impl Engine {
 
     /// Bytes of the heap.
     pub fn memory(&self) -> usize {
-        self.guard.heap.used()
+        self.guard.used()
     }
 
     fn bring_to_front(&mut self, program: &Program) -> Result<(), Fault> {
@@ -121,7 +122,7 @@ impl Engine {
     /// Cycles are collected by the engine as the heap grows by half; when that could be too late for
     /// the limit, here.
     fn tidy(&self) {
-        if self.guard.heap.used() > self.guard.heap.limit() / 2 && !self.is_spent() {
+        if self.guard.used() > self.guard.memory() / 2 && !self.is_spent() {
             self.runtime.run_gc();
         }
     }

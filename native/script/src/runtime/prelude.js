@@ -86,6 +86,9 @@
   visit(getPrototypeOf(new Map()[Symbol.iterator]()));
   visit(getPrototypeOf(new Set()[Symbol.iterator]()));
   visit(getPrototypeOf("".matchAll(/./g)));
+  visit(getPrototypeOf([].values().map((value) => value)));
+  visit(getPrototypeOf(Iterator.from({ next() {} })));
+  visit(getPrototypeOf(Iterator.concat([])));
   while (waiting.length > 0) {
     const object = waiting.pop();
     freeze(object);

@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // Foreign functions of the engine.
 
 use std::ffi::c_int;
-use std::ptr::NonNull;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use message::{Code, Document, Fault, Limits};
 use rquickjs::{Context, Runtime, qjs};
@@ -52,7 +52,8 @@ impl Realm {
         self.js
     }
 
-    /// Runs the script on one document; gives the roots of what it returned.
+    /// Runs the script on one document; gives the roots of what it returned. The clock runs for the
+    /// script, and while its result is read, which may call it back; not while the message is built.
     pub fn call(
         &self,
         guard: &Guard,
@@ -83,6 +84,7 @@ impl Realm {
 
     fn run(&self, guard: &Guard, document: &mut Document, limits: &Limits) -> Result<Vec<u32>, Refusal> {
         let message = read::value(self.js, document.root())?;
+        guard.start(Duration::from_millis(limits.script_cpu_ms.into()));
         let returned = self.function.call(&[&message, &self.context_object])?;
         drop(message);
         settle_jobs(self.js, guard);
@@ -111,33 +113,36 @@ fn evaluate(js: Js, code: Owned) -> Result<Owned, Thrown> {
 
 /// Evaluates the module and finds the function it exports.
 fn default_export(js: Js, guard: &Guard, program: &Program) -> Result<Owned, Fault> {
-    let describe = || failure::describe(js, guard, program.origin());
-    let exported = evaluate_module(js, guard, program).map_err(|Thrown| describe())?;
-    if exported.tag() == Tag::Object && exported.is_function() {
-        return Ok(exported);
+    let fault = |code, reason: &str| Err(Fault::new(code, reason).in_file(program.file()));
+    match evaluate_module(js, guard, program) {
+        Ok(Some(exported)) if exported.tag() == Tag::Object && exported.is_function() => Ok(exported),
+        Ok(Some(_)) => fault(Code::ScriptNoDefaultExport, "the default export is no function"),
+        Ok(None) => fault(Code::ScriptUnsupported, "the script's top level awaits something that never comes"),
+        Err(Thrown) => Err(failure::describe(js, guard, program.origin())),
     }
-    let reason = "the default export is no function";
-    Err(Fault::new(Code::ScriptNoDefaultExport, reason).in_file(program.file()))
 }
 
-fn evaluate_module(js: Js, guard: &Guard, program: &Program) -> Result<Owned, Thrown> {
+/// The module's default export; none when its top level still waits.
+fn evaluate_module(js: Js, guard: &Guard, program: &Program) -> Result<Option<Owned>, Thrown> {
     // SAFETY: the program was compiled by this process. The namespace is asked for while the module
     // is alive: its context holds it.
     unsafe {
         let code = bytecode::load(js, program.bytecode())?;
-        let module: *mut qjs::JSModuleDef =
-            NonNull::new(qjs::JS_VALUE_GET_PTR(code.raw())).ok_or(Thrown)?.as_ptr().cast();
+        let module: *mut qjs::JSModuleDef = qjs::JS_VALUE_GET_PTR(code.raw()).cast();
         if qjs::JS_ResolveModule(js.context(), code.raw()) < 0 {
             return Err(Thrown);
         }
         let promise = evaluate(js, code)?;
         settle_jobs(js, guard);
-        if qjs::JS_PromiseState(js.context(), promise.raw()) == qjs::JSPromiseStateEnum_JS_PROMISE_REJECTED {
-            let reason = js.own(qjs::JS_PromiseResult(js.context(), promise.raw()))?;
-            qjs::JS_Throw(js.context(), reason.into_raw());
-            return Err(Thrown);
+        match qjs::JS_PromiseState(js.context(), promise.raw()) {
+            qjs::JSPromiseStateEnum_JS_PROMISE_REJECTED => {
+                let reason = js.own(qjs::JS_PromiseResult(js.context(), promise.raw()))?;
+                qjs::JS_Throw(js.context(), reason.into_raw());
+                Err(Thrown)
+            }
+            qjs::JSPromiseStateEnum_JS_PROMISE_PENDING => Ok(None),
+            _ => js.own(qjs::JS_GetModuleNamespace(js.context(), module))?.get_named(c"default").map(Some),
         }
-        js.own(qjs::JS_GetModuleNamespace(js.context(), module))?.get_named(c"default")
     }
 }
 
