@@ -88,9 +88,9 @@ pub enum Outcome {
 }
 
 pub trait Sink {
-    /// Called with one batch or several at a time. Waits for the receiver, within the sink's own
-    /// timeout, and returns one outcome per delivery, in order; it does not fail as a whole. When
-    /// the future is dropped, any part of the batch may have been delivered.
+    /// Called with one batch or several at a time. Waits for the receiver, for each delivery within
+    /// the sink's own timeout, and returns one outcome per delivery, in order; it does not fail as a
+    /// whole. When the future is dropped, any part of the batch may have been delivered.
     fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>>;
 
     /// Called once, after the last batch has returned.

@@ -127,6 +127,30 @@ fn the_right_token_comes_in_whatever_the_case_of_its_scheme() {
 }
 
 #[test]
+fn without_auth_no_page_from_elsewhere_may_post() {
+    run(async {
+        let source = source(SourceOptions::default());
+        store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for (origin, status) in [
+            ("http://localhost:3000", 202),
+            ("http://127.0.0.1", 202),
+            ("https://[::1]:8080", 202),
+            ("https://evil.example", 403),
+            ("http://localhost.evil.example", 403),
+            ("null", 403),
+            ("", 403),
+        ] {
+            let answer = sender.post("/in/acme/local", &format!("Origin: {origin}\r\n"), "x").await;
+            assert_eq!(answer.status, status, "{origin}");
+            // Who has a token, or wrote `auth: none`, has decided.
+            assert_eq!(sender.post("/in/acme/orders", &format!("Origin: {origin}\r\n"), "x").await.status, 202);
+        }
+        assert!(source.stats().refusals.contains(&(Code::HttpForbidden, 4)));
+    });
+}
+
+#[test]
 fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
     run(async {
         let source = source(SourceOptions::default());

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, EXPECT, HOST};
-use http::{HeaderMap, Method, Request, Version};
+use http::header::{AUTHORIZATION, EXPECT, HOST, ORIGIN};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming as RequestBody};
 use message::{Code, Fault};
@@ -96,10 +96,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Fault> {
 fn authorize(route: &Route, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Fault> {
     let token = match &route.auth {
         Auth::None => return Ok(()),
-        Auth::LoopbackOnly if peer.ip().to_canonical().is_loopback() => return Ok(()),
-        Auth::LoopbackOnly => {
-            return Err(Fault::new(Code::HttpForbidden, "without `auth` the path serves this machine only"));
-        }
+        Auth::LoopbackOnly => return check_local(headers, peer),
         Auth::Bearer(token) => token,
     };
     let refused = |reason: &str| Err(Fault::new(Code::HttpUnauthorized, reason));
@@ -113,6 +110,23 @@ fn authorize(route: &Route, headers: &HeaderMap, peer: SocketAddr) -> Result<(),
             None => refused("the Authorization header has no bearer token"),
         },
     }
+}
+
+/// A peer on this machine; and if that is a browser, not on behalf of a page from elsewhere.
+fn check_local(headers: &HeaderMap, peer: SocketAddr) -> Result<(), Fault> {
+    let refused = |reason: &str| Err(Fault::new(Code::HttpForbidden, reason));
+    if !peer.ip().to_canonical().is_loopback() {
+        return refused("without `auth` the path serves this machine only");
+    }
+    if !headers.get_all(ORIGIN).iter().all(|origin| is_local(origin.as_bytes())) {
+        return refused("without `auth` the path serves no pages from elsewhere");
+    }
+    Ok(())
+}
+
+fn is_local(origin: &[u8]) -> bool {
+    let host = Uri::try_from(origin).ok().filter(|origin| origin.scheme().is_some());
+    host.is_some_and(|origin| matches!(origin.host(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

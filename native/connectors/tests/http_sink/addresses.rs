@@ -1,0 +1,57 @@
+//! Addresses that no URL of a customer may lead to.
+
+use connectors::Sink;
+use connectors::http::sink::{HttpSink, Tls};
+use connectors::http::{AddressPolicy, Network};
+use message::Code;
+
+use crate::server::{OK, Server, delivery, keep, options, run, verdict};
+
+async fn deliver(url: &str, policy: AddressPolicy) -> Result<(), (Code, bool)> {
+    let sink = HttpSink::new(options(url), &Tls::new(None).unwrap(), &policy).unwrap();
+    verdict(&sink.write_batch(&[delivery("1", None)]).await[0])
+}
+
+#[test]
+fn nothing_is_dialled_that_is_not_allowed() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let port = server.address.port();
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "LOCALHOST",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "0.0.0.0",
+            "10.0.0.1",
+            "169.254.169.254",
+            "[fd00:ec2::254]",
+            "[fe80::1]",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+        ] {
+            let refused = deliver(&format!("http://{host}:{port}/"), AddressPolicy::default()).await;
+            assert_eq!(refused, Err((Code::HttpRefusedAddress, false)), "{host}");
+        }
+        assert_eq!(*server.connections.borrow(), 0);
+    });
+}
+
+#[test]
+fn what_the_operator_allows_is_dialled() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let networks = AddressPolicy { allow_loopback: false, allow: vec![Network::parse("127.0.0.0/8").unwrap()] };
+        let loopback = AddressPolicy { allow_loopback: true, allow: Vec::new() };
+        for policy in [networks, loopback] {
+            assert_eq!(deliver(&server.url("/"), policy.clone()).await, Ok(()));
+            // Also when the name has another address that nobody listens on, or that is refused.
+            assert_eq!(deliver(&format!("http://localhost:{}/", server.address.port()), policy).await, Ok(()));
+        }
+    });
+}
