@@ -49,10 +49,13 @@ fn an_http_post_is_stored_converted_filtered_and_written() {
     let server = Server::start();
     let mut client = Client::connect(&server);
     client.provision();
-    let node = node(&server, &[json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-    })]);
+    let node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
+        })],
+    );
     let port = node.address().unwrap().port();
     let xml = [("Content-Type", "application/xml")];
     for (id, total, country) in [(1, 150.0, "CH"), (2, 50.0, "CH"), (3, 500.0, "DE"), (4, 101.0, "CH")] {
@@ -81,10 +84,13 @@ fn a_bad_message_becomes_a_dead_letter_and_the_next_one_passes() {
     let mut client = Client::connect(&server);
     client.provision();
     client.subscribe("vrsky.dead.>");
-    let node = node(&server, &[json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-    })]);
+    let node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
+        })],
+    );
     let port = node.address().unwrap().port();
     for body in [&b"<order><total>1</order>"[..], &order(1, 150.0, "CH")] {
         assert_eq!(post(port, "/in/acme/orders", &[("Content-Type", "application/xml")], body).0, 202);
@@ -107,17 +113,24 @@ fn core_nats_passes_through_a_script_in_order() {
     let mut steps = steps();
     let code = "export default (msg, ctx) => { msg.order.net = msg.order.total / 2; return msg }";
     steps.as_array_mut().unwrap().push(json!({"script": {"code": code}}));
-    let _node = node(&server, &[json!({
-        "customer": "acme", "pipeline": "orders", "in": {"nats": {"subject": "in.orders"}},
-        "steps": steps, "out": {"nats": {"subject": "out.orders"}},
-    })]);
+    let _node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders", "in": {"nats": {"subject": "in.orders"}},
+            "steps": steps, "out": {"nats": {"subject": "out.orders"}},
+        })],
+    );
     eventually("the node is subscribed", || {
         client.publish("in.orders", &[("traceparent", "00-1")], &order(0, 200.0, "CH"));
         client.request("$SYS.REQ.USER.INFO", "");
         Some(())
     });
     for id in 1..200 {
-        client.publish("in.orders", &[("Customer-ID", "evil"), ("traceparent", "00-1")], &order(id, 200.0, if id % 2 == 0 { "CH" } else { "DE" }));
+        client.publish(
+            "in.orders",
+            &[("Customer-ID", "evil"), ("traceparent", "00-1")],
+            &order(id, 200.0, if id % 2 == 0 { "CH" } else { "DE" }),
+        );
     }
     let mut last = None;
     while last != Some(198) {
@@ -127,7 +140,7 @@ fn core_nats_passes_through_a_script_in_order() {
         assert_eq!(got.header("Customer-ID").as_deref(), Some("acme"));
         assert_eq!(got.header("traceparent").as_deref(), Some("00-1"));
         let id: u32 = json["order"]["@id"].as_str().unwrap().parse().unwrap();
-        assert!(id % 2 == 0 && last.is_none_or(|last| last < id));
+        assert!(id.is_multiple_of(2) && last.is_none_or(|last| last < id));
         last = Some(id);
     }
 }
@@ -142,11 +155,14 @@ fn jetstream_to_jetstream_acks_after_the_pub_ack() {
         client.publish("in.orders", &[], &order(id, 200.0, "CH"));
     }
     client.sync();
-    let node = node(&server, &[json!({
-        "customer": "acme", "pipeline": "orders",
-        "in": {"nats": {"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "vrsky"}},
-        "steps": steps(), "out": {"nats": {"subject": "out.orders", "mode": "jetstream"}},
-    })]);
+    let node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders",
+            "in": {"nats": {"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "vrsky"}},
+            "steps": steps(), "out": {"nats": {"subject": "out.orders", "mode": "jetstream"}},
+        })],
+    );
     eventually("everything is in OUT", || (client.count("OUT") == 500).then_some(()));
     eventually("everything is acked in IN", || (client.count("IN") == 0).then_some(()));
     assert_eq!(stat(&node, "orders", "received"), 500);
@@ -156,10 +172,13 @@ fn jetstream_to_jetstream_acks_after_the_pub_ack() {
 fn a_killed_server_loses_nothing_that_was_answered_with_202() {
     let mut server = Server::start();
     Client::connect(&server).provision();
-    let node = node(&server, &[json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-    })]);
+    let node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
+        })],
+    );
     let port = node.address().unwrap().port();
     let mut accepted = Vec::new();
     for round in 0..3_u32 {

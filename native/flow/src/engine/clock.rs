@@ -36,7 +36,7 @@ impl Core {
         if self.connected {
             self.resend_core(PUB_ACK_TICKS, out);
         }
-        if self.publisher.tick % WPI_EVERY == 0 {
+        if self.publisher.tick.is_multiple_of(WPI_EVERY) {
             let ledger = &self.publisher.ledger;
             for receipt in ledger.pick(self.publisher.tick, |origin, _, _| origin == Origin::JetStream) {
                 jetstream::encode_wpi(out, ledger.token(receipt));

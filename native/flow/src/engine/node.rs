@@ -224,7 +224,9 @@ fn end(shards: Vec<Shard>, deadline: Duration) -> bool {
     for shard in &shards {
         let _ = shard.commands.send(Command::Drain(deadline));
     }
-    shards.into_iter().map(|shard| shard.thread.join().is_ok()).fold(true, |all, one| all && one)
+    // All are joined, whatever the first one says.
+    let ended: Vec<bool> = shards.into_iter().map(|shard| shard.thread.join().is_ok()).collect();
+    ended.into_iter().all(|ok| ok)
 }
 
 impl Drop for Node {

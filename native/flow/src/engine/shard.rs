@@ -41,12 +41,15 @@ pub struct Shard {
     pub outbox: Outbox,
     executor: ThreadExecutor,
     scripts_done: Arc<Notify>,
+    scripts_collected: Notify,
     progress: Notify,
 }
 
 /// A turn ends after this much work, so that the reactor, and other customers, get theirs.
 const TURN_MESSAGES: u32 = 64;
 const TURN: Duration = Duration::from_millis(2);
+/// Messages that wait for a script, above which the connection is not read. The executor takes 4,096.
+const SCRIPTS_WAITING: usize = 2_048;
 
 impl Shard {
     pub fn new(core: Core, outbox: Outbox) -> Result<Rc<Shard>, Fault> {
@@ -54,7 +57,14 @@ impl Shard {
         let wake = Arc::clone(&scripts_done);
         let executor = ThreadExecutor::new(Box::new(move || wake.notify_one()), ThreadOptions::default())
             .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
-        Ok(Rc::new(Shard { core: RefCell::new(core), outbox, executor, scripts_done, progress: Notify::new() }))
+        Ok(Rc::new(Shard {
+            core: RefCell::new(core),
+            outbox,
+            executor,
+            scripts_done,
+            scripts_collected: Notify::new(),
+            progress: Notify::new(),
+        }))
     }
 
     /// Runs `work` with the connection's output; while there is none, what it writes waits.
@@ -105,6 +115,14 @@ impl Shard {
         self.with_core(|core, out| core.on_delivered(queue, batch, outcomes, out));
     }
 
+    /// Core NATS cannot be asked to wait, but its socket can: while scripts have more than enough,
+    /// nothing is read.
+    async fn scripts_have_room(&self) {
+        while self.core.borrow().waiting.len() >= SCRIPTS_WAITING {
+            self.scripts_collected.notified().await;
+        }
+    }
+
     /// Scripts that are done, as often as the executor says so.
     async fn collect_scripts(self: Rc<Self>) {
         let mut done = Vec::new();
@@ -116,6 +134,7 @@ impl Shard {
                     core.on_script(one, out);
                 }
             });
+            self.scripts_collected.notify_one();
         }
     }
 
@@ -139,7 +158,12 @@ impl Shard {
         let shard = Rc::clone(&self);
         let connected = async move {
             let mut turn = Turn { shard, started: std::time::Instant::now(), messages: 0 };
-            while connection.turn(&mut turn).await.is_ok() {}
+            loop {
+                turn.shard.scripts_have_room().await;
+                if connection.turn(&mut turn).await.is_err() {
+                    return;
+                }
+            }
         };
         tokio::select! {
             () = drained => {}
@@ -189,7 +213,7 @@ impl Handler for Turn {
         }
         core.on_message(&message, out);
         self.messages += 1;
-        let enough = self.messages >= TURN_MESSAGES || self.messages % 8 == 0 && self.started.elapsed() > TURN;
+        let enough = self.messages >= TURN_MESSAGES || self.messages.is_multiple_of(8) && self.started.elapsed() > TURN;
         if enough { Pace::Yield } else { Pace::Continue }
     }
 
