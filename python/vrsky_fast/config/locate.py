@@ -18,18 +18,27 @@ def locate(
     reason: str,
     hint: str,
     pointer: str,
-    line: int | None,
-    column: int | None,
+    line: int | None = None,
+    column: int | None = None,
+    of_key: bool = False,
 ) -> Problem:
-    """`line` and `column` are relative to the text of the scalar that the pointer names."""
+    """`line` and `column` are relative to the text of the scalar that the pointer names, or of its key
+    with `of_key`."""
     node, holder, there = find(root, pointer)
-    if holder is not None and (code in _OF_A_KEY or not there):
+    if holder is not None and (of_key or code in _OF_A_KEY or not there or _is_empty(node)):
         mark, length = holder.key.start, len(holder.key.text)
+        if of_key and column is not None:
+            mark, length = _inside(source, holder.key, 1, column)
     elif isinstance(node, Scalar):
         mark, length = _inside(source, node, line or 1, column)
     else:
         mark, length = _start(node, holder)
     return Problem.at(source, mark, code, reason, hint=hint, length=length, pointer=pointer)
+
+
+def _is_empty(node: Node) -> bool:
+    """A key without a value: there is nothing to point at but the key."""
+    return isinstance(node, Scalar) and node.style is None and not node.text
 
 
 def _start(node: Node, holder: Entry | None) -> tuple[Mark, int]:

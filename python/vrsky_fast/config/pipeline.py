@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _native
-from ..errors import ConfigError
+from ..errors import Place, VrskyError
 from . import files, reader, schema
 from .emit import emit, misread, walk
 from .locate import locate
@@ -56,8 +56,6 @@ class PipelineFile:
             reason=reason,
             hint=hint or advice(code),
             pointer=pointer,
-            line=None,
-            column=None,
         )
 
 
@@ -84,7 +82,7 @@ def parse(name: str, data: bytes, path: Path) -> PipelineFile:
         raise InvalidConfig(problems)
     try:
         canonical = _native.check_pipeline(emit(root, model), scripts)
-    except ConfigError as error:
+    except VrskyError as error:
         raise InvalidConfig([_problem(source, root, scripts, fault) for fault in _faults(error)]) from None
     return PipelineFile(path, canonical, scripts, source, root)
 
@@ -116,32 +114,42 @@ def _files(source: Source, root: Node, model: schema.View, folder: Path) -> tupl
     return scripts, problems
 
 
-def _faults(error: ConfigError) -> list[ConfigError]:
+def _faults(error: VrskyError) -> list[VrskyError]:
     """All that the validation found; the error itself speaks of the first."""
-    return list(getattr(error, "faults", None) or [error])
+    return list(error.faults) or [error]
 
 
-def _problem(source: Source, root: Node, scripts: dict[str, str], error: ConfigError) -> Problem:
+def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyError) -> Problem:
     """Rust's finding, placed: in the script it names, or in the YAML by its pointer."""
-    code, reason = error.code, error.reason
-    place = error.place
-    line, column = (
-        getattr(place, "line", None),
-        getattr(place, "column", None) or getattr(error, "column", None),
+    code, reason, hint = error.code, error.reason, advice(error.code)
+    place = error.place or Place()
+    script, pointer = place.file, place.pointer or ""
+    if script in scripts and place.line is not None:
+        text = Source(_next_to(source.name, script), scripts[script])
+        return Problem.at(text, Mark(place.line, place.column or 1), code, reason, hint=hint)
+    if script is not None and script not in scripts and pointer.endswith("/script"):
+        pointer += "/code"  # it stands in the pipeline file itself
+    return locate(
+        source,
+        root,
+        code=code,
+        reason=reason,
+        hint=hint,
+        pointer=pointer,
+        line=place.line,
+        column=place.column,
+        of_key=_is_of_key(root, code, pointer),
     )
-    script = getattr(place, "file", None)
-    if script in scripts and line:
-        return Problem.at(
-            Source(_next_to(source.name, script), scripts[script]),
-            Mark(line, column or 1),
-            code,
-            reason,
-            hint=advice(code),
-        )
-    pointer = getattr(error, "pointer", None) or ""
-    if script and pointer and not pointer.endswith("/code"):
-        pointer += "/code"
-    return locate(source, root, code=code, reason=reason, hint=advice(code), pointer=pointer, line=line, column=column)
+
+
+# What a key may be wrong in, by the format that a value would need for the error to be the value's.
+_FORMAT_OF = {"config/invalid-path": "path", "config/invalid-name": "name"}
+
+
+def _is_of_key(root: Node, code: str, pointer: str) -> bool:
+    wanted = _FORMAT_OF.get(code)
+    here = next((view for found, _, _, view in walk(root, schema.pipeline_file()) if found == pointer), None)
+    return wanted is not None and here is not None and not here.has_format(wanted)
 
 
 def _next_to(name: str, script: str) -> str:
