@@ -16,3 +16,4 @@ pub mod compile;
 pub mod engine;
 pub mod model;
 pub mod process;
+pub mod worker;

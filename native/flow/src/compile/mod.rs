@@ -35,6 +35,7 @@ pub use advance::Progress;
 pub use files::Files;
 pub use input::{HttpAuth, HttpInput, Input};
 pub use outs::{HttpTarget, OutKind, Target};
+pub use source::detect;
 
 use crate::model::PipelineFile;
 use source::Source;

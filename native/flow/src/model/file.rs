@@ -7,7 +7,8 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Example, In, Limits, Outs, Step, walk};
+use super::walk::walk;
+use super::{Example, In, Limits, Outs, Step};
 
 /// The version of the format that this build reads and writes.
 pub const VERSION: u32 = 1;
@@ -89,7 +90,7 @@ pub fn read(json: &str) -> Result<PipelineFile, Vec<Fault>> {
 
 /// The same from a parsed value.
 pub fn read_value(value: Value) -> Result<PipelineFile, Vec<Fault>> {
-    let faults = walk::walk(schema(), &value);
+    let faults = walk(schema(), schema(), &value);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -97,6 +98,19 @@ pub fn read_value(value: Value) -> Result<PipelineFile, Vec<Fault>> {
         // The walk accepts exactly what the types do (tested); this is for the case that it ceases to.
         vec![Fault::new(Code::ConfigInvalidValue, error.to_string()).at_pointer("")]
     })
+}
+
+/// Reads `limits` alone, with the pointers of faults counted from there.
+///
+/// # Errors
+/// Like [`read`].
+pub fn read_limits(value: Value) -> Result<Limits, Vec<Fault>> {
+    let faults = schema().pointer("/$defs/Limits").map(|limits| walk(schema(), limits, &value)).unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    serde_json::from_value(value)
+        .map_err(|error| vec![Fault::new(Code::ConfigInvalidValue, error.to_string()).at_pointer("")])
 }
 
 /// The JSON Schema (2020-12) of the file, with a description for every key. Custom formats: `name`,

@@ -13,9 +13,9 @@ use super::hint::{instead, quote};
 /// More faults than a person reads at a time.
 const MOST: usize = 50;
 
-/// Every fault of `value`, in its order; none when the types will take it.
-pub fn walk(schema: &Value, value: &Value) -> Vec<Fault> {
-    let mut walk = Walk { root: schema, pointer: String::new(), faults: Vec::new() };
+/// Every fault of `value`, in its order; none when the types will take it. `root` resolves references.
+pub fn walk(root: &Value, schema: &Value, value: &Value) -> Vec<Fault> {
+    let mut walk = Walk { root, pointer: String::new(), faults: Vec::new() };
     walk.check(schema, value);
     walk.faults.truncate(MOST);
     walk.faults

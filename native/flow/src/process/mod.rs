@@ -29,6 +29,13 @@ pub struct Message<'m> {
     pub time_ms: u64,
 }
 
+/// Now, as messages carry it: milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What became of a message as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

@@ -1,0 +1,104 @@
+//! For callers outside a shard, who may wait: a thread whose stack is large enough for any script,
+//! and a net for panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+
+use message::{Code, Fault};
+use script::Runner;
+
+/// The stack of scripts and of their engine; a caller's own may be much smaller.
+const STACK: usize = 32 << 20;
+
+type Job = Box<dyn FnOnce(&mut Runner) + Send>;
+
+/// A thread with a script runtime. Its jobs run one after the other; dropping it lets the thread end
+/// after the last one.
+pub struct Worker {
+    /// `None` only while it is dropped.
+    jobs: Option<Sender<Job>>,
+    process: u32,
+}
+
+impl Worker {
+    /// # Errors
+    /// `script/unavailable` when the operating system gives no thread.
+    pub fn start() -> Result<Worker, Fault> {
+        let (jobs, waiting) = channel::<Job>();
+        let thread = std::thread::Builder::new().name("vrsky-scripts".into()).stack_size(STACK);
+        let work = move || {
+            let mut runner = Runner::new();
+            while let Ok(job) = waiting.recv() {
+                job(&mut runner);
+            }
+        };
+        thread.spawn(work).map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread: {error}")))?;
+        Ok(Worker { jobs: Some(jobs), process: std::process::id() })
+    }
+
+    /// Runs `job` on the thread and waits for what it gives.
+    ///
+    /// # Errors
+    /// Those of `job`; `internal/panic` when it panicked.
+    pub fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Runner) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (answer, answered) = sync_channel(1);
+        let job: Job = Box::new(move |runner| {
+            // The caller waits, so there is always somebody to answer.
+            let _ = answer.send(caught(|| job(runner)));
+        });
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let gone = || Fault::new(Code::ScriptUnavailable, "the script thread has ended");
+        if sent { answered.recv().unwrap_or_else(|_| Err(gone())) } else { Err(gone()) }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // In the child of a fork the thread does not exist, and the channel's locks may be held
+            // by it for ever.
+            std::mem::forget(self.jobs.take());
+        }
+    }
+}
+
+/// Turns a panic of `work` into a fault, so that a defect of ours ends one call and not its caller.
+///
+/// # Errors
+/// Those of `work`; `internal/panic`.
+pub fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(Fault::new(Code::InternalPanic, said.unwrap_or("a panic without a message").to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_fault_and_the_worker_goes_on() {
+        let worker = Worker::start().unwrap();
+        let fault = worker.call::<()>(|_| panic!("a defect, number {}", 7)).unwrap_err();
+        assert_eq!((fault.code(), fault.reason()), (Code::InternalPanic, "a defect, number 7"));
+        assert_eq!(worker.call(|_| Ok(1)).unwrap(), 1);
+        assert_eq!(caught::<()>(|| panic!("plain")).unwrap_err().reason(), "plain");
+    }
+
+    #[test]
+    fn callers_on_many_threads_each_get_their_own_answer() {
+        let worker = Worker::start().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let worker = &worker;
+                scope.spawn(move || {
+                    (0..100).for_each(|n| assert_eq!(worker.call(move |_| Ok(n + number)).unwrap(), n + number))
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,95 @@
+//! Node: the engine, started and watched by Python; its messages never come here.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ::message::{Code, Fault};
+use flow::engine::{Node, Secrets, Settings};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde::Serialize;
+
+use crate::border::{Owner, detached};
+use crate::errors::raise;
+use crate::pipeline::compile;
+
+#[pyclass(frozen, module = "vrsky_fast", name = "Node")]
+pub struct PyNode {
+    /// `None` only while it is dropped.
+    node: Option<Node>,
+    owner: Owner,
+}
+
+#[pymethods]
+impl PyNode {
+    #[new]
+    fn new(py: Python<'_>, config_json: &str) -> PyResult<Self> {
+        let settings: Settings = serde_json::from_str(config_json)
+            .map_err(|error| raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}"))))?;
+        let node = detached(py, || Node::new(settings))?;
+        Ok(PyNode { node: Some(node), owner: Owner::this() })
+    }
+
+    #[pyo3(signature = (json, files = None, secrets = None))]
+    fn install(
+        &self,
+        py: Python<'_>,
+        json: &str,
+        files: Option<HashMap<String, String>>,
+        secrets: Option<HashMap<String, String>>,
+    ) -> PyResult<String> {
+        let node = self.node(py)?;
+        let pipeline = compile(py, json, &files.unwrap_or_default())?;
+        let revision = pipeline.revision().to_owned();
+        let secrets = Secrets::new(secrets.unwrap_or_default());
+        detached(py, || node.install(pipeline, secrets))?;
+        Ok(revision)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        let node = self.node(py)?;
+        detached(py, || node.start())
+    }
+
+    fn addresses(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.node(py)?.address().iter().map(ToString::to_string).collect())
+    }
+
+    fn stats(&self, py: Python<'_>) -> PyResult<String> {
+        let node = self.node(py)?;
+        detached(py, || text(&node.stats()))
+    }
+
+    fn events(&self, py: Python<'_>) -> PyResult<String> {
+        let node = self.node(py)?;
+        detached(py, || text(&node.events()))
+    }
+
+    fn drain(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
+        let node = self.node(py)?;
+        let deadline = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err("seconds is a number from 0"))?;
+        detached(py, || Ok(node.drain(deadline)))
+    }
+}
+
+impl PyNode {
+    fn node(&self, py: Python<'_>) -> PyResult<&Node> {
+        self.owner.check(py)?;
+        self.node.as_ref().ok_or_else(|| raise(py, &Fault::new(Code::InternalForked, "the node is gone")))
+    }
+}
+
+impl Drop for PyNode {
+    fn drop(&mut self) {
+        // The child of a fork has none of the node's threads to wait for.
+        if self.owner.is_this() {
+            return;
+        }
+        std::mem::forget(self.node.take());
+    }
+}
+
+fn text(value: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::new(Code::InternalPanic, error.to_string()))
+}

@@ -1,0 +1,123 @@
+//! Pipeline: a compiled pipeline file, run here and now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::message::Fault;
+use flow::compile::Pipeline;
+use flow::process::{Message, Processed, Snapshot, dry_run, now_ms, process};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+use script::Runner;
+
+use crate::border::{Owner, detached};
+use crate::errors::raise_all;
+use crate::message::{Incoming, PyMessage, PyOutcome};
+use crate::script::LazyWorker;
+
+/// Compiles, or raises the first of all faults.
+pub fn compile(py: Python<'_>, json: &str, files: &HashMap<String, String>) -> PyResult<Arc<Pipeline>> {
+    // The inner result is what compiling says; the outer one is for a panic.
+    let compiled = detached(py, || Ok(Pipeline::from_json(json, files)))?;
+    compiled.map_err(|faults| raise_all(py, &faults))
+}
+
+#[pyclass(frozen, module = "vrsky_fast", name = "Pipeline")]
+pub struct PyPipeline {
+    pipeline: Arc<Pipeline>,
+    worker: LazyWorker,
+    owner: Owner,
+}
+
+#[pymethods]
+impl PyPipeline {
+    #[classmethod]
+    fn load<'py>(class: &Bound<'py, PyType>, path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = class.py();
+        let path = py.import("pathlib")?.getattr("Path")?.call1((path,))?;
+        let file = py.import("vrsky_fast.config")?.getattr("load")?.call1((path,))?;
+        class.call_method1("from_json", (file.getattr("json")?, file.getattr("scripts")?))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (json, files = None))]
+    fn from_json(py: Python<'_>, json: &str, files: Option<HashMap<String, String>>) -> PyResult<Self> {
+        let pipeline = compile(py, json, &files.unwrap_or_default())?;
+        Ok(PyPipeline { pipeline, worker: LazyWorker::default(), owner: Owner::this() })
+    }
+
+    #[getter]
+    fn customer(&self) -> &str {
+        self.pipeline.customer()
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.pipeline.name()
+    }
+
+    #[getter]
+    fn revision(&self) -> &str {
+        self.pipeline.revision()
+    }
+
+    #[getter]
+    fn json(&self) -> String {
+        self.pipeline.file().canonical()
+    }
+
+    fn process(&self, py: Python<'_>, messages: Vec<Bound<'_, PyMessage>>) -> PyResult<Vec<PyOutcome>> {
+        let messages: Vec<_> = messages.iter().map(|message| Arc::clone(&message.get().incoming)).collect();
+        let all = self.with_runner(py, move |pipeline, runner| {
+            let time_ms = now_ms();
+            let each = messages.iter().map(|message| process(pipeline, &view(message, time_ms), runner));
+            Ok(each.collect::<Vec<Processed>>())
+        })?;
+        all.into_iter().map(|processed| PyOutcome::new(py, &self.pipeline, processed)).collect()
+    }
+
+    fn dry_run<'py>(
+        &self,
+        py: Python<'py>,
+        message: &Bound<'py, PyMessage>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyBytes>, String)>> {
+        let incoming = Arc::clone(&message.get().incoming);
+        let (_, snapshots) =
+            self.with_runner(py, move |pipeline, runner| Ok(dry_run(pipeline, &view(&incoming, now_ms()), runner)))?;
+        let tuple = |Snapshot { label, payload, verdict }| (label, PyBytes::new(py, &payload), verdict);
+        Ok(snapshots.into_iter().map(tuple).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Pipeline({}.{}, revision {})", self.customer(), self.name(), self.revision())
+    }
+}
+
+impl PyPipeline {
+    /// Scripts need a stack that the caller's thread may not have; everything else runs on it.
+    fn with_runner<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Pipeline, &mut Runner) -> Result<T, Fault> + Send + 'static,
+    ) -> PyResult<T> {
+        self.owner.check(py)?;
+        detached(py, || {
+            let scripts = (0..self.pipeline.stage_count()).any(|stage| self.pipeline.program(stage).is_some());
+            if !scripts {
+                return work(&self.pipeline, &mut Runner::new());
+            }
+            let pipeline = Arc::clone(&self.pipeline);
+            self.worker.get()?.call(move |runner| work(&pipeline, runner))
+        })
+    }
+}
+
+fn view(incoming: &Incoming, time_ms: u64) -> Message<'_> {
+    Message {
+        payload: &incoming.payload,
+        content_type: incoming.content_type(),
+        headers: &incoming.block,
+        id: incoming.id(),
+        time_ms,
+    }
+}
