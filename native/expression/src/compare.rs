@@ -193,8 +193,19 @@ pub(crate) fn contains<'a>(range: &Operand<'a>, needle: &Operand<'a>, fuel: &mut
     Ok(false)
 }
 
+/// A map's key is a string, a number or a boolean; to look for anything else is a mistake.
+pub(crate) fn check_key(key: &Operand<'_>) -> Result<(), Mishap> {
+    match key.kind() {
+        Type::String | Type::Int | Type::Uint | Type::Double | Type::Bool => Ok(()),
+        other => Err(Mishap::wrong_type(format!("{} cannot be the key of a map", other.described()))),
+    }
+}
+
 /// Looks a string up in an object of the document, or in the headers, without walking its keys.
 fn named_key(range: &Operand<'_>, needle: &Operand<'_>, fuel: &mut Fuel) -> Result<Option<bool>, Mishap> {
+    if range.kind() == Type::Map {
+        check_key(needle)?;
+    }
     let object = matches!(range, Operand::Tape(value) if value.kind() == JsonKind::Object);
     let headers = matches!(range, Operand::Map(Map::Headers(_)));
     if !object && !headers {

@@ -133,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn every_function_is_documented() {
+        let page = include_str!("../../../docs/expressions.md");
+        for (_, name, ..) in TABLE {
+            assert!(page.contains(&format!("`{name}(")) || page.contains(&format!(".{name}(")), "{name}");
+        }
+    }
+
+    #[test]
     fn no_function_takes_more_than_is_reserved() {
         assert!(TABLE.iter().all(|row| row.3 <= row.4 && row.4 <= MOST_ARGUMENTS));
     }

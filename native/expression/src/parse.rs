@@ -13,6 +13,9 @@ use crate::checks::{check, invalid};
 /// Reserved, not used: pages are only touched as far as the recursion goes.
 const STACK_BYTES: usize = 32 << 20;
 
+/// Expressions within expressions, by which the parser stops by itself; the checks stop before it.
+const MAX_RECURSION: u16 = 300;
+
 /// Checks and parses `source`, and hands the tree to `then` on the same large stack, since walking
 /// and freeing it recurse as deep. Blocks the calling thread until it is done.
 pub(crate) fn parse<T: Send>(
@@ -21,12 +24,13 @@ pub(crate) fn parse<T: Send>(
 ) -> Result<T, Fault> {
     check(source)?;
     let work = || {
-        let (tree, positions) = Parser::default().parse_with_source_info(source).map_err(|errors| {
-            // What the grammar says comes first; "incomplete" nodes are its consequence.
-            let says = |error: &&ParseError| error.msg.starts_with("Syntax error");
-            let first = errors.errors.iter().find(says).or(errors.errors.first());
-            first.map_or_else(|| invalid(source, 0, "does not parse"), |error| syntax(source, error))
-        })?;
+        let (tree, positions) =
+            Parser::default().max_recursion_depth(MAX_RECURSION).parse_with_source_info(source).map_err(|errors| {
+                // What the grammar says comes first; "incomplete" nodes are its consequence.
+                let says = |error: &&ParseError| error.msg.starts_with("Syntax error");
+                let first = errors.errors.iter().find(says).or(errors.errors.first());
+                first.map_or_else(|| invalid(source, 0, "does not parse"), |error| syntax(source, error))
+            })?;
         then(&tree, &positions)
     };
     let finished = thread::scope(|scope| {

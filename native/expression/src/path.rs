@@ -140,7 +140,10 @@ impl<'a> Evaluation<'a> {
                 let index = position(key)?;
                 items.get(index).map(Operand::from).ok_or_else(|| out_of_range(index))
             }
-            _ => self.lookup(value, key)?.ok_or_else(|| no_key(key)),
+            _ => {
+                let found = self.lookup(value, key)?;
+                found.ok_or_else(|| compare::check_key(key).err().unwrap_or_else(|| no_key(key)))
+            }
         }
     }
 
