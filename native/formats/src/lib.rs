@@ -17,6 +17,7 @@
 
 pub mod json;
 mod names;
+mod swar;
 pub mod xml;
 
 use message::{Code, Document, Fault, Format, Limits};

@@ -9,14 +9,47 @@ use std::hash::{BuildHasher, RandomState};
 
 use message::{NONE, Span};
 
+use crate::swar::last_word;
+
 /// Up to this many names a scope is searched linearly.
 const NARROW: usize = 16;
+
+/// A name in a buffer: its range, and what tells it from most others at a glance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Name {
+    /// The first seven bytes and the length.
+    digest: u64,
+    pub(crate) span: Span,
+}
+
+impl Name {
+    #[inline]
+    pub(crate) fn new(bytes: &[u8], span: Span) -> Name {
+        let length = span.length as usize;
+        let from = &bytes[span.start as usize..];
+        let word = match from.first_chunk::<8>() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => last_word(from),
+        };
+        let kept = 8 * length.min(7);
+        Name { digest: word & ((1 << kept) - 1) | (length.min(255) as u64) << 56, span }
+    }
+
+    #[inline]
+    pub(crate) fn is(&self, bytes: &[u8], other: Name) -> bool {
+        self.digest == other.digest && (self.span.length < 8 || self.slice(bytes) == other.slice(bytes))
+    }
+
+    #[inline]
+    pub(crate) fn slice<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.span.start as usize..][..self.span.length as usize]
+    }
+}
 
 /// A name, with a number of its owner's choice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
-    digest: u64,
-    pub(crate) name: Span,
+    pub(crate) name: Name,
     pub(crate) last: u32,
     /// 0 in a narrow scope, odd in a wide one.
     hash: u32,
@@ -48,21 +81,20 @@ impl Names {
         &mut self.entries[index]
     }
 
-    /// The entry called `name`, a range of `bytes`, in the innermost scope.
+    /// The entry with the same name in the innermost scope.
     #[inline]
-    pub(crate) fn find(&self, bytes: &[u8], scope: usize, name: Span) -> Option<usize> {
-        let digest = digest(bytes, name);
+    pub(crate) fn find(&self, bytes: &[u8], scope: usize, name: Name) -> Option<usize> {
         if self.entries.len() - scope > NARROW {
-            return self.find_hashed(bytes, scope, name, digest);
+            return self.find_hashed(bytes, scope, name);
         }
-        let found = self.entries[scope..].iter().position(|entry| is(entry, bytes, name, digest));
+        let found = self.entries[scope..].iter().position(|entry| entry.name.is(bytes, name));
         found.map(|position| scope + position)
     }
 
     /// Adds a name that `find` did not find.
     #[inline]
-    pub(crate) fn push(&mut self, bytes: &[u8], scope: usize, name: Span, last: u32) {
-        self.entries.push(Entry { digest: digest(bytes, name), name, last, hash: 0 });
+    pub(crate) fn push(&mut self, bytes: &[u8], scope: usize, name: Name, last: u32) {
+        self.entries.push(Entry { name, last, hash: 0 });
         if self.entries.len() - scope > NARROW {
             self.enter(bytes, scope);
         }
@@ -82,11 +114,12 @@ impl Names {
         self.entries.capacity() * size_of::<Entry>() + self.table.capacity() * size_of::<u32>()
     }
 
-    fn find_hashed(&self, bytes: &[u8], scope: usize, name: Span, digest: u64) -> Option<usize> {
+    #[cold]
+    fn find_hashed(&self, bytes: &[u8], scope: usize, name: Name) -> Option<usize> {
         let mut slot = self.first_slot(self.hash(bytes, scope, name));
         while let Some(entry) = self.entries.get(self.table[slot] as usize) {
             let index = self.table[slot] as usize;
-            if index >= scope && is(entry, bytes, name, digest) {
+            if index >= scope && entry.name.is(bytes, name) {
                 return Some(index);
             }
             slot = self.next_slot(slot);
@@ -151,8 +184,8 @@ impl Names {
     }
 
     #[allow(clippy::cast_possible_truncation)]
-    fn hash(&self, bytes: &[u8], scope: usize, name: Span) -> u32 {
-        self.hasher.hash_one((scope, slice(bytes, name))) as u32 | 1
+    fn hash(&self, bytes: &[u8], scope: usize, name: Name) -> u32 {
+        self.hasher.hash_one((scope, name.slice(bytes))) as u32 | 1
     }
 
     fn first_slot(&self, hash: u32) -> usize {
@@ -165,42 +198,21 @@ impl Names {
     }
 }
 
-#[inline]
-fn is(entry: &Entry, bytes: &[u8], name: Span, digest: u64) -> bool {
-    entry.digest == digest && (name.length < 8 || slice(bytes, entry.name) == slice(bytes, name))
-}
-
-#[inline]
-fn slice(bytes: &[u8], name: Span) -> &[u8] {
-    &bytes[name.start as usize..][..name.length as usize]
-}
-
-/// The first seven bytes and the length, which tells most names apart, and short ones for good.
-#[inline]
-fn digest(bytes: &[u8], name: Span) -> u64 {
-    let (start, length) = (name.start as usize, name.length as usize);
-    let word = match bytes[start..].first_chunk::<8>() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => bytes[start..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    let kept = 8 * length.min(7);
-    word & ((1 << kept) - 1) | (length.min(255) as u64) << 56
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn text(names: &[String]) -> (Vec<u8>, Vec<Span>) {
+    fn text(names: &[String]) -> (Vec<u8>, Vec<Name>) {
         let mut bytes = Vec::new();
         let spans = names.iter().map(|name| {
             let start = bytes.len();
             bytes.extend_from_slice(name.as_bytes());
             Span::between(start, bytes.len())
         });
-        let spans = spans.collect();
-        (bytes, spans)
+        let spans: Vec<Span> = spans.collect();
+        let names = spans.into_iter().map(|span| Name::new(&bytes, span)).collect();
+        (bytes, names)
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! The document against a plain tree: whatever is set, removed or renamed, both have to say the
 //! same, read through `Value` and read back from what is emitted.
 
+#![allow(clippy::unwrap_used)]
+
 mod model;
 
 use formats::json;

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use message::{Code, Conventions, Document, Encoding, Fault, Format, Kind, Limits, NONE, Node, Piece, Span};
 
 use super::number::number_length;
-use super::string::{BadEscape, escape_length, plain_length};
-use crate::names::Names;
+use super::string::{BadEscape, escape_length, plain_end};
+use crate::names::{Name, Names};
 
 /// Fills `document` from one JSON text, under the default conventions. The document is empty when
 /// this fails.
@@ -132,10 +132,11 @@ impl Scanner<'_> {
         if encoding != Encoding::Plain {
             key = self.decoded(key);
         }
-        if self.names.find(self.document.buffer(), scope, key).is_some() {
+        let name = Name::new(self.document.buffer(), key);
+        if self.names.find(self.document.buffer(), scope, name).is_some() {
             return Err(fault(Code::JsonDuplicateKey, "the key stands twice in the same object", start));
         }
-        self.names.push(self.document.buffer(), scope, key, 0);
+        self.names.push(self.document.buffer(), scope, name, 0);
         self.blanks();
         if self.peek() != Some(b':') {
             return Err(self.unexpected("`:`"));
@@ -220,7 +221,7 @@ impl Scanner<'_> {
         let mut encoding = Encoding::Plain;
         self.at = start;
         loop {
-            self.at += plain_length(&self.source[self.at..]);
+            self.at = plain_end(self.source, self.at, self.source.len());
             match self.peek() {
                 Some(b'"') => {
                     let content = Span::between(start, self.at);

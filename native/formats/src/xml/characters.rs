@@ -3,101 +3,86 @@
 //! Names follow the fourth edition, as expat has them: letters of its Appendix B, all of them in
 //! the Basic Multilingual Plane. The fifth edition allows more, which receivers would refuse.
 
-/// `a`..`z`, `_`, `:` and the like: may start a name.
-const START: u8 = 1;
-/// May stand in a name.
-const NAME: u8 = 2;
-const SPACE: u8 = 4;
-/// A text cannot just go on here: `<`, `&`, `]`.
-const TEXT: u8 = 8;
-/// An attribute's value cannot just go on here: quotes, `<`, `&`, blanks other than a space.
-const VALUE: u8 = 16;
+use crate::swar::{below, equal, find};
 
-/// Cannot be written as it is in a text: markup, carriage returns, control characters, and the
-/// first byte of U+FFFE and U+FFFF.
-const TEXT_OUTPUT: u8 = 32;
-/// The same for an attribute's value in double quotes.
-const VALUE_OUTPUT: u8 = 64;
-
-static CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        class[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' => START | NAME,
-            b'0'..=b'9' | b'-' | b'.' => NAME,
-            b' ' => SPACE,
-            b'\t' | b'\n' => SPACE | VALUE | VALUE_OUTPUT,
-            b'\r' => SPACE | VALUE | TEXT_OUTPUT | VALUE_OUTPUT,
-            b'<' | b'&' => TEXT | VALUE | TEXT_OUTPUT | VALUE_OUTPUT,
-            b'>' => TEXT_OUTPUT | VALUE_OUTPUT,
-            b']' => TEXT,
-            b'"' => VALUE | VALUE_OUTPUT,
-            b'\'' => VALUE,
-            0..0x20 => TEXT_OUTPUT | VALUE_OUTPUT,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    class[0xEF] = TEXT_OUTPUT | VALUE_OUTPUT;
-    class
-};
-
+/// Not for control characters other than blanks: a survey has refused them.
 #[inline]
 pub(super) fn is_space(byte: u8) -> bool {
-    CLASS[byte as usize] & SPACE != 0
+    byte <= b' '
 }
 
-/// How many blanks stand at the start of `bytes`.
+/// The end of the blanks from `start` on.
 #[inline]
-pub(super) fn spaces(bytes: &[u8]) -> usize {
-    run(bytes, |class| class & SPACE != 0)
+pub(super) fn spaces_end(bytes: &[u8], start: usize) -> usize {
+    run_end(bytes, start, is_space)
 }
 
-/// How many bytes of a text need no second look.
+/// The end of what needs no second look in a text.
 #[inline]
-pub(super) fn text_length(bytes: &[u8]) -> usize {
-    run(bytes, |class| class & TEXT == 0)
+pub(super) fn text_end(bytes: &[u8], start: usize) -> usize {
+    find(bytes, start, bytes.len(), |word| equal(word, b'<') | equal(word, b'&') | equal(word, b']'))
 }
 
-/// How many bytes of an attribute's value need no second look.
+/// The end of what needs no second look in an attribute's value: quotes, references, `<`, and
+/// blanks other than a space do.
 #[inline]
-pub(super) fn value_length(bytes: &[u8]) -> usize {
-    run(bytes, |class| class & VALUE == 0)
+pub(super) fn value_end(bytes: &[u8], start: usize) -> usize {
+    find(bytes, start, bytes.len(), |word| {
+        equal(word, b'"') | equal(word, b'\'') | equal(word, b'<') | equal(word, b'&') | below(word, b' ')
+    })
 }
 
-/// How many bytes may be written as they are in a text.
+/// The end of what can be written into a text or an attribute's value as it is. Markup cannot,
+/// control characters cannot, and 0xEF is the first byte of U+FFFE and U+FFFF.
 #[inline]
-pub(super) fn text_output_length(bytes: &[u8]) -> usize {
-    run(bytes, |class| class & TEXT_OUTPUT == 0)
+pub(super) fn written_end(bytes: &[u8], start: usize) -> usize {
+    find(bytes, start, bytes.len(), |word| {
+        equal(word, b'"')
+            | equal(word, b'<')
+            | equal(word, b'>')
+            | equal(word, b'&')
+            | equal(word, 0xEF)
+            | below(word, b' ')
+    })
 }
 
-/// How many bytes may be written as they are in an attribute's value.
+/// The end of the name that starts at `start`; `start` itself when none does. `bytes` is UTF-8.
 #[inline]
-pub(super) fn value_output_length(bytes: &[u8]) -> usize {
-    run(bytes, |class| class & VALUE_OUTPUT == 0)
-}
-
-#[inline]
-fn run(bytes: &[u8], more: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().position(|byte| !more(CLASS[*byte as usize])).unwrap_or(bytes.len())
-}
-
-/// How many bytes the name at the start of `bytes` has; 0 when there is none. `bytes` is UTF-8.
-#[inline]
-pub(super) fn name_length(bytes: &[u8]) -> usize {
-    match bytes.first() {
-        Some(first) if CLASS[*first as usize] & START != 0 => {}
-        Some(0x80..) => return wide_name_length(bytes),
-        _ => return 0,
+pub(super) fn name_end(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {}
+        Some(0x80..) => return start + wide_name_length(&bytes[start..]),
+        _ => return start,
     }
-    let length = run(bytes, |class| class & NAME != 0);
-    if bytes.get(length).is_some_and(|byte| *byte >= 0x80) { wide_name_length(bytes) } else { length }
+    let end = run_end(bytes, start + 1, |byte| NAME[byte as usize]);
+    if bytes.get(end).is_some_and(|byte| *byte >= 0x80) { start + wide_name_length(&bytes[start..]) } else { end }
 }
 
-/// Whether `text` is a name and nothing else.
-pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty() && name_length(text.as_bytes()) == text.len()
+/// The ASCII characters of a name.
+static NAME: [bool; 256] = {
+    let mut name = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        name[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'.' | b':' | b'_');
+        byte += 1;
+    }
+    name
+};
+
+/// One byte at a time: names and indentation repeat from message to message, so the processor
+/// knows where they end before they are read.
+#[inline]
+fn run_end(bytes: &[u8], start: usize, more: impl Fn(u8) -> bool) -> usize {
+    let mut at = start;
+    while bytes.get(at).is_some_and(|byte| more(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether `text`, which is UTF-8, is a name and nothing else.
+pub(super) fn is_name(text: &[u8]) -> bool {
+    !text.is_empty() && name_end(text, 0) == text.len()
 }
 
 #[cold]
@@ -117,11 +102,11 @@ fn wide_name_length(bytes: &[u8]) -> usize {
 }
 
 fn is_letter(c: char) -> bool {
-    if c.is_ascii() { CLASS[c as usize] & START != 0 } else { within(&LETTERS, c) }
+    if c.is_ascii() { c.is_ascii_alphabetic() || matches!(c, '_' | ':') } else { within(&LETTERS, c) }
 }
 
 fn is_name_character(c: char) -> bool {
-    if c.is_ascii() { CLASS[c as usize] & NAME != 0 } else { within(&OTHERS, c) }
+    if c.is_ascii() { c.is_ascii_digit() || matches!(c, '-' | '.') } else { within(&OTHERS, c) }
 }
 
 fn within(ranges: &[(u16, u16)], c: char) -> bool {
@@ -136,25 +121,26 @@ pub(super) fn is_character(c: char) -> bool {
 }
 
 /// What one look over a whole document tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Survey {
     pub(super) ascii: bool,
     /// Line ends have to be normalised.
     pub(super) carriage_return: bool,
-    /// The first character that XML cannot carry.
-    pub(super) refused: Option<usize>,
+    /// There may be a character that XML cannot carry.
+    pub(super) suspect: bool,
 }
 
 /// Looks at every byte once, without branches, so that the scanner need not.
-pub(super) fn survey(text: &str) -> Survey {
-    let (mut wide, mut control, mut carriage_return, mut suspect) = (false, false, false, false);
-    for byte in text.bytes() {
-        wide |= byte >= 0x80;
-        control |= byte < 0x20 && byte != b'\t' && byte != b'\n' && byte != b'\r';
-        carriage_return |= byte == b'\r';
-        suspect |= byte == 0xEF;
+pub(super) fn survey(bytes: &[u8]) -> Survey {
+    let (mut all, mut carriage_return, mut suspect) = (0_u8, 0_u8, 0_u8);
+    for &byte in bytes {
+        all |= byte;
+        carriage_return |= u8::from(byte == b'\r');
+        let control =
+            u8::from(byte < b' ') & u8::from(byte != b'\t') & u8::from(byte != b'\n') & u8::from(byte != b'\r');
+        suspect |= control | u8::from(byte == 0xEF);
     }
-    let refused = if control || suspect { text.char_indices().find(|(_, c)| !is_character(*c)) } else { None };
-    Survey { ascii: !wide, carriage_return, refused: refused.map(|(at, _)| at) }
+    Survey { ascii: all < 0x80, carriage_return: carriage_return != 0, suspect: suspect != 0 }
 }
 
 /// Letters: `BaseChar` and `Ideographic`.

@@ -1,10 +1,8 @@
 //! From the tape to XML, as xmltodict's `unparse` does it; nothing recurses.
 
-use std::borrow::Cow;
+use message::{Code, Document, Fault, Flags, Kind, NONE, Node, Piece};
 
-use message::{Code, Document, Encoding, Fault, Flags, Kind, NONE, Node, Piece};
-
-use super::characters::{is_name, text_output_length, value_output_length};
+use super::characters::{is_name, written_end};
 
 const HEADER: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 
@@ -47,11 +45,11 @@ enum Of {
     Chain,
 }
 
-/// What a member of an object is in XML.
+/// What a member of an object is in XML, with its name.
 enum Role<'d> {
-    Attribute(Cow<'d, str>),
+    Attribute(&'d [u8]),
     Text,
-    Child,
+    Child(&'d [u8]),
 }
 
 struct Emitter<'e> {
@@ -76,7 +74,7 @@ impl<'e> Emitter<'e> {
             level.next = if let Of::Chain = of { node.same } else { node.next };
             match of {
                 Of::Members { .. } => {
-                    if let Role::Child = self.role(node) {
+                    if let Role::Child(_) = self.role(node) {
                         self.member(at)?;
                     }
                 }
@@ -113,9 +111,8 @@ impl<'e> Emitter<'e> {
     /// A child element, or all of them when the member is a list.
     fn member(&mut self, at: u32) -> Result<(), Fault> {
         let node = self.document.node(at);
-        let name = self.document.key(node);
-        if !is_name(&name) {
-            return Err(self.fault(Code::ConvertInvalidXmlName, "the key is no XML name", at));
+        if !matches!(self.role(node), Role::Child(name) if is_name(name)) {
+            return Err(self.fault(Code::ConvertInvalidXmlName, "the key is no name of an element", at));
         }
         if node.is_chain() {
             self.open.push(Level { named: at, next: at, of: Of::Chain });
@@ -143,9 +140,9 @@ impl<'e> Emitter<'e> {
         while child != NONE {
             let member = self.document.node(child);
             match self.role(member) {
-                Role::Attribute(name) => self.attribute(child, &name)?,
+                Role::Attribute(name) => self.attribute(child, name)?,
                 Role::Text => text = child,
-                Role::Child => {}
+                Role::Child(_) => {}
             }
             child = member.next;
         }
@@ -154,12 +151,12 @@ impl<'e> Emitter<'e> {
         Ok(())
     }
 
-    fn attribute(&mut self, at: u32, name: &str) -> Result<(), Fault> {
+    fn attribute(&mut self, at: u32, name: &[u8]) -> Result<(), Fault> {
         if !is_name(name) {
-            return Err(self.fault(Code::ConvertInvalidXmlName, "the key is no XML name", at));
+            return Err(self.fault(Code::ConvertInvalidXmlName, "the key is no name of an attribute", at));
         }
         self.out.push(b' ');
-        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(name);
         self.out.extend_from_slice(b"=\"");
         self.single(at, true)?;
         self.out.push(b'"');
@@ -185,8 +182,7 @@ impl<'e> Emitter<'e> {
     }
 
     fn name(&mut self, named: u32) {
-        let name = self.document.key(self.document.node(named));
-        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(self.document.bytes(self.document.node(named).key));
     }
 
     /// The value of an attribute or of the text key: anything but an object or a list.
@@ -227,21 +223,20 @@ impl<'e> Emitter<'e> {
     }
 
     fn role(&self, node: &Node) -> Role<'e> {
-        let document = self.document;
+        let key = self.document.bytes(node.key);
         if node.flags.has(Flags::TEXT) {
             return Role::Text;
         }
         if node.flags.has(Flags::ATTRIBUTE) {
-            return Role::Attribute(document.text(node.key, Encoding::Plain));
+            return Role::Attribute(key);
         }
-        let conventions = document.conventions();
-        let key = document.key(node);
-        if *key == *conventions.text_key {
+        let conventions = self.document.conventions();
+        if key == conventions.text_key.as_bytes() {
             return Role::Text;
         }
-        match key.strip_prefix(&*conventions.attribute_prefix) {
-            Some(name) => Role::Attribute(Cow::Owned(name.to_owned())),
-            None => Role::Child,
+        match key.strip_prefix(conventions.attribute_prefix.as_bytes()) {
+            Some(name) => Role::Attribute(name),
+            None => Role::Child(key),
         }
     }
 
@@ -258,7 +253,9 @@ impl<'e> Emitter<'e> {
         for named in around.chain([at]) {
             let key = self.document.key(self.document.node(named));
             match &*key {
-                key if !is_name(key) || key.contains(['-', '.', ':']) => field.push_str(&format!("[{key:?}]")),
+                key if !is_name(key.as_bytes()) || key.contains(['-', '.', ':']) => {
+                    field.push_str(&format!("[{key:?}]"))
+                }
                 key if field.is_empty() => field.push_str(key),
                 key => field.extend([".", key]),
             }
@@ -270,11 +267,12 @@ impl<'e> Emitter<'e> {
 /// Appends text for an element or an attribute; gives the character that XML cannot carry.
 fn escape(mut bytes: &[u8], attribute: bool, out: &mut Vec<u8>) -> Result<(), char> {
     loop {
-        let plain = if attribute { value_output_length(bytes) } else { text_output_length(bytes) };
-        out.extend_from_slice(&bytes[..plain]);
-        bytes = &bytes[plain..];
+        let (plain, rest) = bytes.split_at(written_end(bytes, 0));
+        out.extend_from_slice(plain);
+        bytes = rest;
         let Some(special) = bytes.first() else { return Ok(()) };
         let written: &[u8] = match special {
+            b'"' | b'\t' | b'\n' if !attribute => &bytes[..1],
             b'&' => b"&amp;",
             b'<' => b"&lt;",
             b'>' => b"&gt;",

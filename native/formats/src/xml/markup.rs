@@ -3,7 +3,7 @@
 use memchr::memchr;
 use message::{Code, Encoding, Fault, Span, xml_reference};
 
-use super::characters::{is_character, is_space, name_length};
+use super::characters::{is_character, is_space, name_end};
 use super::scan::Scanner;
 
 impl Scanner<'_> {
@@ -13,7 +13,7 @@ impl Scanner<'_> {
         let length = match rest {
             [b'#', b'x', digits @ ..] => 2 + digits.iter().take_while(|byte| byte.is_ascii_hexdigit()).count(),
             [b'#', digits @ ..] => 1 + digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
-            _ => name_length(rest),
+            _ => name_end(rest, 0),
         };
         let name = &rest[..length];
         if name.last().is_none_or(|last| *last == b'#' || *last == b'x' && name.starts_with(b"#"))

@@ -57,14 +57,14 @@ impl XmlOptions {
             |pointer: &str, reason: &str| Err(Fault::new(Code::ConfigInvalidValue, reason).at_pointer(pointer));
         let (prefix, text_key) = (&self.attribute_prefix, &self.text_key);
         let first = prefix.chars().next().map(String::from).unwrap_or_default();
-        if prefix.is_empty() || is_name(&first) {
+        if prefix.is_empty() || is_name(first.as_bytes()) {
             let reason = "an attribute prefix starts with a character that no name starts with, such as `@` or `-`";
             return refused("/attribute_prefix", reason);
         }
-        if text_key.is_empty() || is_name(text_key) {
+        if text_key.is_empty() || is_name(text_key.as_bytes()) {
             return refused("/text_key", "a text key is no element name; `#text` is one");
         }
-        if text_key.strip_prefix(prefix.as_str()).is_some_and(is_name) {
+        if text_key.strip_prefix(prefix.as_str()).is_some_and(|rest| is_name(rest.as_bytes())) {
             return refused("/text_key", "the text key would read as an attribute");
         }
         Ok(Arc::new(Conventions { attribute_prefix: prefix.as_str().into(), text_key: text_key.as_str().into() }))

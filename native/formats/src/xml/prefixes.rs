@@ -2,8 +2,8 @@
 
 use message::{Code, Fault, Span};
 
-use super::characters::name_length;
-use crate::names::Names;
+use super::characters::name_end;
+use crate::names::{Name, Names};
 
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
 const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
@@ -27,7 +27,7 @@ pub(super) fn local(source: &[u8], name: Span) -> Result<Span, Fault> {
         Some(at) => {
             let (start, end) = (name.start as usize, name.start as usize + name.length as usize);
             let local = &source[at + 1..end];
-            if at == start || name_length(local) != local.len() || local.is_empty() || local.contains(&b':') {
+            if at == start || name_end(local, 0) != local.len() || local.is_empty() || local.contains(&b':') {
                 return Err(fault("the name has more or less than a prefix and a local part", name));
             }
             Ok(Span::between(at + 1, end))
@@ -67,6 +67,7 @@ impl Prefixes {
         if uri.is_empty() {
             return Err(fault("a prefix cannot be undeclared", name));
         }
+        let prefix = Name::new(source, prefix);
         if self.names.find(source, 0, prefix).is_none() {
             self.names.push(source, 0, prefix, 0);
         }
@@ -78,7 +79,7 @@ impl Prefixes {
     pub(super) fn check(&self, source: &[u8], tag: Span, attributes: &mut Names, scope: usize) -> Result<(), Fault> {
         self.check_bound(source, tag)?;
         let end = attributes.scope();
-        let names: Vec<Span> = attributes.entries(scope).iter().map(|entry| entry.name).collect();
+        let names: Vec<Span> = attributes.entries(scope).iter().map(|entry| entry.name.span).collect();
         if !names.iter().any(|name| colon(source, *name).is_some()) {
             return Ok(());
         }
@@ -87,7 +88,7 @@ impl Prefixes {
                 continue;
             }
             self.check_bound(source, name)?;
-            let key = local(source, name)?;
+            let key = Name::new(source, local(source, name)?);
             if attributes.find(source, end, key).is_some() {
                 let reason = "two attributes have the same name without their prefixes";
                 return Err(Fault::new(Code::ConvertNameCollision, reason).at_offset(name.start as usize));
@@ -100,8 +101,8 @@ impl Prefixes {
 
     fn check_bound(&self, source: &[u8], name: Span) -> Result<(), Fault> {
         let Some(colon) = colon(source, name) else { return Ok(()) };
-        let prefix = Span::between(name.start as usize, colon);
-        let text = &source[name.start as usize..colon];
+        let prefix = Name::new(source, Span::between(name.start as usize, colon));
+        let text = prefix.slice(source);
         if text == b"xml" || self.names.find(source, 0, prefix).is_some() {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 
 use message::{Code, Fault};
 
-use super::characters::spaces;
+use super::characters::spaces_end;
 
 /// What the start of a document says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl<'s> Declaration<'s> {
         {
             return Err(fault(Code::XmlNotWellFormed, "standalone is `yes` or `no`", at));
         }
-        self.at += spaces(&self.source[self.at..]);
+        self.at = spaces_end(self.source, self.at);
         if !self.source[self.at..].starts_with(b"?>") {
             return Err(self.broken());
         }
@@ -76,14 +76,14 @@ impl<'s> Declaration<'s> {
 
     /// The value of the attribute `name` and its offset, when it comes next.
     fn attribute(&mut self, name: &str) -> Result<Option<(&'s [u8], usize)>, Fault> {
-        let blanks = spaces(&self.source[self.at..]);
-        if blanks == 0 || !self.source[self.at + blanks..].starts_with(name.as_bytes()) {
+        let start = spaces_end(self.source, self.at);
+        if start == self.at || !self.source[start..].starts_with(name.as_bytes()) {
             return Ok(None);
         }
-        self.at += blanks + name.len();
-        self.at += spaces(&self.source[self.at..]);
+        self.at = start + name.len();
+        self.at = spaces_end(self.source, self.at);
         self.expect(|byte| byte == b'=')?;
-        self.at += spaces(&self.source[self.at..]);
+        self.at = spaces_end(self.source, self.at);
         let quote = self.expect(|byte| byte == b'"' || byte == b'\'')?;
         let start = self.at;
         while self.expect(|byte| byte == quote || byte.is_ascii_alphanumeric() || b"._-".contains(&byte))? != quote {}

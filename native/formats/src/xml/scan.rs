@@ -1,15 +1,17 @@
 //! The scanner: one pass over the markup. What it meets it hands to the tree.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use message::{Code, Document, Encoding, Fault, Format, Limits, Span};
 
-use super::characters::{is_space, name_length, spaces, survey, text_length, value_length};
+use super::characters::{is_character, is_space, name_end, spaces_end, survey, text_end, value_end};
+use super::text::Part;
 use super::tree::{Attribute, Scratch, Tree};
 use super::{Reader, prolog};
+use crate::names::Name;
 
 thread_local! {
-    static KEPT: Cell<Scratch> = Cell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &mut Document) -> Result<(), Fault> {
@@ -19,34 +21,37 @@ pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &m
     let prolog = prolog::read(source)?;
     let carriage_return = check_characters(source, prolog.ascii)?;
     document.reset(source, Format::Xml, &reader.conventions);
-    let tree = Tree::new(reader, source, limits, document, KEPT.take(), carriage_return);
-    let mut scanner = Scanner { source, at: prolog.end, limits, tree };
-    scanner.document()?;
-    let scratch = scanner.tree.finish();
-    if scratch.memory() < crate::KEPT_MEMORY {
-        KEPT.set(scratch);
-    }
-    Ok(())
+    SCRATCH.with_borrow_mut(|scratch| {
+        let tree = Tree::new(reader, source, limits, document, scratch, carriage_return);
+        let mut scanner = Scanner { source, at: prolog.end, limits, tree };
+        let scanned = scanner.document();
+        scanner.tree.finish();
+        scratch.clear();
+        scanned
+    })
 }
 
 /// Everything that can be said of the bytes without looking at the markup. Gives whether there is
 /// a carriage return.
-fn check_characters(source: &[u8], ascii: bool) -> Result<bool, Fault> {
-    let text = match std::str::from_utf8(source) {
-        Ok(text) => text,
-        Err(error) => {
+fn check_characters(source: &[u8], declared_ascii: bool) -> Result<bool, Fault> {
+    let survey = survey(source);
+    if !survey.ascii {
+        if let Err(error) = std::str::from_utf8(source) {
             return Err(Fault::new(Code::XmlInvalidUtf8, "the bytes are not UTF-8").at_offset(error.valid_up_to()));
         }
-    };
-    let survey = survey(text);
-    if let Some(at) = survey.refused {
-        let c = text[at..].chars().next().unwrap_or_default();
-        let reason = format!("XML cannot carry the character U+{:04X}", u32::from(c));
-        return Err(Fault::new(Code::XmlInvalidCharacter, reason).at_offset(at));
+        if declared_ascii {
+            let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
+            return Err(
+                Fault::new(Code::XmlEncoding, "the document declares US-ASCII, but has other bytes").at_offset(at)
+            );
+        }
     }
-    if ascii && !survey.ascii {
-        let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
-        return Err(Fault::new(Code::XmlEncoding, "the document declares US-ASCII, but has other bytes").at_offset(at));
+    if survey.suspect {
+        let text = String::from_utf8_lossy(source);
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| !is_character(*c)) {
+            let reason = format!("XML cannot carry the character U+{:04X}", u32::from(c));
+            return Err(Fault::new(Code::XmlInvalidCharacter, reason).at_offset(at));
+        }
     }
     Ok(survey.carriage_return)
 }
@@ -109,7 +114,7 @@ impl Scanner<'_> {
         }
         let mut encoding = Encoding::Plain;
         loop {
-            self.at += text_length(&self.source[self.at..]);
+            self.at = text_end(self.source, self.at);
             match self.peek() {
                 Some(b'<') => break,
                 Some(b'&') => {
@@ -129,7 +134,10 @@ impl Scanner<'_> {
 
     fn start_tag(&mut self) -> Result<(), Fault> {
         self.at += 1;
-        let name = self.name()?;
+        let name = Name::new(self.source, self.name()?);
+        if self.peek() == Some(b'>') && self.leaf(name)? {
+            return Ok(());
+        }
         self.tree.open(name)?;
         loop {
             let blanks = self.spaces();
@@ -151,6 +159,31 @@ impl Scanner<'_> {
         }
     }
 
+    /// `>text</name>` behind the name: gives whether that is what stands there. Anything else is
+    /// left for the long way.
+    #[inline]
+    fn leaf(&mut self, name: Name) -> Result<bool, Fault> {
+        let start = self.at + 1;
+        let end = text_end(self.source, start);
+        if self.tree.strips_prefixes() || !self.source[end..].starts_with(b"</") {
+            return Ok(false);
+        }
+        let Some(after) = self.after_name(end + 2, name).filter(|after| self.source.get(*after) == Some(&b'>')) else {
+            return Ok(false);
+        };
+        self.at = after + 1;
+        self.tree.leaf(name, Part { span: Span::between(start, end), encoding: Encoding::Plain })?;
+        Ok(true)
+    }
+
+    /// Where `name` ends, when it stands at `at`, or something that starts with it.
+    #[inline]
+    fn after_name(&self, at: usize, name: Name) -> Option<usize> {
+        let end = at + name.span.length as usize;
+        (end <= self.source.len() && Name::new(self.source, Span::between(at, end)).is(self.source, name))
+            .then_some(end)
+    }
+
     fn attribute(&mut self) -> Result<(), Fault> {
         let name = self.name()?;
         self.spaces();
@@ -164,7 +197,7 @@ impl Scanner<'_> {
         let start = self.at;
         let (mut encoding, mut blanks) = (Encoding::Plain, false);
         loop {
-            self.at += value_length(&self.source[self.at..]);
+            self.at = value_end(self.source, self.at);
             match self.peek() {
                 Some(byte) if byte == quote => break,
                 Some(b'&') => {
@@ -187,9 +220,8 @@ impl Scanner<'_> {
     #[inline]
     fn end_tag(&mut self) -> Result<(), Fault> {
         let start = self.at + 2;
-        let open = self.tree.innermost();
-        if self.source[start..].starts_with(open) {
-            self.at = start + open.len();
+        if let Some(end) = self.after_name(start, self.tree.innermost()) {
+            self.at = end;
             self.spaces();
             if self.peek() == Some(b'>') {
                 self.at += 1;
@@ -206,7 +238,7 @@ impl Scanner<'_> {
             Ok(name) => &self.source[name.start as usize..][..name.length as usize],
             Err(fault) => return fault,
         };
-        let open = self.tree.innermost();
+        let open = self.tree.innermost().slice(self.source);
         if name == open {
             self.spaces();
             return self.unexpected("`>`");
@@ -218,17 +250,17 @@ impl Scanner<'_> {
 
     #[inline]
     pub(super) fn name(&mut self) -> Result<Span, Fault> {
-        let length = name_length(&self.source[self.at..]);
-        if length == 0 {
+        let start = self.at;
+        let end = name_end(self.source, start);
+        if end == start {
             return Err(self.unexpected("a name"));
         }
-        if length > self.limits.name_bytes {
-            let reason = format!("a name of {length} bytes, allowed are {}", self.limits.name_bytes);
+        if end - start > self.limits.name_bytes {
+            let reason = format!("a name of {} bytes, allowed are {}", end - start, self.limits.name_bytes);
             return Err(self.fault(Code::XmlNameTooLong, reason));
         }
-        let start = self.at;
-        self.at += length;
-        Ok(Span::between(start, self.at))
+        self.at = end;
+        Ok(Span::between(start, end))
     }
 
     #[inline]
@@ -238,9 +270,9 @@ impl Scanner<'_> {
 
     #[inline]
     pub(super) fn spaces(&mut self) -> usize {
-        let length = spaces(&self.source[self.at..]);
-        self.at += length;
-        length
+        let start = self.at;
+        self.at = spaces_end(self.source, start);
+        self.at - start
     }
 
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), Fault> {
@@ -265,7 +297,7 @@ impl Scanner<'_> {
 
     #[cold]
     pub(super) fn cut_off(&self) -> Fault {
-        let open = String::from_utf8_lossy(self.tree.innermost());
+        let open = String::from_utf8_lossy(self.tree.innermost().slice(self.source));
         let reason = if self.tree.depth() == 0 {
             "the document ends in the middle".into()
         } else {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::memchr;
 use message::{Document, Encoding, Piece, Pieces, Span, xml_reference};
 
-use super::characters::{is_space, spaces};
+use super::characters::{is_space, spaces_end};
 use super::tree::Tree;
 
 /// A stretch of text between two pieces of markup.
@@ -19,17 +19,17 @@ impl Tree<'_> {
     /// The text that the parts from `from` on make together, without the blanks around it; `None`
     /// when nothing is left. Takes the parts away.
     #[inline]
-    pub(super) fn take_text(&mut self, from: usize) -> Option<(Span, Encoding)> {
+    pub(super) fn take_text(&mut self, from: usize) -> Option<Part> {
         let text = match &self.scratch.parts[from..] {
             [] => return None,
-            [only] => trimmed(*only, self.source).map(|part| self.with_line_ends(part)),
+            [only] => trimmed(*only, self.source).map(|text| self.with_line_ends(text)),
             _ => {
                 let joined = self.joined(from);
                 trimmed(joined, self.document.buffer())
             }
         };
         self.scratch.parts.truncate(from);
-        text.map(|part| (part.span, part.encoding))
+        text
     }
 
     #[cold]
@@ -49,7 +49,7 @@ impl Tree<'_> {
     }
 
     #[inline]
-    fn with_line_ends(&mut self, part: Part) -> Part {
+    pub(super) fn with_line_ends(&mut self, part: Part) -> Part {
         if !self.carriage_return || memchr(b'\r', self.slice(part.span)).is_none() {
             return part;
         }
@@ -70,9 +70,9 @@ impl Tree<'_> {
 }
 
 /// Decodes a text that stands on the tape, and puts it there again.
-pub(super) fn decode(document: &mut Document, value: Span, encoding: Encoding) -> Span {
-    let mut decoded = Vec::with_capacity(value.length as usize);
-    decode_into(document.bytes(value), encoding, &mut decoded);
+pub(super) fn decode(document: &mut Document, text: Part) -> Span {
+    let mut decoded = Vec::with_capacity(text.span.length as usize);
+    decode_into(document.bytes(text.span), text.encoding, &mut decoded);
     document.append(&decoded)
 }
 
@@ -99,7 +99,7 @@ fn normalise(bytes: &[u8], spaced: bool, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
+pub(super) fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
     let start = part.span.start as usize;
     let kept = trim(&bytes[start..][..part.span.length as usize], part.encoding);
     (!kept.is_empty()).then_some(Part { span: Span::between(start + kept.start, start + kept.end), ..part })
@@ -108,7 +108,7 @@ fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
 /// The range without blanks around it. Blanks are Unicode's, also when written as references.
 #[inline]
 fn trim(bytes: &[u8], encoding: Encoding) -> Range<usize> {
-    let start = spaces(bytes);
+    let start = spaces_end(bytes, 0);
     let end = bytes.len() - bytes[start..].iter().rev().take_while(|byte| is_space(**byte)).count();
     let wide = |byte: &u8| *byte >= 0x80 || encoding == Encoding::Xml && matches!(byte, b'&' | b';');
     match (bytes[start..end].first(), bytes[start..end].last()) {

@@ -4,10 +4,10 @@ use message::{Code, Document, Encoding, Fault, Flags, Kind, Limits, NONE, Node, 
 
 use super::declared::{Declared, Of, Type};
 use super::prefixes::{Prefixes, is_declaration, local};
-use super::text::{Part, decode};
+use super::text::{Part, decode, trimmed};
 use super::{Namespaces, Reader};
 use crate::json;
-use crate::names::Names;
+use crate::names::{Name, Names};
 
 /// An element that has not ended; the first one stands for the document itself.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub(super) struct Element {
     /// Its newest distinct member; `NONE` in front of the first.
     last: u32,
     /// Its name as the end tag has to repeat it.
-    tag: Span,
+    tag: Name,
     /// Its node in the trie of declared paths.
     declared: u32,
     /// Where the names of its members start, its parts of text, the prefixes it declares.
@@ -44,12 +44,19 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Bytes held.
-    pub(super) fn memory(&self) -> usize {
-        self.open.capacity() * size_of::<Element>()
+    /// Ready for the next document; what a hostile one needed is given back.
+    pub(super) fn clear(&mut self) {
+        let memory = self.open.capacity() * size_of::<Element>()
             + self.names.memory()
             + self.parts.capacity() * size_of::<Part>()
-            + self.prefixes.memory()
+            + self.prefixes.memory();
+        if memory > crate::KEPT_MEMORY {
+            *self = Scratch::default();
+        }
+        self.open.clear();
+        self.names.close(0);
+        self.parts.clear();
+        self.prefixes.close(0);
     }
 }
 
@@ -61,7 +68,7 @@ pub(super) struct Tree<'s> {
     strip: bool,
     /// Whether line ends have to be normalised at all.
     pub(super) carriage_return: bool,
-    pub(super) scratch: Scratch,
+    pub(super) scratch: &'s mut Scratch,
 }
 
 impl<'s> Tree<'s> {
@@ -70,7 +77,7 @@ impl<'s> Tree<'s> {
         source: &'s [u8],
         limits: &'s Limits,
         document: &'s mut Document,
-        mut scratch: Scratch,
+        scratch: &'s mut Scratch,
         carriage_return: bool,
     ) -> Tree<'s> {
         let declared = &reader.declared;
@@ -78,7 +85,7 @@ impl<'s> Tree<'s> {
         scratch.open.push(Element {
             node,
             last: NONE,
-            tag: Span::default(),
+            tag: Name::default(),
             declared: declared.root(),
             members: 0,
             parts: 0,
@@ -89,12 +96,9 @@ impl<'s> Tree<'s> {
     }
 
     /// The document is complete: its root is the object that holds the root element.
-    pub(super) fn finish(mut self) -> Scratch {
-        if let Some(element) = self.scratch.open.pop() {
-            self.scratch.names.close(element.members);
-            self.document.set_root(element.node);
-        }
-        self.scratch
+    pub(super) fn finish(&mut self) {
+        let root = self.scratch.open[0].node;
+        self.document.set_root(root);
     }
 
     pub(super) fn strips_prefixes(&self) -> bool {
@@ -115,9 +119,8 @@ impl<'s> Tree<'s> {
 
     /// The name of the innermost open element.
     #[inline]
-    pub(super) fn innermost(&self) -> &'s [u8] {
-        let tag = self.scratch.open.last().map(|element| element.tag);
-        self.slice(tag.unwrap_or_default())
+    pub(super) fn innermost(&self) -> Name {
+        self.scratch.open.last().map(|element| element.tag).unwrap_or_default()
     }
 
     #[inline]
@@ -126,28 +129,11 @@ impl<'s> Tree<'s> {
     }
 
     /// A start tag; its attributes follow one by one, then `end_attributes`.
-    pub(super) fn open(&mut self, tag: Span) -> Result<(), Fault> {
-        if self.depth() >= self.limits.depth {
-            return Err(over(Code::XmlTooDeep, "open elements", self.limits.depth, tag));
-        }
-        let key = if self.strip { local(self.source, tag)? } else { tag };
-        let parent = *self.top();
-        let declared = self.declared.child(parent.declared, Of::Element, self.slice(key));
-        let node = self.push(Node { key, ..Node::new(Kind::Null) })?;
-        match self.scratch.names.find(self.source, parent.members, key) {
-            Some(index) => {
-                let entry = self.scratch.names.entry_mut(index);
-                let previous = std::mem::replace(&mut entry.last, node);
-                self.document.node_mut(previous).same = node;
-            }
-            None => {
-                self.scratch.names.push(self.source, parent.members, key, node);
-                self.link(node);
-                if self.declared.is_array(declared) {
-                    self.document.node_mut(node).flags = Flags::LIST;
-                }
-            }
-        }
+    #[inline]
+    pub(super) fn open(&mut self, tag: Name) -> Result<(), Fault> {
+        let key = if self.strip { Name::new(self.source, local(self.source, tag.span)?) } else { tag };
+        let declared = self.declared.child(self.top().declared, Of::Element, key.slice(self.source));
+        let node = self.child(key, declared)?;
         self.scratch.open.push(Element {
             node,
             last: NONE,
@@ -160,39 +146,74 @@ impl<'s> Tree<'s> {
         Ok(())
     }
 
+    /// An element with neither attributes nor children, which most are: `open`, `text` and `close`
+    /// in one. Only for names that need no look at their prefix.
+    #[inline]
+    pub(super) fn leaf(&mut self, tag: Name, text: Part) -> Result<(), Fault> {
+        let declared = self.declared.child(self.top().declared, Of::Element, tag.slice(self.source));
+        let node = self.child(tag, declared)?;
+        match trimmed(text, self.source) {
+            None => Ok(()),
+            Some(text) => {
+                let text = self.with_line_ends(text);
+                self.fill(node, declared, text, text.span)
+            }
+        }
+    }
+
+    /// Adds a child to the innermost element, behind its namesakes when it has any.
+    #[inline]
+    fn child(&mut self, key: Name, declared: u32) -> Result<u32, Fault> {
+        if self.depth() >= self.limits.depth {
+            return Err(over(Code::XmlTooDeep, "open elements", self.limits.depth, key.span));
+        }
+        let node = self.push(key.span, Flags(0))?;
+        let members = self.top().members;
+        if let Some(index) = self.scratch.names.find(self.source, members, key) {
+            let entry = self.scratch.names.entry_mut(index);
+            let previous = std::mem::replace(&mut entry.last, node);
+            self.document.node_mut(previous).same = node;
+        } else {
+            self.scratch.names.push(self.source, members, key, node);
+            self.link(node);
+            if self.declared.is_array(declared) {
+                self.document.node_mut(node).flags = Flags::LIST;
+            }
+        }
+        Ok(node)
+    }
+
     pub(super) fn attribute(&mut self, attribute: &Attribute) -> Result<(), Fault> {
-        let name = attribute.name;
-        let element = *self.top();
-        if self.scratch.names.scope() - element.members >= self.limits.attributes {
+        let (name, tag) = (attribute.name, Name::new(self.source, attribute.name));
+        let Element { members, declared, .. } = *self.top();
+        if self.scratch.names.scope() - members >= self.limits.attributes {
             return Err(over(Code::XmlTooManyAttributes, "attributes", self.limits.attributes, name));
         }
-        if self.scratch.names.find(self.source, element.members, name).is_some() {
+        if self.scratch.names.find(self.source, members, tag).is_some() {
             return Err(fault(Code::XmlNotWellFormed, "the attribute stands twice in the same tag", name));
         }
-        self.scratch.names.push(self.source, element.members, name, 0);
+        self.scratch.names.push(self.source, members, tag, 0);
         let value = if attribute.blanks { self.spaced(attribute.value) } else { attribute.value };
-        if self.strip && is_declaration(self.slice(name)) {
+        if self.strip && is_declaration(tag.slice(self.source)) {
             let uri = self.document.text(value, attribute.encoding);
             return self.scratch.prefixes.declare(self.source, name, &uri);
         }
         let key = if self.strip { local(self.source, name)? } else { name };
-        let declared = self.declared.child(element.declared, Of::Attribute, self.slice(key));
-        let (kind, value, encoding) = self.typed(declared, value, attribute.encoding, attribute.value)?;
-        let node = Node { key, value, encoding, flags: Flags::ATTRIBUTE, ..Node::new(kind) };
-        let node = self.push(node)?;
+        let declared = self.declared.child(declared, Of::Attribute, self.slice(key));
+        let node = self.push(key, Flags::ATTRIBUTE)?;
         self.link(node);
-        Ok(())
+        self.fill(node, declared, Part { span: value, encoding: attribute.encoding }, attribute.value)
     }
 
     /// The end of a start tag. Names of attributes and names of children are no rivals.
     #[inline]
     pub(super) fn end_attributes(&mut self) -> Result<(), Fault> {
-        let element = *self.top();
+        let Element { tag, members, .. } = *self.top();
         if self.strip {
-            let Scratch { names, prefixes, .. } = &mut self.scratch;
-            prefixes.check(self.source, element.tag, names, element.members)?;
+            let Scratch { names, prefixes, .. } = &mut *self.scratch;
+            prefixes.check(self.source, tag.span, names, members)?;
         }
-        self.scratch.names.close(element.members);
+        self.scratch.names.close(members);
         Ok(())
     }
 
@@ -214,20 +235,17 @@ impl<'s> Tree<'s> {
     #[inline]
     pub(super) fn close(&mut self) -> Result<(), Fault> {
         let element = *self.top();
-        if let Some((span, encoding)) = self.take_text(element.parts) {
-            let (kind, value, encoding) = self.typed(element.declared, span, encoding, span)?;
-            let leaf = Node { value, encoding, ..Node::new(kind) };
-            if element.last == NONE {
-                let node = self.document.node_mut(element.node);
-                (node.kind, node.value, node.encoding) = (leaf.kind, leaf.value, leaf.encoding);
-            } else {
-                let text = self.push(Node { flags: Flags::TEXT, ..leaf })?;
-                self.link(text);
+        if let Some(text) = self.take_text(element.parts) {
+            let mut node = element.node;
+            if element.last != NONE {
+                node = self.push(Span::new(text.span.start, 0), Flags::TEXT)?;
+                self.link(node);
             }
+            self.fill(node, element.declared, text, text.span)?;
         } else if let Some((typed, path)) = self.declared.typed(element.declared)
             && self.scratch.names.scope() > element.members
         {
-            return Err(mistyped(typed, path, "it has elements, but no text", element.tag));
+            return Err(mistyped(typed, path, "it has elements, but no text", element.tag.span));
         }
         if element.last != NONE {
             self.document.node_mut(element.node).kind = Kind::Object;
@@ -246,38 +264,38 @@ impl<'s> Tree<'s> {
         self.top().last = node;
     }
 
+    /// A node that is null until it is filled.
     #[inline]
-    fn push(&mut self, node: Node) -> Result<u32, Fault> {
+    fn push(&mut self, key: Span, flags: Flags) -> Result<u32, Fault> {
         if self.document.node_count() >= self.limits.nodes {
-            return Err(over(Code::XmlTooManyNodes, "nodes", self.limits.nodes, node.key));
+            return Err(over(Code::XmlTooManyNodes, "nodes", self.limits.nodes, key));
         }
-        Ok(self.document.push(node))
+        Ok(self.document.push(Node { key, flags, ..Node::new(Kind::Null) }))
     }
 
-    /// What a text is under its declared type; `origin` is where it came from.
-    fn typed(
-        &mut self,
-        declared: u32,
-        value: Span,
-        encoding: Encoding,
-        origin: Span,
-    ) -> Result<(Kind, Span, Encoding), Fault> {
-        let Some((typed, path)) = self.declared.typed(declared) else {
-            return Ok((Kind::Text, value, encoding));
+    /// Makes `node` a text, or what its declared type makes of it; `origin` is where it came from.
+    #[inline]
+    fn fill(&mut self, node: u32, declared: u32, text: Part, origin: Span) -> Result<(), Fault> {
+        let (kind, text) = match self.declared.typed(declared) {
+            None => (Kind::Text, text),
+            Some((typed, path)) => self.converted(typed, path, text, origin)?,
         };
-        let (value, encoding) = match encoding {
-            Encoding::Plain => (value, encoding),
-            _ => (decode(self.document, value, encoding), Encoding::Plain),
-        };
-        let text = self.document.bytes(value);
-        let kind = match typed {
-            Type::Number if json::is_number(text) => Kind::Number,
-            Type::Boolean if matches!(text, b"true" | b"1") => Kind::True,
-            Type::Boolean if matches!(text, b"false" | b"0") => Kind::False,
-            Type::Number => return Err(mistyped(typed, path, "its text is no JSON number", origin)),
-            Type::Boolean => return Err(mistyped(typed, path, "its text is none of true, false, 1, 0", origin)),
-        };
-        Ok((kind, if kind == Kind::Number { value } else { Span::default() }, encoding))
+        let node = self.document.node_mut(node);
+        (node.kind, node.value, node.encoding) = (kind, text.span, text.encoding);
+        Ok(())
+    }
+
+    fn converted(&mut self, typed: Type, path: &str, mut text: Part, origin: Span) -> Result<(Kind, Part), Fault> {
+        if text.encoding != Encoding::Plain {
+            text = Part { span: decode(self.document, text), encoding: Encoding::Plain };
+        }
+        match (typed, self.document.bytes(text.span)) {
+            (Type::Number, number) if json::is_number(number) => Ok((Kind::Number, text)),
+            (Type::Boolean, b"true" | b"1") => Ok((Kind::True, text)),
+            (Type::Boolean, b"false" | b"0") => Ok((Kind::False, text)),
+            (Type::Number, _) => Err(mistyped(typed, path, "its text is no JSON number", origin)),
+            (Type::Boolean, _) => Err(mistyped(typed, path, "its text is none of true, false, 1, 0", origin)),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a document has to be equal to: a plain tree, edited the plain way.
 
-#![allow(dead_code)] // every test file uses its part
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // every test file uses its part
 
 use message::{Document, EditError, Kind, NONE, Path, Segment, Value};
 use proptest::prelude::*;

@@ -77,10 +77,8 @@ impl Flags {
     pub const LIST: Flags = Flags(4);
     /// Edited here or below: its source range may not be copied.
     pub const DIRTY: Flags = Flags(8);
-    /// The key's bytes are JSON-escaped.
-    pub const KEY_JSON: Flags = Flags(16);
     /// What says how the key is read; it belongs to the place, not to the value.
-    pub const NAMING: Flags = Flags(1 | 2 | 16);
+    pub const NAMING: Flags = Flags(1 | 2);
 
     #[must_use]
     pub const fn has(self, other: Flags) -> bool {
@@ -132,6 +130,7 @@ pub struct Node {
     /// Of `value`, when `kind` is `Text`.
     pub encoding: Encoding,
     pub flags: Flags,
+    /// Plain characters. In a range of the source there is none that JSON would escape.
     pub key: Span,
     /// The text of a leaf. For an object or list that came from JSON, its whole range in the
     /// source, brackets included; empty when there is none.
@@ -271,6 +270,7 @@ impl Document {
         &mut self.nodes[index as usize]
     }
 
+    #[inline]
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.nodes.len()
@@ -368,27 +368,39 @@ impl Document {
     // -- the document as a whole ---------------------------------------------------------------
 
     /// The payload as it came.
+    #[inline]
     #[must_use]
     pub fn source(&self) -> &[u8] {
         &self.bytes[..self.source]
     }
 
     /// Makes `root` the value that is read, edited and emitted. Splitting is several roots in turn.
+    #[inline]
     pub fn set_root(&mut self, root: u32) {
         self.root = root;
     }
 
+    #[inline]
     #[must_use]
     pub fn root_index(&self) -> u32 {
         self.root
     }
 
     /// The root's value. A document that was never filled reads as null.
+    #[inline]
     #[must_use]
     pub fn root(&self) -> Value<'_> {
         Value::new(self, self.root)
     }
 
+    /// The value at a position that [`Value::position`] gave.
+    #[inline]
+    #[must_use]
+    pub fn value_at(&self, node: u32, item: bool) -> Value<'_> {
+        Value::at(self, node, item)
+    }
+
+    #[inline]
     #[must_use]
     pub fn format(&self) -> Format {
         self.format
@@ -408,6 +420,7 @@ impl Document {
         self.conventions = Arc::clone(conventions);
     }
 
+    #[inline]
     #[must_use]
     pub fn conventions(&self) -> &Arc<Conventions> {
         &self.conventions

@@ -159,7 +159,7 @@ impl Document {
         if node.flags.has(Flags::TEXT) {
             return Cow::Borrowed(&self.conventions.text_key);
         }
-        let name = self.text(node.key, if node.flags.has(Flags::KEY_JSON) { Encoding::Json } else { Encoding::Plain });
+        let name = as_str(self.bytes(node.key));
         if node.flags.has(Flags::ATTRIBUTE) {
             return Cow::Owned(format!("{}{name}", self.conventions.attribute_prefix));
         }
@@ -169,10 +169,6 @@ impl Document {
     /// Whether the member's key is `name`, without building the key.
     #[inline]
     pub(super) fn key_is(&self, node: &Node, name: &str) -> bool {
-        if node.flags.0 & (Flags::ATTRIBUTE.0 | Flags::TEXT.0 | Flags::KEY_JSON.0) == 0 {
-            // Most names differ in length: the bytes are not even looked at.
-            return node.key.length as usize == name.len() && self.bytes(node.key) == name.as_bytes();
-        }
         if node.flags.has(Flags::TEXT) {
             return *self.conventions.text_key == *name;
         }
@@ -180,7 +176,7 @@ impl Document {
             let bare = name.strip_prefix(&*self.conventions.attribute_prefix);
             return bare.is_some_and(|bare| self.bytes(node.key) == bare.as_bytes());
         }
-        self.key(node) == name
+        self.bytes(node.key) == name.as_bytes()
     }
 }
 

@@ -17,6 +17,10 @@ impl<'d> Value<'d> {
         Value { document, node, item: false }
     }
 
+    pub(super) fn at(document: &'d Document, node: u32, item: bool) -> Self {
+        Value { document, node, item }
+    }
+
     #[inline]
     fn raw(&self) -> Option<&'d Node> {
         self.document.nodes.get(self.node as usize)
