@@ -1,1 +1,46 @@
-fn main() {}
+//! The programs of the bench: the limits to measure against, and the load that measures.
+//!
+//! ```text
+//! load ──publish──► nats-server ──► relay | durable-relay | the system under test ──► nats-server ──► load
+//! http-load ──POST──► http-relay | the system under test ──publish──► nats-server
+//! ```
+//!
+//! They share no code with the data plane: a limit that used its parser would move with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a bench ends at the first thing that is wrong
+
+mod arguments;
+mod durable_relay;
+mod http_load;
+mod http_relay;
+mod load;
+mod order;
+mod relay;
+mod wire;
+
+const USAGE: &str = "usage:
+  bench-native relay         --server HOST:PORT --in SUBJECT --out SUBJECT
+  bench-native durable-relay --server HOST:PORT --stream NAME --durable NAME --out SUBJECT
+  bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N [--window N]
+                             [--items N] [--filtered] [--confirmed] [--expect FILE] [--warm N]
+  bench-native http-relay    --server HOST:PORT --listen HOST:PORT --subject SUBJECT
+  bench-native http-load     --target HOST:PORT --path PATH --count N [--connections N] [--items N]
+  bench-native order         [--items N]        prints the order that the load sends";
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let program = arguments.next().unwrap_or_default();
+    let options = arguments::Arguments::parse(arguments);
+    match program.as_str() {
+        "relay" => relay::run(&options),
+        "durable-relay" => durable_relay::run(&options),
+        "load" => load::run(&options),
+        "http-relay" => http_relay::run(&options),
+        "http-load" => http_load::run(&options),
+        "order" => println!("{}", String::from_utf8_lossy(&order::Order::new(options.number("items", 2)).at(0))),
+        _ => {
+            eprintln!("{USAGE}");
+            std::process::exit(2);
+        }
+    }
+}

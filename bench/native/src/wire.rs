@@ -1,0 +1,163 @@
+//! The least of the NATS protocol that a relay needs, and a blocking burst loop round it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use memchr::memchr;
+
+pub const CONNECT: &[u8] =
+    b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
+
+pub struct Message<'a> {
+    pub subject: &'a [u8],
+    pub sid: usize,
+    pub reply: &'a [u8],
+    pub headers: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+pub enum Frame<'a> {
+    Message(Message<'a>),
+    Ping,
+    Pong,
+    Other,
+}
+
+pub fn number(digits: &[u8]) -> usize {
+    digits.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}
+
+/// One whole frame and its length, or `None`.
+pub fn parse(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    let end = memchr(b'\n', bytes)?;
+    let line = &bytes[..end.saturating_sub(1)];
+    match line.first()? {
+        b'M' | b'H' => {
+            let has_headers = line[0] == b'H';
+            let mut fields = [&b""[..]; 6];
+            let mut count = 0;
+            for field in line.split(|byte| *byte == b' ') {
+                fields[count] = field;
+                count += 1;
+            }
+            let total = number(fields[count - 1]);
+            let headers = if has_headers { number(fields[count - 2]) } else { 0 };
+            let reply = if count == if has_headers { 6 } else { 5 } { fields[3] } else { b"" };
+            let start = end + 1;
+            if bytes.len() < start + total + 2 {
+                return None;
+            }
+            let message = Message {
+                subject: fields[1],
+                sid: number(fields[2]),
+                reply,
+                headers: &bytes[start..start + headers],
+                payload: &bytes[start + headers..start + total],
+            };
+            Some((Frame::Message(message), start + total + 2))
+        }
+        b'P' => Some((if line[1] == b'I' { Frame::Ping } else { Frame::Pong }, end + 1)),
+        b'-' => panic!("{}", String::from_utf8_lossy(line)),
+        _ => Some((Frame::Other, end + 1)),
+    }
+}
+
+pub fn put_number(out: &mut Vec<u8>, number: usize) {
+    let mut digits = [0; 20];
+    let (mut rest, mut at) = (number, digits.len());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap();
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: &[u8], headers: &[u8], payload: &[u8]) {
+    out.extend_from_slice(if headers.is_empty() { b"PUB " } else { b"HPUB " });
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if !reply.is_empty() {
+        out.extend_from_slice(reply);
+        out.push(b' ');
+    }
+    if !headers.is_empty() {
+        put_number(out, headers.len());
+        out.push(b' ');
+    }
+    put_number(out, headers.len() + payload.len());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers);
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A header block with one line more, as a real relay would stamp its tenant.
+pub fn stamp(headers: &[u8], into: &mut Vec<u8>) {
+    into.clear();
+    if headers.is_empty() {
+        into.extend_from_slice(b"NATS/1.0\r\n");
+    } else {
+        into.extend_from_slice(&headers[..headers.len() - 2]);
+    }
+    into.extend_from_slice(b"Customer-ID: acme\r\n\r\n");
+}
+
+/// A blocking connection that reads bursts and writes once for each.
+pub struct Link {
+    pub socket: TcpStream,
+    buffer: Vec<u8>,
+    have: usize,
+    pub out: Vec<u8>,
+}
+
+impl Link {
+    pub fn connect(server: &str, subscriptions: &[(&str, usize)]) -> Link {
+        let mut socket = TcpStream::connect(server).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut hello = CONNECT.to_vec();
+        for (subject, sid) in subscriptions {
+            hello.extend_from_slice(format!("SUB {subject} {sid}\r\n").as_bytes());
+        }
+        hello.extend_from_slice(b"PING\r\n");
+        socket.write_all(&hello).unwrap();
+        let mut link = Link { socket, buffer: vec![0; 512 << 10], have: 0, out: Vec::with_capacity(1 << 20) };
+        let mut subscribed = false;
+        while !subscribed {
+            link.burst(|frame, _| subscribed |= matches!(frame, Frame::Pong));
+        }
+        link
+    }
+
+    /// Writes what waits, reads once, and hands every whole frame over.
+    pub fn burst(&mut self, mut handle: impl FnMut(Frame<'_>, &mut Vec<u8>)) {
+        self.flush();
+        if self.have == self.buffer.len() {
+            self.buffer.resize(self.have * 2, 0);
+        }
+        let read = self.socket.read(&mut self.buffer[self.have..]).unwrap();
+        assert!(read > 0, "the server closed the connection");
+        self.have += read;
+        let mut at = 0;
+        while let Some((frame, used)) = parse(&self.buffer[at..self.have]) {
+            at += used;
+            if matches!(frame, Frame::Ping) {
+                self.out.extend_from_slice(b"PONG\r\n");
+            }
+            handle(frame, &mut self.out);
+        }
+        self.buffer.copy_within(at..self.have, 0);
+        self.have -= at;
+        self.flush();
+    }
+
+    pub fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.socket.write_all(&self.out).unwrap();
+            self.out.clear();
+        }
+    }
+}
