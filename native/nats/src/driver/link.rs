@@ -215,7 +215,8 @@ impl Link {
                 Poll::Pending => {
                     outbox.set_in_write(self.unsent());
                     self.read_on(context);
-                    let _ = self.poll_ping(context);
+                    // Until it is pending, or nothing would wake this task for the next ping.
+                    while self.closed.is_none() && self.poll_ping(context).is_ready() {}
                     if self.closed.is_none() {
                         return Poll::Pending;
                     }

@@ -20,6 +20,8 @@ struct Inner {
     buffer: Vec<u8>,
     /// Taken by the driver, not yet written.
     in_write: usize,
+    /// A turn is wanted, though there is nothing to send.
+    woken: bool,
     driver: Option<Waker>,
     requests: Requests,
 }
@@ -31,6 +33,7 @@ impl Outbox {
             max_payload: 0,
             buffer: Vec::new(),
             in_write: 0,
+            woken: false,
             driver: None,
             requests: Requests::new(),
         })))
@@ -59,6 +62,18 @@ impl Outbox {
             driver.wake();
         }
         true
+    }
+
+    /// Makes the connection take a turn, and so call `Handler::on_burst_end`, though there is nothing
+    /// to send: for work that was finished elsewhere on this thread.
+    pub fn wake(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.woken = true;
+        let driver = inner.driver.take();
+        drop(inner);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 
     /// Bytes on their way to the socket. Above a few megabytes, stop taking work in.
@@ -114,10 +129,10 @@ impl Outbox {
         dropped
     }
 
-    /// Ready when there is something to send.
+    /// Ready when there is something to send, or a turn is wanted.
     pub(super) fn poll_dirty(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.0.borrow_mut();
-        if !inner.buffer.is_empty() {
+        if !inner.buffer.is_empty() || std::mem::take(&mut inner.woken) {
             return Poll::Ready(());
         }
         match &mut inner.driver {

@@ -10,12 +10,13 @@ use crate::protocol::{encode_pub, status, write_number};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
     pub batch: u32,
+    /// Zero: no limit of time.
     pub expires: Duration,
     /// Headers, subjects and payloads together; the request ends before it is exceeded.
     pub max_bytes: Option<u64>,
     /// The server says that it lives whenever it was silent for this long; at most half of `expires`.
     pub idle_heartbeat: Option<Duration>,
-    /// Ends at once when the stream has nothing.
+    /// Ends at once when the stream has nothing; `expires` must be zero, or it is waited for.
     pub no_wait: bool,
 }
 
