@@ -21,7 +21,9 @@ pub(crate) fn equal<'a>(left: &Operand<'a>, right: &Operand<'a>, fuel: &mut Fuel
         fuel.charge_bytes(bytes.len().min(text.len()))?;
         return Ok(bytes == text.as_bytes());
     }
-    equal_typed(&left.clone().typed(), &right.clone().typed(), fuel)
+    let left = left.clone().typed(fuel)?;
+    let right = right.clone().typed(fuel)?;
+    equal_typed(&left, &right, fuel)
 }
 
 #[inline(never)]
@@ -135,13 +137,16 @@ fn numbers(left: &Operand<'_>, right: &Operand<'_>) -> Option<Option<Ordering>> 
     })
 }
 
-/// The order of a field and a literal that are both numbers; `None` for others.
+/// The order of a field and a literal that are both numbers; `None` for others, and for digits
+/// that are long enough to be paid for.
 #[inline]
 pub(crate) fn with_number(field: &Value<'_>, literal: &Constant) -> Option<Option<Ordering>> {
-    if field.kind() != JsonKind::Number {
+    const SHORT: usize = 64;
+    let digits = raw(field);
+    if field.kind() != JsonKind::Number || digits.len() > SHORT {
         return None;
     }
-    let order = match (number::read(raw(field)), literal) {
+    let order = match (number::read(digits), literal) {
         (Number::Double(left), Constant::Double(right)) => left.partial_cmp(right),
         (Number::Int(left), Constant::Int(right)) => Some(left.cmp(right)),
         (Number::Int(left), Constant::Double(right)) => compare_int(left, *right),
@@ -186,7 +191,7 @@ pub(crate) fn contains<'a>(range: &Operand<'a>, needle: &Operand<'a>, fuel: &mut
     };
     for item in items {
         fuel.charge(1)?;
-        if equal(&item, needle, fuel)? {
+        if equal(needle, &item, fuel)? {
             return Ok(true);
         }
     }
@@ -211,7 +216,7 @@ fn named_key(range: &Operand<'_>, needle: &Operand<'_>, fuel: &mut Fuel) -> Resu
     if !object && !headers {
         return Ok(None);
     }
-    let Operand::Text(name) = needle.clone().typed() else { return Ok(Some(false)) };
+    let Operand::Text(name) = needle.clone().typed(fuel)? else { return Ok(Some(false)) };
     match range {
         Operand::Tape(value) => {
             let (found, walked) = Value::find(value, &name);

@@ -237,7 +237,7 @@ impl Compiler<'_> {
             (operators::DIVIDE, pair) => arithmetic(Arithmetic::Divide)(self.pair(pair, at)?),
             (operators::MODULO, pair) => arithmetic(Arithmetic::Remainder)(self.pair(pair, at)?),
             (operators::INDEX, [operand, key]) => self.index(operand, key, at)?,
-            (operators::IN, [needle, range]) => Operation::In(Box::new([self.node(needle)?, self.operand(range)?])),
+            (operators::IN, [needle, range]) => Operation::In(Box::new(self.membership(needle, range)?)),
             _ => return Ok(None),
         };
         Ok(Some(operation))
@@ -266,6 +266,18 @@ impl Compiler<'_> {
             self.refuse_type_name(&right, "compares it with something that is none")?;
         }
         Ok(Box::new([left, right]))
+    }
+
+    fn membership(&mut self, needle: &IdedExpr, range: &IdedExpr) -> Result<[Node; 2], Fault> {
+        let (needle, range) = (self.node(needle)?, self.operand(range)?);
+        if may_be_type(&needle) {
+            return Ok([needle, range]);
+        }
+        // Lists with types in them are never folded.
+        if let Operation::List(items) = &range.operation {
+            items.iter().try_for_each(|item| self.refuse_type_name(item, "looks for something else in it"))?;
+        }
+        Ok([needle, range])
     }
 
     fn index(&mut self, operand: &IdedExpr, key: &IdedExpr, at: usize) -> Result<Operation, Fault> {

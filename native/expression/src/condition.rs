@@ -16,7 +16,7 @@ pub(crate) fn holds(
     codes: &Codes,
 ) -> Result<bool, Fault> {
     let mut evaluation = Evaluation::new(document, context, limits.fuel);
-    match evaluation.evaluate(program.root()).map(Operand::typed) {
+    match evaluation.scalar(program.root()) {
         Ok(Operand::Bool(value)) => Ok(value),
         Ok(other) => {
             let reason = format!("the result is {}, neither true nor false,", other.kind().described());

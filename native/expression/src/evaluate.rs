@@ -94,6 +94,14 @@ impl<'a> Evaluation<'a> {
         self.fuel.charge(1).map_err(|mishap| mishap.at(node))
     }
 
+    /// The value of `node`, typed when it is a scalar of the document.
+    pub fn scalar(&mut self, node: &'a Node) -> Outcome<'a> {
+        match self.evaluate(node)? {
+            value @ Operand::Tape(_) => value.typed(&mut self.fuel).map_err(|mishap| mishap.at(node)),
+            value => Ok(value),
+        }
+    }
+
     /// A node whose value has to be a boolean. Decisions on decisions, which is what a filter is,
     /// go from one to the next without making a value.
     #[inline]
@@ -103,7 +111,7 @@ impl<'a> Evaluation<'a> {
                 self.pay(node)?;
                 self.decision(node)
             }
-            _ => match self.evaluate(node)?.typed() {
+            _ => match self.scalar(node)? {
                 Operand::Bool(value) => Ok(value),
                 other => {
                     let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
@@ -129,12 +137,12 @@ impl<'a> Evaluation<'a> {
     fn less_common(&mut self, node: &'a Node) -> Outcome<'a> {
         match &node.operation {
             Operation::Arithmetic(pair, operator) => {
-                let left = self.evaluate(&pair[0])?.typed();
-                let right = self.evaluate(&pair[1])?.typed();
+                let left = self.scalar(&pair[0])?;
+                let right = self.scalar(&pair[1])?;
                 arithmetic::compute(*operator, &left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))
             }
             Operation::Negate(operand) => {
-                let value = self.evaluate(operand)?.typed();
+                let value = self.scalar(operand)?;
                 arithmetic::negate(&value).map_err(|mishap| mishap.at(node))
             }
             Operation::In(pair) => {
@@ -149,7 +157,7 @@ impl<'a> Evaluation<'a> {
             }
             Operation::Index(operand, key) => {
                 let value = self.evaluate(operand)?;
-                let key = self.evaluate(key)?.typed();
+                let key = self.scalar(key)?;
                 self.index(&value, &key).map_err(|mishap| mishap.at(node))
             }
             Operation::Has(operand, name) => {
@@ -162,7 +170,7 @@ impl<'a> Evaluation<'a> {
             }
             Operation::Map(entries) => self.entries(entries, node),
             Operation::Matches(operand, regex) => {
-                let text = self.evaluate(operand)?.typed();
+                let text = self.scalar(operand)?;
                 let found = calls::matches(&text, regex, &mut self.fuel);
                 found.map(Operand::Bool).map_err(|mishap| mishap.at(node))
             }
@@ -170,7 +178,7 @@ impl<'a> Evaluation<'a> {
                 let mut values: [Operand<'a>; crate::functions::MOST_ARGUMENTS] =
                     std::array::from_fn(|_| Operand::Null);
                 for (value, argument) in values.iter_mut().zip(arguments) {
-                    *value = self.evaluate(argument)?.typed();
+                    *value = self.scalar(argument)?;
                 }
                 let count = arguments.len().min(values.len());
                 calls::call(*function, &values[..count], &mut self.fuel).map_err(|mishap| mishap.at(node))
@@ -227,8 +235,8 @@ impl<'a> Evaluation<'a> {
             self.fuel.charge(2).map_err(|mishap| mishap.at(node))?;
             return Ok(order.is_some_and(|order| ordering.holds(order)));
         }
-        let left = self.evaluate(&pair[0])?.typed();
-        let right = self.evaluate(&pair[1])?.typed();
+        let left = self.scalar(&pair[0])?;
+        let right = self.scalar(&pair[1])?;
         let order = compare::order(&left, &right, &mut self.fuel).map_err(|mishap| mishap.at(node))?;
         Ok(order.is_some_and(|order| ordering.holds(order)))
     }
@@ -237,7 +245,7 @@ impl<'a> Evaluation<'a> {
         let mut entries: Vec<(Operand<'a>, Operand<'a>)> = Vec::with_capacity(nodes.len());
         for [key, value] in nodes {
             let place = key;
-            let key = self.evaluate(key)?.typed();
+            let key = self.scalar(key)?;
             if !matches!(key, Operand::Bool(_) | Operand::Int(_) | Operand::Uint(_) | Operand::Text(_)) {
                 let reason = format!("a map's key is a string, int, uint or boolean, not {}", key.kind().described());
                 return Err(Mishap::wrong_type(reason).at(place));

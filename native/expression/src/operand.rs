@@ -5,6 +5,8 @@ use std::rc::Rc;
 
 use message::{Document, Encoding, Headers, Kind, Value};
 
+use crate::evaluate::Fuel;
+use crate::failure::Mishap;
 use crate::number::{self, Number};
 use crate::program::{Constant, Type};
 use crate::time::{Duration, Timestamp};
@@ -91,11 +93,16 @@ impl<'a> Operand<'a> {
         Operand::Map(Map::Shared(entries.into()))
     }
 
-    /// Types a scalar of the document; objects and lists stay where they are. Decodes the text.
-    pub fn typed(self) -> Operand<'a> {
+    /// Types a scalar of the document; objects and lists stay where they are. Reads the whole of a
+    /// text or number, and pays for it.
+    #[inline]
+    pub fn typed(self, fuel: &mut Fuel) -> Result<Operand<'a>, Mishap> {
         match self {
-            Operand::Tape(value) => typed(value),
-            other => other,
+            Operand::Tape(value) => {
+                fuel.charge_bytes(raw(&value).len())?;
+                Ok(typed(value))
+            }
+            other => Ok(other),
         }
     }
 
@@ -171,7 +178,10 @@ fn typed(value: Value<'_>) -> Operand<'_> {
 #[inline]
 pub(crate) fn raw<'a>(value: &Value<'a>) -> &'a [u8] {
     let document: &'a Document = value.document();
-    document.bytes(document.node(value.position().0).value)
+    match value.kind() {
+        Kind::Text | Kind::Number => document.bytes(document.node(value.position().0).value),
+        _ => &[],
+    }
 }
 
 /// The text of a leaf when its bytes are its characters.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use message::{Kind as JsonKind, Value};
+use message::{Headers, Kind as JsonKind, Value};
 
 use crate::compare::{self, equal};
 use crate::evaluate::{Evaluation, META, Outcome};
@@ -118,9 +118,18 @@ impl<'a> Evaluation<'a> {
                 self.fuel.charge_items(walked)?;
                 Ok(found.map(Operand::Tape))
             }
+            Operand::Map(Map::Headers(headers)) => self.header(*headers, name),
             Operand::Map(_) => self.lookup(value, &Operand::text(name)),
             _ => Err(no_member(value, name)),
         }
+    }
+
+    fn header(&mut self, headers: Headers<'a>, name: &str) -> Result<Option<Operand<'a>>, Mishap> {
+        let mut walked = 0;
+        let same = |known: &[u8]| known.eq_ignore_ascii_case(name.as_bytes());
+        let found = headers.iter().inspect(|_| walked += 1).find(|(known, _)| same(known));
+        self.fuel.charge_items(walked)?;
+        Ok(found.map(|(_, value)| header_value(value)))
     }
 
     /// `value[key]`
@@ -153,16 +162,8 @@ impl<'a> Evaluation<'a> {
             (Operand::Tape(value), Operand::Text(name)) if value.kind() == JsonKind::Object => self.find(map, name),
             // The keys of JSON are strings: no other key is in it.
             (Operand::Tape(value), _) if value.kind() == JsonKind::Object => Ok(None),
-            (Operand::Map(Map::Headers(headers)), _) => {
-                let Operand::Text(name) = key else { return Ok(None) };
-                let mut walked = 0;
-                let found = headers
-                    .iter()
-                    .inspect(|_| walked += 1)
-                    .find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
-                self.fuel.charge_items(walked)?;
-                Ok(found.map(|(_, value)| header_value(value)))
-            }
+            (Operand::Map(Map::Headers(headers)), Operand::Text(name)) => self.header(*headers, name),
+            (Operand::Map(Map::Headers(_)), _) => Ok(None),
             (Operand::Map(Map::Shared(entries)), _) => {
                 let entries = Rc::clone(entries);
                 for (known, value) in entries.iter() {

@@ -156,6 +156,7 @@ pub(crate) enum Constant {
 }
 
 /// What `type()` gives.
+#[allow(clippy::enum_variant_names)] // the type of a type is called so
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Null,

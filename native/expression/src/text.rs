@@ -189,7 +189,7 @@ fn join<'a>(arguments: &[Operand<'a>], fuel: &mut Fuel) -> Result<Operand<'a>, M
     };
     let mut joined = String::new();
     for (position, item) in items.enumerate() {
-        let Operand::Text(text) = item.typed() else {
+        let Operand::Text(text) = item.typed(fuel)? else {
             return Err(Mishap::wrong_type(format!("join() takes a list of strings; element {position} is none")));
         };
         fuel.charge(1)?;

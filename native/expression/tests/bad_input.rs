@@ -1,6 +1,8 @@
 //! What is refused before it runs, and what is stopped while it runs. Nothing here may panic,
 //! abort, or take long.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use expression::{Filter, Set};
@@ -101,6 +103,9 @@ fn every_compile_error_has_its_column() {
         ("a.matches(\"(\")", 11, "unusable pattern"),
         ("a.matches(\"(((\\\\w{99}){99}){99}){99}\")", 11, "too large when compiled"),
         ("type == \"order\"", 1, "msg.type"),
+        ("type == kind", 1, "msg.type"),
+        ("order.kind in [type, \"x\"]", 16, "msg.type"),
+        ("order.kind in [int, bool]", 16, "msg.int"),
         ("string.size() > 1", 1, "msg.string"),
         ("list[0] == 1", 1, "msg.list"),
         ("int > 1", 1, "msg.int"),
@@ -149,7 +154,12 @@ fn nested_macros_run_out_of_fuel() {
 #[test]
 fn walking_and_building_cost_fuel() {
     let wide = format!("{{\"o\":{{{}}}}}", (0..50_000).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(","));
-    let long = format!("{{\"a\":[{}],\"s\":\"{}\"}}", vec!["0"; 50_000].join(","), "x".repeat(1 << 20));
+    let long = format!(
+        "{{\"a\":[{}],\"s\":\"{}\",\"n\":0.{}}}",
+        vec!["0"; 50_000].join(","),
+        "x".repeat(1 << 20),
+        "1".repeat(1 << 16)
+    );
     for (expression, text) in [
         ("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20].all(i, o.k49999 > i)", &wide),
         ("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20].all(i, a[49999] < i)", &long),
@@ -164,6 +174,11 @@ fn walking_and_building_cost_fuel() {
         ("a.exists(x, size(a) == 0)", &long),
         ("a.exists(x, s.split(\"\") == [])", &long),
         ("a.exists(x, s != s)", &long),
+        ("a.exists(x, s == 1)", &long),
+        ("a.exists(x, type(s) == int)", &long),
+        ("a.exists(x, dyn(s) == 1)", &long),
+        ("a.exists(x, n == 1)", &long),
+        ("a.exists(x, n > 1e9)", &long),
         ("a.exists(x, 1 in a)", &long),
         ("a.exists(x, o != o)", &wide.replace("{\"o\"", "{\"a\":[1,2,3,4,5,6,7,8,9,10],\"o\"")),
     ] {
@@ -180,6 +195,17 @@ fn a_long_chain_of_elements_is_copied_and_compared_without_recursion() {
     let mut document = document(&text);
     assert!(apply_with(&set, &mut document, &limits).is_ok());
     assert!(support::emitted(&document).ends_with("\"same\":true}"));
+}
+
+#[test]
+fn the_deepest_document_is_compared_and_copied() {
+    let depth = Limits::default().depth - 2;
+    let text = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(holds("a == a && a in [a] && msg == {\"a\": a}", &text), Ok(true));
+    let objects = format!("{{\"a\":{}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    assert_eq!(holds("a == a", &objects), Ok(true));
+    assert_eq!(value("a.a", &objects).map(|copy| copy.len()), Ok(objects.len() - 12));
+    assert_eq!(value("[msg]", &objects).unwrap_err().code(), Code::SetTooExpensive);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The examples of `docs/expressions.md`: every line of its `cel` blocks is run.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use support::{document, value};

@@ -1,5 +1,7 @@
 //! The language by cases, after the sections of the specification and its conformance tests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use support::{code, holds, value};

@@ -2,6 +2,8 @@
 //! the same value, or both fail. The exceptions are those of `docs/expressions.md`, and are left
 //! out by the generator or named in `disagree_by_intent`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,7 @@
 //! What each step does to a message, and the fault it gives when it cannot.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use expression::{Case, Filter, Remove, Rename, Route, Set};
