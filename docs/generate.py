@@ -166,7 +166,7 @@ def errors() -> str:
             ]
         again = "yes" if row["retryable"] else "no"
         lines.append(
-            f"| `{row['code']}` | {_text(row['summary'])} | {_text(row['advice'])} | {again} | {row['status']} |"
+            f"| `{row['code']}` | {_text(row['summary'])} | {_text(row['advice'])} | {again} | {row['http_status']} |"
         )
     return "\n".join(lines) + "\n"
 

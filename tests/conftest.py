@@ -134,14 +134,15 @@ class Running:
     """A `vrsky run --json` in the background; `wait_for` blocks on what it says, never on time."""
 
     def __init__(self, folder: Path, *arguments: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [*command("run", *arguments), "--listen", "127.0.0.1:0", "--json"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "stderr.txt").open("w"),
-            text=True,
-            env=clean_environment(),
-        )
+        with (folder / "stderr.txt").open("w") as errors:
+            self.process = subprocess.Popen(
+                [*command("run", *arguments), "--listen", "127.0.0.1:0", "--json"],
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=clean_environment(),
+            )
         self.said: list[dict[str, Any]] = []
         self._lines: Queue[str | None] = Queue()
         self._reader = Thread(target=self._read, daemon=True)

@@ -23,7 +23,7 @@ tests:
     in: {text: '<order><total>50</total></order>'}
     dropped: true
   - name: one without a total fails
-    in: {text: '<order/>'}
+    in: {text: '<order><id>1</id></order>'}
     error: filter/missing-field
 """
 
@@ -126,7 +126,7 @@ def test_dry_run_of_a_bad_message_is_exit_code_1_and_names_the_place(vrsky: Vrsk
 
 
 def test_dry_run_takes_many_messages_and_gives_json(vrsky: Vrsky, minimal: Path) -> None:
-    lines = f"{GOOD}\n\n{GOOD.replace('150', '50')}\n<order/>\n"
+    lines = f"{GOOD}\n\n{GOOD.replace('150', '50')}\n<order><id>1</id></order>\n"
     done = vrsky("dry-run", minimal, "--ndjson", "--json", input=lines)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1

@@ -49,7 +49,7 @@ def test_an_order_comes_in_by_http_and_goes_out_to_a_file(start: Start, minimal:
 def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Start, minimal: Path, vrsky: Vrsky) -> None:
     run = start(minimal)
     url = run.ready() + "/in/acme/orders"
-    status, accepted = post(url, b"<order/>")
+    status, accepted = post(url, b"<order><id>1</id></order>")
     assert status == 202
     assert run.kind("dead")["code"] == "filter/missing-field"
     while_running = vrsky("dlq", "ls", "--json")
@@ -60,8 +60,8 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     assert (letter["code"], letter["customer"], letter["pipeline"]) == ("filter/missing-field", "acme", "orders")
     assert letter["id"] == accepted["id"]
     shown = vrsky("dlq", "show", str(letter["sequence"]))
-    assert "<order/>" in shown.stdout
-    assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order/>"
+    assert "<order><id>1</id></order>" in shown.stdout
+    assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order><id>1</id></order>"
     missing = vrsky("dlq", "show", "99")
     assert (missing.returncode, missing.stdout) == (1, "")
 

@@ -29,7 +29,7 @@ from .control.lock import DataFolder
 from .control.provision import consumer_of_source, provision
 from .control.server import Server
 from .control.server_config import Endpoint
-from .errors import ConfigError
+from .errors import error_for
 
 DRAIN_SECONDS = 20.0
 POLL_SECONDS = 0.25
@@ -89,7 +89,7 @@ def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
             raise ValueError
     except ValueError:
         reason = f"--listen {listen}: write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"
-        raise ConfigError("config/invalid-value", reason) from None
+        raise error_for("config/invalid-value", reason) from None
     if not address.is_loopback:
         reason = f"the route has no `auth`, and {listen} is more than loopback"
         open_ones = [one for one in with_http if "auth" not in one.model["in"]["http"]]

@@ -17,7 +17,7 @@ from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
 from ..control.lock import DataFolder
 from ..control.server import Server
-from ..errors import ConfigError
+from ..errors import error_for
 from . import exit_codes
 from .terminal import Terminal, safe
 
@@ -120,12 +120,12 @@ async def _client(nats: str | None, data: Path) -> AsyncIterator[Client]:
             yield client
         return
     if not (data / "jetstream").is_dir():
-        raise ConfigError("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
+        raise error_for("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
     folder = DataFolder(data)
     if not folder.try_lock():
         recorded = server_config.recall(server_config.Layout(folder.path))
         if recorded is None:
-            raise ConfigError("config/data-folder-in-use", f"{data} is in use, and its server is not up yet")
+            raise error_for("config/data-folder-in-use", f"{data} is in use, and its server is not up yet")
         async with connect(recorded[1]) as client:
             yield client
         return

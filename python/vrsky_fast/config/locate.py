@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .problem import Problem
 from .source import Mark, Source
-from .tree import Entry, Mapping, Node, Scalar, find
+from .tree import Entry, Node, Scalar, find
 
 # These speak of a key; everything else of a value.
 _OF_A_KEY = frozenset({"config/unknown-key", "config/duplicate-key"})
@@ -43,7 +43,7 @@ def _is_empty(node: Node) -> bool:
 
 def _start(node: Node, holder: Entry | None) -> tuple[Mark, int]:
     """A collection is named by its key, if it has one."""
-    if holder is not None and not (isinstance(node, Mapping) and node.flow):
+    if holder is not None:
         return holder.key.start, len(holder.key.text)
     return node.start, 1
 

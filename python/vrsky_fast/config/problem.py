@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Place, error_for
 from .source import Mark, Source
 
 # A longer line is cut around the caret, so that it fits a terminal.
@@ -48,6 +48,10 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.place}: {self.code}: {self.reason}"
 
+    def as_place(self) -> Place:
+        line, column = (self.mark.line, self.mark.column) if self.mark else (None, None)
+        return Place(file=self.file, pointer=self.pointer, line=line, column=column)
+
     def as_json(self) -> dict[str, object]:
         return {
             "code": self.code,
@@ -80,12 +84,8 @@ class InvalidConfig(ConfigError):
         self.problems = tuple(problems)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(f"{first}{more}")
-        self.code = first.code
-        self.reason = first.reason
-        self.place = first.place
-        self.pointer = first.pointer
-        self.column = first.mark.column if first.mark else None
+        super().__init__(first.code, first.reason + more, first.as_place())
+        self.faults = tuple(error_for(each.code, each.reason, each.as_place()) for each in self.problems)
 
 
 def visible(text: str) -> str:

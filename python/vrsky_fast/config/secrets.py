@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import SecretError
+from ..errors import VrskyError, error_for
 from . import files
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,38}[a-z0-9])?\Z")
@@ -55,8 +55,5 @@ def _upper(name: str) -> str:
     return name.upper().replace("-", "_")
 
 
-def _not_found(reason: str) -> SecretError:
-    error = SecretError(reason)
-    error.code = "secret/not-found"
-    error.reason = reason
-    return error
+def _not_found(reason: str) -> VrskyError:
+    return error_for("secret/not-found", reason)

@@ -10,7 +10,7 @@ import nats as nats_py
 import nats.errors
 from nats.aio.client import Client
 
-from .failure import nats as fail
+from .failure import fail
 from .server_config import Endpoint
 
 
@@ -36,6 +36,12 @@ def endpoint_of(url: str) -> Endpoint:
 async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
     """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError."""
     client = Client()
+    refused: list[Exception] = []
+
+    async def remember(error: Exception) -> None:
+        # nats-py would log each of them; the last one says why there is no connection.
+        refused.append(error)
+
     try:
         await client.connect(
             servers=[endpoint.url],
@@ -43,20 +49,20 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
             password=endpoint.password,
             token=endpoint.token,
             allow_reconnect=False,
+            # Without these it tries a server that refuses for as long as two minutes.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             connect_timeout=5,
             name="vrsky control",
-            error_cb=_quiet,
+            error_cb=remember,
         )
     except (nats_py.errors.Error, OSError, TimeoutError) as error:
         await client.close()
         if isinstance(error, nats_py.errors.AuthorizationError) or "authorization" in str(error).lower():
             fail("nats/authorization", f"{endpoint.url} refused the credentials")
-        fail("nats/connect", f"no connection to {endpoint.url}: {str(error) or type(error).__name__}")
+        why = refused[-1] if refused else error
+        fail("nats/connect", f"no connection to {endpoint.url}: {str(why) or type(why).__name__}")
     try:
         yield client
     finally:
         await client.close()
-
-
-async def _quiet(_: Exception) -> None:
-    """Errors are raised where they matter; nats-py would log each of them as well."""

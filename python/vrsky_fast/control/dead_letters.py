@@ -10,7 +10,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
-from .failure import nats as fail
+from .failure import fail
 from .streams import DEAD, dead_subject
 
 _BATCH = 500

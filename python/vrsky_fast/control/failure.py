@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from ..errors import ConfigError, NatsError
+from ..errors import error_for
 
 
-def nats(code: str, reason: str) -> NoReturn:
-    raise NatsError(code, reason)
-
-
-def config(code: str, reason: str) -> NoReturn:
-    raise ConfigError(code, reason)
+def fail(code: str, reason: str) -> NoReturn:
+    """Raises the class of `vrsky_fast.errors` that the code's stage names."""
+    raise error_for(code, reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import ConfigError
+from ..errors import error_for
 
 
 class Lock:
@@ -65,7 +65,7 @@ class DataFolder:
             taken = self._lock.try_acquire()
         except OSError as error:
             reason = f"the data folder {self.path} cannot be used: {error.strerror}"
-            raise ConfigError("config/invalid-value", reason) from None
+            raise error_for("config/invalid-value", reason) from None
         if taken:
             self._lock.note(f"{os.getpid()}\n")
         return taken
@@ -75,7 +75,7 @@ class DataFolder:
 
     def __enter__(self) -> Self:
         if not self.try_lock():
-            raise ConfigError("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
+            raise error_for("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
         return self
 
     def __exit__(

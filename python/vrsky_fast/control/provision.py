@@ -22,7 +22,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
-from .failure import nats as fail
+from .failure import fail
 from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream
 
 _UNLIMITED = -1

