@@ -105,6 +105,13 @@ fn document(fault: &Fault, status: StatusCode, instance: &str) -> Vec<u8> {
 }
 
 fn put_string(into: &mut Vec<u8>, text: &str) {
+    // Ids are plain, and in every answer.
+    if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+        return;
+    }
     // Writing to a Vec cannot fail.
     let _ = serde_json::to_writer(into, text);
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Shared, SourceOptions, request};
 
@@ -25,6 +25,7 @@ const LEAST_BUFFER: usize = 8 << 10;
 /// sender gets to see the answer instead of a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 << 20;
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -76,52 +77,92 @@ impl Drop for Open {
     }
 }
 
-/// What a connection awaits for.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aawaits {
-    /// For the first byte of the next request.
+pub(super) enum Awaits {
+    /// The first byte of the next request.
     Request,
     Headers,
-    /// In a request, which has timeouts of its own.
+    Body,
+    /// Ours; the inbox sees to it that it comes.
     Answer,
 }
 
 /// What the socket, the requests and the task of one connection tell each other.
+///
+/// Requests only note what they wait for. The task looks from time to time, and counts from the
+/// first look that finds a wait: no clock is read and no timer set for a request that is quick.
 pub(super) struct Activity {
-    awaits: Cell<Aawaits>,
-    since: Cell<Instant>,
+    awaits: Cell<Awaits>,
+    /// How often that has changed.
+    changes: Cell<u64>,
+    /// The peer was too slow with a body.
+    late: Cell<bool>,
     /// A body was left unread, so the close has to linger.
     unread: Cell<bool>,
     stream: RefCell<Option<TcpStream>>,
 }
 
 impl Activity {
-    pub(super) fn enter(&self, awaits: Aawaits) {
+    fn new() -> Activity {
+        Activity {
+            awaits: Cell::new(Awaits::Headers),
+            changes: Cell::new(0),
+            late: Cell::new(false),
+            unread: Cell::new(false),
+            stream: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn enter(&self, awaits: Awaits) {
         self.awaits.set(awaits);
-        self.since.set(Instant::now());
+        self.changes.set(self.changes.get() + 1);
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.late.get()
     }
 
     pub(super) fn leave_unread(&self) {
         self.unread.set(true);
     }
 
-    /// When the peer has to have done what is waited for, if it is waited for the peer.
-    fn deadline(&self, options: &SourceOptions) -> Option<Instant> {
+    /// How long the peer may take, if it is the peer that is waited for.
+    fn patience(&self, options: &SourceOptions) -> Option<Duration> {
         match self.awaits.get() {
-            Aawaits::Request => Some(self.since.get() + options.idle_timeout),
-            Aawaits::Headers => Some(self.since.get() + options.header_timeout),
-            Aawaits::Answer => None,
+            Awaits::Request => Some(options.idle_timeout),
+            Awaits::Headers => Some(options.header_timeout),
+            Awaits::Body => Some(options.body_timeout),
+            Awaits::Answer => None,
         }
     }
 }
 
+/// The looks of a connection's task.
+struct Watch {
+    every: Duration,
+    /// The change that the last look found, and when that was.
+    seen: (u64, Instant),
+}
+
+impl Watch {
+    fn new(options: &SourceOptions) -> Watch {
+        let shortest = options.header_timeout.min(options.body_timeout).min(options.idle_timeout);
+        Watch { every: (shortest / 4).max(SHORTEST_LOOK), seen: (0, Instant::now()) }
+    }
+
+    /// Whether the peer's time is over.
+    fn is_over(&mut self, activity: &Activity, options: &SourceOptions) -> bool {
+        let now = Instant::now();
+        if self.seen.0 != activity.changes.get() {
+            self.seen = (activity.changes.get(), now);
+        }
+        activity.patience(options).is_some_and(|patience| now - self.seen.1 >= patience)
+    }
+}
+
 pub(super) async fn serve(shared: Rc<Shared>, open: Open, stream: TcpStream, peer: SocketAddr) {
-    let activity = Rc::new(Activity {
-        awaits: Cell::new(Aawaits::Headers),
-        since: Cell::new(Instant::now()),
-        unread: Cell::new(false),
-        stream: RefCell::new(None),
-    });
+    let activity = Rc::new(Activity::new());
     if !converse(&shared, &activity, stream, peer).await {
         return;
     }
@@ -141,9 +182,8 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
     });
     let mut connection = pin!(protocol(&shared.options).serve_connection(socket, service));
     let mut phase = shared.phase.subscribe();
-    // Deadlines move with every request; the timer does not: it looks from time to time.
-    let look = shared.options.header_timeout.min(shared.options.idle_timeout) / 4;
-    let mut timer = pin!(sleep_until(Instant::now() + look));
+    let mut watch = Watch::new(&shared.options);
+    let mut timer = pin!(sleep(watch.every));
     loop {
         if *phase.borrow_and_update() == Phase::Draining {
             connection.as_mut().graceful_shutdown();
@@ -155,12 +195,14 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
                 return false;
             },
             () = timer.as_mut() => {
-                let now = Instant::now();
-                let deadline = activity.deadline(&shared.options).unwrap_or(now + look);
-                if deadline <= now {
-                    return false;
+                if watch.is_over(activity, &shared.options) {
+                    if activity.awaits.get() != Awaits::Body {
+                        return false;
+                    }
+                    // The request is polled with its connection, and answers.
+                    activity.late.set(true);
                 }
-                timer.as_mut().reset(deadline.min(now + look));
+                timer.as_mut().reset(Instant::now() + watch.every);
             }
         }
     }
@@ -168,7 +210,7 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
 
 fn protocol(options: &SourceOptions) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // Our own timer counts the headers' time; see `Activity`.
+    // The headers' time is counted here; see `Activity`.
     builder.header_read_timeout(None);
     builder.max_header_size(options.max_header_bytes);
     builder.max_buf_size((options.max_header_bytes * 2).max(LEAST_BUFFER));
@@ -213,28 +255,17 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = self.stream()?.poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.activity.awaits.get() == Aawaits::Request {
-            self.activity.enter(Aawaits::Headers);
+        if buffer.filled().len() > before && self.activity.awaits.get() == Awaits::Request {
+            self.activity.enter(Awaits::Headers);
         }
         read
     }
 }
 
+/// Not vectored: answers are small, and cheaper to copy together than to write from two places.
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.stream()?.poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write_vectored(cx, data)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

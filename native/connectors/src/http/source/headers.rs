@@ -4,6 +4,7 @@
 //! `X-Request-Id` and CloudEvents' `ce-*`. All others are dropped, above all `Nats-*` (one of them
 //! would purge a stream), `Vrsky-*` and `Customer-ID`, which only we may write.
 
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use message::{Code, Fault};
 
@@ -13,45 +14,104 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
 
-/// `Name: value\r\n` lines. `http/bad-request` when a value has characters outside printable
-/// ASCII: those could end the line, or hide in a log.
-pub(super) fn forwarded(headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
-    let mut lines = Vec::new();
-    for (name, value) in headers {
-        if *name == TRACEPARENT || *name == TRACESTATE || *name == REQUEST_ID || is_cloud_event(name) {
-            check_printable(name, value)?;
-            lines.extend_from_slice(name.as_str().as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value.as_bytes());
-            lines.extend_from_slice(b"\r\n");
+/// A header that may stand there once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Field<'a> {
+    #[default]
+    Absent,
+    Once(&'a HeaderValue),
+    Repeated,
+}
+
+/// All that the server wants to know of a request's headers, found in one pass.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    pub(super) hosts: usize,
+    pub(super) authorization: Field<'a>,
+    pub(super) content_type: Field<'a>,
+    /// There is a Content-Encoding other than `identity`.
+    pub(super) encoded: bool,
+    /// A browser's page that sends the request.
+    pub(super) origin: Field<'a>,
+    idempotency_key: Field<'a>,
+    lines: Vec<u8>,
+    unprintable: Option<&'a HeaderName>,
+}
+
+impl<'a> Field<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = if matches!(self, Field::Absent) { Field::Once(value) } else { Field::Repeated };
+    }
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(headers: &'a HeaderMap) -> Found<'a> {
+        let mut found = Found::default();
+        for (name, value) in headers {
+            match *name {
+                HOST => found.hosts += 1,
+                AUTHORIZATION => found.authorization.add(value),
+                CONTENT_TYPE => found.content_type.add(value),
+                CONTENT_ENCODING => found.encoded |= !is_identity(value),
+                ORIGIN => found.origin.add(value),
+                _ if *name == IDEMPOTENCY_KEY => found.idempotency_key.add(value),
+                _ if goes_on(name) => found.forward(name, value),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn forward(&mut self, name: &'a HeaderName, value: &HeaderValue) {
+        if !is_printable(value) {
+            self.unprintable = Some(name);
+        }
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            self.lines.extend_from_slice(part);
         }
     }
-    Ok(lines)
+
+    /// `Name: value\r\n` lines of the headers that go on. `http/bad-request` when a value has
+    /// characters outside printable ASCII: those could end the line, or hide in a log.
+    pub(super) fn forwarded(&mut self) -> Result<Vec<u8>, Fault> {
+        match self.unprintable {
+            None => Ok(std::mem::take(&mut self.lines)),
+            Some(name) => Err(bad(&format!("the header {name} has characters other than printable ASCII"))),
+        }
+    }
+
+    /// `http/bad-request` unless there is at most one key, of 1 to 255 printable ASCII characters.
+    pub(super) fn idempotency_key(&self) -> Result<Option<Box<str>>, Fault> {
+        let refused = || bad("there may be one Idempotency-Key, of 1 to 255 printable ASCII characters");
+        let value = match self.idempotency_key {
+            Field::Absent => return Ok(None),
+            Field::Once(value) if is_printable(value) => value,
+            _ => return Err(refused()),
+        };
+        let key = value.to_str().map_err(|_| refused())?;
+        if key.is_empty() || key.len() > LONGEST_KEY { Err(refused()) } else { Ok(Some(key.into())) }
+    }
+}
+
+fn goes_on(name: &HeaderName) -> bool {
+    *name == TRACEPARENT || *name == TRACESTATE || *name == REQUEST_ID || is_cloud_event(name)
 }
 
 fn is_cloud_event(name: &HeaderName) -> bool {
-    name.as_str().strip_prefix("ce-").is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    })
+    let attribute = name.as_str().strip_prefix("ce-").unwrap_or_default();
+    !attribute.is_empty() && attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-fn check_printable(name: &HeaderName, value: &HeaderValue) -> Result<(), Fault> {
-    if value.as_bytes().iter().all(|b| (0x20..0x7f).contains(b)) {
-        return Ok(());
-    }
-    Err(Fault::new(Code::HttpBadRequest, format!("the header {name} has characters other than printable ASCII")))
+fn is_identity(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
 }
 
-/// `http/bad-request` unless there is at most one key, of 1 to 255 printable ASCII characters.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Fault> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    check_printable(&IDEMPOTENCY_KEY, value)?;
-    let key = value.to_str().unwrap_or_default();
-    if values.next().is_some() || key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(Fault::new(Code::HttpBadRequest, "there may be one Idempotency-Key, of 1 to 255 characters"));
-    }
-    Ok(Some(key.into()))
+fn is_printable(value: &HeaderValue) -> bool {
+    value.as_bytes().iter().all(|b| (0x20..0x7f).contains(b))
+}
+
+fn bad(reason: &str) -> Fault {
+    Fault::new(Code::HttpBadRequest, reason)
 }
 
 #[cfg(test)]
@@ -81,28 +141,28 @@ mod tests {
             ("ce-", b"?"),
             ("Content-Type", b"text/xml"),
         ]);
-        let lines = String::from_utf8(forwarded(&headers).unwrap()).unwrap();
+        let lines = String::from_utf8(Found::new(&headers).forwarded().unwrap()).unwrap();
         assert_eq!(lines, "traceparent: 00-1-2-01\r\ntracestate: a=1\r\nx-request-id: r 1\r\nce-type: order\r\n");
     }
 
     #[test]
     fn values_outside_printable_ascii_are_refused() {
         for bad in [&b"a\tb"[..], b"\xc3\xa4", b"\x80"] {
-            assert_eq!(forwarded(&map(&[("ce-type", bad)])).unwrap_err().code(), Code::HttpBadRequest);
-            assert!(idempotency_key(&map(&[("idempotency-key", bad)])).is_err());
-            assert!(forwarded(&map(&[("x-other", bad)])).unwrap().is_empty());
+            assert_eq!(Found::new(&map(&[("ce-type", bad)])).forwarded().unwrap_err().code(), Code::HttpBadRequest);
+            assert!(Found::new(&map(&[("idempotency-key", bad)])).idempotency_key().is_err());
+            assert!(Found::new(&map(&[("x-other", bad)])).forwarded().unwrap().is_empty());
         }
     }
 
     #[test]
     fn an_idempotency_key_has_bounds() {
-        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
-        assert_eq!(idempotency_key(&map(&[("idempotency-key", b"k 1")])).unwrap().as_deref(), Some("k 1"));
-        assert!(idempotency_key(&map(&[("idempotency-key", "x".repeat(255).as_bytes())])).is_ok());
-        assert!(idempotency_key(&map(&[("idempotency-key", "x".repeat(256).as_bytes())])).is_err());
-        assert!(idempotency_key(&map(&[("idempotency-key", b"")])).is_err());
+        assert_eq!(Found::new(&HeaderMap::new()).idempotency_key().unwrap(), None);
+        assert_eq!(Found::new(&map(&[("idempotency-key", b"k 1")])).idempotency_key().unwrap().as_deref(), Some("k 1"));
+        assert!(Found::new(&map(&[("idempotency-key", "x".repeat(255).as_bytes())])).idempotency_key().is_ok());
+        assert!(Found::new(&map(&[("idempotency-key", "x".repeat(256).as_bytes())])).idempotency_key().is_err());
+        assert!(Found::new(&map(&[("idempotency-key", b"")])).idempotency_key().is_err());
         let mut twice = map(&[("idempotency-key", b"a")]);
         twice.append(IDEMPOTENCY_KEY, HeaderValue::from_static("a"));
-        assert!(idempotency_key(&twice).is_err());
+        assert!(Found::new(&twice).idempotency_key().is_err());
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::BitOr;
 
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use message::{Code, Fault};
+
+use super::headers::{Field, Found};
 
 /// The kinds of payload a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +34,18 @@ impl BitOr for Accept {
     }
 }
 
-/// The media type in lower case, without parameters, or the reason for a 415 (or a 400, when a
+/// The media type in lower case, without parameters, or the reason for a 415 (or a 400, when the
 /// header stands there twice).
-pub(super) fn check_media(headers: &HeaderMap, accept: Accept) -> Result<Box<str>, Fault> {
-    for encoding in headers.get_all(CONTENT_ENCODING) {
-        if !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity") {
-            return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
-        }
+pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>, Fault> {
+    if found.encoded {
+        return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
     }
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let Some(value) = values.next() else {
-        return if accept.takes(Accept::BYTES) {
-            Ok("".into())
-        } else {
-            Err(unsupported("the Content-Type is missing"))
-        };
+    let value = match found.content_type {
+        Field::Once(value) => value,
+        Field::Absent if accept.takes(Accept::BYTES) => return Ok("".into()),
+        Field::Absent => return Err(unsupported("the Content-Type is missing")),
+        Field::Repeated => return Err(Fault::new(Code::HttpBadRequest, "Content-Type stands there twice")),
     };
-    if values.next().is_some() {
-        return Err(Fault::new(Code::HttpBadRequest, "Content-Type stands there twice"));
-    }
     let text = value.to_str().map_err(|_| unsupported("the Content-Type is not ASCII"))?;
     let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
     let media = media.trim().to_ascii_lowercase();
@@ -121,12 +114,13 @@ fn unsupported(reason: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+    use http::{HeaderMap, HeaderValue};
 
     fn check(content_type: &str, accept: Accept) -> Result<Box<str>, Fault> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
-        check_media(&headers, accept)
+        check_media(&Found::new(&headers), accept)
     }
 
     #[test]
@@ -165,8 +159,8 @@ mod tests {
         let accept = Accept::XML | Accept::JSON;
         assert!(check("text/xml", accept).is_ok() && check("a/b+json", accept).is_ok());
         assert!(check("text/plain", accept).is_err());
-        assert!(check_media(&HeaderMap::new(), accept).is_err());
-        assert_eq!(&*check_media(&HeaderMap::new(), Accept::ALL).unwrap(), "");
+        assert!(check_media(&Found::new(&HeaderMap::new()), accept).is_err());
+        assert_eq!(&*check_media(&Found::new(&HeaderMap::new()), Accept::ALL).unwrap(), "");
     }
 
     #[test]
@@ -176,7 +170,7 @@ mod tests {
         {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-            assert_eq!(check_media(&headers, Accept::ALL).is_ok(), taken, "{encoding}");
+            assert_eq!(check_media(&Found::new(&headers), Accept::ALL).is_ok(), taken, "{encoding}");
         }
     }
 
@@ -185,6 +179,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
         headers.append(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-        assert_eq!(check_media(&headers, Accept::ALL).unwrap_err().code(), Code::HttpBadRequest);
+        assert_eq!(check_media(&Found::new(&headers), Accept::ALL).unwrap_err().code(), Code::HttpBadRequest);
     }
 }

@@ -7,7 +7,7 @@
 //!    ▼
 //! connection.rs  one task per connection: timeouts, graceful end, lingering close
 //!    ▼
-//! request.rs     route, method, token, media type (routes.rs, media.rs, headers.rs), then the body, capped
+//! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped
 //!    ▼
 //! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
 //!    ▼
@@ -19,6 +19,7 @@
 
 mod accept;
 mod answer;
+mod auth;
 mod connection;
 mod headers;
 mod inbox;

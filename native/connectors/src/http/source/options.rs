@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+/// Timeouts end up to a quarter of the shortest of the three later than they say.
 #[derive(Clone, Debug)]
 pub struct SourceOptions {
     /// Open connections; one more is answered 503 and closed.
