@@ -51,10 +51,10 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
         stats(),
         [
             event("received"),
-            event("filtered", step="1:filter", why='order.country == "CH"'),
+            event("filtered", bytes=0, step="1:filter", why='order.country == "CH"'),
             event("delivered", step="erp", bytes=312),
-            event("dead", step="out:erp", code="http/rejected", why="422 from erp.example"),
-            event("node", customer="", pipeline="", id="", code="nats/disconnected", why="connection reset"),
+            event("dead", bytes=0, step="out:erp", code="http/rejected", why="422 from erp.example"),
+            event("node", bytes=0, customer="", pipeline="", id="", code="nats/disconnected", why="connection reset"),
         ],
     )
     lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]

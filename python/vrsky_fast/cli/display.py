@@ -17,7 +17,10 @@ from .terminal import Terminal, safe
 # More lines than this at once nobody reads; the counters still count them.
 _LINES_AT_ONCE = 20
 _PLAIN_SECONDS = 5.0
+# Enough to find it again; `--json` and `vrsky dlq` have all of it.
+_ID_SHOWN = 12
 _RATES = ("received", "filtered", "delivered", "retried", "dead", "refused")
+_ALWAYS = _RATES[:3]
 _WORDS = {
     "received": "in",
     "filtered": "filtered",
@@ -86,10 +89,10 @@ class Display:
         if event.get("customer"):
             parts.append(safe(f"{event['customer']}/{event['pipeline']}"))
         if event.get("id"):
-            parts.append(self.terminal.quiet(safe(event["id"])))
+            parts.append(self.terminal.quiet(safe(event["id"][:_ID_SHOWN])))
         if event.get("step"):
             parts.append(safe(("to " if kind == "delivered" else "by ") + event["step"]))
-        if kind in {"received", "delivered"}:
+        if event.get("bytes"):
             parts.append(f"{event['bytes']} B")
         if event.get("code"):
             parts.append(safe(event["code"]))
@@ -97,14 +100,15 @@ class Display:
             parts.append(safe(event["why"]))
         return "  ".join(parts)
 
-    def end(self, stats: dict[str, int] | None = None) -> None:
+    def end(self) -> None:
         self.terminal.end_live()
-        totals = stats or self._rates.last
-        self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in _RATES))
+        totals = self._rates.last
+        shown = [name for name in _RATES if name in _ALWAYS or totals.get(name)]
+        self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown))
 
     def _rate_line(self, totals: dict[str, int], rates: dict[str, float]) -> str:
-        parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _RATES[:3]]
-        parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES[3:] if totals.get(name)]
+        parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
+        parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES if name not in _ALWAYS and totals.get(name)]
         return "  ".join(parts)
 
 
