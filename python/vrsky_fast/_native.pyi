@@ -1,0 +1,354 @@
+"""The native core, as Python sees it.
+
+Payloads are `bytes`, which are read without a copy, or any other buffer, which is copied before the
+interpreter is released; a `str` is a `TypeError`. Objects are immutable and may be used by several
+threads at once. `Filter`, `Script`, `Pipeline` and `Node` raise `InternalError` (`internal/forked`)
+in the child of a fork. A defect of the core raises `InternalError` (`internal/panic`).
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Literal, Self, final
+
+from .errors import Place
+
+__all__ = [
+    "Filter",
+    "Limits",
+    "Message",
+    "Node",
+    "Output",
+    "Pipeline",
+    "Result",
+    "Script",
+    "XmlOptions",
+    "__version__",
+    "check_pipeline",
+    "error_table",
+    "json_schema",
+    "json_to_xml",
+    "xml_to_json",
+]
+
+__version__: str
+
+def xml_to_json(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
+    """XML 1.0 in UTF-8 as JSON, by the conventions of xmltodict.
+
+    Attributes are keys with `@`, text beside them is `#text`, repeated elements are lists, everything
+    else is an object, a string or null. Comments and processing instructions are left out.
+
+    Raises XmlError with the byte offset (`place.offset`) for what is not well-formed, has a DOCTYPE
+    or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none.
+    """
+
+def json_to_xml(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
+    """JSON (RFC 8259) as XML: the way back from `xml_to_json`. Only the conventions of `options`
+    matter here.
+
+    Raises JsonError with the byte offset; ConvertError unless the value is an object with one member,
+    and for keys and texts that XML cannot carry.
+    """
+
+def check_pipeline(json: str, files: dict[str, str] | None = None) -> str:
+    """Validates and compiles a pipeline file given as JSON; returns its canonical JSON.
+
+    `files` are the scripts it names, by their name in the file. Raises ConfigError or ScriptError for
+    the first fault, with `code`, `reason`, `pointer`, `column`; `faults` holds all that were found.
+    """
+
+def json_schema() -> str:
+    """The JSON Schema (2020-12) of a pipeline file, as JSON.
+
+    Besides the standard keywords, `format` names what only the core checks: `name`, `path`,
+    `expression`, `rate`, `time`, `file`, `subject`, `url` and others.
+    """
+
+def error_table() -> str:
+    """All error codes, as a JSON list of `{code, stage, retryable, http_status, summary, advice}`."""
+
+@final
+class XmlOptions:
+    """How XML and JSON become each other. Paths are written like `order.items.item` or
+    `order["@id"]`."""
+
+    def __new__(
+        cls,
+        *,
+        attribute_prefix: str = "@",
+        text_key: str = "#text",
+        arrays: Sequence[str] = ...,
+        numbers: Sequence[str] = ...,
+        booleans: Sequence[str] = ...,
+        namespaces: Literal["keep", "strip"] = "keep",
+    ) -> Self:
+        """Raises ConfigError for a path that does not parse, or a prefix that could be an element."""
+
+    @property
+    def attribute_prefix(self) -> str:
+        """Stands before an attribute's name."""
+
+    @property
+    def text_key(self) -> str:
+        """The key of text beside attributes or elements."""
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Paths that are lists even with a single element."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Paths that are numbers; the digits stay as they are written."""
+
+    @property
+    def booleans(self) -> tuple[str, ...]:
+        """Paths that are booleans: `true`, `false`, `1`, `0`."""
+
+    @property
+    def namespaces(self) -> Literal["keep", "strip"]:
+        """Whether prefixes and declarations stay."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Limits:
+    """Caps on what one message may cost."""
+
+    def __new__(
+        cls,
+        *,
+        cpu_ms: int = 5,
+        memory_mb: int = 32,
+        stack_kb: int = 512,
+        bytes: int = 8388608,  # noqa: A002 - the cap's name in a pipeline file
+        depth: int = 256,
+        nodes: int = 1000000,
+        attributes: int = 256,
+        name_bytes: int = 1024,
+        fuel: int = 100000,
+        outputs: int = 1000,
+        output_bytes: int = 16777216,
+    ) -> Self:
+        """Raises ConfigError (`config/invalid-value`) for a value out of its bounds."""
+
+    @property
+    def cpu_ms(self) -> int:
+        """CPU time of a script for one message, milliseconds."""
+
+    @property
+    def memory_mb(self) -> int:
+        """Memory of a script, MiB."""
+
+    @property
+    def stack_kb(self) -> int:
+        """Stack of a script, KiB."""
+
+    @property
+    def bytes(self) -> int:
+        """Payload, bytes."""
+
+    @property
+    def depth(self) -> int:
+        """Nested elements, objects or lists."""
+
+    @property
+    def nodes(self) -> int:
+        """Values of one document."""
+
+    @property
+    def attributes(self) -> int:
+        """Attributes of one XML element."""
+
+    @property
+    def name_bytes(self) -> int:
+        """An XML name, bytes."""
+
+    @property
+    def fuel(self) -> int:
+        """Steps one expression may take."""
+
+    @property
+    def outputs(self) -> int:
+        """Messages that one message may become."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of all of them together."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Filter:
+    """A CEL expression, compiled once. Variables are the root's fields, and `msg`, the root itself."""
+
+    def __new__(
+        cls,
+        expression: str,
+        *,
+        format: Literal["auto", "xml", "json"] = "auto",  # noqa: A002
+        xml: XmlOptions | None = None,
+    ) -> Self:
+        """`format="auto"` looks at the payload's first byte. Raises ConfigError with `column`."""
+
+    @property
+    def expression(self) -> str:
+        """As it was given."""
+
+    def matches(self, data: bytes | bytearray | memoryview) -> bool:
+        """Whether the expression is true of the payload.
+
+        Raises FilterError for a missing field, a value of the wrong type, or when its fuel is used
+        up; XmlError, JsonError or ConvertError for a payload that cannot be read.
+        """
+
+@final
+class Script:
+    """A script, `export default (msg, ctx) => msg | [msg, ...] | null`, with a runtime and a thread of
+    its own: calls from several threads take turns."""
+
+    def __new__(cls, source: str, *, language: Literal["ts", "js"] = "ts", limits: Limits | None = None) -> Self:
+        """Raises ScriptError with line and column for what does not compile."""
+
+    def run(self, message: Message) -> list[Message]:
+        """What the script makes of a message with a JSON payload: none, one or several messages.
+
+        They keep the headers; one alone keeps the id, several have `<id>[0]`, `<id>[1]`, ... Blocks for
+        as long as the script runs. Raises ScriptError when it throws, goes over a limit or returns
+        something that is no message; JsonError or ConvertError for a payload that is no JSON.
+        """
+
+@final
+class Message:
+    """A payload with headers and an id."""
+
+    def __new__(
+        cls,
+        payload: bytes | bytearray | memoryview,
+        headers: dict[str, str] | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Self:
+        """The `Content-Type` header, where there is one, says what the payload is.
+        Raises NatsError (`nats/header`) for a header that could not be sent on."""
+
+    @property
+    def payload(self) -> bytes:
+        """The same object, when it was given as `bytes`."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A copy."""
+
+    @property
+    def id(self) -> str | None:
+        """Seeds `Math.random` of scripts; a part of the ids of outputs."""
+
+@final
+class Output:
+    """What one out gets."""
+
+    @property
+    def out(self) -> str:
+        """The out's name; `default` when the pipeline file names none."""
+
+    @property
+    def payload(self) -> bytes:
+        """What would be sent."""
+
+    @property
+    def content_type(self) -> str:
+        """`application/json` or `application/xml`; that of the message when it is unchanged."""
+
+    @property
+    def url(self) -> str | None:
+        """With its placeholders filled in, for an HTTP out."""
+
+@final
+class Result:
+    """What became of one message."""
+
+    @property
+    def status(self) -> Literal["ok", "dropped", "failed"]:
+        """`failed` also when only a part of a split failed; `outputs` then has the other parts."""
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """In order of the parts; for each part in order of the outs."""
+
+    @property
+    def code(self) -> str | None:
+        """The error's code, such as `filter/missing-field`."""
+
+    @property
+    def reason(self) -> str | None:
+        """The error in words."""
+
+    @property
+    def place(self) -> Place | None:
+        """Where it failed, or the step that dropped it."""
+
+@final
+class Pipeline:
+    """A pipeline file, compiled; runs messages here and now, without NATS and connectors."""
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Pipeline:
+        """Reads a YAML file and the scripts beside it. Raises ConfigError with file, line and column."""
+
+    @staticmethod
+    def from_json(json: str, files: dict[str, str] | None = None) -> Pipeline:
+        """The same from JSON; see `check_pipeline`."""
+
+    @property
+    def customer(self) -> str:
+        """Whose it is."""
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+
+    @property
+    def revision(self) -> str:
+        """A hash of the file and its scripts, 16 hex digits."""
+
+    @property
+    def json(self) -> str:
+        """The file's canonical JSON."""
+
+    def process(self, messages: Sequence[Message]) -> list[Result]:
+        """Runs every message; one result for each, in order. Never raises for a message."""
+
+    def dry_run(self, message: Message) -> list[tuple[str, bytes, str]]:
+        """The message after every step: the step (`1:filter`; `4:route[2]` for the third part of a
+        split), the payload, and the verdict: `pass`, `drop`, `to erp, audit` or `failed: ...`.
+        Empty when the payload cannot be read."""
+
+@final
+class Node:
+    """The engine: shards, connectors and their NATS connections, in threads of its own."""
+
+    def __new__(cls, config_json: str) -> Self:
+        """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
+        `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`.
+        Raises ConfigError. Connects to nothing yet."""
+
+    def install(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
+        """Compiles a pipeline file and puts it in place of its earlier revision; returns the revision.
+        Raises like `check_pipeline`, and SecretError for a secret that is not in `secrets`."""
+
+    def start(self) -> None:
+        """Binds and connects; returns when every shard runs. Raises NatsError or HttpError."""
+
+    def addresses(self) -> list[str]:
+        """Where HTTP pipelines are served, as `HOST:PORT`."""
+
+    def stats(self) -> str:
+        """Counters of every pipeline, as a JSON list."""
+
+    def events(self) -> str:
+        """What happened since the last call, as a JSON list; under load only the first of it."""
+
+    def drain(self, seconds: float) -> bool:
+        """Stops intake and finishes what is in hand; blocks until every shard has ended, at most about
+        `seconds`. Whether everything was finished; what was not goes back to its stream."""
