@@ -29,6 +29,8 @@ pub struct Envelope<'a> {
     pub installed: &'a Rc<Installed>,
     pub parent: Parent,
     pub id: &'a str,
+    /// The id under which the message first came in; what people follow it by.
+    pub root: &'a str,
     pub headers: Headers<'a>,
     pub content_type: &'a str,
     /// When it was accepted, milliseconds since the Unix epoch.
@@ -93,9 +95,9 @@ impl Core {
         match (closed.origin, closed.outcome) {
             (Origin::JetStream, Outcome::Ok) => jetstream::encode_ack(out, token),
             (Origin::JetStream, Outcome::Retry(delay, _)) => jetstream::encode_nak(out, token, Some(delay)),
-            (Origin::Http { item, binding }, outcome) => {
+            (Origin::Http { item, binding, bytes }, outcome) => {
                 let settled = answer(token, outcome);
-                self.count_answer(binding, &settled);
+                self.count_answer(binding, bytes as usize, &settled);
                 if let Some(source) = &self.source {
                     source.settle(item, settled);
                 }
@@ -105,12 +107,13 @@ impl Core {
         self.publisher.ledger.forget(receipt);
     }
 
-    fn count_answer(&self, binding: u32, settled: &Settled) {
+    fn count_answer(&self, binding: u32, bytes: usize, settled: &Settled) {
         let Some(installed) = self.bindings.get(binding as usize) else { return };
         match settled {
             Settled::Stored { id } => {
                 installed.counters.add(Metric::Received, 1);
-                self.events.push(|| Event::about(EventKind::Received, self.now_ms, installed, id));
+                installed.counters.add(Metric::ReceivedBytes, bytes as u64);
+                self.events.push(|| Event::about(EventKind::Received, self.now_ms, installed, id).at("", bytes));
             }
             Settled::Refused { fault, .. } => {
                 installed.counters.add(Metric::Refused, 1);
@@ -150,6 +153,9 @@ impl Core {
         block.put(headers::MESSAGE_ID, id.as_str().as_bytes());
         if !content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, content_type.as_bytes());
+        }
+        if matches!(target.route, Route::Lane { .. }) {
+            block.put(headers::ROOT, envelope.root.as_bytes());
         }
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
         let bytes = match payload {
@@ -207,7 +213,7 @@ impl Core {
         let id = MessageId::output(envelope.id, installed.revision(), &subject, part);
         let block = self.publisher.block.start(installed.customer());
         block.put(headers::MESSAGE_ID, id.as_str().as_bytes());
-        block.put("Vrsky-Id", envelope.id.as_bytes());
+        block.put(headers::ROOT, envelope.root.as_bytes());
         block.put("Vrsky-Revision", installed.revision().as_bytes());
         block.put_number(headers::TIME, envelope.time_ms).put_fault(fault, step);
         block.put_number("Vrsky-Part", u64::from(part));
@@ -229,7 +235,7 @@ impl Core {
     /// Says what happened to a message, when somebody watches.
     pub fn event(&self, kind: EventKind, envelope: &Envelope<'_>, step: &str, fault: Option<&Fault>, bytes: usize) {
         self.events.push(|| {
-            let event = Event::about(kind, self.now_ms, envelope.installed, envelope.id).at(step, bytes);
+            let event = Event::about(kind, self.now_ms, envelope.installed, envelope.root).at(step, bytes);
             match fault {
                 Some(fault) => event.with_fault(fault),
                 None => event,

@@ -11,6 +11,8 @@ pub const CUSTOMER: &str = "Customer-ID";
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const TIME: &str = "Vrsky-Time";
+/// The id under which the message first came in.
+pub const ROOT: &str = "Vrsky-Id";
 
 #[must_use]
 pub fn is_ours(name: &[u8]) -> bool {

@@ -92,7 +92,8 @@ impl Core {
             self.refuse(incoming, fault, Duration::from_secs(1));
             return;
         }
-        let origin = Origin::Http { item: incoming.item, binding: incoming.binding };
+        let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
+        let origin = Origin::Http { item: incoming.item, binding: incoming.binding, bytes };
         let receipt = self.open(origin, id.as_str().as_bytes());
         let parent = Parent::Entry(receipt);
         let stored = self.publisher.publish_stream(parent, &installed.logic_subject, &incoming.payload, out);

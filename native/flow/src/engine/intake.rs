@@ -18,14 +18,14 @@ use nats::jetstream::{AckReply, PubAck, PullStatus};
 
 use super::core::{Core, Envelope};
 use super::events::EventKind;
-use super::headers::{CONTENT_TYPE, CUSTOMER, MESSAGE_ID, TIME};
+use super::headers::{CONTENT_TYPE, CUSTOMER, MESSAGE_ID, ROOT, TIME};
 use super::ids::MessageId;
 use super::install::Installed;
 use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
 use super::publish::Parent;
 use super::pulls::Feed;
-use super::subjects::{self, LaneType};
+use super::subjects::{self, Address, LaneType};
 
 pub const PUB_ACKS: u64 = 1;
 pub const FIRST_PULL: u64 = 10;
@@ -99,7 +99,7 @@ impl Core {
             self.settle(parent, Outcome::Ok, out);
             return;
         };
-        let Some(installed) = self.find(address.customer, address.pipeline) else {
+        let Some(installed) = self.find(&address) else {
             let fault = Fault::new(Code::TenantUnknownPipeline, "not installed on this node");
             self.settle(parent, Outcome::Retry(UNKNOWN_DELAY, fault), out);
             return;
@@ -109,6 +109,7 @@ impl Core {
             installed: &installed,
             parent,
             id,
+            root: headers.get_str(ROOT).unwrap_or(id),
             headers,
             content_type: headers.get_str(CONTENT_TYPE).unwrap_or_default(),
             time_ms: headers.get_str(TIME).and_then(|time| time.parse().ok()).unwrap_or(self.now_ms),
@@ -168,6 +169,7 @@ impl Core {
             installed,
             parent,
             id,
+            root: id,
             headers,
             content_type: headers.get_str(CONTENT_TYPE).unwrap_or_default(),
             time_ms: self.now_ms,
@@ -175,14 +177,14 @@ impl Core {
     }
 
     /// The pipeline of this name; the last one found is remembered, since lanes bring runs.
-    fn find(&mut self, customer: &str, name: &str) -> Option<Rc<Installed>> {
+    fn find(&mut self, address: &Address<'_>) -> Option<Rc<Installed>> {
         if let Some(last) = &self.last
-            && last.name() == name
-            && last.customer() == customer
+            && last.name() == address.pipeline
+            && last.customer() == address.customer
         {
             return Some(Rc::clone(last));
         }
-        let found = self.pipelines.get(&*key(customer, name)).map(Rc::clone)?;
+        let found = self.pipelines.get(address.key).map(Rc::clone)?;
         self.last = Some(Rc::clone(&found));
         Some(found)
     }

@@ -52,7 +52,7 @@ pub enum Origin {
     /// A core NATS message; the entry keeps the frames it published, to send them again.
     Core,
     /// A request that waits for its answer.
-    Http { item: u64, binding: u32 },
+    Http { item: u64, binding: u32, bytes: u32 },
 }
 
 /// What one output, or a step, says of its input.
@@ -281,10 +281,10 @@ mod tests {
     #[test]
     fn a_late_pub_ack_does_not_touch_the_next_input() {
         let mut ledger = Ledger::default();
-        let first = ledger.open(Origin::Http { item: 1, binding: 0 }, b"", 0);
+        let first = ledger.open(Origin::Http { item: 1, binding: 0, bytes: 0 }, b"", 0);
         ledger.expect_pub_ack(first, 0);
         assert!(ledger.abandon(first, retry()).is_some());
-        let second = ledger.open(Origin::Http { item: 2, binding: 0 }, b"", 0);
+        let second = ledger.open(Origin::Http { item: 2, binding: 0, bytes: 0 }, b"", 0);
         ledger.expect_pub_ack(second, 0);
         assert!(ledger.settle(first, Outcome::Ok).is_none());
         assert!(ledger.settle(second, Outcome::Ok).is_some());

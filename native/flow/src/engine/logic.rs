@@ -152,7 +152,7 @@ impl Core {
         envelope.installed.counters.add(Metric::Filtered, 1);
         self.events.push(|| {
             let pipeline = &envelope.installed.pipeline;
-            Event::about(EventKind::Filtered, self.now_ms, envelope.installed, envelope.id)
+            Event::about(EventKind::Filtered, self.now_ms, envelope.installed, envelope.root)
                 .at(pipeline.stage_label(stage), 0)
                 .because(pipeline.stage_text(stage))
         });
@@ -202,6 +202,7 @@ impl Core {
             installed: &held.installed,
             parent: held.parent,
             id: &held.id,
+            root: &held.id,
             headers: Headers::new(&held.headers),
             content_type: &held.content_type,
             time_ms: held.time_ms,

@@ -328,6 +328,7 @@ impl Core {
                 installed: &queue.installed,
                 parent: Parent::Entry(queued.receipt),
                 id: &id,
+                root: message::Headers::new(&block).get_str(headers::ROOT).unwrap_or(&id),
                 headers: message::Headers::new(&block),
                 content_type: &content_type,
                 time_ms: queued.time_ms,

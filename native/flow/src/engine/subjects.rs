@@ -66,6 +66,8 @@ pub fn token(text: &str) -> String {
 /// What follows the lane in a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address<'a> {
+    /// `<customer>.<pipeline>`, the key of the registry.
+    pub key: &'a str,
     pub customer: &'a str,
     pub pipeline: &'a str,
     /// `in`, or the name of the out.
@@ -75,14 +77,13 @@ pub struct Address<'a> {
 /// Reads a lane subject; `None` when it is not one of ours.
 #[must_use]
 pub fn parse(subject: &[u8]) -> Option<Address<'_>> {
-    let subject = std::str::from_utf8(subject).ok()?;
-    let mut tokens = subject.split('.');
-    if tokens.next()? != "vrsky" {
-        return None;
-    }
-    let mut tokens = tokens.skip(3);
-    let address = Address { customer: tokens.next()?, pipeline: tokens.next()?, step: tokens.next()? };
-    tokens.next().is_none().then_some(address)
+    let rest = std::str::from_utf8(subject).ok()?.strip_prefix("vrsky.")?;
+    // Type, tier and lane.
+    let rest = rest.splitn(4, '.').nth(3)?;
+    let (key, step) = rest.rsplit_once('.')?;
+    let (customer, pipeline) = key.split_once('.')?;
+    let named = !customer.is_empty() && !pipeline.is_empty() && !pipeline.contains('.');
+    named.then_some(Address { key, customer, pipeline, step })
 }
 
 #[cfg(test)]
@@ -93,7 +94,10 @@ mod tests {
     fn a_subject_reads_back() {
         let text = subject(LaneType::Outgoing, "t1000", 3, "acme", "orders", "erp");
         assert_eq!(text, "vrsky.outgoing.t1000.3.acme.orders.erp");
-        assert_eq!(parse(text.as_bytes()), Some(Address { customer: "acme", pipeline: "orders", step: "erp" }));
+        assert_eq!(
+            parse(text.as_bytes()),
+            Some(Address { key: "acme.orders", customer: "acme", pipeline: "orders", step: "erp" })
+        );
         for other in [
             "",
             "vrsky",
