@@ -16,6 +16,9 @@ pub(crate) fn holds(
     codes: &Codes,
 ) -> Result<bool, Fault> {
     let mut evaluation = Evaluation::new(document, context, limits.fuel);
+    if program.root().is_decision() {
+        return evaluation.truth(program.root(), "").map_err(|failure| fault(program, &failure, codes));
+    }
     match evaluation.scalar(program.root()) {
         Ok(Operand::Bool(value)) => Ok(value),
         Ok(other) => {

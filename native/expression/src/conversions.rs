@@ -66,7 +66,7 @@ fn uint(value: &Operand<'_>) -> Result<u64, Mishap> {
         Operand::Uint(value) => Ok(*value),
         Operand::Int(value) => u64::try_from(*value).map_err(|_| out_of_range("a uint")),
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Operand::Double(value) if *value > -1.0 && *value < LIMIT => Ok(*value as u64),
+        Operand::Double(value) if *value >= 0.0 && *value < LIMIT => Ok(*value as u64),
         Operand::Double(_) => Err(out_of_range("a uint")),
         Operand::Text(text) => text.parse().map_err(|_| unreadable(text, "a uint")),
         _ => Err(no_overload(Function::Uint, std::slice::from_ref(value))),

@@ -82,9 +82,7 @@ impl<'a> Evaluation<'a> {
                 let branch = if self.truth(when, "?:")? { then } else { otherwise };
                 self.evaluate(branch)
             }
-            Operation::And(_) | Operation::Or(_) | Operation::Not(_) | Operation::Equal(..) | Operation::Order(..) => {
-                self.decision(node).map(Operand::Bool)
-            }
+            _ if node.is_decision() => self.decision(node).map(Operand::Bool),
             _ => self.less_common(node),
         }
     }
@@ -106,18 +104,16 @@ impl<'a> Evaluation<'a> {
     /// go from one to the next without making a value.
     #[inline]
     pub fn truth(&mut self, node: &'a Node, operator: &'static str) -> Result<bool, Box<Failure<'a>>> {
-        match &node.operation {
-            Operation::And(_) | Operation::Or(_) | Operation::Not(_) | Operation::Equal(..) | Operation::Order(..) => {
-                self.pay(node)?;
-                self.decision(node)
+        if node.is_decision() {
+            self.pay(node)?;
+            return self.decision(node);
+        }
+        match self.scalar(node)? {
+            Operand::Bool(value) => Ok(value),
+            other => {
+                let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
+                Err(Mishap::wrong_type(reason).at(node))
             }
-            _ => match self.scalar(node)? {
-                Operand::Bool(value) => Ok(value),
-                other => {
-                    let reason = format!("`{operator}` takes a boolean, not {}", other.kind().described());
-                    Err(Mishap::wrong_type(reason).at(node))
-                }
-            },
         }
     }
 

@@ -280,6 +280,13 @@ impl Node {
         }
     }
 
+    /// Whether its value is a boolean, if it has one.
+    #[inline]
+    pub fn is_decision(&self) -> bool {
+        use Operation::{And, Equal, Not, Or, Order};
+        matches!(self.operation, And(_) | Or(_) | Not(_) | Equal(..) | Order(..))
+    }
+
     pub fn constant(&self) -> Option<&Constant> {
         match &self.operation {
             Operation::Constant(constant) => Some(constant),

@@ -469,6 +469,7 @@ fn conversions() {
         ("int(double('NaN'))", "failed"),
         ("int(18446744073709551615u)", "failed"),
         ("uint(-1)", "failed"),
+        ("uint(-0.25)", "failed"),
         ("uint('-1')", "failed"),
         ("uint(1e20)", "failed"),
         ("double('x')", "failed"),
