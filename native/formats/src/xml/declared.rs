@@ -12,12 +12,22 @@ pub(super) enum Type {
     Boolean,
 }
 
+/// A typed path.
+#[derive(Debug)]
+pub(super) struct Typed {
+    pub(super) kind: Type,
+    /// As it was written.
+    pub(super) path: Box<str>,
+    /// The path names the text key: an element without text is none of its business.
+    pub(super) text_only: bool,
+}
+
 #[derive(Debug, Default)]
 struct Node {
     /// Sorted.
     children: Vec<(Name, u32)>,
     array: bool,
-    typed: Option<(Type, Box<str>)>,
+    typed: Option<Typed>,
 }
 
 /// Attributes before elements, then by bytes; an attribute's name stands without its prefix.
@@ -39,13 +49,14 @@ pub(super) struct Declared {
 impl Declared {
     pub(super) fn compile(options: &XmlOptions) -> Result<Declared, Fault> {
         let mut declared = Declared { nodes: vec![Node::default()] };
-        for (list, paths) in
-            [("arrays", &options.arrays), ("numbers", &options.numbers), ("booleans", &options.booleans)]
-        {
+        for (option, paths, typed) in [
+            ("arrays", &options.arrays, None),
+            ("numbers", &options.numbers, Some(Type::Number)),
+            ("booleans", &options.booleans, Some(Type::Boolean)),
+        ] {
             for (position, text) in paths.iter().enumerate() {
-                let path = Path::parse(text).map_err(|error| Fault::new(Code::ConfigInvalidPath, error.to_string()));
-                let added = path.and_then(|path| declared.add(list, &path, options));
-                added.map_err(|fault| fault.at_pointer(format!("/{list}/{position}")))?;
+                let added = declared.add(text, typed, options);
+                added.map_err(|fault| fault.at_pointer(format!("/{option}/{position}")))?;
             }
         }
         Ok(declared)
@@ -65,61 +76,52 @@ impl Declared {
         }
     }
 
+    #[inline]
     pub(super) fn is_array(&self, at: u32) -> bool {
         self.nodes.get(at as usize).is_some_and(|node| node.array)
     }
 
-    /// The type declared for the text of the node `at`, and the path as it was written.
-    pub(super) fn typed(&self, at: u32) -> Option<(Type, &str)> {
-        let (typed, path) = self.nodes.get(at as usize)?.typed.as_ref()?;
-        Some((*typed, path))
+    /// The type declared for the text of the node `at`.
+    #[inline]
+    pub(super) fn typed(&self, at: u32) -> Option<&Typed> {
+        self.nodes.get(at as usize)?.typed.as_ref()
     }
 
-    fn add(&mut self, list: &str, path: &Path, options: &XmlOptions) -> Result<(), Fault> {
-        let mut names = Vec::new();
+    /// Adds an array, or a path of a type.
+    fn add(&mut self, text: &str, typed: Option<Type>, options: &XmlOptions) -> Result<(), Fault> {
+        let path = Path::parse(text).map_err(|error| invalid(error.to_string()))?;
+        let (mut at, mut end) = (0, None);
         for segment in path.segments() {
-            match segment {
-                Segment::Key(name) => names.push(&**name),
-                Segment::Index(_) => return Err(invalid("a declared path has no index; it holds for every element")),
+            let Segment::Key(name) = segment else {
+                return Err(invalid("a declared path has no index; it holds for every element"));
+            };
+            if end.is_some() {
+                return Err(invalid("attributes and texts have nothing below them"));
+            }
+            if **name == *options.text_key {
+                end = Some(Of::Element);
+            } else if let Some(name) = name.strip_prefix(options.attribute_prefix.as_str()) {
+                end = Some(Of::Attribute);
+                at = self.enter(at, Of::Attribute, name);
+            } else {
+                at = self.enter(at, Of::Element, name);
             }
         }
-        // The text beside attributes or children is its element's text.
-        if names.len() > 1 && names.last() == Some(&options.text_key.as_str()) && list != "arrays" {
-            names.pop();
-        }
-        let mut at = 0;
-        for (position, name) in names.iter().enumerate() {
-            let attribute = name.strip_prefix(options.attribute_prefix.as_str());
-            if attribute.is_some() && position + 1 < names.len() {
-                return Err(invalid("an attribute has nothing below it"));
-            }
-            if attribute.is_some() && list == "arrays" {
-                return Err(invalid("an attribute is never a list"));
-            }
-            at = self.enter(at, attribute.map_or((Of::Element, *name), |name| (Of::Attribute, name)));
-        }
-        self.declare(at, list, path)
-    }
-
-    fn declare(&mut self, at: u32, list: &str, path: &Path) -> Result<(), Fault> {
-        let node = &mut self.nodes[at as usize];
-        let typed = match list {
-            "arrays" => {
-                node.array = true;
-                return Ok(());
-            }
-            "numbers" => Type::Number,
-            _ => Type::Boolean,
+        let Some(kind) = typed else {
+            self.nodes[at as usize].array = true;
+            return if end.is_none() { Ok(()) } else { Err(invalid("attributes and texts are never lists")) };
         };
-        if node.typed.as_ref().is_some_and(|(other, _)| *other != typed) {
-            return Err(Fault::new(Code::ConfigInvalidValue, "the path is declared both a number and a boolean"));
+        let known = &mut self.nodes[at as usize].typed;
+        if known.as_ref().is_some_and(|known| known.kind != kind) {
+            let reason = "the path is declared both a number and a boolean";
+            return Err(Fault::new(Code::ConfigInvalidValue, reason));
         }
-        node.typed = Some((typed, path.to_string().into()));
+        *known = Some(Typed { kind, path: path.to_string().into(), text_only: end == Some(Of::Element) });
         Ok(())
     }
 
     #[allow(clippy::cast_possible_truncation)] // as many nodes as a configuration has names
-    fn enter(&mut self, at: u32, (of, name): (Of, &str)) -> u32 {
+    fn enter(&mut self, at: u32, of: Of, name: &str) -> u32 {
         let created = self.nodes.len() as u32;
         let node = &mut self.nodes[at as usize];
         match find(node, of, name.as_bytes()) {
@@ -137,6 +139,6 @@ fn find(node: &Node, of: Of, name: &[u8]) -> Result<usize, usize> {
     node.children.binary_search_by(|((known_of, known), _)| (*known_of, &**known).cmp(&(of, name)))
 }
 
-fn invalid(reason: &str) -> Fault {
+fn invalid(reason: impl Into<String>) -> Fault {
     Fault::new(Code::ConfigInvalidPath, reason)
 }

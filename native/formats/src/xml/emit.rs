@@ -135,19 +135,19 @@ impl<'e> Emitter<'e> {
             self.end_tag(named);
             return Ok(());
         }
-        let mut text = NONE;
+        let level = self.open.len();
+        self.open.push(Level { named, next: node.first, of: Of::Members { text: NONE } });
         let mut child = node.first;
         while child != NONE {
             let member = self.document.node(child);
             match self.role(member) {
                 Role::Attribute(name) => self.attribute(child, name)?,
-                Role::Text => text = child,
+                Role::Text => self.open[level].of = Of::Members { text: child },
                 Role::Child(_) => {}
             }
             child = member.next;
         }
         self.out.push(b'>');
-        self.open.push(Level { named, next: node.first, of: Of::Members { text } });
         Ok(())
     }
 
@@ -165,13 +165,13 @@ impl<'e> Emitter<'e> {
 
     /// The innermost level is complete.
     fn close(&mut self) -> Result<(), Fault> {
-        let Some(Level { named, of, .. }) = self.open.pop() else { return Ok(()) };
-        if let Of::Members { text } = of {
+        if let Some(Level { named, of: Of::Members { text }, .. }) = self.open.last().copied() {
             if text != NONE {
                 self.single(text, false)?;
             }
             self.end_tag(named);
         }
+        self.open.pop();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use message::{Code, Document, Encoding, Fault, Flags, Kind, Limits, NONE, Node, Span};
 
-use super::declared::{Declared, Of, Type};
+use super::declared::{Declared, Of, Type, Typed};
 use super::prefixes::{Prefixes, is_declaration, local};
 use super::text::{Part, decode, trimmed};
 use super::{Namespaces, Reader};
@@ -155,8 +155,9 @@ impl<'s> Tree<'s> {
         match trimmed(text, self.source) {
             None => Ok(()),
             Some(text) => {
+                let origin = text.span;
                 let text = self.with_line_ends(text);
-                self.fill(node, declared, text, text.span)
+                self.fill(node, declared, text, origin)
             }
         }
     }
@@ -235,17 +236,19 @@ impl<'s> Tree<'s> {
     #[inline]
     pub(super) fn close(&mut self) -> Result<(), Fault> {
         let element = *self.top();
+        let origin = self.scratch.parts.get(element.parts).map_or(element.tag.span, |part| part.span);
         if let Some(text) = self.take_text(element.parts) {
             let mut node = element.node;
             if element.last != NONE {
-                node = self.push(Span::new(text.span.start, 0), Flags::TEXT)?;
+                node = self.push(Span::new(origin.start, 0), Flags::TEXT)?;
                 self.link(node);
             }
-            self.fill(node, element.declared, text, text.span)?;
-        } else if let Some((typed, path)) = self.declared.typed(element.declared)
+            self.fill(node, element.declared, text, origin)?;
+        } else if let Some(typed) = self.declared.typed(element.declared)
             && self.scratch.names.scope() > element.members
+            && !typed.text_only
         {
-            return Err(mistyped(typed, path, "it has elements, but no text", element.tag.span));
+            return Err(mistyped(typed, "it has elements, but no text", element.tag.span));
         }
         if element.last != NONE {
             self.document.node_mut(element.node).kind = Kind::Object;
@@ -278,23 +281,23 @@ impl<'s> Tree<'s> {
     fn fill(&mut self, node: u32, declared: u32, text: Part, origin: Span) -> Result<(), Fault> {
         let (kind, text) = match self.declared.typed(declared) {
             None => (Kind::Text, text),
-            Some((typed, path)) => self.converted(typed, path, text, origin)?,
+            Some(typed) => self.converted(typed, text, origin)?,
         };
         let node = self.document.node_mut(node);
         (node.kind, node.value, node.encoding) = (kind, text.span, text.encoding);
         Ok(())
     }
 
-    fn converted(&mut self, typed: Type, path: &str, mut text: Part, origin: Span) -> Result<(Kind, Part), Fault> {
+    fn converted(&mut self, typed: &Typed, mut text: Part, origin: Span) -> Result<(Kind, Part), Fault> {
         if text.encoding != Encoding::Plain {
             text = Part { span: decode(self.document, text), encoding: Encoding::Plain };
         }
-        match (typed, self.document.bytes(text.span)) {
+        match (typed.kind, self.document.bytes(text.span)) {
             (Type::Number, number) if json::is_number(number) => Ok((Kind::Number, text)),
             (Type::Boolean, b"true" | b"1") => Ok((Kind::True, text)),
             (Type::Boolean, b"false" | b"0") => Ok((Kind::False, text)),
-            (Type::Number, _) => Err(mistyped(typed, path, "its text is no JSON number", origin)),
-            (Type::Boolean, _) => Err(mistyped(typed, path, "its text is none of true, false, 1, 0", origin)),
+            (Type::Number, _) => Err(mistyped(typed, "its text is no JSON number", origin)),
+            (Type::Boolean, _) => Err(mistyped(typed, "its text is none of true, false, 1, 0", origin)),
         }
     }
 }
@@ -305,12 +308,12 @@ fn over(code: Code, what: &str, limit: usize, at: Span) -> Fault {
 }
 
 #[cold]
-fn mistyped(typed: Type, path: &str, reason: &str, at: Span) -> Fault {
-    let code = match typed {
+fn mistyped(typed: &Typed, reason: &str, at: Span) -> Fault {
+    let code = match typed.kind {
         Type::Number => Code::ConvertNotANumber,
         Type::Boolean => Code::ConvertNotABoolean,
     };
-    fault(code, reason, at).in_field(path)
+    fault(code, reason, at).in_field(&*typed.path)
 }
 
 #[cold]

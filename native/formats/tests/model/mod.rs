@@ -188,7 +188,7 @@ pub fn path(segments: &[Segment]) -> Path {
     let text: String = segments
         .iter()
         .map(|segment| match segment {
-            Segment::Key(name) => format!("[{}]", serde_json::to_string(name).unwrap()),
+            Segment::Key(name) => format!("[\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\"")),
             Segment::Index(index) => format!("[{index}]"),
         })
         .collect();
