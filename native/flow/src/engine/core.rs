@@ -171,11 +171,13 @@ impl Core {
                 self.publisher.publish_stream(envelope.parent, subject, bytes, out)
             }
         });
-        let size = bytes.len();
         match published {
-            Ok(()) => self.count_emitted(envelope, &target.route, &target.name, size),
+            Ok(()) => self.count_emitted(envelope, &target.route, &target.name, bytes.len()),
             Err(fault) if fault.code() == Code::LimitMemory => self.lose(envelope, &fault),
-            Err(fault) => self.dead_letter(envelope, &format!("out:{}", target.name), &fault, index, &[], out),
+            Err(fault) => {
+                let payload = bytes.to_vec();
+                self.dead_letter(envelope, &format!("out:{}", target.name), &fault, index, &payload, out);
+            }
         }
     }
 
