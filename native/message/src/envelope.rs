@@ -5,6 +5,7 @@ use memchr::memchr;
 /// A view of a header block. Empty when the message has no headers. Never allocates.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
+    block: &'a [u8],
     lines: &'a [u8],
 }
 
@@ -14,7 +15,13 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn new(block: &'a [u8]) -> Self {
         let lines = memchr(b'\n', block).map_or(&block[..0], |end| &block[end + 1..]);
-        Headers { lines }
+        Headers { block, lines }
+    }
+
+    /// The block as it stands on the wire.
+    #[must_use]
+    pub fn block(&self) -> &'a [u8] {
+        self.block
     }
 
     /// The first value of `name`. Names compare without regard to ASCII case.
