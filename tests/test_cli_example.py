@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -52,3 +53,35 @@ def test_the_whole_example_shows_what_happened_and_ends_with_0(tmp_path: Path) -
     assert "stopped: 6 in" in rest
     (audit,) = (tmp_path / "data" / "files" / "audit.ndjson").read_text().splitlines()
     assert '"1004"' in audit
+
+
+def test_ctrl_c_on_a_terminal_ends_make_with_0(tmp_path: Path) -> None:
+    """`make` must not see the signal: it would call an orderly end a failure."""
+    run = ROOT / "examples" / "orders" / "run.py"
+    options = f"--listen 127.0.0.1:{free_port()} --receiver-port 0 --data {tmp_path / 'data'}"
+    (tmp_path / "Makefile").write_text(f"run:\n\t@exec {sys.executable} {run} {options}\n")
+    terminal, inside = os.openpty()
+    # `setsid --ctty` makes the other end of this pair the terminal that Ctrl-C comes from.
+    with subprocess.Popen(
+        ["setsid", "--ctty", "--wait", "make", "-C", str(tmp_path), "run"],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=clean_environment() | {"TERM": "xterm"},
+    ) as make:
+        os.close(inside)
+        shown = b""
+        while b"1006-broken.xml" not in shown:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        while True:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:
+                break  # the last program has closed the terminal
+            shown += part
+    os.close(terminal)
+    assert make.returncode == 0, shown.decode()
+    assert b"draining" in shown
+    assert b"\x1b[32mready" in shown
+    assert b"Error" not in shown
