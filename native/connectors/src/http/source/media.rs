@@ -47,6 +47,10 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
         Field::Repeated => return Err(Fault::new(Code::HttpBadRequest, "Content-Type stands there twice")),
     };
     let text = value.to_str().map_err(|_| unsupported("the Content-Type is not ASCII"))?;
+    // As most senders write it: nothing to take apart.
+    if known(text).is_some_and(|kind| accept.takes(kind)) {
+        return Ok(text.into());
+    }
     let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
     let media = media.trim().to_ascii_lowercase();
     let kind = kind(&media)
@@ -58,21 +62,23 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
     Ok(media.into())
 }
 
-fn kind(media: &str) -> Option<Accept> {
+fn known(media: &str) -> Option<Accept> {
     match media {
         "application/json" => Some(Accept::JSON),
         "application/xml" | "text/xml" => Some(Accept::XML),
         "text/plain" => Some(Accept::TEXT),
         "application/octet-stream" => Some(Accept::BYTES),
-        _ => {
-            let (_, subtype) = media.split_once('/').filter(|(main, sub)| is_token(main) && is_token(sub))?;
-            match subtype.rsplit_once('+')? {
-                (_, "json") => Some(Accept::JSON),
-                (_, "xml") => Some(Accept::XML),
-                _ => None,
-            }
-        }
+        _ => None,
     }
+}
+
+fn kind(media: &str) -> Option<Accept> {
+    let (_, subtype) = media.split_once('/').filter(|(main, sub)| is_token(main) && is_token(sub))?;
+    known(media).or_else(|| match subtype.rsplit_once('+')? {
+        (_, "json") => Some(Accept::JSON),
+        (_, "xml") => Some(Accept::XML),
+        _ => None,
+    })
 }
 
 fn is_token(text: &str) -> bool {

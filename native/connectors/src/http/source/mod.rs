@@ -5,7 +5,7 @@
 //!    ▼
 //! accept.rs      accept loop, connection cap, ticks
 //!    ▼
-//! connection.rs  one task per connection: timeouts, graceful end, lingering close
+//! connection.rs  one task per connection: timeouts (activity), graceful end, lingering close
 //!    ▼
 //! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped
 //!    ▼
@@ -18,6 +18,7 @@
 //! answered by the HTTP layer itself, with a bare 400, 414 or 431, and its connection closed.
 
 mod accept;
+mod activity;
 mod answer;
 mod auth;
 mod connection;

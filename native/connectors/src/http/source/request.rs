@@ -13,9 +13,9 @@ use hyper::body::{Body, Frame, Incoming as RequestBody};
 use message::{Code, Fault};
 
 use super::Shared;
+use super::activity::{Activity, Awaits};
 use super::answer::{Answer, accepted, closing, problem};
 use super::auth::authorize;
-use super::connection::{Activity, Awaits};
 use super::headers::Found;
 use super::inbox::Admission;
 use super::media::check_media;
