@@ -83,7 +83,7 @@ def test_a_flood_is_cut_and_said_to_be() -> None:
 
 def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_something_changed() -> None:
     screen, clock = Screen(terminal=False), Clock()
-    display = Display(Terminal(screen), [], clock)
+    display = Display(Terminal(screen), [], clock=clock)
     clock.now += 10
     display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
     clock.now += 10
@@ -94,7 +94,7 @@ def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_somethin
 def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     screen, clock = Screen(terminal=True), Clock()
-    display = Display(Terminal(screen), [], clock)
+    display = Display(Terminal(screen), [], clock=clock)
     display.poll(stats(received=1), [event("received")])
     display.poll(stats(received=1), [event("received")])
     display.end()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vrsky_fast.errors import SecretError
 
 from vrsky_fast.config import files
 from vrsky_fast.config.secrets import resolve, variable
+from vrsky_fast.errors import SecretError
 
 Write = Callable[[str, str], Path]
 

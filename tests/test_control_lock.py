@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from vrsky_fast.errors import ConfigError
 
 from vrsky_fast.control.lock import DataFolder
+from vrsky_fast.errors import ConfigError
 
 HOLD = """
 import sys

@@ -8,12 +8,12 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError
-from vrsky_fast.errors import NatsError
 
 from vrsky_fast.control import streams
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.provision import consumer_of_source, provision
 from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.errors import NatsError
 
 from .conftest import Background
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from vrsky_fast.errors import NatsError
 
 from vrsky_fast.control import server_config
 from vrsky_fast.control.connection import connect, endpoint_of
@@ -18,6 +17,7 @@ from vrsky_fast.control.process import Identity
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.streams import dead
+from vrsky_fast.errors import NatsError
 
 from .conftest import Background
 
@@ -56,13 +56,15 @@ def test_a_server_that_dies_is_started_again_on_its_port_with_its_messages(
         async with connect(server.endpoint) as client:
             await provision(client, [dead()])
             await client.jetstream().publish("vrsky.dead.acme.orders.x", b"kept")
-        watching = asyncio.create_task(server.watch())
+        notes: list[str] = []
+        watching = asyncio.create_task(server.watch(notes.append))
         old, endpoint = server.pid, server.endpoint
         assert old is not None
         back = asyncio.create_task(restarted(server, old))
         os.kill(old, signal.SIGKILL)
         await asyncio.wait_for(back, 20)
         assert server.endpoint == endpoint
+        assert notes == ["nats-server ended with -9; starting it again"]
         async with connect(endpoint) as client:
             assert (await client.jetstream().get_msg("VRSKY_DEAD", 1)).data == b"kept"
         watching.cancel()

@@ -156,12 +156,15 @@ class _Stop:
 @asynccontextmanager
 async def _signals() -> AsyncIterator[_Stop]:
     loop, stop = asyncio.get_running_loop(), _Stop()
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    # The terminal that goes away is a request to stop as well, unless `nohup` says otherwise.
+    hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    signals = [signal.SIGINT, signal.SIGTERM, *hang_up]
+    for sign in signals:
         loop.add_signal_handler(sign, stop.on_signal)
     try:
         yield stop
     finally:
-        for sign in (signal.SIGINT, signal.SIGTERM):
+        for sign in signals:
             loop.remove_signal_handler(sign)
 
 
@@ -188,7 +191,7 @@ async def _watch(node: _native.Node, server: Server | None, watcher: Watcher, st
     """Polls until a signal comes or the server is lost for good; then drains."""
     addresses = node.addresses()
     watcher.ready(f"http://{addresses[0]}" if addresses else None)
-    watch = asyncio.create_task(server.watch()) if server else None
+    watch = asyncio.create_task(server.watch(watcher.note)) if server else None
     waits = asyncio.create_task(stop.asked.wait())
     try:
         while not waits.done() and not (watch and watch.done()):

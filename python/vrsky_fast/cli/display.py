@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ..config import PipelineFile
@@ -39,10 +40,12 @@ class Display:
         self,
         terminal: Terminal,
         pipelines: Sequence[PipelineFile],
+        files: Path = Path(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.terminal = terminal
         self._pipelines = pipelines
+        self._files = files
         self._rates = Rates(clock)
         self._clock = clock
         self._last_plain = clock()
@@ -60,7 +63,22 @@ class Display:
                 else f"NATS {source['nats']['subject']}"
             )
             self.terminal.line(f"{self.terminal.strong(f'{one.customer}/{one.pipeline}')}  {safe(where)}")
+            for name, connector in one.outs.items():
+                self.terminal.line(f"  to {safe(name)}  {safe(self._target(connector))}")
         self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
+
+    def _target(self, connector: dict[str, Any]) -> str:
+        """Where an out writes, as people would look for it."""
+        kind, options = next(iter(connector.items()))
+        match kind:
+            case "http":
+                return f"{options.get('method', 'POST')} {options['url']}"
+            case "file":
+                return str(self._files / options["path"])
+            case "nats":
+                return f"NATS {options['subject']}"
+            case _:
+                return str(kind)
 
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:

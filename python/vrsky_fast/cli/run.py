@@ -53,7 +53,7 @@ def command(
 ) -> int:
     pipelines = config.load_all(path)
     settings = Settings(data, listen, nats, threads, secrets)
-    display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines)
+    display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines, data / "files")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(pipelines, settings, display))
     display.end()

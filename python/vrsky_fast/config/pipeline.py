@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from .problem import InvalidConfig, Problem
 from .source import Mark, Source
 from .tree import Node, Scalar
 
+# Reserved as names of outs, so that one connector can stand in place of named ones.
+_CONNECTORS = frozenset({"http", "file", "stdout", "nats"})
+
 
 @dataclass(frozen=True)
 class PipelineFile:
@@ -29,8 +32,9 @@ class PipelineFile:
     source: Source
     root: Node = field(repr=False)
 
-    @property
+    @cached_property
     def model(self) -> dict[str, Any]:
+        """The canonical JSON, parsed. Not to be changed."""
         model: dict[str, Any] = json.loads(self.json)
         return model
 
@@ -41,6 +45,12 @@ class PipelineFile:
     @property
     def pipeline(self) -> str:
         return str(self.model["pipeline"])
+
+    @property
+    def outs(self) -> dict[str, dict[str, Any]]:
+        """Name of the out to its connector; a single one is called `default`."""
+        out: dict[str, dict[str, Any]] = self.model["out"]
+        return {"default": out} if out.keys() & _CONNECTORS else out
 
     @property
     def secrets(self) -> set[str]:

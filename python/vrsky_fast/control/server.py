@@ -8,10 +8,13 @@ lock ends the orphan first: two servers must never write the same store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import VrskyError
 from . import server_config as conf
 from .failure import fail
 from .lock import Lock
@@ -64,9 +67,9 @@ class Server:
             conf.remember(self.layout, identity, self.endpoint)
         return self.endpoint
 
-    async def watch(self) -> None:
-        """Starts the server again, on the same port, whenever it ends by itself. Returns only by being
-        cancelled; raises NatsError when it does not stay up."""
+    async def watch(self, note: Callable[[str], None]) -> None:
+        """Starts the server again, on the same port, whenever it ends by itself, and says so. Returns only
+        by being cancelled; raises NatsError when it does not stay up."""
         loop = asyncio.get_running_loop()
         failures = 0
         while self._process is not None:
@@ -74,16 +77,14 @@ class Server:
             code = await self._process.wait()
             failures = 1 if loop.time() - since > _LASTING_SECONDS else failures + 1
             if failures > _MAX_RESTARTS:
-                fail(
-                    "nats/server-start",
-                    f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}",
-                )
+                reason = f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}"
+                fail("nats/server-start", reason)
+            note(f"nats-server ended with {code}; starting it again")
             await asyncio.sleep(0.1 * (failures - 1))
-            await self.start_again()
-
-    async def start_again(self) -> None:
-        self._lock.release()
-        await self.start()
+            self._lock.release()
+            # One that does not start counts as one that has ended.
+            with contextlib.suppress(VrskyError):
+                await self.start()
 
     async def stop(self) -> None:
         """Ends the server in order; everything it has acknowledged is on disk."""
