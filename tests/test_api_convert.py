@@ -95,7 +95,8 @@ def test_limits_are_values_within_bounds() -> None:
     with pytest.raises(ConfigError) as caught:
         Limits(cpu_ms=0)
     assert (caught.value.code, caught.value.pointer) == ("config/invalid-value", "/script/cpu_ms")
-    with pytest.raises(ConfigError):
+    with pytest.raises(OverflowError):
         Limits(depth=-1)
+    assert repr(Limits()).startswith("Limits(cpu_ms=5, memory_mb=32, ")
     with pytest.raises(TypeError):
         Limits(5)  # type: ignore[misc]

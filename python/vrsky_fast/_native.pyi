@@ -130,7 +130,8 @@ class Limits:
         outputs: int = 1000,
         output_bytes: int = 16777216,
     ) -> Self:
-        """Raises ConfigError (`config/invalid-value`) for a value out of its bounds."""
+        """Raises ConfigError (`config/invalid-value`) for a value out of its bounds; OverflowError for one
+        below 0."""
 
     @property
     def cpu_ms(self) -> int:

@@ -8,11 +8,13 @@
 //!                         │            │
 //!                         ▼            ▼
 //!                  process (pure)   engine (shards, NATS, connectors)
+//!                  direct, worker: for callers outside a node
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod compile;
+pub mod direct;
 pub mod engine;
 pub mod model;
 pub mod process;

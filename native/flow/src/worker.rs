@@ -2,6 +2,7 @@
 //! and a net for panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 
 use message::{Code, Fault};
@@ -12,34 +13,32 @@ const STACK: usize = 32 << 20;
 
 type Job = Box<dyn FnOnce(&mut Runner) + Send>;
 
-/// A thread with a script runtime. Its jobs run one after the other; dropping it lets the thread end
-/// after the last one.
+/// A thread with a script runtime, started by the first call. Its jobs run one after the other;
+/// dropping it lets the thread end after the last one.
+#[derive(Default)]
 pub struct Worker {
-    /// `None` only while it is dropped.
-    jobs: Option<Sender<Job>>,
+    started: OnceLock<Started>,
+}
+
+struct Started {
+    jobs: Sender<Job>,
     process: u32,
 }
 
 impl Worker {
-    /// # Errors
-    /// `script/unavailable` when the operating system gives no thread.
-    pub fn start() -> Result<Worker, Fault> {
-        let (jobs, waiting) = channel::<Job>();
-        let thread = std::thread::Builder::new().name("vrsky-scripts".into()).stack_size(STACK);
-        let work = move || {
-            let mut runner = Runner::new();
-            while let Ok(job) = waiting.recv() {
-                job(&mut runner);
-            }
-        };
-        thread.spawn(work).map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread: {error}")))?;
-        Ok(Worker { jobs: Some(jobs), process: std::process::id() })
+    fn started(&self) -> Result<&Started, Fault> {
+        match self.started.get() {
+            Some(started) => Ok(started),
+            // Of two first calls at once, one thread ends as soon as it has begun.
+            None => start().map(|started| self.started.get_or_init(|| started)),
+        }
     }
 
     /// Runs `job` on the thread and waits for what it gives.
     ///
     /// # Errors
-    /// Those of `job`; `internal/panic` when it panicked.
+    /// Those of `job`; `internal/panic` when it panicked; `script/unavailable` when the operating
+    /// system gives no thread.
     pub fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Runner) -> Result<T, Fault> + Send + 'static,
@@ -49,18 +48,31 @@ impl Worker {
             // The caller waits, so there is always somebody to answer.
             let _ = answer.send(caught(|| job(runner)));
         });
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         let gone = || Fault::new(Code::ScriptUnavailable, "the script thread has ended");
-        if sent { answered.recv().unwrap_or_else(|_| Err(gone())) } else { Err(gone()) }
+        self.started()?.jobs.send(job).map_err(|_| gone())?;
+        answered.recv().unwrap_or_else(|_| Err(gone()))
     }
+}
+
+fn start() -> Result<Started, Fault> {
+    let (jobs, waiting) = channel::<Job>();
+    let thread = std::thread::Builder::new().name("vrsky-scripts".into()).stack_size(STACK);
+    let work = move || {
+        let mut runner = Runner::new();
+        while let Ok(job) = waiting.recv() {
+            job(&mut runner);
+        }
+    };
+    thread.spawn(work).map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread: {error}")))?;
+    Ok(Started { jobs, process: std::process::id() })
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        if self.started.get().is_some_and(|started| started.process != std::process::id()) {
             // In the child of a fork the thread does not exist, and the channel's locks may be held
             // by it for ever.
-            std::mem::forget(self.jobs.take());
+            std::mem::forget(self.started.take());
         }
     }
 }
@@ -82,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_fault_and_the_worker_goes_on() {
-        let worker = Worker::start().unwrap();
+        let worker = Worker::default();
         let fault = worker.call::<()>(|_| panic!("a defect, number {}", 7)).unwrap_err();
         assert_eq!((fault.code(), fault.reason()), (Code::InternalPanic, "a defect, number 7"));
         assert_eq!(worker.call(|_| Ok(1)).unwrap(), 1);
@@ -91,7 +103,7 @@ mod tests {
 
     #[test]
     fn callers_on_many_threads_each_get_their_own_answer() {
-        let worker = Worker::start().unwrap();
+        let worker = Worker::default();
         std::thread::scope(|scope| {
             for number in 0..8 {
                 let worker = &worker;

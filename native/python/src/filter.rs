@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use ::message::{Context, Format, Headers};
+use ::message::Format;
 use expression::Filter;
+use flow::direct;
 use formats::xml::Reader;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::border::{Owner, detached};
-use crate::convert::{DEFAULT, reader, with_document};
+use crate::convert::reader;
 use crate::options::PyXmlOptions;
 use crate::payload::payload;
 
@@ -42,18 +43,7 @@ impl PyFilter {
     fn matches(&self, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let (py, data) = (data.py(), payload(data)?);
         self.owner.check(py)?;
-        let limits = &DEFAULT.1;
-        let context =
-            Context { id: "", customer: "", pipeline: "", revision: "", time_ms: 0, headers: Headers::default() };
-        detached(py, || {
-            with_document(|document| {
-                match self.format.unwrap_or_else(|| flow::compile::detect(&data, "")) {
-                    Format::Xml => self.reader.parse(&data, limits, document)?,
-                    Format::Json => formats::json::parse(&data, limits, document)?,
-                }
-                self.filter.matches(document, &context, limits)
-            })
-        })
+        detached(py, || direct::matches(&self.filter, &self.reader, self.format, &data))
     }
 
     fn __repr__(&self) -> String {

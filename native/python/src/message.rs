@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ::message::{Code, Fault, Place};
+use ::message::{Fault, Place};
 use flow::compile::Pipeline;
-use flow::process::Processed;
+use flow::direct::header_block;
+use flow::process::{Message, Processed};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -14,21 +15,24 @@ use crate::payload::payload;
 
 /// A message as Rust keeps it, for as long as a worker may need it.
 pub struct Incoming {
-    pub payload: PyBackedBytes,
+    payload: PyBackedBytes,
     headers: Vec<(String, String)>,
     /// The same as a NATS header block.
-    pub block: Vec<u8>,
-    pub id: Option<String>,
+    block: Vec<u8>,
+    id: Option<String>,
 }
 
 impl Incoming {
-    pub fn content_type(&self) -> &str {
-        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        found.map_or("", |(_, value)| value)
-    }
-
-    pub fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or_default()
+    pub fn view(&self, time_ms: u64) -> Message<'_> {
+        let mut headers = self.headers.iter();
+        let content_type = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        Message {
+            payload: &self.payload,
+            content_type: content_type.map_or("", |(_, value)| value),
+            headers: &self.block,
+            id: self.id.as_deref().unwrap_or_default(),
+            time_ms,
+        }
     }
 }
 
@@ -46,7 +50,7 @@ impl PyMessage {
         for (name, value) in headers.iter().flat_map(|headers| headers.iter()) {
             pairs.push((name.extract()?, value.extract()?));
         }
-        let block = block(&pairs).map_err(|fault| raise(payload.py(), &fault))?;
+        let block = header_block(&pairs).map_err(|fault| raise(payload.py(), &fault))?;
         let payload = self::payload(payload)?;
         Ok(PyMessage { incoming: Arc::new(Incoming { payload, headers: pairs, block, id }) })
     }
@@ -82,20 +86,6 @@ impl PyMessage {
         let (headers, block) = (from.headers.clone(), from.block.clone());
         PyMessage { incoming: Arc::new(Incoming { payload, headers, block, id }) }
     }
-}
-
-/// Refuses what could end a header, or the whole block.
-fn block(headers: &[(String, String)]) -> Result<Vec<u8>, Fault> {
-    let mut block = b"NATS/1.0\r\n".to_vec();
-    for (name, value) in headers {
-        let token = |b: u8| b.is_ascii_graphic() && b != b':';
-        if name.is_empty() || !name.bytes().all(token) || value.contains(['\r', '\n', '\0']) {
-            return Err(Fault::new(Code::NatsHeader, format!("the header {name:?} cannot be carried")));
-        }
-        block.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    block.extend_from_slice(b"\r\n");
-    Ok(block)
 }
 
 #[pyclass(frozen, get_all, module = "vrsky_fast", name = "Output")]

@@ -24,8 +24,9 @@ pub struct PyNode {
 impl PyNode {
     #[new]
     fn new(py: Python<'_>, config_json: &str) -> PyResult<Self> {
-        let settings: Settings = serde_json::from_str(config_json)
-            .map_err(|error| raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}"))))?;
+        let settings: Settings = serde_json::from_str(config_json).map_err(|error| {
+            raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}")))
+        })?;
         let node = detached(py, || Node::new(settings))?;
         Ok(PyNode { node: Some(node), owner: Owner::this() })
     }
@@ -67,8 +68,8 @@ impl PyNode {
 
     fn drain(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
         let node = self.node(py)?;
-        let deadline = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err("seconds is a number from 0"))?;
+        let deadline =
+            Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err("seconds is a number from 0"))?;
         detached(py, || Ok(node.drain(deadline)))
     }
 }

@@ -1,15 +1,14 @@
 //! XmlOptions and Limits: values, checked when they are made.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use ::message::Limits;
+use flow::model::ScriptLimits;
 use formats::xml::{Namespaces, Reader, XmlOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use serde_json::json;
 
 use crate::errors::{raise, raise_all};
 
@@ -81,7 +80,9 @@ impl PyXmlOptions {
     }
 
     fn __hash__(&self) -> u64 {
-        hash(&format!("{:?}", self.options))
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.options).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn __repr__(&self) -> String {
@@ -94,9 +95,20 @@ impl PyXmlOptions {
     }
 }
 
-#[pyclass(frozen, module = "vrsky_fast", name = "Limits")]
+#[pyclass(frozen, eq, hash, get_all, module = "vrsky_fast", name = "Limits")]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PyLimits {
-    pub limits: Arc<Limits>,
+    cpu_ms: u32,
+    memory_mb: u32,
+    stack_kb: u32,
+    bytes: u32,
+    depth: u32,
+    nodes: u32,
+    attributes: u32,
+    name_bytes: u32,
+    fuel: u32,
+    outputs: u32,
+    output_bytes: u32,
 }
 
 #[pymethods]
@@ -107,103 +119,59 @@ impl PyLimits {
     #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         py: Python<'_>,
-        cpu_ms: i64,
-        memory_mb: i64,
-        stack_kb: i64,
-        bytes: i64,
-        depth: i64,
-        nodes: i64,
-        attributes: i64,
-        name_bytes: i64,
-        fuel: i64,
-        outputs: i64,
-        output_bytes: i64,
+        cpu_ms: u32,
+        memory_mb: u32,
+        stack_kb: u32,
+        bytes: u32,
+        depth: u32,
+        nodes: u32,
+        attributes: u32,
+        name_bytes: u32,
+        fuel: u32,
+        outputs: u32,
+        output_bytes: u32,
     ) -> PyResult<Self> {
-        let script = json!({"cpu_ms": cpu_ms, "memory_mb": memory_mb, "stack_kb": stack_kb});
-        let value = json!({
-            "bytes": bytes, "depth": depth, "nodes": nodes, "attributes": attributes, "name_bytes": name_bytes,
-            "fuel": fuel, "outputs": outputs, "output_bytes": output_bytes, "script": script,
-        });
-        let limits = flow::model::read_limits(value).map_err(|faults| raise_all(py, &faults))?;
-        Ok(PyLimits { limits: Arc::new(limits.for_message()) })
-    }
-
-    #[getter]
-    fn cpu_ms(&self) -> u32 {
-        self.limits.script_cpu_ms
-    }
-
-    #[getter]
-    fn memory_mb(&self) -> u32 {
-        self.limits.script_memory_mb
-    }
-
-    #[getter]
-    fn stack_kb(&self) -> u32 {
-        self.limits.script_stack_kb
-    }
-
-    #[getter]
-    fn bytes(&self) -> usize {
-        self.limits.bytes
-    }
-
-    #[getter]
-    fn depth(&self) -> usize {
-        self.limits.depth
-    }
-
-    #[getter]
-    fn nodes(&self) -> usize {
-        self.limits.nodes
-    }
-
-    #[getter]
-    fn attributes(&self) -> usize {
-        self.limits.attributes
-    }
-
-    #[getter]
-    fn name_bytes(&self) -> usize {
-        self.limits.name_bytes
-    }
-
-    #[getter]
-    fn fuel(&self) -> u64 {
-        self.limits.fuel
-    }
-
-    #[getter]
-    fn outputs(&self) -> usize {
-        self.limits.outputs
-    }
-
-    #[getter]
-    fn output_bytes(&self) -> usize {
-        self.limits.output_bytes
-    }
-
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| other.get().limits == self.limits)
-    }
-
-    fn __hash__(&self) -> u64 {
-        hash(&format!("{:?}", self.limits))
+        let limits = PyLimits {
+            cpu_ms,
+            memory_mb,
+            stack_kb,
+            bytes,
+            depth,
+            nodes,
+            attributes,
+            name_bytes,
+            fuel,
+            outputs,
+            output_bytes,
+        };
+        let value = serde_json::to_value(limits.model()).unwrap_or_default();
+        flow::model::read_limits(value).map_err(|faults| raise_all(py, &faults))?;
+        Ok(limits)
     }
 
     fn __repr__(&self) -> String {
-        let Limits { bytes, depth, nodes, attributes, name_bytes, fuel, outputs, output_bytes, .. } = *self.limits;
-        let (cpu_ms, memory_mb, stack_kb) = (self.cpu_ms(), self.memory_mb(), self.stack_kb());
-        format!(
-            "Limits(cpu_ms={cpu_ms}, memory_mb={memory_mb}, stack_kb={stack_kb}, bytes={bytes}, depth={depth}, \
-             nodes={nodes}, attributes={attributes}, name_bytes={name_bytes}, fuel={fuel}, outputs={outputs}, \
-             output_bytes={output_bytes})"
-        )
+        format!("{self:?}").replace("PyLimits { ", "Limits(").replace(" }", ")").replace(": ", "=")
     }
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+impl PyLimits {
+    fn model(&self) -> flow::model::Limits {
+        let script = ScriptLimits { cpu_ms: self.cpu_ms, memory_mb: self.memory_mb, stack_kb: self.stack_kb };
+        flow::model::Limits {
+            bytes: self.bytes,
+            depth: self.depth,
+            nodes: self.nodes,
+            attributes: self.attributes,
+            name_bytes: self.name_bytes,
+            fuel: self.fuel,
+            outputs: self.outputs,
+            output_bytes: self.output_bytes,
+            script,
+            ..flow::model::Limits::default()
+        }
+    }
+
+    pub fn for_message(&self) -> Arc<Limits> {
+        Arc::new(self.model().for_message())
+    }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use ::message::Fault;
 use flow::compile::Pipeline;
-use flow::process::{Message, Processed, Snapshot, dry_run, now_ms, process};
+use flow::process::{Processed, Snapshot, dry_run, now_ms, process};
+use flow::worker::Worker;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 use script::Runner;
 
 use crate::border::{Owner, detached};
 use crate::errors::raise_all;
-use crate::message::{Incoming, PyMessage, PyOutcome};
-use crate::script::LazyWorker;
+use crate::message::{PyMessage, PyOutcome};
 
 /// Compiles, or raises the first of all faults.
 pub fn compile(py: Python<'_>, json: &str, files: &HashMap<String, String>) -> PyResult<Arc<Pipeline>> {
@@ -25,7 +25,7 @@ pub fn compile(py: Python<'_>, json: &str, files: &HashMap<String, String>) -> P
 #[pyclass(frozen, module = "vrsky_fast", name = "Pipeline")]
 pub struct PyPipeline {
     pipeline: Arc<Pipeline>,
-    worker: LazyWorker,
+    worker: Worker,
     owner: Owner,
 }
 
@@ -43,7 +43,7 @@ impl PyPipeline {
     #[pyo3(signature = (json, files = None))]
     fn from_json(py: Python<'_>, json: &str, files: Option<HashMap<String, String>>) -> PyResult<Self> {
         let pipeline = compile(py, json, &files.unwrap_or_default())?;
-        Ok(PyPipeline { pipeline, worker: LazyWorker::default(), owner: Owner::this() })
+        Ok(PyPipeline { pipeline, worker: Worker::default(), owner: Owner::this() })
     }
 
     #[getter]
@@ -70,7 +70,7 @@ impl PyPipeline {
         let messages: Vec<_> = messages.iter().map(|message| Arc::clone(&message.get().incoming)).collect();
         let all = self.with_runner(py, move |pipeline, runner| {
             let time_ms = now_ms();
-            let each = messages.iter().map(|message| process(pipeline, &view(message, time_ms), runner));
+            let each = messages.iter().map(|message| process(pipeline, &message.view(time_ms), runner));
             Ok(each.collect::<Vec<Processed>>())
         })?;
         all.into_iter().map(|processed| PyOutcome::new(py, &self.pipeline, processed)).collect()
@@ -83,7 +83,7 @@ impl PyPipeline {
     ) -> PyResult<Vec<(String, Bound<'py, PyBytes>, String)>> {
         let incoming = Arc::clone(&message.get().incoming);
         let (_, snapshots) =
-            self.with_runner(py, move |pipeline, runner| Ok(dry_run(pipeline, &view(&incoming, now_ms()), runner)))?;
+            self.with_runner(py, move |pipeline, runner| Ok(dry_run(pipeline, &incoming.view(now_ms()), runner)))?;
         let tuple = |Snapshot { label, payload, verdict }| (label, PyBytes::new(py, &payload), verdict);
         Ok(snapshots.into_iter().map(tuple).collect())
     }
@@ -107,17 +107,7 @@ impl PyPipeline {
                 return work(&self.pipeline, &mut Runner::new());
             }
             let pipeline = Arc::clone(&self.pipeline);
-            self.worker.get()?.call(move |runner| work(&pipeline, runner))
+            self.worker.call(move |runner| work(&pipeline, runner))
         })
-    }
-}
-
-fn view(incoming: &Incoming, time_ms: u64) -> Message<'_> {
-    Message {
-        payload: &incoming.payload,
-        content_type: incoming.content_type(),
-        headers: &incoming.block,
-        id: incoming.id(),
-        time_ms,
     }
 }

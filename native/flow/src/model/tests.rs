@@ -81,232 +81,68 @@ fn short_forms_read() {
     }
 }
 
+/// What is put where, and what is said of it: pointer, value, code, pointer, a part of the reason;
+/// two blanks between them.
+const MISTAKES: &str = r#"
+/steps/1  {"fliter": "true"}  config/unknown-key  /steps/1/fliter  unknown key `fliter`, did you mean `filter`?
+/steps/1  {"filter": "true", "set": {"a": "1"}}  config/invalid-value  /steps/1  item 1 takes one of `filter` and `set`, not several
+/steps/1  {"filter": "true", "fob": 1}  config/unknown-key  /steps/1/fob  unknown key `fob`
+/steps/1  "filter"  config/wrong-type  /steps/1  item 1 wants a mapping such as `filter: ...`, not the text `filter`
+/steps/1  {}  config/missing-key  /steps/1  item 1 lacks its key; allowed here are `convert`, `filter`
+/steps/1  {"filter": 5}  config/wrong-type  /steps/1/filter  `filter` wants a text, not a number
+/steps/1  {"filter": " "}  config/invalid-expression  /steps/1/filter  the expression is empty
+/steps/2/set  {"order..net": "1"}  config/invalid-path  /steps/2/set/order..net  the path `order..net` expects a name here
+/steps/2/set  {"a/b~": "1"}  config/invalid-path  /steps/2/set/a~1b~0  the path `a/b~`
+/steps/2/set  {}  config/invalid-value  /steps/2/set  `set` wants at least 1 entry
+/steps/0/convert/from  "xlm"  config/invalid-value  /steps/0/convert/from  `from` cannot be `xlm`, did you mean `xml`?
+/steps/0/convert/arrays  "order.item"  config/wrong-type  /steps/0/convert/arrays  `arrays` wants a list, not a text
+/steps/0/convert/arrays  ["a", "b["]  config/invalid-path  /steps/0/convert/arrays/1  the path `b[` expects a quoted name
+/steps/3/script  "../net.ts"  config/file-outside  /steps/3/script  the file `../net.ts` lies outside
+/steps/3/script  7  config/wrong-type  /steps/3/script  `script` wants a text or a mapping, not a number
+/steps/4/route/1/to  ["erp", "Erp!"]  config/invalid-name  /steps/4/route/1/to/1  the name `Erp!` may hold only
+/steps/4/route/0/wehn  "x"  config/unknown-key  /steps/4/route/0/wehn  unknown key `wehn`; `drop` is allowed here
+/out  {"fiel": {"path": "x"}}  config/unknown-key  /out/fiel  unknown key `fiel`, did you mean `file`?
+/out  {"file": {"path": "x"}, "erp": {"stdout": {}}}  config/invalid-value  /out  `out` holds either one connector or names of outs; `file` is a connector
+/out  {"Big": {"stdout": {}}}  config/invalid-name  /out/Big  the name `Big` may hold only
+/out  {}  config/invalid-value  /out  `out` wants at least 1 entry
+/out  {"stdout": null}  config/wrong-type  /out/stdout  `stdout` wants a mapping, `{}`, not nothing
+/out  "stdout"  config/wrong-type  /out  `out` wants a mapping such as `stdout: ...`
+/out/erp/http/retry  "sometimes"  config/invalid-value  /out/erp/http/retry  `retry` cannot be `sometimes`; allowed here are `always`, `safe` and `never`
+/out/erp/http/timeout  "10"  config/invalid-value  /out/erp/http/timeout  `10` wants a time such as
+/out/erp/http/headers  {"Host": "x"}  config/invalid-value  /out/erp/http/headers/Host  `Host` is a header that may not be set here
+/out/erp/http/headers  {"X-A": "a\r\nb"}  config/invalid-value  /out/erp/http/headers/X-A  a header's value
+/out/erp/http/headers  {"X-A": {"sceret": "b"}}  config/unknown-key  /out/erp/http/headers/X-A/sceret  did you mean `secret`?
+/limits/rate  "fast"  config/invalid-value  /limits/rate  write it like `5000/s`
+/limits/backlog  0  config/invalid-value  /limits/backlog  `backlog` has to be from 1 to 10000, not 0
+/limits/backlog  1.5  config/wrong-type  /limits/backlog  `backlog` wants a whole number, not a number with a fraction
+/limits/depth  "9"  config/wrong-type  /limits/depth  `depth` wants a whole number, not a text
+/customer  "Acme"  config/invalid-name  /customer  the name `Acme` may hold only a-z
+/customer  null  config/wrong-type  /customer  `customer` wants a text, not nothing
+/vrsky  2  config/unsupported-version  /vrsky  version 2 is not known, this build reads 1
+/vrsky  "1"  config/wrong-type  /vrsky  `vrsky` wants a whole number, not a text
+/pipelin  "x"  config/unknown-key  /pipelin  unknown key `pipelin`
+/in  {"http": {}}  config/missing-key  /in/http  `http` lacks the key `path`
+/in  {"htp": {"path": "/"}}  config/unknown-key  /in/htp  did you mean `http`?
+/in/http/path  "orders"  config/invalid-value  /in/http/path  `orders` has to start with `/`
+/in/http/auth  "nome"  config/invalid-value  /in/http/auth  `auth` cannot be `nome`, did you mean `none`?
+/in/http/auth  {"baerer": {"secret": "x"}}  config/unknown-key  /in/http/auth/baerer  did you mean `bearer`?
+/in  {"nats": {"subject": "$JS.API.>"}}  config/invalid-value  /in/nats/subject  reaches subjects of the system
+/in  {"nats": {"subject": "a..b"}}  config/invalid-value  /in/nats/subject  is no NATS subject
+/out  {"nats": {"subject": "a.*"}}  config/invalid-value  /out/nats/subject  has a wildcard that is not allowed there
+/out  {"nats": {"subject": "a", "stream": "VRSKY_DEAD"}}  config/invalid-value  /out/nats/stream  is the name of a stream of the system
+/tests/0/error  "filter/mising-field"  config/invalid-value  /tests/0/error  did you mean `filter/missing-field`?
+/tests/0/out/erp  {"jsn": 1}  config/unknown-key  /tests/0/out/erp/jsn  did you mean `json`?
+"#;
+
 #[test]
 fn every_mistake_is_named_at_its_place() {
-    use Code::*;
-    for (pointer, value, code, at, reason) in [
-        (
-            "/steps/1",
-            json!({"fliter": "true"}),
-            ConfigUnknownKey,
-            "/steps/1/fliter",
-            "unknown key `fliter`, did you mean `filter`?",
-        ),
-        (
-            "/steps/1",
-            json!({"filter": "true", "set": {"a": "1"}}),
-            ConfigInvalidValue,
-            "/steps/1",
-            "item 1 takes one of `filter` and `set`, not several",
-        ),
-        ("/steps/1", json!({"filter": "true", "fob": 1}), ConfigUnknownKey, "/steps/1/fob", "unknown key `fob`"),
-        (
-            "/steps/1",
-            json!("filter"),
-            ConfigWrongType,
-            "/steps/1",
-            "item 1 wants a mapping such as `filter: ...`, not the text `filter`",
-        ),
-        (
-            "/steps/1",
-            json!({}),
-            ConfigMissingKey,
-            "/steps/1",
-            "item 1 lacks its key; allowed here are `convert`, `filter`",
-        ),
-        ("/steps/1", json!({"filter": 5}), ConfigWrongType, "/steps/1/filter", "`filter` wants a text, not a number"),
-        ("/steps/1", json!({"filter": " "}), ConfigInvalidExpression, "/steps/1/filter", "the expression is empty"),
-        (
-            "/steps/2/set",
-            json!({"order..net": "1"}),
-            ConfigInvalidPath,
-            "/steps/2/set/order..net",
-            "the path `order..net` expects a name here",
-        ),
-        ("/steps/2/set", json!({"a/b~": "1"}), ConfigInvalidPath, "/steps/2/set/a~1b~0", "the path `a/b~`"),
-        ("/steps/2/set", json!({}), ConfigInvalidValue, "/steps/2/set", "`set` wants at least 1 entry"),
-        (
-            "/steps/0/convert/from",
-            json!("xlm"),
-            ConfigInvalidValue,
-            "/steps/0/convert/from",
-            "`from` cannot be `xlm`, did you mean `xml`?",
-        ),
-        (
-            "/steps/0/convert/arrays",
-            json!("order.item"),
-            ConfigWrongType,
-            "/steps/0/convert/arrays",
-            "`arrays` wants a list, not a text",
-        ),
-        (
-            "/steps/0/convert/arrays",
-            json!(["a", "b["]),
-            ConfigInvalidPath,
-            "/steps/0/convert/arrays/1",
-            "the path `b[` expects a quoted name",
-        ),
-        (
-            "/steps/3/script",
-            json!("../net.ts"),
-            ConfigFileOutside,
-            "/steps/3/script",
-            "the file `../net.ts` lies outside",
-        ),
-        (
-            "/steps/3/script",
-            json!(7),
-            ConfigWrongType,
-            "/steps/3/script",
-            "`script` wants a text or a mapping, not a number",
-        ),
-        (
-            "/steps/4/route/1/to",
-            json!(["erp", "Erp!"]),
-            ConfigInvalidName,
-            "/steps/4/route/1/to/1",
-            "the name `Erp!` may hold only",
-        ),
-        (
-            "/steps/4/route/0/wehn",
-            json!("x"),
-            ConfigUnknownKey,
-            "/steps/4/route/0/wehn",
-            "unknown key `wehn`; `drop` is allowed here",
-        ),
-        (
-            "/out",
-            json!({"fiel": {"path": "x"}}),
-            ConfigUnknownKey,
-            "/out/fiel",
-            "unknown key `fiel`, did you mean `file`?",
-        ),
-        (
-            "/out",
-            json!({"file": {"path": "x"}, "erp": {"stdout": {}}}),
-            ConfigInvalidValue,
-            "/out",
-            "`out` holds either one connector or names of outs; `file` is a connector",
-        ),
-        ("/out", json!({"Big": {"stdout": {}}}), ConfigInvalidName, "/out/Big", "the name `Big` may hold only"),
-        ("/out", json!({}), ConfigInvalidValue, "/out", "`out` wants at least 1 entry"),
-        (
-            "/out",
-            json!({"stdout": null}),
-            ConfigWrongType,
-            "/out/stdout",
-            "`stdout` wants a mapping, `{}`, not nothing",
-        ),
-        ("/out", json!("stdout"), ConfigWrongType, "/out", "`out` wants a mapping such as `stdout: ...`"),
-        (
-            "/out/erp/http/retry",
-            json!("sometimes"),
-            ConfigInvalidValue,
-            "/out/erp/http/retry",
-            "`retry` cannot be `sometimes`; allowed here are `always`, `safe` and `never`",
-        ),
-        (
-            "/out/erp/http/timeout",
-            json!("10"),
-            ConfigInvalidValue,
-            "/out/erp/http/timeout",
-            "`10` wants a time such as",
-        ),
-        (
-            "/out/erp/http/headers",
-            json!({"Host": "x"}),
-            ConfigInvalidValue,
-            "/out/erp/http/headers/Host",
-            "`Host` is a header that may not be set here",
-        ),
-        (
-            "/out/erp/http/headers",
-            json!({"X-A": "a\r\nb"}),
-            ConfigInvalidValue,
-            "/out/erp/http/headers/X-A",
-            "a header's value",
-        ),
-        (
-            "/out/erp/http/headers",
-            json!({"X-A": {"sceret": "b"}}),
-            ConfigUnknownKey,
-            "/out/erp/http/headers/X-A/sceret",
-            "did you mean `secret`?",
-        ),
-        ("/limits/rate", json!("fast"), ConfigInvalidValue, "/limits/rate", "write it like `5000/s`"),
-        (
-            "/limits/backlog",
-            json!(0),
-            ConfigInvalidValue,
-            "/limits/backlog",
-            "`backlog` has to be from 1 to 10000, not 0",
-        ),
-        (
-            "/limits/backlog",
-            json!(1.5),
-            ConfigWrongType,
-            "/limits/backlog",
-            "`backlog` wants a whole number, not a number with a fraction",
-        ),
-        ("/limits/depth", json!("9"), ConfigWrongType, "/limits/depth", "`depth` wants a whole number, not a text"),
-        ("/customer", json!("Acme"), ConfigInvalidName, "/customer", "the name `Acme` may hold only a-z"),
-        ("/customer", json!(null), ConfigWrongType, "/customer", "`customer` wants a text, not nothing"),
-        ("/vrsky", json!(2), ConfigUnsupportedVersion, "/vrsky", "version 2 is not known, this build reads 1"),
-        ("/vrsky", json!("1"), ConfigWrongType, "/vrsky", "`vrsky` wants a whole number, not a text"),
-        ("/pipelin", json!("x"), ConfigUnknownKey, "/pipelin", "unknown key `pipelin`"),
-        ("/in", json!({"http": {}}), ConfigMissingKey, "/in/http", "`http` lacks the key `path`"),
-        ("/in", json!({"htp": {"path": "/"}}), ConfigUnknownKey, "/in/htp", "did you mean `http`?"),
-        ("/in/http/path", json!("orders"), ConfigInvalidValue, "/in/http/path", "`orders` has to start with `/`"),
-        (
-            "/in/http/auth",
-            json!("nome"),
-            ConfigInvalidValue,
-            "/in/http/auth",
-            "`auth` cannot be `nome`, did you mean `none`?",
-        ),
-        (
-            "/in/http/auth",
-            json!({"baerer": {"secret": "x"}}),
-            ConfigUnknownKey,
-            "/in/http/auth/baerer",
-            "did you mean `bearer`?",
-        ),
-        (
-            "/in",
-            json!({"nats": {"subject": "$JS.API.>"}}),
-            ConfigInvalidValue,
-            "/in/nats/subject",
-            "reaches subjects of the system",
-        ),
-        ("/in", json!({"nats": {"subject": "a..b"}}), ConfigInvalidValue, "/in/nats/subject", "is no NATS subject"),
-        (
-            "/out",
-            json!({"nats": {"subject": "a.*"}}),
-            ConfigInvalidValue,
-            "/out/nats/subject",
-            "has a wildcard that is not allowed there",
-        ),
-        (
-            "/out",
-            json!({"nats": {"subject": "a", "stream": "VRSKY_DEAD"}}),
-            ConfigInvalidValue,
-            "/out/nats/stream",
-            "is the name of a stream of the system",
-        ),
-        (
-            "/tests/0/error",
-            json!("filter/mising-field"),
-            ConfigInvalidValue,
-            "/tests/0/error",
-            "did you mean `filter/missing-field`?",
-        ),
-        ("/tests/0/out/erp", json!({"jsn": 1}), ConfigUnknownKey, "/tests/0/out/erp/jsn", "did you mean `json`?"),
-    ] {
-        let faults = read_value(with(pointer, value.clone())).expect_err(&format!("{pointer} {value}"));
+    for line in MISTAKES.trim().lines() {
+        let [pointer, value, code, at, reason] = *line.split("  ").collect::<Vec<_>>() else { panic!("{line}") };
+        let faults = read_value(with(pointer, serde_json::from_str(value).expect(line))).expect_err(line);
         let fault = &faults[0];
-        assert_eq!(fault.code(), code, "{pointer} {value}: {fault}");
-        assert_eq!(fault.place().pointer.as_deref(), Some(at), "{pointer} {value}: {fault}");
-        assert!(fault.reason().contains(reason), "{pointer} {value}: {fault}");
+        assert_eq!(fault.code().as_str(), code, "{line}: {fault}");
+        assert_eq!(fault.place().pointer.as_deref(), Some(at), "{line}: {fault}");
+        assert!(fault.reason().contains(reason), "{line}: {fault}");
     }
 }
 
