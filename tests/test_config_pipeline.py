@@ -199,4 +199,4 @@ def test_any_text_is_a_pipeline_or_has_problems(tmp_path_factory: pytest.TempPat
     try:
         config.parse("orders.yaml", "".join(parts).encode(), tmp_path_factory.getbasetemp() / "orders.yaml")
     except InvalidConfig as invalid:
-        assert all(problem.text().startswith("orders.yaml") for problem in invalid.problems)  # noqa: PT017
+        assert all(problem.text().startswith("orders.yaml") for problem in invalid.problems)
