@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
 use crate::arguments::Arguments;
-use crate::wire::{CONNECT, Frame, number, parse, publish, put_number};
+use crate::wire::{CONNECT, Frame, is_pub_ack, number, parse, publish, put_number};
 
 #[derive(Default)]
 struct State {
@@ -32,7 +32,8 @@ struct Shared {
     written: Notify,
 }
 
-pub fn run(options: &Arguments) {
+/// Until the server goes.
+pub fn run(options: &Arguments) -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tasks = tokio::task::LocalSet::new();
     let (server, listen) = (options.text("server").to_owned(), options.text("listen").to_owned());
@@ -60,7 +61,7 @@ pub fn run(options: &Arguments) {
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
             });
         }
-    });
+    })
 }
 
 async fn write(shared: Rc<Shared>, mut socket: tokio::net::tcp::OwnedWriteHalf) {
@@ -86,7 +87,7 @@ async fn read(shared: Rc<Shared>, mut socket: tokio::net::tcp::OwnedReadHalf) {
             match frame {
                 Frame::Message(message) => {
                     let slot = number(&message.subject[state.inbox.len()..]);
-                    let stored = memchr::memmem::find(message.payload, b"\"error\"").is_none();
+                    let stored = is_pub_ack(&message);
                     if let Some(waiting) = state.waiting[slot].take() {
                         let _ = waiting.send(stored);
                     }

@@ -18,29 +18,36 @@ mod order;
 mod relay;
 mod wire;
 
+use std::process::ExitCode;
+
 const USAGE: &str = "usage:
   bench-native relay         --server HOST:PORT --in SUBJECT --out SUBJECT
   bench-native durable-relay --server HOST:PORT --stream NAME --durable NAME --out SUBJECT
   bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N [--window N]
                              [--items N] [--filtered] [--confirmed] [--expect FILE] [--warm N]
+                             [--patience SECONDS]
   bench-native http-relay    --server HOST:PORT --listen HOST:PORT --subject SUBJECT
   bench-native http-load     --target HOST:PORT --path PATH --count N [--connections N] [--items N]
   bench-native order         [--items N]        prints the order that the load sends";
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let program = arguments.next().unwrap_or_default();
     let options = arguments::Arguments::parse(arguments);
-    match program.as_str() {
+    let clean = match program.as_str() {
         "relay" => relay::run(&options),
         "durable-relay" => durable_relay::run(&options),
         "load" => load::run(&options),
         "http-relay" => http_relay::run(&options),
         "http-load" => http_load::run(&options),
-        "order" => println!("{}", String::from_utf8_lossy(&order::Order::new(options.number("items", 2)).at(0))),
+        "order" => {
+            println!("{}", String::from_utf8_lossy(&order::Order::new(options.number("items", 2)).at(0)));
+            true
+        }
         _ => {
             eprintln!("{USAGE}");
-            std::process::exit(2);
+            return ExitCode::from(2);
         }
-    }
+    };
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -76,3 +76,29 @@ pub fn number_in(payload: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orders_number_and_total_change_in_place() {
+        let mut order = Order::new(2);
+        let length = order.len();
+        assert!((440..=520).contains(&length), "{length}");
+        for number in [0, 1, 77, 123_456_789] {
+            let text = order.set(number);
+            assert_eq!((text.len(), number_in(text)), (length, Some(number)));
+            let total = if passes(number) { &b"<total>1234.50<"[..] } else { b"<total>12.3450<" };
+            assert!(memchr::memmem::find(text, total).is_some());
+        }
+    }
+
+    #[test]
+    fn the_number_is_found_in_json_too() {
+        assert_eq!(number_in(br#"{"order":{"@id":"000000042","customer":{"id":"778812"}}}"#), Some(42));
+        assert_eq!(number_in(br#"{"order":{"customer":{"id":"778812"},"@id":"000000042"}}"#), Some(42));
+        assert_eq!(number_in(br#"{"order":{"customer":{"id":"778812"}}}"#), None);
+        assert_eq!(number_in(b""), None);
+    }
+}

@@ -3,7 +3,8 @@
 use crate::arguments::Arguments;
 use crate::wire::{Frame, Link, publish, stamp};
 
-pub fn run(options: &Arguments) {
+/// Until the server goes.
+pub fn run(options: &Arguments) -> ! {
     let target = options.text("out").as_bytes().to_vec();
     let mut link = Link::connect(options.text("server"), &[(options.text("in"), 1)]);
     println!("ready");

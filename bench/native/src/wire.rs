@@ -1,6 +1,6 @@
 //! The least of the NATS protocol that a relay needs, and a blocking burst loop round it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use memchr::memchr;
@@ -106,6 +106,11 @@ pub fn stamp(headers: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(b"Customer-ID: acme\r\n\r\n");
 }
 
+/// Whether the answer to a publish says that it was stored; without a stream it is an empty status.
+pub fn is_pub_ack(message: &Message<'_>) -> bool {
+    message.payload.starts_with(b"{\"stream\":")
+}
+
 /// A blocking connection that reads bursts and writes once for each.
 pub struct Link {
     pub socket: TcpStream,
@@ -132,13 +137,17 @@ impl Link {
         link
     }
 
-    /// Writes what waits, reads once, and hands every whole frame over.
-    pub fn burst(&mut self, mut handle: impl FnMut(Frame<'_>, &mut Vec<u8>)) {
+    /// Writes what waits, reads once, and hands every whole frame over. `false` when nothing came
+    /// within the socket's read timeout; without one it waits for ever.
+    pub fn burst(&mut self, mut handle: impl FnMut(Frame<'_>, &mut Vec<u8>)) -> bool {
         self.flush();
         if self.have == self.buffer.len() {
             self.buffer.resize(self.have * 2, 0);
         }
-        let read = self.socket.read(&mut self.buffer[self.have..]).unwrap();
+        let read = match self.socket.read(&mut self.buffer[self.have..]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            read => read.unwrap(),
+        };
         assert!(read > 0, "the server closed the connection");
         self.have += read;
         let mut at = 0;
@@ -152,6 +161,7 @@ impl Link {
         self.buffer.copy_within(at..self.have, 0);
         self.have -= at;
         self.flush();
+        true
     }
 
     pub fn flush(&mut self) {
@@ -159,5 +169,32 @@ impl Link {
             self.socket.write_all(&self.out).unwrap();
             self.out.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_whole_or_not_at_all() {
+        let bytes = b"HMSG a.b 7 re.ply 12 14\r\nNATS/1.0\r\n\r\nhi\r\nPING\r\n";
+        let whole = bytes.len() - 6;
+        assert!((0..whole).all(|end| parse(&bytes[..end]).is_none()));
+        let Some((Frame::Message(message), used)) = parse(bytes) else { panic!("no message") };
+        assert_eq!((used, message.subject, message.sid, message.reply), (whole, &b"a.b"[..], 7, &b"re.ply"[..]));
+        assert_eq!((message.headers, message.payload), (&b"NATS/1.0\r\n\r\n"[..], &b"hi"[..]));
+        assert!(matches!(parse(&bytes[whole..]), Some((Frame::Ping, 6))));
+    }
+
+    #[test]
+    fn a_stamp_is_one_header_more() {
+        let mut headers = Vec::new();
+        stamp(b"NATS/1.0\r\nA: 1\r\n\r\n", &mut headers);
+        assert_eq!(headers, b"NATS/1.0\r\nA: 1\r\nCustomer-ID: acme\r\n\r\n");
+        stamp(b"", &mut headers);
+        let mut out = Vec::new();
+        publish(&mut out, b"o", b"r", &headers, b"hi");
+        assert_eq!(out, b"HPUB o r 31 33\r\nNATS/1.0\r\nCustomer-ID: acme\r\n\r\nhi\r\n");
     }
 }
