@@ -230,7 +230,9 @@ mod tests {
             assert!(seen.insert(code.as_str()), "{code} twice");
             let (stage, reason) = code.as_str().split_once('/').unwrap_or_default();
             assert_eq!(stage, format!("{:?}", code.stage()).to_lowercase());
-            assert!(!reason.is_empty() && reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            assert!(
+                !reason.is_empty() && reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
         }
     }
 }

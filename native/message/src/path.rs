@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn paths_follow_cel_select_syntax() {
-        for good in ["order", "order.total", "order.items[0].price", "order[\"@id\"]", "[\"odd root\"].x", "a[\"q\\\"\"]"] {
+        for good in
+            ["order", "order.total", "order.items[0].price", "order[\"@id\"]", "[\"odd root\"].x", "a[\"q\\\"\"]"]
+        {
             let path = Path::parse(good).unwrap();
             assert_eq!(Path::parse(&path.to_string()).unwrap(), path, "{good}");
         }
@@ -181,7 +183,17 @@ mod tests {
 
     #[test]
     fn a_bad_path_names_the_byte() {
-        for (bad, offset) in [("", 0), ("a..b", 2), ("a.", 2), ("a[", 2), ("a[x]", 2), ("a[\"b", 4), ("a b", 1), ("1a", 0), ("a[99999999999]", 2)] {
+        for (bad, offset) in [
+            ("", 0),
+            ("a..b", 2),
+            ("a.", 2),
+            ("a[", 2),
+            ("a[x]", 2),
+            ("a[\"b", 4),
+            ("a b", 1),
+            ("1a", 0),
+            ("a[99999999999]", 2),
+        ] {
             assert_eq!(Path::parse(bad).unwrap_err().offset, offset, "{bad}");
         }
     }

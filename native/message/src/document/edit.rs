@@ -206,3 +206,113 @@ impl Document {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `{"a": {"b": "1", "@c": "2"}, "x": ["3", "4"]}`, the list as a chain of equal names.
+    fn document() -> Document {
+        let mut document = Document::default();
+        let root = document.push(Node::new(Kind::Object));
+        let mut member = |parent: u32, previous: u32, key: &str, kind: Kind, text: &str| {
+            let (key, value) = (document.append(key.as_bytes()), document.append(text.as_bytes()));
+            let node = document.push(Node { key, value, ..Node::new(kind) });
+            document.link(parent, previous, node);
+            node
+        };
+        let a = member(root, NONE, "a", Kind::Object, "");
+        let b = member(a, NONE, "b", Kind::Text, "1");
+        let c = member(a, b, "c", Kind::Text, "2");
+        let x = member(root, a, "x", Kind::Text, "3");
+        let second = document.push_text("4");
+        document.node_mut(c).flags = Flags::ATTRIBUTE;
+        document.node_mut(x).same = second;
+        document.set_root(root);
+        document
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn shown(document: &Document) -> String {
+        format!("{:?}", document.root())
+    }
+
+    #[test]
+    fn set_replaces_in_place_and_adds_at_the_end() {
+        for (at, expected) in [
+            ("a", r#"{"a": "new", "x": ["3", "4"]}"#),
+            ("a.b", r#"{"a": {"b": "new", "@c": "2"}, "x": ["3", "4"]}"#),
+            ("a[\"@c\"]", r#"{"a": {"b": "1", "@c": "new"}, "x": ["3", "4"]}"#),
+            ("a.d.e", r#"{"a": {"b": "1", "@c": "2", "d": {"e": "new"}}, "x": ["3", "4"]}"#),
+            ("x", r#"{"a": {"b": "1", "@c": "2"}, "x": "new"}"#),
+            ("x[0]", r#"{"a": {"b": "1", "@c": "2"}, "x": ["new", "4"]}"#),
+            ("x[1]", r#"{"a": {"b": "1", "@c": "2"}, "x": ["3", "new"]}"#),
+            ("y", r#"{"a": {"b": "1", "@c": "2"}, "x": ["3", "4"], "y": "new"}"#),
+        ] {
+            let mut document = document();
+            let value = document.push_text("new");
+            document.set(&path(at), value).unwrap();
+            assert_eq!(shown(&document), expected, "{at}");
+            assert!(!document.is_unchanged());
+        }
+    }
+
+    #[test]
+    fn set_refuses_before_it_touches_anything() {
+        for (at, expected) in [
+            ("a.b.c", EditError::NotAnObject { at: 2 }),
+            ("a[0]", EditError::NotAnObject { at: 1 }),
+            ("x.y", EditError::NotAnObject { at: 1 }),
+            ("x[2]", EditError::NoSuchIndex { at: 1 }),
+            ("a.d.e[0].f", EditError::NoSuchIndex { at: 3 }),
+        ] {
+            let mut document = document();
+            let (before, value) = (shown(&document), document.push_text("new"));
+            assert_eq!(document.set(&path(at), value), Err(expected), "{at}");
+            assert_eq!((shown(&document), document.is_unchanged()), (before, true), "{at}");
+        }
+    }
+
+    #[test]
+    fn remove_takes_members_and_elements_away() {
+        for (at, expected) in [
+            ("a", r#"{"x": ["3", "4"]}"#),
+            ("a[\"@c\"]", r#"{"a": {"b": "1"}, "x": ["3", "4"]}"#),
+            ("x", r#"{"a": {"b": "1", "@c": "2"}}"#),
+            ("x[0]", r#"{"a": {"b": "1", "@c": "2"}, "x": ["4"]}"#),
+            ("x[1]", r#"{"a": {"b": "1", "@c": "2"}, "x": ["3"]}"#),
+        ] {
+            let mut document = document();
+            assert!(document.remove(&path(at)), "{at}");
+            assert_eq!(shown(&document), expected, "{at}");
+        }
+        let mut document = document();
+        for nowhere in ["y", "a.y", "a.b.c", "x[2]", "x.y"] {
+            assert!(!document.remove(&path(nowhere)), "{nowhere}");
+        }
+        assert!(document.is_unchanged());
+    }
+
+    #[test]
+    fn rename_keeps_place_and_value() {
+        let mut document = document();
+        assert_eq!(document.rename(&path("x"), "list"), Ok(true));
+        assert_eq!(document.rename(&path("a[\"@c\"]"), "c"), Ok(true));
+        assert_eq!(shown(&document), r#"{"a": {"b": "1", "c": "2"}, "list": ["3", "4"]}"#);
+        assert_eq!(document.rename(&path("a"), "list"), Err(EditError::NameTaken { at: 0 }));
+        assert_eq!(document.rename(&path("a"), "a"), Ok(true));
+        assert_eq!(document.rename(&path("y"), "z"), Ok(false));
+        assert_eq!(document.rename(&path("list[0]"), "z"), Err(EditError::NotAnObject { at: 1 }));
+    }
+
+    #[test]
+    fn an_empty_document_becomes_an_object() {
+        let mut document = Document::default();
+        let value = document.push_bool(true);
+        document.set(&path("a.b"), value).unwrap();
+        assert_eq!(shown(&document), r#"{"a": {"b": true}}"#);
+    }
+}
