@@ -12,7 +12,7 @@ use nats::jetstream;
 
 use super::events::{Event, EventKind, Events};
 use super::headers;
-use super::ids::MessageId;
+use super::ids::{MessageId, OutputKey};
 use super::install::{Installed, Route};
 use super::ledger::{Closed, Origin, Outcome, Receipt};
 use super::logic::Waiting;
@@ -144,7 +144,7 @@ impl Core {
     ) {
         let installed = envelope.installed;
         let target = &installed.targets[target];
-        let id = MessageId::output(envelope.id, installed.revision(), &target.name, index);
+        let id = MessageId::output(&target.key, envelope.id, index);
         let content_type = match &payload {
             Payload::Source(_) => envelope.content_type,
             Payload::Arena(_, content_type) => content_type,
@@ -212,7 +212,7 @@ impl Core {
         installed.counters.add(Metric::Dead, 1);
         self.event(EventKind::Dead, envelope, step, Some(fault), payload.len());
         let subject = subjects::dead(installed.customer(), installed.name(), &subjects::token(step));
-        let id = MessageId::output(envelope.id, installed.revision(), &subject, part);
+        let id = MessageId::output(&OutputKey::new(installed.revision(), &subject), envelope.id, part);
         let block = self.publisher.block.start(installed.customer());
         block.put(headers::MESSAGE_ID, id.as_str().as_bytes());
         block.put(headers::ROOT, envelope.root.as_bytes());

@@ -10,6 +10,7 @@ use connectors::http::source::{Auth, Route as SourceRoute, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 
+use super::ids::OutputKey;
 use super::metrics::Counters;
 use super::node::Settings;
 use super::subjects::{self, LaneType};
@@ -31,6 +32,7 @@ pub enum Route {
 #[derive(Debug)]
 pub struct Target {
     pub name: String,
+    pub key: OutputKey,
     pub route: Route,
 }
 
@@ -124,7 +126,7 @@ impl Installed {
                     subject: subjects::subject(LaneType::Outgoing, tier, lane, &customer, &name, &out.name),
                 },
             };
-            Target { name: out.name.clone(), route }
+            Target { key: OutputKey::new(pipeline.revision(), &out.name), name: out.name.clone(), route }
         });
         Rc::new(Installed {
             targets: targets.collect(),
