@@ -111,7 +111,7 @@ def check_faults(node: Node, path: str, content_type: str, faults: dict[str, tup
     """Sends all of them, then looks at each dead letter: code, place, payload."""
     ids = {what: node.accepts(path, body, content_type) for what, (body, _, _) in faults.items()}
     letters = node.dead_letters_of(set(ids.values()))
-    found = {what: (letters[id]["code"], letters[id]["place"], letters[id]["reason"]) for what, id in ids.items()}
+    found = {what: (letters[of]["code"], letters[of]["place"], letters[of]["reason"]) for what, of in ids.items()}
     wrong = {
         what: (found[what], code, place)
         for what, (_, code, place) in faults.items()
@@ -193,12 +193,12 @@ def test_bad_ones_among_many_good_ones_fail_alone(node: Node) -> None:
     with ThreadPoolExecutor(8) as pool:
         sent = list(pool.map(send, range(400)))
     good = {number for number, _, is_bad in sent if not is_bad}
-    failed = {id for _, id, is_bad in sent if is_bad}
+    failed = {sent_id for _, sent_id, is_bad in sent if is_bad}
     node.delivers_all("json.ndjson", good)
     node.dead_letters_of(failed)
     codes = {one["id"]: one["code"] for one in node.dead_letters()}
-    assert {codes[id] for id in failed} == {"json/syntax", "filter/missing-field", "filter/wrong-type"}
-    assert not {id for _, id, is_bad in sent if not is_bad} & set(codes)
+    assert {codes[sent_id] for sent_id in failed} == {"json/syntax", "filter/missing-field", "filter/wrong-type"}
+    assert not {sent_id for _, sent_id, is_bad in sent if not is_bad} & set(codes)
     counts = [line["n"] for line in node.lines("json.ndjson")]
     assert len([n for n in counts if n in good]) == len(good)
     in_good_order(node)

@@ -43,7 +43,12 @@ const modes: Record<string, (msg: Message) => unknown> = {
   many: (msg) => Array.from({ length: 10_000 }, (_, i) => ({ n: i })),
   holes: () => new Array(4_000_000_000),
   large: () => ({ text: "x".repeat(17 * 1024 * 1024) }),
-  poison: () => { (Object.prototype as any).n = 1; (Array.prototype as any).push = null; (globalThis as any).seen = 1; throw new Error("poisoned"); },
+  poison: () => {
+    (Object.prototype as any).n = 1;
+    (Array.prototype as any).push = null;
+    (globalThis as any).seen = 1;
+    throw new Error("poisoned");
+  },
 };
 export default (msg: Message) => msg.mode ? modes[msg.mode](msg) : { n: msg.n, seen: (globalThis as any).seen };
 """
@@ -67,7 +72,7 @@ FAULTS = {
     "loopInFinally": ("script/timeout", ""),
     "catchAll": ("script/timeout", ""),
     "allocate": ("script/out-of-memory script/timeout", ""),
-    "text": ("script/out-of-memory script/timeout", ""),
+    "text": ("script/threw script/out-of-memory script/timeout", ""),
     "recurse": ("script/stack-overflow script/timeout", ""),
     "undefined": ("script/no-return", ""),
     "function": ("script/bad-return", ""),
@@ -119,7 +124,7 @@ def test_good_messages_between_hostile_ones_all_pass_and_see_nothing_of_them(nod
     with ThreadPoolExecutor(4) as pool:
         sent = list(pool.map(send, range(240)))
     node.delivers_all("hostile.ndjson", {number for number, _, is_bad in sent if not is_bad})
-    node.dead_letters_of({id for _, id, is_bad in sent if is_bad})
+    node.dead_letters_of({sent_id for _, sent_id, is_bad in sent if is_bad})
     assert not [line for line in node.lines("hostile.ndjson") if set(line) != {"n"}]
     node.still_works("/hostile", "hostile.ndjson")
 
@@ -127,15 +132,15 @@ def test_good_messages_between_hostile_ones_all_pass_and_see_nothing_of_them(nod
 def test_a_part_that_fails_is_a_dead_letter_alone(node: Node) -> None:
     first, last = a_number(), a_number()
     parts = [{"n": first}, {"m": 1}, {"n": "text"}, {"n": -1}, {"n": last}]
-    id = node.accepts("/split", json.dumps({"parts": parts}).encode())
+    split = node.accepts("/split", json.dumps({"parts": parts}).encode())
     node.delivers_all("split.ndjson", {first, last})
-    node.hears("filtered", id=id)
-    letters = [one for one in node.dead_letters() if one["id"] == id]
+    node.hears("filtered", id=split)
+    letters = [one for one in node.dead_letters() if one["id"] == split]
     assert [(one["code"], one["step"]) for one in letters] == [
         ("filter/missing-field", "1:filter"),
         ("filter/wrong-type", "1:filter"),
     ]
-    shown = node.dead_letter(id)
+    shown = node.dead_letter(split)
     assert json.loads(shown["payload"]) in ({"m": 1}, {"n": "text"})
     assert shown["headers"]["Vrsky-Part"] != "0"
     assert node.numbers("split.ndjson") >= {first, last}

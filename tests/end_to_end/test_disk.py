@@ -1,0 +1,148 @@
+"""A disk that is full: clients are told, nothing accepted is lost, and it goes on when there is room.
+
+A tmpfs is the disk, so these tests need the right to mount one; as another user they fail.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..conftest import post
+from .conftest import StartNode
+from .load import under_load
+from .node import PATIENCE, Node, a_number, eventually
+
+ORDERS = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - filter: n > 0
+out: {file: {path: %s}}
+limits: {backlog: 10000}
+"""
+MEGABYTE = 1 << 20
+
+
+class Disk:
+    """A small disk, and what fills it."""
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        self.folder = folder
+        self.folder.mkdir()
+        size = ["-o", f"size={megabytes}m"]
+        mounted = subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", folder], capture_output=True, text=True)
+        assert mounted.returncode == 0, f"this test needs to mount a tmpfs: {mounted.stderr}"
+
+    @property
+    def _filler(self) -> Path:
+        return self.folder / "filler"
+
+    def fill(self) -> None:
+        """To the last byte."""
+        with self._filler.open("ab", buffering=0) as file:
+            size = MEGABYTE
+            while size:
+                try:
+                    file.write(b"\0" * size)
+                except OSError:
+                    size //= 2
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", self.folder], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "disk", 64)
+    yield disk
+    disk.unmount()
+
+
+def test_a_full_disk_refuses_with_503_and_goes_on_when_there_is_room(
+    start_node: StartNode, disk: Disk, tmp_path: Path
+) -> None:
+    written = tmp_path / "orders.ndjson"
+    node = start_node({"orders.yaml": ORDERS % written}, data=disk.folder / "data")
+    with under_load(node.url("/orders"), clients=2) as load:
+        load.wait_for(50)
+        disk.fill()
+        refused = eventually(lambda: list(load.refused), "a refusal")
+        assert {status for status, _ in refused} == {503}
+        assert {code for _, code in refused} <= {
+            "nats/stream-full",
+            "nats/timeout",
+            "nats/disconnected",
+            "nats/no-stream",
+        }
+        node.assert_alive()
+        disk.free()
+        load.wait_for(50)
+        accepted = load.stop()
+    eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
+    again = a_number()
+    eventually(lambda: post(node.url("/orders"), b'{"n": %d}' % again, "application/json")[0] == 202, "a 202")
+    eventually(lambda: again in numbers(node, written), "the message sent afterwards")
+    node.assert_alive()
+    assert node.stop() == 0
+
+
+def numbers(node: Node, written: Path) -> set[int]:
+    """As in the file outside the data folder."""
+    link = node.data / "files" / written
+    return node.numbers(str(link))
+
+
+def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_node: StartNode, disk: Disk) -> None:
+    # Nothing listens where they go: the store fills with what was accepted.
+    waiting = (ORDERS % "x").replace("file: {path: x}", "http: {url: 'http://127.0.0.1:1/'}")
+    waiting = waiting.replace("  - filter: n > 0\n", "  - filter: n > 0\n")
+    data = disk.folder / "data"
+    node = start_node({"orders.yaml": waiting}, data=data)
+    accepted: set[int] = set()
+    text = "x" * MEGABYTE
+    while True:
+        number = a_number()
+        status, answer = post(
+            node.url("/orders"), b'{"n": %d, "text": "%s"}' % (number, text.encode()), "application/json"
+        )
+        if status != 202:
+            break
+        accepted.add(number)
+        assert len(accepted) < 1_000
+    assert (status, answer["code"]) == (503, "nats/stream-full")
+    assert accepted
+    node.assert_alive()
+    assert node.stop() == 0
+    written = data.parent.parent / "orders.ndjson"
+    node = start_node({"orders.yaml": ORDERS % written}, data=data)
+    eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
+    node.assert_alive()
+    number = a_number()
+    node.accepts("/orders", b'{"n": %d}' % number)
+    eventually(lambda: number in numbers(node, written), "the message sent afterwards")
+    assert node.stop() == 0
+
+
+def test_a_file_out_on_a_full_disk_waits_for_room(start_node: StartNode, disk: Disk) -> None:
+    written = disk.folder / "orders.ndjson"
+    node = start_node({"orders.yaml": ORDERS % written})
+    disk.fill()
+    sent = {a_number() for _ in range(20)}
+    for number in sent:
+        node.accepts("/orders", b'{"n": %d}' % number)
+    retried = node.hears("retried")
+    assert (retried["code"], retried["step"]) == ("file/write", "default")
+    disk.free()
+    eventually(lambda: sent <= numbers(node, written), "every accepted message in the file", PATIENCE)
+    number = a_number()
+    node.accepts("/orders", b'{"n": %d}' % number)
+    eventually(lambda: number in numbers(node, written), "the message sent afterwards")
+    assert node.stop() == 0
