@@ -1,5 +1,6 @@
 //! The load: publishes with a window, counts and checks what comes back.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
@@ -70,6 +71,8 @@ pub fn run(options: &Arguments) -> bool {
     let mut seen = Seen::new(total);
     let patience = Duration::from_secs(options.number("patience", 20) as u64);
     link.socket.set_read_timeout(Some(patience)).unwrap();
+    // A stream takes an id of the run before for a duplicate, and stores nothing.
+    let run = RandomState::new().build_hasher().finish() as u32;
     let clock = Instant::now();
     let (mut sent, mut acks, mut started, mut began) = (0, 0, clock, warm == 0);
     while seen.delivered < wanted(total) || confirmed && acks < total {
@@ -79,7 +82,7 @@ pub fn run(options: &Arguments) -> bool {
             let now = micros(clock);
             for number in sent..total.min(sent + BURST) {
                 let headers = format!(
-                    "NATS/1.0\r\nNats-Msg-Id: order-{number:010}\r\nContent-Type: application/xml\r\n\
+                    "NATS/1.0\r\nNats-Msg-Id: {run:08x}-{number:07}\r\nContent-Type: application/xml\r\n\
                      traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"
                 );
                 let reply = if confirmed { inbox.as_bytes() } else { b"" };
