@@ -19,7 +19,8 @@ PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.
 # One codegen profile per purpose, each with its own folder under the user's cache. Expanded only in
 # the recipes that build, so that a start without changes asks neither rustc nor cargo.
 target = CARGO_TARGET_DIR=$$(.ci/target-dir $(1)) PYO3_PYTHON=$(CURDIR)/$(BIN)/python
-CARGO_TEST_SET := --workspace --exclude vrsky-native --profile ci --locked
+# The same crates and features in every call, or dependencies are compiled again for each.
+CARGO_SET := --workspace --features vrsky-native/extension-module --profile ci --locked
 
 .PHONY: help
 help: ## Show this list
@@ -72,7 +73,7 @@ test: $(WHEEL)/.installed test-rust test-python ## Run everything there is: Rust
 
 .PHONY: test-rust
 test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
-	$(call target,ci) cargo test $(CARGO_TEST_SET)
+	$(call target,ci) cargo test $(CARGO_SET)
 
 .PHONY: test-python
 test-python: $(WHEEL)/.installed ## Run the Python tests against the installed wheel
@@ -103,7 +104,7 @@ lint-python: $(WHEEL)/.installed
 .PHONY: lint-rust
 lint-rust: $(VENV)/.run-installed
 	cargo fmt --all --check
-	$(call target,ci) cargo clippy --workspace --all-targets --profile ci --locked -- -D warnings
+	$(call target,ci) cargo clippy $(CARGO_SET) --all-targets -- -D warnings
 	cargo deny check --hide-inclusion-graph bans licenses sources
 
 .PHONY: lint-advisories
