@@ -101,7 +101,8 @@ def test_a_run_with_a_bad_file_starts_nothing_and_what_was_accepted_waits(
     sent = {a_number() for _ in range(10)}
     for number in sent:
         node.accepts("/orders", b'{"n": %d}' % number)
-    assert node.stop() == 0
+    # A stop would wait for the server that is not there.
+    node.kill()
     for name in ("20,000 terms", "an alias", "a script of 30,000 brackets"):
         files, code, blamed, _ = BAD[name]
         write_pipelines(tmp_path, files)

@@ -103,7 +103,6 @@ def numbers(node: Node, written: Path) -> set[int]:
 def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_node: StartNode, disk: Disk) -> None:
     # Nothing listens where they go: the store fills with what was accepted.
     waiting = (ORDERS % "x").replace("file: {path: x}", "http: {url: 'http://127.0.0.1:1/'}")
-    waiting = waiting.replace("  - filter: n > 0\n", "  - filter: n > 0\n")
     data = disk.folder / "data"
     node = start_node({"orders.yaml": waiting}, data=data)
     accepted: set[int] = set()
@@ -120,7 +119,8 @@ def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_
     assert (status, answer["code"]) == (503, "nats/stream-full")
     assert accepted
     node.assert_alive()
-    assert node.stop() == 0
+    # A stop would wait for the server that is not there.
+    node.kill()
     written = data.parent.parent / "orders.ndjson"
     node = start_node({"orders.yaml": ORDERS % written}, data=data)
     eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from vrsky_fast.control.process import Identity
 from vrsky_fast.control.server import Server
 
 from ..conftest import Background, clean_environment, command
@@ -82,22 +82,21 @@ def test_a_server_of_ones_own_may_be_killed_and_come_back(
 ) -> None:
     endpoint = server.endpoint
     url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    restarts: list[str] = []
+    watching = asyncio.run_coroutine_threadsafe(server.watch(restarts.append), background.loop)
     node = start_node({"orders.yaml": ORDERS}, "--nats", url)
     with under_load(node.url("/orders")) as load:
-        for _ in range(2):
+        for turn in range(2):
             load.wait_for(100)
-            first = Identity.of(server.pid or 0)
             server.kill()
-            eventually(lambda: first is None or not first.alive(), "the end of the server")  # noqa: B023
-            # Until it is back, clients are told so, and told when to try again.
-            said = node.hears("node")
-            assert said["code"].startswith("nats/")
-            background(server.start_again())
+            eventually(lambda wanted=turn + 1: len(restarts) == wanted, "the server's restart")
         load.wait_for(100)
         accepted = load.stop()
+    assert node.hears("node")["code"].startswith("nats/")
     node.delivers_all("orders.ndjson", accepted)
     node.still_works("/orders", "orders.ndjson")
     assert node.stop() == 0
+    watching.cancel()
 
 
 def test_a_second_run_on_the_same_folder_is_refused_and_the_first_goes_on(start_node: StartNode) -> None:
