@@ -3,7 +3,8 @@
 //! ```text
 //! program (bytecode) ──► Engine (a customer's heap, guard)        here
 //!                          └─ Realm (a script's context)          realm.rs, prelude.js
-//! message: tape ─► values  read.rs ─► the script ─► values ─► tape  write.rs
+//! message: tape ─► values  read.rs ─► the script ─► values ─► tape  write/
+//!            lazily: view.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
 //! ctx, Date, Math.random   host.rs       │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
@@ -16,13 +17,18 @@
 mod allocator;
 mod bytecode;
 mod failure;
+mod fields;
 mod guard;
 mod host;
+mod keys;
+mod lent;
 mod raw;
 mod read;
 mod realm;
+mod view;
 mod write;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,6 +55,8 @@ pub struct Engine {
     guard: Rc<Guard>,
     runtime: Runtime,
     stack: usize,
+    /// The class of views, registered with the first realm.
+    class: Cell<u32>,
 }
 
 impl Engine {
@@ -57,7 +65,7 @@ impl Engine {
         let runtime = Runtime::new_with_alloc(Metered(Rc::clone(&guard))).map_err(|_| bytecode::no_memory())?;
         let asked = Rc::clone(&guard);
         runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
-        Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0 })
+        Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0, class: Cell::new(0) })
     }
 
     /// Runs `program` on `document`; gives the roots of what it returned, none if it dropped the
@@ -99,7 +107,7 @@ impl Engine {
         match self.realms.iter().position(|(id, _)| *id == program.id()) {
             Some(index) => self.realms[..=index].rotate_right(1),
             None => {
-                let realm = Realm::new(&self.runtime, &self.guard, program)?;
+                let realm = Realm::new(&self.runtime, &self.guard, program, &self.class)?;
                 self.realms.insert(0, (program.id(), realm));
                 self.realms.truncate(REALMS);
             }

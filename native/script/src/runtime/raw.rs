@@ -222,6 +222,16 @@ impl Owned {
         if status < 0 { Err(Thrown) } else { Ok(()) }
     }
 
+    /// Where the prototype lies; 0 when there is none.
+    pub fn prototype(&self) -> usize {
+        // SAFETY: context and value live.
+        let prototype = unsafe { qjs::JS_GetPrototype(self.js.context, self.value) };
+        match self.js.own(prototype) {
+            Ok(prototype) if prototype.tag() == Tag::Object => prototype.identity(),
+            _ => 0,
+        }
+    }
+
     pub fn freeze(&self) -> Result<(), Thrown> {
         // SAFETY: context and value live.
         let status = unsafe { qjs::JS_FreezeObject(self.js.context, self.value) };
@@ -245,6 +255,13 @@ impl Key {
     #[inline]
     pub fn atom(&self) -> qjs::JSAtom {
         self.atom
+    }
+
+    /// Gives the reference away.
+    pub fn into_raw(self) -> qjs::JSAtom {
+        let atom = self.atom;
+        std::mem::forget(self);
+        atom
     }
 }
 
@@ -308,6 +325,32 @@ impl Js {
         unsafe { qjs::JS_GetRuntime(self.context) }
     }
 
+    /// Takes over a reference to a value that is no exception.
+    #[inline]
+    pub fn adopt(self, value: qjs::JSValue) -> Owned {
+        Owned { js: self, value }
+    }
+
+    /// One more reference to a value, to be given back by hand.
+    #[inline]
+    pub fn duplicate(self, value: qjs::JSValue) -> qjs::JSValue {
+        // SAFETY: whoever names the value holds a reference to it.
+        unsafe { qjs::JS_DupValue(self.context, value) }
+    }
+
+    /// One more reference to an atom, to be given back by hand.
+    #[inline]
+    pub fn duplicate_atom(self, atom: qjs::JSAtom) -> qjs::JSAtom {
+        // SAFETY: whoever names the atom holds a reference to it.
+        unsafe { qjs::JS_DupAtom(self.context, atom) }
+    }
+
+    /// A key of its own for an atom that someone else holds.
+    #[inline]
+    pub fn key_of(self, atom: qjs::JSAtom) -> Key {
+        Key { js: self, atom: self.duplicate_atom(atom) }
+    }
+
     /// Tells the engine that it is entered here, on this thread: from here its stack is measured.
     pub fn enter(self) {
         // SAFETY: the context lives.
@@ -354,11 +397,6 @@ impl Js {
         let is_int = f64::from(int).to_bits() == value.to_bits();
         let value = if is_int { qjs::JS_MKVAL(qjs::JS_TAG_INT, int) } else { qjs::JS_NewFloat64(value) };
         Owned { js: self, value }
-    }
-
-    #[inline]
-    pub fn int(self, value: i32) -> Owned {
-        Owned { js: self, value: qjs::JS_MKVAL(qjs::JS_TAG_INT, value) }
     }
 
     #[inline]

@@ -1,41 +1,42 @@
-//! A document's value as a script sees it: exactly what `JSON.parse` would have made of it.
+//! A document's value as a script sees it: exactly what `JSON.parse` would have made of it. Objects
+//! are views, read when they are touched; lists are the engine's own arrays, of such values.
+
+use std::rc::Rc;
 
 use message::{Kind, Value};
 
+use super::lent::Message;
 use super::raw::{Js, Owned, Thrown};
+use super::view;
 
-/// Builds the whole value. Recursion is as deep as the document, which its parser has capped.
-pub fn value(js: Js, value: Value<'_>) -> Result<Owned, Thrown> {
+/// The value at a position of the message's document.
+pub fn value(js: Js, message: &Rc<Message>, node: u32, item: bool) -> Result<Owned, Thrown> {
+    let document = message.document.borrow();
+    of(js, message, document.value_at(node, item))
+}
+
+/// Recursion is as deep as lists in lists, which the document's parser has capped.
+fn of(js: Js, message: &Rc<Message>, value: Value<'_>) -> Result<Owned, Thrown> {
     match value.kind() {
         Kind::Null => Ok(js.null()),
         Kind::False => Ok(js.boolean(false)),
         Kind::True => Ok(js.boolean(true)),
-        Kind::Number => Ok(number(js, &value.text().unwrap_or_default())),
+        Kind::Number => Ok(js.number(number(&value.text().unwrap_or_default()))),
         Kind::Text => js.text(&value.text().unwrap_or_default()),
-        Kind::Object => object(js, value),
-        Kind::List => list(js, value),
+        Kind::Object => {
+            let (node, item) = value.position();
+            view::create(js, message, node, item)
+        }
+        Kind::List => js.array(value.items().map(|item| of(js, message, item)).collect::<Result<_, _>>()?),
     }
 }
 
-fn object(js: Js, value: Value<'_>) -> Result<Owned, Thrown> {
-    let object = js.object()?;
-    for (name, member) in value.members() {
-        let key = js.key(&name)?;
-        object.define(&key, self::value(js, member)?)?;
-    }
-    Ok(object)
-}
-
-fn list(js: Js, value: Value<'_>) -> Result<Owned, Thrown> {
-    let items = value.items().map(|item| self::value(js, item)).collect::<Result<Vec<_>, _>>()?;
-    js.array(items)
-}
-
-/// Short integers, the most common numbers by far, without the general parser.
-pub fn number(js: Js, digits: &str) -> Owned {
+/// The number that a script reads. Short integers, the most common by far, go without the general
+/// parser.
+pub fn number(digits: &str) -> f64 {
     let bytes = digits.as_bytes();
     if bytes.len() <= 9 && bytes.iter().all(u8::is_ascii_digit) {
-        return js.int(bytes.iter().fold(0, |value, digit| value * 10 + i32::from(digit - b'0')));
+        return f64::from(bytes.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')));
     }
-    js.number(digits.parse().unwrap_or(f64::NAN))
+    digits.parse().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,9 @@
 //! One script in its context: frozen built-ins, the script's module, its default export.
 #![allow(unsafe_code)] // Foreign functions of the engine.
 
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -12,9 +14,10 @@ use super::bytecode::{self, Form};
 use super::failure;
 use super::guard::Guard;
 use super::host::Host;
+use super::lent::{Lent, Message, Views};
 use super::raw::{Js, Owned, Tag, Thrown};
-use super::read;
-use super::write::{Refusal, Writer};
+use super::write::{Refusal, Writer, Written};
+use super::{read, view};
 use crate::TaskContext;
 use crate::program::Program;
 use crate::strip::Origin;
@@ -26,17 +29,24 @@ pub struct Realm {
     function: Owned,
     context_object: Owned,
     host: Box<Host>,
+    views: Views,
+    /// For the next document.
+    message: RefCell<Rc<Message>>,
     js: Js,
     _context: Context,
 }
 
 impl Realm {
     /// Makes the context and runs the script's top level, under the guard's running deadline.
-    pub fn new(runtime: &Runtime, guard: &Guard, program: &Program) -> Result<Realm, Fault> {
+    pub fn new(runtime: &Runtime, guard: &Rc<Guard>, program: &Program, class: &Cell<u32>) -> Result<Realm, Fault> {
         let context = context(runtime)?;
         let js = Js::new(context.as_raw().as_ptr());
         js.enter();
         let fail = |_: Thrown| failure::describe(js, guard, program.origin());
+        if class.get() == qjs::JS_INVALID_CLASS_ID {
+            class.set(view::register(js).map_err(fail)?);
+        }
+        let views = view::prepare(js, class.get()).map_err(fail)?;
         let host = Host::install(js).map_err(fail)?;
         let prelude = prelude()?;
         // SAFETY: the bytes were compiled by this process.
@@ -45,7 +55,8 @@ impl Realm {
         prelude.call(&[host.now_function()]).map_err(fail)?;
         let context_object = host.context_object().map_err(fail)?;
         let function = default_export(js, guard, program)?;
-        Ok(Realm { function, context_object, host, js, _context: context })
+        let message = RefCell::new(Message::new(&views, guard));
+        Ok(Realm { function, context_object, host, views, message, js, _context: context })
     }
 
     pub fn js(&self) -> Js {
@@ -53,42 +64,49 @@ impl Realm {
     }
 
     /// Runs the script on one document; gives the roots of what it returned. The clock runs for the
-    /// script, and while its result is read, which may call it back; not while the message is built.
+    /// script, and while its result is written, which may call it back.
     pub fn call(
         &self,
-        guard: &Guard,
+        guard: &Rc<Guard>,
         program: &Program,
         document: &mut Document,
         context: &TaskContext,
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
         let _current = self.host.enter(context);
-        match self.run(guard, document, limits) {
-            Ok(roots) => match guard.stopped() {
-                None => {
-                    document.mark_edited();
-                    Ok(roots)
-                }
-                // The script caught what should have ended it, and then returned in time.
-                Some(stop) => Err(failure::stopped(stop, guard, program.origin())),
-            },
-            Err(refusal) => match refusal.into_fault(program.file()) {
-                Some(fault) => match guard.stopped() {
-                    None => Err(fault),
-                    Some(stop) => Err(failure::stopped(stop, guard, program.origin())),
-                },
-                None => Err(failure::describe(self.js, guard, program.origin())),
-            },
+        let lent = Lent::new(document, Rc::clone(&self.message.borrow()));
+        guard.start(Duration::from_millis(limits.script_cpu_ms.into()));
+        let result = self.run(lent.message(), guard, limits).map_err(|refusal| {
+            refusal.into_fault(program.file()).unwrap_or_else(|| failure::describe(self.js, guard, program.origin()))
+        });
+        // A script may catch what should have ended it, and then return in time.
+        let stopped = guard.stopped();
+        guard.pause();
+        if !lent.end() {
+            self.message.replace(Message::new(&self.views, guard));
         }
+        if let Some(stop) = stopped {
+            return Err(failure::stopped(stop, guard, program.origin()));
+        }
+        let written = result?;
+        if !written.unchanged {
+            document.mark_edited();
+        }
+        Ok(written.roots)
     }
 
-    fn run(&self, guard: &Guard, document: &mut Document, limits: &Limits) -> Result<Vec<u32>, Refusal> {
-        let message = read::value(self.js, document.root())?;
-        guard.start(Duration::from_millis(limits.script_cpu_ms.into()));
-        let returned = self.function.call(&[&message, &self.context_object])?;
-        drop(message);
-        settle_jobs(self.js, guard);
-        Writer::new(self.js, document, limits)?.messages(&returned)
+    fn run(&self, message: &Rc<Message>, guard: &Guard, limits: &Limits) -> Result<Written, Refusal> {
+        let (root, js) = (message.document.borrow().root_index(), self.js);
+        let argument = read::value(js, message, root, false)?;
+        let returned = self.function.call(&[&argument, &self.context_object])?;
+        settle_jobs(js, guard);
+        Writer::new(js, message, limits)?.messages(&returned)
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        self.views.keys.clear(self.js);
     }
 }
 

@@ -1,0 +1,470 @@
+//! A lazy view of an object of the document: to a script an ordinary object, as `JSON.parse` would
+//! have made it; to us a position on the tape, and what of it was touched.
+//!
+//! ```text
+//! msg ──► View { message, node }      nothing is read yet
+//!   .order      names of the members become atoms, the value of `order` another view
+//!   .total      a leaf is made into a value when it is first read, and kept
+//!   .net = 1    noted beside the document; write.rs puts it onto the tape
+//! ```
+//!
+//! The engine looks for a property in the object's own table first, which stays empty, and then asks
+//! the functions below. Prototypes, getters, strictness and so on are the engine's business.
+//!
+//! While the collector may run (any allocation by the engine) no field may be borrowed mutably, as
+//! the collector reads them; so values are made first and stored afterwards.
+#![allow(unsafe_code)] // Functions called by the engine with raw pointers, and values counted by hand.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use message::NONE;
+use rquickjs::qjs;
+
+use super::fields::{ALL, CONFIGURABLE, ENUMERABLE, Field, Fields, Order, Slot, WRITABLE, order_of};
+use super::lent::{Message, Views};
+use super::raw::{Js, Owned, Tag, Thrown, atom_text};
+use super::read;
+
+pub struct View {
+    pub message: Rc<Message>,
+    pub node: u32,
+    /// One element of a chain, not the chain.
+    pub item: bool,
+    fields: RefCell<Option<Fields>>,
+}
+
+/// What a property costs beside the engine's heap, bytes; counted as the script's memory.
+const FIELD: usize = size_of::<Field>();
+
+/// Registers the class in a runtime; gives its number.
+pub fn register(js: Js) -> Result<qjs::JSClassID, Thrown> {
+    struct Methods(qjs::JSClassExoticMethods);
+    // SAFETY: function pointers only.
+    unsafe impl Sync for Methods {}
+    static METHODS: Methods = Methods(qjs::JSClassExoticMethods {
+        get_own_property: Some(get_own_property),
+        get_own_property_names: Some(get_own_property_names),
+        delete_property: Some(delete_property),
+        define_own_property: Some(define_own_property),
+        has_property: None,
+        get_property: None,
+        set_property: None,
+    });
+    let definition = qjs::JSClassDef {
+        class_name: c"Object".as_ptr(),
+        finalizer: Some(finalize),
+        gc_mark: Some(mark),
+        call: None,
+        exotic: (&raw const METHODS.0).cast_mut(),
+    };
+    let mut class = qjs::JS_INVALID_CLASS_ID;
+    // SAFETY: the engine copies the definition and only reads the methods.
+    unsafe {
+        qjs::JS_NewClassID(js.runtime(), &raw mut class);
+        if qjs::JS_NewClass(js.runtime(), class, &raw const definition) < 0 { Err(Thrown) } else { Ok(class) }
+    }
+}
+
+/// Lets views of a context inherit from its `Object.prototype`.
+pub fn prepare(js: Js, class: qjs::JSClassID) -> Result<Views, Thrown> {
+    let object = js.globals().get_named(c"Object")?.get_named(c"prototype")?;
+    let prototype = object.identity();
+    // SAFETY: the class is registered; the engine takes the reference.
+    unsafe { qjs::JS_SetClassProto(js.context(), class, object.into_raw()) };
+    Ok(Views { class, prototype, keys: Rc::default() })
+}
+
+/// A view of the object at a position of the message's document.
+pub fn create(js: Js, message: &Rc<Message>, node: u32, item: bool) -> Result<Owned, Thrown> {
+    // SAFETY: the class was registered before any message; the object owns the box from here on.
+    unsafe {
+        let object = js.own(qjs::JS_NewObjectClass(js.context(), message.realm.class))?;
+        let view = Box::new(View { message: Rc::clone(message), node, item, fields: RefCell::new(None) });
+        qjs::JS_SetOpaque(object.raw(), Box::into_raw(view).cast());
+        Ok(object)
+    }
+}
+
+/// The view behind an object, if it is one.
+pub fn of(value: &Owned, class: qjs::JSClassID) -> Option<&View> {
+    // SAFETY: an object of the class has a view, which lives as long as the object.
+    unsafe { qjs::JS_GetOpaque(value.raw(), class).cast::<View>().as_ref() }
+}
+
+impl View {
+    /// The properties; `None` when none was touched.
+    pub fn touched(&self) -> Ref<'_, Option<Fields>> {
+        self.fields.borrow()
+    }
+
+    /// The properties, named on first use.
+    fn fields(&self, js: Js) -> Result<RefMut<'_, Fields>, Thrown> {
+        if self.fields.borrow().is_none() {
+            let fields = self.named(js)?;
+            if !self.message.guard.take(fields.len() * FIELD) {
+                // SAFETY: throws in a living context.
+                unsafe { qjs::JS_ThrowOutOfMemory(js.context()) };
+                return Err(Thrown);
+            }
+            self.fields.replace(Some(fields));
+        }
+        RefMut::filter_map(self.fields.borrow_mut(), Option::as_mut).map_err(|_| Thrown)
+    }
+
+    fn named(&self, js: Js) -> Result<Fields, Thrown> {
+        let document = self.message.document.borrow();
+        let mut fields = Fields::default();
+        for (name, member) in document.value_at(self.node, self.item).members() {
+            let atom = self.message.realm.keys.atom(js, &name)?;
+            fields.push(Field::of_member(atom, member.position().0, &name));
+        }
+        Ok(fields)
+    }
+
+    /// The value of a property that is still in the document; made on first use.
+    fn value(&self, js: Js, index: usize, member: u32) -> Result<qjs::JSValue, Thrown> {
+        let value = read::value(js, &self.message, member, false)?;
+        let mut fields = self.fields(js)?;
+        let Some(field) = fields.get_mut(index) else { return Err(Thrown) };
+        field.slot = Slot::Read(value.raw());
+        drop(fields);
+        Ok(value.into_raw())
+    }
+
+    /// The property as the engine asks for it: `None` when there is none.
+    fn own_property(&self, js: Js, atom: qjs::JSAtom) -> Result<Option<qjs::JSPropertyDescriptor>, Thrown> {
+        let fields = self.fields(js)?;
+        let Some(index) = fields.find(atom) else { return Ok(None) };
+        let Some(field) = fields.get(index).copied() else { return Ok(None) };
+        drop(fields);
+        let undefined = qjs::JS_UNDEFINED;
+        let data = |value| qjs::JSPropertyDescriptor {
+            flags: field.flags,
+            value: js.duplicate(value),
+            getter: undefined,
+            setter: undefined,
+        };
+        Ok(Some(match field.slot {
+            Slot::Document => data(self.value(js, index, field.member)?),
+            Slot::Read(value) | Slot::Set(value) => data(value),
+            Slot::Accessor { getter, setter } => qjs::JSPropertyDescriptor {
+                flags: field.flags & !WRITABLE | qjs::JS_PROP_GETSET as c_int,
+                value: undefined,
+                getter: js.duplicate(getter),
+                setter: js.duplicate(setter),
+            },
+        }))
+    }
+
+    /// [[DefineOwnProperty]] of an ordinary object; gives whether it is allowed.
+    fn define(&self, js: Js, atom: qjs::JSAtom, new: &Definition) -> Result<bool, Thrown> {
+        let found = self.fields(js)?.find(atom);
+        let Some(index) = found else { return self.add(js, atom, new) };
+        let current = self.own_property(js, atom)?.map(|current| Current::new(js, &current));
+        let Some(current) = current else { return Ok(false) };
+        if current.flags & CONFIGURABLE == 0 && !current.allows(js, new) {
+            return Ok(false);
+        }
+        let mut fields = self.fields(js)?;
+        fields.changed = true;
+        let Some(field) = fields.get_mut(index) else { return Ok(false) };
+        let old = field.slot;
+        field.slot = new.slot(js, Some(&current));
+        field.flags = new.flags(current.flags, current.is_accessor);
+        drop(fields);
+        release(js, old);
+        Ok(true)
+    }
+
+    fn add(&self, js: Js, atom: qjs::JSAtom, new: &Definition) -> Result<bool, Thrown> {
+        if !new.is_extensible {
+            return Ok(false);
+        }
+        if !self.message.guard.take(FIELD) {
+            // SAFETY: throws in a living context.
+            unsafe { qjs::JS_ThrowOutOfMemory(js.context()) };
+            return Err(Thrown);
+        }
+        let order = order_of_atom(js, atom)?;
+        let field = Field {
+            atom: js.duplicate_atom(atom),
+            flags: new.flags(0, false),
+            order,
+            member: NONE,
+            slot: new.slot(js, None),
+        };
+        let mut fields = self.fields(js)?;
+        fields.changed = true;
+        fields.push(field);
+        Ok(true)
+    }
+
+    /// [[Delete]]; gives whether the property is gone.
+    fn delete(&self, js: Js, atom: qjs::JSAtom) -> Result<bool, Thrown> {
+        let mut fields = self.fields(js)?;
+        let Some(index) = fields.find(atom) else { return Ok(true) };
+        if fields.get(index).is_some_and(|field| field.flags & CONFIGURABLE == 0) {
+            return Ok(false);
+        }
+        let field = fields.remove(index);
+        drop(fields);
+        self.message.guard.give_back(FIELD);
+        release(js, field.slot);
+        // SAFETY: the reference was the field's.
+        unsafe { qjs::JS_FreeAtom(js.context(), field.atom) };
+        Ok(true)
+    }
+}
+
+/// What a script asks for in a definition; the values are borrowed from the engine's call.
+struct Definition {
+    value: qjs::JSValue,
+    getter: qjs::JSValue,
+    setter: qjs::JSValue,
+    asked: c_int,
+    is_extensible: bool,
+}
+
+impl Definition {
+    fn has(&self, flag: u32) -> bool {
+        self.asked & flag as c_int != 0
+    }
+
+    fn makes_accessor(&self) -> bool {
+        self.has(qjs::JS_PROP_HAS_GET) || self.has(qjs::JS_PROP_HAS_SET)
+    }
+
+    fn makes_data(&self) -> bool {
+        self.has(qjs::JS_PROP_HAS_VALUE) || self.has(qjs::JS_PROP_HAS_WRITABLE)
+    }
+
+    /// The flags afterwards: those that are asked for, the others as they were.
+    fn flags(&self, before: c_int, was_accessor: bool) -> c_int {
+        let kind_changes = (was_accessor && self.makes_data()) || self.makes_accessor();
+        let before = if kind_changes { before & !WRITABLE } else { before };
+        let mask = (self.asked >> qjs::JS_PROP_HAS_SHIFT) & ALL;
+        (self.asked & mask) | (before & !mask)
+    }
+
+    /// The value afterwards, with references of its own.
+    fn slot(&self, js: Js, current: Option<&Current>) -> Slot {
+        if self.makes_accessor() {
+            let (getter, setter) = match current {
+                Some(current) if current.is_accessor => (current.getter.raw(), current.setter.raw()),
+                _ => (qjs::JS_UNDEFINED, qjs::JS_UNDEFINED),
+            };
+            let getter = if self.has(qjs::JS_PROP_HAS_GET) { self.getter } else { getter };
+            let setter = if self.has(qjs::JS_PROP_HAS_SET) { self.setter } else { setter };
+            return Slot::Accessor { getter: js.duplicate(getter), setter: js.duplicate(setter) };
+        }
+        match current {
+            _ if self.has(qjs::JS_PROP_HAS_VALUE) => Slot::Set(js.duplicate(self.value)),
+            Some(current) if current.is_accessor && !self.makes_data() => Slot::Accessor {
+                getter: js.duplicate(current.getter.raw()),
+                setter: js.duplicate(current.setter.raw()),
+            },
+            Some(current) if !current.is_accessor => Slot::Set(js.duplicate(current.value.raw())),
+            _ => Slot::Set(qjs::JS_UNDEFINED),
+        }
+    }
+}
+
+/// A property as it is, with references.
+struct Current {
+    flags: c_int,
+    is_accessor: bool,
+    value: Owned,
+    getter: Owned,
+    setter: Owned,
+}
+
+impl Current {
+    fn new(js: Js, descriptor: &qjs::JSPropertyDescriptor) -> Current {
+        Current {
+            flags: descriptor.flags & ALL,
+            is_accessor: descriptor.flags & qjs::JS_PROP_GETSET as c_int != 0,
+            value: js.adopt(descriptor.value),
+            getter: js.adopt(descriptor.getter),
+            setter: js.adopt(descriptor.setter),
+        }
+    }
+
+    /// What may still be asked of a property that is not configurable.
+    fn allows(&self, js: Js, new: &Definition) -> bool {
+        // SAFETY: both values live.
+        let same = |a, b| unsafe { qjs::JS_IsSameValue(js.context(), a, b) };
+        let differs = |has: u32, flag: c_int| new.has(has) && (new.asked & flag) != (self.flags & flag);
+        if (new.has(qjs::JS_PROP_HAS_CONFIGURABLE) && new.asked & CONFIGURABLE != 0)
+            || differs(qjs::JS_PROP_HAS_ENUMERABLE, ENUMERABLE)
+        {
+            return false;
+        }
+        if self.is_accessor {
+            return !(new.makes_data()
+                || (new.has(qjs::JS_PROP_HAS_GET) && !same(new.getter, self.getter.raw()))
+                || (new.has(qjs::JS_PROP_HAS_SET) && !same(new.setter, self.setter.raw())));
+        }
+        if new.makes_accessor() {
+            return false;
+        }
+        self.flags & WRITABLE != 0
+            || !((new.has(qjs::JS_PROP_HAS_WRITABLE) && new.asked & WRITABLE != 0)
+                || (new.has(qjs::JS_PROP_HAS_VALUE) && !same(new.value, self.value.raw())))
+    }
+}
+
+fn order_of_atom(js: Js, atom: qjs::JSAtom) -> Result<Order, Thrown> {
+    // SAFETY: the atom lives.
+    let name = js.own(unsafe { qjs::JS_AtomToValue(js.context(), atom) })?;
+    if name.tag() == Tag::Symbol {
+        return Ok(Order::Symbol);
+    }
+    atom_text(js, atom, |text| std::str::from_utf8(text).map_or(Order::Text, order_of))
+}
+
+fn release(js: Js, slot: Slot) {
+    match slot {
+        Slot::Document => {}
+        Slot::Read(value) | Slot::Set(value) => drop(js.adopt(value)),
+        Slot::Accessor { getter, setter } => {
+            drop(js.adopt(getter));
+            drop(js.adopt(setter));
+        }
+    }
+}
+
+// -- what the engine calls ------------------------------------------------------------------------
+
+/// The view of an object that the engine calls us for. A panic is turned into an exception: it may
+/// not pass through the engine.
+///
+/// # Safety
+/// `object` has to be of the view's class.
+unsafe fn with_view(
+    context: *mut qjs::JSContext,
+    object: qjs::JSValue,
+    ask: impl FnOnce(Js, &View) -> Result<c_int, Thrown>,
+) -> c_int {
+    let mut class = 0;
+    // SAFETY: the opaque of an object of the class is its view; null only while it is being made.
+    let view = unsafe { qjs::JS_GetAnyOpaque(object, &raw mut class).cast::<View>().as_ref() };
+    let Some(view) = view else { return 0 };
+    let answer = catch_unwind(AssertUnwindSafe(|| ask(Js::new(context), view)));
+    answer.unwrap_or(Err(Thrown)).unwrap_or(-1)
+}
+
+unsafe extern "C" fn get_own_property(
+    context: *mut qjs::JSContext,
+    into: *mut qjs::JSPropertyDescriptor,
+    object: qjs::JSValue,
+    atom: qjs::JSAtom,
+) -> c_int {
+    // SAFETY: called for objects of the class. `into` is null when only existence is asked for.
+    unsafe {
+        with_view(context, object, |js, view| {
+            if into.is_null() {
+                return Ok(c_int::from(view.fields(js)?.find(atom).is_some()));
+            }
+            let Some(descriptor) = view.own_property(js, atom)? else { return Ok(0) };
+            into.write(descriptor);
+            Ok(1)
+        })
+    }
+}
+
+unsafe extern "C" fn get_own_property_names(
+    context: *mut qjs::JSContext,
+    table: *mut *mut qjs::JSPropertyEnum,
+    length: *mut u32,
+    object: qjs::JSValue,
+) -> c_int {
+    // SAFETY: called for objects of the class; the engine frees the table and the atoms in it.
+    unsafe {
+        with_view(context, object, |js, view| {
+            let fields = view.fields(js)?.in_order();
+            let bytes = fields.len().max(1) * size_of::<qjs::JSPropertyEnum>();
+            let entries = qjs::js_malloc(context, bytes as qjs::size_t).cast::<qjs::JSPropertyEnum>();
+            if entries.is_null() {
+                return Err(Thrown);
+            }
+            for (index, field) in fields.iter().enumerate() {
+                let atom = js.duplicate_atom(field.atom);
+                entries.add(index).write(qjs::JSPropertyEnum { is_enumerable: field.is_enumerable(), atom });
+            }
+            table.write(entries);
+            length.write(u32::try_from(fields.len()).unwrap_or(u32::MAX));
+            Ok(0)
+        })
+    }
+}
+
+unsafe extern "C" fn delete_property(context: *mut qjs::JSContext, object: qjs::JSValue, atom: qjs::JSAtom) -> c_int {
+    // SAFETY: called for objects of the class.
+    unsafe { with_view(context, object, |js, view| view.delete(js, atom).map(c_int::from)) }
+}
+
+unsafe extern "C" fn define_own_property(
+    context: *mut qjs::JSContext,
+    object: qjs::JSValue,
+    atom: qjs::JSAtom,
+    value: qjs::JSValue,
+    getter: qjs::JSValue,
+    setter: qjs::JSValue,
+    asked: c_int,
+) -> c_int {
+    // SAFETY: called for objects of the class; the values are borrowed for the call.
+    unsafe {
+        with_view(context, object, |js, view| {
+            let is_extensible = qjs::JS_IsExtensible(context, object) > 0;
+            let definition = Definition { value, getter, setter, asked, is_extensible };
+            if view.define(js, atom, &definition)? {
+                return Ok(1);
+            }
+            // Scripts are modules, and so always strict.
+            if asked & (qjs::JS_PROP_THROW | qjs::JS_PROP_THROW_STRICT) as c_int != 0 {
+                qjs::JS_ThrowTypeError(context, c"property cannot be defined or object is not extensible".as_ptr());
+                return Err(Thrown);
+            }
+            Ok(0)
+        })
+    }
+}
+
+unsafe extern "C" fn finalize(runtime: *mut qjs::JSRuntime, object: qjs::JSValue) {
+    let mut class = 0;
+    // SAFETY: the object is being freed: its view, and the references that the view holds, are ours.
+    unsafe {
+        let view = qjs::JS_GetAnyOpaque(object, &raw mut class).cast::<View>();
+        if view.is_null() {
+            return;
+        }
+        let view = Box::from_raw(view);
+        if let Some(fields) = view.fields.take() {
+            view.message.guard.give_back(fields.len() * FIELD);
+            for value in fields.values() {
+                qjs::JS_FreeValueRT(runtime, value);
+            }
+            for field in fields.iter() {
+                qjs::JS_FreeAtomRT(runtime, field.atom);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn mark(runtime: *mut qjs::JSRuntime, object: qjs::JSValue, mark: qjs::JS_MarkFunc) {
+    let mut class = 0;
+    // SAFETY: the object lives while it is marked.
+    unsafe {
+        let Some(view) = qjs::JS_GetAnyOpaque(object, &raw mut class).cast::<View>().as_ref() else { return };
+        if let Ok(fields) = view.fields.try_borrow()
+            && let Some(fields) = &*fields
+        {
+            for value in fields.values() {
+                qjs::JS_MarkValue(runtime, value, mark);
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What a script returned, written onto the document's tape. The rules are those of
+//! `JSON.stringify`, except that nothing is lost silently: where it would write `null` or `{}` for
+//! something that is no JSON value, the message fails.
+//!
+//! ```text
+//! returned ─► messages()     none, one or many
+//!   value ─► plain           leaves: leaf.rs, counted against the caps
+//!         ─► object_or_list  plain objects and lists, `toJSON`, what is refused
+//!         ─► view, known list  original.rs: what was not touched keeps its place on the tape
+//! ```
+//!
+//! Nodes of the document are never changed, only new ones added: if the script fails, the document
+//! reads as before.
+
+mod leaf;
+mod original;
+
+use std::rc::Rc;
+
+use message::{Code, Fault, Flags, Kind, Limits, NONE, Node};
+
+use super::lent::Message;
+use super::raw::{Js, Key, Owned, Tag, Thrown};
+
+/// The engine's numbers of the classes that read as JSON; see its table of classes.
+mod class {
+    pub const OBJECT: u32 = 1;
+    pub const NUMBER: u32 = 4;
+    pub const STRING: u32 = 5;
+    pub const BOOLEAN: u32 = 6;
+    pub const DATE: u32 = 10;
+}
+
+/// Deepest nesting that is written whatever the limits say: writing recurses.
+const DEEPEST: usize = 1000;
+
+/// Why a value cannot be written.
+pub enum Refusal {
+    /// A getter or `toJSON` threw, or a limit was met; the exception is pending.
+    Thrown,
+    /// The value, or something in it, at `path` (innermost last part first).
+    Bad { code: Code, reason: String, path: Vec<String> },
+}
+
+impl From<Thrown> for Refusal {
+    fn from(_: Thrown) -> Refusal {
+        Refusal::Thrown
+    }
+}
+
+fn bad<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Bad { code: Code::ScriptBadReturn, reason: reason.into(), path: Vec::new() })
+}
+
+fn too_large<T>(reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Bad { code: Code::ScriptOutputTooLarge, reason: reason.into(), path: Vec::new() })
+}
+
+/// Adds where it happened while the error passes up.
+fn within<T>(result: Result<T, Refusal>, part: impl FnOnce() -> String) -> Result<T, Refusal> {
+    result.map_err(|refusal| match refusal {
+        Refusal::Bad { code, reason, mut path } => {
+            path.push(part());
+            Refusal::Bad { code, reason, path }
+        }
+        Refusal::Thrown => Refusal::Thrown,
+    })
+}
+
+impl Refusal {
+    /// The fault for a refused value; `None` when an exception has to be described instead.
+    pub fn into_fault(self, file: &str) -> Option<Fault> {
+        let Refusal::Bad { code, reason, path } = self else { return None };
+        let fault = Fault::new(code, reason).in_file(file);
+        let field: String = path.into_iter().rev().collect();
+        Some(if field.is_empty() { fault } else { fault.in_field(field.trim_start_matches('.')) })
+    }
+}
+
+/// What was written.
+pub struct Written {
+    pub roots: Vec<u32>,
+    /// The script returned the message as it came.
+    pub unchanged: bool,
+}
+
+/// Writes values onto a tape, counting what they cost.
+pub struct Writer<'m> {
+    js: Js,
+    message: &'m Rc<Message>,
+    limits: &'m Limits,
+    to_json: Key,
+    bytes_left: usize,
+    nodes_left: usize,
+    ancestors: Vec<usize>,
+    /// Nodes of views that are part of the output already.
+    taken: Vec<bool>,
+}
+
+impl<'m> Writer<'m> {
+    pub fn new(js: Js, message: &'m Rc<Message>, limits: &'m Limits) -> Result<Self, Thrown> {
+        Ok(Writer {
+            js,
+            message,
+            limits,
+            to_json: js.key("toJSON")?,
+            bytes_left: limits.output_bytes,
+            nodes_left: limits.nodes,
+            ancestors: Vec::new(),
+            taken: Vec::new(),
+        })
+    }
+
+    /// The messages that `returned` stands for: none for null, one for a value, each for a list.
+    pub fn messages(&mut self, returned: &Owned) -> Result<Written, Refusal> {
+        match returned.tag() {
+            Tag::Null => return Ok(Written { roots: Vec::new(), unchanged: false }),
+            Tag::Undefined => {
+                let reason = "the script returned undefined; return null to drop the message";
+                return Err(Refusal::Bad { code: Code::ScriptNoReturn, reason: reason.into(), path: Vec::new() });
+            }
+            Tag::Object if returned.is_promise() => {
+                return bad("the script returned a promise; write it without `async` and `await`");
+            }
+            _ => {}
+        }
+        if returned.is_array() {
+            return self.each_message(returned);
+        }
+        if self.is_whole_message(returned)? {
+            let root = self.message.document.borrow().root_index();
+            return Ok(Written { roots: vec![root], unchanged: true });
+        }
+        match self.plain(returned)? {
+            Some(root) => Ok(Written { roots: vec![root], unchanged: false }),
+            None => bad("the script returned undefined from `toJSON`"),
+        }
+    }
+
+    fn each_message(&mut self, returned: &Owned) -> Result<Written, Refusal> {
+        let count = returned.length()?;
+        let allowed = self.limits.outputs;
+        if usize::try_from(count).unwrap_or(usize::MAX) > allowed {
+            let reason = format!("{count} messages for one, {allowed} are allowed");
+            return Err(Refusal::Bad { code: Code::ScriptTooManyOutputs, reason, path: Vec::new() });
+        }
+        let mut roots = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        for index in 0..count {
+            let item = returned.get_index(index)?;
+            let place = || format!("[{index}]");
+            match within(self.plain(&item), place)? {
+                Some(root) => roots.push(root),
+                None => return within(bad("undefined is no message"), place),
+            }
+        }
+        Ok(Written { roots, unchanged: false })
+    }
+
+    /// The node of a value; `None` for undefined, which its holder leaves out or writes as null.
+    fn plain(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+        let node = match value.tag() {
+            Tag::Undefined => return Ok(None),
+            Tag::Object => return self.object_or_list(value),
+            Tag::Null => self.leaf(Kind::Null, b"")?,
+            Tag::Bool(value) => self.leaf(if value { Kind::True } else { Kind::False }, b"")?,
+            Tag::Int(value) => self.int(value)?,
+            Tag::Float(value) => self.float(value)?,
+            Tag::Text => self.text(value)?,
+            Tag::Symbol => return bad("a symbol is no JSON value"),
+            Tag::BigInt => return bad("a bigint is no JSON value; use Number(x) or String(x)"),
+            Tag::Other => return bad("this is no JSON value"),
+        };
+        Ok(Some(node))
+    }
+
+    fn object_or_list(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+        if !value.is_array() && value.class() != class::OBJECT && value.class() != self.message.realm.class {
+            return self.special(value);
+        }
+        if let Some(node) = self.clean_view(value)? {
+            return Ok(Some(node));
+        }
+        if let Some(replaced) = self.own_form(value)? {
+            return self.replacement(&replaced);
+        }
+        self.container(value).map(Some)
+    }
+
+    /// Calls `toJSON` as `JSON.stringify` does.
+    fn own_form(&mut self, value: &Owned) -> Result<Option<Owned>, Refusal> {
+        let method = value.get(&self.to_json)?;
+        if method.tag() == Tag::Object && method.is_function() {
+            Ok(Some(value.call_method(&method)?))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// What `toJSON` gave is not asked for its own `toJSON`.
+    fn replacement(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+        if value.tag() != Tag::Object {
+            return self.plain(value);
+        }
+        let class = value.class();
+        if !value.is_array() && class != class::OBJECT && class != self.message.realm.class {
+            return bad(format!("toJSON gave a {}", value.class_name()));
+        }
+        self.container(value).map(Some)
+    }
+
+    /// Objects of the engine's other classes: wrapped primitives and dates have a JSON form.
+    fn special(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+        if value.is_function() {
+            return bad("a function is no JSON value");
+        }
+        let method = match value.class() {
+            class::DATE => value.get(&self.to_json)?,
+            class::NUMBER | class::STRING | class::BOOLEAN => value.get_named(c"valueOf")?,
+            _ if value.is_promise() => return bad("a promise is no JSON value; write the script without `async`"),
+            _ => {
+                let class = value.class_name();
+                return bad(format!("a {class} is no JSON value; make it a plain object or a list"));
+            }
+        };
+        if !method.is_function() {
+            return bad("an object without a usable toJSON or valueOf");
+        }
+        let primitive = value.call_method(&method)?;
+        if primitive.tag() == Tag::Object {
+            return bad("a wrapped value that is no JSON value");
+        }
+        self.plain(&primitive)
+    }
+
+    /// An object or list, one level down. Far down, a cycle is told from mere depth.
+    fn container(&mut self, value: &Owned) -> Result<u32, Refusal> {
+        let identity = value.identity();
+        let deepest = self.limits.depth.min(DEEPEST);
+        if self.ancestors.len() >= deepest {
+            if self.ancestors.contains(&identity) {
+                return bad("the value contains itself");
+            }
+            return too_large(format!("nested deeper than {deepest} levels"));
+        }
+        self.ancestors.push(identity);
+        let node = match self.own_view(value) {
+            Some(view) => self.view(view, value),
+            None if value.is_array() => self.list(value, None),
+            None => self.object(value),
+        };
+        self.ancestors.pop();
+        node
+    }
+
+    fn object(&mut self, value: &Owned) -> Result<u32, Refusal> {
+        let object = self.begin(Kind::Object)?;
+        let mut previous = NONE;
+        for key in value.keys()? {
+            let member = value.get(&key)?;
+            let Some(child) = within(self.plain(&member), || part(&key))? else { continue };
+            self.name(child, &key)?;
+            self.link(object, &mut previous, child);
+        }
+        Ok(object)
+    }
+
+    /// Gives a member the name of a property.
+    fn name(&mut self, child: u32, key: &Key) -> Result<(), Refusal> {
+        let mut document = self.message.document.borrow_mut();
+        let named = key.with_text(|text| {
+            let is_text = std::str::from_utf8(text).is_ok();
+            if is_text {
+                let span = document.append(text);
+                document.node_mut(child).key = span;
+            }
+            is_text.then_some(text.len())
+        })?;
+        drop(document);
+        match named {
+            Some(length) => self.pay(length + 4),
+            None => within(bad("the key holds half a surrogate pair"), || part(key)),
+        }
+    }
+
+    fn begin(&mut self, kind: Kind) -> Result<u32, Refusal> {
+        self.spend(2)?;
+        let node = Node::new(kind);
+        Ok(self.message.document.borrow_mut().push(Node { flags: node.flags.with(Flags::DIRTY), ..node }))
+    }
+
+    fn link(&mut self, parent: u32, previous: &mut u32, child: u32) {
+        self.message.document.borrow_mut().link(parent, *previous, child);
+        *previous = child;
+    }
+}
+
+fn part(key: &Key) -> String {
+    key.with_text(|text| format!(".{}", String::from_utf8_lossy(text))).unwrap_or_default()
+}
