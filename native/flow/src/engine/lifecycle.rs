@@ -85,6 +85,7 @@ impl Core {
         if let Some(old) = old {
             self.retire(&old, out);
         }
+        self.open_files(&installed);
         match installed.pipeline.input() {
             Input::Http(_) => self.bindings.push(Rc::clone(&installed)),
             Input::Nats { mode: NatsMode::Core, .. } => {

@@ -12,6 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Delivery;
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::core::{Core, Envelope};
-use super::events::EventKind;
+use super::events::{Event, EventKind};
 use super::headers;
 use super::install::{Installed, Route};
 use super::ledger::{Outcome, Receipt};
@@ -289,6 +290,25 @@ impl Core {
         let queue = OutQueue::new(Rc::clone(installed), target, sink);
         self.queues.insert(key.into(), Rc::clone(&queue));
         Ok(queue)
+    }
+
+    /// Opens the files of a pipeline before its first message, so that a line torn by a crash is
+    /// mended at the start. What cannot be opened now is said, and tried again with every message.
+    pub(super) fn open_files(&mut self, installed: &Rc<Installed>) {
+        for target in 0..installed.targets.len() {
+            if !matches!(installed.pipeline.outs()[target].kind, OutKind::File { .. }) {
+                continue;
+            }
+            let Ok(queue) = self.queue(installed, target) else { continue };
+            let Some(file) = queue.sink.file.clone() else { continue };
+            let (events, now_ms) = (Arc::clone(&self.events), self.now_ms);
+            tokio::task::spawn_local(async move {
+                if let Err(fault) = file.open().await {
+                    let event = || Event::about(EventKind::Node, now_ms, &queue.installed, "");
+                    events.push(|| event().at(&queue.name, 0).with_fault(&fault));
+                }
+            });
+        }
     }
 
     /// The URL with its placeholders filled; only then is the payload parsed here.

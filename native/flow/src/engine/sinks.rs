@@ -26,6 +26,8 @@ pub struct OutSink {
     pub retry_for: Duration,
     /// Whether the URL depends on the message.
     pub has_placeholders: bool,
+    /// The same sink when it is a file, whose last line a crash may have torn.
+    pub file: Option<Rc<FileSink>>,
 }
 
 /// What all sinks of a shard share.
@@ -66,12 +68,14 @@ impl Sinks {
                     workers,
                     retry_for: http.retry_for,
                     has_placeholders: !http.url.is_static(),
+                    file: None,
                 })
             }
             OutKind::File { path } => {
                 let options =
                     FileOptions { base: self.files.clone(), path: path.clone(), allow_absolute: self.absolute_files };
-                Ok(lines(Rc::new(FileSink::new(&options)?)))
+                let file = Rc::new(FileSink::new(&options)?);
+                Ok(OutSink { file: Some(Rc::clone(&file)), ..lines(file) })
             }
             OutKind::Stdout => Ok(lines(Rc::new(StdoutSink::new()))),
             OutKind::Nats { .. } => Err(Fault::new(Code::InternalPanic, "a NATS out has no sink")),
@@ -80,5 +84,5 @@ impl Sinks {
 }
 
 fn lines(sink: Rc<dyn Sink>) -> OutSink {
-    OutSink { sink, batch: FILE_BATCH, workers: 1, retry_for: FILE_RETRY, has_placeholders: false }
+    OutSink { sink, batch: FILE_BATCH, workers: 1, retry_for: FILE_RETRY, has_placeholders: false, file: None }
 }
