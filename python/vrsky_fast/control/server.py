@@ -20,12 +20,14 @@ from .failure import fail
 from .lock import Lock
 from .process import Identity
 from .server_config import Endpoint, Layout
+from .store import StoreWatch
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 # Given up after so many restarts in a row that did not last.
 _MAX_RESTARTS = 5
 _LASTING_SECONDS = 10.0
+_LOOK_SECONDS = 0.5
 
 
 class Server:
@@ -37,6 +39,7 @@ class Server:
         self._lock = Lock(self.layout.lock)
         self._process: asyncio.subprocess.Process | None = None
         self._port = -1
+        self._restarting = False
         self._user, self._password = conf.credentials()
 
     async def start(self) -> Endpoint:
@@ -72,9 +75,17 @@ class Server:
         by being cancelled; raises NatsError when it does not stay up."""
         loop = asyncio.get_running_loop()
         failures = 0
+        store = StoreWatch(self.layout.log, self.layout.data)
         while self._process is not None:
             since = loop.time()
-            code = await self._process.wait()
+            code = await self._ended(self._process, store, note)
+            if self._restarting:
+                self._restarting = False
+                self._lock.release()
+                with contextlib.suppress(VrskyError):
+                    await self.start()
+                store.mended()
+                continue
             failures = 1 if loop.time() - since > _LASTING_SECONDS else failures + 1
             if failures > _MAX_RESTARTS:
                 reason = f"nats-server ended {failures} times, the last time with {code}; see {self.layout.log}"
@@ -85,6 +96,20 @@ class Server:
             # One that does not start counts as one that has ended.
             with contextlib.suppress(VrskyError):
                 await self.start()
+
+    async def _ended(self, process: asyncio.subprocess.Process, store: StoreWatch, note: Callable[[str], None]) -> int:
+        """Waits for the server's end, which is ours to bring when its store has given up and could go on."""
+        ended = asyncio.ensure_future(process.wait())
+        while True:
+            await asyncio.wait([ended], timeout=_LOOK_SECONDS)
+            if ended.done():
+                return ended.result()
+            if store.look():
+                note(f"the NATS store could not write, and takes nothing until there is room: {self._last_error()}")
+            if store.broken and not self._restarting and store.has_room():
+                note("there is room again: restarting nats-server")
+                self._restarting = True
+                process.terminate()
 
     async def stop(self) -> None:
         """Ends the server in order; everything it has acknowledged is on disk."""
