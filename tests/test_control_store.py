@@ -20,13 +20,17 @@ def log(tmp_path: Path) -> Path:
 
 def test_only_what_is_new_counts(log: Path, tmp_path: Path) -> None:
     watch = StoreWatch(log, tmp_path)
-    assert not watch.look() and not watch.broken
+    assert not watch.look()
+    assert not watch.broken
     with log.open("a") as file:
         file.write(ERROR)
-    assert watch.look() and watch.broken
-    assert not watch.look() and watch.broken
+    assert watch.look()
+    assert watch.broken
+    assert not watch.look()
+    assert watch.broken
     watch.mended()
-    assert not watch.look() and not watch.broken
+    assert not watch.look()
+    assert not watch.broken
 
 
 @pytest.mark.parametrize("cut", range(1, len(ERROR)))
