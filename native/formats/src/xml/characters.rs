@@ -3,6 +3,8 @@
 //! Names follow the fourth edition, as expat has them: letters of its Appendix B, all of them in
 //! the Basic Multilingual Plane. The fifth edition allows more, which receivers would refuse.
 
+use memchr::memchr;
+
 use crate::swar::{below, equal, find};
 
 /// Not for control characters other than blanks: a survey has refused them.
@@ -47,7 +49,7 @@ pub(super) fn written_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// The end of the name that starts at `start`; `start` itself when none does. `bytes` is UTF-8.
-#[inline]
+#[inline(always)]
 pub(super) fn name_end(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':') => {}
@@ -130,17 +132,15 @@ pub(super) struct Survey {
     pub(super) suspect: bool,
 }
 
-/// Looks at every byte once, without branches, so that the scanner need not.
+/// Looks at the whole document in a few vectorised passes, so that the scanner need not.
 pub(super) fn survey(bytes: &[u8]) -> Survey {
-    let (mut all, mut carriage_return, mut suspect) = (0_u8, 0_u8, 0_u8);
-    for &byte in bytes {
-        all |= byte;
-        carriage_return |= u8::from(byte == b'\r');
-        let control =
-            u8::from(byte < b' ') & u8::from(byte != b'\t') & u8::from(byte != b'\n') & u8::from(byte != b'\r');
-        suspect |= control | u8::from(byte == 0xEF);
+    let control = bytes.iter().fold(false, |any, byte| any | (*byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')));
+    let ascii = bytes.is_ascii();
+    Survey {
+        ascii,
+        carriage_return: memchr(b'\r', bytes).is_some(),
+        suspect: control || !ascii && memchr(0xEF, bytes).is_some(),
     }
-    Survey { ascii: all < 0x80, carriage_return: carriage_return != 0, suspect: suspect != 0 }
 }
 
 /// Letters: `BaseChar` and `Ideographic`.

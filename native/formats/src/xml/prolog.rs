@@ -5,6 +5,9 @@ use message::{Code, Fault};
 
 use super::characters::spaces_end;
 
+/// What most writers write.
+const USUAL: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+
 /// What the start of a document says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Prolog {
@@ -15,6 +18,9 @@ pub(super) struct Prolog {
 }
 
 pub(super) fn read(source: &[u8]) -> Result<Prolog, Fault> {
+    if source.starts_with(USUAL) {
+        return Ok(Prolog { end: USUAL.len(), ascii: false });
+    }
     if let Some(name) = foreign_encoding(source) {
         return Err(fault(Code::XmlEncoding, format!("the document is in {name}, not UTF-8"), 0));
     }

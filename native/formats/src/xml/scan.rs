@@ -248,7 +248,7 @@ impl Scanner<'_> {
         self.broken(format!("</{name}> stands where <{open}> is open"))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn name(&mut self) -> Result<Span, Fault> {
         let start = self.at;
         let end = name_end(self.source, start);

@@ -98,15 +98,20 @@ fn normalise(bytes: &[u8], spaced: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// The part without the blanks around it; `None` when nothing is left.
 #[inline]
 pub(super) fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
     let start = part.span.start as usize;
-    let kept = trim(&bytes[start..][..part.span.length as usize], part.encoding);
+    let text = &bytes[start..][..part.span.length as usize];
+    if let (Encoding::Plain, Some(b'!'..=b'~'), Some(b'!'..=b'~')) = (part.encoding, text.first(), text.last()) {
+        return Some(part);
+    }
+    let kept = trim(text, part.encoding);
     (!kept.is_empty()).then_some(Part { span: Span::between(start + kept.start, start + kept.end), ..part })
 }
 
 /// The range without blanks around it. Blanks are Unicode's, also when written as references.
-#[inline]
+#[inline(never)]
 fn trim(bytes: &[u8], encoding: Encoding) -> Range<usize> {
     let start = spaces_end(bytes, 0);
     let end = bytes.len() - bytes[start..].iter().rev().take_while(|byte| is_space(**byte)).count();
