@@ -73,7 +73,7 @@ test: $(WHEEL)/.installed test-rust test-python ## Run everything there is: Rust
 
 .PHONY: test-rust
 test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
-	$(call target,ci) cargo test $(CARGO_SET)
+	$(call target,ci) NATS_SERVER=$${NATS_SERVER:-$(CURDIR)/$(BIN)/nats-server} cargo test $(CARGO_SET)
 
 .PHONY: test-python
 test-python: $(WHEEL)/.installed ## Run the Python tests against the installed wheel
