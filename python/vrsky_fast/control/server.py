@@ -166,15 +166,15 @@ class Server:
             await asyncio.sleep(0.005)
         if process.returncode is None:
             process.kill()
-        fail("nats/server-start", f"nats-server did not start: {self._last_error()}")
+        fail("nats/server-start", f"nats-server did not start: {self._last_error(process.returncode)}")
 
-    def _last_error(self) -> str:
+    def _last_error(self, code: int | None) -> str:
         try:
             lines = self.layout.log.read_text(errors="replace").splitlines()
         except OSError:
             lines = []
         said = [line for line in lines[-20:] if re.search(r"\[(ERR|FTL)\]", line)]
-        return f"{said[-1] if said else 'it gave no reason'} (log: {self.layout.log})"
+        return f"{said[-1] if said else f'it ended with {code}'} (log: {self.layout.log})"
 
     def _forget_ports(self) -> None:
         for file in self.layout.folder.glob("*.ports"):
