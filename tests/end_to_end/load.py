@@ -23,6 +23,7 @@ class Load:
         self._path = parts.path
         self.accepted: set[int] = set()
         self.refused: list[tuple[int, str]] = []
+        """Status and code of the others. Each has to say when to come again."""
         self._more = Condition()
         self._enough = Event()
         self._clients = [Thread(target=self._post_on, daemon=True) for _ in range(clients)]
@@ -38,11 +39,12 @@ class Load:
                 connection.request("POST", self._path, body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 told = json.loads(answer.read())
+                again = answer.headers["Retry-After"]
                 with self._more:
                     if answer.status == 202:
                         self.accepted.add(number)
                     else:
-                        self.refused.append((answer.status, told["code"]))
+                        self.refused.append((answer.status, told["code"] if again else "no Retry-After"))
                     self._more.notify_all()
         except (OSError, http.client.HTTPException, ValueError):
             pass  # the node was ended on purpose; what had no answer is not counted

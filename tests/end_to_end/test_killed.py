@@ -54,6 +54,19 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_accepted(start_node: StartN
     assert all(json.loads(line)["seen"] is True for line in written.splitlines())
 
 
+def test_a_torn_last_line_is_mended_at_the_start_before_any_message(start_node: StartNode) -> None:
+    node = start_node({"orders.yaml": ORDERS})
+    node.still_works("/orders", "orders.ndjson")
+    assert node.stop() == 0
+    file = node.data / "files" / "orders.ndjson"
+    whole = file.read_bytes()
+    tear(file)
+    node = start_node({"orders.yaml": ORDERS})
+    eventually(lambda: file.read_bytes() == whole, "the torn line's end")
+    node.still_works("/orders", "orders.ndjson")
+    assert node.stop() == 0
+
+
 def tear(path: Path) -> None:
     """What a write looks like that was cut off."""
     text = path.read_bytes() if path.exists() else b""
