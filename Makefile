@@ -64,7 +64,7 @@ run: $(VENV)/.extension ## Build what is needed, then run examples/orders until 
 
 .PHONY: build
 build: $(VENV)/.run-installed ## Build an optimised wheel into dist/
-	@$(call target,dist) $(BIN)/maturin build --profile dist --locked --out dist
+	@$(call target,release) $(BIN)/maturin build --release --locked --out dist
 
 # -- test -------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ test-python: $(WHEEL)/.installed ## Run the Python tests against the installed w
 
 .PHONY: bench
 bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python
-	@$(call target,dist) bench/run
+	@$(call target,release) bench/run
 
 # -- lint -------------------------------------------------------------------------------------------
 
