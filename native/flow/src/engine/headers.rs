@@ -25,6 +25,44 @@ pub fn is_ours(name: &[u8]) -> bool {
     }
 }
 
+/// What the engine wants to know of a message's headers, found in one pass. The first of a name counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    pub customer: Option<&'a str>,
+    pub id: Option<&'a str>,
+    pub root: Option<&'a str>,
+    pub content_type: Option<&'a str>,
+    pub time_ms: Option<u64>,
+}
+
+impl<'a> Known<'a> {
+    #[must_use]
+    pub fn of(headers: Headers<'a>) -> Known<'a> {
+        let mut known = Known::default();
+        for (name, value) in &headers {
+            let place = match name.len() {
+                8 if is(name, ROOT) => &mut known.root,
+                10 if is(name, TIME) => {
+                    known.time_ms = known.time_ms.or_else(|| std::str::from_utf8(value).ok()?.parse().ok());
+                    continue;
+                }
+                11 if is(name, MESSAGE_ID) => &mut known.id,
+                11 if is(name, CUSTOMER) => &mut known.customer,
+                12 if is(name, CONTENT_TYPE) => &mut known.content_type,
+                _ => continue,
+            };
+            if place.is_none() {
+                *place = std::str::from_utf8(value).ok();
+            }
+        }
+        known
+    }
+}
+
+fn is(name: &[u8], known: &str) -> bool {
+    name.eq_ignore_ascii_case(known.as_bytes())
+}
+
 /// A header block under construction; the buffer is kept from message to message.
 #[derive(Debug, Default)]
 pub struct Block(Vec<u8>);
@@ -122,6 +160,14 @@ mod tests {
             block.end(),
             b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Time: 1700000000123\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_is_known_is_the_first_of_each_name() {
+        let block = b"NATS/1.0\r\nNATS-MSG-ID: a\r\nNats-Msg-Id: b\r\nVrsky-Time: 7\r\ncontent-type: text/xml\r\nCustomer-ID: acme\r\n\r\n";
+        let known = Known::of(Headers::new(block));
+        assert_eq!((known.id, known.root, known.customer), (Some("a"), None, Some("acme")));
+        assert_eq!((known.content_type, known.time_ms), (Some("text/xml"), Some(7)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use nats::jetstream::{AckReply, PubAck, PullStatus};
 
 use super::core::{Core, Envelope};
 use super::events::EventKind;
-use super::headers::{CONTENT_TYPE, CUSTOMER, MESSAGE_ID, ROOT, TIME};
+use super::headers::Known;
 use super::ids::MessageId;
 use super::install::Installed;
 use super::ledger::{Origin, Outcome};
@@ -67,8 +67,9 @@ impl Core {
             Feed::Lane(lane_type) => self.on_lane_message(lane_type, parent, &ack, message, out),
             Feed::Binding(installed) => {
                 let headers = Headers::new(message.headers);
+                let known = Known::of(headers);
                 let fallback;
-                let id = match headers.get_str(MESSAGE_ID) {
+                let id = match known.id {
                     Some(id) => id,
                     None => {
                         fallback = id_in_stream(&installed, &ack);
@@ -80,7 +81,8 @@ impl Core {
                 } else {
                     count_received(&installed, message.payload);
                 }
-                self.receive(&installed, parent, id, headers, message.payload, out);
+                let envelope = self.envelope(&installed, parent, id, headers, &known);
+                self.receive(&envelope, message.payload, out);
             }
         }
     }
@@ -104,20 +106,17 @@ impl Core {
             self.settle(parent, Outcome::Retry(UNKNOWN_DELAY, fault), out);
             return;
         };
-        let id = headers.get_str(MESSAGE_ID).unwrap_or_default();
+        let known = Known::of(headers);
+        let id = known.id.unwrap_or_default();
         let envelope = Envelope {
-            installed: &installed,
-            parent,
-            id,
-            root: headers.get_str(ROOT).unwrap_or(id),
-            headers,
-            content_type: headers.get_str(CONTENT_TYPE).unwrap_or_default(),
-            time_ms: headers.get_str(TIME).and_then(|time| time.parse().ok()).unwrap_or(self.now_ms),
+            root: known.root.unwrap_or(id),
+            time_ms: known.time_ms.unwrap_or(self.now_ms),
+            ..self.envelope(&installed, parent, id, headers, &known)
         };
         if ack.delivered > 1 {
             installed.counters.add(Metric::Redelivered, 1);
         }
-        if let Err(fault) = admit(&envelope, ack, lane_type) {
+        if let Err(fault) = admit(&envelope, &known, ack, lane_type) {
             self.dead_letter(&envelope, address.step, &fault, 0, message.payload, out);
             self.settle(parent, Outcome::Ok, out);
             return;
@@ -128,34 +127,27 @@ impl Core {
         }
     }
 
-    /// A message of a pipeline's own NATS in, with its entry.
-    fn receive(
-        &mut self,
-        installed: &Rc<Installed>,
-        parent: Parent,
-        id: &str,
-        headers: Headers<'_>,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) {
-        let envelope = self.envelope(installed, parent, id, headers);
-        self.event(EventKind::Received, &envelope, "", None, payload.len());
-        self.run(&envelope, payload, out);
+    /// A message of a pipeline's own NATS in.
+    fn receive(&mut self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) {
+        self.event(EventKind::Received, envelope, "", None, payload.len());
+        self.run(envelope, payload, out);
     }
 
     fn on_core_message(&mut self, sid: u64, message: &Message<'_>, out: &mut Vec<u8>) {
         let Some(installed) = self.subjects.get(&sid).map(Rc::clone) else { return };
         count_received(&installed, message.payload);
         let headers = Headers::new(message.headers);
+        let known = Known::of(headers);
         let fresh;
-        let id = match headers.get_str(MESSAGE_ID) {
+        let id = match known.id {
             Some(id) => id,
             None => {
                 fresh = MessageId::random(installed.customer(), installed.name());
                 fresh.as_str()
             }
         };
-        self.receive(&installed, Parent::Core, id, headers, message.payload, out);
+        let envelope = self.envelope(&installed, Parent::Core, id, headers, &known);
+        self.receive(&envelope, message.payload, out);
     }
 
     fn envelope<'a>(
@@ -164,6 +156,7 @@ impl Core {
         parent: Parent,
         id: &'a str,
         headers: Headers<'a>,
+        known: &Known<'a>,
     ) -> Envelope<'a> {
         Envelope {
             installed,
@@ -171,7 +164,7 @@ impl Core {
             id,
             root: id,
             headers,
-            content_type: headers.get_str(CONTENT_TYPE).unwrap_or_default(),
+            content_type: known.content_type.unwrap_or_default(),
             time_ms: self.now_ms,
         }
     }
@@ -210,8 +203,8 @@ fn count_received(installed: &Installed, payload: &[u8]) {
 }
 
 /// Whether a lane's message may be worked on: the header has to say what the subject says.
-fn admit(envelope: &Envelope<'_>, ack: &AckReply<'_>, lane_type: LaneType) -> Result<(), Fault> {
-    let named = envelope.headers.get_str(CUSTOMER).unwrap_or_default();
+fn admit(envelope: &Envelope<'_>, known: &Known<'_>, ack: &AckReply<'_>, lane_type: LaneType) -> Result<(), Fault> {
+    let named = known.customer.unwrap_or_default();
     if named != envelope.installed.customer() {
         let reason = format!("the header says `{}`", named.escape_debug());
         return Err(Fault::new(Code::TenantMismatch, reason));
