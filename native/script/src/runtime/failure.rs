@@ -9,6 +9,9 @@ use crate::strip::Origin;
 /// Longest reason that is passed on, in characters.
 const REASON: usize = 300;
 
+/// What the engine says of a used up stack.
+const TOO_DEEP: &str = "Maximum call stack size exceeded";
+
 /// Takes the pending exception and says what it means for the message.
 pub fn describe(js: Js, guard: &Guard, origin: Origin<'_>) -> Fault {
     let exception = js.exception();
@@ -41,8 +44,14 @@ pub fn stopped(stop: Stop, guard: &Guard, origin: Origin<'_>) -> Fault {
 pub fn describe_syntax(js: Js, origin: Origin<'_>) -> Fault {
     let exception = js.exception();
     let stack = stack_of(js, &exception);
-    let reason = text_of(&exception, c"message").unwrap_or_else(|| "the script does not compile".into());
-    place(Fault::new(Code::ScriptSyntax, shorten(&reason)), &stack, origin)
+    // Without a message it is the exception for used up memory, which may be plain null.
+    let fault = match text_of(&exception, c"message") {
+        Some(reason) if reason != TOO_DEEP && reason != "out of memory" => {
+            Fault::new(Code::ScriptSyntax, shorten(&reason))
+        }
+        _ => Fault::new(Code::ScriptTooLarge, "the script is too large or nested too deep to compile"),
+    };
+    place(fault, &stack, origin)
 }
 
 fn reason_of(js: Js, exception: &Owned) -> Fault {
@@ -52,7 +61,7 @@ fn reason_of(js: Js, exception: &Owned) -> Fault {
             let message = text_of(exception, c"message").unwrap_or_default();
             let name = text_of(exception, c"name").unwrap_or_default();
             forget_exception(js);
-            if exception.is_error() && name == "RangeError" && message == "Maximum call stack size exceeded" {
+            if exception.is_error() && name == "RangeError" && message == TOO_DEEP {
                 return Fault::new(Code::ScriptStackOverflow, "the calls are nested too deep");
             }
             match (name.is_empty(), message.is_empty()) {

@@ -4,7 +4,7 @@
 //! program (bytecode) ──► Engine (a customer's heap, guard)        here
 //!                          └─ Realm (a script's context)          realm.rs, prelude.js
 //! message: tape ─► values  read.rs ─► the script ─► values ─► tape  write/
-//!            lazily: view.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
+//!            lazily: view.rs, define.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
 //! ctx, Date, Math.random   host.rs       │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
@@ -16,6 +16,7 @@
 
 mod allocator;
 mod bytecode;
+mod define;
 mod failure;
 mod fields;
 mod guard;

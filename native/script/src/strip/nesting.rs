@@ -13,14 +13,57 @@ const BYTES: usize = 256 << 10;
 /// Brackets inside brackets.
 const DEPTH: usize = 256;
 /// Tokens in a row without a separator: `!!!!x`, `a ? b : c ? d : e`, `x => y => z`, `A<B<C>>` nest
-/// without brackets.
+/// without brackets. So do chains of `else`.
 const RUN: usize = 4096;
+
+/// Words after which a value or a statement comes, so that a slash begins a regular expression, and
+/// a line end ends nothing.
+const OPENING: [&[u8]; 23] = [
+    b"return",
+    b"typeof",
+    b"case",
+    b"in",
+    b"of",
+    b"do",
+    b"else",
+    b"void",
+    b"delete",
+    b"throw",
+    b"new",
+    b"instanceof",
+    b"yield",
+    b"await",
+    b"extends",
+    b"class",
+    b"keyof",
+    b"readonly",
+    b"unique",
+    b"infer",
+    b"asserts",
+    b"abstract",
+    b"as",
+];
+/// Words that continue what came before, also on a new line.
+const CONTINUING: [&[u8]; 8] = [b"in", b"of", b"instanceof", b"as", b"is", b"satisfies", b"extends", b"else"];
+/// Words whose parentheses are the head of a statement, and no value.
+const HEADS: [&[u8]; 4] = [b"if", b"while", b"for", b"with"];
+/// In the list of open brackets: such a parenthesis.
+const HEAD: u8 = b'h';
 
 pub fn check(source: &str) -> Result<(), Fault> {
     if source.len() > BYTES {
         return Err(Fault::new(Code::ScriptTooLarge, format!("{} bytes, {BYTES} are allowed", source.len())));
     }
-    let mut scan = Scan { bytes: source.as_bytes(), at: 0, open: Vec::new(), run: 0, value: false };
+    let mut scan = Scan {
+        bytes: source.as_bytes(),
+        at: 0,
+        open: Vec::new(),
+        run: 0,
+        elses: 0,
+        value: false,
+        line: false,
+        head: false,
+    };
     scan.all().map_err(|what| position::at(Fault::new(Code::ScriptTooLarge, what), source, scan.at))
 }
 
@@ -30,8 +73,13 @@ struct Scan<'s> {
     /// The brackets that are open; a backtick for a template's text.
     open: Vec<u8>,
     run: usize,
+    elses: usize,
     /// Whether the last token ends a value, so that a slash divides.
     value: bool,
+    /// Whether a line ended since then.
+    line: bool,
+    /// Whether the last token is one of `HEADS`.
+    head: bool,
 }
 
 impl Scan<'_> {
@@ -52,8 +100,14 @@ impl Scan<'_> {
 
     fn token(&mut self, byte: u8) -> Result<(), String> {
         match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
-            b'/' if self.peek(1) == b'/' => self.skip_until(b"\n"),
+            b' ' | b'\t' | b'\r' | b'\n' => {
+                self.line |= byte == b'\n';
+                self.at += 1;
+            }
+            b'/' if self.peek(1) == b'/' => {
+                self.skip_until(b"\n");
+                self.line = true;
+            }
             b'/' if self.peek(1) == b'*' => {
                 self.at += 2;
                 self.skip_until(b"*/");
@@ -66,20 +120,27 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Counts a token. Separators end a run; inside parentheses only commas do, or `for(;;)` in
-    /// `for(;;)` would not count.
+    /// Counts a token. Separators end a run, and so does a line end between two statements; inside
+    /// parentheses only commas do, or `for(;;)` in `for(;;)` would not count.
     fn count(&mut self, byte: u8) -> Result<(), String> {
-        let statements = matches!(self.open.last(), None | Some(b'{'));
+        let in_statements = matches!(self.open.last(), None | Some(b'{'));
+        let line = std::mem::take(&mut self.line);
         self.run = match byte {
             b',' | b'{' | b'}' => 0,
-            b';' if statements => 0,
+            b';' if in_statements => 0,
+            _ if in_statements && line && self.value && is_word(byte) && !CONTINUING.contains(&self.peek_word()) => 0,
             _ => self.run + 1,
         };
+        if self.elses > RUN {
+            return Err(format!("more than {RUN} times `else`"));
+        }
         if self.run > RUN { Err(format!("an expression of more than {RUN} tokens")) } else { Ok(()) }
     }
 
     fn one(&mut self, byte: u8) -> Result<(), String> {
+        let head = std::mem::take(&mut self.head);
         match byte {
+            b'(' if head => return self.opening(HEAD),
             b'(' | b'[' | b'{' | b'`' => return self.opening(byte),
             b')' | b']' | b'}' => self.closing(),
             b'"' | b'\'' => self.string(byte),
@@ -110,9 +171,9 @@ impl Scan<'_> {
     fn closing(&mut self) {
         // A `}` may be the end of a block, before which a slash begins a regular expression, or of
         // an object, after which it divides. Taken for a value: brackets of the expression count.
-        self.open.pop();
+        let opened = self.open.pop();
         self.at += 1;
-        self.value = true;
+        self.value = opened != Some(HEAD);
     }
 
     fn template(&mut self) -> Result<(), String> {
@@ -165,28 +226,18 @@ impl Scan<'_> {
         self.value = false;
     }
 
+    fn peek_word(&self) -> &[u8] {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
+        &rest[..length]
+    }
+
     fn word(&mut self) {
-        const BEFORE_A_VALUE: [&[u8]; 14] = [
-            b"return",
-            b"typeof",
-            b"case",
-            b"in",
-            b"of",
-            b"do",
-            b"else",
-            b"void",
-            b"delete",
-            b"throw",
-            b"new",
-            b"instanceof",
-            b"yield",
-            b"await",
-        ];
-        let start = self.at;
-        while self.bytes.get(self.at).is_some_and(|byte| is_word(*byte)) {
-            self.at += 1;
-        }
-        self.value = !BEFORE_A_VALUE.contains(&&self.bytes[start..self.at]);
+        let word = self.peek_word();
+        let (length, value, head) = (word.len(), !OPENING.contains(&word), HEADS.contains(&word));
+        self.elses += usize::from(word == b"else");
+        self.at += length;
+        (self.value, self.head) = (value, head);
     }
 
     fn skip_until(&mut self, end: &[u8]) {
@@ -213,6 +264,9 @@ mod tests {
             format!("`{hidden}${{1}}{hidden}`"),
             format!("x = /[/{hidden}]/"),
             "(".repeat(DEPTH),
+            "out.name = msg.order.name + /(/.source\n".repeat(6000),
+            "if (a) /(/.test(b)\n".repeat(6000),
+            "foo(a, 'b')\n".repeat(10_000),
         ] {
             assert!(check(&source).is_ok(), "{}", &source[..20]);
         }
@@ -230,6 +284,11 @@ mod tests {
             "A<".repeat(30_000),
             "for(;;)".repeat(30_000),
             "\"a\\\"(\"+(".repeat(300),
+            "if (a)\n".repeat(30_000),
+            "if (a)\nb\nelse ".repeat(10_000),
+            "if (a) {} else ".repeat(10_000),
+            "keyof\n".repeat(30_000),
+            "a\nin ".repeat(30_000),
         ] {
             let fault = check(&source).unwrap_err();
             assert_eq!(fault.code(), Code::ScriptTooLarge);

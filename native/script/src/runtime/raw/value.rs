@@ -1,7 +1,4 @@
-//! The few engine calls that everything here is built on, with the reference counts kept by `Drop`.
-//!
-//! The safe wrapper of rquickjs clones the context for every value, which is more than the values
-//! of a message cost themselves; so the hot path speaks to the engine directly.
+//! Values with one reference of their own.
 #![allow(unsafe_code)] // Foreign functions of the engine; each use says what it relies on.
 
 use std::ffi::{CStr, c_int};
@@ -9,26 +6,12 @@ use std::ptr;
 
 use rquickjs::qjs;
 
-/// An exception is pending in the context; whoever sees it takes it out and reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thrown;
-
-/// The context in which a script runs. Valid while its realm lives; values never outlive a realm.
-#[derive(Clone, Copy)]
-pub struct Js {
-    context: *mut qjs::JSContext,
-}
+use super::{Js, Key, Keys, Thrown};
 
 /// A value that holds one reference.
 pub struct Owned {
-    js: Js,
-    value: qjs::JSValue,
-}
-
-/// An own property's name; holds one reference.
-pub struct Key {
-    js: Js,
-    atom: qjs::JSAtom,
+    pub(super) js: Js,
+    pub(super) value: qjs::JSValue,
 }
 
 impl Drop for Owned {
@@ -38,10 +21,10 @@ impl Drop for Owned {
     }
 }
 
-impl Drop for Key {
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours, and the context lives.
-        unsafe { qjs::JS_FreeAtom(self.js.context, self.atom) }
+impl Clone for Owned {
+    fn clone(&self) -> Owned {
+        // SAFETY: context and value live.
+        Owned { js: self.js, value: unsafe { qjs::JS_DupValue(self.js.context, self.value) } }
     }
 }
 
@@ -236,198 +219,5 @@ impl Owned {
         // SAFETY: context and value live.
         let status = unsafe { qjs::JS_FreezeObject(self.js.context, self.value) };
         if status < 0 { Err(Thrown) } else { Ok(()) }
-    }
-}
-
-impl Clone for Owned {
-    fn clone(&self) -> Owned {
-        // SAFETY: context and value live.
-        Owned { js: self.js, value: unsafe { qjs::JS_DupValue(self.js.context, self.value) } }
-    }
-}
-
-impl Key {
-    #[inline]
-    pub fn with_text<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Result<T, Thrown> {
-        atom_text(self.js, self.atom, read)
-    }
-
-    #[inline]
-    pub fn atom(&self) -> qjs::JSAtom {
-        self.atom
-    }
-
-    /// Gives the reference away.
-    pub fn into_raw(self) -> qjs::JSAtom {
-        let atom = self.atom;
-        std::mem::forget(self);
-        atom
-    }
-}
-
-pub fn atom_text<T>(js: Js, atom: qjs::JSAtom, read: impl FnOnce(&[u8]) -> T) -> Result<T, Thrown> {
-    let mut length: qjs::size_t = 0;
-    // SAFETY: the characters live until they are freed, below.
-    unsafe {
-        let text = qjs::JS_AtomToCStringLen(js.context, &raw mut length, atom);
-        if text.is_null() {
-            return Err(Thrown);
-        }
-        let value = read(std::slice::from_raw_parts(text.cast(), length as usize));
-        qjs::JS_FreeCString(js.context, text);
-        Ok(value)
-    }
-}
-
-/// The names of an object's properties, handed out one by one.
-pub struct Keys {
-    js: Js,
-    table: *mut qjs::JSPropertyEnum,
-    length: u32,
-    next: u32,
-}
-
-impl Iterator for Keys {
-    type Item = Key;
-
-    #[inline]
-    fn next(&mut self) -> Option<Key> {
-        if self.next == self.length {
-            return None;
-        }
-        // SAFETY: the table has `length` entries.
-        let atom = unsafe { qjs::JS_DupAtom(self.js.context, (*self.table.add(self.next as usize)).atom) };
-        self.next += 1;
-        Some(Key { js: self.js, atom })
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // SAFETY: the engine allocated the table for us.
-        unsafe { qjs::JS_FreePropertyEnum(self.js.context, self.table, self.length) }
-    }
-}
-
-impl Js {
-    /// `context` has to live as long as any value made through it.
-    pub fn new(context: *mut qjs::JSContext) -> Js {
-        Js { context }
-    }
-
-    #[inline]
-    pub fn context(self) -> *mut qjs::JSContext {
-        self.context
-    }
-
-    pub fn runtime(self) -> *mut qjs::JSRuntime {
-        // SAFETY: the context lives.
-        unsafe { qjs::JS_GetRuntime(self.context) }
-    }
-
-    /// Takes over a reference to a value that is no exception.
-    #[inline]
-    pub fn adopt(self, value: qjs::JSValue) -> Owned {
-        Owned { js: self, value }
-    }
-
-    /// One more reference to a value, to be given back by hand.
-    #[inline]
-    pub fn duplicate(self, value: qjs::JSValue) -> qjs::JSValue {
-        // SAFETY: whoever names the value holds a reference to it.
-        unsafe { qjs::JS_DupValue(self.context, value) }
-    }
-
-    /// One more reference to an atom, to be given back by hand.
-    #[inline]
-    pub fn duplicate_atom(self, atom: qjs::JSAtom) -> qjs::JSAtom {
-        // SAFETY: whoever names the atom holds a reference to it.
-        unsafe { qjs::JS_DupAtom(self.context, atom) }
-    }
-
-    /// A key of its own for an atom that someone else holds.
-    #[inline]
-    pub fn key_of(self, atom: qjs::JSAtom) -> Key {
-        Key { js: self, atom: self.duplicate_atom(atom) }
-    }
-
-    /// Tells the engine that it is entered here, on this thread: from here its stack is measured.
-    pub fn enter(self) {
-        // SAFETY: the context lives.
-        unsafe { qjs::JS_UpdateStackTop(self.runtime()) }
-    }
-
-    /// Takes over a value that the engine returned.
-    #[inline]
-    pub fn own(self, value: qjs::JSValue) -> Result<Owned, Thrown> {
-        // SAFETY: reads the value's own words.
-        if unsafe { qjs::JS_VALUE_GET_NORM_TAG(value) } == qjs::JS_TAG_EXCEPTION {
-            Err(Thrown)
-        } else {
-            Ok(Owned { js: self, value })
-        }
-    }
-
-    /// Takes the pending exception out of the context.
-    pub fn exception(self) -> Owned {
-        // SAFETY: the context lives.
-        Owned { js: self, value: unsafe { qjs::JS_GetException(self.context) } }
-    }
-
-    #[inline]
-    pub fn undefined(self) -> Owned {
-        Owned { js: self, value: qjs::JS_UNDEFINED }
-    }
-
-    #[inline]
-    pub fn null(self) -> Owned {
-        Owned { js: self, value: qjs::JS_NULL }
-    }
-
-    #[inline]
-    pub fn boolean(self, value: bool) -> Owned {
-        Owned { js: self, value: if value { qjs::JS_TRUE } else { qjs::JS_FALSE } }
-    }
-
-    /// A number as the engine keeps it: 32 bit integers apart, -0 as a float.
-    #[inline]
-    pub fn number(self, value: f64) -> Owned {
-        #[allow(clippy::cast_possible_truncation)]
-        let int = value as i32;
-        let is_int = f64::from(int).to_bits() == value.to_bits();
-        let value = if is_int { qjs::JS_MKVAL(qjs::JS_TAG_INT, int) } else { qjs::JS_NewFloat64(value) };
-        Owned { js: self, value }
-    }
-
-    #[inline]
-    pub fn text(self, text: &str) -> Result<Owned, Thrown> {
-        // SAFETY: the engine copies the bytes.
-        self.own(unsafe { qjs::JS_NewStringLen(self.context, text.as_ptr().cast(), text.len() as _) })
-    }
-
-    #[inline]
-    pub fn object(self) -> Result<Owned, Thrown> {
-        // SAFETY: the context lives.
-        self.own(unsafe { qjs::JS_NewObject(self.context) })
-    }
-
-    /// A list of these values, whose references it takes.
-    pub fn array(self, values: Vec<Owned>) -> Result<Owned, Thrown> {
-        let raw: Vec<qjs::JSValue> = values.into_iter().map(Owned::into_raw).collect();
-        let count = c_int::try_from(raw.len()).map_err(|_| Thrown)?;
-        // SAFETY: `count` values follow the pointer; the engine takes their references.
-        self.own(unsafe { qjs::JS_NewArrayFrom(self.context, count, raw.as_ptr()) })
-    }
-
-    #[inline]
-    pub fn key(self, name: &str) -> Result<Key, Thrown> {
-        // SAFETY: the engine copies the bytes.
-        let atom = unsafe { qjs::JS_NewAtomLen(self.context, name.as_ptr().cast(), name.len() as _) };
-        if atom == 0 { Err(Thrown) } else { Ok(Key { js: self, atom }) }
-    }
-
-    pub fn globals(self) -> Owned {
-        // SAFETY: the context lives.
-        Owned { js: self, value: unsafe { qjs::JS_GetGlobalObject(self.context) } }
     }
 }
