@@ -30,6 +30,8 @@ impl Files for () {
 pub struct ScriptText {
     /// Position among the steps.
     pub step: usize,
+    /// Where its name or its text stands in the pipeline file.
+    pub pointer: String,
     /// What errors call it: the file's name, or `script 3` for one in the pipeline file itself.
     pub name: String,
     pub text: String,
@@ -47,19 +49,19 @@ pub fn scripts(file: &PipelineFile, files: &dyn Files, faults: &mut Vec<Fault>) 
                     Language::Ts => script::Language::TypeScript,
                     Language::Js => script::Language::JavaScript,
                 };
-                found.push(ScriptText { step, name: format!("script {step}"), text: source.code.clone(), language });
+                let (name, pointer) = (format!("script {step}"), format!("/steps/{step}/script/code"));
+                found.push(ScriptText { step, pointer, name, text: source.code.clone(), language });
             }
-            Script::File(name) => match files.text(name) {
-                Some(text) => {
-                    let language = script::Language::of_file(name);
-                    found.push(ScriptText { step, name: name.to_string(), text: text.to_owned(), language });
-                }
-                None => {
+            Script::File(name) => {
+                let pointer = format!("/steps/{step}/script");
+                let Some(text) = files.text(name) else {
                     let reason = format!("the script `{}` is not there", &**name);
-                    let fault = Fault::new(Code::ConfigFileNotFound, reason);
-                    faults.push(fault.at_pointer(format!("/steps/{step}/script")));
-                }
-            },
+                    faults.push(Fault::new(Code::ConfigFileNotFound, reason).at_pointer(pointer));
+                    continue;
+                };
+                let (name, language) = (name.to_string(), script::Language::of_file(name));
+                found.push(ScriptText { step, pointer, name, text: text.to_owned(), language });
+            }
         }
     }
     found

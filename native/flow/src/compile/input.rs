@@ -57,7 +57,7 @@ pub fn compile(file: &PipelineFile, expected: Option<Format>) -> Input {
             subject: nats.subject.clone(),
             mode: nats.mode,
             stream: nats.stream.clone().unwrap_or_default(),
-            durable: nats.durable.clone().unwrap_or_else(|| format!("vrsky-{}-{}", file.customer, file.pipeline)),
+            durable: nats.durable.clone().unwrap_or_else(|| format!("vrsky_{}_{}", file.customer, file.pipeline)),
         },
     }
 }

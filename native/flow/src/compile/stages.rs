@@ -44,7 +44,7 @@ pub fn compile(file: &PipelineFile, scripts: &[ScriptText], faults: &mut Vec<Fau
             Step::Rename(entries) => boxed(Rename::compile(&pairs(entries)), at, "rename"),
             Step::Route(cases) => boxed(Route::compile(&self::cases(cases, &outs)), at, "route"),
             // A missing file is already a fault.
-            Step::Script(_) => self::script(scripts.iter().find(|script| script.step == at)?, at),
+            Step::Script(_) => self::script(scripts.iter().find(|script| script.step == at)?),
         };
         let kind = kind.map_err(|fault| faults.push(fault)).ok()?;
         Some(Stage { label: format!("{at}:{}", step.name()).into(), text: text(step).into(), kind })
@@ -69,9 +69,9 @@ fn convert(convert: &Convert) -> Result<StageKind, Fault> {
     Ok(StageKind::Convert { to, conventions })
 }
 
-fn script(script: &ScriptText, at: usize) -> Result<StageKind, Fault> {
+fn script(script: &ScriptText) -> Result<StageKind, Fault> {
     let compiled = script::compile(&script.text, script.language, &script.name);
-    let program = compiled.map_err(|fault| fault.at_pointer(format!("/steps/{at}/script")))?;
+    let program = compiled.map_err(|fault| fault.at_pointer(script.pointer.as_str()))?;
     Ok(StageKind::Script(Arc::new(program)))
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use message::{Code, Context, Document, Headers, Outs};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -142,7 +143,7 @@ fn what_the_other_crates_refuse_is_named_at_its_place() {
         "/steps/0/convert/attribute_prefix",
         "",
     );
-    refused(json!([{"script": {"code": "export default ("}}]), one(), ScriptSyntax, "/steps/0/script", "");
+    refused(json!([{"script": {"code": "export default ("}}]), one(), ScriptSyntax, "/steps/0/script/code", "");
     let faults = pipeline(json!([{"filter": "a +"}, {"filter": "b +"}, {"script": "x.ts"}]), two()).unwrap_err();
     assert_eq!(faults.len(), 4, "all in one go: {faults:?}");
 }
@@ -281,4 +282,35 @@ fn secrets_and_limits_are_known() {
     assert_eq!(options.authorization.as_deref(), Some("Bearer T"));
     assert_eq!(options.headers, [("X-A".to_owned(), "K".to_owned()), ("X-B".to_owned(), "b".to_owned())]);
     assert!(http.retry_for.is_zero());
+}
+
+/// Texts that are nearly expressions, paths and URLs.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-c.\\[\\]\"0-9 +*/<>=&|!?:(){}'@-]{0,24}",
+        ".{0,12}",
+        Just("order.total > 1".to_owned()),
+        Just("a[0]".to_owned()),
+        "https?://[a-z]{0,3}/\\{?[a-z.]{0,3}\\}?",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the texts are, compiling gives a pipeline or faults with pointers.
+    #[test]
+    fn any_texts_give_a_pipeline_or_faults_with_pointers(texts in proptest::collection::vec(text(), 10)) {
+        let [filter, path, value, gone, from, to, when, url, prefix, file] = texts.as_slice() else { unreachable!() };
+        let steps = json!([
+            {"convert": {"from": "xml", "arrays": [path], "attribute_prefix": prefix}},
+            {"filter": filter}, {"set": {path: value}}, {"remove": gone}, {"rename": {from: to}},
+            {"route": [{"when": when, "to": "a"}, {"to": ["a", "b"]}]},
+        ]);
+        if let Err(faults) = pipeline(steps, json!({"a": {"http": {"url": url}}, "b": {"file": {"path": file}}})) {
+            for fault in faults {
+                prop_assert!(fault.place().pointer.is_some(), "{}", fault);
+            }
+        }
+    }
 }

@@ -14,6 +14,9 @@ pub struct Span {
     length: Duration,
 }
 
+/// Far below what clocks and timers can add.
+const LONGEST: Duration = Duration::from_secs(720 * 3600);
+
 impl Span {
     #[must_use]
     pub fn length(&self) -> Duration {
@@ -39,8 +42,8 @@ impl TryFrom<String> for Span {
             "h" => Duration::from_secs(count * 3600),
             _ => return Err(SAY),
         };
-        if length.is_zero() {
-            return Err("wants a time above 0");
+        if length.is_zero() || length > LONGEST {
+            return Err("wants a time above 0, at most `720h`");
         }
         Ok(Span { length, text })
     }

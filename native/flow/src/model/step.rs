@@ -10,7 +10,8 @@ use super::{Expression, FieldPath, FileName, OutName};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// Turns XML into JSON or back, and says which fields are lists, numbers and booleans.
+    /// Turns XML into JSON or back, and says which fields are lists, numbers and booleans; a `filter`
+    /// before it reads them so too.
     Convert(Convert),
     /// A CEL expression. `true` lets the message pass, `false` drops it; anything else fails it.
     Filter(Expression),

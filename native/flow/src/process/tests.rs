@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -170,4 +171,47 @@ fn a_dry_run_shows_the_message_after_every_step() {
     assert!(failed.last().unwrap().verdict.starts_with("failed: script/threw"));
     let (_, small) = dry_run(&pipeline, &message("<order><total>5</total></order>"), &mut Runner::new());
     assert_eq!(small.last().map(|s| (s.label.as_str(), s.verdict.as_str())), Some(("1:filter", "drop")));
+}
+
+/// Payloads that are nearly orders.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let order = "<order a='1'><total>150</total><items><item>a</item><item/></items><x>&amp;\u{e9}</x></order>";
+    let bytes = any::<Vec<u8>>();
+    let mutated = (any::<prop::sample::Index>(), any::<u8>()).prop_map(move |(at, byte)| {
+        let mut bytes = order.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        bytes
+    });
+    let cut = any::<prop::sample::Index>().prop_map(move |at| order.as_bytes()[..at.index(order.len())].to_vec());
+    let json = r#"[{}\\[\\]",:a0-9.eE+ -]{0,40}"#.prop_map(String::into_bytes);
+    prop_oneof![bytes, mutated, cut, json]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    /// No payload panics; each gives outputs, a drop, or a fault with a code and a step.
+    #[test]
+    fn any_payload_gives_a_verdict(payload in payload(), content_type in prop::sample::select(vec!["", "text/xml", "a/b+json"])) {
+        thread_local!(static PIPELINES: Vec<Arc<Pipeline>> = vec![
+            pipeline(json!([
+                {"convert": {"from": "xml", "arrays": ["order.items.item"], "numbers": ["order.total"]}},
+                {"filter": "order.total > 100.0 || has(order.x)"}, {"set": {"order.items.n": "size(order.items.item)"}},
+                {"rename": {"order.items": "lines"}}, {"remove": ["order.x", "order[\"@a\"]"]},
+                {"convert": {"from": "json"}},
+            ]), json!({"http": {"url": "https://e.example/{order.total}"}}), json!({})),
+            pipeline(json!([{"filter": "true"}]), json!({"stdout": {}}), json!({})),
+            pipeline(json!([{"set": {"a.b": "1", "c": "msg"}}, {"convert": {"from": "json"}}]), json!({"stdout": {}}), json!({})),
+        ]);
+        let headers = b"NATS/1.0\r\n\r\n";
+        let message = Message { payload: &payload, content_type, headers, id: "1", time_ms: 0 };
+        PIPELINES.with(|pipelines| for pipeline in pipelines {
+            let (processed, _) = dry_run(pipeline, &message, &mut Runner::new());
+            assert_eq!(processed.status == Status::Failed, processed.fault.is_some());
+            assert_eq!(processed.status == Status::Ok, !processed.outputs.is_empty() && processed.fault.is_none());
+            assert!(processed.fault.iter().all(|fault| fault.place().step.is_some()), "{:?}", processed.fault);
+            assert_eq!(processed.outputs, process(pipeline, &message, &mut Runner::new()).outputs);
+        });
+    }
 }
