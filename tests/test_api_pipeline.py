@@ -114,7 +114,13 @@ def test_check_pipeline_gives_canonical_json() -> None:
         ({"steps": [{"filter": "a >"}]}, ConfigError, "config/invalid-expression", "/steps/0/filter", 4),
         ({"customer": "Acme"}, ConfigError, "config/invalid-name", "/customer", None),
         ({"steps": [{"script": "no.ts"}]}, ConfigError, "config/file-not-found", "/steps/0/script", None),
-        ({"steps": [{"script": {"code": "export default ("}}]}, ScriptError, "script/syntax", "/steps/0/script/code", None),
+        (
+            {"steps": [{"script": {"code": "export default ("}}]},
+            ScriptError,
+            "script/syntax",
+            "/steps/0/script/code",
+            None,
+        ),
         ({"surprise": 1}, ConfigError, "config/unknown-key", "/surprise", None),
     ],
 )
