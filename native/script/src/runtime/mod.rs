@@ -148,3 +148,51 @@ pub fn try_load(program: &Program, limits: &Limits) -> Result<(), Fault> {
 fn memory(limits: &Limits) -> usize {
     usize::try_from(limits.script_memory_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Language, compile};
+
+    /// What is counted in is counted out, whatever the script kept or broke.
+    #[test]
+    fn an_engine_gives_all_its_memory_back() {
+        let scripts = [
+            "const kept = []; export default msg => { kept.push(msg); return [msg, { ...msg, x: [msg.a.b, msg] }] }",
+            "export default msg => { msg.self = msg; delete msg.a; Object.freeze(msg); return {} }",
+            "let last; export default msg => { msg.a[Symbol('s')] = last; last = msg.a; throw msg }",
+            "export default msg => { Object.defineProperty(msg, 'g', { get() { return msg } }); return msg.g === msg }",
+            "const kept = []; export default msg => { for (;;) kept.push({ ...msg }) }",
+            "export default async msg => { for (const x of msg.list) await x }",
+        ];
+        let limits = Limits { script_cpu_ms: 10_000, script_memory_mb: 8, ..Limits::default() };
+        for script in scripts {
+            let program = compile(script, Language::JavaScript, "t.js").unwrap();
+            let mut engine = Engine::new(&limits).unwrap();
+            for _ in 0..3 {
+                let mut document = Document::default();
+                let json = br#"{"a":{"b":[1,2,{"c":"d"}]},"list":[[1],[{"e":1}]],"text":"0123456789"}"#;
+                formats::json::parse(json, &limits, &mut document).unwrap();
+                let _ = engine.run(&program, &mut document, &TaskContext::default(), &limits);
+                assert_eq!(document.source(), json, "{script}");
+                if engine.is_spent() {
+                    break;
+                }
+            }
+            let guard = Rc::clone(&engine.guard);
+            assert!(guard.used() > 0);
+            drop(engine);
+            assert_eq!(guard.used(), 0, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_loaded_script_is_small() {
+        let program = compile("export default msg => msg", Language::JavaScript, "t.js").unwrap();
+        let mut engine = Engine::new(&Limits::default()).unwrap();
+        engine.guard.start(Duration::from_secs(10));
+        engine.bring_to_front(&program).unwrap();
+        assert!(engine.memory() < 1 << 20, "{} bytes", engine.memory());
+        println!("{} bytes", engine.memory());
+    }
+}

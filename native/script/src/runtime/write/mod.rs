@@ -17,7 +17,7 @@ mod original;
 
 use std::rc::Rc;
 
-use message::{Code, Fault, Flags, Kind, Limits, NONE, Node};
+use message::{Code, Fault, Flags, Kind, Limits, NONE, Node, Span};
 
 use super::lent::Message;
 use super::raw::{Js, Key, Owned, Tag, Thrown};
@@ -33,6 +33,9 @@ mod class {
 
 /// Deepest nesting that is written whatever the limits say: writing recurses.
 const DEEPEST: usize = 1000;
+
+/// Names that are remembered while writing.
+const NAMES: usize = 24;
 
 /// Why a value cannot be written.
 pub enum Refusal {
@@ -95,6 +98,8 @@ pub struct Writer<'m> {
     ancestors: Vec<usize>,
     /// Nodes of views that are part of the output already.
     taken: Vec<bool>,
+    /// Names that were written: the objects of a list mostly have the same.
+    names: Vec<(Key, Span)>,
 }
 
 impl<'m> Writer<'m> {
@@ -108,6 +113,7 @@ impl<'m> Writer<'m> {
             nodes_left: limits.nodes,
             ancestors: Vec::new(),
             taken: Vec::new(),
+            names: Vec::new(),
         })
     }
 
@@ -258,28 +264,34 @@ impl<'m> Writer<'m> {
         for key in value.keys()? {
             let member = value.get(&key)?;
             let Some(child) = within(self.plain(&member), || part(&key))? else { continue };
-            self.name(child, &key)?;
+            self.name(child, key)?;
             self.link(object, &mut previous, child);
         }
         Ok(object)
     }
 
     /// Gives a member the name of a property.
-    fn name(&mut self, child: u32, key: &Key) -> Result<(), Refusal> {
+    fn name(&mut self, child: u32, key: Key) -> Result<(), Refusal> {
+        let known = self.names.iter().find(|(known, _)| known.atom() == key.atom());
+        let span = match known {
+            Some((_, span)) => *span,
+            None => self.new_name(key)?,
+        };
+        self.message.document.borrow_mut().node_mut(child).key = span;
+        self.pay(span.length as usize + 4)
+    }
+
+    fn new_name(&mut self, key: Key) -> Result<Span, Refusal> {
         let mut document = self.message.document.borrow_mut();
-        let named = key.with_text(|text| {
-            let is_text = std::str::from_utf8(text).is_ok();
-            if is_text {
-                let span = document.append(text);
-                document.node_mut(child).key = span;
-            }
-            is_text.then_some(text.len())
-        })?;
+        let span = key.with_text(|text| std::str::from_utf8(text).is_ok().then(|| document.append(text)))?;
         drop(document);
-        match named {
-            Some(length) => self.pay(length + 4),
-            None => within(bad("the key holds half a surrogate pair"), || part(key)),
+        let Some(span) = span else {
+            return within(bad("the key holds half a surrogate pair"), || part(&key));
+        };
+        if self.names.len() < NAMES {
+            self.names.push((key, span));
         }
+        Ok(span)
     }
 
     fn begin(&mut self, kind: Kind) -> Result<u32, Refusal> {

@@ -213,7 +213,7 @@ impl Writer<'_> {
         };
         let Some(child) = child else { return Ok(None) };
         if field.member == NONE {
-            self.name(child, key)?;
+            self.name(child, self.js.key_of(key.atom()))?;
         } else {
             let mut document = self.message.document.borrow_mut();
             let Node { key, flags, .. } = *document.node(field.member);
