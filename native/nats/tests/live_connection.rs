@@ -217,11 +217,13 @@ fn a_turn_may_be_dropped_at_any_await() {
         let mut sent = 0;
         let mut dropped = 0;
         while received < COUNT {
+            // Polled once, then dropped wherever it waits.
             tokio::select! {
                 biased;
                 turned = connection.turn(&mut reporter) => turned.unwrap(),
-                () = tokio::task::yield_now() => dropped += 1,
+                () = std::future::ready(()) => dropped += 1,
             }
+            tokio::task::yield_now().await;
             while let Ok(event) = events.try_recv() {
                 if let Event::Message(message) = event {
                     assert_eq!(message.payload, received.to_string().into_bytes());

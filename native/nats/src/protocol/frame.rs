@@ -27,6 +27,14 @@ impl Default for ParserLimits {
     }
 }
 
+impl ParserLimits {
+    /// For a line that begins with `first`.
+    #[inline]
+    fn of_line(&self, first: u8) -> usize {
+        if first == b'I' { self.info } else { self.line }
+    }
+}
+
 /// A message as it stands in the read buffer; valid until the next read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -65,8 +73,8 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &ParserLimits) -> Result<Option<(Frame
         None if bytes[end] == b'\r' => return unfinished(bytes, limits),
         _ => return Err(ProtocolError::LineEnd),
     }
-    if end > limits.line && (first != b'I' || end > limits.info) {
-        return Err(ProtocolError::LineTooLong { limit: if first == b'I' { limits.info } else { limits.line } });
+    if end > limits.of_line(first) {
+        return Err(ProtocolError::LineTooLong { limit: limits.of_line(first) });
     }
     let after = end + 2;
     match first {
@@ -83,7 +91,7 @@ fn unfinished<'a>(bytes: &[u8], limits: &ParserLimits) -> Result<Option<(Frame<'
     if !OPERATIONS.iter().any(could_be) {
         return Err(ProtocolError::UnknownOperation);
     }
-    let limit = if bytes[0] == b'I' { limits.info } else { limits.line };
+    let limit = limits.of_line(bytes[0]);
     if bytes.len() > limit + 1 {
         return Err(ProtocolError::LineTooLong { limit });
     }
