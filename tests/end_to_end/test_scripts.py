@@ -17,6 +17,8 @@ in: {http: {path: /hostile}}
 steps:
   - script: hostile.ts
 out: {file: {path: hostile.ndjson}}
+# So much that only what never ends meets it, however slow the machine is.
+limits: {script: {cpu_ms: 250}}
 """
 
 SCRIPT = """\
