@@ -18,7 +18,7 @@ steps:
   - script: hostile.ts
 out: {file: {path: hostile.ndjson}}
 # So much that only what never ends meets it, however slow the machine is.
-limits: {script: {cpu_ms: 250}}
+limits: {script: {cpu_ms: 100}}
 """
 
 SCRIPT = """\
