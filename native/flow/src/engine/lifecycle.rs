@@ -142,16 +142,21 @@ impl Core {
         }
     }
 
-    /// Whether everything taken in is settled.
+    /// Whether nothing is in hand that could be finished: what waits for a server that fails would
+    /// only use up the drain's time, and goes back to its stream.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.publisher.ledger.is_empty() && self.waiting.len() == 0
+        let parked: usize = self.queues.values().map(|queue| queue.parked()).sum();
+        self.publisher.ledger.len() <= parked && self.waiting.len() == 0
     }
 
     /// What could not be finished goes back to its stream, and comes to another node at once.
-    pub fn give_back(&mut self, out: &mut Vec<u8>) {
+    /// `true` when there was nothing of it.
+    pub fn give_back(&mut self, out: &mut Vec<u8>) -> bool {
+        let finished = self.publisher.ledger.is_empty();
         let fault = Fault::new(Code::HttpUnavailable, "the node is stopping");
         self.abandon(&fault, out, |origin, _, _| origin != Origin::Core);
+        finished
     }
 
     /// Something about the node rather than about a message.

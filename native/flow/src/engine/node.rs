@@ -90,7 +90,7 @@ struct State {
 
 struct Shard {
     commands: mpsc::UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<bool>,
 }
 
 /// What a pipeline has counted, all shards together.
@@ -213,7 +213,7 @@ impl Node {
     }
 
     /// Stops intake, finishes what is in hand until the deadline, sends the rest back to its
-    /// stream. Blocks until every shard has ended; `true` when none had to be cut short.
+    /// stream. Blocks until every shard has ended; `true` when nothing had to be sent back.
     pub fn drain(&self, deadline: Duration) -> bool {
         let shards = std::mem::take(&mut self.state().shards);
         end(shards, deadline)
@@ -225,7 +225,7 @@ fn end(shards: Vec<Shard>, deadline: Duration) -> bool {
         let _ = shard.commands.send(Command::Drain(deadline));
     }
     // All are joined, whatever the first one says.
-    let ended: Vec<bool> = shards.into_iter().map(|shard| shard.thread.join().is_ok()).collect();
+    let ended: Vec<bool> = shards.into_iter().map(|shard| shard.thread.join().unwrap_or(false)).collect();
     ended.into_iter().all(|ok| ok)
 }
 

@@ -92,6 +92,12 @@ impl OutQueue {
         self.waiting.borrow().len()
     }
 
+    /// Messages that wait because the out's server fails.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        if self.paused_until.get().is_some() { self.len() } else { 0 }
+    }
+
     fn push(&self, queued: Queued) {
         self.bytes.set(self.bytes.get() + queued.delivery.payload.len());
         self.waiting.borrow_mut().push_back(queued);

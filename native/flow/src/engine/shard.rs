@@ -138,8 +138,12 @@ impl Shard {
         }
     }
 
-    /// Runs the shard until it is drained. In a local set.
-    pub async fn run(self: Rc<Self>, mut connection: Connection, mut commands: mpsc::UnboundedReceiver<Command>) {
+    /// Runs the shard until it is drained; `true` when everything in hand was finished. In a local set.
+    pub async fn run(
+        self: Rc<Self>,
+        mut connection: Connection,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+    ) -> bool {
         tokio::task::spawn_local(Rc::clone(&self).collect_scripts());
         tokio::task::spawn_local(clock::run(Rc::clone(&self)));
         let source = self.core.borrow().source.clone();
@@ -154,6 +158,7 @@ impl Shard {
                     Command::Drain(deadline) => return shard.drain(deadline).await,
                 }
             }
+            false
         };
         let shard = Rc::clone(&self);
         let connected = async move {
@@ -166,13 +171,13 @@ impl Shard {
             }
         };
         tokio::select! {
-            () = drained => {}
-            () = connected => {}
+            finished = drained => finished,
+            () = connected => false,
         }
     }
 
     /// Stops intake, waits for what is in hand, sends the rest back, flushes.
-    async fn drain(self: &Rc<Self>, deadline: Duration) {
+    async fn drain(self: &Rc<Self>, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;
         let source = self.core.borrow().source.clone();
         self.with_core(|core, out| core.stop_intake(out));
@@ -184,10 +189,12 @@ impl Shard {
                 break;
             }
         }
-        self.with_core(|core, out| core.give_back(out));
+        let mut finished = false;
+        self.with_core(|core, out| finished = core.give_back(out));
         let flushed = self.outbox.request("$SYS.REQ.USER.INFO", b"", Duration::from_secs(1));
         // The answer does not matter: it comes after everything written before it.
         let _ = flushed.await;
+        finished
     }
 }
 

@@ -35,14 +35,14 @@ pub struct Start {
     pub started: Sender<Result<(), Fault>>,
 }
 
-/// The shard's thread, from beginning to end.
-pub fn run_shard(start: Start) {
+/// The shard's thread, from beginning to end; `true` when its drain finished everything in hand.
+pub fn run_shard(start: Start) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let fault = Fault::new(Code::InternalPanic, format!("no runtime: {error}"));
             let _ = start.started.send(Err(fault));
-            return;
+            return false;
         }
     };
     let tasks = tokio::task::LocalSet::new();
@@ -52,13 +52,14 @@ pub fn run_shard(start: Start) {
         match open(&start).await {
             Ok((shard, connection)) => {
                 let _ = started.send(Ok(()));
-                shard.run(connection, start.commands).await;
+                shard.run(connection, start.commands).await
             }
             Err(fault) => {
                 let _ = started.send(Err(fault));
+                false
             }
         }
-    });
+    })
 }
 
 async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
