@@ -113,7 +113,7 @@ fn core_nats_passes_through_a_script_in_order() {
     let mut steps = steps();
     let code = "export default (msg, ctx) => { msg.order.net = msg.order.total / 2; return msg }";
     steps.as_array_mut().unwrap().push(json!({"script": {"code": code}}));
-    let _node = node(
+    let node = node(
         &server,
         &[json!({
             "customer": "acme", "pipeline": "orders", "in": {"nats": {"subject": "in.orders"}},
@@ -121,9 +121,9 @@ fn core_nats_passes_through_a_script_in_order() {
         })],
     );
     eventually("the node is subscribed", || {
+        // Core NATS drops what nobody listens to.
         client.publish("in.orders", &[("traceparent", "00-1")], &order(0, 200.0, "CH"));
-        client.request("$SYS.REQ.USER.INFO", "");
-        Some(())
+        (stat(&node, "orders", "received") > 0).then_some(())
     });
     for id in 1..200 {
         client.publish(
@@ -140,7 +140,7 @@ fn core_nats_passes_through_a_script_in_order() {
         assert_eq!(got.header("Customer-ID").as_deref(), Some("acme"));
         assert_eq!(got.header("traceparent").as_deref(), Some("00-1"));
         let id: u32 = json["order"]["@id"].as_str().unwrap().parse().unwrap();
-        assert!(id.is_multiple_of(2) && last.is_none_or(|last| last < id));
+        assert!(id.is_multiple_of(2) && last.is_none_or(|last| last < id || id == 0));
         last = Some(id);
     }
 }

@@ -212,7 +212,13 @@ impl Client {
             protocol::encode_sub(out, inbox.as_bytes(), b"", sid);
             protocol::encode_pub(out, subject.as_bytes(), inbox.as_bytes(), payload.as_bytes());
         });
-        let answer = self.next();
+        // Messages of other subscriptions may come in between.
+        let answer = loop {
+            let got = self.next();
+            if got.subject == inbox {
+                break got;
+            }
+        };
         self.send(|out| protocol::encode_unsub(out, sid, None));
         serde_json::from_slice(&answer.payload).unwrap_or(serde_json::Value::Null)
     }
