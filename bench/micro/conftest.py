@@ -8,7 +8,8 @@ import pytest
 def order(items: int) -> bytes:
     head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n<order id="A-1029384" currency="CHF">\n'
-        "  <customer><id>778812</id><name>Müller &amp; Söhne AG</name><email>einkauf@mueller.example</email></customer>\n"
+        "  <customer><id>778812</id><name>Müller &amp; Söhne AG</name>"
+        "<email>einkauf@mueller.example</email></customer>\n"
         "  <country>CH</country><total>1234.50</total>\n  <items>\n"
     )
     lines = (

@@ -105,9 +105,8 @@ class Server:
             if ended.done():
                 return ended.result()
             if store.look():
-                note(
-                    f"the NATS store could not write, and takes nothing until there is room: {self._last_error(process.returncode)}"
-                )
+                reason = self._last_error(process.returncode)
+                note(f"the NATS store could not write, and takes nothing until there is room: {reason}")
             if store.broken and not self._restarting and store.has_room():
                 note("there is room again: restarting nats-server")
                 self._restarting = True
