@@ -17,6 +17,7 @@ use super::install::{Installed, Route};
 use super::ledger::{Closed, Origin, Outcome, Receipt};
 use super::logic::Waiting;
 use super::metrics::Metric;
+use super::node::Settings;
 use super::outgoing::OutQueue;
 use super::publish::{Parent, Publisher};
 use super::pulls::Pulls;
@@ -54,6 +55,7 @@ pub struct Core {
     pub events: Arc<Events>,
     pub now_ms: u64,
     pub draining: bool,
+    pub settings: Arc<Settings>,
     pub shard_number: usize,
     /// The next subscription id of a core NATS in, counted from `FIRST_SUBJECT`.
     pub next_subject: u64,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node.rs       configure, install, start, stats, drain        one per process
+//!   node_type.rs  incoming, logic, outgoing: what it serves
 //!   start.rs    a thread becomes a shard                        one per --threads
 //!     shard.rs  its tasks, one turn of the connection at a time
 //!       ingress.rs    HTTP request ─► stored message ─► 202
@@ -29,6 +30,7 @@ mod lifecycle;
 mod logic;
 mod metrics;
 mod node;
+mod node_type;
 mod outgoing;
 mod publish;
 mod pulls;
@@ -42,3 +44,4 @@ pub use ids::MessageId;
 pub use install::Secrets;
 pub use metrics::Metric;
 pub use node::{NatsSettings, Node, PipelineStats, Settings};
+pub use node_type::NodeType;
