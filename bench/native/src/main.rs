@@ -27,7 +27,7 @@ const USAGE: &str = "usage:
   bench-native drain         --server HOST:PORT --stream NAME --durable NAME
   bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N [--window N]
                              [--items N] [--filtered] [--confirmed] [--expect FILE] [--warm N]
-                             [--patience SECONDS]
+                             [--patience SECONDS] [--backlog --stream NAME --durable NAME]
   bench-native http-relay    --server HOST:PORT --listen HOST:PORT --subject SUBJECT
   bench-native http-load     --target HOST:PORT --path PATH --count N [--connections N] [--items N]
   bench-native order         [--items N]        prints the order that the load sends";
