@@ -11,6 +11,7 @@
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
 //!       ledger.rs     which inputs wait for which outputs
+//!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
 //!       pulls.rs      pull consumers and their credit
 //!       clock.rs      once a second: late PubAcks, +WPI, backlogs
@@ -38,6 +39,7 @@ mod shard;
 mod sinks;
 mod start;
 mod subjects;
+mod tally;
 
 pub use events::{Event, EventKind};
 pub use ids::MessageId;

@@ -116,6 +116,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         waiting: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
         source,
+        announced: Default::default(),
         events: Arc::clone(&start.events),
         now_ms: now_ms(),
         draining: false,
