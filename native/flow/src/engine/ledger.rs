@@ -8,7 +8,9 @@
 //! ```
 //!
 //! A [`Receipt`] names an entry and its generation, and is what stands in the reply subject of a
-//! publish: a PubAck that comes after the entry was closed finds another generation and is ignored.
+//! publish: a PubAck that comes after the entry was given up finds another generation and is ignored.
+//! An entry that closes with nothing outstanding keeps its generation, so that few reply subjects are
+//! used over and over: the server remembers the way to a few thousand of them, and looks the others up.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,6 +87,8 @@ struct Entry {
     /// Tick at which it was opened, or at which its waiting for PubAcks began.
     since: u64,
     waits_for_pub_ack: bool,
+    /// Whether more PubAcks may come than outputs are pending.
+    resent: bool,
     /// Ack subject (JetStream), frames (core), message id (HTTP). The allocation is kept.
     token: Vec<u8>,
     tally: Tally,
@@ -113,6 +117,7 @@ impl Ledger {
             entry.retry = None;
             entry.since = tick;
             entry.waits_for_pub_ack = false;
+            entry.resent = false;
             entry.token.extend_from_slice(token);
             return Receipt::new(index, entry.generation);
         }
@@ -126,6 +131,7 @@ impl Ledger {
             retry: None,
             since: tick,
             waits_for_pub_ack: false,
+            resent: false,
             token: token.to_vec(),
             tally: Tally::Nothing,
         });
@@ -170,7 +176,8 @@ impl Ledger {
         if entry.pending > 0 {
             return None;
         }
-        Some(self.close(receipt.index()))
+        let outstanding = entry.resent;
+        Some(self.close(receipt.index(), outstanding))
     }
 
     /// Closes whatever is pending: the outputs are of no more interest.
@@ -179,13 +186,14 @@ impl Ledger {
         if let Outcome::Retry(delay, fault) = outcome {
             entry.retry = Some((delay, fault));
         }
-        Some(self.close(receipt.index()))
+        Some(self.close(receipt.index(), true))
     }
 
-    fn close(&mut self, index: u32) -> Closed {
+    /// `outstanding`: whether a PubAck may still come, which must not be taken for the next input's.
+    fn close(&mut self, index: u32, outstanding: bool) -> Closed {
         let entry = &mut self.entries[index as usize];
         entry.open = false;
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry.generation.wrapping_add(u32::from(outstanding));
         self.free.push(index);
         let outcome = entry.retry.take().map_or(Outcome::Ok, |(delay, fault)| Outcome::Retry(delay, fault));
         Closed { origin: entry.origin, outcome, tally: std::mem::take(&mut entry.tally) }
@@ -254,6 +262,7 @@ impl Ledger {
     pub fn renew(&mut self, receipt: Receipt, tick: u64) {
         if let Some(entry) = self.entry(receipt) {
             entry.since = tick;
+            entry.resent = true;
         }
     }
 }
@@ -302,6 +311,28 @@ mod tests {
         ledger.expect_pub_ack(second, 0);
         assert!(ledger.settle(first, Outcome::Ok).is_none());
         assert!(ledger.settle(second, Outcome::Ok).is_some());
+    }
+
+    #[test]
+    fn the_second_pub_ack_of_frames_that_were_sent_again_does_not_touch_the_next_input() {
+        let mut ledger = Ledger::default();
+        let first = ledger.open(Origin::Core, b"frame", 0);
+        ledger.expect_pub_ack(first, 0);
+        ledger.renew(first, 5);
+        assert!(ledger.settle(first, Outcome::Ok).is_some());
+        let second = ledger.open(Origin::JetStream, b"", 5);
+        ledger.expect_pub_ack(second, 5);
+        assert!(ledger.settle(first, Outcome::Ok).is_none());
+        assert!(ledger.settle(second, Outcome::Ok).is_some());
+    }
+
+    #[test]
+    fn an_entry_that_has_all_its_pub_acks_keeps_its_number() {
+        let mut ledger = Ledger::default();
+        let first = ledger.open(Origin::JetStream, b"", 0);
+        ledger.expect_pub_ack(first, 0);
+        assert!(ledger.settle(first, Outcome::Ok).is_some());
+        assert_eq!(ledger.open(Origin::JetStream, b"", 0), first);
     }
 
     proptest! {
