@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,23 @@ STAGES: dict[str, list[dict[str, Any]]] = {
     "S2": [CONVERT, FILTER],
     "S3": [CONVERT, FILTER, {"script": {"code": SCRIPT}}],
 }
-WORDS = {"S0": "relay", "S1": "XML -> JSON", "S2": "+ filter", "S3": "+ script"}
+WORDS = {
+    "S0": "relay",
+    "S1": "XML -> JSON",
+    "S2": "+ filter",
+    "S3": "+ script",
+    "http": "POST to durable 202",
+    "whole": "with its steps",
+}
 # First targets, as ratios to the limit of the block.
 TARGETS = {
     "core": {"S0": 0.85, "S1": 0.6, "S2": 0.7, "S3": 0.3},
     "jetstream": {"S0": 0.85, "S3": 0.7},
+    "backlog": {"S0": 0.85, "S3": 0.7},
     "http": {"http": 0.7},
 }
+# First targets, as multiples of nats-py + xmltodict in the same block.
+TIMES_NATS_PY = {"jetstream": {"S1": 12}, "backlog": {"S1": 12}}
 
 
 @dataclass
@@ -216,13 +227,16 @@ async def make_streams(port: int, names: list[str]) -> None:
     await client.close()
 
 
-def jetstream(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
-    """Stream in, stream out, file storage: pull, publish, PubAck, ack. The first system is the limit."""
+def jetstream(folder: Path, port: int, scale: float, repeats: int, backlog: bool = False) -> list[System]:
+    """Stream in, stream out, file storage: pull, publish, PubAck, ack. The first system is the limit. With
+    `backlog` everything is stored before the first message is pulled, so that the publisher takes nothing of
+    the machine from those who are measured."""
     names = ["limit", *STAGES, *(f"py-{stage}" for stage in STAGES)]
     asyncio.run(make_streams(port, names))
 
     def system(name: str, label: str, stage: str, count: int, expect: Path | None = None) -> System:
-        return System(label, stage, int(count * scale), f"js.in.{name}", f"js.out.{name}", 5_000, expect)
+        warm = 0 if backlog else 5_000
+        return System(label, stage, int(count * scale), f"js.in.{name}", f"js.out.{name}", warm, expect)
 
     systems = [system("limit", "bare durable relay", "limit", 200_000)]
     with ExitStack() as running:
@@ -240,38 +254,66 @@ def jetstream(folder: Path, port: int, scale: float, repeats: int) -> list[Syste
             command += ["--stream", f"IN-py-{stage}", "--durable", "bench"]
             running.enter_context(program(command, "ready"))
             systems.append(system(f"py-{stage}", f"nats-py {stage}", stage, 20_000))
-        take_turns(systems, repeats, lambda system: load(system, port, "--confirmed"))
+
+        def more(system: System) -> list[str]:
+            stream = f"IN-{system.source.removeprefix('js.in.')}"
+            return ["--backlog", "--stream", stream, "--durable", "bench"] if backlog else ["--confirmed"]
+
+        take_turns(systems, repeats, lambda system: load(system, port, *more(system)))
     return systems
 
 
+async def stored(port: int, stream: str) -> int:
+    """How many messages a stream has ever taken."""
+    client = await nats.connect(f"nats://127.0.0.1:{port}")
+    info = await client.jetstream().stream_info(stream)
+    await client.close()
+    return int(info.state.last_seq)
+
+
+def post(system: System, port: int, stream: str) -> float:
+    """One run of the HTTP load; every 202 has to stand in the stream."""
+    before = asyncio.run(stored(port, stream))
+    command = [NATIVE, "http-load", "--target", system.source, "--path", system.target, "--count", str(system.count)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    taken = asyncio.run(stored(port, stream)) - before
+    if answer.returncode != 0 or taken != system.count:
+        raise SystemExit(f"{system.name}: {taken} stored; {answer.stdout}{answer.stderr}")
+    return float(json.loads(answer.stdout)["rate"])
+
+
 def http(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
-    """POST to durable 202. The system under test checks, stores, and drops what it stored meanwhile."""
+    """POST to durable 202. Both sources do the same: read, publish, wait for the PubAck, answer; and both
+    streams are emptied by the same drain. The last row is a node that runs the steps of what it stored in
+    the same thread meanwhile, as `vrsky run` without `--type` does."""
+    lane, count = "VRSKY_LOGIC_T10000_0", int(100_000 * scale)
     asyncio.run(make_streams(port, ["http"]))
-    limit, ours = free_port(), free_port()
-    systems = [
-        System("bare hyper", "limit", int(100_000 * scale), f"127.0.0.1:{limit}", "/"),
-        System("vrsky http", "http", int(100_000 * scale), f"127.0.0.1:{ours}", "/in/acme/orders"),
-    ]
-
-    def post(system: System) -> float:
-        command = [NATIVE, "http-load", "--target", system.source, "--path", system.target]
-        command += ["--count", str(system.count)]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        if answer.returncode != 0:
-            raise SystemExit(f"{system.name}: {answer.stdout}{answer.stderr}")
-        return float(json.loads(answer.stdout)["rate"])
-
     pipeline = {
         "in": {"http": {"path": "/orders", "auth": "none"}},
         "steps": [CONVERT, {"filter": "order.total < 0.0"}],
         "out": {"nats": {"subject": "http.out"}},
         "limits": {"backlog": 10_000},
     }
+    limit, source, whole = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    own_server = folder / "whole"
+    own_server.mkdir()
     with ExitStack() as running:
-        relay = [NATIVE, "http-relay", "--server", f"127.0.0.1:{port}", "--listen", f"127.0.0.1:{limit}"]
-        running.enter_context(program([*relay, "--subject", "js.in.http"], "ready"))
-        running.enter_context(program(vrsky(folder, "http", pipeline, port, f"127.0.0.1:{ours}"), '"ready"'))
-        take_turns(systems, repeats, post)
+        whole_port = running.enter_context(nats_server(own_server))
+        relay = [NATIVE, "http-relay", "--server", f"127.0.0.1:{port}", "--listen", limit, "--subject", "js.in.http"]
+        running.enter_context(program(relay, "ready"))
+        node = vrsky(folder, "source", pipeline, port, source)
+        running.enter_context(program([*node, "--type", "incoming"], '"ready"'))
+        running.enter_context(program(vrsky(folder, "whole", pipeline, whole_port, whole), '"ready"'))
+        for stream, durable in (("IN-http", "bench"), (lane, "logic")):
+            drain = [NATIVE, "drain", "--server", f"127.0.0.1:{port}", "--stream", stream, "--durable", durable]
+            running.enter_context(program(drain, "ready"))
+        places = {
+            "bare hyper": (System("bare hyper", "limit", count, limit, "/"), port, "IN-http"),
+            "vrsky in": (System("vrsky in", "http", count, source, "/in/acme/orders"), port, lane),
+            "vrsky whole": (System("vrsky whole", "whole", count, whole, "/in/acme/orders"), whole_port, lane),
+        }
+        systems = [system for system, _, _ in places.values()]
+        take_turns(systems, repeats, lambda system: post(system, *places[system.name][1:]))
     return systems
 
 
@@ -287,15 +329,17 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
     limit = systems[0]
     by_hand = {system.stage: system.median for system in systems if system.name.startswith("nats-py")}
     print(f"\n{block}: median of {len(limit.rates)} runs, {limit.name} = 1")
-    print(f"  {'system':<22}{'messages/s':>12}{'ratio':>8}{'target':>8}{'x nats-py':>11}")
+    print(f"  {'system':<32}{'messages/s':>12}{'ratio':>8}{'target':>8}{'x nats-py':>13}")
     rows = []
     for system in systems:
         target = TARGETS[block].get(system.stage) if system.name.startswith("vrsky") else None
         ours = system.name.startswith("vrsky")
         faster = system.median / by_hand[system.stage] if ours and system.stage in by_hand else None
         ratio = system.median / limit.median
-        cells = f"{ratio:>8.2f}{target if target else '':>8}{f'{faster:.1f}' if faster else '':>11}"
-        print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<22}{system.median:>12,.0f}{cells}")
+        wanted = TIMES_NATS_PY.get(block, {}).get(system.stage) if faster else None
+        times = "" if faster is None else f"{faster:.1f}" + (f" of {wanted}" if wanted else "")
+        cells = f"{ratio:>8.2f}{target if target else '':>8}{times:>13}"
+        print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<32}{system.median:>12,.0f}{cells}")
         rows.append(
             {
                 "block": block,
@@ -306,6 +350,7 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
                 "ratio": round(ratio, 3),
                 "target": target,
                 "times_nats_py": round(faster, 1) if faster else None,
+                "times_nats_py_target": wanted,
             }
         )
     return rows
@@ -315,10 +360,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the messages, one run: does it work?")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["core", "jetstream", "http"])
+    parser.add_argument("--only", choices=["core", "jetstream", "backlog", "http"])
     options = parser.parse_args()
     scale, repeats = (0.1, 1) if options.quick else (1.0, options.repeats)
-    blocks = {"core": core, "jetstream": jetstream, "http": http}
+    blocks = {"core": core, "jetstream": jetstream, "backlog": partial(jetstream, backlog=True), "http": http}
     rows: list[dict[str, Any]] = []
     for name, block in blocks.items():
         if options.only in (None, name):

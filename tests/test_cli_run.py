@@ -162,3 +162,31 @@ def test_the_second_signal_ends_at_once(start: Start, write: Write, tmp_path: Pa
     # Ended, or drained in time: both are orderly, and the server is gone either way.
     assert run.process.wait(30) in {130, 0}
     server.end(30)
+
+
+def test_each_part_of_the_way_can_be_a_node_of_its_own(
+    start: Start, minimal: Path, tmp_path: Path, server: Server
+) -> None:
+    endpoint = server.endpoint
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    source, logic, outgoing = (
+        start(minimal, "--nats", url, "--data", tmp_path / kind, "--type", kind)
+        for kind in ("incoming", "logic", "outgoing")
+    )
+    address = source.ready()
+    assert logic.kind("ready")["address"] is None
+    assert outgoing.kind("ready")["address"] is None
+    assert post(address + "/in/acme/orders", order(150))[0] == 202
+    assert post(address + "/in/acme/orders", order(50))[0] == 202
+    assert logic.kind("filtered")["pipeline"] == "orders"
+    assert outgoing.kind("delivered")["pipeline"] == "orders"
+    assert [run.stop() for run in (source, logic, outgoing)] == [0, 0, 0]
+    assert lines(tmp_path / "outgoing" / "files" / "orders.ndjson") == [{"order": {"total": 150}}]
+    assert "delivered" not in [said["kind"] for said in source.said + logic.said]
+
+
+def test_a_part_of_the_way_without_a_server_for_the_others_is_refused(minimal: Path, vrsky: Vrsky) -> None:
+    refused = vrsky("run", minimal, "--type", "incoming")
+    assert refused.returncode == 2
+    assert "config/invalid-value" in refused.stderr
+    assert "--type needs --nats" in refused.stderr

@@ -331,7 +331,7 @@ class Node:
 
     def __new__(cls, config_json: str) -> Self:
         """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
-        `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`.
+        `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`.
         Raises ConfigError. Connects to nothing yet."""
 
     def install(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:

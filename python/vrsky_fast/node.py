@@ -34,17 +34,20 @@ from .errors import error_for
 DRAIN_SECONDS = 20.0
 POLL_SECONDS = 0.25
 FORCED = 130
+NODE_TYPES = ("incoming", "logic", "outgoing")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`."""
+    """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`. `types`
+    is what of a message's way this node serves, some of `NODE_TYPES`."""
 
     data: Path
     listen: str = "127.0.0.1:8080"
     nats: str | None = None
     threads: int = 1
     secrets: Path | None = None
+    types: Sequence[str] = NODE_TYPES
 
 
 class Watcher(Protocol):
@@ -63,16 +66,24 @@ class Watcher(Protocol):
 async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: Watcher) -> None:
     """Returns after a drain. Raises ConfigError, SecretError or NatsError before anything flows, and
     NatsError when the embedded server does not stay up."""
-    listen = check_listen(pipelines, settings.listen)
+    check_types(settings)
+    listen = check_listen(pipelines, settings.listen) if "incoming" in settings.types else None
     secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data:
         async with _signals() as stop, _server(settings, data.path, watcher, stop) as (endpoint, server):
             await _provision(endpoint, pipelines, watcher)
-            node = _native.Node(_config(endpoint, listen, settings.threads, data.files))
+            node = _native.Node(_config(endpoint, listen, settings, data.files))
             for one, values in zip(pipelines, secrets, strict=True):
                 node.install(one.json, one.scripts, values)
             await asyncio.to_thread(node.start)
             await _watch(node, server, watcher, stop)
+
+
+def check_types(settings: Settings) -> None:
+    """A part of the way needs somebody for the rest: raises ConfigError where nobody could be."""
+    if settings.nats is None and set(settings.types) != set(NODE_TYPES):
+        reason = "--type needs --nats: only this process knows the embedded server, and nobody would do the rest"
+        raise error_for("config/invalid-value", reason)
 
 
 def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
@@ -98,7 +109,7 @@ def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
     return f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}"
 
 
-def _config(endpoint: Endpoint, listen: str | None, threads: int, files: Path) -> str:
+def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: Path) -> str:
     nats = {
         "url": endpoint.url,
         "user": endpoint.user,
@@ -109,7 +120,8 @@ def _config(endpoint: Endpoint, listen: str | None, threads: int, files: Path) -
         {
             "nats": {name: value for name, value in nats.items() if value is not None},
             "listen": listen,
-            "threads": threads,
+            "types": list(settings.types),
+            "threads": settings.threads,
             "lanes": 1,
             "tiers": list(streams.TIERS),
             "files": str(files),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! load ──publish──► nats-server ──► relay | durable-relay | the system under test ──► nats-server ──► load
-//! http-load ──POST──► http-relay | the system under test ──publish──► nats-server
+//! http-load ──POST──► http-relay | the system under test ──publish──► nats-server ──► drain
 //! ```
 //!
 //! They share no code with the data plane: a limit that used its parser would move with it.
@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a bench ends at the first thing that is wrong
 
 mod arguments;
+mod drain;
 mod durable_relay;
 mod http_load;
 mod http_relay;
@@ -23,9 +24,10 @@ use std::process::ExitCode;
 const USAGE: &str = "usage:
   bench-native relay         --server HOST:PORT --in SUBJECT --out SUBJECT
   bench-native durable-relay --server HOST:PORT --stream NAME --durable NAME --out SUBJECT
+  bench-native drain         --server HOST:PORT --stream NAME --durable NAME
   bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N [--window N]
                              [--items N] [--filtered] [--confirmed] [--expect FILE] [--warm N]
-                             [--patience SECONDS]
+                             [--patience SECONDS] [--backlog --stream NAME --durable NAME]
   bench-native http-relay    --server HOST:PORT --listen HOST:PORT --subject SUBJECT
   bench-native http-load     --target HOST:PORT --path PATH --count N [--connections N] [--items N]
   bench-native order         [--items N]        prints the order that the load sends";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let clean = match program.as_str() {
         "relay" => relay::run(&options),
         "durable-relay" => durable_relay::run(&options),
+        "drain" => drain::run(&options),
         "load" => load::run(&options),
         "http-relay" => http_relay::run(&options),
         "http-load" => http_load::run(&options),

@@ -172,6 +172,22 @@ impl Link {
     }
 }
 
+/// One question to the server, over a connection of its own.
+pub fn request(server: &str, subject: &str, payload: &str) -> String {
+    let inbox = format!("_INBOX.ask{}", std::process::id());
+    let mut link = Link::connect(server, &[(&inbox, 1)]);
+    publish(&mut link.out, subject.as_bytes(), inbox.as_bytes(), b"", payload.as_bytes());
+    let mut answer = None;
+    while answer.is_none() {
+        link.burst(|frame, _| {
+            if let Frame::Message(message) = frame {
+                answer = Some(String::from_utf8_lossy(message.payload).into_owned());
+            }
+        });
+    }
+    answer.unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .. import config
-from ..node import Settings, serve
+from ..node import NODE_TYPES, Settings, serve
 from . import exit_codes
 from .display import Display, JsonDisplay
 from .terminal import Terminal
@@ -25,6 +25,7 @@ Examples:
   vrsky run pipelines/ --listen 0.0.0.0:8080 --threads 2
   vrsky run orders.yaml --nats nats://user:password@127.0.0.1:4222
   vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
+  vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
 
 
@@ -46,13 +47,27 @@ Examples:
     help="Where messages and file outs are kept.",
 )
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 64), help="Shards, one thread each.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(NODE_TYPES),
+    help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
+)
 @click.option("--secrets", type=click.Path(path_type=Path), metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 def command(
-    path: Path, listen: str, nats: str | None, data: Path, threads: int, secrets: Path | None, as_json: bool
+    path: Path,
+    listen: str,
+    nats: str | None,
+    data: Path,
+    threads: int,
+    types: tuple[str, ...],
+    secrets: Path | None,
+    as_json: bool,
 ) -> int:
     pipelines = config.load_all(path)
-    settings = Settings(data, listen, nats, threads, secrets)
+    settings = Settings(data, listen, nats, threads, secrets, types or NODE_TYPES)
     display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines, data / "files")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(pipelines, settings, display))

@@ -13,15 +13,17 @@ use nats::jetstream;
 use super::events::{Event, EventKind, Events};
 use super::headers;
 use super::ids::{MessageId, OutputKey};
-use super::install::{Installed, Route};
+use super::install::{Installed, Route, Target};
 use super::ledger::{Closed, Origin, Outcome, Receipt};
 use super::logic::Waiting;
 use super::metrics::Metric;
+use super::node::Settings;
 use super::outgoing::OutQueue;
 use super::publish::{Parent, Publisher};
 use super::pulls::Pulls;
 use super::sinks::Sinks;
 use super::subjects;
+use super::tally::Announced;
 
 /// One message on its way through the node, by reference.
 #[derive(Clone, Copy)]
@@ -54,6 +56,7 @@ pub struct Core {
     pub events: Arc<Events>,
     pub now_ms: u64,
     pub draining: bool,
+    pub settings: Arc<Settings>,
     pub shard_number: usize,
     /// The next subscription id of a core NATS in, counted from `FIRST_SUBJECT`.
     pub next_subject: u64,
@@ -63,6 +66,8 @@ pub struct Core {
     /// Queues that want a worker.
     pub hungry: Vec<Rc<OutQueue>>,
     pub sinks: Sinks,
+    /// Events that wait for the PubAcks of what they tell of.
+    pub(super) announced: Announced,
     /// The pipeline of the last message: lanes bring runs of the same.
     pub(super) last: Option<Rc<Installed>>,
     pub(super) spare: Vec<Document>,
@@ -91,6 +96,7 @@ impl Core {
 
     /// Tells the origin of a closed input: ack, NAK, or the HTTP answer.
     pub fn close(&mut self, receipt: Receipt, closed: Closed, out: &mut Vec<u8>) {
+        self.tell(receipt, closed.tally, matches!(closed.outcome, Outcome::Ok));
         let token = self.publisher.ledger.token(receipt);
         match (closed.origin, closed.outcome) {
             (Origin::JetStream, Outcome::Ok) => jetstream::encode_ack(out, token),
@@ -165,14 +171,17 @@ impl Core {
         let published = self.publisher.check_size(bytes).and_then(|()| match &target.route {
             Route::Core { subject } => {
                 self.publisher.publish_core(subject, bytes, out);
-                Ok(())
+                Ok(None)
             }
             Route::Stream { subject } | Route::Lane { subject, .. } => {
-                self.publisher.publish_stream(envelope.parent, subject, bytes, out)
+                self.publisher.publish_stream(envelope.parent, subject, bytes, out).map(Some)
             }
         });
         match published {
-            Ok(()) => self.count_emitted(envelope, &target.route, &target.name, bytes.len()),
+            Ok(receipt) => {
+                let size = bytes.len();
+                self.count_emitted(envelope, target, receipt, size);
+            }
             Err(fault) if fault.code() == Code::LimitMemory => self.lose(envelope, &fault),
             Err(fault) => {
                 let payload = bytes.to_vec();
@@ -181,13 +190,12 @@ impl Core {
         }
     }
 
-    fn count_emitted(&self, envelope: &Envelope<'_>, route: &Route, name: &str, size: usize) {
-        let counters = &envelope.installed.counters;
-        counters.add(Metric::Emitted, 1);
-        if !matches!(route, Route::Lane { .. }) {
-            counters.add(Metric::Delivered, 1);
-            counters.add(Metric::DeliveredBytes, size as u64);
-            self.event(EventKind::Delivered, envelope, name, None, size);
+    fn count_emitted(&mut self, envelope: &Envelope<'_>, target: &Target, waits: Option<Receipt>, size: usize) {
+        envelope.installed.counters.add(Metric::Emitted, 1);
+        match (&target.route, waits) {
+            (Route::Core { .. }, _) => self.count_delivered(envelope, &target.name, size),
+            (Route::Stream { .. }, Some(receipt)) => self.count_at_pub_ack(receipt, envelope, &target.name, size),
+            _ => {}
         }
     }
 

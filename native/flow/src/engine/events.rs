@@ -97,10 +97,17 @@ pub struct Events {
 }
 
 impl Events {
+    /// Whether [`Events::push`] would keep one.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Relaxed) < ROOM
+    }
+
     /// `event` is only built when there is room for it.
     #[inline]
     pub fn push(&self, event: impl FnOnce() -> Event) {
-        if self.waiting.load(Relaxed) >= ROOM {
+        if !self.has_room() {
             return;
         }
         if let Ok(mut ring) = self.ring.lock() {

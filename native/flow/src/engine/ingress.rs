@@ -97,7 +97,7 @@ impl Core {
         let receipt = self.open(origin, id.as_str().as_bytes());
         let parent = Parent::Entry(receipt);
         let stored = self.publisher.publish_stream(parent, &installed.logic_subject, &incoming.payload, out);
-        let outcome = stored.map_or_else(|fault| Outcome::Retry(Duration::from_secs(1), fault), |()| Outcome::Ok);
+        let outcome = stored.map_or_else(|fault| Outcome::Retry(Duration::from_secs(1), fault), |_| Outcome::Ok);
         self.settle(parent, outcome, out);
     }
 }

@@ -167,3 +167,16 @@ impl Installed {
         self.pipeline.revision()
     }
 }
+
+/// A pipeline of `acme` with this `out`, as shard 0 has it.
+#[cfg(test)]
+pub(super) fn installed(out: &str) -> Rc<Installed> {
+    let file = format!(
+        "{{\"customer\": \"acme\", \"pipeline\": \"orders\", \"in\": {{\"http\": {{\"path\": \"/x\"}}}}, \"out\": {out}}}"
+    );
+    let settings = "{\"nats\": {\"url\": \"nats://127.0.0.1:1\"}, \"files\": \".\"}";
+    let pipeline = Pipeline::from_json(&file, &()).unwrap();
+    let counters = vec![Arc::new(Counters::default())];
+    let settings: Settings = serde_json::from_str(settings).unwrap();
+    Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0)
+}

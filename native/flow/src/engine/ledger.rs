@@ -10,9 +10,13 @@
 //! A [`Receipt`] names an entry and its generation, and is what stands in the reply subject of a
 //! publish: a PubAck that comes after the entry was closed finds another generation and is ignored.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use message::Fault;
+
+use super::install::Installed;
+use super::tally::Tally;
 
 /// Names one entry, for as long as it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +72,7 @@ pub enum Outcome {
 pub struct Closed {
     pub origin: Origin,
     pub outcome: Outcome,
+    pub tally: Tally,
 }
 
 #[derive(Debug)]
@@ -82,6 +87,7 @@ struct Entry {
     waits_for_pub_ack: bool,
     /// Ack subject (JetStream), frames (core), message id (HTTP). The allocation is kept.
     token: Vec<u8>,
+    tally: Tally,
 }
 
 /// The inputs this shard has in hand.
@@ -121,6 +127,7 @@ impl Ledger {
             since: tick,
             waits_for_pub_ack: false,
             token: token.to_vec(),
+            tally: Tally::Nothing,
         });
         Receipt::new(index, 0)
     }
@@ -136,6 +143,13 @@ impl Ledger {
             entry.pending += 1;
             entry.since = tick;
             entry.waits_for_pub_ack = true;
+        }
+    }
+
+    /// One of the outputs that wait for a PubAck is a delivery, counted when all of them have theirs.
+    pub fn add_delivery(&mut self, receipt: Receipt, of: &Rc<Installed>, size: usize) {
+        if let Some(entry) = self.entry(receipt) {
+            entry.tally.add_delivery(of, size);
         }
     }
 
@@ -174,7 +188,7 @@ impl Ledger {
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(index);
         let outcome = entry.retry.take().map_or(Outcome::Ok, |(delay, fault)| Outcome::Retry(delay, fault));
-        Closed { origin: entry.origin, outcome }
+        Closed { origin: entry.origin, outcome, tally: std::mem::take(&mut entry.tally) }
     }
 
     /// Where an open entry came from.
@@ -262,7 +276,7 @@ mod tests {
         ledger.expect_pub_ack(receipt, 0);
         assert!(ledger.settle(receipt, Outcome::Ok).is_none());
         let closed = ledger.settle(receipt, Outcome::Ok).unwrap();
-        assert!(matches!(closed, Closed { origin: Origin::JetStream, outcome: Outcome::Ok }));
+        assert!(matches!(closed, Closed { origin: Origin::JetStream, outcome: Outcome::Ok, .. }));
         assert_eq!(ledger.token(receipt), b"$JS.ACK.x");
         ledger.forget(receipt);
         assert_eq!((ledger.len(), ledger.token_bytes()), (0, 0));

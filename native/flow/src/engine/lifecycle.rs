@@ -13,6 +13,7 @@ use super::events::{Event, EventKind};
 use super::install::{Installed, Prepared};
 use super::intake::{FIRST_PULL, FIRST_SUBJECT, PUB_ACKS, key};
 use super::ledger::{Origin, Outcome};
+use super::node_type::NodeType;
 use super::pulls::Feed;
 use crate::compile::Input;
 use crate::model::NatsMode;
@@ -85,8 +86,11 @@ impl Core {
         if let Some(old) = old {
             self.retire(&old, out);
         }
-        self.open_files(&installed);
+        if self.settings.serves(NodeType::Outgoing) {
+            self.open_files(&installed);
+        }
         match installed.pipeline.input() {
+            _ if !self.settings.serves(NodeType::Incoming) => {}
             Input::Http(_) => self.bindings.push(Rc::clone(&installed)),
             Input::Nats { mode: NatsMode::Core, .. } => {
                 let sid = FIRST_SUBJECT + self.next_subject;

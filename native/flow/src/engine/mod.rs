@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node.rs       configure, install, start, stats, drain        one per process
+//!   node_type.rs  incoming, logic, outgoing: what it serves
 //!   start.rs    a thread becomes a shard                        one per --threads
 //!     shard.rs  its tasks, one turn of the connection at a time
 //!       ingress.rs    HTTP request ─► stored message ─► 202
@@ -10,6 +11,7 @@
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
 //!       ledger.rs     which inputs wait for which outputs
+//!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
 //!       pulls.rs      pull consumers and their credit
 //!       clock.rs      once a second: late PubAcks, +WPI, backlogs
@@ -29,6 +31,7 @@ mod lifecycle;
 mod logic;
 mod metrics;
 mod node;
+mod node_type;
 mod outgoing;
 mod publish;
 mod pulls;
@@ -36,9 +39,11 @@ mod shard;
 mod sinks;
 mod start;
 mod subjects;
+mod tally;
 
 pub use events::{Event, EventKind};
 pub use ids::MessageId;
 pub use install::Secrets;
 pub use metrics::Metric;
 pub use node::{NatsSettings, Node, PipelineStats, Settings};
+pub use node_type::NodeType;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::events::{Event, Events};
 use super::install::{Prepared, Secrets};
 use super::metrics::{Counters, Metric};
+use super::node_type::NodeType;
 use super::shard::Command;
 use super::start::{Start, run_shard};
 use crate::compile::Pipeline;
@@ -27,6 +28,9 @@ use crate::compile::Pipeline;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub nats: NatsSettings,
+    /// What of the way it serves; all of it unless told otherwise.
+    #[serde(default = "NodeType::all")]
+    pub types: Vec<NodeType>,
     /// Where HTTP pipelines listen; none without it.
     #[serde(default)]
     pub listen: Option<SocketAddr>,
@@ -92,6 +96,13 @@ impl NatsSettings {
     }
 }
 
+impl Settings {
+    #[must_use]
+    pub fn serves(&self, node_type: NodeType) -> bool {
+        self.types.contains(&node_type)
+    }
+}
+
 impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings").field("user", &self.user).finish_non_exhaustive()
@@ -139,6 +150,9 @@ impl Node {
         if settings.lanes == 0 || settings.lanes > 8 {
             return Err(Fault::new(Code::ConfigInvalidValue, "lanes has to be 1 to 8"));
         }
+        if settings.types.is_empty() {
+            return Err(Fault::new(Code::ConfigInvalidValue, "types has to name what the node serves"));
+        }
         Ok(Node { settings: Arc::new(settings), events: Arc::default(), state: Mutex::default() })
     }
 
@@ -174,8 +188,8 @@ impl Node {
         }
         let threads = self.settings.threads as usize;
         let mut listeners = match self.settings.listen {
-            Some(address) => listen(address, threads)?,
-            None => Vec::new(),
+            Some(address) if self.settings.serves(NodeType::Incoming) => listen(address, threads)?,
+            _ => Vec::new(),
         };
         state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
         let tls = Tls::new(None)?;

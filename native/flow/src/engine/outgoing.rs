@@ -243,14 +243,17 @@ impl Core {
         block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
         if confirmed {
-            if let Err(fault) = self.publisher.publish_stream(envelope.parent, subject, payload, out) {
-                self.settle(envelope.parent, Outcome::Retry(FULL_DELAY, fault), out);
-                return;
+            match self.publisher.publish_stream(envelope.parent, subject, payload, out) {
+                Ok(receipt) => self.count_at_pub_ack(receipt, envelope, name, payload.len()),
+                Err(fault) => {
+                    self.settle(envelope.parent, Outcome::Retry(FULL_DELAY, fault), out);
+                    return;
+                }
             }
         } else {
             self.publisher.publish_core(subject, payload, out);
+            self.count_delivered(envelope, name, payload.len());
         }
-        self.count_delivered(envelope, name, payload.len());
         self.settle(envelope.parent, Outcome::Ok, out);
     }
 

@@ -100,14 +100,14 @@ impl Publisher {
         protocol::encode_hpub(out, subject.as_bytes(), b"", self.block.bytes(), payload);
     }
 
-    /// To a stream: `parent` waits for its PubAck.
+    /// To a stream: `parent` waits for its PubAck. Gives the entry that does.
     pub fn publish_stream(
         &mut self,
         parent: Parent,
         subject: &str,
         payload: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Receipt, Fault> {
         let receipt = match parent {
             Parent::Entry(receipt) => receipt,
             Parent::Core if self.ledger.token_bytes() > HELD_BYTES => {
@@ -124,7 +124,7 @@ impl Publisher {
         if parent == Parent::Core {
             self.ledger.extend_token(receipt, &out[start..]);
         }
-        Ok(())
+        Ok(receipt)
     }
 }
 

@@ -17,11 +17,12 @@ use super::core::Core;
 use super::events::Events;
 use super::install::Prepared;
 use super::node::Settings;
+use super::node_type::NodeType;
 use super::publish::{Inbox, Publisher};
 use super::pulls::{Feed, Pulls};
 use super::shard::{Command, Shard, now_ms};
 use super::sinks::Sinks;
-use super::subjects::{self, LaneType};
+use super::subjects;
 
 /// What a shard is made of.
 pub struct Start {
@@ -87,13 +88,15 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
     let mut pulls = Pulls::default();
     for tier in &start.settings.tiers {
         for lane in 0..start.settings.lanes {
-            for lane_type in [LaneType::Logic, LaneType::Outgoing] {
+            for lane_type in NodeType::ALL.into_iter().filter(|t| start.settings.serves(*t)).filter_map(NodeType::lane)
+            {
                 let stream = subjects::stream(lane_type, tier, lane);
                 pulls.add(Feed::Lane(lane_type), &stream, lane_type.as_str(), &inbox);
             }
         }
     }
     Ok(Core {
+        settings: Arc::clone(&start.settings),
         shard_number: start.number,
         pipelines: HashMap::new(),
         bindings: Vec::new(),
@@ -106,6 +109,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         waiting: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
         source,
+        announced: Default::default(),
         events: Arc::clone(&start.events),
         now_ms: now_ms(),
         draining: false,

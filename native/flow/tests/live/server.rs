@@ -233,13 +233,17 @@ impl Client {
         let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);
         assert!(answer["error"].is_null(), "{answer}");
         if let Some(durable) = durable {
-            let consumer = format!(
-                "{{\"stream_name\":\"{name}\",\"config\":{{\"durable_name\":\"{durable}\",\"ack_policy\":\"explicit\",\
-                 \"ack_wait\":10000000000,\"max_ack_pending\":-1,\"max_waiting\":512}}}}"
-            );
-            let answer = self.request(&format!("$JS.API.CONSUMER.CREATE.{name}.{durable}"), &consumer);
-            assert!(answer["error"].is_null(), "{answer}");
+            self.make_consumer(name, durable, subjects);
         }
+    }
+
+    pub fn make_consumer(&mut self, stream: &str, durable: &str, filter: &str) {
+        let consumer = format!(
+            "{{\"stream_name\":\"{stream}\",\"config\":{{\"durable_name\":\"{durable}\",\"ack_policy\":\"explicit\",\
+             \"ack_wait\":10000000000,\"max_ack_pending\":-1,\"max_waiting\":512,\"filter_subject\":\"{filter}\"}}}}"
+        );
+        let answer = self.request(&format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.{filter}"), &consumer);
+        assert!(answer["error"].is_null(), "{answer}");
     }
 
     /// What `vrsky run` provisions.
