@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from .failure import fail
 from .server_config import Endpoint
-from .tls import AS_THE_SERVER_SAYS, StrictClient, Tls, code_of
+from .tls import AS_THE_SERVER_SAYS, StrictClient, Tls, explain
 
 
 def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS) -> Endpoint:
@@ -76,9 +76,10 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
 
 
 def _refuse(endpoint: Endpoint, error: Exception) -> NoReturn:
-    why = str(error) or type(error).__name__
-    if (code := code_of(error)) is not None:
+    if explained := explain(error):
+        code, why = explained
         fail(code, f"{endpoint.url}: {why}")
+    why = str(error) or type(error).__name__
     if "expecting INFO" in why and not endpoint.tls.first:
         why = "the server hung up before it said anything; one with `handshake_first` needs TLS first"
     fail("nats/connect", f"no connection to {endpoint.url}: {why}")

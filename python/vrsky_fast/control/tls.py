@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.errors import Error
 
 from .failure import fail
@@ -17,6 +18,7 @@ _EXPIRED = {9, 10}
 _WRONG_NAME = {62, 64}
 _UNKNOWN_CA = {2, 7, 18, 19, 20, 21}
 _OF_THE_CLIENT = ("ALERT_CERTIFICATE", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_UNSUPPORTED_CERT")
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,22 @@ class StrictClient(Client):
         super().__init__()
         self._tls, self._required = tls, required
 
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+            if not self.is_connected:
+                raise ConnectionResetError("the server hung up")
+        except (OSError, Error, TimeoutError) as error:
+            # After TLS that failed, the end of the plain stream is told to nobody, and `close` waits for it.
+            if isinstance(self._transport, TcpTransport) and self._transport._io_writer:
+                self._transport._io_writer.transport.abort()
+            self._transport = None
+            if isinstance(error, ConnectionError) and self._server_info.get("tls_verify"):
+                # Its alert is lost when the end of the connection overtakes it.
+                reason = "the server hung up after TLS; it wants a client certificate that it trusts"
+                raise Refused("nats/tls-client-certificate", reason) from error
+            raise
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Called with the INFO before anything is sent; `tls_required` in it decides."""
         if initial_connection:
@@ -80,26 +98,34 @@ class StrictClient(Client):
                 raise Refused("nats/tls-missing", "the server does not offer TLS")
             if self._required:
                 info["tls_required"] = True
-            if info.get("tls_required") and info.get("tls_verify") and self._tls.cert is None:
-                raise Refused("nats/tls-client-certificate", "the server wants a client certificate")
         await super()._process_info(info, initial_connection)
 
+    def _connect_command(self) -> bytes:
+        """Called once TLS is up, so that a server that is not believed is told from one that wants more."""
+        if self._server_info.get("tls_required") and self._server_info.get("tls_verify") and self._tls.cert is None:
+            raise Refused("nats/tls-client-certificate", "the server wants a client certificate")
+        return super()._connect_command()
 
-def code_of(error: Exception) -> str | None:
-    """The code of a failure that TLS explains."""
+
+def explain(error: Exception) -> tuple[str, str] | None:
+    """Code and reason of a failure that TLS explains."""
     if isinstance(error, Refused):
-        return error.code
+        return error.code, str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        for code, numbers in (("expired", _EXPIRED), ("wrong-name", _WRONG_NAME), ("unknown-ca", _UNKNOWN_CA)):
-            if error.verify_code in numbers:
-                return f"nats/tls-{code}"
+        return _code_of(error.verify_code), error.verify_message
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         if any(alert in reason for alert in _OF_THE_CLIENT):
-            return "nats/tls-client-certificate"
-        missing = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
-        return "nats/tls-missing" if reason in missing else "nats/tls-handshake"
+            return "nats/tls-client-certificate", _why(error)
+        return "nats/tls-missing" if reason in _NO_TLS else "nats/tls-handshake", _why(error)
     return None
+
+
+def _code_of(number: int) -> str:
+    for code, numbers in (("expired", _EXPIRED), ("wrong-name", _WRONG_NAME), ("unknown-ca", _UNKNOWN_CA)):
+        if number in numbers:
+            return f"nats/tls-{code}"
+    return "nats/tls-handshake"
 
 
 def _why(error: OSError) -> str:

@@ -62,7 +62,7 @@ impl Accepted {
         if !info.headers {
             return Err(Fault::new(Code::NatsConnect, "the server does not take headers; 2.2 or later is needed"));
         }
-        let wants_certificate = info.tls_verify && options.tls.cert.is_none();
+        let wants_certificate = info.tls_verify;
         let secured = info.tls_required || options.tls.wanted();
         if secured && !options.tls.first && !info.tls_required && !info.tls_available {
             // Credentials have not been sent, and are not.
@@ -76,7 +76,8 @@ impl Accepted {
             Ok(()) => Ok(self),
             // Its alert is lost when the end of the connection overtakes it.
             Err(fault) if wants_certificate && fault.code() == Code::NatsConnect => {
-                Err(Fault::new(Code::NatsTlsClientCertificate, "the server wants a client certificate"))
+                let reason = "the server hung up after TLS; it wants a client certificate that it trusts";
+                Err(Fault::new(Code::NatsTlsClientCertificate, reason))
             }
             Err(fault) => Err(fault),
         }
