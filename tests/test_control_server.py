@@ -135,6 +135,7 @@ def test_a_store_that_cannot_be_used_is_said_with_the_servers_own_words(tmp_path
     [
         ("nats://h", server_config.Endpoint("nats://h:4222")),
         ("127.0.0.1:4333", server_config.Endpoint("nats://127.0.0.1:4333")),
+        ("tls://u:p@h", server_config.Endpoint("tls://h:4222", "u", "p")),
         ("nats://u:p%40@h:1", server_config.Endpoint("nats://h:1", "u", "p@")),
         ("nats://token@h", server_config.Endpoint("nats://h:4222", token="token")),
         ("nats://[::1]:4222", server_config.Endpoint("nats://[::1]:4222")),

@@ -29,6 +29,7 @@ from .control.lock import DataFolder
 from .control.provision import consumer_of_source, provision
 from .control.server import Server
 from .control.server_config import Endpoint
+from .control.tls import AS_THE_SERVER_SAYS, Tls
 from .errors import error_for
 
 DRAIN_SECONDS = 20.0
@@ -40,7 +41,7 @@ NODE_TYPES = ("incoming", "logic", "outgoing")
 @dataclass(frozen=True)
 class Settings:
     """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`. `types`
-    is what of a message's way this node serves, some of `NODE_TYPES`."""
+    is what of a message's way this node serves, some of `NODE_TYPES`; `tls` is for `nats`."""
 
     data: Path
     listen: str = "127.0.0.1:8080"
@@ -48,6 +49,7 @@ class Settings:
     threads: int = 1
     secrets: Path | None = None
     types: Sequence[str] = NODE_TYPES
+    tls: Tls = AS_THE_SERVER_SAYS
 
 
 class Watcher(Protocol):
@@ -115,6 +117,10 @@ def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: P
         "user": endpoint.user,
         "password": endpoint.password,
         "token": endpoint.token,
+        "ca": endpoint.tls.ca and str(endpoint.tls.ca),
+        "cert": endpoint.tls.cert and str(endpoint.tls.cert),
+        "key": endpoint.tls.key and str(endpoint.tls.key),
+        "tls_first": endpoint.tls.first,
     }
     return json.dumps(
         {
@@ -185,7 +191,7 @@ async def _server(
     settings: Settings, data: Path, watcher: Watcher, stop: _Stop
 ) -> AsyncIterator[tuple[Endpoint, Server | None]]:
     if settings.nats is not None:
-        endpoint = endpoint_of(settings.nats)
+        endpoint = endpoint_of(settings.nats, settings.tls)
         watcher.note(f"NATS at {endpoint.url}")
         yield endpoint, None
         return

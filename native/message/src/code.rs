@@ -165,6 +165,12 @@ codes! {
     NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";
     NatsWouldDiscard = "nats/would-discard", Nats, false, 409, "The stream holds messages that a lower cap would delete.", "Keep the cap, or drain the stream first.";
     NatsServerStart = "nats/server-start", Nats, false, 503, "The embedded NATS server did not start.", "See the log file named; set NATS_SERVER to use another binary.";
+    NatsTlsMissing = "nats/tls-missing", Nats, true, 503, "TLS was asked for, and the NATS server does not speak it.", "Turn TLS on at the server, or use nats:// without certificates.";
+    NatsTlsUnknownCa = "nats/tls-unknown-ca", Nats, true, 503, "The NATS server's certificate is of an authority that is not trusted.", "Name the authority's certificate with --nats-ca.";
+    NatsTlsWrongName = "nats/tls-wrong-name", Nats, true, 503, "The NATS server's certificate is for another name.", "Connect by a name or address that the certificate has, or issue it for this one.";
+    NatsTlsExpired = "nats/tls-expired", Nats, true, 503, "The NATS server's certificate has expired, or is not valid yet.", "Renew it; if it is in date, set this machine's clock.";
+    NatsTlsClientCertificate = "nats/tls-client-certificate", Nats, true, 503, "The NATS server wants a client certificate, or refused the one it got.", "Name one of an authority the server trusts with --nats-cert and --nats-key.";
+    NatsTlsHandshake = "nats/tls-handshake", Nats, true, 503, "No TLS connection to the NATS server came about.", "See the detail, and the server's log.";
     NatsHeader = "nats/header", Nats, false, 400, "A header cannot be carried by NATS.", "Remove CR, LF and colons from header names.";
 
     // -- http --------------------------------------------------------------------------------

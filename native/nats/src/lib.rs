@@ -20,5 +20,5 @@ mod driver;
 pub mod jetstream;
 pub mod protocol;
 
-pub use driver::{Auth, Connection, Handler, Options, Outbox, Pace, Reply, Server, unique_name};
+pub use driver::{Auth, Connection, Handler, Options, Outbox, Pace, Reply, Server, TlsOptions, unique_name};
 pub use protocol::{Message, ServerError, ServerInfo};

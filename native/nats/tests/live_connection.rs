@@ -100,7 +100,7 @@ fn a_killed_server_is_found_again_and_subscriptions_are_made_anew() {
         assert!(!client.outbox.connected());
         assert!(!client.outbox.write(|_| panic!("nothing is taken without a connection")));
         assert_eq!(client.outbox.request("x", b"", PATIENCE).await.unwrap_err().code(), Code::NatsDisconnected);
-        assert_eq!(client.next().await, Event::ReconnectFailed(1));
+        assert_eq!(client.next().await, Event::ReconnectFailed(1, Code::NatsConnect));
         server.restart();
         client.connected().await;
         client.publish("a", "", b"", b"after");

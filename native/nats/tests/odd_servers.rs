@@ -2,16 +2,25 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod client;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use certificates::Certificates;
 use client::{Client, Event, Reporter, run};
 use message::Code;
 use nats::protocol::encode_pub;
 use nats::{Connection, Options, Pace, ServerError};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 const INFO: &str = "INFO {\"server_id\":\"odd\",\"version\":\"2.15.1\",\"headers\":true,\"max_payload\":1048576}\r\n";
 
@@ -70,7 +79,10 @@ fn what_is_no_nats_server_is_refused_at_once() {
         assert_eq!(refused("SSH-2.0-x\r\n").await, Code::NatsProtocol);
         assert_eq!(refused("PING\r\n").await, Code::NatsProtocol);
         assert_eq!(refused("INFO not json\r\n").await, Code::NatsProtocol);
-        assert_eq!(refused("INFO {\"headers\":true,\"tls_required\":true}\r\n").await, Code::NatsConnect);
+        let (secured, rest) = ("INFO {\"headers\":true,\"tls_required\":true}\r\n", "INFO {\"headers\":true}\r\n");
+        assert_eq!(refused(&format!("{secured}not TLS")).await, Code::NatsProtocol);
+        // What somebody in between slips in before TLS begins is not taken for the server's.
+        assert_eq!(refused(&format!("{secured}{rest}")).await, Code::NatsProtocol);
         assert_eq!(refused("INFO {\"headers\":false}\r\n").await, Code::NatsConnect);
         assert_eq!(refused("").await, Code::NatsConnect);
         let (listener, options) = listener().await;
@@ -142,6 +154,58 @@ fn a_server_that_first_wants_to_be_read_does_not_block_a_large_write() {
     });
 }
 
+/// Accepts, and shakes hands as a server with TLS does.
+async fn accept_tls(listener: &TcpListener, certificates: &Certificates) -> TlsStream<TcpStream> {
+    let chain = vec![CertificateDer::from_pem_file(certificates.file("server")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(certificates.file("server-key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(INFO.replace("{", "{\"tls_required\":true,").as_bytes()).await.unwrap();
+    let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"PING\r\n") {
+        heard.push(stream.read_u8().await.unwrap());
+    }
+    stream.write_all(b"PONG\r\n").await.unwrap();
+    stream
+}
+
+#[test]
+fn the_same_with_tls_whose_last_bytes_are_sent_too() {
+    const LARGE: usize = 12 << 20;
+    run(async {
+        let (listener, mut options) = listener().await;
+        let certificates = Certificates::new(&["127.0.0.1"]);
+        options.read_ahead = 2 * LARGE;
+        options.tls = certificates.client();
+        let (connection, mut stream) = tokio::join!(Connection::connect(options), accept_tls(&listener, &certificates));
+        let (reporter, events) = Reporter::new(&["a"]);
+        let mut client = Client::turning(connection.unwrap(), reporter, events).await;
+        assert!(client.outbox.write(|out| encode_pub(out, b"a", b"", &vec![b'x'; LARGE])));
+        let server = tokio::task::spawn_local(async move {
+            let mut flood = format!("MSG a 1 {LARGE}\r\n").into_bytes();
+            flood.resize(flood.len() + LARGE, b'y');
+            flood.extend_from_slice(b"\r\n");
+            stream.write_all(&flood).await.unwrap();
+            stream.flush().await.unwrap();
+            let mut heard = vec![0; LARGE + "SUB a 1\r\nPUB a \r\n\r\n".len() + LARGE.to_string().len()];
+            stream.read_exact(&mut heard).await.unwrap();
+            assert!(heard.ends_with(b"x\r\n"));
+            stream
+        });
+        assert_eq!(client.message().await.payload.len(), LARGE);
+        // Without a goodbye, as a killed server ends.
+        drop(server.await.unwrap());
+        let (fault, _) = client.disconnected().await;
+        assert_eq!((fault.code(), fault.reason()), (Code::NatsDisconnected, "the server closed the connection"));
+    });
+}
+
 #[test]
 fn last_words_are_heard_before_the_end() {
     run(async {
@@ -208,7 +272,7 @@ fn tries_are_counted_and_can_be_bounded() {
         drop((stream, listener));
         client.disconnected().await;
         for attempt in 1..=3 {
-            assert_eq!(client.next().await, Event::ReconnectFailed(attempt));
+            assert_eq!(client.next().await, Event::ReconnectFailed(attempt, Code::NatsConnect));
         }
         assert_eq!(client.ended().await.code(), Code::NatsConnect);
     });
@@ -227,5 +291,23 @@ fn a_wake_brings_a_turn_without_bytes() {
         tokio::task::yield_now().await;
         outbox.wake();
         turn.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn credentials_are_not_said_in_plain_text_when_tls_was_asked_for() {
+    run(async {
+        let (listener, _) = listener().await;
+        let url = format!("tls://user:password@{}", listener.local_addr().unwrap());
+        let server = tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(INFO.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let fault = Connection::connect(Options::new(&url).unwrap()).await.err().unwrap();
+        assert_eq!(fault.code(), Code::NatsTlsMissing);
+        assert!(server.await.unwrap().is_empty());
     });
 }

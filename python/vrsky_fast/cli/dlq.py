@@ -18,7 +18,7 @@ from ..control.connection import connect, endpoint_of
 from ..control.lock import DataFolder
 from ..control.server import Server
 from ..errors import error_for
-from . import exit_codes
+from . import exit_codes, nats
 from .terminal import Terminal, safe
 
 _HELP = """List and show dead letters: messages that failed for good, with the reason and the payload.
@@ -36,13 +36,12 @@ Examples:
 
 def _where(function: Callable[..., int]) -> Callable[..., int]:
     """The options that both verbs share."""
-    nats = click.option("--nats", metavar="URL", help="A running NATS server.")
     folder = click.Path(path_type=Path)
     data = click.option(
         "--data", default=".vrsky", show_default=True, type=folder, help="The data folder of `vrsky run`."
     )
     as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
-    return nats(data(as_json(function)))
+    return nats.options("A running NATS server.")(data(as_json(function)))
 
 
 @click.group(name="dlq", help=_HELP)
@@ -55,9 +54,9 @@ def command() -> None:
 @click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
 @_where
-def ls(customer: str | None, pipeline: str | None, limit: int, nats: str | None, data: Path, as_json: bool) -> int:
+def ls(customer: str | None, pipeline: str | None, limit: int, server: nats.Server, data: Path, as_json: bool) -> int:
     async def fetch() -> list[dead_letters.DeadLetter]:
-        async with _client(nats, data) as client:
+        async with _client(server, data) as client:
             return await dead_letters.newest(client, limit, customer, pipeline)
 
     letters = asyncio.run(fetch())
@@ -73,9 +72,9 @@ def ls(customer: str | None, pipeline: str | None, limit: int, nats: str | None,
 @click.argument("sequence", type=click.IntRange(min=1))
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
 @_where
-def show(sequence: int, only_payload: bool, nats: str | None, data: Path, as_json: bool) -> int:
+def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_json: bool) -> int:
     async def fetch() -> dead_letters.DeadLetter | None:
-        async with _client(nats, data) as client:
+        async with _client(server, data) as client:
             return await dead_letters.show(client, sequence)
 
     letter = asyncio.run(fetch())
@@ -113,10 +112,10 @@ def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
 
 
 @asynccontextmanager
-async def _client(nats: str | None, data: Path) -> AsyncIterator[Client]:
+async def _client(named: nats.Server, data: Path) -> AsyncIterator[Client]:
     """A connection to --nats, to the running server of the data folder, or to one started for this."""
-    if nats is not None:
-        async with connect(endpoint_of(nats)) as client:
+    if named.url is not None:
+        async with connect(endpoint_of(named.url, named.tls)) as client:
             yield client
         return
     if not (data / "jetstream").is_dir():

@@ -10,7 +10,7 @@ import click
 
 from .. import config
 from ..node import NODE_TYPES, Settings, serve
-from . import exit_codes
+from . import exit_codes, nats
 from .display import Display, JsonDisplay
 from .terminal import Terminal
 
@@ -23,7 +23,8 @@ in the data folder. The first Ctrl-C drains and exits with 0, the second one end
 Examples:
   vrsky run orders.yaml
   vrsky run pipelines/ --listen 0.0.0.0:8080 --threads 2
-  vrsky run orders.yaml --nats nats://user:password@127.0.0.1:4222
+  VRSKY_NATS=tls://user:password@nats.internal:4222 vrsky run orders.yaml
+  vrsky run orders.yaml --nats tls://nats.internal:4222 --nats-ca ca.pem
   vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
@@ -38,7 +39,7 @@ Examples:
     metavar="IP:PORT",
     help="Where HTTP pipelines are served.",
 )
-@click.option("--nats", metavar="URL", help="A running NATS server instead of the embedded one.")
+@nats.options("A running NATS server instead of the embedded one.")
 @click.option(
     "--data",
     default=".vrsky",
@@ -59,7 +60,7 @@ Examples:
 def command(
     path: Path,
     listen: str,
-    nats: str | None,
+    server: nats.Server,
     data: Path,
     threads: int,
     types: tuple[str, ...],
@@ -67,7 +68,7 @@ def command(
     as_json: bool,
 ) -> int:
     pipelines = config.load_all(path)
-    settings = Settings(data, listen, nats, threads, secrets, types or NODE_TYPES)
+    settings = Settings(data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls)
     display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines, data / "files")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(pipelines, settings, display))

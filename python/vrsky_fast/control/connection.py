@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 import nats as nats_py
@@ -12,30 +14,34 @@ from nats.aio.client import Client
 
 from .failure import fail
 from .server_config import Endpoint
+from .tls import AS_THE_SERVER_SAYS, StrictClient, Tls, explain
 
 
-def endpoint_of(url: str) -> Endpoint:
-    """`nats://[user:password@|token@]host[:port]`, credentials taken out of the URL, so that it can be
-    printed. Raises NatsError `nats/connect`."""
+def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS) -> Endpoint:
+    """`nats://[user:password@|token@]host[:port]`, or tls://, credentials taken out of the URL, so that it
+    can be printed. Raises NatsError `nats/connect`."""
     try:
         parts = urlsplit(url if "://" in url else f"nats://{url}")
         host, port = parts.hostname, parts.port or 4222
     except ValueError:
         host, port, parts = None, 0, urlsplit("")
-    if not host or parts.scheme not in {"nats", "tcp"} or parts.path not in {"", "/"}:
-        fail("nats/connect", "the address must be nats://[user:password@]host[:port]")
-    plain = f"nats://{f'[{host}]' if ':' in host else host}:{port}"
+    if not host or parts.scheme not in {"nats", "tcp", "tls"} or parts.path not in {"", "/"}:
+        fail("nats/connect", "the address must be nats:// or tls://[user:password@]host[:port]")
+    scheme = "tls" if parts.scheme == "tls" else "nats"
+    plain = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     user = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
     if user and password is None:
-        return Endpoint(plain, token=user)
-    return Endpoint(plain, user, password)
+        return Endpoint(plain, token=user, tls=tls)
+    return Endpoint(plain, user, password, tls=tls)
 
 
 @asynccontextmanager
 async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
-    """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError."""
-    client = Client()
+    """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError, and
+    ConfigError when a file of `endpoint.tls` cannot be used."""
+    context = await asyncio.to_thread(endpoint.tls.context) if endpoint.secured else None
+    client = StrictClient(endpoint.tls, endpoint.secured)
     refused: list[Exception] = []
 
     async def remember(error: Exception) -> None:
@@ -55,14 +61,25 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
             connect_timeout=5,
             name="vrsky control",
             error_cb=remember,
+            tls=context,
+            tls_handshake_first=endpoint.tls.first,
         )
     except (nats_py.errors.Error, OSError, TimeoutError) as error:
         await client.close()
         if isinstance(error, nats_py.errors.AuthorizationError) or "authorization" in str(error).lower():
             fail("nats/authorization", f"{endpoint.url} refused the credentials")
-        why = refused[-1] if refused else error
-        fail("nats/connect", f"no connection to {endpoint.url}: {str(why) or type(why).__name__}")
+        _refuse(endpoint, refused[-1] if refused else error)
     try:
         yield client
     finally:
         await client.close()
+
+
+def _refuse(endpoint: Endpoint, error: Exception) -> NoReturn:
+    if explained := explain(error):
+        code, why = explained
+        fail(code, f"{endpoint.url}: {why}")
+    why = str(error) or type(error).__name__
+    if "expecting INFO" in why and not endpoint.tls.first:
+        why = "the server hung up before it said anything; one with `handshake_first` needs TLS first"
+    fail("nats/connect", f"no connection to {endpoint.url}: {why}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .failure import fail
 from .process import Identity
+from .tls import AS_THE_SERVER_SAYS, Tls
 
 # Orders of several megabytes pass; above this the server itself gets slow.
 MAX_PAYLOAD = 8 * 1024 * 1024
@@ -25,6 +26,12 @@ class Endpoint:
     user: str | None = None
     password: str | None = None
     token: str | None = None
+    tls: Tls = AS_THE_SERVER_SAYS
+
+    @property
+    def secured(self) -> bool:
+        """Whether there is no connection without TLS."""
+        return self.tls.wanted or self.url.startswith("tls://")
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url})"
@@ -101,7 +108,8 @@ def credentials() -> tuple[str, str]:
 
 
 def remember(layout: Layout, identity: Identity, endpoint: Endpoint) -> None:
-    private(layout.record, json.dumps({"identity": asdict(identity), "endpoint": asdict(endpoint)}))
+    who = {"url": endpoint.url, "user": endpoint.user, "password": endpoint.password, "token": endpoint.token}
+    private(layout.record, json.dumps({"identity": asdict(identity), "endpoint": who}))
 
 
 def recall(layout: Layout) -> tuple[Identity, Endpoint] | None:

@@ -11,6 +11,7 @@ use std::time::Duration;
 use connectors::http::sink::Tls;
 use connectors::http::source::listen;
 use message::{Code, Fault};
+use nats::TlsOptions;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -66,6 +67,33 @@ pub struct NatsSettings {
     pub password: Option<String>,
     #[serde(default)]
     pub token: Option<String>,
+    /// Authorities to believe instead of the system's; this and the two below are PEM files.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server.
+    #[serde(default)]
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// TLS from the first byte, for a server with `handshake_first`.
+    #[serde(default)]
+    pub tls_first: bool,
+}
+
+impl NatsSettings {
+    pub(super) fn options(&self) -> Result<nats::Options, Fault> {
+        let (ca, cert, key) = (self.ca.clone(), self.cert.clone(), self.key.clone());
+        let tls = TlsOptions { required: false, first: self.tls_first, ca, cert, key };
+        let mut options = nats::Options::new(&self.url)?.tls(tls);
+        if let (Some(user), Some(password)) = (&self.user, &self.password) {
+            options = options.user(user, password);
+        }
+        if let Some(token) = &self.token {
+            options = options.token(token);
+        }
+        Ok(options)
+    }
 }
 
 impl Settings {

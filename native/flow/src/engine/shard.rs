@@ -162,7 +162,7 @@ impl Shard {
         };
         let shard = Rc::clone(&self);
         let connected = async move {
-            let mut turn = Turn { shard, started: std::time::Instant::now(), messages: 0 };
+            let mut turn = Turn { shard, started: std::time::Instant::now(), messages: 0, told: None };
             loop {
                 turn.shard.scripts_have_room().await;
                 if connection.turn(&mut turn).await.is_err() {
@@ -203,10 +203,13 @@ struct Turn {
     shard: Rc<Shard>,
     started: std::time::Instant,
     messages: u32,
+    /// Why there is no connection, as it was told last.
+    told: Option<Code>,
 }
 
 impl Handler for Turn {
     fn on_connected(&mut self, info: &ServerInfo, out: &mut Vec<u8>) {
+        self.told = None;
         let mut core = self.shard.core.borrow_mut();
         core.now_ms = now_ms();
         core.on_connected(info.max_payload, out);
@@ -235,6 +238,13 @@ impl Handler for Turn {
     fn on_disconnected(&mut self, fault: &Fault, _dropped: usize) {
         let mut core = self.shard.core.borrow_mut();
         core.on_disconnected(fault);
+    }
+
+    /// Told once, not every other second, and again when it is for another reason.
+    fn on_reconnect_failed(&mut self, fault: &Fault, _attempt: u32) {
+        if self.told.replace(fault.code()) != Some(fault.code()) {
+            self.shard.core.borrow().node_event(EventKind::Node, fault);
+        }
     }
 
     fn on_server_error(&mut self, error: &ServerError) {

@@ -64,14 +64,7 @@ pub fn run_shard(start: Start) -> bool {
 }
 
 async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
-    let settings = &start.settings;
-    let mut options = nats::Options::new(&settings.nats.url)?.name(format!("vrsky-shard-{}", start.number));
-    if let (Some(user), Some(password)) = (&settings.nats.user, &settings.nats.password) {
-        options = options.user(user, password);
-    }
-    if let Some(token) = &settings.nats.token {
-        options = options.token(token);
-    }
+    let options = start.settings.nats.options()?.name(format!("vrsky-shard-{}", start.number));
     let connection = Connection::connect(options).await?;
     let source = match &start.listener {
         Some(listener) => {

@@ -42,7 +42,8 @@ impl Connection {
     /// The handler hears of it in the first turn.
     ///
     /// # Errors
-    /// `nats/connect`, `nats/authorization`, `nats/protocol`: what the last server tried gave.
+    /// `nats/connect`, `nats/authorization`, `nats/protocol`, `nats/tls-...`: what the last server tried
+    /// gave. `config/invalid-value` when a file of `options.tls` cannot be used.
     pub async fn connect(options: Options) -> Result<Connection, Fault> {
         let deadline = Instant::now() + options.connect_timeout;
         let mut last = Fault::new(Code::NatsConnect, "no server to connect to");

@@ -1,4 +1,9 @@
 //! From an address to a connection the server has accepted.
+//!
+//! ```text
+//! TCP ──► INFO ──► TLS, if one of both wants it ──► CONNECT, PING ──► PONG
+//!     └─► TLS ──► INFO, with `tls.first` ───────────────▲
+//! ```
 
 use std::time::Duration;
 
@@ -8,12 +13,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::read_buffer::ReadBuffer;
-use super::{Auth, Options, Server};
+use super::stream::Stream;
+use super::{Auth, Options, Server, tls};
 use crate::protocol::{Connect, Frame, ParserLimits, ServerError, ServerInfo, encode_connect, encode_ping, parse};
 
 /// An accepted connection: CONNECT was answered, and nothing else has been said.
 pub struct Accepted {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub read: ReadBuffer,
     pub info: ServerInfo,
 }
@@ -28,14 +34,13 @@ pub async fn connect(server: &Server, options: &Options, limit: Duration) -> Res
 
 async fn dial(server: &Server, options: &Options) -> Result<Accepted, Fault> {
     let unreachable = |error: std::io::Error| Fault::new(Code::NatsConnect, format!("{server}: {error}"));
-    let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    let mut accepted = Accepted { stream, read: ReadBuffer::new(), info: ServerInfo::default() };
-    accepted.shake_hands(options).await.map_err(|fault| {
+    let tcp = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreachable)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let heard = Accepted { stream: Stream::Plain(tcp), read: ReadBuffer::new(), info: ServerInfo::default() };
+    heard.shake_hands(&server.host, options).await.map_err(|fault| {
         let reason = format!("{server}: {}", fault.reason());
         Fault::new(fault.code(), reason)
-    })?;
-    Ok(accepted)
+    })
 }
 
 /// What a frame means to the handshake.
@@ -47,17 +52,49 @@ enum Heard {
 }
 
 impl Accepted {
-    async fn shake_hands(&mut self, options: &Options) -> Result<(), Fault> {
-        let Heard::Info(info) = self.hear().await? else {
+    async fn shake_hands(mut self, host: &str, options: &Options) -> Result<Accepted, Fault> {
+        if options.tls.first {
+            self = self.secured(host, options).await?;
+        }
+        let Heard::Info(info) = self.hear().await.map_err(|fault| silent(fault, options))? else {
             return Err(Fault::new(Code::NatsProtocol, "the server did not begin with INFO"));
         };
-        if info.tls_required {
-            return Err(Fault::new(Code::NatsConnect, "the server wants TLS, which is not supported"));
-        }
         if !info.headers {
             return Err(Fault::new(Code::NatsConnect, "the server does not take headers; 2.2 or later is needed"));
         }
+        let wants_certificate = info.tls_verify;
+        let secured = info.tls_required || options.tls.wanted();
+        if secured && !options.tls.first && !info.tls_required && !info.tls_available {
+            // Credentials have not been sent, and are not.
+            return Err(Fault::new(Code::NatsTlsMissing, "the server does not offer TLS"));
+        }
         self.info = info;
+        if secured {
+            self = self.secured(host, options).await?;
+        }
+        match self.greet(options).await {
+            Ok(()) => Ok(self),
+            // Its alert is lost when the end of the connection overtakes it.
+            Err(fault) if wants_certificate && fault.code() == Code::NatsConnect => {
+                let reason = "the server hung up after TLS; it wants a client certificate that it trusts";
+                Err(Fault::new(Code::NatsTlsClientCertificate, reason))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// In TLS from here on.
+    async fn secured(self, host: &str, options: &Options) -> Result<Accepted, Fault> {
+        let Stream::Plain(tcp) = self.stream else { return Ok(self) };
+        if !self.read.held().is_empty() {
+            // Somebody in between could have put it there, to be taken for something said in TLS.
+            return Err(Fault::new(Code::NatsProtocol, "the server went on in plain text where TLS begins"));
+        }
+        let stream = Stream::Tls(Box::new(tls::secure(tcp, host, &options.tls).await?));
+        Ok(Accepted { stream, ..self })
+    }
+
+    async fn greet(&mut self, options: &Options) -> Result<(), Fault> {
         self.say(&greeting(options)).await?;
         loop {
             match self.hear().await? {
@@ -70,7 +107,17 @@ impl Accepted {
     }
 
     async fn say(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.stream.write_all(bytes).await.map_err(broken)
+        let stream = &mut self.stream;
+        let said = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        let Err(error) = said.await else { return Ok(()) };
+        // Why it does not listen is said in what it sent before, if at all.
+        match self.hear().await {
+            Err(fault) => Err(fault),
+            Ok(_) => Err(broken(error)),
+        }
     }
 
     /// The next frame.
@@ -98,7 +145,16 @@ impl Accepted {
 }
 
 fn broken(error: std::io::Error) -> Fault {
-    Fault::new(Code::NatsConnect, error.to_string())
+    tls::fault(&error).unwrap_or_else(|| Fault::new(Code::NatsConnect, error.to_string()))
+}
+
+/// The end came before INFO, as it does when server and client wait for each other.
+fn silent(fault: Fault, options: &Options) -> Fault {
+    if options.tls.first || fault.code() != Code::NatsConnect {
+        return fault;
+    }
+    let reason = format!("{} before it said anything; one with `handshake_first` needs TLS first", fault.reason());
+    Fault::new(fault.code(), reason)
 }
 
 /// CONNECT, and the PING whose PONG says that it was accepted.

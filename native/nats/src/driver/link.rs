@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use message::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::handshake::Accepted;
 use super::read_buffer::ReadBuffer;
 use super::requests;
+use super::stream::Stream;
 use super::{Handler, Options, Outbox, Pace};
 use crate::protocol::{Frame, ParserLimits, ServerError, ServerInfo, encode_ping, encode_pong, parse};
 
@@ -22,7 +22,7 @@ const MAX_SILENT_PINGS: u32 = 2;
 const KEEP_WRITE: usize = 4 << 20;
 
 pub struct Link {
-    stream: TcpStream,
+    stream: Stream,
     read: ReadBuffer,
     limits: ParserLimits,
     read_ahead: usize,
@@ -207,10 +207,10 @@ impl Link {
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
-        while self.sent < self.write.len() && self.closed.is_none() {
-            match Pin::new(&mut self.stream).poll_write(context, &self.write[self.sent..]) {
-                Poll::Ready(Ok(0)) => self.close(io::Error::from(io::ErrorKind::WriteZero)),
-                Poll::Ready(Ok(count)) => self.sent += count,
+        while self.closed.is_none() {
+            match self.poll_send(context) {
+                Poll::Ready(Ok(true)) => break,
+                Poll::Ready(Ok(false)) => {}
                 Poll::Ready(Err(error)) => self.lost_while_writing(context, &error),
                 Poll::Pending => {
                     outbox.set_in_write(self.unsent());
@@ -230,6 +230,22 @@ impl Link {
         }
         outbox.set_in_write(self.unsent());
         Poll::Ready(())
+    }
+
+    /// One write, or the last flush: whether everything is on its way. TLS has bytes of its own to
+    /// send, so what it took stays in `write` until it has sent them.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let stream = Pin::new(&mut self.stream);
+        if self.sent == self.write.len() {
+            return stream.poll_flush(context).map_ok(|()| true);
+        }
+        match ready!(stream.poll_write(context, &self.write[self.sent..]))? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => {
+                self.sent += count;
+                Poll::Ready(Ok(false))
+            }
+        }
     }
 
     /// Reads what there is, for the turns to come.

@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! Connection::turn                                                           connection.rs
-//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, handshake.rs
+//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, handshake.rs, tls.rs
 //!   ▼
-//! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, read_buffer.rs
+//! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, stream.rs, read_buffer.rs
 //!       frames ──► Handler::on_message until none is left, or it yields      handler.rs
 //!       outbox and what the handler wrote ──► one write, reading on meanwhile
 //! ```
@@ -21,9 +21,12 @@ mod options;
 mod outbox;
 mod read_buffer;
 mod requests;
+mod stream;
+mod tls;
 
 pub use connection::Connection;
 pub use handler::{Handler, Pace};
 pub use options::{Auth, Options, Server};
 pub use outbox::Outbox;
 pub use requests::{Reply, unique_name};
+pub use tls::TlsOptions;

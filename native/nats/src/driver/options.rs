@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use message::{Code, Fault};
 
+use super::TlsOptions;
+
 /// One server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -50,6 +52,7 @@ pub struct Options {
     /// Tried in turn; never empty.
     pub servers: Vec<Server>,
     pub auth: Auth,
+    pub tls: TlsOptions,
     /// What the server's monitoring shows.
     pub name: String,
     /// For the first connect as a whole, and for each later try.
@@ -68,15 +71,18 @@ const DEFAULT_PORT: u16 = 4222;
 
 impl Options {
     /// `url`: `nats://user:password@host:port`, `nats://token@host`, `host`; several, separated by
-    /// commas, are one cluster. User names and passwords may be percent-encoded.
+    /// commas, are one cluster. `tls://` in one of them asks for TLS to all: each gets the same
+    /// credentials. User names and passwords may be percent-encoded.
     ///
     /// # Errors
     /// `config/invalid-value` for anything else; the text names no credentials.
     pub fn new(url: &str) -> Result<Options, Fault> {
         let mut servers = Vec::new();
         let mut auth = Auth::None;
+        let mut tls = TlsOptions::default();
         for part in url.split(',').map(str::trim) {
-            let (credentials, server) = split_url(part)?;
+            let (secured, credentials, server) = split_url(part)?;
+            tls.required |= secured;
             servers.push(server);
             if auth == Auth::None {
                 auth = credentials;
@@ -85,6 +91,7 @@ impl Options {
         Ok(Options {
             servers,
             auth,
+            tls,
             name: "vrsky-fast".into(),
             connect_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(20),
@@ -98,6 +105,13 @@ impl Options {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// `tls://` in the URL stays what it was.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = TlsOptions { required: self.tls.required || tls.required, ..tls };
         self
     }
 
@@ -118,19 +132,20 @@ fn refuse(reason: impl Into<String>) -> Fault {
     Fault::new(Code::ConfigInvalidValue, reason)
 }
 
-fn split_url(url: &str) -> Result<(Auth, Server), Fault> {
-    let rest = match url.split_once("://") {
-        Some(("nats", rest)) => rest,
-        Some(("tls", _)) => return Err(refuse("NATS over TLS is not supported; use nats://")),
-        Some(_) => return Err(refuse("a NATS address begins with nats://")),
-        None => url,
+/// Whether it asks for TLS, and the rest.
+fn split_url(url: &str) -> Result<(bool, Auth, Server), Fault> {
+    let (secured, rest) = match url.split_once("://") {
+        Some(("nats", rest)) => (false, rest),
+        Some(("tls", rest)) => (true, rest),
+        Some(_) => return Err(refuse("a NATS address begins with nats:// or tls://")),
+        None => (false, url),
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (auth, address) = match rest.rsplit_once('@') {
         Some((userinfo, address)) => (credentials(userinfo)?, address),
         None => (Auth::None, rest),
     };
-    Ok((auth, server(address)?))
+    Ok((secured, auth, server(address)?))
 }
 
 fn credentials(userinfo: &str) -> Result<Auth, Fault> {
@@ -201,6 +216,10 @@ mod tests {
             [server("::1", 1), server("fe80::2", 4222)]
         );
         assert_eq!(server("::1", 1).to_string(), "[::1]:1");
+        let secured = Options::new("nats://h, tls://u:p@h:4333").unwrap();
+        assert_eq!((secured.tls.required, &secured.servers[1]), (true, &server("h", 4333)));
+        assert!(secured.tls(TlsOptions::default()).tls.required);
+        assert!(!Options::new("h").unwrap().tls.required);
         assert_eq!(
             Options::new("h").unwrap().user("a", "b").auth,
             Auth::User { user: "a".into(), password: "b".into() }
@@ -211,7 +230,7 @@ mod tests {
     fn what_is_no_address_is_refused_without_showing_a_secret() {
         for url in [
             "",
-            "tls://h",
+            "tls://",
             "http://h",
             "nats://",
             "h:x",

@@ -19,6 +19,10 @@ pub struct ServerInfo {
     pub domain: String,
     pub auth_required: bool,
     pub tls_required: bool,
+    /// Takes both, with TLS and without.
+    pub tls_available: bool,
+    /// Wants a certificate of the client.
+    pub tls_verify: bool,
     pub client_id: u64,
     /// Addresses of the cluster's other servers.
     pub connect_urls: Vec<String>,

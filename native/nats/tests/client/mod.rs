@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use message::Fault;
+use message::{Code, Fault};
 use nats::protocol::{encode_hpub, encode_sub};
 use nats::{Connection, Handler, Message, Options, Outbox, Pace, ServerError, ServerInfo};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -26,7 +26,7 @@ pub enum Event {
     Connected,
     Message(Received),
     Disconnected(Fault, usize),
-    ReconnectFailed(u32),
+    ReconnectFailed(u32, Code),
     Complaint(ServerError),
 }
 
@@ -82,8 +82,8 @@ impl Handler for Reporter {
         self.tell(Event::Disconnected(fault.clone(), dropped));
     }
 
-    fn on_reconnect_failed(&mut self, _: &Fault, attempt: u32) {
-        self.tell(Event::ReconnectFailed(attempt));
+    fn on_reconnect_failed(&mut self, fault: &Fault, attempt: u32) {
+        self.tell(Event::ReconnectFailed(attempt, fault.code()));
     }
 
     fn on_server_error(&mut self, error: &ServerError) {
