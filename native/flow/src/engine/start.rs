@@ -114,6 +114,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         queues: HashMap::new(),
         hungry: Vec::new(),
         waiting: Default::default(),
+        large: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
         source,
         events: Arc::clone(&start.events),
