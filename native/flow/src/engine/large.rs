@@ -324,3 +324,88 @@ impl Core {
         std::mem::swap(&mut self.arena, &mut bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Secrets;
+    use crate::engine::install::Prepared;
+    use crate::engine::metrics::Counters;
+    use serde_json::json;
+
+    fn installed() -> Rc<Installed> {
+        let file = json!({
+            "customer": "acme", "pipeline": "orders", "in": {"nats": {"subject": "in"}},
+            "steps": [{"filter": "id > 0"}], "out": {"nats": {"subject": "out"}},
+        });
+        let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
+        let settings = json!({"nats": {"url": "nats://127.0.0.1"}, "files": "files"});
+        let settings = serde_json::from_value(settings).unwrap();
+        let counters = vec![Arc::new(Counters::default())];
+        Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0)
+    }
+
+    fn submit(large: &mut Large, installed: &Rc<Installed>, payload: Vec<u8>) {
+        let job = Job {
+            token: 0,
+            wanted: Wanted::Steps,
+            pipeline: Arc::clone(&installed.pipeline),
+            payload: payload.into(),
+            id: "m1".into(),
+            root: "m1".into(),
+            headers: Bytes::new(),
+            content_type: "".into(),
+            time_ms: 0,
+        };
+        large.submit(Held { installed: Rc::clone(installed), parent: Parent::Core, queue: None }, job);
+    }
+
+    fn next(large: &mut Large) -> Done {
+        large.arrived.as_mut().unwrap().blocking_recv().unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_a_fault_of_its_message_and_the_thread_goes_on() {
+        let mut large = Large::new(|job| if job.payload.is_empty() { panic!("a defect") } else { work(job) });
+        let installed = installed();
+        for payload in ["", r#"{"id": 0}"#, r#"{"id": 1}"#, r#"{"id": 1"#] {
+            submit(&mut large, &installed, payload.into());
+        }
+        assert_eq!(next(&mut large).worked.err().unwrap().code(), Code::InternalPanic);
+        assert!(matches!(next(&mut large).worked, Ok(Worked::Dropped(0))));
+        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(_, None))));
+        assert!(next(&mut large).worked.err().unwrap().code().as_str().starts_with("json/"));
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_started_again() {
+        let mut large = Large::default();
+        large.jobs = Some(channel().0);
+        submit(&mut large, &installed(), br#"{"id": 1}"#.to_vec());
+        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(..))));
+    }
+
+    #[test]
+    fn one_payload_is_taken_whatever_its_size_and_more_only_within_the_bound() {
+        let mut large = Large::new(|_| Ok(Worked::Dropped(0)));
+        let installed = installed();
+        assert!(large.has_room(MOST_BYTES + 1));
+        submit(&mut large, &installed, vec![0; MOST_BYTES]);
+        assert!(large.is_full() && !large.has_room(1) && !large.is_overfull());
+        submit(&mut large, &installed, vec![0; LARGE]);
+        assert!(large.is_overfull());
+        for left in [1, 0] {
+            let done = next(&mut large);
+            assert!(large.release(&done.job).is_some());
+            assert_eq!(large.len(), left);
+        }
+        assert!(large.release(&next_none(&installed)).is_none());
+        assert_eq!((large.bytes, large.is_full()), (0, false));
+    }
+
+    fn next_none(installed: &Rc<Installed>) -> Job {
+        let mut other = Large::default();
+        submit(&mut other, installed, Vec::new());
+        next(&mut other).job
+    }
+}

@@ -227,7 +227,8 @@ impl Handler for Turn {
         self.messages += 1;
         // After a large one, the next turn asks first whether there is room for more of them.
         let large = message.payload.len() > large::LARGE;
-        let enough = large || self.messages >= TURN_MESSAGES || self.messages.is_multiple_of(8) && self.started.elapsed() > TURN;
+        let enough =
+            large || self.messages >= TURN_MESSAGES || self.messages.is_multiple_of(8) && self.started.elapsed() > TURN;
         if enough { Pace::Yield } else { Pace::Continue }
     }
 
