@@ -14,6 +14,7 @@ use super::events::{Event, EventKind, Events};
 use super::headers;
 use super::ids::{MessageId, OutputKey};
 use super::install::{Installed, Route, Target};
+use super::large::Large;
 use super::ledger::{Closed, Origin, Outcome, Receipt};
 use super::logic::Waiting;
 use super::metrics::Metric;
@@ -52,6 +53,7 @@ pub struct Core {
     /// By `<customer>.<pipeline>.<out>`.
     pub queues: HashMap<Box<str>, Rc<OutQueue>>,
     pub waiting: Waiting,
+    pub large: Large,
     pub source: Option<Rc<connectors::http::source::HttpSource>>,
     pub events: Arc<Events>,
     pub now_ms: u64,

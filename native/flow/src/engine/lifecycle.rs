@@ -22,6 +22,8 @@ use crate::model::NatsMode;
 const MOST_IN_HAND: usize = 16_384;
 /// Script tasks in hand at most; each has a document.
 const MOST_SCRIPTS: usize = 4_096;
+/// Messages that wait for a script, above which the connection is not read. The executor takes 4,096.
+const SCRIPTS_WAITING: usize = 2_048;
 
 impl Core {
     /// The first connection, or the next one: everything is subscribed and asked for anew.
@@ -70,11 +72,18 @@ impl Core {
 
     /// Asks for as many messages as there is room for.
     pub fn top_up(&mut self, out: &mut Vec<u8>) {
-        if self.draining || !self.connected || self.waiting.len() > MOST_SCRIPTS {
+        if self.draining || !self.connected || self.waiting.len() > MOST_SCRIPTS || self.large.is_full() {
             return;
         }
         let room = MOST_IN_HAND.saturating_sub(self.publisher.ledger.len());
         self.pulls.top_up(self.publisher.tick, i64::try_from(room).unwrap_or(0), out);
+    }
+
+    /// Whether nothing may be read before something that is elsewhere has come back. Tasks are left
+    /// between two turns only when the executor has refused them.
+    #[must_use]
+    pub fn has_too_much(&self) -> bool {
+        self.waiting.len() >= SCRIPTS_WAITING || !self.waiting.tasks.is_empty() || self.large.is_overfull()
     }
 
     /// Puts a pipeline in place of its earlier revision, between two bursts.
@@ -151,7 +160,7 @@ impl Core {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let parked: usize = self.queues.values().map(|queue| queue.parked()).sum();
-        self.publisher.ledger.len() <= parked && self.waiting.len() == 0
+        self.publisher.ledger.len() <= parked && self.waiting.len() == 0 && self.large.len() == 0
     }
 
     /// What could not be finished goes back to its stream, and comes to another node at once.

@@ -1,7 +1,8 @@
 //! The steps of one message: parse once, decide and edit on the tape, emit once.
 //!
 //! ```text
-//! payload ─► no document needed ─────────────────────────────────► emit the bytes as they came
+//! payload ─► larger than 1 MiB ──► large.rs, and back in where it came to
+//!        └─► no document needed ─────────────────────────────────► emit the bytes as they came
 //!        └─► parse ─► advance ─┬─► done ──────────────────────────► emit to every out
 //!                              ├─► dropped: counted, settled
 //!                              ├─► failed: dead letter, then settled
@@ -17,10 +18,11 @@ use script::{Done, Task};
 use super::core::{Core, Envelope, Payload};
 use super::events::{Event, EventKind};
 use super::install::Installed;
+use super::large::LARGE;
 use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
 use super::publish::Parent;
-use crate::compile::Progress;
+use crate::compile::{Pipeline, Progress};
 
 /// What is kept of a message while a script has its document.
 pub struct Held {
@@ -37,11 +39,11 @@ pub struct Held {
 }
 
 /// One message of those that an input became.
-struct Part {
-    number: u32,
-    outs: Outs,
+pub(super) struct Part {
+    pub number: u32,
+    pub outs: Outs,
     /// Where it stands in the arena; `None` for the source as it came.
-    range: Option<Range<usize>>,
+    pub range: Option<Range<usize>>,
 }
 
 /// Messages whose document is with a script, by the task's token; and the tasks of this burst.
@@ -69,6 +71,11 @@ impl Waiting {
         Some(held)
     }
 
+    fn is_core(&self, token: u64) -> bool {
+        let slot = usize::try_from(token).ok().and_then(|slot| self.held.get(slot));
+        matches!(slot, Some(Some(Held { parent: Parent::Core, .. })))
+    }
+
     /// Messages that wait for a script.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -91,6 +98,10 @@ impl Core {
             self.settle(envelope.parent, Outcome::Ok, out);
             return;
         }
+        if payload.len() > LARGE {
+            self.run_large(envelope, payload, out);
+            return;
+        }
         let mut document = self.spare.pop().unwrap_or_default();
         match pipeline.parse(payload, envelope.content_type, &mut document) {
             Ok(()) => self.advance(envelope, 0, document, out),
@@ -105,7 +116,7 @@ impl Core {
     /// From `stage` on, for a document that is one whole message.
     fn advance(&mut self, envelope: &Envelope<'_>, stage: usize, mut document: Document, out: &mut Vec<u8>) {
         let installed = envelope.installed;
-        match installed.pipeline.advance(stage, &mut document, &context(envelope)) {
+        match installed.pipeline.advance(stage, &mut document, &context_of(envelope)) {
             Progress::Script { stage } => {
                 let outputs = installed.pipeline.limits().outputs;
                 self.submit(envelope, stage, document, outputs, 0);
@@ -113,8 +124,11 @@ impl Core {
             }
             Progress::Done(outs) => {
                 self.arena.clear();
-                match self.render(&document, installed.pipeline.limits().output_bytes) {
-                    Ok(range) => self.publish_part(envelope, &document, &Part { number: 0, outs, range }, out),
+                match render(&document, installed.pipeline.limits().output_bytes, &mut self.arena) {
+                    Ok(range) => {
+                        let part = Part { number: 0, outs, range };
+                        self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
+                    }
                     Err(fault) => self.fail(envelope, &fault, 0, document.source(), out),
                 }
             }
@@ -125,30 +139,25 @@ impl Core {
         self.settle(envelope.parent, Outcome::Ok, out);
     }
 
-    /// Emits the document's root into the arena; `None` when the source can be forwarded as it is.
-    fn render(&mut self, document: &Document, limit: usize) -> Result<Option<Range<usize>>, Fault> {
-        if document.is_unchanged() {
-            return Ok(None);
-        }
-        let start = self.arena.len();
-        formats::emit(document, &mut self.arena)?;
-        if self.arena.len() > limit {
-            return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
-        }
-        Ok(Some(start..self.arena.len()))
-    }
-
-    fn publish_part(&mut self, envelope: &Envelope<'_>, document: &Document, part: &Part, out: &mut Vec<u8>) {
+    /// One part to its outs; `content_type` is that of the arena's bytes.
+    pub(super) fn publish_part(
+        &mut self,
+        envelope: &Envelope<'_>,
+        source: &[u8],
+        content_type: &'static str,
+        part: &Part,
+        out: &mut Vec<u8>,
+    ) {
         for target in part.outs.iter() {
             let payload = match &part.range {
-                None => Payload::Source(document.source()),
-                Some(range) => Payload::Arena(range.clone(), content_type(document.format())),
+                None => Payload::Source(source),
+                Some(range) => Payload::Arena(range.clone(), content_type),
             };
             self.emit(envelope, target, part.number, payload, out);
         }
     }
 
-    fn filtered(&self, envelope: &Envelope<'_>, stage: usize) {
+    pub(super) fn filtered(&self, envelope: &Envelope<'_>, stage: usize) {
         envelope.installed.counters.add(Metric::Filtered, 1);
         self.events.push(|| {
             let pipeline = &envelope.installed.pipeline;
@@ -158,7 +167,14 @@ impl Core {
         });
     }
 
-    fn fail(&mut self, envelope: &Envelope<'_>, fault: &Fault, part: u32, payload: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn fail(
+        &mut self,
+        envelope: &Envelope<'_>,
+        fault: &Fault,
+        part: u32,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let step = fault.place().step.clone().unwrap_or_else(|| "in".to_owned());
         self.dead_letter(envelope, &step, fault, part, payload, out);
     }
@@ -170,7 +186,14 @@ impl Core {
     }
 
     /// Hands the document to the executor with this burst's batch.
-    fn submit(&mut self, envelope: &Envelope<'_>, stage: usize, document: Document, outputs: usize, first_part: u32) {
+    pub(super) fn submit(
+        &mut self,
+        envelope: &Envelope<'_>,
+        stage: usize,
+        document: Document,
+        outputs: usize,
+        first_part: u32,
+    ) {
         let installed = envelope.installed;
         let Some(program) = installed.pipeline.program(stage) else { return };
         let headers = envelope.headers.block();
@@ -243,8 +266,10 @@ impl Core {
             let number = held.first_part + position * share;
             document.set_root(*root);
             document.mark_edited();
-            let rendered = match pipeline.advance(held.stage + 1, document, &context(envelope)) {
-                Progress::Done(outs) => self.render(document, usize::MAX).map(|range| Part { number, outs, range }),
+            let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
+                Progress::Done(outs) => {
+                    render(document, usize::MAX, &mut self.arena).map(|range| Part { number, outs, range })
+                }
                 Progress::Failed(fault) => Err(fault),
                 Progress::Dropped { stage } => {
                     self.filtered(envelope, stage);
@@ -271,19 +296,21 @@ impl Core {
             return;
         }
         for part in ready {
-            self.publish_part(envelope, document, &part, out);
+            self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
         }
     }
 
-    /// What the executor would not take goes back to where it came from.
+    /// What the executor would not take goes back to where it came from; a core NATS message, which
+    /// nobody could send again, stays and is submitted with the next batch.
     pub fn refuse_tasks(&mut self, tasks: Vec<Task>, out: &mut Vec<u8>) {
         for task in tasks {
+            if self.waiting.is_core(task.token) {
+                self.waiting.tasks.push(task);
+                continue;
+            }
             let Some(held) = self.waiting.release(task.token) else { continue };
             self.keep(task.document);
             let fault = Fault::new(Code::ScriptUnavailable, "the script executor's queue is full");
-            if let Parent::Core = held.parent {
-                held.installed.counters.add(Metric::Lost, 1);
-            }
             self.settle(held.parent, Outcome::Retry(std::time::Duration::from_millis(250), fault), out);
         }
     }
@@ -294,18 +321,39 @@ impl Core {
     }
 }
 
-fn context<'a>(envelope: &'a Envelope<'_>) -> Context<'a> {
+fn context_of<'a>(envelope: &'a Envelope<'_>) -> Context<'a> {
+    context(&envelope.installed.pipeline, envelope.id, envelope.time_ms, envelope.headers)
+}
+
+/// What expressions see of a message beside its payload.
+pub(super) fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, headers: Headers<'a>) -> Context<'a> {
     Context {
-        id: envelope.id,
-        customer: envelope.installed.customer(),
-        pipeline: envelope.installed.name(),
-        revision: envelope.installed.revision(),
-        time_ms: envelope.time_ms,
-        headers: envelope.headers,
+        id,
+        customer: pipeline.customer(),
+        pipeline: pipeline.name(),
+        revision: pipeline.revision(),
+        time_ms,
+        headers,
     }
 }
 
-fn content_type(format: Format) -> &'static str {
+/// Appends the document's root to the arena; `None` when the source can be forwarded as it is.
+///
+/// # Errors
+/// `convert/...`; `deliver/too-many-outputs` above `limit` bytes.
+pub(super) fn render(document: &Document, limit: usize, arena: &mut Vec<u8>) -> Result<Option<Range<usize>>, Fault> {
+    if document.is_unchanged() {
+        return Ok(None);
+    }
+    let start = arena.len();
+    formats::emit(document, arena)?;
+    if arena.len() > limit {
+        return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
+    }
+    Ok(Some(start..arena.len()))
+}
+
+pub(super) fn content_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json",
         Format::Xml => "application/xml",

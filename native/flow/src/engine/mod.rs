@@ -8,6 +8,7 @@
 //!       ingress.rs    HTTP request ─► stored message ─► 202
 //!       intake.rs     NATS frame ─► whose message is it?
 //!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
+//!       large.rs      the same for payloads above 1 MiB, on a thread of its own
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
 //!       ledger.rs     which inputs wait for which outputs
@@ -26,6 +27,7 @@ mod ids;
 mod ingress;
 mod install;
 mod intake;
+mod large;
 mod ledger;
 mod lifecycle;
 mod logic;

@@ -24,6 +24,7 @@ use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
 use super::headers;
 use super::install::{Installed, Route};
+use super::large::LARGE;
 use super::ledger::{Outcome, Receipt};
 use super::metrics::Metric;
 use super::publish::Parent;
@@ -265,12 +266,28 @@ impl Core {
         if queue.is_full() {
             return Err(Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name)));
         }
+        if queue.sink.has_placeholders && payload.len() > LARGE {
+            return self.url_large(envelope, queue, target, payload);
+        }
         let url = self.url(envelope, &queue, payload)?;
+        self.push(envelope, receipt, queue, bytes::Bytes::copy_from_slice(payload), url);
+        Ok(())
+    }
+
+    /// Into the queue, with its URL.
+    pub(super) fn push(
+        &mut self,
+        envelope: &Envelope<'_>,
+        receipt: Receipt,
+        queue: Rc<OutQueue>,
+        payload: bytes::Bytes,
+        url: Option<String>,
+    ) {
         queue.push(Queued {
             receipt,
             delivery: Delivery {
                 id: envelope.id.into(),
-                payload: bytes::Bytes::copy_from_slice(payload),
+                payload,
                 content_type: envelope.content_type.into(),
                 customer: envelope.installed.customer().into(),
                 pipeline: envelope.installed.name().into(),
@@ -283,7 +300,6 @@ impl Core {
         if queue.wants_worker() {
             self.hungry.push(queue);
         }
-        Ok(())
     }
 
     /// The queue of this revision's out, with its sink; made at its first message.

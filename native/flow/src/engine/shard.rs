@@ -5,7 +5,8 @@
 //! commands (install, drain) ─┐
 //! NATS connection ───────────┤                       ┌─► outbox: one write a burst
 //! HTTP source ───────────────┼─► Core, borrowed ─────┤
-//! script executor ───────────┤   for one burst       └─► executor, sinks
+//! script executor ───────────┤   for one burst       └─► executor, sinks, large
+//! large payloads' thread ────┤
 //! sinks' workers ────────────┤
 //! clock, once a second ──────┘
 //! ```
@@ -26,7 +27,7 @@ use super::core::Core;
 use super::events::EventKind;
 use super::install::Prepared;
 use super::outgoing::{OutQueue, Queued};
-use super::{clock, ingress};
+use super::{clock, ingress, large};
 
 /// What the node asks of a shard.
 pub enum Command {
@@ -41,15 +42,13 @@ pub struct Shard {
     pub outbox: Outbox,
     executor: ThreadExecutor,
     scripts_done: Arc<Notify>,
-    scripts_collected: Notify,
+    collected: Notify,
     progress: Notify,
 }
 
 /// A turn ends after this much work, so that the reactor, and other customers, get theirs.
 const TURN_MESSAGES: u32 = 64;
 const TURN: Duration = Duration::from_millis(2);
-/// Messages that wait for a script, above which the connection is not read. The executor takes 4,096.
-const SCRIPTS_WAITING: usize = 2_048;
 
 impl Shard {
     pub fn new(core: Core, outbox: Outbox) -> Result<Rc<Shard>, Fault> {
@@ -62,7 +61,7 @@ impl Shard {
             outbox,
             executor,
             scripts_done,
-            scripts_collected: Notify::new(),
+            collected: Notify::new(),
             progress: Notify::new(),
         }))
     }
@@ -115,12 +114,17 @@ impl Shard {
         self.with_core(|core, out| core.on_delivered(queue, batch, outcomes, out));
     }
 
-    /// Core NATS cannot be asked to wait, but its socket can: while scripts have more than enough,
-    /// nothing is read.
-    async fn scripts_have_room(&self) {
-        while self.core.borrow().waiting.len() >= SCRIPTS_WAITING {
-            self.scripts_collected.notified().await;
+    /// Core NATS cannot be asked to wait, but its socket can: while scripts or the thread for large
+    /// payloads have more than enough, nothing is read.
+    async fn have_room(&self) {
+        while self.core.borrow().has_too_much() {
+            self.collected.notified().await;
         }
+    }
+
+    /// Something that was elsewhere has come back.
+    pub fn has_collected(&self) {
+        self.collected.notify_one();
     }
 
     /// Scripts that are done, as often as the executor says so.
@@ -134,7 +138,7 @@ impl Shard {
                     core.on_script(one, out);
                 }
             });
-            self.scripts_collected.notify_one();
+            self.has_collected();
         }
     }
 
@@ -145,6 +149,7 @@ impl Shard {
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) -> bool {
         tokio::task::spawn_local(Rc::clone(&self).collect_scripts());
+        tokio::task::spawn_local(large::collect(Rc::clone(&self)));
         tokio::task::spawn_local(clock::run(Rc::clone(&self)));
         let source = self.core.borrow().source.clone();
         if let Some(source) = source {
@@ -164,7 +169,7 @@ impl Shard {
         let connected = async move {
             let mut turn = Turn { shard, started: std::time::Instant::now(), messages: 0, told: None };
             loop {
-                turn.shard.scripts_have_room().await;
+                turn.shard.have_room().await;
                 if connection.turn(&mut turn).await.is_err() {
                     return;
                 }
@@ -223,7 +228,10 @@ impl Handler for Turn {
         }
         core.on_message(&message, out);
         self.messages += 1;
-        let enough = self.messages >= TURN_MESSAGES || self.messages.is_multiple_of(8) && self.started.elapsed() > TURN;
+        // After a large one, the next turn asks first whether there is room for more of them.
+        let large = message.payload.len() > large::LARGE;
+        let enough =
+            large || self.messages >= TURN_MESSAGES || self.messages.is_multiple_of(8) && self.started.elapsed() > TURN;
         if enough { Pace::Yield } else { Pace::Continue }
     }
 

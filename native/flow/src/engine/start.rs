@@ -107,6 +107,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         queues: HashMap::new(),
         hungry: Vec::new(),
         waiting: Default::default(),
+        large: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
         source,
         announced: Default::default(),

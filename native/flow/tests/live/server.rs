@@ -30,17 +30,31 @@ pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+const CONFIG: &str = "server.conf";
+
 fn binary() -> String {
     std::env::var("NATS_SERVER").expect("NATS_SERVER has to name a nats-server binary; `make test` sets it")
 }
 
 impl Server {
     pub fn start() -> Server {
+        Server::start_in(Server::new_folder(), None)
+    }
+
+    /// One that takes as large payloads as the embedded server does.
+    #[allow(dead_code)] // not every test needs it
+    pub fn with_large_payloads() -> Server {
+        let folder = Server::new_folder();
+        std::fs::write(folder.join(CONFIG), "max_payload: 8388608\n").unwrap();
+        Server::start_in(folder, None)
+    }
+
+    fn new_folder() -> PathBuf {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("vrsky-engine-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        Server::start_in(folder, None)
+        folder
     }
 
     fn start_in(folder: PathBuf, port: Option<u16>) -> Server {
@@ -48,7 +62,11 @@ impl Server {
         let ports = folder.join("ports");
         let _ = std::fs::remove_dir_all(&ports);
         std::fs::create_dir_all(&ports).unwrap();
-        let child = Command::new(binary())
+        let mut command = Command::new(binary());
+        if folder.join(CONFIG).exists() {
+            command.arg("-c").arg(folder.join(CONFIG));
+        }
+        let child = command
             .args(["-a", "127.0.0.1", "-p", &asked, "-js", "-sd"])
             .arg(folder.join("store"))
             .arg("--ports_file_dir")

@@ -1,0 +1,202 @@
+//! Payloads above 1 MiB, on the thread beside the shard: they end as small ones do, hold up nobody,
+//! and none is lost.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "live/server.rs"]
+#[allow(dead_code)]
+mod server;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use flow::compile::Pipeline;
+use flow::engine::{Node, Secrets, Settings};
+use serde_json::{Value, json};
+use server::{Client, Server, eventually, post};
+
+fn node(server: &Server, pipelines: &[Value]) -> Node {
+    let settings = json!({
+        "nats": {"url": server.url()}, "listen": "127.0.0.1:0", "tiers": ["t1000", "t10000"],
+        "files": server.folder().join("files"), "allow_loopback": true,
+    });
+    let node = Node::new(serde_json::from_value::<Settings>(settings).unwrap()).unwrap();
+    for pipeline in pipelines {
+        let compiled = Pipeline::from_json(&pipeline.to_string(), &()).unwrap();
+        node.install(compiled, Secrets::new(HashMap::new())).unwrap();
+    }
+    node.start().unwrap();
+    node
+}
+
+fn stat(node: &Node, pipeline: &str, metric: &str) -> u64 {
+    let stats = serde_json::to_value(node.stats()).unwrap();
+    let found = stats.as_array().unwrap().iter().find(|one| one["pipeline"] == pipeline).unwrap();
+    found[metric].as_u64().unwrap()
+}
+
+const ITEMS_PER_MIB: usize = (1 << 20) / 160;
+
+/// About `mib` MiB of XML; a little less as JSON.
+fn order(id: u32, mib: usize) -> Vec<u8> {
+    let items = format!("<item>{}</item>", "abcdefgh ".repeat(16)).repeat(ITEMS_PER_MIB * mib);
+    format!("<order id=\"{id}\"><total>200.00</total>{items}</order>").into_bytes()
+}
+
+fn steps() -> Value {
+    json!([{"convert": {"from": "xml", "numbers": ["order.total"]}}, {"filter": "order.total > 100.0"}])
+}
+
+fn nats(customer: &str, name: &str, mode: &str) -> Value {
+    let input = match mode {
+        "core" => json!({"subject": format!("in.{name}")}),
+        _ => json!({"subject": format!("in.{name}"), "mode": mode, "stream": "IN", "durable": "vrsky"}),
+    };
+    json!({
+        "customer": customer, "pipeline": name, "in": {"nats": input}, "steps": steps(),
+        "out": {"nats": {"subject": format!("out.{name}"), "mode": mode}},
+    })
+}
+
+fn subscribed(client: &mut Client, node: &Node, name: &str) {
+    eventually("the node is subscribed", || {
+        // Core NATS drops what nobody listens to; this message the filter drops.
+        client.publish(&format!("in.{name}"), &[], b"<order><total>1</total></order>");
+        (stat(node, name, "received") > 0).then_some(())
+    });
+}
+
+fn id(payload: &[u8]) -> u32 {
+    let json: Value = serde_json::from_slice(payload).unwrap();
+    json["order"]["@id"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_large_document_goes_through_steps_and_script_to_its_out() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let mut steps = steps();
+    let code = "export default (msg: any) => { msg.order.net = msg.order.total / 2; return msg }";
+    steps.as_array_mut().unwrap().push(json!({"script": {"code": code}}));
+    let node = node(
+        &server,
+        &[json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+            "steps": steps, "out": {"file": {"path": "out.ndjson"}},
+        })],
+    );
+    let xml = [("Content-Type", "application/xml")];
+    let payload = order(7, 6);
+    assert!(payload.len() > 5 << 20);
+    assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &payload).0, 202);
+    eventually("it is delivered", || {
+        assert_eq!(stat(&node, "orders", "dead"), 0);
+        (stat(&node, "orders", "delivered") == 1).then_some(())
+    });
+    assert!(node.drain(Duration::from_secs(10)));
+    let written = std::fs::read(server.folder().join("files/out.ndjson")).unwrap();
+    let json: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!((&json["order"]["@id"], &json["order"]["net"]), (&json!("7"), &json!(100)));
+    assert_eq!(json["order"]["item"].as_array().unwrap().len(), 6 * ITEMS_PER_MIB);
+    for stream in ["VRSKY_LOGIC_T1000_0", "VRSKY_OUTGOING_T1000_0", "VRSKY_DEAD"] {
+        assert_eq!(client.count(stream), 0, "{stream}");
+    }
+}
+
+#[test]
+fn another_customers_small_message_overtakes_large_ones() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.subscribe("out.*");
+    let node = node(&server, &[nats("acme", "large", "core"), nats("globex", "small", "core")]);
+    subscribed(&mut client, &node, "large");
+    subscribed(&mut client, &node, "small");
+    for number in 0..6 {
+        client.publish("in.large", &[], &order(number, 6));
+    }
+    client.publish("in.small", &[], &order(100, 0));
+    let came: Vec<u32> = (0..7).map(|_| id(&client.next().payload)).collect();
+    let small = came.iter().position(|id| *id == 100).unwrap();
+    assert!(small < 6, "{came:?}");
+    let large: Vec<u32> = came.into_iter().filter(|id| *id != 100).collect();
+    assert_eq!(large, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_malformed_large_payload_gives_the_dead_letter_of_a_small_one() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.subscribe("vrsky.dead.>");
+    let node = node(&server, &[nats("acme", "orders", "core")]);
+    subscribed(&mut client, &node, "orders");
+    let small = b"<order><total>1</order>".to_vec();
+    let large = [&small[..], &b" ".repeat(3 << 20)].concat();
+    client.publish("in.orders", &[], &small);
+    let first = client.next();
+    client.publish("in.orders", &[], &large);
+    let second = client.next();
+    assert_eq!(first.subject, second.subject);
+    for name in ["Vrsky-Code", "Vrsky-Reason", "Vrsky-Place", "Vrsky-Step", "Vrsky-Part", "Customer-ID"] {
+        assert_eq!(first.header(name), second.header(name), "{name}");
+        assert!(first.header(name).is_some(), "{name}");
+    }
+    assert!(second.header("Vrsky-Place").unwrap().contains("byte "));
+    assert_eq!((first.payload, second.payload), (small, large));
+}
+
+#[test]
+fn more_jetstream_messages_than_the_thread_may_hold_all_arrive() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.make_stream("IN", "in.stored", true, Some("vrsky"));
+    client.make_stream("OUT", "out.stored", false, None);
+    for number in 0..12 {
+        client.publish("in.stored", &[], &order(number, 7));
+    }
+    client.sync();
+    let node = node(&server, &[nats("globex", "stored", "jetstream")]);
+    eventually("everything is acked in IN", || (client.count("IN") == 0).then_some(()));
+    assert_eq!(client.count("OUT"), 12);
+    assert_eq!(stat(&node, "stored", "dead"), 0);
+}
+
+#[test]
+fn more_core_nats_messages_than_the_thread_may_hold_all_arrive_in_order() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.subscribe("out.core");
+    let mut pipeline = nats("acme", "core", "core");
+    // Small outputs, so that the server does not drop the test's own slow subscription.
+    pipeline["steps"].as_array_mut().unwrap().push(json!({"remove": ["order.item"]}));
+    let node = node(&server, &[pipeline]);
+    subscribed(&mut client, &node, "core");
+    for number in 0..12 {
+        client.publish("in.core", &[], &order(number, 7));
+    }
+    let came: Vec<u32> = (0..12).map(|_| id(&client.next().payload)).collect();
+    assert_eq!(came, (0..12).collect::<Vec<_>>());
+    assert_eq!((stat(&node, "core", "lost"), stat(&node, "core", "dead")), (0, 0));
+}
+
+#[test]
+fn a_drain_finishes_what_the_thread_has_and_the_next_node_the_rest() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.make_stream("IN", "in.stored", true, Some("vrsky"));
+    client.make_stream("OUT", "out.stored", false, None);
+    for number in 0..6 {
+        client.publish("in.stored", &[], &order(number, 6));
+    }
+    client.sync();
+    let pipelines = [nats("globex", "stored", "jetstream")];
+    let first = node(&server, &pipelines);
+    eventually("it has some in hand", || (stat(&first, "stored", "received") > 0).then_some(()));
+    assert!(first.drain(Duration::from_secs(20)));
+    assert!(client.count("OUT") > 0);
+    let second = node(&server, &pipelines);
+    eventually("everything is acked in IN", || (client.count("IN") == 0).then_some(()));
+    assert_eq!(client.count("OUT"), 6);
+    drop(second);
+}
