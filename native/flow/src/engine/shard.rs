@@ -25,8 +25,8 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::events::EventKind;
 use super::install::Prepared;
-use super::outgoing::{OutQueue, Queued};
-use super::{clock, ingress};
+use super::queue::{OutQueue, Queued};
+use super::{clock, ingress, parking};
 
 /// What the node asks of a shard.
 pub enum Command {
@@ -99,6 +99,9 @@ impl Shard {
         }
         for queue in std::mem::take(&mut core.hungry) {
             queue.staff(self);
+        }
+        for queue in std::mem::take(&mut core.untended) {
+            tokio::task::spawn_local(parking::tend(Rc::clone(self), queue));
         }
         if core.draining {
             self.progress.notify_one();
