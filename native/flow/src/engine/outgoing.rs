@@ -7,7 +7,8 @@
 //!           └────────────── retry, paused ◄─────┘
 //! ```
 //!
-//! Retry, pause and window stand here, round every connector; a connector's author writes none.
+//! When the server fails for longer, `parking.rs` takes the messages over. Retry, pause and window
+//! stand here, round every connector; a connector's author writes none.
 
 use std::rc::Rc;
 use std::sync::Arc;
