@@ -35,9 +35,10 @@ def test_the_topology_is_made_once_and_then_left_alone(background: Background, e
         "VRSKY_OUTGOING_T1000_0",
         "VRSKY_DEAD",
     ]
+    assert wanted[-1] == streams.parked()
 
     async def scenario(client: Client) -> None:
-        assert len(await provision(client, wanted)) == 9 + 8
+        assert len(await provision(client, wanted)) == 10 + 8
         assert await provision(client, wanted) == []
         jetstream = client.jetstream()
         config = (await jetstream.stream_info("VRSKY_OUTGOING_T10000_1")).config
@@ -46,6 +47,9 @@ def test_the_topology_is_made_once_and_then_left_alone(background: Background, e
         assert config.max_msgs_per_subject == 10_000
         assert config.duplicate_window == 30.0
         assert config.subjects == ["vrsky.outgoing.t10000.1.>"]
+        parked = (await jetstream.stream_info("VRSKY_PARKED")).config
+        assert (parked.retention, parked.discard, parked.max_msgs_per_subject) == ("workqueue", "new", 100_000)
+        assert parked.discard_new_per_subject
         consumer = (await jetstream.consumer_info("VRSKY_OUTGOING_T10000_1", "outgoing")).config
         assert (consumer.ack_wait, consumer.max_ack_pending, consumer.max_deliver) == (10.0, -1, -1)
         assert consumer.filter_subject is None

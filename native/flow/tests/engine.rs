@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "live/server.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod server;
 
 use std::collections::HashMap;

@@ -20,13 +20,16 @@ _LINES_AT_ONCE = 20
 _PLAIN_SECONDS = 5.0
 # Enough to find it again; `--json` and `vrsky dlq` have all of it.
 _ID_SHOWN = 12
-_RATES = ("received", "filtered", "delivered", "retried", "dead", "refused")
+_RATES = ("received", "filtered", "delivered", "retried", "parked", "dead", "refused")
 _ALWAYS = _RATES[:3]
 _WORDS = {
     "received": "in",
     "filtered": "filtered",
     "delivered": "out",
     "retried": "retry",
+    "parked": "parked",
+    "parking": "parking",
+    "resumed": "resumed",
     "dead": "dead",
     "refused": "refused",
     "node": "node",
@@ -100,6 +103,8 @@ class Display:
             "delivered": self.terminal.good,
             "dead": self.terminal.bad,
             "retried": self.terminal.warning,
+            "parking": self.terminal.warning,
+            "resumed": self.terminal.good,
             "refused": self.terminal.warning,
         }
         when = datetime.fromtimestamp(event["time_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 TIERS = {"t1000": 1_000, "t10000": 10_000}
 LANE_TYPES = ("logic", "outgoing")
 DEAD = "VRSKY_DEAD"
+PARKED = "VRSKY_PARKED"
+# Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
+PARKED_CAP = 100_000
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
 DUPLICATE_WINDOW_SECONDS = 30.0
 ACK_WAIT_SECONDS = 10.0
@@ -43,6 +46,12 @@ def dead() -> Stream:
     return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False)
 
 
+def parked() -> Stream:
+    """vrsky.parked.<customer>.<pipeline>.<out>: what waits for an out that fails. The node makes a
+    consumer per out when there is something to bring back."""
+    return Stream(name=PARKED, subject="vrsky.parked.>", work_queue=True, cap=PARKED_CAP)
+
+
 def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
     """Every stream of a deployment."""
     for lane_type in LANE_TYPES:
@@ -50,6 +59,7 @@ def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
             for number in range(lanes):
                 yield lane(lane_type, tier, number)
     yield dead()
+    yield parked()
 
 
 def dead_subject(customer: str | None, pipeline: str | None) -> str:

@@ -10,12 +10,16 @@ use serde::Deserialize;
 use super::core::Core;
 use super::install::Installed;
 use super::ledger::Origin;
+use super::parking;
 use super::shard::Shard;
 
 /// A PubAck that has not come for this long is taken for lost.
 const PUB_ACK_TICKS: u64 = 5;
 /// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
 const WPI_EVERY: u64 = 4;
+
+/// Closed outs are looked at for parked messages that nobody else delivers.
+const LOOK_EVERY: u64 = 30;
 
 /// Ticks for as long as the shard lives.
 pub async fn run(shard: Rc<Shard>) {
@@ -25,6 +29,10 @@ pub async fn run(shard: Rc<Shard>) {
         interval.tick().await;
         shard.with_core(Core::on_tick);
         refresh_backlogs(&shard).await;
+        let tick = shard.core.borrow().publisher.tick;
+        if tick.is_multiple_of(LOOK_EVERY) {
+            parking::look_again(&shard).await;
+        }
     }
 }
 

@@ -19,9 +19,9 @@ use super::ledger::{Closed, Origin, Outcome, Receipt};
 use super::logic::Waiting;
 use super::metrics::Metric;
 use super::node::Settings;
-use super::outgoing::OutQueue;
 use super::publish::{Parent, Publisher};
 use super::pulls::Pulls;
+use super::queue::OutQueue;
 use super::sinks::Sinks;
 use super::subjects;
 use super::tally::Announced;
@@ -67,6 +67,10 @@ pub struct Core {
     pub late: Vec<u8>,
     /// Queues that want a worker.
     pub hungry: Vec<Rc<OutQueue>>,
+    /// Queues whose parked messages nobody looks after yet.
+    pub untended: Vec<Rc<OutQueue>>,
+    /// Failures in a row after which an out's messages are parked.
+    pub park_after: u32,
     pub sinks: Sinks,
     /// Events that wait for the PubAcks of what they tell of.
     pub(super) announced: Announced,

@@ -20,6 +20,10 @@ pub enum EventKind {
     Retried,
     Dead,
     Refused,
+    /// An out fails for longer: its messages are parked.
+    Parking,
+    /// It works again, and nothing of it is parked any more.
+    Resumed,
     /// About the node: a connection lost or restored.
     Node,
 }
@@ -107,11 +111,21 @@ impl Events {
     /// `event` is only built when there is room for it.
     #[inline]
     pub fn push(&self, event: impl FnOnce() -> Event) {
-        if !self.has_room() {
-            return;
+        if self.has_room() {
+            self.keep(event());
         }
+    }
+
+    /// For what happens once in an outage: kept also when messages have filled the ring.
+    pub fn push_rare(&self, event: impl FnOnce() -> Event) {
+        if self.waiting.load(Relaxed) < 2 * ROOM {
+            self.keep(event());
+        }
+    }
+
+    fn keep(&self, event: Event) {
         if let Ok(mut ring) = self.ring.lock() {
-            ring.push(event());
+            ring.push(event);
             self.waiting.store(ring.len(), Relaxed);
         }
     }

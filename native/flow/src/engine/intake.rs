@@ -64,6 +64,7 @@ impl Core {
         let Some(feed) = self.pulls.feed(number).cloned() else { return };
         let parent = self.enter(Origin::JetStream, message.reply);
         match feed {
+            Feed::Parked(queue) => self.on_parked(&queue, parent, message, out),
             Feed::Lane(lane_type) => self.on_lane_message(lane_type, parent, &ack, message, out),
             Feed::Binding(installed) => {
                 let headers = Headers::new(message.headers);

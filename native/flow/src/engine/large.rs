@@ -22,8 +22,8 @@ use super::core::{Core, Envelope};
 use super::install::Installed;
 use super::ledger::Outcome;
 use super::logic::{Part, content_type, context, render};
-use super::outgoing::OutQueue;
 use super::publish::Parent;
+use super::queue::OutQueue;
 use super::shard::Shard;
 use crate::compile::{Pipeline, Progress};
 use crate::worker::caught;
@@ -288,8 +288,8 @@ impl Core {
                 return;
             }
             Ok(Worked::Url(url)) => {
-                if let (Some(queue), Parent::Entry(receipt)) = (held.queue, held.parent) {
-                    self.push(&envelope, receipt, queue, job.payload.clone(), url);
+                if let (Some(queue), Ok(queued)) = (&held.queue, self.addressed(&envelope, job.payload.clone(), url)) {
+                    self.place(queue, queued);
                 }
                 return;
             }

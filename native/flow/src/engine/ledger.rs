@@ -18,6 +18,7 @@ use std::time::Duration;
 use message::Fault;
 
 use super::install::Installed;
+use super::queue::OutQueue;
 use super::tally::Tally;
 
 /// Names one entry, for as long as it is open.
@@ -156,6 +157,13 @@ impl Ledger {
     pub fn add_delivery(&mut self, receipt: Receipt, of: &Rc<Installed>, size: usize) {
         if let Some(entry) = self.entry(receipt) {
             entry.tally.add_delivery(of, size);
+        }
+    }
+
+    /// The output that waits for a PubAck is the message itself, parked.
+    pub fn add_parked(&mut self, receipt: Receipt, of: &Rc<OutQueue>) {
+        if let Some(entry) = self.entry(receipt) {
+            entry.tally = Tally::Parked(Rc::clone(of));
         }
     }
 

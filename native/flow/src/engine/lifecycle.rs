@@ -97,6 +97,7 @@ impl Core {
         }
         if self.settings.serves(NodeType::Outgoing) {
             self.open_files(&installed);
+            self.look_for_parked(&installed);
         }
         match installed.pipeline.input() {
             _ if !self.settings.serves(NodeType::Incoming) => {}
@@ -159,8 +160,8 @@ impl Core {
     /// only use up the drain's time, and goes back to its stream.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let parked: usize = self.queues.values().map(|queue| queue.parked()).sum();
-        self.publisher.ledger.len() <= parked && self.waiting.len() == 0 && self.large.len() == 0
+        let held: usize = self.queues.values().map(|queue| queue.held()).sum();
+        self.publisher.ledger.len() <= held && self.waiting.len() == 0 && self.large.len() == 0
     }
 
     /// What could not be finished goes back to its stream, and comes to another node at once.

@@ -21,6 +21,8 @@ pub enum Metric {
     Dead,
     /// Attempts that are made again.
     Retried,
+    /// Outputs stored aside because their out fails.
+    Parked,
     /// JetStream messages that came more than once.
     Redelivered,
     /// Core NATS messages lost because the node's memory for them was full.
@@ -28,7 +30,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 11] = [
+    pub const ALL: [Metric; 12] = [
         Metric::Received,
         Metric::ReceivedBytes,
         Metric::Refused,
@@ -38,6 +40,7 @@ impl Metric {
         Metric::DeliveredBytes,
         Metric::Dead,
         Metric::Retried,
+        Metric::Parked,
         Metric::Redelivered,
         Metric::Lost,
     ];
@@ -54,6 +57,7 @@ impl Metric {
             Metric::DeliveredBytes => "delivered_bytes",
             Metric::Dead => "dead",
             Metric::Retried => "retried",
+            Metric::Parked => "parked",
             Metric::Redelivered => "redelivered",
             Metric::Lost => "lost",
         }

@@ -11,6 +11,9 @@
 //!       large.rs      the same for payloads above 1 MiB, on a thread of its own
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
+//!       queue.rs      what waits for one sink, its workers, its pause
+//!       breaker.rs    when an out's messages are parked, and when they come back
+//!       parking.rs    to VRSKY_PARKED and back
 //!       ledger.rs     which inputs wait for which outputs
 //!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
@@ -19,6 +22,7 @@
 //!       lifecycle.rs  connected, disconnected, installed, drained
 //! ```
 
+mod breaker;
 mod clock;
 mod core;
 mod events;
@@ -35,8 +39,10 @@ mod metrics;
 mod node;
 mod node_type;
 mod outgoing;
+mod parking;
 mod publish;
 mod pulls;
+mod queue;
 mod shard;
 mod sinks;
 mod start;

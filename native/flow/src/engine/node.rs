@@ -54,6 +54,9 @@ pub struct Settings {
     /// Whether file outs may name absolute paths.
     #[serde(default)]
     pub absolute_files: bool,
+    /// Failures in a row after which an out's messages are parked. The default is reached in about 3 s.
+    #[serde(default = "five")]
+    pub park_after: u32,
 }
 
 /// Where the NATS server is, and who we are there.
@@ -111,6 +114,10 @@ impl std::fmt::Debug for NatsSettings {
 
 fn one() -> u32 {
     1
+}
+
+fn five() -> u32 {
+    5
 }
 
 /// A running node. `Send + Sync`: its shards are reached by messages only.

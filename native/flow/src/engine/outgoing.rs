@@ -7,175 +7,44 @@
 //!           └────────────── retry, paused ◄─────┘
 //! ```
 //!
-//! Retry, pause and window stand here, round every connector; a connector's author writes none.
+//! When the server fails for longer, `parking.rs` takes the messages over. Retry, pause and window
+//! stand here, round every connector; a connector's author writes none.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Delivery;
 use message::{Code, Fault};
-use tokio::sync::Notify;
-use tokio::time::Instant;
 
+use super::breaker::Place;
 use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
 use super::headers;
 use super::install::{Installed, Route};
 use super::large::LARGE;
-use super::ledger::{Outcome, Receipt};
+use super::ledger::Outcome;
 use super::metrics::Metric;
 use super::publish::Parent;
+use super::queue::{OutQueue, Queued};
 use super::shard::Shard;
-use super::sinks::OutSink;
 use crate::compile::OutKind;
 
-/// One message on its way to a sink.
-pub struct Queued {
-    receipt: Receipt,
-    delivery: Delivery,
-    time_ms: u64,
-    since: Instant,
-}
-
-/// The messages of one out of one pipeline.
-pub struct OutQueue {
-    pub installed: Rc<Installed>,
-    pub name: String,
-    target: usize,
-    sink: OutSink,
-    waiting: RefCell<VecDeque<Queued>>,
-    bytes: Cell<usize>,
-    arrived: Notify,
-    workers: Cell<usize>,
-    idle: Cell<usize>,
-    failures: Cell<u32>,
-    paused_until: Cell<Option<Instant>>,
-    probing: Cell<bool>,
-}
-
-const MOST_MESSAGES: usize = 4_096;
-const MOST_BYTES: usize = 32 << 20;
-/// Above that, the message is offered again after this.
-const FULL_DELAY: Duration = Duration::from_secs(1);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Above its queue's bounds, a message is offered again after this.
+pub(super) const FULL_DELAY: Duration = Duration::from_secs(1);
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(10);
 
-impl OutQueue {
-    #[must_use]
-    pub fn new(installed: Rc<Installed>, target: usize, sink: OutSink) -> Rc<OutQueue> {
-        Rc::new(OutQueue {
-            name: installed.targets[target].name.clone(),
-            installed,
-            target,
-            sink,
-            waiting: RefCell::default(),
-            bytes: Cell::new(0),
-            arrived: Notify::new(),
-            workers: Cell::new(0),
-            idle: Cell::new(0),
-            failures: Cell::new(0),
-            paused_until: Cell::new(None),
-            probing: Cell::new(false),
-        })
-    }
-
-    fn is_full(&self) -> bool {
-        self.waiting.borrow().len() >= MOST_MESSAGES || self.bytes.get() >= MOST_BYTES
-    }
-
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.waiting.borrow().len()
-    }
-
-    /// Messages that wait because the out's server fails.
-    #[must_use]
-    pub fn parked(&self) -> usize {
-        if self.paused_until.get().is_some() { self.len() } else { 0 }
-    }
-
-    fn push(&self, queued: Queued) {
-        self.bytes.set(self.bytes.get() + queued.delivery.payload.len());
-        self.waiting.borrow_mut().push_back(queued);
-        self.arrived.notify_one();
-    }
-
-    fn push_back_in_front(&self, queued: Queued) {
-        self.bytes.set(self.bytes.get() + queued.delivery.payload.len());
-        self.waiting.borrow_mut().push_front(queued);
-        self.arrived.notify_one();
-    }
-
-    fn take(&self) -> Vec<Queued> {
-        let mut waiting = self.waiting.borrow_mut();
-        let count = waiting.len().min(self.sink.batch);
-        let batch: Vec<Queued> = waiting.drain(..count).collect();
-        let bytes: usize = batch.iter().map(|queued| queued.delivery.payload.len()).sum();
-        self.bytes.set(self.bytes.get() - bytes);
-        batch
-    }
-
-    /// Whether one more worker would find something to do.
-    fn wants_worker(&self) -> bool {
-        self.idle.get() == 0 && self.workers.get() < self.sink.workers && !self.waiting.borrow().is_empty()
-    }
-
-    /// Starts workers as needed. In the shard's local set.
-    pub fn staff(self: &Rc<Self>, shard: &Rc<Shard>) {
-        let mut wanted = self.len().div_ceil(self.sink.batch.max(1));
-        while wanted > 0 && self.wants_worker() {
-            wanted -= 1;
-            self.workers.set(self.workers.get() + 1);
-            tokio::task::spawn_local(work(Rc::clone(shard), Rc::clone(self)));
-        }
-    }
-
-    /// Waits until the out may be tried; while it fails, one worker at a time tries.
-    async fn ready(&self) {
-        loop {
-            match self.paused_until.get() {
-                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
-                Some(_) if self.probing.get() => self.arrived.notified().await,
-                Some(_) => {
-                    self.probing.set(true);
-                    return;
-                }
-                None => return,
-            }
-        }
-    }
-
-    fn succeeded(&self) {
-        self.failures.set(0);
-        if self.paused_until.take().is_some() {
-            self.arrived.notify_waiters();
-        }
-    }
-
-    /// One more failure; those that were under way at the same time count once.
-    fn failed(&self, after: Option<Duration>) {
-        let now = Instant::now();
-        let paused = self.paused_until.get().is_some_and(|until| until > now);
-        if !paused {
-            self.failures.set(self.failures.get().saturating_add(1));
-        }
-        let doubled = FIRST_PAUSE.saturating_mul(1 << (self.failures.get().min(12).saturating_sub(1)));
-        let jitter = 0.5 + fastrand::f64() / 2.0;
-        let pause = after.unwrap_or_else(|| doubled.min(LONGEST_PAUSE).mul_f64(jitter));
-        let until = now + pause;
-        self.paused_until.set(Some(self.paused_until.get().map_or(until, |earlier| earlier.max(until))));
-    }
-}
-
 /// One worker: takes what waits, writes it, reports. Ends when there was nothing for a while.
-async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
+pub(super) async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
     loop {
         queue.ready().await;
+        if queue.is_paused() && shard.core.borrow().draining {
+            // It goes back to its stream: a server that fails would only use up the drain's time.
+            queue.probing.set(false);
+            queue.workers.set(queue.workers.get() - 1);
+            return;
+        }
         let batch = queue.take();
         if batch.is_empty() {
             queue.probing.set(false);
@@ -189,14 +58,11 @@ async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
             continue;
         }
         let (deliveries, rest): (Vec<Delivery>, Vec<_>) =
-            batch.into_iter().map(|q| (q.delivery, (q.receipt, q.time_ms, q.since))).unzip();
+            batch.into_iter().map(|q| (q.delivery, (q.receipt, q.time_ms, q.since_ms, q.was_parked))).unzip();
         let outcomes = queue.sink.sink.write_batch(&deliveries).await;
         queue.probing.set(false);
-        let batch = deliveries.into_iter().zip(rest).map(|(delivery, (receipt, time_ms, since))| Queued {
-            receipt,
-            delivery,
-            time_ms,
-            since,
+        let batch = deliveries.into_iter().zip(rest).map(|(delivery, (receipt, time_ms, since_ms, was_parked))| {
+            Queued { receipt, delivery, time_ms, since_ms, was_parked }
         });
         shard.delivered(&queue, batch.collect(), outcomes);
     }
@@ -218,15 +84,25 @@ impl Core {
             self.forward(envelope, out_name, &subject, confirmed, payload, out);
             return;
         }
-        if let Err(fault) = self.enqueue(envelope, target, payload) {
-            match fault.code() {
-                Code::LimitMemory => self.settle(envelope.parent, Outcome::Retry(FULL_DELAY, fault), out),
-                _ => {
-                    self.dead_letter(envelope, &format!("out:{out_name}"), &fault, 0, payload, out);
-                    self.settle(envelope.parent, Outcome::Ok, out);
-                }
-            }
+        if let Err(fault) = self.enqueue(envelope, target, payload, out) {
+            self.not_queued(envelope, out_name, fault, payload, out);
         }
+    }
+
+    pub(super) fn not_queued(
+        &mut self,
+        envelope: &Envelope<'_>,
+        out_name: &str,
+        fault: Fault,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        if fault.code() == Code::LimitMemory {
+            self.settle(envelope.parent, Outcome::Retry(FULL_DELAY, fault), out);
+            return;
+        }
+        self.dead_letter(envelope, &format!("out:{out_name}"), &fault, 0, payload, out);
+        self.settle(envelope.parent, Outcome::Ok, out);
     }
 
     /// A NATS out beside others: published from here, under the id it has.
@@ -258,32 +134,70 @@ impl Core {
         self.settle(envelope.parent, Outcome::Ok, out);
     }
 
-    fn enqueue(&mut self, envelope: &Envelope<'_>, target: usize, payload: &[u8]) -> Result<(), Fault> {
-        let Parent::Entry(receipt) = envelope.parent else {
-            return Err(Fault::new(Code::InternalPanic, "a lane's message without an entry"));
-        };
+    fn enqueue(
+        &mut self,
+        envelope: &Envelope<'_>,
+        target: usize,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         let queue = self.queue(envelope.installed, target)?;
+        if queue.is_full() && queue.breaker.borrow_mut().filled() {
+            self.opened(&queue, out);
+        }
+        let place = queue.breaker.borrow().place();
+        if place == Place::Parked && self.park(&queue, envelope, self.now_ms, payload, out) {
+            return Ok(());
+        }
         if queue.is_full() {
             return Err(Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name)));
         }
         if queue.sink.has_placeholders && payload.len() > LARGE {
             return self.url_large(envelope, queue, target, payload);
         }
-        let url = self.url(envelope, &queue, payload)?;
-        self.push(envelope, receipt, queue, bytes::Bytes::copy_from_slice(payload), url);
+        let queued = self.queued(envelope, &queue, payload)?;
+        self.place(&queue, queued);
         Ok(())
     }
 
-    /// Into the queue, with its URL.
-    pub(super) fn push(
+    /// Into the queue, or behind the parked messages that are coming back.
+    pub(super) fn place(&mut self, queue: &Rc<OutQueue>, queued: Queued) {
+        let place = queue.breaker.borrow().place();
+        match place {
+            Place::Behind => queue.push_behind(queued),
+            Place::Queue | Place::Parked => self.push(queue, queued),
+        }
+    }
+
+    pub(super) fn push(&mut self, queue: &Rc<OutQueue>, queued: Queued) {
+        queue.push(queued);
+        if queue.wants_worker() {
+            self.hungry.push(Rc::clone(queue));
+        }
+    }
+
+    /// A message as its sink gets it.
+    pub(super) fn queued(
         &mut self,
         envelope: &Envelope<'_>,
-        receipt: Receipt,
-        queue: Rc<OutQueue>,
+        queue: &OutQueue,
+        payload: &[u8],
+    ) -> Result<Queued, Fault> {
+        let url = self.url(envelope, queue, payload)?;
+        self.addressed(envelope, bytes::Bytes::copy_from_slice(payload), url)
+    }
+
+    /// The same, when its URL is known.
+    pub(super) fn addressed(
+        &self,
+        envelope: &Envelope<'_>,
         payload: bytes::Bytes,
         url: Option<String>,
-    ) {
-        queue.push(Queued {
+    ) -> Result<Queued, Fault> {
+        let Parent::Entry(receipt) = envelope.parent else {
+            return Err(Fault::new(Code::InternalPanic, "a lane's message without an entry"));
+        };
+        Ok(Queued {
             receipt,
             delivery: Delivery {
                 id: envelope.id.into(),
@@ -295,15 +209,13 @@ impl Core {
                 url,
             },
             time_ms: envelope.time_ms,
-            since: Instant::now(),
-        });
-        if queue.wants_worker() {
-            self.hungry.push(queue);
-        }
+            since_ms: self.now_ms,
+            was_parked: false,
+        })
     }
 
     /// The queue of this revision's out, with its sink; made at its first message.
-    fn queue(&mut self, installed: &Rc<Installed>, target: usize) -> Result<Rc<OutQueue>, Fault> {
+    pub(super) fn queue(&mut self, installed: &Rc<Installed>, target: usize) -> Result<Rc<OutQueue>, Fault> {
         let name = &installed.targets[target].name;
         let key = format!("{}.{}.{name}", installed.customer(), installed.name());
         if let Some(queue) = self.queues.get(&*key)
@@ -312,8 +224,9 @@ impl Core {
             return Ok(Rc::clone(queue));
         }
         let sink = self.sinks.open(installed, target)?;
-        let queue = OutQueue::new(Rc::clone(installed), target, sink);
+        let queue = OutQueue::new(Rc::clone(installed), target, sink, self.park_after);
         self.queues.insert(key.into(), Rc::clone(&queue));
+        self.tend(&queue);
         Ok(queue)
     }
 
@@ -365,46 +278,69 @@ impl Core {
         out: &mut Vec<u8>,
     ) {
         debug_assert_eq!(batch.len(), outcomes.len());
+        queue.landed(batch.len());
+        let (mut failed, mut opens) = (None, false);
         // Last first: what goes back to the front of the queue keeps its order.
         for (queued, outcome) in batch.into_iter().zip(outcomes).rev() {
-            let (id, block) = (queued.delivery.id.clone(), queued.delivery.headers.clone());
-            let content_type = queued.delivery.content_type.clone();
-            let envelope = Envelope {
-                installed: &queue.installed,
-                parent: Parent::Entry(queued.receipt),
-                id: &id,
-                root: message::Headers::new(&block).get_str(headers::ROOT).unwrap_or(&id),
-                headers: message::Headers::new(&block),
-                content_type: &content_type,
-                time_ms: queued.time_ms,
-            };
-            let fault = match outcome {
+            match outcome {
                 connectors::Outcome::Delivered => {
                     queue.succeeded();
+                    let envelope = queued.envelope(&queue.installed);
                     self.count_delivered(&envelope, &queue.name, queued.delivery.payload.len());
                     self.settle(envelope.parent, Outcome::Ok, out);
-                    continue;
                 }
                 connectors::Outcome::Retry { fault, after } => {
                     queue.installed.counters.add(Metric::Retried, 1);
-                    queue.failed(after);
-                    let age = queued.since.elapsed();
-                    if age < queue.sink.retry_for {
-                        self.event(EventKind::Retried, &envelope, &queue.name, Some(&fault), 0);
-                        queue.push_back_in_front(queued);
-                        continue;
-                    }
-                    let reason = format!("given up after {} s; last: {fault}", age.as_secs());
-                    Fault::new(Code::DeliverRetriesExhausted, reason)
+                    opens |= queue.failed(after);
+                    *queue.parking.last.borrow_mut() = Some(fault.clone());
+                    self.try_again(queue, queued, &fault, out);
+                    failed = Some(fault);
                 }
                 connectors::Outcome::Permanent(fault) => {
                     queue.succeeded();
-                    fault
+                    self.bury(queue, &queued, &fault, out);
                 }
-            };
-            let step = format!("out:{}", queue.name);
-            self.dead_letter(&envelope, &step, &fault, 0, &queued.delivery.payload, out);
-            self.settle(envelope.parent, Outcome::Ok, out);
+            }
+        }
+        if let Some(fault) = failed {
+            self.bury_expired(queue, &fault, out);
+        }
+        if opens {
+            self.opened(queue, out);
+        }
+        if queue.is_idle() {
+            queue.parking.turned.notify_one();
         }
     }
+
+    fn try_again(&mut self, queue: &OutQueue, queued: Queued, fault: &Fault, out: &mut Vec<u8>) {
+        if queued.age(self.now_ms) >= queue.sink.retry_for {
+            self.bury(queue, &queued, &exhausted(&queued, self.now_ms, fault), out);
+            return;
+        }
+        self.event(EventKind::Retried, &queued.envelope(&queue.installed), &queue.name, Some(fault), 0);
+        queue.push_back_in_front(queued);
+    }
+
+    /// While the out fails, what waits in its queue is not tried once more only to be given up.
+    fn bury_expired(&mut self, queue: &OutQueue, fault: &Fault, out: &mut Vec<u8>) {
+        if queue.breaker.borrow().failures() < 2 {
+            return;
+        }
+        for queued in queue.take_expired(self.now_ms) {
+            self.bury(queue, &queued, &exhausted(&queued, self.now_ms, fault), out);
+        }
+    }
+
+    /// To the dead letters, then acked.
+    pub(super) fn bury(&mut self, queue: &OutQueue, queued: &Queued, fault: &Fault, out: &mut Vec<u8>) {
+        let envelope = queued.envelope(&queue.installed);
+        self.dead_letter(&envelope, &format!("out:{}", queue.name), fault, 0, &queued.delivery.payload, out);
+        self.settle(envelope.parent, Outcome::Ok, out);
+    }
+}
+
+pub(super) fn exhausted(queued: &Queued, now_ms: u64, last: &Fault) -> Fault {
+    let reason = format!("given up after {} s; last: {last}", queued.age(now_ms).as_secs());
+    Fault::new(Code::DeliverRetriesExhausted, reason)
 }

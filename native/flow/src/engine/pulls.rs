@@ -12,6 +12,7 @@ use nats::protocol;
 
 use super::install::Installed;
 use super::publish::Inbox;
+use super::queue::OutQueue;
 use super::subjects::LaneType;
 
 /// What a pull consumer's messages are.
@@ -21,6 +22,8 @@ pub enum Feed {
     Lane(LaneType),
     /// A pipeline's own NATS in.
     Binding(Rc<Installed>),
+    /// The parked messages of one out.
+    Parked(Rc<OutQueue>),
 }
 
 struct Pull {
@@ -29,6 +32,8 @@ struct Pull {
     next: String,
     reply: String,
     open: bool,
+    /// Messages of one request.
+    batch: u16,
     /// Messages asked for and not come.
     credit: i64,
     /// Tick of the last sign of life.
@@ -44,7 +49,9 @@ pub struct Pulls {
 }
 
 /// Messages of one request. Below 128 the server's rate falls (measured).
-const BATCH: i64 = 512;
+const BATCH: u16 = 512;
+/// What an out that fails again has in hand at most is twice this.
+const PARKED_BATCH: u16 = 128;
 const REQUESTS: i64 = 2;
 const REQUEST: PullRequest = PullRequest {
     batch: 512,
@@ -61,11 +68,16 @@ impl Pulls {
     pub fn add(&mut self, feed: Feed, stream: &str, consumer: &str, inbox: &Inbox) -> usize {
         let number = self.pulls.len();
         let reply = inbox.subject('p', number);
+        let (open, batch) = match feed {
+            Feed::Parked(_) => (false, PARKED_BATCH),
+            _ => (true, BATCH),
+        };
         self.pulls.push(Pull {
             feed,
             next: jetstream::next_subject(stream, consumer),
             reply,
-            open: true,
+            open,
+            batch,
             credit: 0,
             heard: 0,
             not_before: 0,
@@ -84,6 +96,13 @@ impl Pulls {
             if let Feed::Binding(installed) = &pull.feed {
                 pull.open &= !Rc::ptr_eq(installed, gone);
             }
+        }
+    }
+
+    /// Whether more is asked for.
+    pub fn set_open(&mut self, number: usize, open: bool) {
+        if let Some(pull) = self.pulls.get_mut(number) {
+            pull.open = open;
         }
     }
 
@@ -107,7 +126,7 @@ impl Pulls {
             PullStatus::Heartbeat => {}
             PullStatus::Ended { reason, pending_messages, .. } => match reason {
                 PullEnd::Expired | PullEnd::NoMessages | PullEnd::BatchCompleted | PullEnd::MaxBytes => {
-                    pull.credit -= i64::try_from(*pending_messages).unwrap_or(BATCH);
+                    pull.credit -= i64::try_from(*pending_messages).unwrap_or(pull.batch.into());
                 }
                 // The consumer is gone, has moved, or is not ours to ask: all its requests are void.
                 _ => {
@@ -132,11 +151,13 @@ impl Pulls {
             if pull.credit > 0 && tick.saturating_sub(pull.heard) > SILENCE_TICKS {
                 pull.credit = 0;
             }
-            while pull.credit <= BATCH * (REQUESTS - 1) && room >= BATCH {
-                jetstream::encode_pull(out, pull.next.as_bytes(), pull.reply.as_bytes(), &REQUEST);
-                pull.credit += BATCH;
+            let batch = i64::from(pull.batch);
+            let request = PullRequest { batch: pull.batch.into(), ..REQUEST };
+            while pull.credit <= batch * (REQUESTS - 1) && room >= batch {
+                jetstream::encode_pull(out, pull.next.as_bytes(), pull.reply.as_bytes(), &request);
+                pull.credit += batch;
                 pull.heard = pull.heard.max(tick);
-                room -= BATCH;
+                room -= batch;
             }
         }
     }

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use super::core::Core;
 use super::events::EventKind;
 use super::install::Prepared;
-use super::outgoing::{OutQueue, Queued};
-use super::{clock, ingress, large};
+use super::queue::{OutQueue, Queued};
+use super::{clock, ingress, large, parking};
 
 /// What the node asks of a shard.
 pub enum Command {
@@ -98,6 +98,9 @@ impl Shard {
         }
         for queue in std::mem::take(&mut core.hungry) {
             queue.staff(self);
+        }
+        for queue in std::mem::take(&mut core.untended) {
+            tokio::task::spawn_local(parking::tend(Rc::clone(self), queue));
         }
         if core.draining {
             self.progress.notify_one();

@@ -106,6 +106,8 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         pulls,
         queues: HashMap::new(),
         hungry: Vec::new(),
+        untended: Vec::new(),
+        park_after: start.settings.park_after,
         waiting: Default::default(),
         large: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,

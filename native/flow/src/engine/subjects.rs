@@ -57,6 +57,15 @@ pub fn dead(customer: &str, pipeline: &str, step: &str) -> String {
     format!("vrsky.dead.{customer}.{pipeline}.{step}")
 }
 
+/// The stream of the messages whose out fails for longer.
+pub const PARKED: &str = "VRSKY_PARKED";
+
+/// `vrsky.parked.acme.orders.erp`
+#[must_use]
+pub fn parked(customer: &str, pipeline: &str, out: &str) -> String {
+    format!("vrsky.parked.{customer}.{pipeline}.{out}")
+}
+
 /// A text as one subject token: what has a meaning there becomes a hyphen.
 #[must_use]
 pub fn token(text: &str) -> String {

@@ -11,6 +11,7 @@ use super::events::{Event, EventKind};
 use super::install::Installed;
 use super::ledger::Receipt;
 use super::metrics::Metric;
+use super::queue::OutQueue;
 
 /// What is told when an entry closes.
 #[derive(Default)]
@@ -19,12 +20,15 @@ pub enum Tally {
     Nothing,
     /// Outputs to streams of the user's, which are delivered with their PubAcks.
     Deliveries { installed: Rc<Installed>, messages: u32, bytes: u64 },
+    /// A message on its way to the parked ones of its out.
+    Parked(Rc<OutQueue>),
 }
 
 impl std::fmt::Debug for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Tally::Nothing => f.write_str("Nothing"),
+            Tally::Parked(queue) => write!(f, "Parked({})", queue.name),
             Tally::Deliveries { messages, bytes, .. } => write!(f, "Deliveries({messages}, {bytes} bytes)"),
         }
     }
@@ -64,6 +68,12 @@ impl Core {
     pub(super) fn tell(&mut self, receipt: Receipt, tally: Tally, stored: bool) {
         match tally {
             Tally::Nothing => {}
+            Tally::Parked(queue) => {
+                if stored {
+                    queue.installed.counters.add(Metric::Parked, 1);
+                }
+                queue.parking.confirmed();
+            }
             Tally::Deliveries { installed, messages, bytes } => {
                 if stored {
                     installed.counters.add(Metric::Delivered, u64::from(messages));
@@ -100,7 +110,7 @@ mod tests {
     fn deliveries(tally: &Tally) -> (u32, u64) {
         match tally {
             Tally::Deliveries { messages, bytes, .. } => (*messages, *bytes),
-            Tally::Nothing => (0, 0),
+            Tally::Nothing | Tally::Parked(_) => (0, 0),
         }
     }
 

@@ -275,6 +275,17 @@ impl Client {
         self.make_stream("VRSKY_DEAD", "vrsky.dead.>", false, None);
     }
 
+    /// The parked messages, with a cap a subject.
+    pub fn make_parked(&mut self, cap: u32) {
+        let stream = format!(
+            "{{\"name\":\"VRSKY_PARKED\",\"subjects\":[\"vrsky.parked.>\"],\"retention\":\"workqueue\",\"storage\":\"file\",\
+             \"discard\":\"new\",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":{cap},\"max_consumers\":-1,\
+             \"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\"duplicate_window\":30000000000}}"
+        );
+        let answer = self.request("$JS.API.STREAM.CREATE.VRSKY_PARKED", &stream);
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+
     /// Messages in a stream.
     pub fn count(&mut self, stream: &str) -> u64 {
         self.request(&format!("$JS.API.STREAM.INFO.{stream}"), "")["state"]["messages"].as_u64().unwrap()

@@ -1,0 +1,237 @@
+//! When an out's messages are parked, and when they come back: a state machine without I/O.
+//!
+//! ```text
+//!            fails a few times, or is full while it fails
+//!   Closed ────────────────────────────────────────────► Open ◄──────┐
+//!      ▲                                                   │ probe   │ fails
+//!      │ nothing is parked            few are left         ▼         │
+//!      └──────────────── Closing ◄──────────────────── Draining ─────┤
+//!                           └────────────────────────────────────────┘
+//! ```
+//!
+//! A queue begins in `Closing`: what an earlier run has parked goes before what the lane brings.
+
+/// Where an out stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// From the lane to the sink.
+    Closed,
+    /// It fails: one batch probes, the lane's messages are parked.
+    Open,
+    /// It works again: what is parked is delivered, the lane's messages are parked behind it.
+    Draining,
+    /// The last parked ones are on their way; the lane's messages are held behind them.
+    Closing,
+}
+
+/// Where a message of the lane goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Queue,
+    Parked,
+    Behind,
+}
+
+/// What a look at the parked messages was like.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Messages in the stream, those in hand included.
+    pub stored: u64,
+    /// Nothing was on its way to the stream while it was looked at.
+    pub quiet: bool,
+    /// Nothing is in hand here.
+    pub idle: bool,
+}
+
+#[derive(Debug)]
+pub struct Breaker {
+    phase: Phase,
+    failures: u32,
+    opens_after: u32,
+    /// Whether there was something to tell of since it was last closed.
+    told: bool,
+}
+
+/// So few parked messages that the lane is held behind them instead of parked as well.
+const FEW: u64 = 256;
+/// So many that it is parked again.
+const MANY: u64 = 1_024;
+
+impl Breaker {
+    #[must_use]
+    pub fn new(opens_after: u32) -> Breaker {
+        Breaker { phase: Phase::Closing, failures: 0, opens_after: opens_after.max(1), told: false }
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Failures in a row; those of one pause count once.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self.phase {
+            Phase::Closed => Place::Queue,
+            Phase::Open | Phase::Draining => Place::Parked,
+            Phase::Closing => Place::Behind,
+        }
+    }
+
+    /// The out failed once more. `true` when this opens it.
+    pub fn failed(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        match self.phase {
+            Phase::Open => false,
+            // Whether something is parked is not known before the first look.
+            Phase::Closed | Phase::Closing if !self.told && self.failures < self.opens_after => false,
+            _ => self.open(),
+        }
+    }
+
+    /// There is no room for the lane's messages. `true` when they are to be parked from now on.
+    pub fn filled(&mut self) -> bool {
+        match self.phase {
+            Phase::Closed if self.failures > 0 => self.open(),
+            Phase::Closing => {
+                self.phase = Phase::Draining;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn open(&mut self) -> bool {
+        self.phase = Phase::Open;
+        true
+    }
+
+    /// Whether this opening, or this find, is the first since it was closed.
+    pub fn tell(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// The out's server answered. `true` when this ends an outage.
+    pub fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        let open = self.phase == Phase::Open;
+        if open {
+            self.phase = Phase::Draining;
+        }
+        open
+    }
+
+    /// The stream was looked at. `Some(true)`: closed, and that is worth telling.
+    pub fn looked(&mut self, look: Look) -> Option<bool> {
+        match self.phase {
+            Phase::Closing if look.stored == 0 && look.quiet => return Some(self.close()),
+            // Nothing is left that could probe.
+            Phase::Open if look.stored == 0 && look.quiet && look.idle => return Some(self.close()),
+            Phase::Closing if look.stored > MANY => self.phase = Phase::Draining,
+            Phase::Draining if look.stored <= FEW => self.phase = Phase::Closing,
+            _ => {}
+        }
+        if look.stored > 0 {
+            self.told = true;
+        }
+        None
+    }
+
+    /// There is something parked though it is closed.
+    pub fn found(&mut self) {
+        if self.phase == Phase::Closed {
+            (self.phase, self.told) = (Phase::Closing, true);
+        }
+    }
+
+    fn close(&mut self) -> bool {
+        self.phase = Phase::Closed;
+        // One more failure is enough, if there were any.
+        self.failures = self.failures.min(self.opens_after - 1);
+        std::mem::take(&mut self.told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOTHING: Look = Look { stored: 0, quiet: true, idle: true };
+
+    fn closed(opens_after: u32) -> Breaker {
+        let mut breaker = Breaker::new(opens_after);
+        assert_eq!(breaker.looked(NOTHING), Some(false));
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_a_success_begins_the_row_anew() {
+        let mut breaker = closed(3);
+        assert!(!breaker.failed() && !breaker.failed());
+        assert!(!breaker.succeeded());
+        assert!(!breaker.failed() && !breaker.failed() && breaker.failed());
+        assert_eq!((breaker.phase(), breaker.place()), (Phase::Open, Place::Parked));
+    }
+
+    #[test]
+    fn a_full_queue_opens_it_only_when_the_out_fails() {
+        let mut breaker = closed(3);
+        assert!(!breaker.filled());
+        assert!(!breaker.failed());
+        assert!(breaker.filled());
+        assert_eq!(breaker.phase(), Phase::Open);
+    }
+
+    #[test]
+    fn after_an_outage_the_lane_is_parked_then_held_then_let_through() {
+        let mut breaker = closed(1);
+        assert!(breaker.failed() && breaker.tell());
+        assert!(breaker.succeeded());
+        assert_eq!(breaker.looked(Look { stored: FEW + 1, ..NOTHING }), None);
+        assert_eq!((breaker.phase(), breaker.place()), (Phase::Draining, Place::Parked));
+        assert_eq!(breaker.looked(Look { stored: FEW, ..NOTHING }), None);
+        assert_eq!((breaker.phase(), breaker.place()), (Phase::Closing, Place::Behind));
+        assert_eq!(breaker.looked(Look { quiet: false, ..NOTHING }), None);
+        assert_eq!(breaker.looked(NOTHING), Some(true));
+        assert_eq!(breaker.place(), Place::Queue);
+    }
+
+    #[test]
+    fn a_failure_while_draining_opens_it_again_and_is_not_told_twice() {
+        let mut breaker = closed(1);
+        assert!(breaker.failed() && breaker.tell() && breaker.succeeded());
+        assert!(breaker.failed() && !breaker.tell());
+        assert_eq!(breaker.phase(), Phase::Open);
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_closes_while_something_is_parked_or_on_its_way(
+            acts in proptest::collection::vec((0_u8..4, 0_u64..2_000, any::<bool>(), any::<bool>()), 0..200)
+        ) {
+            let mut breaker = Breaker::new(3);
+            for (act, stored, quiet, idle) in acts {
+                let before = breaker.phase();
+                let look = Look { stored: stored.saturating_sub(500), quiet, idle };
+                match act {
+                    0 => { breaker.failed(); }
+                    1 => { breaker.succeeded(); }
+                    2 => { breaker.filled(); }
+                    _ => { breaker.looked(look); }
+                }
+                let closes = before != Phase::Closed && breaker.phase() == Phase::Closed;
+                prop_assert!(!closes || act == 3 && look.stored == 0 && quiet);
+            }
+            // From wherever it stands, a server that works and an empty stream lead back.
+            breaker.succeeded();
+            for _ in 0..2 { breaker.looked(NOTHING); }
+            prop_assert_eq!(breaker.phase(), Phase::Closed);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! An HTTP server that answers 503 until it is told to recover, and keeps what it has taken.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+#[derive(Default)]
+struct State {
+    well: AtomicBool,
+    taken: Mutex<Vec<u32>>,
+}
+
+pub struct Receiver {
+    state: Arc<State>,
+    port: u16,
+}
+
+impl Receiver {
+    pub fn failing() -> Receiver {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (socket, state) = (socket.unwrap(), Arc::clone(&shared));
+                std::thread::spawn(move || serve(socket, &state));
+            }
+        });
+        Receiver { state, port }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn recover(&self) {
+        self.state.well.store(true, Ordering::SeqCst);
+    }
+
+    /// The `n` of every message that was answered with 200, in order.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.state.taken.lock().unwrap().clone()
+    }
+}
+
+fn serve(socket: TcpStream, state: &State) -> Option<()> {
+    let mut writer = socket.try_clone().ok()?;
+    let mut reader = BufReader::new(socket);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let status = if state.well.load(Ordering::SeqCst) {
+            let number = serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?;
+            state.taken.lock().unwrap().push(u32::try_from(number).ok()?);
+            "200 OK"
+        } else {
+            "503 Unavailable\r\nRetry-After: 0"
+        };
+        writer.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok()?;
+    }
+}

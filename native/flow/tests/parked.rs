@@ -1,0 +1,146 @@
+//! An out that fails for longer: its messages are parked, and come back in order.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "live/node.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod live;
+#[path = "live/receiver.rs"]
+mod receiver;
+#[path = "live/server.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod server;
+
+use std::time::Duration;
+
+use live::{node, stat};
+use receiver::Receiver;
+use serde_json::{Value, json};
+use server::{Client, Server, eventually};
+
+fn pipeline(receiver: &Receiver, retry_for: &str) -> Value {
+    json!({
+        "customer": "acme", "pipeline": "orders",
+        "in": {"nats": {"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "orders"}},
+        "out": {"http": {"url": receiver.url(), "concurrency": 1, "retry_for": retry_for}},
+    })
+}
+
+fn quick() -> Value {
+    json!({
+        "customer": "quick", "pipeline": "quick",
+        "in": {"nats": {"subject": "in.quick", "mode": "jetstream", "stream": "IN", "durable": "quick"}},
+        "out": {"file": {"path": "quick.ndjson"}},
+    })
+}
+
+fn client(server: &Server) -> Client {
+    let mut client = Client::connect(server);
+    client.provision();
+    client.make_parked(100_000);
+    client.make_stream("IN", "in.>", true, None);
+    for name in ["orders", "quick"] {
+        client.make_consumer("IN", name, &format!("in.{name}"));
+    }
+    client
+}
+
+fn send(client: &mut Client, subject: &str, numbers: std::ops::Range<u32>) {
+    for n in numbers {
+        client.publish(subject, &[], format!("{{\"n\": {n}}}").as_bytes());
+    }
+    client.sync();
+}
+
+fn all_streams_are_empty(client: &mut Client) {
+    for stream in ["IN", "VRSKY_OUTGOING_T1000_0", "VRSKY_PARKED", "VRSKY_DEAD"] {
+        eventually(stream, || (client.count(stream) == 0).then_some(()));
+    }
+}
+
+#[test]
+fn what_an_outage_has_parked_comes_once_and_in_order_and_others_do_not_wait() {
+    let server = Server::start();
+    let mut client = client(&server);
+    let receiver = Receiver::failing();
+    let node = node(&server, &[pipeline(&receiver, "1h"), quick()], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..600);
+    eventually("most are parked", || (stat(&node, "orders", "parked") >= 500).then_some(()));
+    send(&mut client, "in.quick", 0..100);
+    eventually("the other customer has all of it", || (stat(&node, "quick", "delivered") == 100).then_some(()));
+    send(&mut client, "in.orders", 600..1_000);
+    eventually("all but the one that probes are parked", || (client.count("VRSKY_PARKED") == 999).then_some(()));
+    assert_eq!(stat(&node, "orders", "delivered"), 0);
+    receiver.recover();
+    eventually("some are delivered", || (stat(&node, "orders", "delivered") > 0).then_some(()));
+    send(&mut client, "in.orders", 1_000..1_200);
+    eventually("all are delivered", || (stat(&node, "orders", "delivered") == 1_200).then_some(()));
+    assert_eq!(receiver.numbers(), (0..1_200).collect::<Vec<u32>>());
+    all_streams_are_empty(&mut client);
+    let mut kinds = Vec::new();
+    eventually("it says that it is over", || {
+        let events = node.events();
+        kinds.extend(events.iter().map(|event| serde_json::to_value(event.kind).unwrap()));
+        kinds.contains(&json!("resumed")).then_some(())
+    });
+    assert!(kinds.contains(&json!("parking")), "{kinds:?}");
+    assert!(node.drain(Duration::from_secs(20)));
+}
+
+#[test]
+fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
+    let server = Server::start();
+    let mut client = client(&server);
+    let receiver = Receiver::failing();
+    let first = node(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..400);
+    eventually("all but the one that probes are parked", || (client.count("VRSKY_PARKED") == 399).then_some(()));
+    // A deadline far beyond the patience of a test: the drain does not use it up.
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(first.drain(Duration::from_secs(3_600))));
+    let finished = ended.recv_timeout(server::PATIENCE).expect("a drain that does not wait for a server that fails");
+    assert!(!finished, "one was sent back");
+    receiver.recover();
+    let second = node(&server, &[pipeline(&receiver, "1h")], &json!({}));
+    eventually("all are delivered", || (stat(&second, "orders", "delivered") == 400).then_some(()));
+    let mut numbers = receiver.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..400).collect::<Vec<u32>>());
+    all_streams_are_empty(&mut client);
+}
+
+#[test]
+fn parked_messages_that_are_too_old_are_dead_letters_and_the_next_one_probes() {
+    let server = Server::start();
+    let mut client = client(&server);
+    let receiver = Receiver::failing();
+    let node = node(&server, &[pipeline(&receiver, "1s")], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..500);
+    eventually("all are dead letters", || (client.count("VRSKY_DEAD") == 500).then_some(()));
+    assert_eq!(stat(&node, "orders", "dead"), 500);
+    assert!(stat(&node, "orders", "parked") > 0);
+    receiver.recover();
+    send(&mut client, "in.orders", 500..510);
+    eventually("later ones are delivered", || (stat(&node, "orders", "delivered") == 10).then_some(()));
+    assert_eq!(receiver.numbers(), (500..510).collect::<Vec<u32>>());
+    eventually("nothing is parked", || (client.count("VRSKY_PARKED") == 0).then_some(()));
+}
+
+#[test]
+fn what_the_parked_stream_refuses_waits_in_the_lane() {
+    let server = Server::start();
+    let mut client = client(&server);
+    client.request("$JS.API.STREAM.DELETE.VRSKY_PARKED", "");
+    client.make_parked(10);
+    let receiver = Receiver::failing();
+    let node = node(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..50);
+    eventually("the stream is full", || (client.count("VRSKY_PARKED") == 10).then_some(()));
+    eventually("others come again", || (stat(&node, "orders", "redelivered") > 39).then_some(()));
+    receiver.recover();
+    eventually("all are delivered", || (stat(&node, "orders", "delivered") == 50).then_some(()));
+    let mut numbers = receiver.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..50).collect::<Vec<u32>>());
+    all_streams_are_empty(&mut client);
+}
