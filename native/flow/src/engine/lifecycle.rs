@@ -18,8 +18,8 @@ use super::pulls::Feed;
 use crate::compile::Input;
 use crate::model::NatsMode;
 
-/// Inputs one shard has in hand at most; above it, nothing more is pulled.
-const MOST_IN_HAND: usize = 16_384;
+/// Inputs one shard has in hand at most, with those it has asked for.
+const MOST_IN_HAND: i64 = 16_384;
 /// Script tasks in hand at most; each has a document.
 const MOST_SCRIPTS: usize = 4_096;
 
@@ -73,8 +73,8 @@ impl Core {
         if self.draining || !self.connected || self.waiting.len() > MOST_SCRIPTS {
             return;
         }
-        let room = MOST_IN_HAND.saturating_sub(self.publisher.ledger.len());
-        self.pulls.top_up(self.publisher.tick, i64::try_from(room).unwrap_or(0), out);
+        let in_hand = i64::try_from(self.publisher.ledger.len()).unwrap_or(i64::MAX);
+        self.pulls.top_up(self.publisher.tick, in_hand, MOST_IN_HAND, out);
     }
 
     /// Puts a pipeline in place of its earlier revision, between two bursts.
