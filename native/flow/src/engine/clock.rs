@@ -1,4 +1,4 @@
-//! Once a second: what has waited too long, and how full the backlogs are.
+//! Once a second: what has waited too long, how full the backlogs are, and how the connectors are.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ impl Core {
             }
         }
         self.top_up(out);
+        self.note_health();
     }
 
     /// Pipelines that took something in since the last look and whose own cap lies below their

@@ -87,7 +87,7 @@ impl Core {
             self.retire(&old, out);
         }
         if self.settings.serves(NodeType::Outgoing) {
-            self.open_files(&installed);
+            self.connect_sinks(&installed);
         }
         match installed.pipeline.input() {
             _ if !self.settings.serves(NodeType::Incoming) => {}
@@ -119,6 +119,7 @@ impl Core {
             protocol::encode_unsub(out, sid, None);
         }
         self.pulls.close_binding(old);
+        self.close_sinks(old);
     }
 
     /// The HTTP routes of the current revisions. A binding's number is never used for another.
@@ -151,7 +152,7 @@ impl Core {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let parked: usize = self.queues.values().map(|queue| queue.parked()).sum();
-        self.publisher.ledger.len() <= parked && self.waiting.len() == 0
+        self.publisher.ledger.len() <= parked + self.connects.parked() && self.waiting.len() == 0
     }
 
     /// What could not be finished goes back to its stream, and comes to another node at once.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node.rs       configure, install, start, stats, drain        one per process
+//!   check.rs     whether connectors would work, before anything runs
 //!   node_type.rs  incoming, logic, outgoing: what it serves
 //!   start.rs    a thread becomes a shard                        one per --threads
 //!     shard.rs  its tasks, one turn of the connection at a time
@@ -10,6 +11,8 @@
 //!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
+//!       connect.rs    sinks connected at install, closed when replaced or drained
+//!       health.rs     how each in and out is, for whoever asks
 //!       ledger.rs     which inputs wait for which outputs
 //!       publish.rs    publishes and their PubAcks
 //!       pulls.rs      pull consumers and their credit
@@ -17,10 +20,13 @@
 //!       lifecycle.rs  connected, disconnected, installed, drained
 //! ```
 
+mod check;
 mod clock;
+mod connect;
 mod core;
 mod events;
 mod headers;
+mod health;
 mod ids;
 mod ingress;
 mod install;
@@ -39,7 +45,9 @@ mod sinks;
 mod start;
 mod subjects;
 
+pub use check::Finding;
 pub use events::{Event, EventKind};
+pub use health::Condition;
 pub use ids::MessageId;
 pub use install::Secrets;
 pub use metrics::Metric;

@@ -12,16 +12,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::Delivery;
+use connectors::{Delivery, Health};
 use message::{Code, Fault};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::core::{Core, Envelope};
-use super::events::{Event, EventKind};
+use super::events::EventKind;
 use super::headers;
 use super::install::{Installed, Route};
 use super::ledger::{Outcome, Receipt};
@@ -43,14 +42,16 @@ pub struct Queued {
 pub struct OutQueue {
     pub installed: Rc<Installed>,
     pub name: String,
-    target: usize,
-    sink: OutSink,
+    pub(super) target: usize,
+    pub(super) sink: OutSink,
     waiting: RefCell<VecDeque<Queued>>,
     bytes: Cell<usize>,
     arrived: Notify,
     workers: Cell<usize>,
     idle: Cell<usize>,
     failures: Cell<u32>,
+    /// What the last attempt met, or the connect before the first one.
+    trouble: Cell<Option<Code>>,
     paused_until: Cell<Option<Instant>>,
     probing: Cell<bool>,
 }
@@ -78,6 +79,7 @@ impl OutQueue {
             workers: Cell::new(0),
             idle: Cell::new(0),
             failures: Cell::new(0),
+            trouble: Cell::new(None),
             paused_until: Cell::new(None),
             probing: Cell::new(false),
         })
@@ -90,6 +92,24 @@ impl OutQueue {
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.borrow().len()
+    }
+
+    /// What people are shown of the out: the last attempt, else what the sink knows itself.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.trouble.get().map_or_else(|| self.sink.sink.health(), Health::Failing)
+    }
+
+    /// An attempt, or the connect, has failed; the next success ends it.
+    pub(super) fn in_trouble(&self, code: Code) {
+        self.trouble.set(Some(code));
+    }
+
+    /// Drops what waits: it was given back to its stream.
+    pub(super) fn clear(&self) {
+        self.waiting.borrow_mut().clear();
+        self.bytes.set(0);
+        self.sink.left.notify_one();
     }
 
     /// Messages that wait because the out's server fails.
@@ -151,6 +171,7 @@ impl OutQueue {
 
     fn succeeded(&self) {
         self.failures.set(0);
+        self.trouble.set(None);
         if self.paused_until.take().is_some() {
             self.arrived.notify_waiters();
         }
@@ -189,7 +210,7 @@ async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
         }
         let (deliveries, rest): (Vec<Delivery>, Vec<_>) =
             batch.into_iter().map(|q| (q.delivery, (q.receipt, q.time_ms, q.since))).unzip();
-        let outcomes = queue.sink.sink.write_batch(&deliveries).await;
+        let outcomes = queue.sink.write(&deliveries).await;
         queue.probing.set(false);
         let batch = deliveries.into_iter().zip(rest).map(|(delivery, (receipt, time_ms, since))| Queued {
             receipt,
@@ -199,6 +220,11 @@ async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
         });
         shard.delivered(&queue, batch.collect(), outcomes);
     }
+}
+
+/// What `Core::queues` knows the queue of an out by.
+pub(super) fn key(installed: &Installed, out: &str) -> String {
+    format!("{}.{}.{out}", installed.customer(), installed.name())
 }
 
 impl Core {
@@ -283,38 +309,18 @@ impl Core {
         Ok(())
     }
 
-    /// The queue of this revision's out, with its sink; made at its first message.
-    fn queue(&mut self, installed: &Rc<Installed>, target: usize) -> Result<Rc<OutQueue>, Fault> {
-        let name = &installed.targets[target].name;
-        let key = format!("{}.{}.{name}", installed.customer(), installed.name());
+    /// The queue of this revision's out, with its sink; made when the pipeline is installed.
+    pub(super) fn queue(&mut self, installed: &Rc<Installed>, target: usize) -> Result<Rc<OutQueue>, Fault> {
+        let key = key(installed, &installed.targets[target].name);
         if let Some(queue) = self.queues.get(&*key)
             && Rc::ptr_eq(&queue.installed, installed)
         {
             return Ok(Rc::clone(queue));
         }
-        let sink = self.sinks.open(installed, target)?;
+        let sink = self.sinks.open(&installed.pipeline, &installed.secrets, target)?;
         let queue = OutQueue::new(Rc::clone(installed), target, sink);
         self.queues.insert(key.into(), Rc::clone(&queue));
         Ok(queue)
-    }
-
-    /// Opens the files of a pipeline before its first message, so that a line torn by a crash is
-    /// mended at the start. What cannot be opened now is said, and tried again with every message.
-    pub(super) fn open_files(&mut self, installed: &Rc<Installed>) {
-        for target in 0..installed.targets.len() {
-            if !matches!(installed.pipeline.outs()[target].kind, OutKind::File { .. }) {
-                continue;
-            }
-            let Ok(queue) = self.queue(installed, target) else { continue };
-            let Some(file) = queue.sink.file.clone() else { continue };
-            let (events, now_ms) = (Arc::clone(&self.events), self.now_ms);
-            tokio::task::spawn_local(async move {
-                if let Err(fault) = file.open().await {
-                    let event = || Event::about(EventKind::Node, now_ms, &queue.installed, "");
-                    events.push(|| event().at(&queue.name, 0).with_fault(&fault));
-                }
-            });
-        }
     }
 
     /// The URL with its placeholders filled; only then is the payload parsed here.
@@ -369,6 +375,7 @@ impl Core {
                 connectors::Outcome::Retry { fault, after } => {
                     queue.installed.counters.add(Metric::Retried, 1);
                     queue.failed(after);
+                    queue.in_trouble(fault.code());
                     let age = queued.since.elapsed();
                     if age < queue.sink.retry_for {
                         self.event(EventKind::Retried, &envelope, &queue.name, Some(&fault), 0);

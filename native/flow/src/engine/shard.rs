@@ -194,6 +194,8 @@ impl Shard {
         let flushed = self.outbox.request("$SYS.REQ.USER.INFO", b"", Duration::from_secs(1));
         // The answer does not matter: it comes after everything written before it.
         let _ = flushed.await;
+        let closed = self.core.borrow_mut().close_all_sinks();
+        closed.await;
         finished
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use connectors::Source as _;
 use connectors::http::sink::Tls;
 use connectors::http::source::HttpSource;
 use connectors::http::source::SourceOptions;
@@ -13,6 +14,7 @@ use message::{Code, Fault};
 use nats::Connection;
 use tokio::sync::mpsc;
 
+use super::connect::Connects;
 use super::core::Core;
 use super::events::Events;
 use super::install::Prepared;
@@ -87,6 +89,9 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     for prepared in &start.pipelines {
         core.install(prepared, &mut unconnected);
     }
+    if let Some(source) = &core.source {
+        source.connect().await?;
+    }
     Ok((Shard::new(core, connection.outbox())?, connection))
 }
 
@@ -115,6 +120,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         hungry: Vec::new(),
         waiting: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
+        connects: Connects::new(),
         source,
         events: Arc::clone(&start.events),
         now_ms: now_ms(),

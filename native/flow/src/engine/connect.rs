@@ -1,0 +1,119 @@
+//! Sinks when their pipeline comes and goes: connected when it is installed, closed when it is
+//! replaced and nothing of it is in hand, or when the node is drained.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::Health;
+use message::Fault;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::core::Core;
+use super::events::{Event, EventKind, Events};
+use super::install::Installed;
+use super::outgoing::OutQueue;
+use crate::compile::OutKind;
+
+/// Sinks that connect at the same time: a node with thousands of them starts without a flood.
+const AT_A_TIME: usize = 64;
+/// What is left of a drain for writes that are ending, and for the closing itself.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// What comes and goes with pipelines.
+pub struct Connects {
+    turns: Rc<Semaphore>,
+    /// Queues that nobody fills any more, until their sinks are closed.
+    closing: Vec<(Rc<OutQueue>, JoinHandle<()>)>,
+}
+
+impl Connects {
+    #[must_use]
+    pub fn new() -> Connects {
+        Connects { turns: Rc::new(Semaphore::new(AT_A_TIME)), closing: Vec::new() }
+    }
+
+    /// Closes the queue's sink as soon as nothing of it is in hand.
+    fn close(&mut self, queue: Rc<OutQueue>) {
+        self.closing.retain(|(_, closing)| !closing.is_finished());
+        let closing = tokio::task::spawn_local(close(Rc::clone(&queue)));
+        self.closing.push((queue, closing));
+    }
+
+    /// Messages of replaced revisions that wait because their out fails.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.closing.iter().map(|(queue, _)| queue.parked()).sum()
+    }
+}
+
+impl Core {
+    /// Connects every sink of a pipeline. What cannot be reached is said, and tried again with every
+    /// message: it never holds up the start.
+    pub(super) fn connect_sinks(&mut self, installed: &Rc<Installed>) {
+        for target in 0..installed.targets.len() {
+            if matches!(installed.pipeline.outs()[target].kind, OutKind::Nats { .. }) {
+                continue;
+            }
+            let (events, now_ms) = (Arc::clone(&self.events), self.now_ms);
+            match self.queue(installed, target) {
+                Ok(queue) => {
+                    let turns = Rc::clone(&self.connects.turns);
+                    tokio::task::spawn_local(async move {
+                        // The semaphore is never closed.
+                        let _turn = turns.acquire().await;
+                        if let Err(fault) = queue.sink.connect().await {
+                            queue.in_trouble(fault.code());
+                            say(&events, now_ms, &queue.installed, &queue.name, &fault);
+                        }
+                    });
+                }
+                Err(fault) => {
+                    installed.health.set_out(target, Health::Failing(fault.code()), now_ms);
+                    say(&events, now_ms, installed, &installed.targets[target].name, &fault);
+                }
+            }
+        }
+    }
+
+    /// The queues of a revision that was replaced: what they hold is still delivered.
+    pub(super) fn close_sinks(&mut self, old: &Installed) {
+        for target in &old.targets {
+            if let Some(queue) = self.queues.remove(&*super::outgoing::key(old, &target.name)) {
+                self.connects.close(queue);
+            }
+        }
+    }
+
+    /// All queues, at the end of a drain, when what could not be finished was given back. The future
+    /// waits until every sink is closed, or for a second.
+    pub(super) fn close_all_sinks(&mut self) -> impl Future<Output = ()> + use<> {
+        for (_, queue) in std::mem::take(&mut self.queues) {
+            self.connects.close(queue);
+        }
+        let closing = std::mem::take(&mut self.connects.closing);
+        closing.iter().for_each(|(queue, _)| queue.clear());
+        async move {
+            let all = async {
+                for (_, closing) in closing {
+                    // A task that failed has closed what it could.
+                    let _ = closing.await;
+                }
+            };
+            let _ = tokio::time::timeout(CLOSING, all).await;
+        }
+    }
+}
+
+fn say(events: &Events, now_ms: u64, installed: &Installed, out: &str, fault: &Fault) {
+    events.push(|| Event::about(EventKind::Node, now_ms, installed, "").at(out, 0).with_fault(fault));
+}
+
+/// Waits until nothing of the out is in hand, then closes its sink.
+async fn close(queue: Rc<OutQueue>) {
+    while queue.len() > 0 || !queue.sink.is_unused() {
+        queue.sink.left.notified().await;
+    }
+    queue.sink.sink.close().await;
+}
