@@ -265,6 +265,8 @@ fn an_out_that_was_away_is_up_again_when_it_takes_a_message() {
     eventually("it is tried", || (stat(&node, "orders", "retried") > 0).then_some(()));
     let receiver = std::net::TcpListener::bind(address).unwrap();
     let (mut request, _) = receiver.accept().unwrap();
+    // An answer before the request would be none.
+    assert!(std::io::Read::read(&mut request, &mut [0; 1_024]).unwrap() > 0);
     std::io::Write::write_all(&mut request, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
     eventually("it is up", || is("up"));
 }

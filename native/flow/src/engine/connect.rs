@@ -37,6 +37,7 @@ impl Connects {
     /// Closes the queue's sink as soon as nothing of it is in hand.
     fn close(&mut self, queue: Rc<OutQueue>) {
         self.closing.retain(|(_, closing)| !closing.is_finished());
+        queue.sink.unwanted.set(true);
         let closing = tokio::task::spawn_local(close(Rc::clone(&queue)));
         self.closing.push((queue, closing));
     }
@@ -49,9 +50,10 @@ impl Connects {
 }
 
 impl Core {
-    /// Connects every sink of a pipeline. What cannot be reached is said, and tried again with every
-    /// message: it never holds up the start.
+    /// Connects every sink of a pipeline. What cannot be reached is said, by one of the shards, and
+    /// tried again with every message: it never holds up the start.
     pub(super) fn connect_sinks(&mut self, installed: &Rc<Installed>) {
+        let says = self.shard_number == 0;
         for target in 0..installed.targets.len() {
             if matches!(installed.pipeline.outs()[target].kind, OutKind::Nats { .. }) {
                 continue;
@@ -65,13 +67,17 @@ impl Core {
                         let _turn = turns.acquire().await;
                         if let Err(fault) = queue.sink.connect().await {
                             queue.in_trouble(fault.code());
-                            say(&events, now_ms, &queue.installed, &queue.name, &fault);
+                            if says {
+                                say(&events, now_ms, &queue.installed, &queue.name, &fault);
+                            }
                         }
                     });
                 }
                 Err(fault) => {
                     installed.health.set_out(target, Health::Failing(fault.code()), now_ms);
-                    say(&events, now_ms, installed, &installed.targets[target].name, &fault);
+                    if says {
+                        say(&events, now_ms, installed, &installed.targets[target].name, &fault);
+                    }
                 }
             }
         }

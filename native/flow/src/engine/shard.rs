@@ -176,7 +176,7 @@ impl Shard {
         }
     }
 
-    /// Stops intake, waits for what is in hand, sends the rest back, flushes.
+    /// Stops intake, waits for what is in hand, sends the rest back, flushes, closes the sinks.
     async fn drain(self: &Rc<Self>, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;
         let source = self.core.borrow().source.clone();

@@ -28,6 +28,8 @@ pub struct OutSink {
     pub retry_for: Duration,
     /// Whether the URL depends on the message.
     pub has_placeholders: bool,
+    /// It is closed soon: one that still waits for its turn to connect need not.
+    pub unwanted: Cell<bool>,
     /// Calls of the sink that have not returned; it is closed after them.
     users: Cell<usize>,
     /// Told whenever one has.
@@ -36,6 +38,9 @@ pub struct OutSink {
 
 impl OutSink {
     pub async fn connect(&self) -> Result<(), Fault> {
+        if self.unwanted.get() {
+            return Ok(());
+        }
         let _user = User::of(self);
         self.sink.connect().await
     }
@@ -121,6 +126,7 @@ fn lines(sink: Rc<dyn Sink>) -> OutSink {
         workers: 1,
         retry_for: FILE_RETRY,
         has_placeholders: false,
+        unwanted: Cell::new(false),
         users: Cell::new(0),
         left: Notify::new(),
     }
