@@ -118,9 +118,10 @@ pub trait Sink {
     /// waits at most some seconds, sends no message, makes and changes nothing. The error is shown.
     fn check(&self) -> LocalFuture<'_, Result<(), Fault>>;
 
-    /// Called once, when the pipeline is installed, perhaps beside the first `write_batch`, which does
-    /// without it. Opens or reaches the receiver within the sink's own timeout, without a message. The
-    /// host says an error once, shows the out as failing, and tries again with the messages.
+    /// Called when the pipeline is installed, perhaps beside the first `write_batch`, which does without
+    /// it. Opens or reaches the receiver within the sink's own timeout, without a message. The host says
+    /// an error once, shows the out as failing, and calls again every few seconds until one of it or of
+    /// the messages gets through.
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>>;
 
     /// Called about once a second. Never blocks, asks nobody.

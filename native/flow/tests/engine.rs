@@ -272,6 +272,19 @@ fn an_out_that_was_away_is_up_again_when_it_takes_a_message() {
 }
 
 #[test]
+fn an_out_that_was_away_is_up_again_without_a_message() {
+    let server = Server::start();
+    Client::connect(&server).provision();
+    let address = free_address();
+    let node = node(&server, &[orders_to(&json!({"http": {"url": format!("http://{address}/")}}))]);
+    let is = |told: &str| (condition(&node, "/outs/default").as_deref() == Some(told)).then_some(());
+    eventually("the connect has failed", || is("http/connect"));
+    let _receiver = std::net::TcpListener::bind(address).unwrap();
+    eventually("it is up", || is("up"));
+    assert_eq!(stat(&node, "orders", "retried"), 0);
+}
+
+#[test]
 fn a_file_is_closed_when_its_revision_is_replaced_and_when_the_node_is_drained() {
     let server = Server::start();
     Client::connect(&server).provision();

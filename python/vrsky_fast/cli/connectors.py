@@ -43,7 +43,7 @@ def command(kind: str | None, as_json: bool) -> int:
         for name, option in spec["schema"].get("properties", {}).items() if kind else ():
             needed = "  required" if name in spec["schema"].get("required", []) else _default(option)
             terminal.line(f"       {terminal.strong(name)}{needed}")
-            terminal.line(f"           {option.get('description', '')}")
+            terminal.line("           " + " ".join(option.get("description", "").split()))
     return exit_codes.OK
 
 

@@ -17,6 +17,9 @@ const PUB_ACK_TICKS: u64 = 5;
 /// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
 const WPI_EVERY: u64 = 4;
 
+/// A sink that could not be reached, and has had no message since, is tried again.
+const CONNECT_EVERY: u64 = 5;
+
 /// Ticks for as long as the shard lives.
 pub async fn run(shard: Rc<Shard>) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
@@ -43,6 +46,9 @@ impl Core {
             }
         }
         self.top_up(out);
+        if self.publisher.tick.is_multiple_of(CONNECT_EVERY) {
+            self.connect_again();
+        }
         self.note_health();
     }
 

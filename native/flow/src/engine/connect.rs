@@ -51,34 +51,47 @@ impl Connects {
 
 impl Core {
     /// Connects every sink of a pipeline. What cannot be reached is said, by one of the shards, and
-    /// tried again with every message: it never holds up the start.
+    /// tried again, also with every message: it never holds up the start.
     pub(super) fn connect_sinks(&mut self, installed: &Rc<Installed>) {
         let says = self.shard_number == 0;
         for target in 0..installed.targets.len() {
             if matches!(installed.pipeline.outs()[target].kind, OutKind::Nats { .. }) {
                 continue;
             }
-            let (events, now_ms) = (Arc::clone(&self.events), self.now_ms);
             match self.queue(installed, target) {
-                Ok(queue) => {
-                    let turns = Rc::clone(&self.connects.turns);
-                    tokio::task::spawn_local(async move {
-                        // The semaphore is never closed.
-                        let _turn = turns.acquire().await;
-                        if let Err(fault) = queue.sink.connect().await {
-                            queue.in_trouble(fault.code());
-                            if says {
-                                say(&events, now_ms, &queue.installed, &queue.name, &fault);
-                            }
-                        }
-                    });
-                }
+                Ok(queue) => self.connect(queue, says),
                 Err(fault) => {
-                    installed.health.set_out(target, Health::Failing(fault.code()), now_ms);
+                    installed.health.set_out(target, Health::Failing(fault.code()), self.now_ms);
                     if says {
-                        say(&events, now_ms, installed, &installed.targets[target].name, &fault);
+                        say(&self.events, self.now_ms, installed, &installed.targets[target].name, &fault);
                     }
                 }
+            }
+        }
+    }
+
+    fn connect(&self, queue: Rc<OutQueue>, says: bool) {
+        if queue.connecting.replace(true) {
+            return;
+        }
+        let (events, now_ms, turns) = (Arc::clone(&self.events), self.now_ms, Rc::clone(&self.connects.turns));
+        tokio::task::spawn_local(async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire().await;
+            let connected = queue.sink.connect().await;
+            queue.connecting.set(false);
+            queue.unreached.set(connected.as_ref().err().map(Fault::code));
+            if let (Err(fault), true) = (&connected, says) {
+                say(&events, now_ms, &queue.installed, &queue.name, fault);
+            }
+        });
+    }
+
+    /// Tries again what could not be reached and has had no message since, which would have told.
+    pub(super) fn connect_again(&self) {
+        for queue in self.queues.values() {
+            if queue.unreached.get().is_some() {
+                self.connect(Rc::clone(queue), false);
             }
         }
     }

@@ -50,8 +50,11 @@ pub struct OutQueue {
     workers: Cell<usize>,
     idle: Cell<usize>,
     failures: Cell<u32>,
-    /// What the last attempt met, or the connect before the first one.
+    /// What the last attempt met.
     trouble: Cell<Option<Code>>,
+    /// What the last connect met; nothing, once there was an attempt with a message.
+    pub(super) unreached: Cell<Option<Code>>,
+    pub(super) connecting: Cell<bool>,
     paused_until: Cell<Option<Instant>>,
     probing: Cell<bool>,
 }
@@ -80,6 +83,8 @@ impl OutQueue {
             idle: Cell::new(0),
             failures: Cell::new(0),
             trouble: Cell::new(None),
+            unreached: Cell::new(None),
+            connecting: Cell::new(false),
             paused_until: Cell::new(None),
             probing: Cell::new(false),
         })
@@ -94,15 +99,17 @@ impl OutQueue {
         self.waiting.borrow().len()
     }
 
-    /// What people are shown of the out: the last attempt, else what the sink knows itself.
+    /// What people are shown of the out: the last attempt, else the connect, else what the sink knows.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.trouble.get().map_or_else(|| self.sink.sink.health(), Health::Failing)
+        let known = self.trouble.get().or(self.unreached.get());
+        known.map_or_else(|| self.sink.sink.health(), Health::Failing)
     }
 
-    /// An attempt, or the connect, has failed; the next success ends it.
-    pub(super) fn in_trouble(&self, code: Code) {
-        self.trouble.set(Some(code));
+    /// What an attempt has met; it says more than a connect.
+    fn tried(&self, trouble: Option<Code>) {
+        self.trouble.set(trouble);
+        self.unreached.set(None);
     }
 
     /// Drops what waits: it was given back to its stream.
@@ -171,7 +178,7 @@ impl OutQueue {
 
     fn succeeded(&self) {
         self.failures.set(0);
-        self.trouble.set(None);
+        self.tried(None);
         if self.paused_until.take().is_some() {
             self.arrived.notify_waiters();
         }
@@ -375,7 +382,7 @@ impl Core {
                 connectors::Outcome::Retry { fault, after } => {
                     queue.installed.counters.add(Metric::Retried, 1);
                     queue.failed(after);
-                    queue.in_trouble(fault.code());
+                    queue.tried(Some(fault.code()));
                     let age = queued.since.elapsed();
                     if age < queue.sink.retry_for {
                         self.event(EventKind::Retried, &envelope, &queue.name, Some(&fault), 0);
