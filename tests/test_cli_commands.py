@@ -33,7 +33,7 @@ def test_help_shows_examples_and_exit_codes(vrsky: Vrsky) -> None:
     assert shown.returncode == 0
     assert "vrsky run orders.yaml" in shown.stdout
     assert "another run uses the data folder" in shown.stdout
-    for verb in ("run", "lint", "test", "dry-run", "dlq"):
+    for verb in ("run", "lint", "check", "connectors", "test", "dry-run", "dlq"):
         help_of = vrsky(verb, "--help")
         assert help_of.returncode == 0
         assert f"vrsky {verb}" in help_of.stdout

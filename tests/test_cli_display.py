@@ -124,3 +124,20 @@ def test_rates_are_taken_over_a_second_and_totals_over_all_pipelines() -> None:
     clock.now += 0.5
     assert rates.of({"received": 900})["received"] == 15
     assert add_up([*stats(received=1), *stats(received=2, dead=1)]) == {"received": 3, "dead": 1}
+
+
+def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
+    screen = Screen(terminal=False)
+    display = Display(Terminal(screen), [])
+    up = {"state": "up", "since_ms": 1_700_000_000_123}
+    failing = {"state": "failing", "code": "http/connect", "since_ms": 1_700_000_001_456}
+    for erp in (up, failing, failing, failing | {"code": "http/timeout"}, up):
+        one = stats(received=1)[0] | {"in": up, "outs": {"audit": up, "erp": erp}}
+        display.poll([one], [])
+    lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
+    assert lines == [
+        "failing    acme/orders  out erp  http/connect",
+        "failing    acme/orders  out erp  http/timeout",
+        "up         acme/orders  out erp",
+    ]
+    assert add_up([one]) == {"received": 1}

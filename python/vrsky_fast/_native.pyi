@@ -24,6 +24,7 @@ __all__ = [
     "XmlOptions",
     "__version__",
     "check_pipeline",
+    "connectors",
     "error_table",
     "json_schema",
     "json_to_xml",
@@ -63,6 +64,10 @@ def json_schema() -> str:
     Besides the standard keywords, `format` names what only the core checks: `name`, `path`,
     `expression`, `rate`, `time`, `file`, `subject`, `url` and others.
     """
+
+def connectors() -> str:
+    """The kinds of connectors, as a JSON list of `{kind, direction, summary, schema}`: `direction` is `in`
+    or `out`, `schema` the JSON Schema of the options, in which secrets are `writeOnly`."""
 
 def error_table() -> str:
     """All error codes, as a JSON list of `{code, stage, retryable, http_status, summary, advice}`."""
@@ -338,6 +343,12 @@ class Node:
         """Compiles a pipeline file and puts it in place of its earlier revision; returns the revision.
         Raises like `check_pipeline`, and SecretError for a secret that is not in `secrets`."""
 
+    def check(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
+        """Whether the connectors of a pipeline file would work with these settings, as a JSON list of
+        `{direction, name, kind, ok, code, reason}`, one for the in and one for each out. Sends nothing,
+        makes nothing, and asks no NATS server; blocks for some seconds at most. Raises like
+        `check_pipeline`; a missing secret is a finding."""
+
     def start(self) -> None:
         """Binds and connects; returns when every shard runs. Raises NatsError or HttpError."""
 
@@ -345,7 +356,7 @@ class Node:
         """Where HTTP pipelines are served, as `HOST:PORT`."""
 
     def stats(self) -> str:
-        """Counters of every pipeline, as a JSON list."""
+        """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
 
     def events(self) -> str:
         """What happened since the last call, as a JSON list; under load only the first of it."""

@@ -138,6 +138,11 @@ def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: P
     )
 
 
+def node_to_ask(settings: Settings) -> _native.Node:
+    """A node that is asked whether connectors would work, and never started: it needs no server."""
+    return _native.Node(_config(Endpoint("nats://127.0.0.1:4222"), None, settings, settings.data / "files"))
+
+
 async def _provision(endpoint: Endpoint, pipelines: Sequence[PipelineFile], watcher: Watcher) -> None:
     async with connect(endpoint) as client:
         done = await provision(client, streams.topology(list(streams.TIERS), 1))

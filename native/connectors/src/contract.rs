@@ -1,16 +1,35 @@
 //! The contract of a connector: a source brings messages in, a sink takes them out, in batches and
 //! with one verdict per message. Retries, windows, breakers and reconnects are the host's. One
 //! shard owns its instances: nothing here is `Send`, nothing is locked.
+//!
+//! ```text
+//! spec ─► (new) ─► check                                     before anything runs: `vrsky check`
+//!         (new) ─► connect ─► read_batch / write_batch ... ─► close       health, at any time
+//! ```
+//!
+//! `spec`, the JSON Schema of a connector's options, is no method here: options are written in the
+//! pipeline file, whose model in `flow` is the only source of schemas; `flow::model::specs` takes each
+//! connector's part out of it, with secrets marked `writeOnly`. Sources have no `check`: they are
+//! shared by pipelines, and what an in of one needs (a secret, a stream) is the host's to look up.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use message::Fault;
+use message::{Code, Fault};
 
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub type Read = Result<Vec<Incoming>, ConnectorError>;
+
+/// How a connector is, as far as it knows itself; the host adds what deliveries have met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing is known against it: the host goes by the outcomes alone.
+    Up,
+    /// The host shows the code beside the out or the in, until it is up again; it stops nothing.
+    Failing(Code),
+}
 
 /// Why a source has no batch, and what the host does about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +67,13 @@ pub enum Settled {
 }
 
 pub trait Source {
+    /// Called once, before the first `read_batch`, when the host can tell whose messages they are.
+    /// Begins to take senders; does not wait for one. An error ends the start of the node.
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>>;
+
+    /// Called about once a second. Never blocks, asks nobody.
+    fn health(&self) -> Health;
+
     /// Called in a loop by one task. Waits up to `wait` for the first message, then returns at once
     /// what there is, at most `messages` and `bytes` of payload (one message alone may have more);
     /// empty when the wait is over. Errors: see there. Dropping the future loses nothing.
@@ -88,11 +114,26 @@ pub enum Outcome {
 }
 
 pub trait Sink {
+    /// Called by `vrsky check`, on a sink that is never connected. Looks whether `connect` would work;
+    /// waits at most some seconds, sends no message, makes and changes nothing. The error is shown.
+    fn check(&self) -> LocalFuture<'_, Result<(), Fault>>;
+
+    /// Called when the pipeline is installed, perhaps beside the first `write_batch`, which does without
+    /// it. Opens or reaches the receiver within the sink's own timeout, without a message. The host says
+    /// an error once, shows the out as failing, and calls again every few seconds until one of it or of
+    /// the messages gets through.
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>>;
+
+    /// Called about once a second. Never blocks, asks nobody.
+    fn health(&self) -> Health;
+
     /// Called with one batch or several at a time. Waits for the receiver, for each delivery within
     /// the sink's own timeout, and returns one outcome per delivery, in order; it does not fail as a
     /// whole. When the future is dropped, any part of the batch may have been delivered.
     fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>>;
 
-    /// Called once, after the last batch has returned.
+    /// Called once, when the revision was replaced or the node is drained, after `connect` and the
+    /// last batch have returned. What was delivered is safe when it returns, and nothing stays open. A
+    /// drain that is out of time drops the sink without it.
     fn close(&self) -> LocalFuture<'_, ()>;
 }

@@ -21,4 +21,4 @@ pub mod nats;
 pub mod rate;
 pub mod stdout;
 
-pub use contract::{ConnectorError, Delivery, Incoming, LocalFuture, Outcome, Read, Settled, Sink, Source};
+pub use contract::{ConnectorError, Delivery, Health, Incoming, LocalFuture, Outcome, Read, Settled, Sink, Source};

@@ -220,3 +220,27 @@ fn what_cannot_be_opened_is_tried_again() {
         assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileWrite, true));
     });
 }
+
+#[test]
+fn a_check_finds_what_a_connect_would_and_makes_nothing() {
+    let folder = Folder::new("check");
+    run(async {
+        let code = |path: &str| {
+            let sink = folder.sink(path);
+            async move {
+                let checked = sink.check().await.map_err(|fault| fault.code());
+                (checked, sink.connect().await.map_err(|fault| fault.code()))
+            }
+        };
+        std::fs::create_dir_all(folder.0.join("real")).unwrap();
+        std::fs::write(folder.0.join("plain"), "").unwrap();
+        std::os::unix::fs::symlink("real", folder.0.join("link")).unwrap();
+        let outside = Err(Code::FileOutside);
+        assert_eq!(code("plain").await, (Ok(()), Ok(())));
+        for path in ["plain/x.ndjson", "link/x.ndjson", "link", "real"] {
+            assert_eq!(code(path).await, (outside, outside), "{path}");
+        }
+        assert_eq!(folder.sink("new/er/x.ndjson").check().await.map_err(|fault| fault.code()), Ok(()));
+        assert!(!folder.0.join("new").exists());
+    });
+}

@@ -35,6 +35,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(convert::json_to_xml, module)?)?;
     module.add_function(wrap_pyfunction!(model::check_pipeline, module)?)?;
     module.add_function(wrap_pyfunction!(model::json_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(model::connectors, module)?)?;
     module.add_function(wrap_pyfunction!(model::error_table, module)?)?;
     module.add_class::<options::PyXmlOptions>()?;
     module.add_class::<options::PyLimits>()?;

@@ -20,6 +20,11 @@ pub fn json_schema() -> String {
 }
 
 #[pyfunction]
+pub fn connectors() -> String {
+    json!(flow::model::specs()).to_string()
+}
+
+#[pyfunction]
 pub fn error_table() -> String {
     let rows = Code::ALL.iter().map(|code| {
         json!({

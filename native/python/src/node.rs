@@ -47,6 +47,20 @@ impl PyNode {
         Ok(revision)
     }
 
+    #[pyo3(signature = (json, files = None, secrets = None))]
+    fn check(
+        &self,
+        py: Python<'_>,
+        json: &str,
+        files: Option<HashMap<String, String>>,
+        secrets: Option<HashMap<String, String>>,
+    ) -> PyResult<String> {
+        let node = self.node(py)?;
+        let pipeline = compile(py, json, &files.unwrap_or_default())?;
+        let secrets = Secrets::new(secrets.unwrap_or_default());
+        detached(py, || text(&node.check(&pipeline, &secrets)?))
+    }
+
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node(py)?;
         detached(py, || node.start())

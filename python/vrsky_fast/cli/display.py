@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Display:
         self._pipelines = pipelines
         self._files = files
         self._rates = Rates(clock)
+        self._health = Health()
         self._clock = clock
         self._last_plain = clock()
         self._last_totals: dict[str, int] = {}
@@ -88,6 +89,8 @@ class Display:
             self.terminal.line(self.event(event))
         if len(events) > _LINES_AT_ONCE:
             self.terminal.line(self.terminal.quiet(f"... and {len(events) - _LINES_AT_ONCE} more"))
+        for change in self._health.changes(stats):
+            self.terminal.line(self._condition(*change))
         totals = add_up(stats)
         rates = self._rates.of(totals)
         if self.terminal.is_terminal:
@@ -123,6 +126,14 @@ class Display:
             parts.append(safe(event["why"]))
         return "  ".join(parts)
 
+    def _condition(self, pipeline: str, place: str, condition: dict[str, Any]) -> str:
+        """An in or out that fails, or works again."""
+        is_up = condition["state"] == "up"
+        when = datetime.fromtimestamp(condition["since_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]
+        word = (self.terminal.good if is_up else self.terminal.warning)(f"{condition['state']:<9}")
+        parts = [self.terminal.quiet(when), word, safe(pipeline), safe(place)]
+        return "  ".join(parts + ([] if is_up else [safe(condition["code"])]))
+
     def end(self) -> None:
         self.terminal.end_live()
         totals = self._rates.last
@@ -133,6 +144,25 @@ class Display:
         parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
         parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES if name not in _ALWAYS and totals.get(name)]
         return "  ".join(parts)
+
+
+class Health:
+    """How ins and outs were when they were last looked at. What starts well is no news."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[str, str | None]] = {}
+
+    def changes(self, stats: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        for one in stats:
+            pipeline = f"{one['customer']}/{one['pipeline']}"
+            places = {"in": one["in"]} if "in" in one else {}
+            places |= {f"out {name}": condition for name, condition in one.get("outs", {}).items()}
+            for place, condition in places.items():
+                now = condition["state"], condition.get("code")
+                before = self._last.get((pipeline, place), ("up", None))
+                self._last[pipeline, place] = now
+                if now != before:
+                    yield pipeline, place, condition
 
 
 class JsonDisplay:

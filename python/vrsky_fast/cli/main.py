@@ -14,6 +14,8 @@ from . import exit_codes
 _VERBS = {
     "run": ("run", "Serve pipelines until Ctrl-C."),
     "lint": ("lint", "Check pipeline files."),
+    "check": ("check", "Look whether the connectors of pipelines would work."),
+    "connectors": ("connectors", "List the kinds of connectors and their options."),
     "test": ("test", "Run the tests of pipeline files."),
     "dry-run": ("dry_run", "Show a message after every step."),
     "dlq": ("dlq", "List and show dead letters."),
@@ -24,6 +26,8 @@ Examples:
   vrsky run orders.yaml
   vrsky run pipelines/ --listen 127.0.0.1:9000 --data /var/lib/vrsky
   vrsky lint pipelines/ --json
+  vrsky check pipelines/ --nats nats://127.0.0.1:4222
+  vrsky connectors http
   vrsky test orders.yaml
   vrsky dry-run orders.yaml order.xml
   vrsky dlq ls --customer acme

@@ -55,7 +55,7 @@ class PipelineFile:
     @property
     def secrets(self) -> set[str]:
         """The names of the secrets it uses."""
-        return set(_secrets(self.model))
+        return secret_names(self.model)
 
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""
@@ -164,6 +164,11 @@ def _is_of_key(root: Node, code: str, pointer: str) -> bool:
 
 def _next_to(name: str, script: str) -> str:
     return str(Path(name).parent / script)
+
+
+def secret_names(value: Any) -> set[str]:
+    """The names of the secrets in a part of the model."""
+    return set(_secrets(value))
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use message::{Code, Fault};
 
-use crate::contract::{Delivery, LocalFuture, Outcome, Sink};
+use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
 use crate::file::line::{Shape, compact};
 
 /// Shared by the blocking threads that write to it.
@@ -42,6 +42,19 @@ impl Default for StdoutSink {
 }
 
 impl Sink for StdoutSink {
+    fn check(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        self.connect()
+    }
+
+    /// The process has it open.
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
     fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
         let mut lines = String::new();
         for delivery in batch {

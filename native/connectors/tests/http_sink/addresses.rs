@@ -55,3 +55,24 @@ fn what_the_operator_allows_is_dialled() {
         }
     });
 }
+
+#[test]
+fn a_connect_and_a_check_dial_what_is_allowed_and_send_nothing() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let reach = async |url: &str, policy: &AddressPolicy| {
+            let sink = HttpSink::new(options(url), &Tls::new(None).unwrap(), policy).unwrap();
+            let code = |result: Result<(), message::Fault>| result.map_err(|fault| fault.code());
+            (code(sink.check().await), code(sink.connect().await))
+        };
+        let loopback = AddressPolicy { allow_loopback: true, allow: Vec::new() };
+        let url = server.url("/orders/{order.id}");
+        assert_eq!(reach(&url, &loopback).await, (Ok(()), Ok(())));
+        let refused = Err(Code::HttpRefusedAddress);
+        assert_eq!(reach(&url, &AddressPolicy::default()).await, (refused, refused));
+        let nobody = Err(Code::HttpConnect);
+        assert_eq!(reach("http://127.0.0.1:1/", &loopback).await, (nobody, nobody));
+        assert_eq!(reach("http://nobody.invalid/", &loopback).await, (nobody, nobody));
+        assert_eq!(server.count(), 0);
+    });
+}

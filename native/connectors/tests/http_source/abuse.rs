@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(50);
 #[test]
 fn a_length_over_the_limit_is_answered_before_the_body() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         for extra in ["", "Expect: 100-continue\r\n"] {
             let mut sender = Sender::connect(source.address()).await;
             sender.send(format!("{HEAD}{extra}Content-Length: 104857600\r\n\r\n")).await;
@@ -33,7 +33,7 @@ fn a_length_over_the_limit_is_answered_before_the_body() {
 #[test]
 fn a_hundred_megabytes_in_chunks_are_cut_at_the_limit() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let sender = Sender::connect(source.address()).await;
         let (reader, mut writer) = sender.0.into_split();
@@ -59,7 +59,7 @@ fn a_hundred_megabytes_in_chunks_are_cut_at_the_limit() {
 #[test]
 fn a_body_is_asked_for_only_when_it_is_wanted() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         sender.send(format!("{HEAD}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")).await;
@@ -82,7 +82,7 @@ fn a_smuggled_request_never_becomes_a_message() {
             format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", 5 + inner.len()),
             "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n".into(),
         ] {
-            let source = source(SourceOptions::default());
+            let source = source(SourceOptions::default()).await;
             let all = store_all(&source);
             let mut sender = Sender::connect(source.address()).await;
             sender.send(format!("{HEAD}{lengths}\r\n0\r\n\r\n{inner}")).await;
@@ -124,7 +124,7 @@ fn broken_framing_is_refused_and_the_connection_closed() {
         (format!("{HEAD}{big}"), 431),
     ];
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         for (request, status) in cases {
             let mut sender = Sender::connect(source.address()).await;
@@ -144,7 +144,7 @@ fn broken_framing_is_refused_and_the_connection_closed() {
 #[test]
 fn a_body_that_breaks_off_is_no_message() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         for start in [
             format!("{HEAD}Content-Length: 10\r\n\r\nhalf"),
@@ -164,7 +164,7 @@ fn a_body_that_breaks_off_is_no_message() {
 #[test]
 fn headers_that_dribble_in_end_the_connection() {
     run(async {
-        let source = source(SourceOptions { header_timeout: SHORT, ..SourceOptions::default() });
+        let source = source(SourceOptions { header_timeout: SHORT, ..SourceOptions::default() }).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send("POST /in/acme/orders HTTP/1.1\r\nHost: he").await;
         assert!(sender.is_closed().await);
@@ -176,7 +176,7 @@ fn headers_that_dribble_in_end_the_connection() {
 #[test]
 fn a_body_that_dribbles_in_is_answered_and_the_connection_ends() {
     run(async {
-        let source = source(SourceOptions { body_timeout: SHORT, ..SourceOptions::default() });
+        let source = source(SourceOptions { body_timeout: SHORT, ..SourceOptions::default() }).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send(format!("{HEAD}Content-Length: 10\r\n\r\nhalf")).await;
         let answer = sender.answer().await;
@@ -192,7 +192,8 @@ fn a_body_that_dribbles_in_is_answered_and_the_connection_ends() {
 #[test]
 fn an_idle_connection_ends_but_not_one_that_waits_for_us() {
     run(async {
-        let source = source(SourceOptions { idle_timeout: SHORT, header_timeout: SHORT, ..SourceOptions::default() });
+        let source =
+            source(SourceOptions { idle_timeout: SHORT, header_timeout: SHORT, ..SourceOptions::default() }).await;
         let mut waiting = Sender::connect(source.address()).await;
         waiting.send(post("/in/acme/orders", "", "x")).await;
         let incoming = crate::host::next(&source).await;

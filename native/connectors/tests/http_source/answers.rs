@@ -11,7 +11,7 @@ use crate::host::{MOST_BODY, Sender, next, post, run, source, store_all, stored}
 #[test]
 fn a_message_is_answered_only_after_it_is_stored() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send(post("/in/acme/orders", "Content-Type: application/JSON; charset=utf-8\r\nIdempotency-Key: k-1\r\nNats-Rollup: all\r\nX-Request-Id: r1\r\n", "{}")).await;
         let incoming = next(&source).await;
@@ -36,7 +36,7 @@ fn a_message_is_answered_only_after_it_is_stored() {
 #[test]
 fn one_connection_serves_many_requests_and_errors_between_them() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         for round in 0..20 {
@@ -52,7 +52,7 @@ fn one_connection_serves_many_requests_and_errors_between_them() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         sender.send((0..10).map(|n| post("/in/acme/orders", "", &format!("m{n}"))).collect::<String>()).await;
@@ -92,7 +92,7 @@ fn each_refusal_is_a_problem_document_with_its_code_and_header() {
         ("/in/acme/orders", "Host: again\r\n", 400, "http/bad-request"),
     ];
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
         for (path, headers, status, code) in cases {
             let answer = sender.post(path, headers, "x").await;
@@ -114,7 +114,7 @@ fn each_refusal_is_a_problem_document_with_its_code_and_header() {
 #[test]
 fn the_right_token_comes_in_whatever_the_case_of_its_scheme() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         for scheme in ["Bearer", "bearer", "BEARER"] {
@@ -129,7 +129,7 @@ fn the_right_token_comes_in_whatever_the_case_of_its_scheme() {
 #[test]
 fn without_auth_no_page_from_elsewhere_may_post() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         for (origin, status) in [
@@ -153,7 +153,7 @@ fn without_auth_no_page_from_elsewhere_may_post() {
 #[test]
 fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
         for (code, pause, status, retry_after) in [
             (Code::LimitRate, Some(Duration::from_millis(1500)), 429, Some("2")),
@@ -174,7 +174,7 @@ fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
 #[test]
 fn a_body_at_the_limit_comes_in_and_one_byte_more_does_not() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         assert_eq!(sender.post("/in/acme/orders", "", &"x".repeat(MOST_BODY)).await.status, 202);
@@ -189,7 +189,7 @@ fn a_body_at_the_limit_comes_in_and_one_byte_more_does_not() {
 #[test]
 fn new_routes_replace_all_old_ones_at_once() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 202);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connectors::http::source::SourceOptions;
-use connectors::{Settled, Source};
+use connectors::{Health, Settled, Source};
 use message::{Code, Fault};
 
 use crate::host::{LONG, Sender, next, post, run, source, store_all, stored, until};
@@ -15,7 +15,7 @@ fn a_full_node_says_so_at_once_and_takes_more_when_it_can() {
             SourceOptions { max_in_flight: 1, ..SourceOptions::default() },
             SourceOptions { max_in_flight_bytes: 900, ..SourceOptions::default() },
         ] {
-            let source = source(options);
+            let source = source(options).await;
             let body = "x".repeat(500);
             let (mut first, mut second) =
                 (Sender::connect(source.address()).await, Sender::connect(source.address()).await);
@@ -37,9 +37,23 @@ fn a_full_node_says_so_at_once_and_takes_more_when_it_can() {
 }
 
 #[test]
+fn a_source_that_turns_requests_away_says_so_until_it_has_room() {
+    run(async {
+        let source = source(SourceOptions { max_in_flight: 1, ..SourceOptions::default() }).await;
+        assert_eq!(source.health(), Health::Up);
+        let mut sender = Sender::connect(source.address()).await;
+        sender.send(post("/in/acme/orders", "", "x")).await;
+        let incoming = next(&source).await;
+        assert_eq!(source.health(), Health::Failing(Code::LimitMemory));
+        source.settle(incoming.item, stored("1"));
+        assert_eq!(source.health(), Health::Up);
+    });
+}
+
+#[test]
 fn a_connection_too_many_is_turned_away() {
     run(async {
-        let source = source(SourceOptions { max_connections: 1, ..SourceOptions::default() });
+        let source = source(SourceOptions { max_connections: 1, ..SourceOptions::default() }).await;
         store_all(&source);
         let mut first = Sender::connect(source.address()).await;
         assert_eq!(first.post("/in/acme/orders", "", "x").await.status, 202);
@@ -57,7 +71,8 @@ fn a_connection_too_many_is_turned_away() {
 #[test]
 fn a_sender_is_not_kept_waiting_for_ever() {
     run(async {
-        let source = source(SourceOptions { settle_timeout: Duration::from_millis(50), ..SourceOptions::default() });
+        let source =
+            source(SourceOptions { settle_timeout: Duration::from_millis(50), ..SourceOptions::default() }).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send(post("/in/acme/orders", "", "x")).await;
         let incoming = next(&source).await;
@@ -81,7 +96,7 @@ fn a_sender_is_not_kept_waiting_for_ever() {
 #[test]
 fn settling_for_a_sender_that_has_gone_does_nothing() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         for outcome in [stored("1"), Settled::Refused { fault: Fault::new(Code::LimitRate, "slow"), retry_after: None }]
         {
             let mut sender = Sender::connect(source.address()).await;
@@ -100,7 +115,7 @@ fn settling_for_a_sender_that_has_gone_does_nothing() {
 #[test]
 fn what_was_queued_for_a_sender_that_has_gone_is_passed_over() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut gone = Sender::connect(source.address()).await;
         gone.send(post("/in/acme/orders", "", "gone")).await;
         until(|| source.stats().in_flight == 1).await;
@@ -116,7 +131,7 @@ fn what_was_queued_for_a_sender_that_has_gone_is_passed_over() {
 #[test]
 fn a_batch_keeps_to_its_limits() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut senders = Vec::new();
         for n in 0..5 {
             let mut sender = Sender::connect(source.address()).await;

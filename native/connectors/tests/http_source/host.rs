@@ -39,10 +39,11 @@ pub fn routes() -> Routes {
 }
 
 /// With the routes above; nobody settles yet.
-pub fn source(options: SourceOptions) -> Rc<HttpSource> {
+pub async fn source(options: SourceOptions) -> Rc<HttpSource> {
     let listener = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let source = HttpSource::new(listener, options).unwrap();
     source.set_routes(routes());
+    source.connect().await.unwrap();
     Rc::new(source)
 }
 

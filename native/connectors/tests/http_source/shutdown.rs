@@ -12,7 +12,7 @@ use crate::host::{LONG, Sender, next, post, run, source, stored};
 #[test]
 fn requests_in_flight_are_answered_and_idle_connections_closed() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let (mut busy, mut idle) = (Sender::connect(source.address()).await, Sender::connect(source.address()).await);
         assert_eq!(idle.post("/in/acme/none", "", "").await.status, 404);
         busy.send(post("/in/acme/orders", "", "x")).await;
@@ -33,7 +33,7 @@ fn requests_in_flight_are_answered_and_idle_connections_closed() {
 #[test]
 fn what_is_queued_at_the_end_is_still_read_and_answered() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send(post("/in/acme/orders", "", "x")).await;
         crate::host::until(|| source.stats().in_flight == 1).await;
@@ -49,7 +49,7 @@ fn what_is_queued_at_the_end_is_still_read_and_answered() {
 #[test]
 fn the_deadline_cuts_off_who_is_not_done() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let (mut unsettled, mut half) =
             (Sender::connect(source.address()).await, Sender::connect(source.address()).await);
         unsettled.send(post("/in/acme/orders", "", "x")).await;
@@ -66,7 +66,7 @@ fn the_deadline_cuts_off_who_is_not_done() {
 #[test]
 fn a_source_that_is_dropped_leaves_nobody_waiting() {
     run(async {
-        let source = source(SourceOptions::default());
+        let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
         sender.send(post("/in/acme/orders", "", "x")).await;
         next(&source).await;

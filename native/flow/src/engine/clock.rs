@@ -1,4 +1,4 @@
-//! Once a second: what has waited too long, and how full the backlogs are.
+//! Once a second: what has waited too long, how full the backlogs are, and how the connectors are.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const WPI_EVERY: u64 = 4;
 
 /// Closed outs are looked at for parked messages that nobody else delivers.
 const LOOK_EVERY: u64 = 30;
+/// A sink that could not be reached, and has had no message since, is tried again.
+const CONNECT_EVERY: u64 = 5;
 
 /// Ticks for as long as the shard lives.
 pub async fn run(shard: Rc<Shard>) {
@@ -51,6 +53,10 @@ impl Core {
             }
         }
         self.top_up(out);
+        if self.publisher.tick.is_multiple_of(CONNECT_EVERY) {
+            self.connect_again();
+        }
+        self.note_health();
     }
 
     /// Pipelines that took something in since the last look and whose own cap lies below their

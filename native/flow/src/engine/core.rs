@@ -10,6 +10,7 @@ use connectors::{Settled, Source as _};
 use message::{Code, Document, Fault, Headers};
 use nats::jetstream;
 
+use super::connect::Connects;
 use super::events::{Event, EventKind, Events};
 use super::headers;
 use super::ids::{MessageId, OutputKey};
@@ -74,6 +75,7 @@ pub struct Core {
     pub sinks: Sinks,
     /// Events that wait for the PubAcks of what they tell of.
     pub(super) announced: Announced,
+    pub connects: Connects,
     /// The pipeline of the last message: lanes bring runs of the same.
     pub(super) last: Option<Rc<Installed>>,
     pub(super) spare: Vec<Document>,

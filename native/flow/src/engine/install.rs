@@ -10,6 +10,7 @@ use connectors::http::source::{Auth, Route as SourceRoute, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 
+use super::health::Healths;
 use super::ids::OutputKey;
 use super::metrics::Counters;
 use super::node::Settings;
@@ -58,6 +59,8 @@ pub struct Prepared {
     pub secrets: Secrets,
     /// One set of counters per shard; they go on over revisions.
     pub counters: Vec<Arc<Counters>>,
+    /// One per shard, of this revision alone.
+    pub health: Vec<Arc<Healths>>,
     auth: Option<Auth>,
     bucket: Option<Arc<Mutex<TokenBucket>>>,
     lanes: u32,
@@ -83,7 +86,8 @@ impl Prepared {
             Input::Nats { .. } => None,
         };
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
-        Ok(Prepared { pipeline, secrets, counters, auth, bucket, lanes: settings.lanes })
+        let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
+        Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
     }
 }
 
@@ -92,6 +96,7 @@ pub struct Installed {
     pub pipeline: Arc<Pipeline>,
     pub secrets: Secrets,
     pub counters: Arc<Counters>,
+    pub health: Arc<Healths>,
     pub targets: Vec<Target>,
     /// Where an incoming connection publishes, and the stream that listens there.
     pub logic_subject: String,
@@ -134,6 +139,7 @@ impl Installed {
             logic_stream: subjects::stream(LaneType::Logic, tier, lane),
             secrets: prepared.secrets.clone(),
             counters: Arc::clone(&prepared.counters[shard]),
+            health: Arc::clone(&prepared.health[shard]),
             bucket: prepared.bucket.clone(),
             own_backlog: pipeline.backlog() < cap,
             backlog_full: Cell::new(false),

@@ -18,8 +18,8 @@ use super::pulls::Feed;
 use crate::compile::Input;
 use crate::model::NatsMode;
 
-/// Inputs one shard has in hand at most; above it, nothing more is pulled.
-const MOST_IN_HAND: usize = 16_384;
+/// Inputs one shard has in hand at most, with those it has asked for.
+const MOST_IN_HAND: i64 = 16_384;
 /// Script tasks in hand at most; each has a document.
 const MOST_SCRIPTS: usize = 4_096;
 /// Messages that wait for a script, above which the connection is not read. The executor takes 4,096.
@@ -75,8 +75,8 @@ impl Core {
         if self.draining || !self.connected || self.waiting.len() > MOST_SCRIPTS || self.large.is_full() {
             return;
         }
-        let room = MOST_IN_HAND.saturating_sub(self.publisher.ledger.len());
-        self.pulls.top_up(self.publisher.tick, i64::try_from(room).unwrap_or(0), out);
+        let in_hand = i64::try_from(self.publisher.ledger.len()).unwrap_or(i64::MAX);
+        self.pulls.top_up(self.publisher.tick, in_hand, MOST_IN_HAND, out);
     }
 
     /// Whether nothing may be read before something that is elsewhere has come back. Tasks are left
@@ -96,8 +96,7 @@ impl Core {
             self.retire(&old, out);
         }
         if self.settings.serves(NodeType::Outgoing) {
-            self.open_files(&installed);
-            self.look_for_parked(&installed);
+            self.connect_sinks(&installed);
         }
         match installed.pipeline.input() {
             _ if !self.settings.serves(NodeType::Incoming) => {}
@@ -129,6 +128,7 @@ impl Core {
             protocol::encode_unsub(out, sid, None);
         }
         self.pulls.close_binding(old);
+        self.close_sinks(old);
     }
 
     /// The HTTP routes of the current revisions. A binding's number is never used for another.
@@ -160,7 +160,7 @@ impl Core {
     /// only use up the drain's time, and goes back to its stream.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let held: usize = self.queues.values().map(|queue| queue.held()).sum();
+        let held = self.queues.values().map(|queue| queue.held()).sum::<usize>() + self.connects.held();
         self.publisher.ledger.len() <= held && self.waiting.len() == 0 && self.large.len() == 0
     }
 

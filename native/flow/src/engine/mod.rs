@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! node.rs       configure, install, start, stats, drain        one per process
+//!   check.rs     whether connectors would work, before anything runs
 //!   node_type.rs  incoming, logic, outgoing: what it serves
 //!   start.rs    a thread becomes a shard                        one per --threads
 //!     shard.rs  its tasks, one turn of the connection at a time
@@ -14,6 +15,8 @@
 //!       queue.rs      what waits for one sink, its workers, its pause
 //!       breaker.rs    when an out's messages are parked, and when they come back
 //!       parking.rs    to VRSKY_PARKED and back
+//!       connect.rs    sinks connected at install, closed when replaced or drained
+//!       health.rs     how each in and out is, for whoever asks
 //!       ledger.rs     which inputs wait for which outputs
 //!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
@@ -23,10 +26,13 @@
 //! ```
 
 mod breaker;
+mod check;
 mod clock;
+mod connect;
 mod core;
 mod events;
 mod headers;
+mod health;
 mod ids;
 mod ingress;
 mod install;
@@ -49,7 +55,9 @@ mod start;
 mod subjects;
 mod tally;
 
+pub use check::Finding;
 pub use events::{Event, EventKind};
+pub use health::Condition;
 pub use ids::MessageId;
 pub use install::Secrets;
 pub use metrics::Metric;

@@ -15,7 +15,9 @@ use nats::TlsOptions;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::check::Finding;
 use super::events::{Event, Events};
+use super::health::{self, Condition};
 use super::install::{Prepared, Secrets};
 use super::metrics::{Counters, Metric};
 use super::node_type::NodeType;
@@ -139,12 +141,16 @@ struct Shard {
     thread: JoinHandle<bool>,
 }
 
-/// What a pipeline has counted, all shards together.
+/// What a pipeline has counted and how its connectors are, all shards together.
 #[derive(Serialize)]
 pub struct PipelineStats {
     pub customer: String,
     pub pipeline: String,
     pub revision: String,
+    /// Only what this node looks after, and not before it has looked once.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub input: Option<Condition>,
+    pub outs: BTreeMap<String, Condition>,
     #[serde(flatten)]
     pub counters: BTreeMap<&'static str, u64>,
 }
@@ -234,6 +240,12 @@ impl Node {
         }
     }
 
+    /// Whether the connectors of a pipeline would work here, with whatever secrets there are. Installs
+    /// and starts nothing; blocks for some seconds at most.
+    pub fn check(&self, pipeline: &Arc<Pipeline>, secrets: &Secrets) -> Result<Vec<Finding>, Fault> {
+        super::check::check(pipeline, secrets, &self.settings)
+    }
+
     /// Where HTTP pipelines are served.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
@@ -247,6 +259,8 @@ impl Node {
             customer: prepared.pipeline.customer().to_owned(),
             pipeline: prepared.pipeline.name().to_owned(),
             revision: prepared.pipeline.revision().to_owned(),
+            input: health::of_in(prepared.health.iter().map(Arc::as_ref)),
+            outs: outs(prepared),
             counters: Metric::ALL
                 .iter()
                 .map(|metric| (metric.as_str(), prepared.counters.iter().map(|c| c.get(*metric)).sum()))
@@ -267,6 +281,14 @@ impl Node {
         let shards = std::mem::take(&mut self.state().shards);
         end(shards, deadline)
     }
+}
+
+fn outs(prepared: &Prepared) -> BTreeMap<String, Condition> {
+    let outs = prepared.pipeline.outs().iter().enumerate().filter_map(|(target, out)| {
+        let condition = health::of_out(prepared.health.iter().map(Arc::as_ref), target)?;
+        Some((out.name.clone(), condition))
+    });
+    outs.collect()
 }
 
 fn end(shards: Vec<Shard>, deadline: Duration) -> bool {

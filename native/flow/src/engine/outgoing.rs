@@ -11,7 +11,6 @@
 //! stand here, round every connector; a connector's author writes none.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Delivery;
@@ -19,7 +18,7 @@ use message::{Code, Fault};
 
 use super::breaker::Place;
 use super::core::{Core, Envelope};
-use super::events::{Event, EventKind};
+use super::events::EventKind;
 use super::headers;
 use super::install::{Installed, Route};
 use super::large::LARGE;
@@ -59,13 +58,18 @@ pub(super) async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
         }
         let (deliveries, rest): (Vec<Delivery>, Vec<_>) =
             batch.into_iter().map(|q| (q.delivery, (q.receipt, q.time_ms, q.since_ms, q.was_parked))).unzip();
-        let outcomes = queue.sink.sink.write_batch(&deliveries).await;
+        let outcomes = queue.sink.write(&deliveries).await;
         queue.probing.set(false);
         let batch = deliveries.into_iter().zip(rest).map(|(delivery, (receipt, time_ms, since_ms, was_parked))| {
             Queued { receipt, delivery, time_ms, since_ms, was_parked }
         });
         shard.delivered(&queue, batch.collect(), outcomes);
     }
+}
+
+/// What `Core::queues` knows the queue of an out by.
+pub(super) fn key(installed: &Installed, out: &str) -> String {
+    format!("{}.{}.{out}", installed.customer(), installed.name())
 }
 
 impl Core {
@@ -214,39 +218,19 @@ impl Core {
         })
     }
 
-    /// The queue of this revision's out, with its sink; made at its first message.
+    /// The queue of this revision's out, with its sink; made when the pipeline is installed.
     pub(super) fn queue(&mut self, installed: &Rc<Installed>, target: usize) -> Result<Rc<OutQueue>, Fault> {
-        let name = &installed.targets[target].name;
-        let key = format!("{}.{}.{name}", installed.customer(), installed.name());
+        let key = key(installed, &installed.targets[target].name);
         if let Some(queue) = self.queues.get(&*key)
             && Rc::ptr_eq(&queue.installed, installed)
         {
             return Ok(Rc::clone(queue));
         }
-        let sink = self.sinks.open(installed, target)?;
+        let sink = self.sinks.open(&installed.pipeline, &installed.secrets, target)?;
         let queue = OutQueue::new(Rc::clone(installed), target, sink, self.park_after);
         self.queues.insert(key.into(), Rc::clone(&queue));
         self.tend(&queue);
         Ok(queue)
-    }
-
-    /// Opens the files of a pipeline before its first message, so that a line torn by a crash is
-    /// mended at the start. What cannot be opened now is said, and tried again with every message.
-    pub(super) fn open_files(&mut self, installed: &Rc<Installed>) {
-        for target in 0..installed.targets.len() {
-            if !matches!(installed.pipeline.outs()[target].kind, OutKind::File { .. }) {
-                continue;
-            }
-            let Ok(queue) = self.queue(installed, target) else { continue };
-            let Some(file) = queue.sink.file.clone() else { continue };
-            let (events, now_ms) = (Arc::clone(&self.events), self.now_ms);
-            tokio::task::spawn_local(async move {
-                if let Err(fault) = file.open().await {
-                    let event = || Event::about(EventKind::Node, now_ms, &queue.installed, "");
-                    events.push(|| event().at(&queue.name, 0).with_fault(&fault));
-                }
-            });
-        }
     }
 
     /// The URL with its placeholders filled; only then is the payload parsed here.
@@ -292,6 +276,7 @@ impl Core {
                 connectors::Outcome::Retry { fault, after } => {
                     queue.installed.counters.add(Metric::Retried, 1);
                     opens |= queue.failed(after);
+                    queue.tried(Some(fault.code()));
                     *queue.parking.last.borrow_mut() = Some(fault.clone());
                     self.try_again(queue, queued, &fault, out);
                     failed = Some(fault);

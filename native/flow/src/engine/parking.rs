@@ -23,7 +23,7 @@ use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
 use super::headers::{self, Known};
 use super::ids::MessageId;
-use super::install::{Installed, Route};
+use super::install::Installed;
 use super::intake::FIRST_PULL;
 use super::ledger::Outcome;
 use super::outgoing::exhausted;
@@ -85,18 +85,6 @@ impl Parking {
 }
 
 impl Core {
-    /// Looks for what an earlier run has parked, before the lane brings more.
-    pub(super) fn look_for_parked(&mut self, installed: &Rc<Installed>) {
-        for target in 0..installed.targets.len() {
-            let kind = &installed.pipeline.outs()[target].kind;
-            let has_sink = !matches!(kind, crate::compile::OutKind::Nats { .. });
-            if has_sink && matches!(installed.targets[target].route, Route::Lane { .. }) {
-                // What cannot be opened now is said, and tried again, with every message.
-                let _ = self.queue(installed, target);
-            }
-        }
-    }
-
     /// Sees to it that somebody looks after the parked messages until there are none.
     pub(super) fn tend(&mut self, queue: &Rc<OutQueue>) {
         if !queue.parking.tended.replace(true) {
@@ -163,6 +151,8 @@ impl Core {
     fn steer(&mut self, queue: &OutQueue, stored: u64) {
         let Some(number) = queue.parking.pull.get() else { return };
         let wanted = match queue.phase() {
+            // A replaced revision leaves what is parked to the one after it.
+            _ if queue.sink.unwanted.get() => false,
             Phase::Closed => false,
             // One that could probe; those that are too old are dead letters at once.
             Phase::Open => stored > 0 && queue.is_idle(),

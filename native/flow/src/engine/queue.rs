@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::Delivery;
-use message::Headers;
+use connectors::{Delivery, Health};
+use message::{Code, Headers};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -68,6 +68,11 @@ pub struct OutQueue {
     pub(super) workers: Cell<usize>,
     pub(super) idle: Cell<usize>,
     in_flight: Cell<usize>,
+    /// What the last attempt met.
+    trouble: Cell<Option<Code>>,
+    /// What the last connect met; nothing, once there was an attempt with a message.
+    pub(super) unreached: Cell<Option<Code>>,
+    pub(super) connecting: Cell<bool>,
     paused_until: Cell<Option<Instant>>,
     pub(super) probing: Cell<bool>,
 }
@@ -95,6 +100,9 @@ impl OutQueue {
             workers: Cell::new(0),
             idle: Cell::new(0),
             in_flight: Cell::new(0),
+            trouble: Cell::new(None),
+            unreached: Cell::new(None),
+            connecting: Cell::new(false),
             paused_until: Cell::new(None),
             probing: Cell::new(false),
         })
@@ -107,6 +115,33 @@ impl OutQueue {
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.borrow().len()
+    }
+
+    /// Whether nothing waits here, for the sink or behind parked messages.
+    #[must_use]
+    pub(super) fn is_done(&self) -> bool {
+        self.len() == 0 && self.behind.borrow().is_empty()
+    }
+
+    /// What people are shown of the out: the last attempt, else the connect, else what the sink knows.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let known = self.trouble.get().or(self.unreached.get());
+        known.map_or_else(|| self.sink.sink.health(), Health::Failing)
+    }
+
+    /// What an attempt has met; it says more than a connect.
+    pub(super) fn tried(&self, trouble: Option<Code>) {
+        self.trouble.set(trouble);
+        self.unreached.set(None);
+    }
+
+    /// Drops what waits: it was given back to its stream.
+    pub(super) fn clear(&self) {
+        self.waiting.borrow_mut().clear();
+        self.behind.borrow_mut().clear();
+        self.bytes.set(0);
+        self.sink.left.notify_one();
     }
 
     #[must_use]
@@ -228,6 +263,7 @@ impl OutQueue {
     }
 
     pub(super) fn succeeded(&self) {
+        self.tried(None);
         if self.breaker.borrow_mut().succeeded() {
             self.parking.turned.notify_one();
         }

@@ -184,7 +184,7 @@ impl Shard {
         }
     }
 
-    /// Stops intake, waits for what is in hand, sends the rest back, flushes.
+    /// Stops intake, waits for what is in hand, sends the rest back, flushes, closes the sinks.
     async fn drain(self: &Rc<Self>, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;
         let source = self.core.borrow().source.clone();
@@ -202,6 +202,8 @@ impl Shard {
         let flushed = self.outbox.request("$SYS.REQ.USER.INFO", b"", Duration::from_secs(1));
         // The answer does not matter: it comes after everything written before it.
         let _ = flushed.await;
+        let closed = self.core.borrow_mut().close_all_sinks();
+        closed.await;
         finished
     }
 }

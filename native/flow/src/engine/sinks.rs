@@ -1,19 +1,21 @@
 //! From an out of a pipeline file to an open sink, with the host's settings round it.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::Sink;
 use connectors::file::sink::{FileOptions, FileSink};
 use connectors::http::guard::{AddressPolicy, Network};
 use connectors::http::sink::{HttpSink, Tls};
 use connectors::stdout::sink::StdoutSink;
+use connectors::{Delivery, Outcome, Sink};
 use message::{Code, Fault};
+use tokio::sync::Notify;
 
-use super::install::Installed;
+use super::install::Secrets;
 use super::node::Settings;
-use crate::compile::OutKind;
+use crate::compile::{OutKind, Pipeline};
 
 /// A sink, and how its out's workers use it.
 pub struct OutSink {
@@ -26,8 +28,49 @@ pub struct OutSink {
     pub retry_for: Duration,
     /// Whether the URL depends on the message.
     pub has_placeholders: bool,
-    /// The same sink when it is a file, whose last line a crash may have torn.
-    pub file: Option<Rc<FileSink>>,
+    /// It is closed soon: one that still waits for its turn to connect need not.
+    pub unwanted: Cell<bool>,
+    /// Calls of the sink that have not returned; it is closed after them.
+    users: Cell<usize>,
+    /// Told whenever one has.
+    pub left: Notify,
+}
+
+impl OutSink {
+    pub async fn connect(&self) -> Result<(), Fault> {
+        if self.unwanted.get() {
+            return Ok(());
+        }
+        let _user = User::of(self);
+        self.sink.connect().await
+    }
+
+    pub async fn write(&self, batch: &[Delivery]) -> Vec<Outcome> {
+        let _user = User::of(self);
+        self.sink.write_batch(batch).await
+    }
+
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.users.get() == 0
+    }
+}
+
+/// A call of a sink, until it returns or is dropped.
+struct User<'s>(&'s OutSink);
+
+impl<'s> User<'s> {
+    fn of(sink: &'s OutSink) -> User<'s> {
+        sink.users.set(sink.users.get() + 1);
+        User(sink)
+    }
+}
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        self.0.users.set(self.0.users.get() - 1);
+        self.0.left.notify_one();
+    }
 }
 
 /// What all sinks of a shard share.
@@ -54,28 +97,21 @@ impl Sinks {
         })
     }
 
-    /// Opens the sink of one out. What it connects to is reached at the first delivery.
-    pub fn open(&self, installed: &Installed, target: usize) -> Result<OutSink, Fault> {
-        let out = &installed.pipeline.outs()[target];
+    /// Makes the sink of one out; connects to nothing.
+    pub fn open(&self, pipeline: &Pipeline, secrets: &Secrets, target: usize) -> Result<OutSink, Fault> {
+        let out = &pipeline.outs()[target];
         match &out.kind {
             OutKind::Http(http) => {
-                let options = http.options(|name| installed.secrets.get(name))?;
+                let options = http.options(|name| secrets.get(name))?;
                 let workers = options.concurrency;
-                let sink = HttpSink::new(options, &self.tls, &self.policy)?;
-                Ok(OutSink {
-                    sink: Rc::new(sink),
-                    batch: 1,
-                    workers,
-                    retry_for: http.retry_for,
-                    has_placeholders: !http.url.is_static(),
-                    file: None,
-                })
+                let sink = Rc::new(HttpSink::new(options, &self.tls, &self.policy)?);
+                let has_placeholders = !http.url.is_static();
+                Ok(OutSink { batch: 1, workers, retry_for: http.retry_for, has_placeholders, ..lines(sink) })
             }
             OutKind::File { path } => {
                 let options =
                     FileOptions { base: self.files.clone(), path: path.clone(), allow_absolute: self.absolute_files };
-                let file = Rc::new(FileSink::new(&options)?);
-                Ok(OutSink { file: Some(Rc::clone(&file)), ..lines(file) })
+                Ok(lines(Rc::new(FileSink::new(&options)?)))
             }
             OutKind::Stdout => Ok(lines(Rc::new(StdoutSink::new()))),
             OutKind::Nats { .. } => Err(Fault::new(Code::InternalPanic, "a NATS out has no sink")),
@@ -84,5 +120,14 @@ impl Sinks {
 }
 
 fn lines(sink: Rc<dyn Sink>) -> OutSink {
-    OutSink { sink, batch: FILE_BATCH, workers: 1, retry_for: FILE_RETRY, has_placeholders: false, file: None }
+    OutSink {
+        sink,
+        batch: FILE_BATCH,
+        workers: 1,
+        retry_for: FILE_RETRY,
+        has_placeholders: false,
+        unwanted: Cell::new(false),
+        users: Cell::new(0),
+        left: Notify::new(),
+    }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use connectors::Source as _;
 use connectors::http::sink::Tls;
 use connectors::http::source::HttpSource;
 use connectors::http::source::SourceOptions;
@@ -13,6 +14,7 @@ use message::{Code, Fault};
 use nats::Connection;
 use tokio::sync::mpsc;
 
+use super::connect::Connects;
 use super::core::Core;
 use super::events::Events;
 use super::install::Prepared;
@@ -80,6 +82,9 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     for prepared in &start.pipelines {
         core.install(prepared, &mut unconnected);
     }
+    if let Some(source) = &core.source {
+        source.connect().await?;
+    }
     Ok((Shard::new(core, connection.outbox())?, connection))
 }
 
@@ -111,6 +116,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         waiting: Default::default(),
         large: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
+        connects: Connects::new(),
         source,
         announced: Default::default(),
         events: Arc::clone(&start.events),

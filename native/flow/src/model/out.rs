@@ -127,6 +127,7 @@ pub enum HeaderValue {
 /// A secret of the pipeline's own customer; its value is never in the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("writeOnly" = true))]
 pub struct Secret {
     /// Its name: `VRSKY_SECRET_<CUSTOMER>__<NAME>`, or the file `<dir>/<customer>/<name>`.
     #[schemars(extend("format" = "secret-name"))]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use message::{Code, Fault};
 
-use crate::contract::{Delivery, LocalFuture, Outcome, Sink};
+use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
 use crate::file::line::put_line;
 use place::Place;
 use registry::open;
@@ -77,6 +77,24 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
+    /// The file, or the nearest folder above it that there is, can be written.
+    fn check(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        let place = self.place.clone();
+        Box::pin(off_thread(move || place.check()))
+    }
+
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(async move { self.open().await.map(drop) })
+    }
+
+    /// A file whose end could not be put right is opened and mended by the next batch.
+    fn health(&self) -> Health {
+        match &*self.writer.borrow() {
+            Some(writer) if writer.is_broken() => Health::Failing(Code::FileWrite),
+            _ => Health::Up,
+        }
+    }
+
     fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
             let mut lines = self.lines.take();

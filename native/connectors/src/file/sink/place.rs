@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use message::{Code, Fault};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fsync, mkdirat, open, openat, statat};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat, accessat, fsync, mkdirat, open, openat, statat};
 use rustix::io::Errno;
 
 use super::FileOptions;
@@ -97,11 +97,46 @@ impl Place {
             }
             opened => opened.map_err(|error| self.refused(error))?,
         };
-        let stat = rustix::fs::fstat(&file).map_err(|error| self.refused(error))?;
+        let stat = self.is_regular(&file)?;
+        Ok(Opened { file: file.into(), folder, identity: Identity::of(&stat) })
+    }
+
+    /// Whether `open` would work, as far as that can be seen without making anything. Blocks.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let mut folder = match open(&self.base, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT) => return self.may_make_base(),
+            opened => opened.map_err(|error| self.refused(error))?,
+        };
+        for name in &self.folders {
+            folder = match openat(&folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
+                Err(Errno::NOENT) => return self.may_make_in(&folder, "."),
+                entered => entered.map_err(|error| self.refused(error))?,
+            };
+        }
+        match openat(&folder, self.name.as_str(), FILE, Mode::empty()) {
+            Err(Errno::NOENT) => self.may_make_in(&folder, "."),
+            Err(error) => Err(self.refused(error)),
+            Ok(file) => self.is_regular(&file).map(drop),
+        }
+    }
+
+    /// The nearest folder above `base` that there is.
+    fn may_make_base(&self) -> Result<(), Fault> {
+        let there = self.base.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        self.may_make_in(CWD, there)
+    }
+
+    fn may_make_in(&self, from: impl AsFd, folder: impl rustix::path::Arg) -> Result<(), Fault> {
+        accessat(from, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+            .map_err(|error| self.refused(error))
+    }
+
+    fn is_regular(&self, file: &OwnedFd) -> Result<Stat, Fault> {
+        let stat = rustix::fs::fstat(file).map_err(|error| self.refused(error))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Fault::new(Code::FileOutside, format!("{:?} is no regular file", self.shown)));
         }
-        Ok(Opened { file: file.into(), folder, identity: Identity::of(&stat) })
+        Ok(stat)
     }
 
     fn enter(&self, folder: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {

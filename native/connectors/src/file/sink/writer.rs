@@ -60,6 +60,11 @@ impl Writer {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Whether it is seen to be unusable; a write that is under way is not waited for.
+    pub(super) fn is_broken(&self) -> bool {
+        self.file.try_lock().is_ok_and(|file| file.is_none())
+    }
+
     /// On disk when it returns; or not in the file at all, `file/write`. Blocks.
     pub(super) fn append(&self, lines: &[u8]) -> Result<(), Fault> {
         let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);

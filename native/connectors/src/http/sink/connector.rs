@@ -65,8 +65,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(tls: &Tls, policy: AddressPolicy, timeout: Duration) -> Connector {
-        let guarded = GuardedConnector { policy: Arc::new(policy), timeout };
+    pub(super) fn new(tls: &Tls, guarded: GuardedConnector) -> Connector {
+        let timeout = guarded.timeout;
         Connector { https: HttpsConnector::from((guarded, Arc::clone(&tls.0))), timeout }
     }
 }
@@ -127,7 +127,12 @@ impl Service<Uri> for GuardedConnector {
 }
 
 impl GuardedConnector {
-    async fn connect(&self, url: &Uri) -> Result<TcpStream, Fault> {
+    pub(super) fn new(policy: AddressPolicy, timeout: Duration) -> GuardedConnector {
+        GuardedConnector { policy: Arc::new(policy), timeout }
+    }
+
+    /// Within the timeout: name lookup, check, and TCP.
+    pub(super) async fn connect(&self, url: &Uri) -> Result<TcpStream, Fault> {
         let deadline = Instant::now() + self.timeout;
         let host = url.host().unwrap_or_default();
         let port = port(url).ok_or_else(|| Fault::new(Code::HttpBadUrl, "the URL has an unusable port"))?;

@@ -27,12 +27,12 @@ use futures_util::stream::iter;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use message::Fault;
+use message::{Code, Fault};
 use tokio::sync::Semaphore;
 
 use super::guard::AddressPolicy;
-use crate::contract::{Delivery, LocalFuture, Outcome, Sink};
-use connector::Connector;
+use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
+use connector::{Connector, GuardedConnector};
 use request::Template;
 
 pub use connector::Tls;
@@ -49,6 +49,7 @@ const LONGEST_HEAD: usize = 64 << 10;
 pub struct HttpSink {
     options: SinkOptions,
     template: Template,
+    dial: GuardedConnector,
     client: HttpClient,
     turns: Semaphore,
 }
@@ -57,15 +58,22 @@ impl HttpSink {
     /// `config/invalid-value` for a header that cannot be sent. Connects to nothing yet.
     pub fn new(options: SinkOptions, tls: &Tls, policy: &AddressPolicy) -> Result<HttpSink, Fault> {
         let concurrency = options.concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let connector = Connector::new(tls, policy.clone(), options.connect_timeout);
+        let dial = GuardedConnector::new(policy.clone(), options.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(concurrency)
             .http1_max_buf_size(LONGEST_HEAD)
-            .build(connector);
+            .build(Connector::new(tls, dial.clone()));
         let template = Template::new(&options)?;
-        Ok(HttpSink { turns: Semaphore::new(concurrency), template, client, options })
+        Ok(HttpSink { turns: Semaphore::new(concurrency), template, dial, client, options })
+    }
+
+    /// TCP to the server, closed at once: no TLS, no byte, so that no server counts or logs a request.
+    async fn reach(&self) -> Result<(), Fault> {
+        let unusable = |_| Fault::new(Code::HttpBadUrl, "the URL cannot be used");
+        let origin = self.options.url.origin().parse().map_err(unusable)?;
+        self.dial.connect(&origin).await.map(drop)
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
@@ -79,6 +87,19 @@ impl HttpSink {
 }
 
 impl Sink for HttpSink {
+    fn check(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(self.reach())
+    }
+
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(self.reach())
+    }
+
+    /// Between requests it knows nothing of its server.
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
     fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
             let concurrency = self.options.concurrency.max(1);

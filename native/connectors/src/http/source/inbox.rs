@@ -93,13 +93,18 @@ impl Inbox {
         Rc::new(Inbox { held: RefCell::default(), max_messages, max_bytes, ready: Notify::new() })
     }
 
+    /// Whether the next request is turned away.
+    pub(super) fn is_full(&self) -> bool {
+        let held = self.held.borrow();
+        held.messages >= self.max_messages || held.bytes >= self.max_bytes
+    }
+
     /// `None` when the budget is used up.
     pub(super) fn admit(self: &Rc<Inbox>) -> Option<Admission> {
-        let mut held = self.held.borrow_mut();
-        if held.messages >= self.max_messages || held.bytes >= self.max_bytes || held.ended {
+        if self.is_full() || self.held.borrow().ended {
             return None;
         }
-        held.messages += 1;
+        self.held.borrow_mut().messages += 1;
         Some(Admission { inbox: Some(Rc::clone(self)), bytes: 0 })
     }
 

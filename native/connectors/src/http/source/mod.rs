@@ -39,7 +39,7 @@ use std::time::Duration;
 use message::{Code, Fault};
 use tokio::sync::watch;
 
-use crate::contract::{LocalFuture, Read, Settled, Source};
+use crate::contract::{Health, LocalFuture, Read, Settled, Source};
 use connection::{Connections, Phase};
 use inbox::Inbox;
 
@@ -70,12 +70,14 @@ pub struct SourceStats {
 
 pub struct HttpSource {
     address: SocketAddr,
+    /// Until `connect`.
+    listener: RefCell<Option<tokio::net::TcpListener>>,
     shared: Rc<Shared>,
 }
 
 impl HttpSource {
-    /// Starts to accept; until `set_routes` every path is 404. Does not block. Call it inside a
-    /// `LocalSet` on a current-thread runtime with I/O and time enabled.
+    /// Accepts nothing yet. Does not block. Call it inside a `LocalSet` on a current-thread runtime
+    /// with I/O and time enabled.
     pub fn new(listener: TcpListener, options: SourceOptions) -> Result<HttpSource, Fault> {
         let unusable = |error: std::io::Error| Fault::new(Code::ConfigInvalidValue, format!("cannot listen: {error}"));
         listener.set_nonblocking(true).map_err(unusable)?;
@@ -89,8 +91,7 @@ impl HttpSource {
             refusals: RefCell::default(),
             phase: watch::Sender::new(Phase::Serving),
         });
-        tokio::task::spawn_local(accept::accept(Rc::clone(&shared), listener));
-        Ok(HttpSource { address, shared })
+        Ok(HttpSource { address, listener: RefCell::new(Some(listener)), shared })
     }
 
     /// The address that is bound, with its real port.
@@ -117,6 +118,19 @@ impl HttpSource {
 }
 
 impl Source for HttpSource {
+    /// Starts to accept; until `set_routes` every path is 404.
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        if let Some(listener) = self.listener.take() {
+            tokio::task::spawn_local(accept::accept(Rc::clone(&self.shared), listener));
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Failing while it holds as much as it may, and turns requests away.
+    fn health(&self) -> Health {
+        if self.shared.inbox.is_full() { Health::Failing(Code::LimitMemory) } else { Health::Up }
+    }
+
     fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read> {
         Box::pin(self.shared.inbox.read_batch(messages, bytes, wait))
     }

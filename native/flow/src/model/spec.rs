@@ -1,0 +1,104 @@
+//! `spec()` of the connectors: their options, each kind's part of the pipeline file's schema.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::schema;
+
+/// One kind of connector, as an in or as an out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Spec {
+    pub kind: String,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// In a sentence or two.
+    pub summary: String,
+    /// JSON Schema (2020-12) of the options, complete in itself. Secrets are `writeOnly`.
+    pub schema: Value,
+}
+
+/// Every kind, ins first, in the model's order.
+#[must_use]
+pub fn specs() -> Vec<Spec> {
+    [("in", "In"), ("out", "Out")].into_iter().flat_map(|(direction, name)| of(direction, name)).collect()
+}
+
+fn of(direction: &'static str, name: &str) -> impl Iterator<Item = Spec> {
+    let kinds = schema().pointer(&format!("/$defs/{name}/oneOf")).and_then(Value::as_array);
+    kinds.into_iter().flatten().filter_map(move |branch| {
+        let (kind, options) = branch.get("properties")?.as_object()?.iter().next()?;
+        let summary = branch.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Spec { kind: kind.clone(), direction, summary, schema: complete(options) })
+    })
+}
+
+/// The definition that `options` refers to, with those that it needs itself.
+fn complete(options: &Value) -> Value {
+    let mut needed = Map::new();
+    let mut whole = match referred(options) {
+        Some((_, definition)) => definition.clone(),
+        None => options.clone(),
+    };
+    collect(&whole, &mut needed);
+    if let Value::Object(map) = &mut whole {
+        map.insert("$schema".to_owned(), schema()["$schema"].clone());
+        if !needed.is_empty() {
+            map.insert("$defs".to_owned(), Value::Object(needed));
+        }
+    }
+    whole
+}
+
+fn collect(value: &Value, needed: &mut Map<String, Value>) {
+    if let Some((name, definition)) = referred(value)
+        && !needed.contains_key(name)
+    {
+        needed.insert(name.to_owned(), definition.clone());
+        collect(definition, needed);
+    }
+    match value {
+        Value::Object(map) => map.values().for_each(|inner| collect(inner, needed)),
+        Value::Array(list) => list.iter().for_each(|inner| collect(inner, needed)),
+        _ => {}
+    }
+}
+
+fn referred(value: &Value) -> Option<(&str, &'static Value)> {
+    let name = value.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
+    Some((name, schema().get("$defs")?.get(name)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_there_with_a_summary_and_options_complete_in_themselves() {
+        let specs = specs();
+        let kinds: Vec<(&str, &str)> = specs.iter().map(|spec| (spec.direction, spec.kind.as_str())).collect();
+        assert_eq!(
+            kinds,
+            [("in", "http"), ("in", "nats"), ("out", "http"), ("out", "file"), ("out", "stdout"), ("out", "nats")]
+        );
+        for spec in &specs {
+            assert!(!spec.summary.is_empty(), "{spec:?}");
+            assert_eq!(spec.schema["type"], "object", "{spec:?}");
+            let text = spec.schema.to_string();
+            for (at, _) in text.match_indices("#/$defs/") {
+                let name = text[at + 8..].split('"').next().unwrap();
+                assert!(spec.schema["$defs"].get(name).is_some(), "{name} is missing in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_marked() {
+        let marked = |spec: &Spec| spec.schema.pointer("/$defs/Secret/writeOnly") == Some(&Value::Bool(true));
+        let with_secrets: Vec<String> = specs()
+            .iter()
+            .filter(|spec| marked(spec))
+            .map(|spec| format!("{} {}", spec.direction, spec.kind))
+            .collect();
+        assert_eq!(with_secrets, ["in http", "out http"]);
+    }
+}

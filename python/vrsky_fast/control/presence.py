@@ -1,0 +1,32 @@
+"""Whether the streams are there that a pipeline's own NATS in or out needs. Asks; makes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nats.aio.client import Client
+from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import Error as JetStreamError
+
+from .failure import fail
+
+
+async def look_for_stream(client: Client, direction: str, options: dict[str, Any]) -> None:
+    """`options` are those of a `nats` connector in the canonical model. Raises NatsError."""
+    if options.get("mode") != "jetstream":
+        return
+    jetstream = client.jetstream(timeout=5)
+    stream, subject = options.get("stream"), options["subject"]
+    try:
+        if stream is not None:
+            await jetstream.stream_info(stream)
+        if direction == "out":
+            found = await jetstream.find_stream_name_by_subject(subject)
+            if stream not in {None, found}:
+                fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
+    except NotFoundError:
+        fail("nats/no-stream", f"there is no stream {stream or f'for {subject}'}; create it first")
+    except APIError as error:
+        fail("nats/refused", f"{stream or subject}: {error.description}")
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{stream or subject}: JetStream did not answer: {error}")

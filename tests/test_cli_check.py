@@ -1,0 +1,174 @@
+"""`vrsky check` and `vrsky connectors` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+from vrsky_fast.control.server import Server
+
+from .conftest import Background, Vrsky
+
+Write = Callable[[str, str], Path]
+
+HEAD = "customer: acme\npipeline: orders\n"
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        yield listener
+
+
+def url_of(receiver: socket.socket) -> str:
+    return f"http://127.0.0.1:{receiver.getsockname()[1]}"
+
+
+def report(vrsky: Vrsky, *arguments: str | Path, code: int) -> dict[str, Any]:
+    done = vrsky("check", *arguments, "--json")
+    assert done.returncode == code, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["ok"] is (code == 0)
+    return told
+
+
+def states(told: dict[str, Any]) -> dict[str, str]:
+    """By the out's name, or `in`."""
+    return {one["name"] or "in": one["code"] or one["state"] for one in told["connectors"]}
+
+
+def test_a_pipeline_whose_connectors_work_is_ok_and_nothing_is_sent_or_made(
+    vrsky: Vrsky, write: Write, receiver: socket.socket, tmp_path: Path
+) -> None:
+    outs = f"erp: {{http: {{url: '{url_of(receiver)}/{{id}}'}}}}, lines: {{file: {{path: lines.ndjson}}}}"
+    path = write(
+        "orders.yaml",
+        HEAD + f"in: {{http: {{path: /orders}}}}\nsteps: [{{route: [{{to: [erp, lines]}}]}}]\nout: {{{outs}}}\n",
+    )
+    done = vrsky("check", path)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stderr.splitlines() == [
+        "ok    acme/orders  in  http",
+        "ok    acme/orders  out erp  http",
+        "ok    acme/orders  out lines  file",
+    ]
+    connection, _ = receiver.accept()
+    with connection:
+        assert connection.recv(1) == b""
+    assert not (tmp_path / ".vrsky").exists()
+
+
+def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, write: Write) -> None:
+    write("plain", "")
+    path = write(
+        "orders.yaml",
+        HEAD
+        + "in: {http: {path: /orders, auth: {bearer: {secret: token}}}}\n"
+        + "steps: [{route: [{to: [gone, inside, unknown, keyed, lines, shown]}]}]\n"
+        + "out:\n"
+        + "  gone: {http: {url: 'http://127.0.0.1:1/'}}\n"
+        + "  inside: {http: {url: 'http://10.0.0.1/'}}\n"
+        + "  unknown: {http: {url: 'http://nobody.invalid/'}}\n"
+        + "  keyed: {http: {url: 'http://127.0.0.1:1/', auth: {bearer: {secret: key}}}}\n"
+        + "  lines: {file: {path: /proc/self/status/x.ndjson}}\n"
+        + "  shown: {stdout: {}}\n",
+    )
+    told = report(vrsky, path, code=3)
+    assert states(told) == {
+        "in": "secret/not-found",
+        "gone": "http/connect",
+        "inside": "http/refused-address",
+        "unknown": "http/connect",
+        "keyed": "secret/not-found",
+        "lines": "file/outside",
+        "shown": "ok",
+    }
+    assert "VRSKY_SECRET_ACME__TOKEN" in told["connectors"][0]["reason"]
+    shown = vrsky("check", path, VRSKY_SECRET_ACME__TOKEN="t0ken", VRSKY_SECRET_ACME__KEY="hidden-key")
+    assert shown.returncode == 3
+    assert "FAIL  acme/orders  out keyed  http  http/connect" in shown.stderr
+    assert "hint: Check its address" in shown.stderr
+    assert "ok    acme/orders  in  http" in shown.stderr
+    assert "hidden-key" not in shown.stderr
+
+
+def test_a_file_that_is_wrong_is_exit_code_1(vrsky: Vrsky, write: Write) -> None:
+    done = vrsky("check", write("bad.yaml", "a: 1\na: 2\n"))
+    assert done.returncode == 1
+    assert "config/duplicate-key" in done.stderr
+
+
+def test_streams_are_looked_for_on_the_server_that_is_named(
+    vrsky: Vrsky, write: Write, server: Server, background: Background
+) -> None:
+    path = write(
+        "orders.yaml",
+        HEAD
+        + "in: {nats: {subject: in.x, mode: jetstream, stream: IN}}\n"
+        + "steps: [{route: [{to: [kept, other, plain]}]}]\n"
+        + "out:\n"
+        + "  kept: {nats: {subject: out.x, mode: jetstream}}\n"
+        + "  other: {nats: {subject: out.x, mode: jetstream, stream: IN}}\n"
+        + "  plain: {nats: {subject: out.y}}\n",
+    )
+    assert set(states(report(vrsky, path, code=0)).values()) == {"unchecked"}
+    endpoint = server.endpoint
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    none = "nats/no-stream"
+    assert states(report(vrsky, path, "--nats", url, code=3)) == {
+        "in": none,
+        "kept": none,
+        "other": none,
+        "plain": "ok",
+    }
+
+    async def make() -> None:
+        client = await nats.connect(endpoint.url, user=endpoint.user, password=endpoint.password)
+        for name, subject in (("IN", "in.>"), ("OUT", "out.>")):
+            await client.jetstream().add_stream(name=name, subjects=[subject])
+        await client.close()
+
+    background(make())
+    assert states(report(vrsky, path, "--nats", url, code=3)) == {
+        "in": "ok",
+        "kept": "ok",
+        "other": none,
+        "plain": "ok",
+    }
+
+
+def test_a_server_that_is_not_there_is_said_and_the_rest_is_checked(vrsky: Vrsky, minimal: Path) -> None:
+    told = report(vrsky, minimal, "--nats", "nats://user:hidden@127.0.0.1:1", code=3)
+    assert told["nats"]["code"] == "nats/connect"
+    assert states(told) == {"in": "ok", "default": "ok"}
+    assert "hidden" not in json.dumps(told)
+
+
+def test_connectors_lists_kinds_and_the_options_of_one(vrsky: Vrsky) -> None:
+    listed = vrsky("connectors")
+    assert listed.returncode == 0, listed.stderr
+    kinds = [line.split()[:2] for line in listed.stdout.splitlines()]
+    assert kinds == [
+        ["in", "http"],
+        ["in", "nats"],
+        ["out", "http"],
+        ["out", "file"],
+        ["out", "stdout"],
+        ["out", "nats"],
+    ]
+    shown = vrsky("connectors", "file").stdout
+    assert "path  required" in shown
+    assert "Below the node's folder" in shown
+    specs = json.loads(vrsky("connectors", "http", "--json").stdout)
+    assert [spec["direction"] for spec in specs] == ["in", "out"]
+    assert specs[1]["schema"]["$defs"]["Secret"]["writeOnly"] is True
+    unknown = vrsky("connectors", "ftp")
+    assert unknown.returncode == 2
+    assert "http, nats" in unknown.stderr
