@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from vrsky_fast.control import server_config
+from vrsky_fast.control.connection import connect
 from vrsky_fast.control.process import Identity
 from vrsky_fast.control.server import Server
 
-from .conftest import MINIMAL, Running, Vrsky, post
+from .conftest import MINIMAL, Background, Running, Vrsky, post
 
 Start = Callable[..., Running]
 Write = Callable[[str, str], Path]
@@ -190,3 +191,25 @@ def test_a_part_of_the_way_without_a_server_for_the_others_is_refused(minimal: P
     assert refused.returncode == 2
     assert "config/invalid-value" in refused.stderr
     assert "--type needs --nats" in refused.stderr
+
+
+def test_a_jetstream_in_without_a_durable_gets_one_of_its_own(
+    start: Start, write: Write, server: Server, background: Background, tmp_path: Path
+) -> None:
+    async def fill() -> None:
+        async with connect(server.endpoint) as client:
+            await client.jetstream().add_stream(name="SHOP", subjects=["shop.>"])
+            await client.jetstream().publish("shop.orders", order(150))
+
+    background(fill())
+    pipeline = write(
+        "shop.yaml",
+        "{customer: acme, pipeline: shop, in: {nats: {subject: shop.orders, mode: jetstream, stream: SHOP}},"
+        " steps: [{convert: {from: xml}}], out: {file: {path: shop.ndjson}}}",
+    )
+    endpoint = server.endpoint
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    run = start(pipeline, "--nats", url)
+    assert run.kind("delivered")["pipeline"] == "shop"
+    assert run.stop() == 0
+    assert lines(tmp_path / ".vrsky" / "files" / "shop.ndjson") == [{"order": {"total": "150"}}]

@@ -149,7 +149,7 @@ async def _provision(endpoint: Endpoint, pipelines: Sequence[PipelineFile], watc
         for one in pipelines:
             source = one.model["in"].get("nats")
             if source and source.get("mode") == "jetstream":
-                durable = source.get("durable") or f"vrsky-{one.customer}-{one.pipeline}"
+                durable = source.get("durable") or f"vrsky_{one.customer}_{one.pipeline}"
                 done += await consumer_of_source(client, source["stream"], durable, source["subject"])
             elif source:
                 watcher.note(f"{one.customer}/{one.pipeline}: core NATS in is at most once")
