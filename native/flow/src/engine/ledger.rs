@@ -10,7 +10,7 @@
 //! A [`Receipt`] names an entry and its generation, and is what stands in the reply subject of a
 //! publish: a PubAck that comes after the entry was given up finds another generation and is ignored.
 //! An entry that closes with nothing outstanding keeps its generation, so that few reply subjects are
-//! used over and over: the server remembers the way to a few thousand of them, and looks the others up.
+//! used over and over: nats-server caches where about a thousand subjects lead, and looks others up.
 
 use std::rc::Rc;
 use std::time::Duration;
