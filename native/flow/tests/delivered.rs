@@ -9,7 +9,7 @@ mod live;
 #[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod server;
 
-use live::{node, stat};
+use live::{node_with, stat};
 use serde_json::{Value, json};
 use server::{Client, Server, eventually};
 
@@ -42,7 +42,7 @@ fn an_output_to_a_stream_is_delivered_when_the_stream_has_it_and_counted_once() 
     for name in ["stream", "both"] {
         client.make_consumer("IN", name, &format!("in.{name}"));
     }
-    let node = node(&server, &pipelines(), &json!({}));
+    let node = node_with(&server, &pipelines(), &json!({}));
     eventually("the node is subscribed", || {
         client.publish("core.in", &[], b"{\"n\": 0}");
         (stat(&node, "core", "received") > 0).then_some(())

@@ -2,37 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "live/node.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod live;
 #[path = "live/server.rs"]
 #[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod server;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use flow::compile::Pipeline;
-use flow::engine::{Node, Secrets, Settings};
+use flow::engine::Node;
+use live::{install, node, stat};
 use serde_json::{Value, json};
 use server::{Client, Server, eventually, post};
-
-fn node(server: &Server, pipelines: &[Value]) -> Node {
-    let settings = json!({
-        "nats": {"url": server.url()}, "listen": "127.0.0.1:0", "tiers": ["t1000", "t10000"],
-        "files": server.folder().join("files"), "allow_loopback": true,
-    });
-    let node = Node::new(serde_json::from_value::<Settings>(settings).unwrap()).unwrap();
-    for pipeline in pipelines {
-        let compiled = Pipeline::from_json(&pipeline.to_string(), &()).unwrap();
-        node.install(compiled, Secrets::new(HashMap::new())).unwrap();
-    }
-    node.start().unwrap();
-    node
-}
-
-fn stat(node: &Node, pipeline: &str, metric: &str) -> u64 {
-    let stats = serde_json::to_value(node.stats()).unwrap();
-    let found = stats.as_array().unwrap().iter().find(|one| one["pipeline"] == pipeline).unwrap();
-    found[metric].as_u64().unwrap()
-}
 
 fn order(id: u32, total: f64, country: &str) -> Vec<u8> {
     format!("<order id=\"{id}\"><total>{total:.2}</total><country>{country}</country></order>").into_bytes()
@@ -300,8 +282,7 @@ fn a_file_is_closed_when_its_revision_is_replaced_and_when_the_node_is_drained()
     let json = [("Content-Type", "application/json")];
     assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &json, b"{}").0, 202);
     eventually("a line", || (stat(&node, "orders", "delivered") == 1).then_some(()));
-    let second = Pipeline::from_json(&file("second.ndjson").to_string(), &()).unwrap();
-    node.install(second, Secrets::new(HashMap::new())).unwrap();
+    install(&node, &file("second.ndjson"));
     eventually("the second is open", || (is_locked("second.ndjson") == Some(true)).then_some(()));
     eventually("the first is closed", || (is_locked("first.ndjson") == Some(false)).then_some(()));
     assert!(node.drain(Duration::from_secs(10)));

@@ -3,37 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "live/node.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod live;
 #[path = "live/server.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod server;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use flow::compile::Pipeline;
-use flow::engine::{Node, Secrets, Settings};
+use flow::engine::Node;
+use live::{node, stat};
 use serde_json::{Value, json};
 use server::{Client, Server, eventually, post};
-
-fn node(server: &Server, pipelines: &[Value]) -> Node {
-    let settings = json!({
-        "nats": {"url": server.url()}, "listen": "127.0.0.1:0", "tiers": ["t1000", "t10000"],
-        "files": server.folder().join("files"), "allow_loopback": true,
-    });
-    let node = Node::new(serde_json::from_value::<Settings>(settings).unwrap()).unwrap();
-    for pipeline in pipelines {
-        let compiled = Pipeline::from_json(&pipeline.to_string(), &()).unwrap();
-        node.install(compiled, Secrets::new(HashMap::new())).unwrap();
-    }
-    node.start().unwrap();
-    node
-}
-
-fn stat(node: &Node, pipeline: &str, metric: &str) -> u64 {
-    let stats = serde_json::to_value(node.stats()).unwrap();
-    let found = stats.as_array().unwrap().iter().find(|one| one["pipeline"] == pipeline).unwrap();
-    found[metric].as_u64().unwrap()
-}
 
 const ITEMS_PER_MIB: usize = (1 << 20) / 160;
 

@@ -13,7 +13,7 @@ mod server;
 
 use std::time::Duration;
 
-use live::{node, stat};
+use live::{node_with, stat};
 use receiver::Receiver;
 use serde_json::{Value, json};
 use server::{Client, Server, eventually};
@@ -63,7 +63,7 @@ fn what_an_outage_has_parked_comes_once_and_in_order_and_others_do_not_wait() {
     let server = Server::start();
     let mut client = client(&server);
     let receiver = Receiver::failing();
-    let node = node(&server, &[pipeline(&receiver, "1h"), quick()], &json!({"park_after": 1}));
+    let node = node_with(&server, &[pipeline(&receiver, "1h"), quick()], &json!({"park_after": 1}));
     send(&mut client, "in.orders", 0..600);
     eventually("most are parked", || (stat(&node, "orders", "parked") >= 500).then_some(()));
     send(&mut client, "in.quick", 0..100);
@@ -92,7 +92,7 @@ fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
     let server = Server::start();
     let mut client = client(&server);
     let receiver = Receiver::failing();
-    let first = node(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
+    let first = node_with(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
     send(&mut client, "in.orders", 0..400);
     eventually("all but the one that probes are parked", || (client.count("VRSKY_PARKED") == 399).then_some(()));
     // A deadline far beyond the patience of a test: the drain does not use it up.
@@ -101,7 +101,7 @@ fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
     let finished = ended.recv_timeout(server::PATIENCE).expect("a drain that does not wait for a server that fails");
     assert!(!finished, "one was sent back");
     receiver.recover();
-    let second = node(&server, &[pipeline(&receiver, "1h")], &json!({}));
+    let second = node_with(&server, &[pipeline(&receiver, "1h")], &json!({}));
     eventually("all are delivered", || (stat(&second, "orders", "delivered") == 400).then_some(()));
     let mut numbers = receiver.numbers();
     numbers.sort_unstable();
@@ -114,7 +114,7 @@ fn parked_messages_that_are_too_old_are_dead_letters_and_the_next_one_probes() {
     let server = Server::start();
     let mut client = client(&server);
     let receiver = Receiver::failing();
-    let node = node(&server, &[pipeline(&receiver, "1s")], &json!({"park_after": 1}));
+    let node = node_with(&server, &[pipeline(&receiver, "1s")], &json!({"park_after": 1}));
     send(&mut client, "in.orders", 0..500);
     eventually("all are dead letters", || (client.count("VRSKY_DEAD") == 500).then_some(()));
     assert_eq!(stat(&node, "orders", "dead"), 500);
@@ -133,7 +133,7 @@ fn what_the_parked_stream_refuses_waits_in_the_lane() {
     client.request("$JS.API.STREAM.DELETE.VRSKY_PARKED", "");
     client.make_parked(10);
     let receiver = Receiver::failing();
-    let node = node(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
+    let node = node_with(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
     send(&mut client, "in.orders", 0..50);
     eventually("the stream is full", || (client.count("VRSKY_PARKED") == 10).then_some(()));
     eventually("others come again", || (stat(&node, "orders", "redelivered") > 39).then_some(()));

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 use crate::server::Server;
 
-pub fn node(server: &Server, pipelines: &[Value], more: &Value) -> Node {
+pub fn node(server: &Server, pipelines: &[Value]) -> Node {
+    node_with(server, pipelines, &json!({}))
+}
+
+/// `more`: settings beside the usual ones.
+pub fn node_with(server: &Server, pipelines: &[Value], more: &Value) -> Node {
     let mut settings = json!({
         "nats": {"url": server.url()}, "listen": "127.0.0.1:0", "tiers": ["t1000", "t10000"],
         "files": server.folder().join("files"), "allow_loopback": true,
