@@ -1,7 +1,7 @@
 //! What a script costs per message, inline and on the executor's thread.
 //!
 //! ```text
-//! cargo run --release -p script --example throughput [MILLISECONDS PER CASE [PART OF A CASE'S NAME]]
+//! cargo run --release -p script --example execution [MILLISECONDS PER CASE [PART OF A CASE'S NAME]]
 //! ```
 
 use std::sync::Arc;

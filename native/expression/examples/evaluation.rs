@@ -1,6 +1,6 @@
 //! Nanoseconds per evaluation of typical expressions over one order on the tape.
 //!
-//! `cargo run --release -p expression --example throughput [WORDS]`; with words, only the
+//! `cargo run --release -p expression --example evaluation [WORDS]`; with words, only the
 //! expressions that contain them.
 
 use std::hint::black_box;
