@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::{Settled, Source as _};
-use message::{Code, Document, Fault, Headers};
+use message::{Code, Fault, Headers};
 use nats::jetstream;
 
 use super::connect::Connects;
@@ -24,6 +24,7 @@ use super::publish::{Parent, Publisher};
 use super::pulls::Pulls;
 use super::queue::OutQueue;
 use super::sinks::Sinks;
+use super::spare::Spare;
 use super::subjects;
 use super::tally::Announced;
 
@@ -78,7 +79,7 @@ pub struct Core {
     pub connects: Connects,
     /// The pipeline of the last message: lanes bring runs of the same.
     pub(super) last: Option<Rc<Installed>>,
-    pub(super) spare: Vec<Document>,
+    pub(super) spare: Spare,
     pub(super) arena: Vec<u8>,
 }
 

@@ -238,7 +238,9 @@ impl Core {
         target: usize,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        self.hand_over(envelope, Wanted::Url(target), Some(queue), payload)
+        self.hand_over(envelope, Wanted::Url(target), Some(Rc::clone(&queue)), payload)?;
+        queue.expect();
+        Ok(())
     }
 
     fn hand_over(
@@ -290,6 +292,7 @@ impl Core {
             Ok(Worked::Url(url)) => {
                 if let (Some(queue), Ok(queued)) = (&held.queue, self.addressed(&envelope, job.payload.clone(), url)) {
                     self.place(queue, queued);
+                    queue.came();
                 }
                 return;
             }
@@ -298,6 +301,7 @@ impl Core {
             Err(fault) => match &held.queue {
                 Some(queue) => {
                     self.dead_letter(&envelope, &format!("out:{}", queue.name), &fault, 0, &job.payload, out);
+                    queue.came();
                 }
                 None => self.fail(&envelope, &fault, 0, &job.payload, out),
             },

@@ -83,9 +83,6 @@ impl Waiting {
     }
 }
 
-/// Documents kept for reuse; more are given back.
-const SPARE: usize = 256;
-
 impl Core {
     /// Takes one message through its pipeline. Its entry has one thing pending: this.
     pub fn run(&mut self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) {
@@ -102,11 +99,11 @@ impl Core {
             self.run_large(envelope, payload, out);
             return;
         }
-        let mut document = self.spare.pop().unwrap_or_default();
+        let mut document = self.spare.take();
         match pipeline.parse(payload, envelope.content_type, &mut document) {
             Ok(()) => self.advance(envelope, 0, document, out),
             Err(fault) => {
-                self.spare.push(document);
+                self.spare.keep(document);
                 self.fail(envelope, &fault, 0, payload, out);
                 self.settle(envelope.parent, Outcome::Ok, out);
             }
@@ -135,7 +132,7 @@ impl Core {
             Progress::Dropped { stage } => self.filtered(envelope, stage),
             Progress::Failed(fault) => self.fail(envelope, &fault, 0, document.source(), out),
         }
-        self.keep(document);
+        self.spare.keep(document);
         self.settle(envelope.parent, Outcome::Ok, out);
     }
 
@@ -177,12 +174,6 @@ impl Core {
     ) {
         let step = fault.place().step.clone().unwrap_or_else(|| "in".to_owned());
         self.dead_letter(envelope, &step, fault, part, payload, out);
-    }
-
-    fn keep(&mut self, document: Document) {
-        if self.spare.len() < SPARE {
-            self.spare.push(document);
-        }
     }
 
     /// Hands the document to the executor with this burst's batch.
@@ -244,7 +235,7 @@ impl Core {
                 self.fail(&envelope, &fault, held.first_part, document.source(), out);
             }
         }
-        self.keep(document);
+        self.spare.keep(document);
         self.settle(held.parent, Outcome::Ok, out);
     }
 
@@ -309,7 +300,7 @@ impl Core {
                 continue;
             }
             let Some(held) = self.waiting.release(task.token) else { continue };
-            self.keep(task.document);
+            self.spare.keep(task.document);
             let fault = Fault::new(Code::ScriptUnavailable, "the script executor's queue is full");
             self.settle(held.parent, Outcome::Retry(std::time::Duration::from_millis(250), fault), out);
         }

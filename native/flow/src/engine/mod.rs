@@ -10,6 +10,7 @@
 //!       intake.rs     NATS frame ─► whose message is it?
 //!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
 //!       large.rs      the same for payloads above 1 MiB, on a thread of its own
+//!       spare.rs      documents to be used again
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
 //!       queue.rs      what waits for one sink, its workers, its pause
@@ -51,6 +52,7 @@ mod pulls;
 mod queue;
 mod shard;
 mod sinks;
+mod spare;
 mod start;
 mod subjects;
 mod tally;

@@ -239,10 +239,10 @@ impl Core {
             return Ok(None);
         }
         let pipeline = &envelope.installed.pipeline;
-        let mut document = self.spare.pop().unwrap_or_default();
+        let mut document = self.spare.take();
         let parsed = pipeline.parse_output(payload, envelope.content_type, &mut document);
         let url = parsed.and_then(|()| pipeline.outs()[queue.target].url(&document));
-        self.spare.push(document);
+        self.spare.keep(document);
         url
     }
 

@@ -117,10 +117,10 @@ impl OutQueue {
         self.waiting.borrow().len()
     }
 
-    /// Whether nothing waits here, for the sink or behind parked messages.
+    /// Whether nothing waits here or will come, for the sink or behind parked messages.
     #[must_use]
     pub(super) fn is_done(&self) -> bool {
-        self.len() == 0 && self.behind.borrow().is_empty()
+        self.is_idle() && self.behind.borrow().is_empty()
     }
 
     /// What people are shown of the out: the last attempt, else the connect, else what the sink knows.
@@ -194,6 +194,20 @@ impl OutQueue {
         self.in_flight.set(self.in_flight.get() + batch.len());
         self.gone(&batch);
         batch
+    }
+
+    /// One more message will come; its URL is looked for elsewhere.
+    pub(super) fn expect(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// It has come, or never will. Call it after it was placed.
+    pub(super) fn came(&self) {
+        self.landed(1);
+        self.sink.left.notify_one();
+        if self.is_idle() {
+            self.parking.turned.notify_one();
+        }
     }
 
     /// A sink has said something of a batch that was taken.

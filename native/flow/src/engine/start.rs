@@ -125,7 +125,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         connected: false,
         late: Vec::new(),
         last: None,
-        spare: Vec::new(),
+        spare: Default::default(),
         arena: Vec::new(),
     })
 }

@@ -29,6 +29,12 @@ impl Document {
         self.nodes.len()
     }
 
+    /// Memory it holds on to, in use or not, about.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.nodes.capacity() * size_of::<Node>()
+    }
+
     /// Appends text that is not in the source; gives its range.
     #[inline]
     pub fn append(&mut self, text: &[u8]) -> Span {
