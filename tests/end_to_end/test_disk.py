@@ -15,6 +15,7 @@ from ..conftest import post
 from .conftest import StartNode
 from .load import under_load
 from .node import PATIENCE, Node, a_number, eventually
+from .servers import answer, serving
 
 ORDERS = """\
 customer: acme
@@ -54,6 +55,10 @@ class Disk:
 
     def free(self) -> None:
         self._filler.unlink()
+
+    def limit(self, megabytes: int) -> None:
+        """Another size, for those who ask from now on."""
+        subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.folder], check=True)
 
     def unmount(self) -> None:
         subprocess.run(["umount", "--lazy", self.folder], check=True)
@@ -101,29 +106,30 @@ def numbers(node: Node, written: Path) -> set[int]:
 
 
 def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_node: StartNode, disk: Disk) -> None:
-    # Nothing listens where they go: the store fills with what was accepted.
-    waiting = (ORDERS % "x").replace("file: {path: x}", "http: {url: 'http://127.0.0.1:1/'}")
-    data = disk.folder / "data"
-    node = start_node({"orders.yaml": waiting}, data=data)
-    accepted: set[int] = set()
-    text = "x" * MEGABYTE
-    while True:
-        number = a_number()
-        status, answer = post(
-            node.url("/orders"), b'{"n": %d, "text": "%s"}' % (number, text.encode()), "application/json"
-        )
-        if status != 202:
-            break
-        accepted.add(number)
-        assert len(accepted) < 1_000
-    # The server refuses at the end of its storage; when parked copies meet the end of the disk before, it
-    # answers nothing.
-    assert status == 503
-    assert answer["code"] in {"nats/stream-full", "nats/timeout"}
-    assert accepted
-    node.assert_alive()
-    # A stop would wait for the server that is not there.
-    node.kill()
+    # Where they go is busy for an hour after the first one: the store fills with what was accepted, and less
+    # than a queue holds, so that nothing is parked.
+    disk.limit(24)
+    with serving(*[answer(429, "Retry-After: 3600")] * 100) as busy:
+        waiting = (ORDERS % "x").replace("file: {path: x}", f"http: {{url: '{busy.url}'}}")
+        data = disk.folder / "data"
+        node = start_node({"orders.yaml": waiting}, data=data)
+        accepted: set[int] = set()
+        text = "x" * MEGABYTE
+        while True:
+            number = a_number()
+            status, told = post(
+                node.url("/orders"), b'{"n": %d, "text": "%s"}' % (number, text.encode()), "application/json"
+            )
+            if status != 202:
+                break
+            accepted.add(number)
+            assert len(accepted) < 1_000
+        assert (status, told["code"]) == (503, "nats/stream-full")
+        assert accepted
+        node.assert_alive()
+        # A stop would wait for the server that is busy.
+        node.kill()
+    disk.limit(64)
     written = data.parent.parent / "orders.ndjson"
     node = start_node({"orders.yaml": ORDERS % written}, data=data)
     eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
