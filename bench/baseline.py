@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import Callable
 
 import nats
@@ -75,7 +76,10 @@ async def jetstream(client: Client, step: Step, stream: str, durable: str, targe
             batch = await subscription.fetch(512, timeout=5)
         except NatsTimeoutError:
             continue
-        await asyncio.gather(*(handle(message) for message in batch))
+        for failure in await asyncio.gather(*map(handle, batch), return_exceptions=True):
+            if failure is not None:
+                # The message comes again after its ack_wait.
+                print(f"not passed on: {failure!r}", file=sys.stderr)
 
 
 async def main() -> None:
@@ -97,7 +101,10 @@ async def main() -> None:
         await core(client, step, options.subject, options.target)
         print("ready", flush=True)
         work = asyncio.create_task(stop.wait())
-    await stop.wait()
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
     work.cancel()
     await client.close()
 

@@ -101,7 +101,8 @@ pub fn run(options: &Arguments) -> bool {
     let (count, warm) = (options.number("count", 100_000), options.number("warm", 0));
     let window = options.number("window", 20_000);
     let backlog = options.flag("backlog").then(|| Consumer::of(options));
-    let patience = Duration::from_secs(options.number("patience", 20) as u64);
+    // Longer than the consumer's ack_wait: what is delivered a second time is still counted.
+    let patience = Duration::from_secs(options.number("patience", 45) as u64);
     let mut load = Load::new(options, count + warm);
     load.link.socket.set_read_timeout(Some(patience)).unwrap();
     let started = match &backlog {
