@@ -103,6 +103,37 @@ def test_what_an_operator_has_set_besides_stays(background: Background, endpoint
     with_client(background, endpoint, scenario)
 
 
+def test_streams_share_the_disk_and_none_is_made_smaller_than_what_it_holds(
+    background: Background, endpoint: Endpoint
+) -> None:
+    def sharing(room: int) -> list[streams.Stream]:
+        return streams.sharing([ONE, streams.parked()], room)
+
+    async def scenario(client: Client) -> None:
+        jetstream = client.jetstream()
+
+        async def sizes() -> set[int | None]:
+            return {(await jetstream.stream_info(name)).config.max_bytes for name in (ONE.name, streams.PARKED)}
+
+        await provision(client, sharing(8_000_000))
+        assert await sizes() == {3_000_000}
+        # A little more or less is not worth a word.
+        assert await provision(client, sharing(9_000_000)) == []
+        assert await provision(client, sharing(80_000_000)) == [
+            f"stream {name}: max_bytes" for name in (ONE.name, streams.PARKED)
+        ]
+        for _ in range(4):
+            await jetstream.publish("vrsky.parked.acme.orders.default", b"x" * 500_000)
+        await provision(client, sharing(80_000))
+        state = (await jetstream.stream_info(streams.PARKED)).state
+        assert (state.messages, await sizes()) == (4, {30_000, state.bytes})
+        with pytest.raises(APIError) as caught:
+            await jetstream.publish("vrsky.parked.acme.orders.default", b"x")
+        assert caught.value.description == "maximum bytes exceeded"
+
+    with_client(background, endpoint, scenario)
+
+
 def test_a_consumer_that_differs_is_mended(background: Background, endpoint: Endpoint) -> None:
     async def scenario(client: Client) -> None:
         await provision(client, [replace(ONE, consumer=None)])

@@ -29,6 +29,7 @@ from .control.lock import DataFolder
 from .control.provision import consumer_of_source, provision
 from .control.server import Server
 from .control.server_config import Endpoint
+from .control.store import room
 from .control.tls import AS_THE_SERVER_SAYS, Tls
 from .errors import error_for
 
@@ -73,7 +74,7 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
     secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data:
         async with _signals() as stop, _server(settings, data.path, watcher, stop) as (endpoint, server):
-            await _provision(endpoint, pipelines, watcher)
+            await _provision(endpoint, pipelines, server, watcher)
             node = _native.Node(_config(endpoint, listen, settings, data.files))
             for one, values in zip(pipelines, secrets, strict=True):
                 node.install(one.json, one.scripts, values)
@@ -143,9 +144,15 @@ def node_to_ask(settings: Settings) -> _native.Node:
     return _native.Node(_config(Endpoint("nats://127.0.0.1:4222"), None, settings, settings.data / "files"))
 
 
-async def _provision(endpoint: Endpoint, pipelines: Sequence[PipelineFile], watcher: Watcher) -> None:
+async def _provision(
+    endpoint: Endpoint, pipelines: Sequence[PipelineFile], server: Server | None, watcher: Watcher
+) -> None:
+    wanted = list(streams.topology(list(streams.TIERS), 1))
+    if server is not None:
+        # Another server's disk is its operator's.
+        wanted = streams.sharing(wanted, await asyncio.to_thread(room, server.layout.store))
     async with connect(endpoint) as client:
-        done = await provision(client, streams.topology(list(streams.TIERS), 1))
+        done = await provision(client, wanted)
         for one in pipelines:
             source = one.model["in"].get("nats")
             if source and source.get("mode") == "jetstream":
@@ -204,7 +211,7 @@ async def _server(
     stop.server = server
     try:
         endpoint = await server.start()
-        watcher.note(f"embedded nats-server at {endpoint.url}, messages in {data / 'jetstream'}")
+        watcher.note(f"embedded nats-server at {endpoint.url}, messages in {server.layout.store}")
         yield endpoint, server
     finally:
         await server.stop()

@@ -105,38 +105,84 @@ def numbers(node: Node, written: Path) -> set[int]:
     return node.numbers(str(link))
 
 
-def test_a_stream_at_the_end_of_its_storage_refuses_with_503_and_recovers(start_node: StartNode, disk: Disk) -> None:
-    # Where they go is busy for an hour after the first one: the store fills with what was accepted, and less
-    # than a queue holds, so that nothing is parked.
-    disk.limit(24)
-    with serving(*[answer(429, "Retry-After: 3600")] * 100) as busy:
-        waiting = (ORDERS % "x").replace("file: {path: x}", f"http: {{url: '{busy.url}'}}")
-        data = disk.folder / "data"
-        node = start_node({"orders.yaml": waiting}, data=data)
-        accepted: set[int] = set()
-        text = "x" * MEGABYTE
-        while True:
-            number = a_number()
-            status, told = post(
-                node.url("/orders"), b'{"n": %d, "text": "%s"}' % (number, text.encode()), "application/json"
-            )
-            if status != 202:
-                break
-            accepted.add(number)
-            assert len(accepted) < 1_000
-        assert (status, told["code"]) == (503, "nats/stream-full")
-        assert accepted
-        node.assert_alive()
-        # A stop would wait for the server that is busy.
-        node.kill()
-    disk.limit(64)
-    written = data.parent.parent / "orders.ndjson"
+def fill_the_store(node: Node) -> set[int]:
+    """Posts until the node takes no more; gives the numbers that it took."""
+    accepted: set[int] = set()
+    text = "x" * MEGABYTE
+    while True:
+        number = a_number()
+        status, told = post(
+            node.url("/orders"), b'{"n": %d, "text": "%s"}' % (number, text.encode()), "application/json"
+        )
+        if status != 202:
+            break
+        accepted.add(number)
+        assert len(accepted) < 1_000
+    assert (status, told["code"]) == (503, "nats/stream-full")
+    assert accepted
+    node.assert_alive()
+    return accepted
+
+
+def park_and_fill(start_node: StartNode, data: Path) -> tuple[Node, set[int]]:
+    """A run whose out is away: it parks, until that is full as well."""
+    waiting = (ORDERS % "x").replace("file: {path: x}", "http: {url: 'http://127.0.0.1:1/'}")
+    node = start_node({"orders.yaml": waiting}, data=data)
+    first = a_number()
+    node.accepts("/orders", b'{"n": %d}' % first)
+    node.hears("parking")
+    return node, fill_the_store(node) | {first}
+
+
+def test_a_store_at_the_end_of_its_share_refuses_with_503_and_recovers(
+    start_node: StartNode, disk: Disk, tmp_path: Path
+) -> None:
+    data, written = disk.folder / "data", tmp_path / "orders.ndjson"
+    node, accepted = park_and_fill(start_node, data)
+    assert b"no space left" not in (data / "nats" / "server.log").read_bytes()
+    # A stop would wait for the server that is not there.
+    node.kill()
     node = start_node({"orders.yaml": ORDERS % written}, data=data)
     eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
     node.assert_alive()
     number = a_number()
     node.accepts("/orders", b'{"n": %d}' % number)
     eventually(lambda: number in numbers(node, written), "the message sent afterwards")
+    assert node.stop() == 0
+
+
+def test_a_full_store_still_takes_dead_letters(start_node: StartNode, disk: Disk) -> None:
+    # Busy for an hour after the first one; the run after that is refused for good.
+    data = disk.folder / "data"
+    with serving(*[answer(429, "Retry-After: 3600")] * 100) as busy:
+        away = (ORDERS % "x").replace("file: {path: x}", f"http: {{url: '{busy.url}'}}")
+        node = start_node({"orders.yaml": away}, data=data)
+        fill_the_store(node)
+        node.kill()
+    with serving(*[answer(400)] * 1_000) as refusing:
+        node = start_node({"orders.yaml": away.replace(busy.url, refusing.url)}, data=data)
+        # They have a share of their own, and are kept until somebody deletes them.
+        node.hears("dead")
+        eventually(lambda: len(node.dead_letters()) >= 5, "dead letters")
+        assert {one["code"] for one in node.dead_letters()} == {"http/rejected"}
+        node.kill()
+
+
+def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_room(
+    start_node: StartNode, disk: Disk, tmp_path: Path
+) -> None:
+    data, written = disk.folder / "data", tmp_path / "orders.ndjson"
+    node, accepted = park_and_fill(start_node, data)
+    disk.fill()
+    node.kill()
+    disk.free()
+    node = start_node({"orders.yaml": ORDERS % written}, data=data)
+    node.hears("ready")
+    disk.fill()
+    problem = node.refuses("/orders", b'{"n": 1, "text": "%s"}' % (b"x" * MEGABYTE))
+    assert problem["status"] == 503
+    disk.free()
+    eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
     assert node.stop() == 0
 
 

@@ -26,6 +26,8 @@ from .failure import fail
 from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream
 
 _UNLIMITED = -1
+# A share of the disk changes with every file on it: only such a part of it is worth an update.
+_WORTHWHILE = 0.25
 
 
 async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
@@ -65,7 +67,7 @@ async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
     except NotFoundError:
         await jetstream.add_stream(wanted)
         return [f"stream {stream.name}"]
-    changes = _changes(info, wanted)
+    changes = _changes(info, wanted) | _resized(info, stream.max_bytes)
     if not changes:
         return []
     _refuse_loss(info, wanted)
@@ -83,6 +85,7 @@ def _stream_config(stream: Stream) -> StreamConfig:
         discard=DiscardPolicy.NEW,
         discard_new_per_subject=stream.cap is not None,
         max_msgs_per_subject=stream.cap or _UNLIMITED,
+        max_bytes=stream.max_bytes or _UNLIMITED,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
     )
 
@@ -100,6 +103,16 @@ _OURS = (
 
 def _changes(info: StreamInfo, wanted: StreamConfig) -> dict[str, object]:
     return {name: getattr(wanted, name) for name in _OURS if getattr(info.config, name) != getattr(wanted, name)}
+
+
+def _resized(info: StreamInfo, share: int | None) -> dict[str, object]:
+    """Never to less than what the stream holds."""
+    if share is None:
+        return {}
+    now, wanted = info.config.max_bytes or _UNLIMITED, max(share, info.state.bytes)
+    if now > 0 and abs(now - wanted) < now * _WORTHWHILE:
+        return {}
+    return {"max_bytes": wanted}
 
 
 def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:

@@ -16,6 +16,9 @@ from .tls import AS_THE_SERVER_SAYS, Tls
 
 # Orders of several megabytes pass; above this the server itself gets slow.
 MAX_PAYLOAD = 8 * 1024 * 1024
+# The streams have their shares of the disk. What the server would take for its limit, a part of what is free
+# when it starts, shrinks with every restart, until nothing can move from stream to stream.
+_NO_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,10 @@ class Layout:
         return self.data / "nats"
 
     @property
+    def store(self) -> Path:
+        return self.data / "jetstream"
+
+    @property
     def config(self) -> Path:
         return self.folder / "server.conf"
 
@@ -98,7 +105,7 @@ logfile_size_limit: 16MB
 logfile_max_num: 3
 max_payload: {MAX_PAYLOAD}
 authorization {{ user: {json.dumps(user)}, password: {json.dumps(password)} }}
-jetstream {{ store_dir: {json.dumps(str(layout.data))} }}
+jetstream {{ store_dir: {json.dumps(str(layout.data))}, max_file_store: {_NO_LIMIT} }}
 """
     private(layout.config, text)
 

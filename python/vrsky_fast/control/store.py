@@ -1,4 +1,4 @@
-"""Whether the embedded server's store still writes.
+"""The embedded server's store: how much room it has, and whether it still writes.
 
 A stream that met a full disk once keeps that error and answers no publish any more, also when the disk
 has room again (nats-server 2.15); only a restart of the server helps. What it says in its log is the
@@ -7,12 +7,26 @@ only sign of it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 _SIGN = b"Critical write error"
 # Room enough to go on: this much, or a twentieth of a small disk.
 _ROOM = 64 * 1024 * 1024
+
+
+def room(store: Path) -> int:
+    """Bytes that the streams below this folder may take together: what they have, and what is free."""
+    taken = sum(_taken(Path(folder, name)) for folder, _, names in os.walk(store) for name in names)
+    return taken + shutil.disk_usage(store).free
+
+
+def _taken(file: Path) -> int:
+    try:
+        return file.lstat().st_blocks * 512
+    except FileNotFoundError:
+        return 0  # deleted meanwhile
 
 
 class StoreWatch:

@@ -7,7 +7,7 @@ messages per subject is one number a stream. Changing anything here is changing 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TIERS = {"t1000": 1_000, "t10000": 10_000}
 LANE_TYPES = ("logic", "outgoing")
@@ -22,13 +22,15 @@ ACK_WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """`cap` is the most messages a subject may hold; None for no cap. `consumer` is its durable."""
+    """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
+    cap. `consumer` is its durable."""
 
     name: str
     subject: str
     work_queue: bool
     cap: int | None = None
     consumer: str | None = None
+    max_bytes: int | None = None
 
 
 def lane(lane_type: str, tier: str, number: int) -> Stream:
@@ -60,6 +62,16 @@ def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
                 yield lane(lane_type, tier, number)
     yield dead()
     yield parked()
+
+
+def sharing(wanted: list[Stream], room: int) -> list[Stream]:
+    """The same streams on a disk with `room` bytes for them, three quarters of which they may fill.
+
+    A message moves by being stored in the next stream before it is deleted from the one it is in. With a share
+    each, a full stream stops the one before it and never the one after: what is stored can always leave.
+    """
+    share = room * 3 // 4 // len(wanted)
+    return [replace(stream, max_bytes=share) for stream in wanted]
 
 
 def dead_subject(customer: str | None, pipeline: str | None) -> str:
