@@ -165,7 +165,9 @@ def test_a_full_store_still_takes_dead_letters(start_node: StartNode, disk: Disk
         node.hears("dead")
         eventually(lambda: len(node.dead_letters()) >= 5, "dead letters")
         assert {one["code"] for one in node.dead_letters()} == {"http/rejected"}
+        server = node.server()
         node.kill()
+        server.end(PATIENCE)
 
 
 def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_room(

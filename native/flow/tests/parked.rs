@@ -110,6 +110,34 @@ fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
 }
 
 #[test]
+fn two_nodes_share_what_is_parked_and_deliver_each_message_once() {
+    let server = Server::start();
+    let mut client = client(&server);
+    let receiver = Receiver::failing();
+    let nodes =
+        [(); 2].map(|()| node_with(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1, "threads": 2})));
+    let all = |name: &str| nodes.iter().map(|node| stat(node, "orders", name)).sum::<u64>();
+    send(&mut client, "in.orders", 0..600);
+    eventually("most are parked", || (client.count("VRSKY_PARKED") >= 590).then_some(()));
+    receiver.recover();
+    send(&mut client, "in.orders", 600..800);
+    eventually("all are delivered", || (all("delivered") == 800).then_some(()));
+    let mut numbers = receiver.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..800).collect::<Vec<u32>>());
+    all_streams_are_empty(&mut client);
+    // Whoever opened its breaker has closed it: later ones are not parked.
+    eventually("nothing is parked any more", || {
+        let before = all("parked");
+        send(&mut client, "in.orders", 1_000..1_010);
+        eventually("they are delivered", || {
+            (receiver.numbers().iter().filter(|n| **n >= 1_000).count() % 10 == 0).then_some(())
+        });
+        (all("parked") == before).then_some(())
+    });
+}
+
+#[test]
 fn parked_messages_that_are_too_old_are_dead_letters_and_the_next_one_probes() {
     let server = Server::start();
     let mut client = client(&server);

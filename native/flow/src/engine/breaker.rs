@@ -130,8 +130,11 @@ impl Breaker {
     pub fn looked(&mut self, look: Look) -> Option<bool> {
         match self.phase {
             Phase::Closing if look.stored == 0 && look.quiet => return Some(self.close()),
-            // Nothing is left that could probe.
-            Phase::Open if look.stored == 0 && look.quiet && look.idle => return Some(self.close()),
+            // Nothing is left that could probe. Whether it works again is not known.
+            Phase::Open if look.stored == 0 && look.quiet && look.idle => {
+                self.close();
+                return Some(false);
+            }
             Phase::Closing if look.stored > MANY => self.phase = Phase::Draining,
             Phase::Draining if look.stored <= FEW => self.phase = Phase::Closing,
             _ => {}
@@ -208,6 +211,15 @@ mod tests {
         assert!(breaker.failed() && breaker.tell() && breaker.succeeded());
         assert!(breaker.failed() && !breaker.tell());
         assert_eq!(breaker.phase(), Phase::Open);
+    }
+
+    #[test]
+    fn what_only_grew_too_old_is_not_told_as_an_end_of_the_outage() {
+        let mut breaker = closed(1);
+        assert!(breaker.failed() && breaker.tell());
+        assert_eq!(breaker.looked(NOTHING), Some(false));
+        assert_eq!(breaker.phase(), Phase::Closed);
+        assert!(breaker.failed() && breaker.tell());
     }
 
     proptest! {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use message::{Code, Fault};
 use nats::jetstream;
-use serde::Deserialize;
 
+use super::backlog::stored;
 use super::core::Core;
 use super::install::Installed;
 use super::ledger::Origin;
@@ -67,29 +67,12 @@ impl Core {
     }
 }
 
-#[derive(Deserialize)]
-struct StreamInfo {
-    state: StreamState,
-}
-
-#[derive(Deserialize)]
-struct StreamState {
-    #[serde(default)]
-    subjects: std::collections::HashMap<String, u64>,
-}
-
-/// Asks for exactly one subject's count: 0.2 ms, where `>` would cost 34 ms and 1.3 MB.
 async fn refresh_backlogs(shard: &Rc<Shard>) {
     let pipelines = shard.core.borrow().to_refresh();
     for installed in pipelines {
-        let subject = format!("$JS.API.STREAM.INFO.{}", installed.logic_stream);
-        let request = format!("{{\"subjects_filter\":\"{}\"}}", installed.logic_subject);
-        let Ok(reply) = shard.outbox.request(&subject, request.as_bytes(), Duration::from_secs(1)).await else {
+        let Some(waiting) = stored(&shard.outbox, &installed.logic_stream, &installed.logic_subject).await else {
             return;
         };
-        if let Ok(info) = serde_json::from_slice::<StreamInfo>(&reply.payload) {
-            let waiting = info.state.subjects.get(&installed.logic_subject).copied().unwrap_or(0);
-            installed.backlog_full.set(waiting >= installed.pipeline.backlog());
-        }
+        installed.backlog_full.set(waiting >= installed.pipeline.backlog());
     }
 }

@@ -21,11 +21,13 @@
 //!       ledger.rs     which inputs wait for which outputs
 //!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
+//!       backlog.rs    how much a stream holds under a subject
 //!       pulls.rs      pull consumers and their credit
 //!       clock.rs      once a second: late PubAcks, +WPI, backlogs
 //!       lifecycle.rs  connected, disconnected, installed, drained
 //! ```
 
+mod backlog;
 mod breaker;
 mod check;
 mod clock;

@@ -9,7 +9,6 @@
 //! The consumer is shared by all shards and nodes that have this out; whoever sees it work drains.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use nats::{Message, Outbox};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use super::backlog::stored;
 use super::breaker::{Look, Phase, Place};
 use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
@@ -252,7 +252,7 @@ pub async fn tend(shard: Rc<Shard>, queue: Rc<OutQueue>) {
 async fn look(shard: &Rc<Shard>, queue: &Rc<OutQueue>) -> bool {
     let parking = &queue.parking;
     let (published, settled) = (parking.published.get(), parking.unconfirmed.get() == 0);
-    let Some(stored) = stored(&shard.outbox, &parking.subject).await else { return false };
+    let Some(stored) = stored(&shard.outbox, subjects::PARKED, &parking.subject).await else { return false };
     let in_use = parking.pull.get().is_some() && !queue.is_idle();
     if stored > 0 && !in_use && !make_consumer(&shard.outbox, queue).await {
         return false;
@@ -270,7 +270,7 @@ pub async fn look_again(shard: &Rc<Shard>) {
         if queue.phase() != Phase::Closed {
             continue;
         }
-        let Some(stored) = stored(&shard.outbox, &queue.parking.subject).await else { return };
+        let Some(stored) = stored(&shard.outbox, subjects::PARKED, &queue.parking.subject).await else { return };
         if stored > 0 {
             shard.with_core(|core, _| {
                 queue.breaker.borrow_mut().found();
@@ -278,27 +278,6 @@ pub async fn look_again(shard: &Rc<Shard>) {
             });
         }
     }
-}
-
-#[derive(Deserialize)]
-struct StreamInfo {
-    #[serde(default)]
-    state: StreamState,
-}
-
-#[derive(Default, Deserialize)]
-struct StreamState {
-    #[serde(default)]
-    subjects: HashMap<String, u64>,
-}
-
-/// Messages under one subject; none when there is no such stream. Never asked for more than one.
-async fn stored(outbox: &Outbox, subject: &str) -> Option<u64> {
-    let request = format!("{{\"subjects_filter\":\"{subject}\"}}");
-    let api = format!("$JS.API.STREAM.INFO.{}", subjects::PARKED);
-    let reply = outbox.request(&api, request.as_bytes(), ASK).await.ok()?;
-    let info: StreamInfo = serde_json::from_slice(&reply.payload).ok()?;
-    Some(info.state.subjects.get(subject).copied().unwrap_or(0))
 }
 
 #[derive(Deserialize)]
