@@ -173,7 +173,10 @@ def test_a_nats_server_that_is_not_there_is_exit_code_3(vrsky: Vrsky, minimal: P
     assert "hidden" not in done.stderr
 
 
-def test_dead_letters_of_a_folder_that_is_none_are_exit_code_2(vrsky: Vrsky) -> None:
-    done = vrsky("dlq", "ls")
-    assert done.returncode == 2
-    assert "--data" in done.stderr
+@pytest.mark.parametrize("verb", [["run", "orders.yaml"], ["dlq", "ls"], ["dlq", "show", "1"]])
+def test_a_data_folder_that_cannot_be_used_is_exit_code_3(vrsky: Vrsky, minimal: Path, verb: list[str]) -> None:
+    done = vrsky(*verb, "--data", minimal / "data")
+    assert done.returncode == 3
+    assert "config/data-folder-unusable" in done.stderr
+    assert "with --data" in done.stderr
+    assert "Traceback" not in done.stderr

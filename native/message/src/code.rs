@@ -84,6 +84,8 @@ codes! {
     ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
+    ConfigDataFolderUnusable = "config/data-folder-unusable", Config, true, 500, "The data folder is not there, or cannot be written.", "Name another one with --data, mend its permissions, or make room on its disk.";
+    ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------
     XmlNotWellFormed = "xml/not-well-formed", Xml, false, 400, "The document is not well-formed XML.", "Mend it at the byte offset named.";

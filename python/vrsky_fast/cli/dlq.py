@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
-from ..control.lock import DataFolder
+from ..control.lock import DataFolder, on_disk
 from ..control.server import Server
 from ..errors import error_for
 from . import exit_codes, nats
@@ -118,8 +118,10 @@ async def _client(named: nats.Server, data: Path) -> AsyncIterator[Client]:
         async with connect(endpoint_of(named.url, named.tls)) as client:
             yield client
         return
-    if not (data / "jetstream").is_dir():
-        raise error_for("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
+    with on_disk(data):
+        is_one = (data / "jetstream").is_dir()
+    if not is_one:
+        raise error_for("config/data-folder-unusable", f"{data} is no data folder of `vrsky run`")
     folder = DataFolder(data)
     if not folder.try_lock():
         recorded = server_config.recall(server_config.Layout(folder.path))
