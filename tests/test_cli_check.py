@@ -135,6 +135,8 @@ def test_streams_are_looked_for_on_the_server_that_is_named(
             await client.jetstream().add_stream(name=name, subjects=[subject])
         await client.close()
 
+    told = report(vrsky, path, "--nats", url, code=3)
+    assert "makes only those of its own" in told["connectors"][0]["hint"]
     background(make())
     assert states(report(vrsky, path, "--nats", url, code=3)) == {
         "in": "ok",
