@@ -180,3 +180,10 @@ def test_a_data_folder_that_cannot_be_used_is_exit_code_3(vrsky: Vrsky, minimal:
     assert "config/data-folder-unusable" in done.stderr
     assert "with --data" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_a_folder_of_secrets_has_to_be_there(vrsky: Vrsky, minimal: Path, verb: str) -> None:
+    done = vrsky(verb, minimal, "--secrets", "nowhere")
+    assert done.returncode == 3
+    assert "secret/not-found: the folder of secrets nowhere is not there" in done.stderr
