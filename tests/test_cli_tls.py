@@ -89,6 +89,15 @@ def test_check_asks_a_server_with_tls_as_run_would(
     assert PASSWORD not in believed.stderr + unknown.stderr
 
 
+def test_a_server_that_ends_a_tls_connection_is_no_news(
+    vrsky: Vrsky, certificates: Certificates, secured: Listening
+) -> None:
+    url = f"tls://vrsky:wrong@127.0.0.1:{secured.port}"
+    refused = vrsky("dlq", "ls", *files(certificates), VRSKY_NATS=url)
+    assert refused.returncode == 3
+    assert [line.split(":")[0].strip() for line in refused.stderr.splitlines()] == ["vrsky", "hint"]
+
+
 @pytest.mark.parametrize(
     "verb", [["run", "orders.yaml"], ["check", "orders.yaml"], ["dlq", "ls"]], ids=["run", "check", "dlq"]
 )
