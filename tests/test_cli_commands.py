@@ -187,3 +187,25 @@ def test_a_folder_of_secrets_has_to_be_there(vrsky: Vrsky, minimal: Path, verb: 
     done = vrsky(verb, minimal, "--secrets", "nowhere")
     assert done.returncode == 3
     assert "secret/not-found: the folder of secrets nowhere is not there" in done.stderr
+
+
+def test_errors_are_json_with_a_hint_for_programs(vrsky: Vrsky) -> None:
+    done = vrsky("dlq", "ls", "--json")
+    assert done.returncode == 3
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem["code"] == "config/data-folder-unusable"
+    assert problem["hint"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "999999999999999999999"], "not in the range"),
+        (["show", "0"], "not in the range"),
+        (["show", "1", "--payload", "--json"], "--json has the payload as text"),
+    ],
+)
+def test_what_cannot_be_asked_of_dead_letters_is_exit_code_2(vrsky: Vrsky, arguments: list[str], said: str) -> None:
+    done = vrsky("dlq", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

@@ -64,8 +64,12 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     shown = vrsky("dlq", "show", str(letter["sequence"]))
     assert "<order><id>1</id></order>" in shown.stdout
     assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order><id>1</id></order>"
-    missing = vrsky("dlq", "show", "99")
-    assert (missing.returncode, missing.stdout) == (1, "")
+    for number in ("99", str(2**64 - 1)):
+        missing = vrsky("dlq", "show", number)
+        assert (missing.returncode, missing.stdout) == (1, ""), missing.stderr
+    nobody = vrsky("dlq", "ls", "--customer", "*")
+    assert nobody.returncode == 2
+    assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr
 
 
 def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path, vrsky: Vrsky) -> None:

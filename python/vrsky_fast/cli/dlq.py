@@ -34,6 +34,10 @@ Examples:
 """
 
 
+# JetStream's numbers have 64 bits.
+_LAST_SEQUENCE = 2**64 - 1
+
+
 def _where(function: Callable[..., int]) -> Callable[..., int]:
     """The options that both verbs share."""
     folder = click.Path(path_type=Path)
@@ -69,10 +73,13 @@ def ls(customer: str | None, pipeline: str | None, limit: int, server: nats.Serv
 
 
 @command.command(name="show", help="One dead letter with its headers and payload.")
-@click.argument("sequence", type=click.IntRange(min=1))
+@click.argument("sequence", type=click.IntRange(1, _LAST_SEQUENCE))
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
 @_where
 def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_json: bool) -> int:
+    if only_payload and as_json:
+        raise click.UsageError("--payload writes the bytes as they are; --json has the payload as text")
+
     async def fetch() -> dead_letters.DeadLetter | None:
         async with _client(server, data) as client:
             return await dead_letters.show(client, sequence)
