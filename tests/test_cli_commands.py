@@ -86,6 +86,17 @@ def test_test_runs_the_tests_of_a_file(vrsky: Vrsky, write: Write) -> None:
     assert "1 passed, 0 failed" in vrsky("test", "orders.yaml", "--only", "small").stderr
 
 
+def test_only_tests_that_there_are_can_be_picked(vrsky: Vrsky, write: Write, minimal: Path) -> None:
+    write("tested.yaml", MINIMAL + TESTS)
+    done = vrsky("test", "tested.yaml", "--only", "nope")
+    assert done.returncode == 2
+    for shown in ("'nope'", "a large one passes", "a small one is dropped", "one without a total fails"):
+        assert shown in done.stderr
+    assert "0 passed" not in done.stderr
+    assert vrsky("test", minimal, "--only", "nope").returncode == 2
+    assert vrsky("test", minimal).returncode == 0
+
+
 def test_a_failed_test_shows_expected_and_actual(vrsky: Vrsky, write: Write) -> None:
     write(
         "orders.yaml",
