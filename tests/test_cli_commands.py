@@ -146,6 +146,21 @@ def test_dry_run_takes_many_messages_and_gives_json(vrsky: Vrsky, minimal: Path)
     assert [step["verdict"] for step in reports[0]["steps"]][-1] == "to default"
 
 
+def test_dry_run_takes_a_folder_with_one_pipeline_and_names_them_when_there_are_more(
+    vrsky: Vrsky, write: Write
+) -> None:
+    write("pipelines/orders.yaml", MINIMAL)
+    done = vrsky("dry-run", "pipelines", input=GOOD)
+    assert done.returncode == 0, done.stderr
+    assert "to default" in done.stdout
+    write("pipelines/returns.yaml", MINIMAL.replace("orders", "returns"))
+    done = vrsky("dry-run", "pipelines", input=GOOD)
+    assert (done.returncode, done.stdout) == (2, "")
+    for shown in ("pipelines/orders.yaml  acme/orders", "pipelines/returns.yaml  acme/returns"):
+        assert shown in done.stderr
+    assert vrsky("dry-run", "nowhere", input=GOOD).returncode == 1
+
+
 def test_what_a_message_holds_cannot_drive_the_terminal(vrsky: Vrsky, write: Write) -> None:
     head = "customer: a\npipeline: b\nin: {http: {path: /x}}\n"
     write("echo.yaml", head + "steps: [{convert: {from: json, to: json}}]\nout: {stdout: {}}\n")
