@@ -93,7 +93,7 @@ class Display:
             self.terminal.line(self._condition(*change))
         totals = add_up(stats)
         rates = self._rates.of(totals)
-        if self.terminal.is_terminal:
+        if self.terminal.redraws:
             self.terminal.live(self._rate_line(totals, rates))
         elif totals != self._last_totals and self._clock() - self._last_plain >= _PLAIN_SECONDS:
             self._last_plain, self._last_totals = self._clock(), totals
