@@ -166,7 +166,7 @@ class Health:
 
 
 class JsonDisplay:
-    """The same for programs: every event, and the totals once a second while they change."""
+    """The same for programs: every event, and the totals at most once a second, when they have changed."""
 
     def __init__(self, pipelines: Sequence[PipelineFile]) -> None:
         self._pipelines = pipelines
