@@ -59,8 +59,8 @@ $(WHEEL)/.installed: $(RUST_SOURCES) $(PYTHON_SOURCES) pyproject.toml $(VENV)/.d
 # -- use --------------------------------------------------------------------------------------------
 
 .PHONY: run
-run: $(VENV)/.extension ## Build what is needed, then run examples/orders until Ctrl-C
-	@exec $(BIN)/python examples/orders/run.py
+run: $(VENV)/.extension ## Build what is needed, then run examples/orders until Ctrl-C; its options in ARGS
+	@exec $(BIN)/python examples/orders/run.py $(ARGS)
 
 .PHONY: build
 build: $(VENV)/.run-installed ## Build an optimised wheel into dist/

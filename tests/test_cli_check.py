@@ -135,6 +135,8 @@ def test_streams_are_looked_for_on_the_server_that_is_named(
             await client.jetstream().add_stream(name=name, subjects=[subject])
         await client.close()
 
+    told = report(vrsky, path, "--nats", url, code=3)
+    assert "makes only those of its own" in told["connectors"][0]["hint"]
     background(make())
     assert states(report(vrsky, path, "--nats", url, code=3)) == {
         "in": "ok",
@@ -149,6 +151,28 @@ def test_a_server_that_is_not_there_is_said_and_the_rest_is_checked(vrsky: Vrsky
     assert told["nats"]["code"] == "nats/connect"
     assert states(told) == {"in": "ok", "default": "ok"}
     assert "hidden" not in json.dumps(told)
+
+
+def test_nothing_is_ok_that_needs_a_server_that_is_not_there(vrsky: Vrsky, write: Write) -> None:
+    path = write("orders.yaml", HEAD + "in: {nats: {subject: in.x}}\nout: {nats: {subject: out.x}}\n")
+    told = report(vrsky, path, "--nats", "nats://127.0.0.1:1", code=3)
+    assert states(told) == {"in": "nats/connect", "default": "nats/connect"}
+    assert all(one["hint"] for one in [told["nats"], *told["connectors"]])
+
+
+def test_an_address_to_listen_on_is_tried(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    assert states(report(vrsky, minimal, "--listen", "127.0.0.1:0", code=0)) == {"in": "ok", "default": "ok"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = report(vrsky, minimal, "--listen", listen, code=3)
+    assert states(told) == {"in": "config/cannot-listen", "default": "ok"}
+    public = write("public.yaml", HEAD + "in: {http: {path: /x, auth: none}}\nout: {stdout: {}}\n")
+    told = report(vrsky, public, "--listen", "192.0.2.1:80", code=3)
+    assert states(told)["in"] == "config/cannot-listen"
+    beyond = vrsky("check", minimal, "--listen", "0.0.0.0:8080")
+    assert beyond.returncode == 1
+    assert "config/needs-auth" in beyond.stderr
+    assert vrsky("check", minimal, "--listen", "nowhere").returncode == 2
 
 
 def test_connectors_lists_kinds_and_the_options_of_one(vrsky: Vrsky) -> None:

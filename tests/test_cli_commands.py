@@ -86,6 +86,17 @@ def test_test_runs_the_tests_of_a_file(vrsky: Vrsky, write: Write) -> None:
     assert "1 passed, 0 failed" in vrsky("test", "orders.yaml", "--only", "small").stderr
 
 
+def test_only_tests_that_there_are_can_be_picked(vrsky: Vrsky, write: Write, minimal: Path) -> None:
+    write("tested.yaml", MINIMAL + TESTS)
+    done = vrsky("test", "tested.yaml", "--only", "nope")
+    assert done.returncode == 2
+    for shown in ("'nope'", "a large one passes", "a small one is dropped", "one without a total fails"):
+        assert shown in done.stderr
+    assert "0 passed" not in done.stderr
+    assert vrsky("test", minimal, "--only", "nope").returncode == 2
+    assert vrsky("test", minimal).returncode == 0
+
+
 def test_a_failed_test_shows_expected_and_actual(vrsky: Vrsky, write: Write) -> None:
     write(
         "orders.yaml",
@@ -135,6 +146,21 @@ def test_dry_run_takes_many_messages_and_gives_json(vrsky: Vrsky, minimal: Path)
     assert [step["verdict"] for step in reports[0]["steps"]][-1] == "to default"
 
 
+def test_dry_run_takes_a_folder_with_one_pipeline_and_names_them_when_there_are_more(
+    vrsky: Vrsky, write: Write
+) -> None:
+    write("pipelines/orders.yaml", MINIMAL)
+    done = vrsky("dry-run", "pipelines", input=GOOD)
+    assert done.returncode == 0, done.stderr
+    assert "to default" in done.stdout
+    write("pipelines/returns.yaml", MINIMAL.replace("orders", "returns"))
+    done = vrsky("dry-run", "pipelines", input=GOOD)
+    assert (done.returncode, done.stdout) == (2, "")
+    for shown in ("pipelines/orders.yaml  acme/orders", "pipelines/returns.yaml  acme/returns"):
+        assert shown in done.stderr
+    assert vrsky("dry-run", "nowhere", input=GOOD).returncode == 1
+
+
 def test_what_a_message_holds_cannot_drive_the_terminal(vrsky: Vrsky, write: Write) -> None:
     head = "customer: a\npipeline: b\nin: {http: {path: /x}}\n"
     write("echo.yaml", head + "steps: [{convert: {from: json, to: json}}]\nout: {stdout: {}}\n")
@@ -173,7 +199,39 @@ def test_a_nats_server_that_is_not_there_is_exit_code_3(vrsky: Vrsky, minimal: P
     assert "hidden" not in done.stderr
 
 
-def test_dead_letters_of_a_folder_that_is_none_are_exit_code_2(vrsky: Vrsky) -> None:
-    done = vrsky("dlq", "ls")
-    assert done.returncode == 2
-    assert "--data" in done.stderr
+@pytest.mark.parametrize("verb", [["run", "orders.yaml"], ["dlq", "ls"], ["dlq", "show", "1"]])
+def test_a_data_folder_that_cannot_be_used_is_exit_code_3(vrsky: Vrsky, minimal: Path, verb: list[str]) -> None:
+    done = vrsky(*verb, "--data", minimal / "data")
+    assert done.returncode == 3
+    assert "config/data-folder-unusable" in done.stderr
+    assert "with --data" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_a_folder_of_secrets_has_to_be_there(vrsky: Vrsky, minimal: Path, verb: str) -> None:
+    done = vrsky(verb, minimal, "--secrets", "nowhere")
+    assert done.returncode == 3
+    assert "secret/not-found: the folder of secrets nowhere is not there" in done.stderr
+
+
+def test_errors_are_json_with_a_hint_for_programs(vrsky: Vrsky) -> None:
+    done = vrsky("dlq", "ls", "--json")
+    assert done.returncode == 3
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert problem["code"] == "config/data-folder-unusable"
+    assert problem["hint"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "999999999999999999999"], "not in the range"),
+        (["show", "0"], "not in the range"),
+        (["show", "1", "--payload", "--json"], "--json has the payload as text"),
+    ],
+)
+def test_what_cannot_be_asked_of_dead_letters_is_exit_code_2(vrsky: Vrsky, arguments: list[str], said: str) -> None:
+    done = vrsky("dlq", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

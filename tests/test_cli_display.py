@@ -93,6 +93,7 @@ def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_somethin
 
 def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     screen, clock = Screen(terminal=True), Clock()
     display = Display(Terminal(screen), [], clock=clock)
     display.poll(stats(received=1), [event("received")])
@@ -102,6 +103,17 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
     assert "464 B" in shown[0]
     assert "464 B" in shown[1]
     assert shown[2].startswith("stopped: 1 in")
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen, clock = Screen(terminal=True), Clock()
+    display = Display(Terminal(screen), [], clock=clock)
+    clock.now += 10
+    display.poll(stats(received=50), [event("received")])
+    display.end()
+    assert screen.getvalue().count("\n") == 3
+    assert screen.getvalue().replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import ROOT, clean_environment
 
 
@@ -53,6 +55,26 @@ def test_the_whole_example_shows_what_happened_and_ends_with_0(tmp_path: Path) -
     assert "stopped: 6 in" in rest
     (audit,) = (tmp_path / "data" / "files" / "audit.ndjson").read_text().splitlines()
     assert '"1004"' in audit
+
+
+def test_no_order_is_sent_to_another_program_that_has_the_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.setblocking(False)
+        options = ["--listen", f"127.0.0.1:{other.getsockname()[1]}", "--receiver-port", "0"]
+        refused = subprocess.run(
+            [sys.executable, str(ROOT / "examples" / "orders" / "run.py"), *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=clean_environment(),
+        )
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    assert refused.returncode == 3
+    assert "config/cannot-listen" in refused.stderr
+    assert "make run ARGS='--listen" in refused.stderr
+    assert "POST" not in refused.stderr
 
 
 def test_ctrl_c_on_a_terminal_ends_make_with_0(tmp_path: Path) -> None:

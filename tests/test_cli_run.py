@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,8 +64,12 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     shown = vrsky("dlq", "show", str(letter["sequence"]))
     assert "<order><id>1</id></order>" in shown.stdout
     assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order><id>1</id></order>"
-    missing = vrsky("dlq", "show", "99")
-    assert (missing.returncode, missing.stdout) == (1, "")
+    for number in ("99", str(2**64 - 1)):
+        missing = vrsky("dlq", "show", number)
+        assert (missing.returncode, missing.stdout) == (1, ""), missing.stderr
+    nobody = vrsky("dlq", "ls", "--customer", "*")
+    assert nobody.returncode == 2
+    assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr
 
 
 def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path, vrsky: Vrsky) -> None:
@@ -76,6 +81,15 @@ def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path,
     assert f"process {run.process.pid}" in second.stderr
     assert run.process.poll() is None
     assert run.stop() == 0
+
+
+def test_an_address_that_is_taken_is_exit_code_3_with_a_hint(minimal: Path, vrsky: Vrsky) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = vrsky("run", minimal, "--listen", listen)
+    assert refused.returncode == 3
+    assert f"config/cannot-listen: another program listens on {listen}" in refused.stderr
+    assert "IP:PORT with --listen" in refused.stderr
 
 
 def test_after_kill_9_the_next_run_ends_the_orphan_and_loses_nothing(

@@ -74,7 +74,35 @@ def test_what_is_wrong_with_tls_is_said_with_the_server_and_a_hint(
         assert PASSWORD not in refused.stderr + refused.stdout
 
 
-@pytest.mark.parametrize("verb", [["run", "orders.yaml"], ["dlq", "ls"]], ids=["run", "dlq"])
+def test_check_asks_a_server_with_tls_as_run_would(
+    write: Callable[[str, str], Path], vrsky: Vrsky, certificates: Certificates, secured: Listening
+) -> None:
+    text = "{customer: acme, pipeline: orders, in: {nats: {subject: orders}}, out: {stdout: {}}}"
+    url = f"tls://vrsky:{PASSWORD}@127.0.0.1:{secured.port}"
+    path = write("orders.yaml", text)
+    believed = vrsky("check", path, *files(certificates), VRSKY_NATS=url)
+    assert believed.returncode == 0, believed.stderr
+    assert "ok    acme/orders  in  nats" in believed.stderr
+    unknown = vrsky("check", path, VRSKY_NATS=url)
+    assert unknown.returncode == 3
+    assert "FAIL  acme/orders  in  nats  nats/tls-unknown-ca" in unknown.stderr
+    assert PASSWORD not in believed.stderr + unknown.stderr
+
+
+@pytest.mark.parametrize("verb", [["run", "orders.yaml", "--json"], ["dlq", "ls"]], ids=["uvloop", "asyncio"])
+def test_a_server_that_ends_a_tls_connection_is_no_news(
+    vrsky: Vrsky, minimal: Path, certificates: Certificates, secured: Listening, verb: list[str]
+) -> None:
+    url = f"tls://vrsky:wrong@127.0.0.1:{secured.port}"
+    refused = vrsky(*verb, *files(certificates), VRSKY_NATS=url)
+    assert refused.returncode == 3
+    assert "eof_received" not in refused.stderr
+    assert "nats/authorization" in refused.stderr + refused.stdout
+
+
+@pytest.mark.parametrize(
+    "verb", [["run", "orders.yaml"], ["check", "orders.yaml"], ["dlq", "ls"]], ids=["run", "check", "dlq"]
+)
 def test_certificates_need_a_server_they_are_for(vrsky: Vrsky, minimal: Path, verb: list[str]) -> None:
     refused = vrsky(*verb, "--nats-ca", "ca.pem")
     assert refused.returncode == 2

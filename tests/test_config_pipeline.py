@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,22 @@ def test_a_folder_gives_all_files_or_all_their_errors(write: Write, tmp_path: Pa
     with pytest.raises(InvalidConfig) as caught:
         config.load_all(tmp_path / "one")
     assert [problem.code for problem in caught.value.problems] == ["config/duplicate-key", "config/unknown-key"]
+
+
+def test_what_only_has_the_name_of_a_pipeline_file_is_said_not_left_out(write: Write, tmp_path: Path) -> None:
+    write("one/a.yaml", MINIMAL)
+    write("one/folder.yaml/b.yaml", MINIMAL.replace("orders", "returns"))
+    (tmp_path / "one" / "dangling.yml").symlink_to("nowhere.yml")
+    os.mkfifo(tmp_path / "one" / "pipe.yaml")
+    loaded, problems = config.examine(tmp_path / "one")
+    assert [one.pipeline for one in loaded] == ["orders", "returns"]
+    found = [(Path(problem.file).name, problem.code, problem.reason.split(",")[0]) for problem in problems]
+    assert found == [
+        ("dangling.yml", "config/file-not-found", "the symlink leads nowhere"),
+        ("folder.yaml", "config/file-not-found", "is a folder"),
+        ("pipe.yaml", "config/file-not-found", "is no regular file"),
+    ]
+    assert all(problem.hint for problem in problems)
 
 
 def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_path: Path) -> None:

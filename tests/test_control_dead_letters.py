@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from nats.aio.client import Client
 
 from vrsky_fast.control import dead_letters, streams
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.errors import ConfigError
 
 from .conftest import Background
 
@@ -56,6 +58,18 @@ def test_the_newest_come_oldest_first_and_can_be_picked_by_customer(background: 
             assert await dead_letters.newest(client, 2, customer="nobody") == []
 
     background(scenario())
+
+
+@pytest.mark.parametrize("name", ["*", ">", "acme.orders", "ACME", "", "acme\n"])
+def test_only_a_name_is_asked_for(background: Background, endpoint: Endpoint, name: str) -> None:
+    async def scenario(**names: str) -> None:
+        async with connect(endpoint) as client:
+            await dead_letters.newest(client, 10, **names)
+
+    for what in ("customer", "pipeline"):
+        with pytest.raises(ConfigError) as caught:
+            background(scenario(**{what: name}))
+        assert caught.value.code == "config/invalid-name"
 
 
 def test_one_is_shown_with_its_payload(background: Background, endpoint: Endpoint) -> None:

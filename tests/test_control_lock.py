@@ -44,4 +44,4 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_code(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError) as caught, DataFolder(tmp_path / "file" / "data"):
         pass
-    assert caught.value.code == "config/invalid-value"
+    assert caught.value.code == "config/data-folder-unusable"

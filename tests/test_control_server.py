@@ -17,7 +17,7 @@ from vrsky_fast.control.process import Identity
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.streams import dead
-from vrsky_fast.errors import NatsError
+from vrsky_fast.errors import ConfigError, NatsError
 
 from .conftest import Background
 
@@ -47,6 +47,12 @@ def test_only_who_has_the_password_gets_in_and_nobody_else_can_read_it(server: S
         assert file.stat().st_mode & 0o777 == 0o600
     assert str(server.endpoint.password) not in repr(server.endpoint)
     assert server.endpoint.url.startswith("nats://127.0.0.1:")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_code(tmp_path: Path, background: Background) -> None:
+    with pytest.raises(ConfigError) as caught:
+        background(Server(tmp_path / "gone").start())
+    assert caught.value.code == "config/data-folder-unusable"
 
 
 def test_a_server_that_dies_is_started_again_on_its_port_with_its_messages(

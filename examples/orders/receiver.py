@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ARTICLES = {"K-7", "T-3", "C-1", "S-9"}
 # On a terminal: away with a line of rates that another program may have left unfinished.
-ERASE = "\r\x1b[2K" if sys.stderr.isatty() else ""
+ERASE = "\r\x1b[2K" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
 
 
 class Erp(BaseHTTPRequestHandler):

@@ -40,6 +40,7 @@ def receiver(port: int) -> Iterator[str]:
     try:
         address = process.stdout.readline().strip() if process.stdout else ""
         if not address:
+            sys.stderr.write("  hint: name another port, 0 for a free one: make run ARGS='--receiver-port 0'\n")
             sys.exit(3)
         yield address
     finally:
@@ -77,6 +78,15 @@ def foreground() -> Iterator[None]:
         os.tcsetpgrp(terminal, before)
 
 
+def check(folder: Path, listen: str) -> None:
+    """Ends here when the address is taken: the shop would send its orders to whoever listens there."""
+    command = [sys.executable, "-m", "vrsky_fast.cli", "check", folder, "--listen", listen]
+    found = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    if found.returncode != 0:
+        sys.stderr.write(found.stderr + "  hint: an address for --listen: make run ARGS='--listen 127.0.0.1:9080'\n")
+        sys.exit(found.returncode)
+
+
 def serve(folder: Path, listen: str, data: Path) -> int:
     command = [sys.executable, "-m", "vrsky_fast.cli", "run", folder, "--listen", listen, "--data", data]
     # A process group of its own: it gets every signal once, from us.
@@ -101,6 +111,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(".vrsky"))
     options = parser.parse_args()
     with foreground(), receiver(options.receiver_port) as erp, pipelines(erp) as folder:
+        check(folder, options.listen)
         return serve(folder, options.listen, options.data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -11,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 INBOX = Path(__file__).resolve().parent / "inbox"
-ERASE = "\r\x1b[2K" if sys.stderr.isatty() else ""
+ERASE = "\r\x1b[2K" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
 
 
 def post(url: str, order: Path) -> str:

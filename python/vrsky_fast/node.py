@@ -14,6 +14,7 @@ import ipaddress
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
     """Returns after a drain. Raises ConfigError, SecretError or NatsError before anything flows, and
     NatsError when the embedded server does not stay up."""
     check_types(settings)
+    check_secrets(settings)
     listen = check_listen(pipelines, settings.listen) if "incoming" in settings.types else None
     secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data:
@@ -87,6 +89,18 @@ def check_types(settings: Settings) -> None:
     if settings.nats is None and set(settings.types) != set(NODE_TYPES):
         reason = "--type needs --nats: only this process knows the embedded server, and nobody would do the rest"
         raise error_for("config/invalid-value", reason)
+
+
+def check_secrets(settings: Settings) -> None:
+    """A folder that is misspelt would look like one without secrets: raises SecretError."""
+    if settings.secrets is None:
+        return
+    try:
+        is_there = settings.secrets.is_dir()
+    except OSError:
+        is_there = False  # behind a folder that may not be entered
+    if not is_there:
+        raise error_for("secret/not-found", f"the folder of secrets {settings.secrets} is not there")
 
 
 def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
@@ -110,6 +124,19 @@ def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
         if open_ones:
             raise InvalidConfig([one.problem("config/needs-auth", reason, "/in/http") for one in open_ones])
     return f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}"
+
+
+def check_free(listen: str) -> None:
+    """Whether a node could listen on what `check_listen` gave. Raises ConfigError `config/cannot-listen`."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            # As the node does it: connections in TIME_WAIT are not in the way, a listener is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        raise error_for("config/cannot-listen", f"cannot listen on {listen}: {error.strerror}") from None
 
 
 def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: Path) -> str:

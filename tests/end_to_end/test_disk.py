@@ -6,12 +6,12 @@ A tmpfs is the disk, so these tests need the right to mount one; as another user
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ..conftest import post
+from ..conftest import Vrsky, post
 from .conftest import StartNode
 from .load import under_load
 from .node import PATIENCE, Node, a_number, eventually
@@ -56,6 +56,10 @@ class Disk:
     def free(self) -> None:
         self._filler.unlink()
 
+    def protect(self) -> None:
+        """Nothing can be written any more."""
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+
     def limit(self, megabytes: int) -> None:
         """Another size, for those who ask from now on."""
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.folder], check=True)
@@ -69,6 +73,20 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk = Disk(tmp_path / "disk", 64)
     yield disk
     disk.unmount()
+
+
+@pytest.mark.parametrize("spoil", [Disk.fill, Disk.protect], ids=["full", "read-only"])
+def test_a_disk_that_cannot_be_written_at_start_is_an_error_with_a_hint(
+    disk: Disk, minimal: Path, vrsky: Vrsky, spoil: Callable[[Disk], None]
+) -> None:
+    data = disk.folder / "data"
+    (data / "jetstream").mkdir(parents=True)
+    spoil(disk)
+    for verb in (["run", str(minimal), "--listen", "127.0.0.1:0"], ["dlq", "ls"]):
+        refused = vrsky(*verb, "--data", data)
+        assert refused.returncode == 3, refused.stderr
+        assert f"config/data-folder-unusable: the data folder {data} cannot be used" in refused.stderr
+        assert "hint: Name another one with --data" in refused.stderr
 
 
 def test_a_full_disk_refuses_with_503_and_goes_on_when_there_is_room(

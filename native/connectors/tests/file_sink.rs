@@ -244,3 +244,22 @@ fn a_check_finds_what_a_connect_would_and_makes_nothing() {
         assert!(!folder.0.join("new").exists());
     });
 }
+
+#[test]
+fn a_check_finds_a_base_that_cannot_be_made() {
+    let folder = Folder::new("base");
+    std::os::unix::fs::symlink("nowhere", folder.0.join("link")).unwrap();
+    let mut bases = vec![folder.0.join("link"), folder.0.join("link/deeper")];
+    if cfg!(target_os = "linux") {
+        bases.extend(["/proc/vrsky", "/sys/vrsky/deeper"].map(PathBuf::from));
+    }
+    run(async {
+        for base in bases {
+            let options = FileOptions { base: base.clone(), path: "x".into(), allow_absolute: false };
+            let sink = FileSink::new(&options).unwrap();
+            let checked = sink.check().await.map_err(|fault| fault.code());
+            let opened = sink.connect().await.map_err(|fault| fault.code());
+            assert_eq!((checked, opened), (Err(Code::FileWrite), Err(Code::FileWrite)), "{}", base.display());
+        }
+    });
+}

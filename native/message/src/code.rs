@@ -84,6 +84,8 @@ codes! {
     ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
+    ConfigDataFolderUnusable = "config/data-folder-unusable", Config, true, 500, "The data folder is not there, or cannot be written.", "Name another one with --data, mend its permissions, or make room on its disk.";
+    ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------
     XmlNotWellFormed = "xml/not-well-formed", Xml, false, 400, "The document is not well-formed XML.", "Mend it at the byte offset named.";
@@ -160,7 +162,7 @@ codes! {
     NatsProtocol = "nats/protocol", Nats, true, 502, "The NATS server sent something that is not its protocol.", "Check that the address is a NATS server.";
     NatsTimeout = "nats/timeout", Nats, true, 503, "The NATS server did not answer in time.", "Check the server's load; it is tried again.";
     NatsMaxPayload = "nats/max-payload", Nats, false, 413, "The message is larger than the NATS server's max_payload.", "Send less, or raise max_payload.";
-    NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject.", "Provision the streams; `vrsky run` does it at start.";
+    NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject.", "Create one that takes the subject; `vrsky run` makes only those of its own, at start.";
     NatsStreamFull = "nats/stream-full", Nats, true, 503, "The stream, or the server's disk, is full.", "Free space or raise the stream's limits; it is tried again.";
     NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";
     NatsWouldDiscard = "nats/would-discard", Nats, false, 409, "The stream holds messages that a lower cap would delete.", "Keep the cap, or drain the stream first.";

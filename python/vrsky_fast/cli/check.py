@@ -18,23 +18,24 @@ from ..config import secrets
 from ..config.pipeline import advice, secret_names
 from ..control.connection import connect, endpoint_of
 from ..control.presence import look_for_stream
-from ..errors import NatsError, SecretError
-from ..node import Settings, node_to_ask
-from . import exit_codes
+from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
+from ..node import Settings, check_free, check_listen, check_secrets, node_to_ask
+from . import exit_codes, nats
 from .terminal import Terminal, safe
 
 _HELP = """Look whether every in and out of PATHS, files or folders, would work here. No message is sent,
 nothing is made.
 
-Secrets have to be defined, addresses allowed and reachable, folders of files writable; with --nats,
-streams have to be there. Exit code 0: all of it is so. 1: a pipeline file is wrong. 3: something is
-missing or cannot be reached.
+Secrets have to be defined, addresses allowed and reachable, folders of files writable; with --nats, the
+server and the streams have to be there; with --listen, the address has to be free. Exit code 0: all of it
+is so. 1: a pipeline file is wrong. 3: something is missing or cannot be reached.
 
 \b
 Examples:
   vrsky check orders.yaml
   vrsky check pipelines/ --secrets /run/secrets --json
-  vrsky check pipelines/ --nats nats://user:password@127.0.0.1:4222
+  VRSKY_NATS=nats://user:password@127.0.0.1:4222 vrsky check pipelines/
+  vrsky check pipelines/ --nats tls://nats.internal:4222 --nats-ca ca.pem
 """
 
 
@@ -52,27 +53,41 @@ class Finding:
     reason: str | None = None
     hint: str | None = None
 
-    def fail(self, code: str, reason: str) -> None:
-        self.state, self.code, self.reason, self.hint = "failed", code, reason, advice(code) or None
+    def fail(self, error: VrskyError) -> None:
+        self.state, self.code, self.reason = "failed", error.code, error.reason
+        self.hint = advice(error.code) or None
 
 
 @click.command(name="check", help=_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--nats", metavar="URL", help="The NATS server that pipelines will run on.")
+@click.option("--listen", metavar="IP:PORT", help="As for `run`; by default the address is not looked at.")
+@nats.options("The NATS server that pipelines will run on.")
 @click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="As for `run`.")
 @click.option("--secrets", "folder", type=click.Path(path_type=Path), metavar="DIR", help="As for `run`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(paths: tuple[Path, ...], nats: str | None, data: Path, folder: Path | None, as_json: bool) -> int:
+def command(
+    paths: tuple[Path, ...],
+    listen: str | None,
+    server: nats.Server,
+    data: Path,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
     pipelines = [one for path in paths for one in config.load_all(path)]
-    settings = Settings(data, nats=nats, secrets=folder)
+    settings = Settings(data, nats=server.url, secrets=folder, tls=server.tls)
+    check_secrets(settings)
     found = [finding for one in pipelines for finding in _connectors(one, settings)]
-    server = asyncio.run(_streams(nats, pipelines, found)) if nats else None
-    ok = not any(one.state == "failed" for one in found) and server is None
+    if listen is not None:
+        _listener(pipelines, listen, found)
+    away = asyncio.run(_streams(server, pipelines, found))
+    ok = not any(one.state == "failed" for one in found) and away is None
     if as_json:
-        report = {"ok": ok, "connectors": [asdict(one) for one in found]}
-        click.echo(json.dumps(report | ({"nats": {"code": server.code, "reason": server.reason}} if server else {})))
+        report: dict[str, Any] = {"ok": ok, "connectors": [asdict(one) for one in found]}
+        if away is not None:
+            report["nats"] = {"code": away.code, "reason": away.reason, "hint": advice(away.code) or None}
+        click.echo(json.dumps(report))
     else:
-        _show(Terminal(sys.stderr), found, server)
+        _show(Terminal(sys.stderr), found, away)
     return exit_codes.OK if ok else exit_codes.ENVIRONMENT
 
 
@@ -85,7 +100,8 @@ def _connectors(one: config.PipelineFile, settings: Settings) -> Iterator[Findin
         named = secret_names(_options(one, finding))
         if not row["ok"]:
             reasons = [missing[name] for name in sorted(named & missing.keys())]
-            finding.fail(row["code"], "; ".join(reasons) if row["code"] == "secret/not-found" else row["reason"])
+            reason = "; ".join(reasons) if row["code"] == "secret/not-found" else row["reason"]
+            finding.fail(error_for(row["code"], reason))
         elif finding.kind == "nats" and settings.nats is None:
             finding.state, finding.hint = "unchecked", "Name the server with --nats."
         yield finding
@@ -109,15 +125,34 @@ def _options(one: config.PipelineFile, finding: Finding) -> dict[str, Any]:
     return options
 
 
-async def _streams(nats: str, pipelines: Sequence[config.PipelineFile], found: Sequence[Finding]) -> NatsError | None:
-    """Asks the server for the streams of NATS connectors; the error when there is no asking."""
-    files = {(one.customer, one.pipeline): one for one in pipelines}
+def _listener(pipelines: Sequence[config.PipelineFile], listen: str, found: Sequence[Finding]) -> None:
+    """Raises as `run` does when the address is none, or serves what has no `auth` beyond loopback."""
+    address = check_listen(pipelines, listen)
+    if address is None:
+        return
     try:
-        async with connect(endpoint_of(nats)) as client:
-            for finding in found:
-                if finding.kind == "nats" and finding.state == "ok":
-                    await _stream(client, files[finding.customer, finding.pipeline], finding)
+        check_free(address)
+    except ConfigError as error:
+        for finding in found:
+            if (finding.direction, finding.kind, finding.state) == ("in", "http", "ok"):
+                finding.fail(error)
+
+
+async def _streams(
+    server: nats.Server, pipelines: Sequence[config.PipelineFile], found: Sequence[Finding]
+) -> NatsError | None:
+    """Asks the server for the streams of NATS connectors; the error when there is no asking."""
+    if server.url is None:
+        return None
+    files = {(one.customer, one.pipeline): one for one in pipelines}
+    asked = [finding for finding in found if finding.kind == "nats" and finding.state == "ok"]
+    try:
+        async with connect(endpoint_of(server.url, server.tls)) as client:
+            for finding in asked:
+                await _stream(client, files[finding.customer, finding.pipeline], finding)
     except NatsError as error:
+        for finding in asked:
+            finding.fail(error)
         return error
     return None
 
@@ -126,10 +161,10 @@ async def _stream(client: Client, one: config.PipelineFile, finding: Finding) ->
     try:
         await look_for_stream(client, finding.direction, _options(one, finding))
     except NatsError as error:
-        finding.fail(error.code, error.reason)
+        finding.fail(error)
 
 
-def _show(terminal: Terminal, found: Sequence[Finding], server: NatsError | None) -> None:
+def _show(terminal: Terminal, found: Sequence[Finding], away: NatsError | None) -> None:
     words = {"ok": terminal.good("ok  "), "failed": terminal.bad("FAIL"), "unchecked": terminal.warning("?   ")}
     for one in found:
         place = one.direction if one.name is None else f"{one.direction} {one.name}"
@@ -138,6 +173,6 @@ def _show(terminal: Terminal, found: Sequence[Finding], server: NatsError | None
         terminal.line("  ".join([words[one.state], *(safe(part) for part in parts)]))
         if one.hint:
             terminal.line(f"      hint: {safe(one.hint)}")
-    if server is not None:
-        terminal.line("  ".join([words["failed"], "the NATS server", safe(server.code), safe(server.reason)]))
-        terminal.line(f"      hint: {safe(advice(server.code))}")
+    if away is not None:
+        terminal.line("  ".join([words["failed"], "the NATS server", safe(away.code), safe(away.reason)]))
+        terminal.line(f"      hint: {safe(advice(away.code))}")

@@ -93,7 +93,7 @@ class Display:
             self.terminal.line(self._condition(*change))
         totals = add_up(stats)
         rates = self._rates.of(totals)
-        if self.terminal.is_terminal:
+        if self.terminal.redraws:
             self.terminal.live(self._rate_line(totals, rates))
         elif totals != self._last_totals and self._clock() - self._last_plain >= _PLAIN_SECONDS:
             self._last_plain, self._last_totals = self._clock(), totals
@@ -166,7 +166,7 @@ class Health:
 
 
 class JsonDisplay:
-    """The same for programs: every event, and the totals once a second while they change."""
+    """The same for programs: every event, and the totals at most once a second, when they have changed."""
 
     def __init__(self, pipelines: Sequence[PipelineFile]) -> None:
         self._pipelines = pipelines

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
-from ..control.lock import DataFolder
+from ..control.lock import DataFolder, on_disk
 from ..control.server import Server
 from ..errors import error_for
 from . import exit_codes, nats
@@ -32,6 +32,10 @@ Examples:
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
 """
+
+
+# JetStream's numbers have 64 bits.
+_LAST_SEQUENCE = 2**64 - 1
 
 
 def _where(function: Callable[..., int]) -> Callable[..., int]:
@@ -69,10 +73,13 @@ def ls(customer: str | None, pipeline: str | None, limit: int, server: nats.Serv
 
 
 @command.command(name="show", help="One dead letter with its headers and payload.")
-@click.argument("sequence", type=click.IntRange(min=1))
+@click.argument("sequence", type=click.IntRange(1, _LAST_SEQUENCE))
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
 @_where
 def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_json: bool) -> int:
+    if only_payload and as_json:
+        raise click.UsageError("--payload writes the bytes as they are; --json has the payload as text")
+
     async def fetch() -> dead_letters.DeadLetter | None:
         async with _client(server, data) as client:
             return await dead_letters.show(client, sequence)
@@ -118,8 +125,10 @@ async def _client(named: nats.Server, data: Path) -> AsyncIterator[Client]:
         async with connect(endpoint_of(named.url, named.tls)) as client:
             yield client
         return
-    if not (data / "jetstream").is_dir():
-        raise error_for("config/invalid-value", f"{data} is no data folder of `vrsky run`; name one with --data")
+    with on_disk(data):
+        is_one = (data / "jetstream").is_dir()
+    if not is_one:
+        raise error_for("config/data-folder-unusable", f"{data} is no data folder of `vrsky run`")
     folder = DataFolder(data)
     if not folder.try_lock():
         recorded = server_config.recall(server_config.Layout(folder.path))

@@ -17,7 +17,8 @@ from .terminal import Terminal, safe
 
 _HELP = """Run messages through the steps of PIPELINE and show each after every step. Nothing is sent anywhere.
 
-INPUT is a file with one message, or - for standard input, which is also the default.
+PIPELINE is a pipeline file, or a folder that holds one. INPUT is a file with one message, or - for standard
+input, which is also the default.
 
 \b
 Examples:
@@ -46,7 +47,7 @@ Snapshot = tuple[str, bytes, str]
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message on standard output.")
 def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, ...], as_json: bool) -> int:
-    file = config.load(pipeline)
+    file = _only_one(pipeline)
     compiled = Pipeline.from_json(file.json, file.scripts)
     terminal = Terminal(sys.stdout)
     failed = 0
@@ -61,6 +62,14 @@ def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, 
         else:
             _show(terminal, f"message {number}" if ndjson else "in", payload, steps, result)
     return exit_codes.FINDINGS if failed else exit_codes.OK
+
+
+def _only_one(path: Path) -> config.PipelineFile:
+    found = config.load_all(path)
+    if len(found) > 1:
+        names = "\n  ".join(safe(f"{one.path}  {one.customer}/{one.pipeline}") for one in found)
+        raise click.UsageError(f"{safe(path)} holds {len(found)} pipelines; name one of the files:\n  {names}")
+    return found[0]
 
 
 def _payloads(source: BinaryIO, ndjson: bool) -> Iterator[bytes]:

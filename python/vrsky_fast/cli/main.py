@@ -111,7 +111,10 @@ def _report(error: Exception, as_json: bool) -> None:
 
 
 def _as_json(error: Exception) -> dict[str, object]:
-    return {"code": _code(error), "reason": str(getattr(error, "reason", error))}
+    from ..config.pipeline import advice
+
+    code = _code(error)
+    return {"code": code, "reason": str(getattr(error, "reason", error)), "hint": advice(code) or None}
 
 
 def _code(error: Exception) -> str:
@@ -126,6 +129,6 @@ def _exit_code(error: Exception) -> int:
         return exit_codes.IN_USE
     if isinstance(error, InvalidConfig):
         return exit_codes.FINDINGS
-    if code == "config/invalid-value":
+    if code in {"config/invalid-value", "config/invalid-name"}:
         return exit_codes.USAGE
     return exit_codes.ENVIRONMENT

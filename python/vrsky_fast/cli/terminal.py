@@ -18,8 +18,9 @@ class Terminal:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.is_terminal = stream.isatty()
-        self._colours = self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        # A dumb terminal knows no control sequences at all; NO_COLOR is about colours only.
+        self.redraws = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._colours = self.redraws and not os.environ.get("NO_COLOR")
         self._live = ""
 
     def line(self, text: str = "") -> None:
@@ -27,7 +28,7 @@ class Terminal:
         self._write(f"{text}\n")
 
     def live(self, text: str) -> None:
-        """Replaces the last line in place; other lines appear above it. Only for a terminal."""
+        """Replaces the last line in place; other lines appear above it. Only where `redraws`."""
         width = shutil.get_terminal_size().columns - 1
         self._live = text[:width]
         self._write("")
@@ -60,7 +61,7 @@ class Terminal:
         return f"\x1b[{colour}m{text}{_RESET}" if self._colours else text
 
     def _write(self, text: str) -> None:
-        if self.is_terminal:
+        if self.redraws:
             text = _ERASE_LINE + text + self._live
         self.stream.write(text)
         self.stream.flush()

@@ -53,6 +53,8 @@ class Outcome:
 def command(paths: tuple[Path, ...], only: str | None, as_json: bool) -> int:
     started = time.monotonic()
     loaded = [one for path in paths for one in config.load_all(path)]
+    if only is not None:
+        _check_only(only, [test["name"] for one in loaded for test in _tests(one)])
     outcomes = [outcome for one in loaded for outcome in run_tests(one, only or "")]
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if as_json:
@@ -67,9 +69,22 @@ def command(paths: tuple[Path, ...], only: str | None, as_json: bool) -> int:
     return exit_codes.FINDINGS if failed else exit_codes.OK
 
 
+def _check_only(only: str, names: list[str]) -> None:
+    """A name that is misspelt would pass by running nothing."""
+    if any(only in name for name in names):
+        return
+    there_are = "\n  ".join(["; there are:", *(safe(name) for name in names)]) if names else "; there are no tests"
+    raise click.UsageError(f"no test has {safe(only)!r} in its name{there_are}")
+
+
+def _tests(file: config.PipelineFile) -> list[dict[str, Any]]:
+    tests: list[dict[str, Any]] = file.model.get("tests", [])
+    return tests
+
+
 def run_tests(file: config.PipelineFile, only: str = "") -> Iterator[Outcome]:
     """Runs every test of one file, in order."""
-    tests = [test for test in file.model.get("tests", []) if only in test["name"]]
+    tests = [test for test in _tests(file) if only in test["name"]]
     if not tests:
         return
     pipeline = Pipeline.from_json(file.json, file.scripts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     try:
         for file in find(path):
             try:
+                if file != path:
+                    _look_at(file)
                 loaded.append(load(file))
             except InvalidConfig as invalid:
                 problems += invalid.problems
@@ -36,15 +39,14 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
 
 
 def find(path: Path) -> list[Path]:
-    """Raises InvalidConfig when there is nothing to read. Hidden folders are left out."""
+    """Raises InvalidConfig when there is nothing to read. Hidden folders are left out; what has the name of
+    a pipeline file and is none is not."""
     if not path.is_dir():
         return [path]
     names = [
         file
         for file in sorted(path.rglob("*"))
-        if file.suffix in {".yaml", ".yml"}
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        if file.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in file.relative_to(path).parts)
     ]
     if not names:
         reason = "the folder holds no *.yaml or *.yml file"
@@ -54,6 +56,23 @@ def find(path: Path) -> list[Path]:
     if len(names) > MAX_FILES:
         raise InvalidConfig([Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))])
     return names
+
+
+def _look_at(file: Path) -> None:
+    """Raises InvalidConfig for what stands in a folder and is no file: left out without a word, its pipeline
+    would be missed only when messages are."""
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        reason, hint = "the symlink leads nowhere", "Mend the symlink, or remove it."
+    except OSError as error:
+        reason, hint = f"cannot be read: {error.strerror}", "Check the path."
+    else:
+        if stat.S_ISREG(mode):
+            return
+        what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        reason, hint = f"is {what}, under the name of a pipeline file", "Rename it, or move it elsewhere."
+    raise InvalidConfig([Problem("config/file-not-found", reason, str(file), hint=hint)])
 
 
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NoReturn
@@ -36,10 +37,17 @@ def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS) -> Endpoint:
     return Endpoint(plain, user, password, tls=tls)
 
 
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """What asyncio says of each TLS connection that the other side ends: nats-py makes the stream's protocol
+    before it knows of TLS."""
+    return record.msg != "returning true from eof_received() has no effect when using ssl"
+
+
 @asynccontextmanager
 async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
     """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError, and
     ConfigError when a file of `endpoint.tls` cannot be used."""
+    logging.getLogger("asyncio").addFilter(_is_worth_saying)
     context = await asyncio.to_thread(endpoint.tls.context) if endpoint.secured else None
     client = StrictClient(endpoint.tls, endpoint.secured)
     refused: list[Exception] = []

@@ -62,7 +62,9 @@ class DeadLetter:
 async def newest(
     client: Client, limit: int, customer: str | None = None, pipeline: str | None = None
 ) -> list[DeadLetter]:
-    """The newest `limit` ones, oldest first, without payloads. Raises NatsError."""
+    """The newest `limit` ones, oldest first, without payloads. Raises NatsError, and ConfigError for what is
+    no name."""
+    subject = dead_subject(customer, pipeline)
     jetstream = client.jetstream(timeout=10)
     try:
         info = await jetstream.stream_info(DEAD)
@@ -80,7 +82,6 @@ async def newest(
         mem_storage=True,
         inactive_threshold=30.0,
     )
-    subject = dead_subject(customer, pipeline)
     subscription = await jetstream.pull_subscribe(subject, stream=DEAD, config=config)
     found: deque[DeadLetter] = deque(maxlen=limit)
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +44,17 @@ class Lock:
             self.descriptor = -1
 
 
+@contextmanager
+def on_disk(data: Path) -> Iterator[None]:
+    """What the system refuses there, such as a write to a full disk, is a ConfigError about the data
+    folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"the data folder {data} cannot be used: {error.strerror}"
+        raise error_for("config/data-folder-unusable", reason) from None
+
+
 class DataFolder:
     """The folder of one run, locked while it is open. Raises ConfigError `config/data-folder-in-use`."""
 
@@ -59,16 +72,17 @@ class DataFolder:
 
     def try_lock(self) -> bool:
         """False when another process holds it. Raises ConfigError when the folder cannot be used at all."""
-        try:
+        with on_disk(self.path):
             self.nats.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.files.mkdir(exist_ok=True)
-            taken = self._lock.try_acquire()
-        except OSError as error:
-            reason = f"the data folder {self.path} cannot be used: {error.strerror}"
-            raise error_for("config/invalid-value", reason) from None
-        if taken:
-            self._lock.note(f"{os.getpid()}\n")
-        return taken
+            if not self._lock.try_acquire():
+                return False
+            try:
+                self._lock.note(f"{os.getpid()}\n")
+            except OSError:
+                self._lock.release()
+                raise
+        return True
 
     def unlock(self) -> None:
         self._lock.release()

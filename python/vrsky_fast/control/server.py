@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import VrskyError
 from . import server_config as conf
 from .failure import fail
-from .lock import Lock
+from .lock import Lock, on_disk
 from .process import Identity
 from .server_config import Endpoint, Layout
 from .store import StoreWatch
@@ -43,11 +43,13 @@ class Server:
         self._user, self._password = conf.credentials()
 
     async def start(self) -> Endpoint:
-        """Returns when the server takes connections. Raises NatsError `nats/server-start`."""
-        if not self._lock.try_acquire():
-            await asyncio.to_thread(self._end_orphan)
-        conf.write(self.layout, self._port, self._user, self._password)
-        self._forget_ports()
+        """Returns when the server takes connections. Raises NatsError `nats/server-start`, and ConfigError
+        when the data folder cannot be written."""
+        with on_disk(self.layout.data):
+            if not self._lock.try_acquire():
+                await asyncio.to_thread(self._end_orphan)
+            conf.write(self.layout, self._port, self._user, self._password)
+            self._forget_ports()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 conf.binary(),
@@ -67,7 +69,8 @@ class Server:
         self.endpoint = Endpoint(url, self._user, self._password)
         identity = Identity.of(self._process.pid)
         if identity is not None:
-            conf.remember(self.layout, identity, self.endpoint)
+            with on_disk(self.layout.data):
+                conf.remember(self.layout, identity, self.endpoint)
         return self.endpoint
 
     async def watch(self, note: Callable[[str], None]) -> None:
@@ -122,8 +125,10 @@ class Server:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        self.layout.record.unlink(missing_ok=True)
-        self.layout.config.unlink(missing_ok=True)
+        # A disk that has become read-only keeps them: the password is of no use without the server.
+        with contextlib.suppress(OSError):
+            self.layout.record.unlink(missing_ok=True)
+            self.layout.config.unlink(missing_ok=True)
         self._lock.release()
 
     def kill(self) -> None:

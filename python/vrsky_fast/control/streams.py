@@ -6,8 +6,11 @@ messages per subject is one number a stream. Changing anything here is changing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+from .failure import fail
 
 TIERS = {"t1000": 1_000, "t10000": 10_000}
 LANE_TYPES = ("logic", "outgoing")
@@ -18,6 +21,8 @@ PARKED_CAP = 100_000
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
 DUPLICATE_WINDOW_SECONDS = 30.0
 ACK_WAIT_SECONDS = 10.0
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,38}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +80,14 @@ def sharing(wanted: list[Stream], room: int) -> list[Stream]:
 
 
 def dead_subject(customer: str | None, pipeline: str | None) -> str:
-    """The dead letters of a customer, of one pipeline, or of all."""
-    return f"vrsky.dead.{customer or '*'}.{pipeline or '*'}.>"
+    """The dead letters of a customer, of one pipeline, or of all. Raises ConfigError for what is no name:
+    a wildcard would ask for those of others."""
+    return f"vrsky.dead.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
+
+
+def _token(what: str, name: str | None) -> str:
+    if name is None:
+        return "*"
+    if not _NAME.match(name):
+        fail("config/invalid-name", f"{name!r} is no name of a {what}")
+    return name

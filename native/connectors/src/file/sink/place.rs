@@ -9,6 +9,7 @@ use message::{Code, Fault};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat, accessat, fsync, mkdirat, open, openat, statat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::FileOptions;
 
@@ -120,15 +121,17 @@ impl Place {
         }
     }
 
-    /// The nearest folder above `base` that there is.
+    /// The nearest there is above `base`; a symlink that leads nowhere is in the way.
     fn may_make_base(&self) -> Result<(), Fault> {
-        let there = self.base.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
+        let there = self.base.ancestors().find(is_there).unwrap_or(Path::new("."));
         self.may_make_in(CWD, there)
     }
 
-    fn may_make_in(&self, from: impl AsFd, folder: impl rustix::path::Arg) -> Result<(), Fault> {
-        accessat(from, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
-            .map_err(|error| self.refused(error))
+    fn may_make_in(&self, from: impl AsFd, folder: impl Arg + Copy) -> Result<(), Fault> {
+        accessat(&from, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+            .map_err(|error| self.refused(error))?;
+        if is_of_the_kernel(&from, folder) { Err(self.refused(Errno::PERM)) } else { Ok(()) }
     }
 
     fn is_regular(&self, file: &OwnedFd) -> Result<Stat, Fault> {
@@ -175,4 +178,20 @@ impl Place {
     pub(super) fn failed(&self, error: &std::io::Error) -> Fault {
         Fault::new(Code::FileWrite, format!("{:?}: {error}", self.shown))
     }
+}
+
+/// By their modes root may write to /proc and /sys, and yet nothing can be made there.
+#[cfg(target_os = "linux")]
+fn is_of_the_kernel(from: impl AsFd, folder: impl Arg) -> bool {
+    use rustix::fs::{FsWord, PROC_SUPER_MAGIC, fstatfs};
+
+    const SYSFS_MAGIC: FsWord = 0x6265_6572;
+    openat(from, folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .and_then(fstatfs)
+        .is_ok_and(|system| matches!(system.f_type, PROC_SUPER_MAGIC | SYSFS_MAGIC))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_the_kernel(_: impl AsFd, _: impl Arg) -> bool {
+    false
 }

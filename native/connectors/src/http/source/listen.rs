@@ -9,8 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 1024;
 
 /// One listener for each of `shards` (at least one), all on one address; port 0 picks a free
-/// port. `config/conflict` when the address is taken, `config/invalid-value` when it cannot be
-/// used. Does not block.
+/// port. `config/cannot-listen` when the address is taken or cannot be used. Does not block.
 pub fn listen(address: SocketAddr, shards: usize) -> Result<Vec<TcpListener>, Fault> {
     if shards <= 1 {
         return Ok(vec![socket(address, false)?]);
@@ -42,14 +41,15 @@ fn socket(address: SocketAddr, shared: bool) -> Result<TcpListener, Fault> {
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, Fault> {
-    listener.local_addr().map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("cannot listen: {error}")))
+    listener.local_addr().map_err(|error| Fault::new(Code::ConfigCannotListen, format!("cannot listen: {error}")))
 }
 
 fn unusable(address: SocketAddr, error: &std::io::Error) -> Fault {
-    match error.kind() {
-        ErrorKind::AddrInUse => Fault::new(Code::ConfigConflict, format!("the address {address} is already in use")),
-        _ => Fault::new(Code::ConfigInvalidValue, format!("cannot listen on {address}: {error}")),
-    }
+    let reason = match error.kind() {
+        ErrorKind::AddrInUse => format!("another program listens on {address}"),
+        _ => format!("cannot listen on {address}: {error}"),
+    };
+    Fault::new(Code::ConfigCannotListen, reason)
 }
 
 #[cfg(test)]
@@ -68,12 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_is_a_conflict_even_when_the_port_could_be_shared() {
+    fn a_taken_address_is_refused_even_when_the_port_could_be_shared() {
         for shards in [1, 2] {
             let held = listen(loopback(), shards).unwrap();
             let address = held[0].local_addr().unwrap();
             for again in [1, 2] {
-                assert_eq!(listen(address, again).unwrap_err().code(), Code::ConfigConflict);
+                assert_eq!(listen(address, again).unwrap_err().code(), Code::ConfigCannotListen);
             }
         }
     }
