@@ -14,13 +14,14 @@ from .node import PATIENCE, a_number
 
 class Load:
     """`accepted`: the number of every message answered with 202. Clients stop when told to, or when
-    nobody listens any more."""
+    nobody listens any more. `padding`: bytes that a message has besides its number."""
 
-    def __init__(self, url: str, clients: int = 4) -> None:
+    def __init__(self, url: str, clients: int = 4, padding: int = 0) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self._address = (parts.hostname, parts.port)
         self._path = parts.path
+        self._padding = b" " * padding
         self.accepted: set[int] = set()
         self.refused: list[tuple[int, str]] = []
         """Status and code of the others. Each has to say when to come again."""
@@ -35,7 +36,7 @@ class Load:
         try:
             while not self._enough.is_set():
                 number = a_number()
-                body = b'{"n": %d}' % number
+                body = b'{"n": %d%s}' % (number, self._padding)
                 connection.request("POST", self._path, body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 told = json.loads(answer.read())
@@ -68,8 +69,8 @@ class Load:
 
 
 @contextmanager
-def under_load(url: str, clients: int = 4) -> Iterator[Load]:
-    load = Load(url, clients)
+def under_load(url: str, clients: int = 4, padding: int = 0) -> Iterator[Load]:
+    load = Load(url, clients, padding)
     try:
         yield load
     finally:

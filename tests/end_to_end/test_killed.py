@@ -54,6 +54,20 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_accepted(start_node: StartN
     assert all(json.loads(line)["seen"] is True for line in written.splitlines())
 
 
+def test_kill_9_with_large_payloads_in_hand_loses_none_of_them(start_node: StartNode) -> None:
+    accepted: set[int] = set()
+    for count in (3, 12):
+        node = start_node({"orders.yaml": ORDERS})
+        with under_load(node.url("/orders"), padding=2_000_000) as load:
+            load.wait_for(count)
+            node.kill()
+            accepted |= load.stop()
+    node = start_node({"orders.yaml": ORDERS})
+    node.delivers_all("orders.ndjson", accepted)
+    node.still_works("/orders", "orders.ndjson")
+    assert node.stop() == 0
+
+
 def test_a_torn_last_line_is_mended_at_the_start_before_any_message(start_node: StartNode) -> None:
     node = start_node({"orders.yaml": ORDERS})
     node.still_works("/orders", "orders.ndjson")

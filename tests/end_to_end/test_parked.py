@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
+from ..conftest import post
 from .conftest import StartNode
 from .node import Node, a_number, eventually
-from .servers import closed_port, serving
+from .servers import Server, closed_port, serving
 
 ORDERS = """\
 customer: acme
@@ -33,6 +36,10 @@ def send(node: Node, count: int) -> list[int]:
     return numbers
 
 
+def delivered(server: Server) -> set[int]:
+    return {json.loads(one.body)["n"] for one in list(server.taken)}
+
+
 def test_a_long_outage_delivers_once_and_in_order_and_delays_nobody_else(start_node: StartNode) -> None:
     port = closed_port()
     node = start_node(files(port))
@@ -57,10 +64,41 @@ def test_kill_9_while_parked_delivers_all_after_the_restart(start_node: StartNod
     node.kill()
     again = start_node(files(port))
     with serving(port=port) as server:
-        eventually(
-            lambda: {json.loads(one.body)["n"] for one in list(server.taken)} == set(numbers), "all are delivered"
-        )
+        eventually(lambda: delivered(server) == set(numbers), "all are delivered")
         again.still_works("/quick", "quick.ndjson")
+
+
+def test_kill_9_while_parked_messages_come_back_delivers_all_after_the_restart(start_node: StartNode) -> None:
+    port = closed_port()
+    node = start_node(files(port))
+    numbers = send(node, 200)
+    node.hears("parking", pipeline="orders")
+    numbers += send(node, 200)
+    with serving(port=port) as server:
+        eventually(lambda: len(server.taken) >= 20, "some are delivered")
+        node.kill()
+        again = start_node(files(port))
+        eventually(lambda: delivered(server) == set(numbers), "all are delivered")
+        again.still_works("/quick", "quick.ndjson")
+        assert again.stop() == 0
+
+
+def test_a_server_killed_while_messages_are_parked_loses_none(start_node: StartNode) -> None:
+    port = closed_port()
+    node = start_node(files(port))
+    numbers = send(node, 100)
+    node.hears("parking", pipeline="orders")
+    os.kill(node.server().pid, signal.SIGKILL)
+    probe = a_number()
+    body = json.dumps({"n": probe}).encode()
+    eventually(lambda: post(node.url("/orders"), body, "application/json")[0] == 202, "the server's restart")
+    numbers += [probe, *send(node, 50)]
+    with serving(port=port) as server:
+        eventually(lambda: len(server.taken) >= 20, "some are delivered")
+        os.kill(node.server().pid, signal.SIGKILL)
+        eventually(lambda: delivered(server) == set(numbers), "all are delivered")
+        node.hears("resumed", pipeline="orders")
+    assert node.stop() == 0
 
 
 def test_parked_messages_that_are_tried_for_too_long_are_dead_letters(start_node: StartNode) -> None:
