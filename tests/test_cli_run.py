@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from vrsky_fast.control.connection import connect
 from vrsky_fast.control.process import Identity
 from vrsky_fast.control.server import Server
 
-from .conftest import MINIMAL, Background, Running, Vrsky, post
+from .conftest import MINIMAL, Background, Running, Vrsky, clean_environment, command, post
+from .end_to_end.node import eventually
 
 Start = Callable[..., Running]
 Write = Callable[[str, str], Path]
@@ -227,3 +230,37 @@ def test_a_jetstream_in_without_a_durable_gets_one_of_its_own(
     assert run.kind("delivered")["pipeline"] == "shop"
     assert run.stop() == 0
     assert lines(tmp_path / ".vrsky" / "files" / "shop.ndjson") == [{"order": {"total": "150"}}]
+
+
+def test_a_run_goes_on_when_its_log_cannot_be_written(tmp_path: Path, minimal: Path) -> None:
+    written = tmp_path / ".vrsky" / "files" / "orders.ndjson"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with open("/dev/full", "w") as full:
+        arguments = command("run", minimal, "--json", "--listen", address)
+        run = subprocess.Popen(arguments, cwd=tmp_path, stdout=full, stderr=full, env=clean_environment())
+    try:
+        eventually(lambda: takes(f"http://{address}/in/acme/orders", order(150)), "a 202")
+        eventually(lambda: lines(written), "the message")
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(30) == 0
+    finally:
+        run.kill()
+        run.wait()
+
+
+def takes(url: str, body: bytes) -> bool:
+    try:
+        return post(url, body)[0] == 202
+    except OSError:
+        return False  # it does not listen yet
+
+
+def test_a_payload_that_is_no_text_is_shown_as_base64_to_programs(start: Start, minimal: Path, vrsky: Vrsky) -> None:
+    run = start(minimal)
+    assert post(run.ready() + "/in/acme/orders", b"\xff\xfe<order/>")[0] == 202
+    run.kind("dead")
+    assert run.stop() == 0
+    (letter,) = [json.loads(line) for line in vrsky("dlq", "ls", "--json").stdout.splitlines()]
+    shown = json.loads(vrsky("dlq", "show", str(letter["sequence"]), "--json").stdout)
+    assert base64.b64decode(shown["payload_base64"]) == b"\xff\xfe<order/>"

@@ -5,7 +5,6 @@ then. `--json` gives the same as one JSON object a line."""
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PipelineFile
-from .terminal import Terminal, safe
+from .terminal import Output, Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
 _LINES_AT_ONCE = 20
@@ -168,7 +167,8 @@ class Health:
 class JsonDisplay:
     """The same for programs: every event, and the totals at most once a second, when they have changed."""
 
-    def __init__(self, pipelines: Sequence[PipelineFile]) -> None:
+    def __init__(self, stream: Output, pipelines: Sequence[PipelineFile]) -> None:
+        self._stream = stream
         self._pipelines = pipelines
         self._last: list[dict[str, Any]] = []
         self._next = 0.0
@@ -191,8 +191,8 @@ class JsonDisplay:
         self._write({"kind": "stopped"})
 
     def _write(self, value: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(value) + "\n")
-        sys.stdout.flush()
+        self._stream.write(json.dumps(value) + "\n")
+        self._stream.flush()
 
 
 class Rates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -94,7 +95,11 @@ def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_
     terminal = Terminal(sys.stdout)
     text = letter.payload.decode(errors="replace")
     if as_json:
-        terminal.line(json.dumps({**letter.as_json(), "headers": letter.headers, "payload": text}))
+        shown = {**letter.as_json(), "headers": letter.headers, "payload": text}
+        if text.encode() != letter.payload:
+            # Not UTF-8: the text is not all of it.
+            shown["payload_base64"] = base64.b64encode(letter.payload).decode()
+        terminal.line(json.dumps(shown))
         return exit_codes.OK
     terminal.line(_line(terminal, letter))
     for name, value in letter.headers.items():

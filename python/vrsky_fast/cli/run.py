@@ -12,7 +12,7 @@ from .. import config
 from ..node import NODE_TYPES, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
-from .terminal import Terminal
+from .terminal import Log, Terminal
 
 _HELP = """Serve the pipelines of PATH, a pipeline file or a folder of them, until Ctrl-C.
 
@@ -69,7 +69,11 @@ def command(
 ) -> int:
     pipelines = config.load_all(path)
     settings = Settings(data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls)
-    display = JsonDisplay(pipelines) if as_json else Display(Terminal(sys.stderr), pipelines, data / "files")
+    display = (
+        JsonDisplay(Log(sys.stdout), pipelines)
+        if as_json
+        else Display(Terminal(Log(sys.stderr)), pipelines, data / "files")
+    )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(pipelines, settings, display))
     display.end()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from ..config.problem import Problem, visible
 
@@ -13,10 +14,41 @@ _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[2K"
 
 
+class Output(Protocol):
+    """What a `Terminal` needs of a stream."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+
+
+class Log:
+    """A stream whose disk may be full: what cannot be written is left out. A run goes on without its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        # Past Python's buffer, which would keep what failed and fail again at the end.
+        rest = memoryview(text.encode(errors="backslashreplace"))
+        try:
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest) :]
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 class Terminal:
     """`stream` is standard error for everything but output that programs read."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Output) -> None:
         self.stream = stream
         # A dumb terminal knows no control sequences at all; NO_COLOR is about colours only.
         self.redraws = stream.isatty() and os.environ.get("TERM") != "dumb"
