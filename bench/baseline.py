@@ -82,6 +82,23 @@ async def jetstream(client: Client, step: Step, stream: str, durable: str, targe
                 print(f"not passed on: {failure!r}", file=sys.stderr)
 
 
+async def one_by_one(client: Client, step: Step, stream: str, durable: str, target: str) -> None:
+    """The same as the examples of nats-py have it: a message is done before the next one is begun."""
+    context = client.jetstream()
+    subscription = await context.pull_subscribe_bind(durable, stream)
+    print("ready", flush=True)
+    while True:
+        try:
+            batch = await subscription.fetch(512, timeout=5)
+        except NatsTimeoutError:
+            continue
+        for message in batch:
+            payload = step(message.data)
+            if payload is not None:
+                await context.publish(target, payload, headers={**(message.headers or {}), "Customer-ID": "acme"})
+            await message.ack()
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=STAGES)
@@ -90,13 +107,15 @@ async def main() -> None:
     parser.add_argument("--out", dest="target", required=True)
     parser.add_argument("--stream")
     parser.add_argument("--durable")
+    parser.add_argument("--one-by-one", action="store_true")
     options = parser.parse_args()
     step = STAGES[options.stage]
     client = await nats.connect(options.url)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if options.stream:
-        work = asyncio.create_task(jetstream(client, step, options.stream, options.durable, options.target))
+        consume = one_by_one if options.one_by_one else jetstream
+        work = asyncio.create_task(consume(client, step, options.stream, options.durable, options.target))
     else:
         await core(client, step, options.subject, options.target)
         print("ready", flush=True)

@@ -231,7 +231,7 @@ def jetstream(folder: Path, port: int, scale: float, repeats: int, backlog: bool
     """Stream in, stream out, file storage: pull, publish, PubAck, ack. The first system is the limit. With
     `backlog` everything is stored before the first message is pulled, so that the publisher takes nothing of
     the machine from those who are measured."""
-    names = ["limit", *STAGES, *(f"py-{stage}" for stage in STAGES)]
+    names = ["limit", *STAGES, *(f"py-{stage}" for stage in STAGES), "py-plain"]
     asyncio.run(make_streams(port, names))
 
     def system(name: str, label: str, stage: str, count: int, expect: Path | None = None) -> System:
@@ -254,6 +254,11 @@ def jetstream(folder: Path, port: int, scale: float, repeats: int, backlog: bool
             command += ["--stream", f"IN-py-{stage}", "--durable", "bench"]
             running.enter_context(program(command, "ready"))
             systems.append(system(f"py-{stage}", f"nats-py {stage}", stage, 20_000))
+        command = [sys.executable, str(HERE / "baseline.py"), "S1", "--url", f"nats://127.0.0.1:{port}"]
+        command += ["--in", "js.in.py-plain", "--out", "js.out.py-plain", "--one-by-one"]
+        command += ["--stream", "IN-py-plain", "--durable", "bench"]
+        running.enter_context(program(command, "ready"))
+        systems.append(system("py-plain", "one by one, nats-py S1", "S1", 5_000))
 
         def more(system: System) -> list[str]:
             stream = f"IN-{system.source.removeprefix('js.in.')}"
