@@ -299,3 +299,30 @@ def test_any_text_is_a_pipeline_or_has_problems(tmp_path_factory: pytest.TempPat
     except InvalidConfig as invalid:
         assert all(problem.text().startswith("orders.yaml:") for problem in invalid.problems)
         assert all(problem.mark is not None for problem in invalid.problems)
+
+
+EXAMPLE = ROOT / "examples" / "orders" / "orders.yaml"
+PIECES = st.sampled_from(
+    ["\t", " ", ": ", "{", "}", "[", "]", ", ", "'", '"', "&a ", "*a", "!t ", " # ", "~", "\n", "- ", "TOK", "-1",
+     "\\ud800", "|\n", "? ", "%", "@", "../", "\x07"]
+)  # fmt: skip
+EDITS = st.tuples(st.floats(0, 1), st.integers(0, 10), PIECES)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(EDITS, min_size=1, max_size=4))
+def test_every_fault_of_a_damaged_file_has_its_place_and_a_hint(edits: list[tuple[float, int, str]]) -> None:
+    text = EXAMPLE.read_text()
+    for where, cut, piece in edits:
+        at = int(where * len(text))
+        text = text[:at] + piece + text[at + cut :]
+    try:
+        config.parse("orders.yaml", text.encode(), EXAMPLE)
+    except InvalidConfig as invalid:
+        for problem in invalid.problems:
+            assert problem.mark is not None, problem.text()
+            assert problem.hint, problem.text()
+            own = problem.file == "orders.yaml"
+            lines = (text if own else (EXAMPLE.parent / problem.file).read_text()).split("\n")
+            assert 1 <= problem.mark.line <= len(lines), problem.text()
+            assert 1 <= problem.mark.column <= len(lines[problem.mark.line - 1]) + 1, problem.text()

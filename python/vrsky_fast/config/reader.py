@@ -57,7 +57,8 @@ def read(name: str, data: bytes) -> tuple[Source, Node]:
         # refused at its first place.
         mark = source.mark(max(0, text.find(chr(error.character))))
         reason = f"the character U+{error.character:04X} is not allowed"
-        raise InvalidConfig([Problem.at(source, mark, "config/invalid-yaml", reason)]) from None
+        hint = "Take the character away."
+        raise InvalidConfig([Problem.at(source, mark, "config/invalid-yaml", reason, hint=hint)]) from None
     except yaml.MarkedYAMLError as error:
         raise InvalidConfig([_syntax(source, error)]) from None
 
