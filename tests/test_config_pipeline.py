@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vrsky_fast import config
@@ -311,6 +311,7 @@ EDITS = st.tuples(st.floats(0, 1), st.integers(0, 10), PIECES)
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(EDITS, min_size=1, max_size=4))
+@example([(1.0, 0, "TOK")])
 def test_every_fault_of_a_damaged_file_has_its_place_and_a_hint(edits: list[tuple[float, int, str]]) -> None:
     text = EXAMPLE.read_text()
     for where, cut, piece in edits:

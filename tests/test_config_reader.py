@@ -23,6 +23,7 @@ def refused(text: str | bytes) -> Problem:
     ("text", "code", "place"),
     [
         ("a: 1\nb: [1, 2\n", "config/invalid-yaml", (3, 1)),
+        ("a: 1\nb", "config/invalid-yaml", (2, 1)),
         ("a: 1\na: 2\n", "config/duplicate-key", (2, 1)),
         ("x:\n  - a: {k: 1, k: 2}\n", "config/duplicate-key", (2, 15)),
         ("a: &anchor 1\n", "config/alias", (1, 4)),

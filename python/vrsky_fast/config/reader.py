@@ -65,6 +65,9 @@ def read(name: str, data: bytes) -> tuple[Source, Node]:
 
 def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     mark = _mark(error.problem_mark or error.context_mark)
+    if source.line(mark.line) is None:
+        # Behind the last line: what was not finished is what there is to show.
+        mark = _mark(error.context_mark) if error.context_mark else source.mark(len(source.text))
     line = source.line(mark.line) or ""
     if line[mark.column - 1 : mark.column] == "\t":
         hint = "Indent with blanks."
