@@ -125,6 +125,7 @@ async def main() -> None:
     if work.done():
         work.result()
     work.cancel()
+    await asyncio.wait({work})
     await client.close()
 
 

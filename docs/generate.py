@@ -29,8 +29,9 @@ def pipeline_file() -> str:
         "",
         "One YAML file a pipeline, at most 1 MiB. Aliases, anchors, tags and duplicate keys are refused, and an"
         " unknown key is named with what was probably meant. A scalar is read by what stands here: `NO` and `08`"
-        " are texts where a text is wanted. An expression that starts with `!`, `*`, `[`, `{` or a quote, or that"
-        " holds `: ` or, inside braces, a comma, has to stand between single quotes.",
+        " are texts where a text is wanted. An expression that starts with `!`, `[`, `{` or a quote, or that"
+        " holds `: ` or, inside braces, a comma, has to stand between single quotes. ` #` begins a comment, also within"
+        " an expression that is not quoted: `filter: a == 1 # && b == 2` is `a == 1`.",
         "",
         "```yaml",
         example.rstrip(),

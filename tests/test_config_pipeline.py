@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vrsky_fast import config
-from vrsky_fast.config import InvalidConfig, Problem
+from vrsky_fast.config import InvalidConfig, Problem, secrets
+from vrsky_fast.errors import SecretError
 
 from .conftest import MINIMAL, ROOT
 
@@ -57,6 +58,64 @@ def steps(*lines: str) -> str:
         (steps("- script: missing.ts"), "config/file-not-found", (5, 13), "missing.ts"),
         (steps("- script: ../net.ts"), "config/file-outside", (5, 13), "../net.ts"),
         (steps("- convert: {from: xml}", "- set: {a: f(x, y)}"), "config/invalid-expression", (6, 14), "cut"),
+        (steps("- set: {a: f(x, y), b: '1'}"), "config/invalid-expression", (5, 14), "cut"),
+        (steps('- filter: a == "x # y"'), "config/invalid-expression", (5, 13), "cut"),
+        (steps("- filter: '\"\\ud800\" == a'"), "config/invalid-expression", (5, 14), "an escape"),
+        (steps('- filter: "\\ud800"'), "config/invalid-yaml", (5, 16), "escape"),
+        (steps("- filter: *a"), "config/alias", (5, 13), "*a"),
+        (steps("- filter: &a 'true'"), "config/alias", (5, 13), "&a"),
+        (steps("- filter: !!str x"), "config/tag", (5, 13), "tag"),
+        (steps("-\tfilter: 'true'"), "config/invalid-yaml", (5, 4), "tab"),
+        (steps("- filter: 'true'", "\t- filter: 'true'"), "config/invalid-yaml", (6, 3), "tab"),
+        (steps("- filter: 'true'", "  filter: 'true'"), "config/duplicate-key", (6, 5), "filter"),
+        (HEAD + "steps: ~\n" + TAIL, "config/wrong-type", (4, 8), "not nothing"),
+        (HEAD + "steps:\n" + TAIL, "config/wrong-type", (4, 1), "not nothing"),
+        (HEAD + "out: null\n", "config/wrong-type", (4, 6), "not nothing"),
+        (HEAD + "out:\n", "config/wrong-type", (4, 1), "not nothing"),
+        (HEAD, "config/missing-key", (1, 1), "`out`"),
+        ("", "config/missing-key", (1, 1), "empty"),
+        ("- a\n", "config/wrong-type", (1, 1), "mapping"),
+        ("just a text\n", "config/wrong-type", (1, 1), "mapping"),
+        ("#" * (1 << 21), "config/too-large", (1, 1), "more than 1,048,576"),
+        (HEAD + TAIL + "---\n", "config/invalid-yaml", (5, 1), "second document"),
+        (HEAD.replace("/orders", "/orders, max_body: 9000000") + TAIL, "config/invalid-value", (3, 38), "limits.bytes"),
+        (
+            HEAD.replace("/orders", "/orders, auth: {bearer: {secret: TOK}}") + TAIL,
+            "config/invalid-name",
+            (3, 52),
+            "`tok`",
+        ),
+        (
+            HEAD + "out: {http: {url: 'http://a/', headers: {X-A: {secret: a_b}}}}\n",
+            "config/invalid-name",
+            (4, 56),
+            "`a-b`",
+        ),
+        (HEAD + "out: {http: {url: 'ftp://a/'}}\n", "config/invalid-value", (4, 20), ""),
+        (HEAD + "out: {Big: {stdout: {}}}\n", "config/invalid-name", (4, 7), "Big"),
+        (HEAD + "out: {file: {path: ../x}}\n", "config/file-outside", (4, 20), "../x"),
+        (HEAD + TAIL + "limits: {bytes: 99999999}\n", "config/invalid-value", (5, 17), "67108864"),
+        (
+            HEAD + TAIL + "tests: [{name: a, in: {file: no.xml}, dropped: true}]\n",
+            "config/file-not-found",
+            (5, 30),
+            "no.xml",
+        ),
+        (HEAD + TAIL + "tests: [{name: a, in: {text: a}}]\n", "config/invalid-value", (5, 9), "exactly one"),
+        (
+            HEAD + TAIL + "tests: [{name: a, in: {text: a}, out: {x: {text: b}}}]\n",
+            "config/unknown-out",
+            (5, 40),
+            "`x`",
+        ),
+        (
+            HEAD.replace("{http: {path: /orders}}", "{nats: {subject: a, stream: S}}") + TAIL,
+            "config/invalid-value",
+            (3, 33),
+            "",
+        ),
+        (steps("- script: {code: 'return 1'}"), "script/syntax", (5, 21), ""),
+        (steps("- convert: {from: json, numbers: [a]}"), "config/invalid-value", (5, 27), "`numbers`"),
     ],
 )
 def test_an_error_names_its_line_and_column(
@@ -75,6 +134,45 @@ def test_an_error_names_its_line_and_column(
 def test_all_errors_of_a_file_are_reported_at_once(write: Write) -> None:
     found = problems(write, steps("- fliter: 'true'", "- convert: {form: xml}") + "limitss: {}\n")
     assert {problem.mark.line for problem in found if problem.mark} == {5, 6, 8}
+
+
+def test_a_script_that_is_missing_hides_no_other_error(write: Write) -> None:
+    write("net.ts", "export default (msg) => msg +;\n")
+    missing = ["- script: no.ts", "- script: net.ts", "- script: gone.ts"]
+    text = steps(*missing, "- filter: nope(a)") + "tests: [{name: a, in: {file: x}, dropped: true}]\n"
+    found = problems(write, text)
+    said = [(Path(one.file).name, one.code, one.mark.line) for one in found if one.mark]
+    assert said == [
+        ("orders.yaml", "config/file-not-found", 5),
+        ("orders.yaml", "config/file-not-found", 7),
+        ("orders.yaml", "config/invalid-expression", 8),
+        ("orders.yaml", "config/file-not-found", 10),
+        ("net.ts", "script/syntax", 1),
+    ]
+
+
+def test_an_expression_that_is_cut_hides_no_other_error_and_is_reported_once(write: Write) -> None:
+    found = problems(write, steps("- set: {x: max(1, 2), y: max(3, 4)}", "- script: no.ts", "- fliter: a"))
+    assert [(one.mark.line, one.mark.column) for one in found if one.mark] == [(5, 14), (5, 28), (6, 13), (7, 5)]
+    assert [one.hint for one in found[:2]] == ["Quote the expression: 'max(1, 2)'", "Quote the expression: 'max(3, 4)'"]
+
+
+@settings(deadline=None)
+@given(st.from_regex(r"[-_a-zA-Z0-9 .]{0,42}", fullmatch=True) | st.from_regex("[-a-z]{1,3}", fullmatch=True))
+def test_a_name_of_a_secret_passes_when_it_can_be_looked_up(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    bearer = f"/orders, auth: {{bearer: {{secret: {json.dumps(name)}}}}}"
+    text = (HEAD.replace("path: /orders", f"path: {bearer}") + TAIL).encode()
+    path = tmp_path_factory.getbasetemp() / "orders.yaml"
+    try:
+        secrets.resolve("acme", {name}, None, {secrets.variable("acme", name): "value"})
+    except SecretError:
+        with pytest.raises(InvalidConfig) as caught:
+            config.parse("orders.yaml", text, path)
+        assert caught.value.problems[0].pointer == "/in/http/auth/bearer/secret"
+    else:
+        assert config.parse("orders.yaml", text, path).secrets == {name}
 
 
 def test_an_error_in_a_script_names_the_scripts_line(write: Write) -> None:
@@ -216,4 +314,33 @@ def test_any_text_is_a_pipeline_or_has_problems(tmp_path_factory: pytest.TempPat
     try:
         config.parse("orders.yaml", "".join(parts).encode(), tmp_path_factory.getbasetemp() / "orders.yaml")
     except InvalidConfig as invalid:
-        assert all(problem.text().startswith("orders.yaml") for problem in invalid.problems)
+        assert all(problem.text().startswith("orders.yaml:") for problem in invalid.problems)
+        assert all(problem.mark is not None for problem in invalid.problems)
+
+
+EXAMPLE = ROOT / "examples" / "orders" / "orders.yaml"
+PIECES = st.sampled_from(
+    ["\t", " ", ": ", "{", "}", "[", "]", ", ", "'", '"', "&a ", "*a", "!t ", " # ", "~", "\n", "- ", "TOK", "-1",
+     "\\ud800", "|\n", "? ", "%", "@", "../", "\x07"]
+)  # fmt: skip
+EDITS = st.tuples(st.floats(0, 1), st.integers(0, 10), PIECES)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(EDITS, min_size=1, max_size=4))
+@example([(1.0, 0, "TOK")])
+def test_every_fault_of_a_damaged_file_has_its_place_and_a_hint(edits: list[tuple[float, int, str]]) -> None:
+    text = EXAMPLE.read_text()
+    for where, cut, piece in edits:
+        at = int(where * len(text))
+        text = text[:at] + piece + text[at + cut :]
+    try:
+        config.parse("orders.yaml", text.encode(), EXAMPLE)
+    except InvalidConfig as invalid:
+        for problem in invalid.problems:
+            assert problem.mark is not None, problem.text()
+            assert problem.hint, problem.text()
+            own = problem.file == "orders.yaml"
+            lines = (text if own else (EXAMPLE.parent / problem.file).read_text()).split("\n")
+            assert 1 <= problem.mark.line <= len(lines), problem.text()
+            assert 1 <= problem.mark.column <= len(lines[problem.mark.line - 1]) + 1, problem.text()

@@ -23,6 +23,7 @@ def refused(text: str | bytes) -> Problem:
     ("text", "code", "place"),
     [
         ("a: 1\nb: [1, 2\n", "config/invalid-yaml", (3, 1)),
+        ("a: 1\nb", "config/invalid-yaml", (2, 1)),
         ("a: 1\na: 2\n", "config/duplicate-key", (2, 1)),
         ("x:\n  - a: {k: 1, k: 2}\n", "config/duplicate-key", (2, 15)),
         ("a: &anchor 1\n", "config/alias", (1, 4)),
@@ -52,10 +53,12 @@ def test_what_a_pipeline_file_must_not_use_is_refused_at_its_place(
 def test_an_empty_file_is_said_to_be_empty() -> None:
     for text in ("", "# nothing\n", "\ufeff"):
         assert refused(text).reason == "the file is empty"
+        assert refused(text).place == "orders.yaml:1:1"
 
 
 def test_too_many_bytes_or_values_are_refused() -> None:
-    assert refused(b"#" * (reader.MAX_BYTES + 1)).code == "config/too-large"
+    problem = refused(b"#" * (reader.MAX_BYTES + 1))
+    assert (problem.code, problem.reason) == ("config/too-large", "the file has more than 1,048,576 bytes")
     assert refused("[" + "a," * (reader.MAX_NODES + 1) + "]").code == "config/too-large"
 
 
@@ -73,17 +76,50 @@ def test_bytes_that_are_no_utf8_are_named() -> None:
         ("filter: !(a == b)", "'!(a == b)'"),
         ('filter: "a" in order.tags', "'\"a\" in order.tags'"),
         ("filter: 'a' in order.tags", "'''a'' in order.tags'"),
-        ("filter: *x", "'*x'"),
         ("filter: a ? b : c", "'a ? b : c'"),
         ("filter: [1, 2].exists(x, x == 1)", "'[1, 2].exists(x, x == 1)'"),
         ('- when: "a" in b', "'\"a\" in b'"),
         ("order.net: !x", "'!x'"),
         ("filter: @x", "'@x'"),
         ("filter: %x", "'%x'"),
+        ("filter: 'a == 'b''", "'a == ''b'''"),
+        ('- set: {x: "a" + f(1, 2), y: z}', "'\"a\" + f(1, 2)'"),
+        ("- set: {x: y, z: [1, 2].size()}", "'[1, 2].size()'"),
+        ('- route: [{when: "a" in b, to: x}]', "'\"a\" in b'"),
+        ("- {filter: a == {b: c}}}", "'a == {b: c}'"),
     ],
 )
 def test_an_expression_that_yaml_misreads_wants_quotes(line: str, advice: str) -> None:
     assert refused(f"a: 1\n{line}\n").hint == f"Quote the expression: {advice}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {b: 1\nc: {d: 2}\n",
+        'a: {name: "\\ud800", b: {c: d}}\n',
+        "steps:\n   - filter: x == 1\n  - filter: y == 1\n",
+        'filter: "\\ud800"\n',
+        "- " * 3000 + "{\n",
+    ],
+)
+def test_other_lines_that_yaml_cannot_read_are_not_said_to_want_quotes(text: str) -> None:
+    assert "Quote" not in refused(text).hint
+
+
+@pytest.mark.parametrize("text", ["a:\n\tb: 1\n", "a:\n  b: 1\n\tc: 2\n", "a:\n\t- filter: 'x'\n", "-\ta: 1\n"])
+def test_a_tab_is_said_to_be_one(text: str) -> None:
+    problem = refused(text)
+    assert (problem.reason, problem.hint) == ("YAML takes no tab here", "Indent with blanks.")
+    assert problem.mark is not None
+    assert text.split("\n")[problem.mark.line - 1][problem.mark.column - 1] == "\t"
+
+
+@pytest.mark.parametrize("text", ["a: &x 1", "filter: &x 'true'", "steps: &x\n  - a: 1", "a: *x", "- set: {a: *x}"])
+def test_an_anchor_or_alias_is_to_be_written_out(text: str) -> None:
+    problem = refused(text)
+    assert "is not allowed" in problem.reason
+    assert "write the value out" in problem.hint
 
 
 def test_nodes_know_where_they_stand() -> None:
@@ -108,6 +144,8 @@ FRAGMENTS = st.sampled_from(
 @example(b"\xef\xbb\xbf\xef\xbb\xbf")
 @example(b"a: \xc2\x85b")
 @example(b"? a\n: b\n? [c]\n")
+@example(b"x: {a: , b: !t }, [")
+@example(b"x: {a: }, b: ]")
 def test_any_bytes_give_nodes_or_a_problem_that_can_be_shown(data: bytes) -> None:
     try:
         reader.read("orders.yaml", data)

@@ -43,7 +43,7 @@ BAD = {
     "a merge key": ({"bad.yaml": GOOD + "<<: {a: 1}\n"}, "config/unknown-key", "bad.yaml", 7),
     "a tag": ({"bad.yaml": GOOD.replace("acme", "!!python/object/apply:os.system [id]")}, "config/tag", "bad.yaml", 1),
     "10,000 levels": ({"bad.yaml": GOOD + "x: " + "[" * 10_000 + "]" * 10_000}, "config/too-deep", "bad.yaml", 7),
-    "two megabytes": ({"bad.yaml": GOOD + "#" * 2_000_000}, "config/too-large", "bad.yaml", None),
+    "two megabytes": ({"bad.yaml": GOOD + "#" * 2_000_000}, "config/too-large", "bad.yaml", 1),
     "a script of 30,000 brackets": (
         {
             "bad.yaml": GOOD.replace("filter: n > 0", "script: bad.ts"),

@@ -53,6 +53,11 @@ fn syntax(source: &str, error: &ParseError) -> Fault {
         rest.split_once('\'').map(|(found, _)| found)
     });
     let reason = match found {
+        // What stands behind the colon is the parser's own structure.
+        _ if text.starts_with("invalid string literal") => {
+            "has a string with an escape that is no character".to_owned()
+        }
+        _ if text.starts_with("invalid bytes literal") => "has bytes with an escape that is no byte".to_owned(),
         _ if text.starts_with("invalid") || text.starts_with("reserved") => {
             format!("has an {}", text.replace("reserved identifier:", "name that CEL reserves:"))
         }

@@ -38,6 +38,19 @@ fn what_is_too_large_never_reaches_the_parser() {
 }
 
 #[test]
+fn an_escape_that_is_no_character_is_named_in_our_words() {
+    for (text, says) in [
+        (r#"a == "\ud800""#, "a string with an escape"),
+        (r#"a == "\U00110000""#, "a string with an escape"),
+        (r#"a == b"\ud800""#, "bytes with an escape"),
+    ] {
+        let fault = refused(text);
+        assert_eq!((fault.code(), fault.place().column), (Code::ConfigInvalidExpression, Some(6)), "{fault}");
+        assert!(fault.reason().contains(says) && !fault.reason().contains(['{', '}']), "{fault}");
+    }
+}
+
+#[test]
 fn the_largest_that_is_allowed_compiles_and_runs() {
     for text in [
         vec!["1"; 201].join("+") + " > 0",

@@ -69,7 +69,7 @@ codes! {
     ConfigMissingKey = "config/missing-key", Config, false, 400, "A required key is missing.", "Add the key.";
     ConfigWrongType = "config/wrong-type", Config, false, 400, "The value has another type than the schema wants.", "Write a value of the type named.";
     ConfigInvalidValue = "config/invalid-value", Config, false, 400, "The value is of the right type, but not allowed here.", "Write a value within the bounds named.";
-    ConfigInvalidName = "config/invalid-name", Config, false, 400, "A customer, pipeline or out has a name that cannot become a subject.", "Use 1 to 40 characters: a-z, 0-9 and inner hyphens.";
+    ConfigInvalidName = "config/invalid-name", Config, false, 400, "A customer, pipeline, out or secret has a name that cannot become a subject, a path or a variable.", "Use 1 to 40 characters: a-z, 0-9 and inner hyphens.";
     ConfigInvalidPath = "config/invalid-path", Config, false, 400, "A field path does not follow the path grammar.", "Write it like `order.items[0].price` or `order[\"@id\"]`.";
     ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
     ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";
@@ -180,7 +180,7 @@ codes! {
     HttpUnauthorized = "http/unauthorized", Http, false, 401, "The bearer token is missing or wrong.", "Send `Authorization: Bearer TOKEN`.";
     HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
     HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";
-    HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise the pipeline's body limit.";
+    HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise `max_body`, `limits.bytes` and the NATS server's max_payload.";
     HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type or Content-Encoding is not accepted.", "Send JSON or XML in UTF-8 without Content-Encoding.";
     HttpForbidden = "http/forbidden", Http, false, 403, "The path has no `auth` and serves this machine only.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
     HttpRequestTimeout = "http/request-timeout", Http, true, 408, "The request's body did not arrive in time.", "Send it again, faster, with the same Idempotency-Key.";

@@ -82,9 +82,10 @@ impl Fault {
         self
     }
 
+    /// A field far down keeps both ends of its path.
     #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
-        self.0.place.field = Some(field.into());
+        self.0.place.field = Some(shorten(field.into()));
         self
     }
 
@@ -105,6 +106,20 @@ impl Fault {
         self.0.place.pointer = Some(pointer.into());
         self
     }
+}
+
+/// Characters of a field's path.
+const LONGEST_FIELD: usize = 200;
+
+fn shorten(field: String) -> String {
+    let half = LONGEST_FIELD / 2;
+    let cut = |indices: &mut dyn Iterator<Item = (usize, char)>, at| indices.nth(at).map(|(index, _)| index);
+    if field.len() <= LONGEST_FIELD || cut(&mut field.char_indices(), LONGEST_FIELD).is_none() {
+        return field;
+    }
+    let head = cut(&mut field.char_indices(), half).unwrap_or(0);
+    let tail = cut(&mut field.char_indices().rev(), half - 2).unwrap_or(0);
+    format!("{}…{}", &field[..head], &field[tail..])
 }
 
 impl fmt::Display for Place {
@@ -159,6 +174,21 @@ impl std::error::Error for Fault {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_far_down_keeps_both_ends_of_its_path() {
+        let field = |path: &str| Fault::new(Code::ScriptBadReturn, "x").in_field(path).place().field.clone().unwrap();
+        for short in [String::new(), "a.".repeat(100), "ä".repeat(200)] {
+            assert_eq!(field(&short), short);
+        }
+        for part in ["ab.", "ä.", "[0]"] {
+            let long = part.repeat(10_000);
+            let shown = field(&long);
+            let (head, tail) = shown.split_once('…').unwrap();
+            assert_eq!((head.chars().count(), tail.chars().count()), (100, 99));
+            assert!(long.starts_with(head) && long.ends_with(tail));
+        }
+    }
 
     #[test]
     fn a_fault_reads_as_code_reason_place() {

@@ -21,6 +21,8 @@ from .tree import Node, Scalar
 # Reserved as names of outs, so that one connector can stand in place of named ones.
 _CONNECTORS = frozenset({"http", "file", "stdout", "nats"})
 
+_ANY_SCRIPT = "export default (msg) => msg"
+
 
 @dataclass(frozen=True)
 class PipelineFile:
@@ -86,19 +88,35 @@ def parse(name: str, data: bytes, path: Path) -> PipelineFile:
     """The same for bytes that are at hand; files it names are looked up beside `path`."""
     source, root = reader.read(name, data)
     model = schema.pipeline_file()
-    scripts, problems = _files(source, root, model, path.parent)
-    problems += misread(source, root, model)
-    if problems:
-        raise InvalidConfig(problems)
+    scripts, missing = _files(source, root, model, path.parent)
+    cut = misread(source, root, model)
+    found: list[Problem] = []
+    canonical = ""
     try:
         canonical = _native.check_pipeline(emit(root, model), scripts)
     except VrskyError as error:
-        raise InvalidConfig([_problem(source, root, scripts, fault) for fault in _faults(error)]) from None
+        found = [_problem(source, root, scripts, fault) for fault in _faults(error)]
+    if problems := [*missing, *cut, *_others(found, missing, cut)]:
+        raise InvalidConfig(sorted(problems, key=lambda problem: _order(problem, name)))
     return PipelineFile(path, canonical, scripts, source, root)
 
 
+def _others(found: list[Problem], missing: list[Problem], cut: list[Problem]) -> list[Problem]:
+    """What is said already is not said again; beside a cut expression stands what was cut off."""
+    said = {problem.pointer for problem in missing}
+    beside = {(problem.pointer or "").rpartition("/")[0] for problem in cut}
+    return [one for one in found if one.pointer not in said and (one.pointer or "").rpartition("/")[0] not in beside]
+
+
+def _order(problem: Problem, name: str) -> tuple[bool, int, int]:
+    """As one reads: the pipeline file from its beginning, then the scripts."""
+    mark = problem.mark or Mark(1, 1)
+    return problem.file != name, mark.line, mark.column
+
+
 def _files(source: Source, root: Node, model: schema.View, folder: Path) -> tuple[dict[str, str], list[Problem]]:
-    """The scripts that the steps name, by their name; files of tests only have to be there."""
+    """The scripts that the steps name, by their name; files of tests only have to be there. In place of
+    a script that cannot be read stands one that hides nothing else."""
     scripts: dict[str, str] = {}
     problems = []
     for pointer, _, node, here in walk(root, model):
@@ -106,6 +124,7 @@ def _files(source: Source, root: Node, model: schema.View, folder: Path) -> tupl
             continue
         try:
             if pointer.startswith("/steps/"):
+                scripts[node.text] = _ANY_SCRIPT
                 scripts[node.text] = files.read_script(folder, node.text)
             else:
                 files.beside(folder, node.text)
@@ -152,14 +171,14 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyEr
     )
 
 
-# What a key may be wrong in, by the format that a value would need for the error to be the value's.
-_FORMAT_OF = {"config/invalid-path": "path", "config/invalid-name": "name"}
+# What a key may be wrong in, by the formats that a value would need for the error to be the value's.
+_FORMATS_OF = {"config/invalid-path": ("path",), "config/invalid-name": ("name", "secret-name")}
 
 
 def _is_of_key(root: Node, code: str, pointer: str) -> bool:
-    wanted = _FORMAT_OF.get(code)
+    wanted = _FORMATS_OF.get(code, ())
     here = next((view for found, _, _, view in walk(root, schema.pipeline_file()) if found == pointer), None)
-    return wanted is not None and here is not None and not here.has_format(wanted)
+    return bool(wanted) and here is not None and not any(here.has_format(each) for each in wanted)
 
 
 def _next_to(name: str, script: str) -> str:

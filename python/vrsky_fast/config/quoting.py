@@ -1,25 +1,41 @@
 """Expressions that YAML reads as something else, and what to write instead.
 
-`!x` is a tag, `*x` an alias, `"a" in b` ends after its first word, `f(x, y)` inside braces is cut at
-the comma, `a ? {b: c}` and `x == "y: z"` end at the colon. All of them are fine between quotes.
+`!x` is a tag, `"a" in b` ends after its first word, `f(x, y)` inside braces is cut at the comma,
+`a ? {b: c}` and `x == "y: z"` end at the colon. All of them are fine between quotes.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Iterator
 
 from .source import Source
 from .tree import Mapping, Node, Scalar, Sequence
 
-# Lines that hold an expression, as far as a line that YAML cannot read lets us tell.
-_LINE = re.compile(r"(?:^|[\s{,-])(?:filter|when)\s*:\s*(?P<text>.+)$")
-_SET_LINE = re.compile(r"(?:^|[\s{,-])(?:set\s*:\s*\{\s*)?[\w.\[\]\"@-]+\s*:\s*(?P<text>[!*&\[{'\"%@`].*)$")
+# A key and the rest of its line, as far as a line that YAML cannot read lets us tell.
+_ENTRY = re.compile(r"(?:^|[\s{,\[-])(?P<key>[\w.\[\]\"@-]+)\s*:\s+(?=(?P<text>\S.*)$)")
+_LONGEST_LINE = 2000
 
 
 def hint_for_line(line: str) -> str | None:
     """For a line that YAML cannot read: the hint, if it looks as if an expression were the reason."""
-    match = _LINE.search(line) or _SET_LINE.search(line)
-    return quoted(match["text"].strip()) if match else None
+    if len(line) > _LONGEST_LINE:
+        return None
+    for entry in _ENTRY.finditer(line):
+        text = entry["text"].rstrip()
+        value = _value(text) if _end(line[: entry.start("text")])[0] > 0 else text
+        if value and _is_misread(value, entry["key"] in {"filter", "when"}):
+            return quoted(_without_quotes(value))
+    return None
+
+
+def _is_misread(text: str, is_expression: bool) -> bool:
+    """Whether YAML reads something else than the whole text. Of a key that may be anything, only if it
+    looks like an expression."""
+    if text[0] in "\"'[{":
+        return _first(text) not in {text, ""}
+    return text[0] in "!%@`" or (is_expression and (": " in text or " #" in text))
 
 
 def quoted(expression: str) -> str:
@@ -32,19 +48,48 @@ def quoted(expression: str) -> str:
 def cut_short(source: Source, parent: Node, scalar: Scalar) -> str | None:
     """The hint for a plain expression that YAML cut off, else None: a bracket stays open because a
     comma ended the value inside braces, or a string stays open because ` #` began a comment."""
-    if scalar.style is not None or _balanced(scalar.text):
+    if scalar.style is not None or _is_balanced(scalar.text):
         return None
     line = source.line(scalar.start.line) or ""
-    rest = line[scalar.start.column - 1 :].rstrip()
-    if isinstance(parent, Mapping | Sequence) and parent.flow:
-        rest = rest.rstrip("}] ,")
-    return quoted(rest)
+    rest = line[scalar.start.column - 1 :][:_LONGEST_LINE].rstrip()
+    return quoted(_value(rest) if isinstance(parent, Mapping | Sequence) and parent.flow else rest)
 
 
-def _balanced(text: str) -> bool:
+def _without_quotes(text: str) -> str:
+    """`'a == 'b''` is quoted already, with quotes within that end it: nothing in CEL follows a string so."""
+    is_nested = len(text) > 1 and text[0] in "\"'" and text[-1] == text[0] and text[len(_first(text)) :][:1].isalnum()
+    return text[1:-1] if is_nested else text
+
+
+def _is_balanced(text: str) -> bool:
     """Whether every bracket and quote that opens also closes."""
+    depth, quote = _end(text)
+    return depth <= 0 and not quote
+
+
+def _end(text: str) -> tuple[int, str]:
+    """How many brackets are open at the end, and the quote of the string that is."""
+    last = deque(_walk(text), maxlen=1)
+    return last[0][1:] if last else (0, "")
+
+
+def _value(text: str) -> str:
+    """Up to the comma or bracket that ends a value within brackets."""
+    for at, depth, quote in _walk(text):
+        if not quote and (depth < 0 or (depth == 0 and text[at] == ",")):
+            return text[:at].rstrip()
+    return text
+
+
+def _first(text: str) -> str:
+    """The string or bracket that the text starts with, to its end; nothing if it has none."""
+    return next((text[: at + 1] for at, depth, quote in _walk(text) if not quote and depth == 0), "")
+
+
+def _walk(text: str) -> Iterator[tuple[int, int, str]]:
+    """(index, open brackets, the quote of the string that is open) behind every character."""
     depth, quote = 0, ""
-    for character in text:
+    for at, character in enumerate(text):
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
@@ -53,4 +98,4 @@ def _balanced(text: str) -> bool:
             depth += 1
         elif character in ")]}":
             depth -= 1
-    return depth <= 0 and not quote
+        yield at, depth, quote

@@ -21,7 +21,7 @@ MAX_BYTES = 1024 * 1024
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 
-_WRITE_OUT = "Write the value out where it is used."
+_WRITE_OUT = "Take the anchor away, and write the value out wherever it is used."
 
 # PyYAML's wheels hold libyaml; a build without it parses the same, more slowly.
 _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -39,8 +39,8 @@ class _YamlMark(Protocol):
 def read(name: str, data: bytes) -> tuple[Source, Node]:
     """Raises InvalidConfig naming the place; never anything else, whatever the bytes are."""
     if len(data) > MAX_BYTES:
-        reason = f"the file has {len(data):,} bytes, more than {MAX_BYTES:,}"
-        raise InvalidConfig([Problem("config/too-large", reason, name)])
+        reason = f"the file has more than {MAX_BYTES:,} bytes"
+        raise InvalidConfig([Problem("config/too-large", reason, name, Mark(1, 1), hint="Split the file.")])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -57,19 +57,27 @@ def read(name: str, data: bytes) -> tuple[Source, Node]:
         # refused at its first place.
         mark = source.mark(max(0, text.find(chr(error.character))))
         reason = f"the character U+{error.character:04X} is not allowed"
-        raise InvalidConfig([Problem.at(source, mark, "config/invalid-yaml", reason)]) from None
+        hint = "Take the character away."
+        raise InvalidConfig([Problem.at(source, mark, "config/invalid-yaml", reason, hint=hint)]) from None
     except yaml.MarkedYAMLError as error:
         raise InvalidConfig([_syntax(source, error)]) from None
 
 
 def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     mark = _mark(error.problem_mark or error.context_mark)
+    if source.line(mark.line) is None:
+        # Behind the last line: what was not finished is what there is to show.
+        mark = _mark(error.context_mark) if error.context_mark else source.mark(len(source.text))
+    line = source.line(mark.line) or ""
+    if line[mark.column - 1 : mark.column] == "\t":
+        hint = "Indent with blanks."
+        return Problem.at(source, mark, "config/invalid-yaml", "YAML takes no tab here", hint=hint)
     reason = error.problem or "this is not YAML"
     if error.context:
         reason = f"{reason}, {error.context}"
     if error.context_mark and error.context_mark.line + 1 != mark.line:
         reason += f" that starts on line {error.context_mark.line + 1}"
-    hint = quoting.hint_for_line(source.line(mark.line) or "") or "Mend the YAML here."
+    hint = quoting.hint_for_line(line) or "Mend the YAML here."
     return Problem.at(source, mark, "config/invalid-yaml", reason, hint=hint)
 
 
@@ -100,8 +108,8 @@ class _Builder:
         finally:
             parser.dispose()
         if self.root is None:
-            problem = Problem("config/missing-key", "the file is empty", self.source.name)
-            raise InvalidConfig([problem])
+            hint = "Write a pipeline, as docs/pipeline-file.md shows."
+            self._refuse(Mark(1, 1), "config/missing-key", "the file is empty", hint)
         return self.root
 
     def _take(self, event: yaml.Event) -> None:
@@ -113,7 +121,7 @@ class _Builder:
             if event.tags:
                 self._refuse(mark, "config/tag", "a %TAG directive", "Remove the directive.")
         elif isinstance(event, yaml.AliasEvent):
-            self._refuse(mark, "config/alias", f"the alias *{event.anchor}", _WRITE_OUT)
+            self._refuse(mark, "config/alias", f"the alias *{event.anchor} is not allowed", _WRITE_OUT)
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             self._check(mark, event.anchor, event.tag)
             if isinstance(event, yaml.ScalarEvent):
@@ -127,7 +135,7 @@ class _Builder:
 
     def _check(self, mark: Mark, anchor: str | None, tag: str | None) -> None:
         if anchor is not None:
-            self._refuse(mark, "config/alias", f"the anchor &{anchor}", _WRITE_OUT)
+            self._refuse(mark, "config/alias", f"the anchor &{anchor} is not allowed", _WRITE_OUT)
         if tag is not None:
             self._refuse(mark, "config/tag", f"the tag {tag}", "Remove the tag; the schema decides the type.")
         self.nodes += 1
@@ -166,7 +174,7 @@ class _Builder:
             parent.key = None
 
     def _refuse(self, mark: Mark, code: str, reason: str, hint: str, length: int = 1) -> NoReturn:
-        if code in {"config/alias", "config/tag"}:
+        if code == "config/tag":
             hint = quoting.hint_for_line(self.source.line(mark.line) or "") or hint
         raise InvalidConfig([Problem.at(self.source, mark, code, reason, hint=hint, length=length)])
 

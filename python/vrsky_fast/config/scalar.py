@@ -26,8 +26,9 @@ def to_json(scalar: Scalar, wanted: frozenset[str] | None) -> str:
     text = scalar.text
     if scalar.style is not None:
         return json.dumps(text)
-    # An empty place is null everywhere: silently reading it as "" would hide a forgotten value.
-    if text == "" or (text in _NULL and _allows(wanted, "null")):
+    # An empty place is null everywhere: silently reading it as "" would hide a forgotten value. So is
+    # `~` where no text is wanted, for the validation to say that nothing stands there.
+    if text == "" or (text in _NULL and (_allows(wanted, "null") or not _allows(wanted, "string"))):
         return "null"
     if _allows(wanted, "boolean") and text in _TRUE | _FALSE:
         return "true" if text in _TRUE else "false"

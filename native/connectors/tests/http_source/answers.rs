@@ -160,6 +160,7 @@ fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
             (Code::LimitBacklog, None, 429, Some("1")),
             (Code::NatsStreamFull, None, 503, Some("1")),
             (Code::NatsMaxPayload, None, 413, None),
+            (Code::NatsMaxPayload, Some(Duration::from_secs(1)), 413, None),
         ] {
             sender.send(post("/in/acme/orders", "", "x")).await;
             let incoming = next(&source).await;

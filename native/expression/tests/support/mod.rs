@@ -6,7 +6,7 @@ use formats::json;
 use message::{Context, Document, Fault, Headers, Limits, Step, Verdict, Work};
 
 pub const HEADERS: &[u8] =
-    b"NATS/1.0\r\nContent-Type: application/json\r\nX-Tier: gold\r\nx-tier: second\r\nBad: \xff\r\n\r\n";
+    b"NATS/1.0\r\nContent-Type: application/json\r\nCe-Tier: gold\r\nce-tier: second\r\nBad: \xff\r\n\r\n";
 
 pub fn context() -> Context<'static> {
     Context {

@@ -76,7 +76,7 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>) -> H
     });
     // A payload without a telling Content-Type is looked at by the steps.
     let fallback = match expected {
-        _ if file.steps.is_empty() => Accept::ALL,
+        _ if file.steps.is_empty() => Accept::ANY,
         Some(Format::Xml) => Accept::XML | Accept::TEXT | Accept::BYTES,
         Some(Format::Json) => Accept::JSON | Accept::TEXT | Accept::BYTES,
         None => Accept::ALL,

@@ -2,7 +2,7 @@
 
 use message::{Code, Fault};
 
-use crate::model::{Case, Convert, Example, Expected, Format, In, NatsMode, Out, PipelineFile, Step, instead};
+use crate::model::{Case, Convert, Example, Expected, Format, HttpIn, In, NatsMode, Out, PipelineFile, Step, instead};
 
 /// Every rule that is broken, in the file's order.
 pub fn check(file: &PipelineFile) -> Vec<Fault> {
@@ -30,7 +30,10 @@ impl Rules<'_> {
     }
 
     fn input(&mut self) {
-        let In::Nats(nats) = &self.file.input else { return };
+        let nats = match &self.file.input {
+            In::Nats(nats) => nats,
+            In::Http(http) => return self.max_body(http),
+        };
         match nats.mode {
             NatsMode::Jetstream if nats.stream.is_none() => {
                 self.fault(Code::ConfigMissingKey, "/in/nats", "`mode: jetstream` wants the `stream` to read from");
@@ -44,6 +47,14 @@ impl Rules<'_> {
                 }
             }
             NatsMode::Jetstream => {}
+        }
+    }
+
+    fn max_body(&mut self, http: &HttpIn) {
+        let bytes = self.file.limits.bytes;
+        if http.max_body.is_some_and(|most| most > bytes) {
+            let reason = format!("`max_body` is above `limits.bytes`, which is {bytes}");
+            self.fault(Code::ConfigInvalidValue, "/in/http/max_body", reason);
         }
     }
 

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use connectors::http::source::Accept;
 use message::{Code, Context, Document, Headers, Outs};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -252,6 +253,32 @@ fn without_steps_nothing_is_parsed() {
 }
 
 #[test]
+fn an_http_in_takes_what_its_steps_read_and_without_steps_everything() {
+    let accept = |steps| match pipeline(steps, one()).unwrap().input() {
+        Input::Http(http) => http.accept,
+        Input::Nats { .. } => panic!(),
+    };
+    let plain = Accept::TEXT | Accept::BYTES;
+    assert_eq!(accept(json!([])), Accept::ANY);
+    assert_eq!(accept(json!([{"filter": "true"}])), Accept::ALL);
+    assert_eq!(accept(json!([{"convert": {"from": "xml"}}])), Accept::XML | plain);
+    assert_eq!(accept(json!([{"remove": "a"}])), Accept::JSON | plain);
+}
+
+#[test]
+fn a_body_cannot_be_larger_than_a_payload() {
+    let file = |limits| {
+        let file = json!({"customer": "acme", "pipeline": "p", "in": {"http": {"path": "/x", "max_body": 9_000_000}},
+                          "out": one(), "limits": limits});
+        Pipeline::from_json(&file.to_string(), &())
+    };
+    assert!(file(json!({"bytes": 9_000_000})).is_ok());
+    let faults = file(json!({})).unwrap_err();
+    assert_eq!((faults.len(), faults[0].code()), (1, Code::ConfigInvalidValue));
+    assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/http/max_body"));
+}
+
+#[test]
 fn what_cannot_become_xml_names_the_convert() {
     let steps = json!([{"convert": {"from": "json", "to": "xml"}}, {"route": [{"to": "erp"}]}]);
     let pipeline = pipeline(steps, two()).unwrap();
@@ -276,7 +303,7 @@ fn secrets_and_limits_are_known() {
     assert_eq!((pipeline.backlog(), pipeline.limits().script_cpu_ms), (7, 9));
     assert_eq!(pipeline.rate().map(|rate| rate.to_string()).as_deref(), Some("5000/s"));
     let Input::Http(http) = pipeline.input() else { panic!() };
-    assert_eq!((http.max_body, http.accept), (99, connectors::http::source::Accept::XML));
+    assert_eq!((http.max_body, http.accept), (99, Accept::XML));
     let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
     let options = http.options(|name| Ok(if name == "out" { "T" } else { "K" })).unwrap();
     assert_eq!(options.authorization.as_deref(), Some("Bearer T"));

@@ -16,7 +16,7 @@ use super::metrics::Counters;
 use super::node::Settings;
 use super::subjects::{self, LaneType};
 use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
-use crate::model::NatsMode;
+use crate::model::{In, Limits, NatsMode};
 
 /// Where an out's messages are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,28 @@ impl Prepared {
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
         Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
     }
+
+    /// `config/invalid-value` when the file asks for larger payloads than the server takes. For the
+    /// default nobody has asked.
+    pub fn check_size(&self, max_payload: usize) -> Result<(), Fault> {
+        let file = self.pipeline.file();
+        let bytes = Some(file.limits.bytes).filter(|bytes| *bytes != Limits::default().bytes);
+        let body = match &file.input {
+            In::Http(http) => http.max_body,
+            In::Nats(_) => None,
+        };
+        for (asked, key, pointer) in [(bytes, "limits.bytes", "/limits/bytes"), (body, "max_body", "/in/http/max_body")]
+        {
+            if let Some(asked) = asked.filter(|asked| *asked as usize > max_payload) {
+                let reason = format!(
+                    "`{key}` of {}/{} is {asked}, above the NATS server's max_payload, {max_payload}",
+                    file.customer, file.pipeline
+                );
+                return Err(Fault::new(Code::ConfigInvalidValue, reason).at_pointer(pointer));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One revision of a pipeline in one shard. Replaced as a whole, never changed.
@@ -149,12 +171,12 @@ impl Installed {
         })
     }
 
-    /// Path and route of an HTTP in, under this shard's number for it.
+    /// Path and route of an HTTP in, under this shard's number for it. `max_body` is what the server takes.
     #[must_use]
-    pub fn route(&self, binding: u32) -> Option<(String, SourceRoute)> {
+    pub fn route(&self, binding: u32, max_body: usize) -> Option<(String, SourceRoute)> {
         let Input::Http(http) = self.pipeline.input() else { return None };
         let auth = self.auth.clone()?;
-        let route = SourceRoute { binding, auth, max_body: http.max_body, accept: http.accept };
+        let route = SourceRoute { binding, auth, max_body: http.max_body.min(max_body), accept: http.accept };
         Some((http.path.clone(), route))
     }
 

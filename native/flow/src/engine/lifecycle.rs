@@ -28,7 +28,10 @@ const SCRIPTS_WAITING: usize = 2_048;
 impl Core {
     /// The first connection, or the next one: everything is subscribed and asked for anew.
     pub fn on_connected(&mut self, max_payload: usize, out: &mut Vec<u8>) {
-        self.publisher.max_payload = max_payload;
+        if self.publisher.max_payload != max_payload {
+            self.publisher.max_payload = max_payload;
+            self.set_routes();
+        }
         protocol::encode_sub(out, self.publisher.inbox.wildcard('a').as_bytes(), b"", PUB_ACKS);
         self.pulls.subscribe(FIRST_PULL, out);
         for (sid, installed) in &self.subjects {
@@ -138,7 +141,7 @@ impl Core {
         for (binding, installed) in (0_u32..).zip(&self.bindings) {
             let current = self.pipelines.get(&*key(installed.customer(), installed.name()));
             if current.is_some_and(|current| Rc::ptr_eq(current, installed))
-                && let Some((path, route)) = installed.route(binding)
+                && let Some((path, route)) = installed.route(binding, self.publisher.max_body())
                 && let Err(fault) = routes.insert(installed.customer(), &path, route)
             {
                 self.node_event(EventKind::Node, &fault);

@@ -133,6 +133,8 @@ pub struct Node {
 struct State {
     installed: BTreeMap<(String, String), Arc<Prepared>>,
     shards: Vec<Shard>,
+    /// Of the server, since the start.
+    max_payload: Option<usize>,
     address: Option<SocketAddr>,
 }
 
@@ -184,6 +186,7 @@ impl Node {
         };
         let prepared = Prepared::new(pipeline, secrets, counters, &self.settings)?;
         check_route(&state.installed, &key, &prepared)?;
+        state.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
         let prepared = Arc::new(prepared);
         for shard in &state.shards {
             // A shard that has ended takes nothing more; `drain` has said so.
@@ -206,7 +209,7 @@ impl Node {
         };
         state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
         let tls = Tls::new(None)?;
-        let mut ready: Vec<Receiver<Result<(), Fault>>> = Vec::new();
+        let mut ready: Vec<Receiver<Result<usize, Fault>>> = Vec::new();
         for number in 0..threads {
             let (started, started_here): (Sender<_>, _) = channel();
             let (commands, commands_there) = mpsc::unbounded_channel();
@@ -230,10 +233,14 @@ impl Node {
         let results = ready.into_iter().map(|one| {
             one.recv().unwrap_or_else(|_| Err(Fault::new(Code::InternalPanic, "a shard ended while it started")))
         });
-        let failed: Vec<Fault> = results.filter_map(Result::err).collect();
-        match failed.into_iter().next() {
-            None => Ok(()),
-            Some(fault) => {
+        // All of them have answered, whatever the first one says.
+        let results: Vec<Result<usize, Fault>> = results.collect();
+        match results.into_iter().collect::<Result<Vec<usize>, Fault>>() {
+            Ok(sizes) => {
+                state.max_payload = sizes.into_iter().min();
+                Ok(())
+            }
+            Err(fault) => {
                 end(std::mem::take(&mut state.shards), Duration::ZERO);
                 Err(fault)
             }

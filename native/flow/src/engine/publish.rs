@@ -69,6 +69,9 @@ pub struct Publisher {
     reply: Vec<u8>,
 }
 
+/// Of the server's `max_payload`, kept for a request's headers, 16 KiB of them at most, and for ours.
+const HEADER_BYTES: usize = 32 << 10;
+
 /// A core message waits in memory until its stream has taken it; above this it is refused.
 const HELD_BYTES: usize = 64 << 20;
 
@@ -83,6 +86,12 @@ impl Publisher {
             max_payload: 1 << 20,
             reply: Vec::with_capacity(64),
         }
+    }
+
+    /// The largest body of a request that is sure to fit the server with its headers.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.max_payload.saturating_sub(HEADER_BYTES.min(self.max_payload / 16))
     }
 
     /// Whether `self.block` and `payload` fit the server.

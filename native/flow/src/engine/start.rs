@@ -35,7 +35,8 @@ pub struct Start {
     pub tls: Tls,
     pub pipelines: Vec<Arc<Prepared>>,
     pub commands: mpsc::UnboundedReceiver<Command>,
-    pub started: Sender<Result<(), Fault>>,
+    /// Told the server's `max_payload`.
+    pub started: Sender<Result<usize, Fault>>,
 }
 
 /// The shard's thread, from beginning to end; `true` when its drain finished everything in hand.
@@ -54,7 +55,7 @@ pub fn run_shard(start: Start) -> bool {
         let _ = commands;
         match open(&start).await {
             Ok((shard, connection)) => {
-                let _ = started.send(Ok(()));
+                let _ = started.send(Ok(connection.max_payload()));
                 shard.run(connection, start.commands).await
             }
             Err(fault) => {
@@ -80,6 +81,7 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     core.publisher.max_payload = connection.max_payload();
     let mut unconnected = Vec::new();
     for prepared in &start.pipelines {
+        prepared.check_size(connection.max_payload())?;
         core.install(prepared, &mut unconnected);
     }
     if let Some(source) = &core.source {

@@ -22,7 +22,7 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
         "stream" => stream(text).map_err(value(text)),
         "header-name" => header_name(text).map_err(value(text)),
         "header-value" => header_value(text),
-        "secret-name" => secret_name(text).map_err(value(text)),
+        "secret-name" => secret_name(text),
         "file" => file(text),
         "error-code" => error_code(text),
         _ => Ok(()),
@@ -139,12 +139,14 @@ fn header_value(text: &str) -> Result<(), Fault> {
     Err(Fault::new(Code::ConfigInvalidValue, reason))
 }
 
-fn secret_name(text: &str) -> Result<(), &'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
-        return Err("may hold only letters, digits, `-` and `_`, 1 to 64");
-    }
-    Ok(())
+/// What secrets are looked up by. In capitals and with `_` it is written in the variable only.
+fn secret_name(text: &str) -> Result<(), Fault> {
+    check_name(text).map_err(|error| {
+        let meant = text.to_ascii_lowercase().replace('_', "-");
+        let instead = check_name(&meant).map(|()| format!(", write `{meant}`")).unwrap_or_default();
+        let reason = format!("the name {} of a secret {}{instead}", quote(text), error.0);
+        Fault::new(Code::ConfigInvalidName, reason)
+    })
 }
 
 fn file(text: &str) -> Result<(), Fault> {

@@ -15,7 +15,8 @@ pub enum In {
     Nats(NatsIn),
 }
 
-/// POST requests at `/in/<customer><path>`.
+/// POST requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
+/// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents). No others do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpIn {
@@ -26,11 +27,12 @@ pub struct HttpIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<InAuth>,
     /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
-    /// or everything when there are no steps.
+    /// or any `Content-Type` when there are no steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub content_types: Vec<ContentType>,
-    /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`.
+    /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`. Of the NATS
+    /// server's `max_payload`, 32 KiB are kept for headers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub max_body: Option<u32>,

@@ -129,7 +129,8 @@ pub enum HeaderValue {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Secret {
-    /// Its name: `VRSKY_SECRET_<CUSTOMER>__<NAME>`, or the file `<dir>/<customer>/<name>`.
+    /// Its name, 1 to 40 of a-z, 0-9 and inner hyphens. `erp-token` of `acme` is looked for as the variable
+    /// `VRSKY_SECRET_ACME__ERP_TOKEN`, then as the file `<dir>/acme/erp-token`.
     #[schemars(extend("format" = "secret-name"))]
     pub secret: String,
 }

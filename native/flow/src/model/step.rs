@@ -116,7 +116,8 @@ pub enum Namespaces {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Script {
-    /// The file's path, without `..`; `.ts` is TypeScript, `.js` and `.mjs` are JavaScript.
+    /// The file's path, without `..`; `.ts` and `.mts` are TypeScript, others such as `.js` and
+    /// `.mjs` JavaScript.
     File(FileName),
     /// The script's text.
     Inline(ScriptSource),

@@ -18,7 +18,7 @@ fn orders() -> Value {
             {"route": [{"when": "order.total > 10000.0", "to": ["audit", "erp"]}, {"to": "erp"}]}
         ],
         "out": {
-            "erp": {"http": {"url": "https://erp.example/orders/{order.id}", "headers": {"X-Key": {"secret": "K"}, "X-B": "1"}}},
+            "erp": {"http": {"url": "https://erp.example/orders/{order.id}", "headers": {"X-Key": {"secret": "k"}, "X-B": "1"}}},
             "audit": {"file": {"path": "audit.ndjson"}}
         },
         "limits": {"rate": "5000/s", "backlog": 10000, "script": {"cpu_ms": 5, "memory_mb": 32}},
@@ -126,6 +126,9 @@ const MISTAKES: &str = r#"
 /in/http/path  "orders"  config/invalid-value  /in/http/path  `orders` has to start with `/`
 /in/http/auth  "nome"  config/invalid-value  /in/http/auth  `auth` cannot be `nome`, did you mean `none`?
 /in/http/auth  {"baerer": {"secret": "x"}}  config/unknown-key  /in/http/auth/baerer  did you mean `bearer`?
+/in/http/auth  {"bearer": {"secret": "TOK"}}  config/invalid-name  /in/http/auth/bearer/secret  the name `TOK` of a secret may hold only a-z, 0-9 and hyphens, write `tok`
+/out/erp/http/headers  {"X-A": {"secret": "erp_key"}}  config/invalid-name  /out/erp/http/headers/X-A/secret  write `erp-key`
+/out/erp/http/headers  {"X-A": {"secret": "-"}}  config/invalid-name  /out/erp/http/headers/X-A/secret  must not start or end with a hyphen
 /in  {"nats": {"subject": "$JS.API.>"}}  config/invalid-value  /in/nats/subject  reaches subjects of the system
 /in  {"nats": {"subject": "a..b"}}  config/invalid-value  /in/nats/subject  is no NATS subject
 /out  {"nats": {"subject": "a.*"}}  config/invalid-value  /out/nats/subject  has a wildcard that is not allowed there

@@ -51,7 +51,9 @@ pub(super) fn problem(fault: &Fault, retry_after: Option<Duration>, instance: &s
         _ => {}
     }
     let asked_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    if let Some(pause) = retry_after.or(asked_to_wait.then_some(PAUSE)) {
+    // A pause helps only where the same request may be taken later.
+    let pause = retry_after.filter(|_| asked_to_wait || code.retryable());
+    if let Some(pause) = pause.or(asked_to_wait.then_some(PAUSE)) {
         headers.insert(RETRY_AFTER, whole_seconds(pause).into());
     }
     answer

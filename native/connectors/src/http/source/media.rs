@@ -19,7 +19,10 @@ impl Accept {
     pub const TEXT: Accept = Accept(4);
     /// `application/octet-stream`, and a request without Content-Type (RFC 9110, 8.3)
     pub const BYTES: Accept = Accept(8);
+    /// Every kind above.
     pub const ALL: Accept = Accept(15);
+    /// Whatever the sender says it is, and as it says so: nobody here is going to read it.
+    pub const ANY: Accept = Accept(31);
 
     fn takes(self, kind: Accept) -> bool {
         self.0 & kind.0 == kind.0
@@ -34,8 +37,8 @@ impl BitOr for Accept {
     }
 }
 
-/// The media type in lower case, without parameters, or the reason for a 415 (or a 400, when the
-/// header stands there twice).
+/// The media type in lower case, without parameters (but as it came for [`Accept::ANY`]), or the reason
+/// for a 415 (or a 400, when the header stands there twice).
 pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>, Fault> {
     if found.encoded {
         return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
@@ -53,6 +56,10 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
     }
     let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
     let media = media.trim().to_ascii_lowercase();
+    if accept == Accept::ANY {
+        subtype(&media).ok_or_else(|| unsupported("the Content-Type is no media type, such as text/csv"))?;
+        return Ok(text.trim().replace('\t', " ").into());
+    }
     let kind = kind(&media)
         .ok_or_else(|| unsupported("the Content-Type is neither XML, JSON, text/plain nor application/octet-stream"))?;
     if !accept.takes(kind) {
@@ -73,12 +80,16 @@ fn known(media: &str) -> Option<Accept> {
 }
 
 fn kind(media: &str) -> Option<Accept> {
-    let (_, subtype) = media.split_once('/').filter(|(main, sub)| is_token(main) && is_token(sub))?;
+    let subtype = subtype(media)?;
     known(media).or_else(|| match subtype.rsplit_once('+')? {
         (_, "json") => Some(Accept::JSON),
         (_, "xml") => Some(Accept::XML),
         _ => None,
     })
+}
+
+fn subtype(media: &str) -> Option<&str> {
+    media.split_once('/').filter(|(main, sub)| is_token(main) && is_token(sub)).map(|(_, subtype)| subtype)
 }
 
 fn is_token(text: &str) -> bool {
@@ -167,6 +178,23 @@ mod tests {
         assert!(check("text/plain", accept).is_err());
         assert!(check_media(&Found::new(&HeaderMap::new()), accept).is_err());
         assert_eq!(&*check_media(&Found::new(&HeaderMap::new()), Accept::ALL).unwrap(), "");
+    }
+
+    #[test]
+    fn where_nobody_reads_it_every_media_type_is_taken_as_it_came() {
+        for text in [
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=\"x\"",
+            "text/xml; charset=latin1",
+            "application/json",
+        ] {
+            assert_eq!(&*check(text, Accept::ANY).unwrap(), text);
+        }
+        assert_eq!(&*check(" text/csv;\theader=present ", Accept::ANY).unwrap(), "text/csv; header=present");
+        assert_eq!(&*check_media(&Found::new(&HeaderMap::new()), Accept::ANY).unwrap(), "");
+        for text in ["", "json", "/json", "a b/c"] {
+            assert_eq!(check(text, Accept::ANY).unwrap_err().code(), Code::HttpUnsupportedMediaType, "{text}");
+        }
     }
 
     #[test]
