@@ -146,6 +146,15 @@ def test_what_the_door_does_not_take_is_a_problem_document(
     in_good_order(node)
 
 
+def test_a_body_of_just_the_limit_passes_and_one_more_byte_is_refused(node: Node) -> None:
+    number = a_number()
+    body = b'{"n": %d}' % number
+    body += b" " * (8 * 1024 * 1024 - len(body))
+    node.accepts("/json", body, **{"Idempotency-Key": "k" * 200, "ce-source": "s" * 4_000})
+    node.delivers_all("json.ndjson", {number})
+    assert node.refuses("/json", body + b" ")["code"] == "http/too-large"
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "in chunks"])
 def test_a_body_of_100_mb_is_refused_with_413(node: Node, chunked: bool) -> None:
     status, problem = post_without_end(node, "/json", 100_000_000, chunked)

@@ -14,8 +14,8 @@ from .failure import fail
 from .process import Identity
 from .tls import AS_THE_SERVER_SAYS, Tls
 
-# Orders of several megabytes pass; above this the server itself gets slow.
-MAX_PAYLOAD = 8 * 1024 * 1024
+# Orders of 8 MiB pass, with 32 KiB of headers; above this the server itself gets slow.
+MAX_PAYLOAD = 8 * 1024 * 1024 + 32 * 1024
 # The streams have their shares of the disk. What the server would take for its limit, a part of what is free
 # when it starts, shrinks with every restart, until nothing can move from stream to stream.
 _NO_LIMIT = 1 << 60

@@ -15,8 +15,8 @@ pub struct Limits {
     /// Most messages that wait at one step; more are answered with 429.
     #[schemars(range(min = 1, max = 10_000))]
     pub backlog: u32,
-    /// Payload, bytes. A node refuses to start with more than the NATS server's `max_payload`, 8 MiB for
-    /// the embedded one; the default is lowered to what the server takes.
+    /// Payload, bytes. A node refuses to start with more than the NATS server's `max_payload`, 8 MiB and
+    /// 32 KiB for the embedded one; the default is lowered to what the server takes.
     #[schemars(range(min = 1, max = 67_108_864))]
     pub bytes: u32,
     /// Nested elements, objects or lists.
