@@ -419,6 +419,7 @@ fn json_becomes_xml_as_xmltodict_writes_it() {
         (r#"{"a":"<&>\"'\t\n\r\u00e9\ud83d\ude00"}"#, "<a>&lt;&amp;&gt;\"'\t\n&#13;é😀</a>"),
         (r#"{"a":{"@b":"<&>\"'\t\n\r"}}"#, "<a b=\"&lt;&amp;&gt;&quot;'&#9;&#10;&#13;\"></a>"),
         (r#"{"a:b":{"@c:d":"1"}}"#, "<a:b c:d=\"1\"></a:b>"),
+        (r#"{"a:b":{"@xmlns:a":"u","c:d":1}}"#, "<a:b xmlns:a=\"u\"><c:d>1</c:d></a:b>"),
         ("{\"a\":\"\u{ffef}\u{fffd}\u{7f}\"}", "<a>\u{ffef}\u{fffd}\u{7f}</a>"),
     ] {
         assert_eq!(to_xml(source).unwrap(), expected, "{source}");

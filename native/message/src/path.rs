@@ -47,6 +47,12 @@ impl Path {
     }
 }
 
+impl From<Vec<Segment>> for Path {
+    fn from(segments: Vec<Segment>) -> Path {
+        Path { segments: segments.into() }
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,

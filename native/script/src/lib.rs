@@ -4,8 +4,8 @@
 //! net.ts ──► strip/ ──────────► JavaScript, types blanked in place ──► runtime/bytecode ──► Program
 //!            caps, parse, blank                                                              │ Arc
 //! Document ─► Task ─► executor/ (queue, thread, one runtime a customer) ─► runtime/ ─► Done ─┘
-//!             submit    │ batch by batch                                   read, call, write
-//!             completed ◄┘ and one wake-up for each batch
+//!             submit    │ in turns of customers                            read, call, write
+//!             completed ◄┘ and one wake-up for each turn
 //! ```
 //!
 //! A document moves into a task and comes back in its `Done`, with the roots of what the script

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use script::{Executor, Keep, Program, Runner, Task, ThreadExecutor, ThreadOptions};
+use message::Limits;
+use script::{Done, Executor, Keep, Program, Runner, Task, ThreadExecutor, ThreadOptions};
 use support::{context, program, task, texts};
 
 fn executor(options: ThreadOptions) -> (ThreadExecutor, Receiver<()>) {
@@ -32,22 +33,31 @@ fn wait(woken: &Receiver<()>) {
     woken.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
+/// The results of `count` tasks, in the order in which they came.
+fn collect(executor: &ThreadExecutor, woken: &Receiver<()>, count: usize) -> Vec<Done> {
+    let mut done = Vec::new();
+    while done.len() < count {
+        wait(woken);
+        executor.completed(&mut done);
+    }
+    done
+}
+
+fn tokens(done: &[Done]) -> Vec<u64> {
+    done.iter().map(|done| done.token).collect()
+}
+
 #[test]
-fn batches_come_back_whole_and_in_order() {
+fn all_tasks_come_back_in_order() {
     let (executor, woken) = executor(ThreadOptions::default());
     let program = program("export default msg => msg.a === 1 ? { ...msg, b: 2 } : null");
     for start in (0..1000).step_by(100) {
         assert!(executor.submit(batch(&program, start..start + 100)).is_ok());
     }
-    let mut done = Vec::new();
-    for _ in 0..10 {
-        wait(&woken);
-        executor.completed(&mut done);
-    }
-    assert_eq!(done.iter().map(|done| done.token).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
+    let done = collect(&executor, &woken, 1000);
+    assert_eq!(tokens(&done), (0..1000).collect::<Vec<_>>());
     assert!(done.iter().all(|done| texts(done).unwrap() == [r#"{"a":1,"b":2}"#]));
     assert_eq!(executor.queued(), 0);
-    assert!(woken.try_recv().is_err());
     assert!(executor.submit(Vec::new()).is_ok(), "an empty batch is nothing to do");
 }
 
@@ -59,12 +69,9 @@ fn a_full_queue_gives_the_batch_back() {
     assert!(executor.submit(batch(&slow, 0..20)).is_ok());
     let refused = executor.submit(batch(&slow, 20..22)).unwrap_err();
     assert_eq!(refused.iter().map(|task| task.token).collect::<Vec<_>>(), [20, 21]);
-    wait(&woken);
+    assert_eq!(tokens(&collect(&executor, &woken, 20)), (0..20).collect::<Vec<_>>());
     assert!(executor.submit(refused).is_ok());
-    wait(&woken);
-    let mut done = Vec::new();
-    executor.completed(&mut done);
-    assert_eq!(done.len(), 22);
+    assert_eq!(tokens(&collect(&executor, &woken, 2)), [20, 21]);
 }
 
 #[test]
@@ -74,9 +81,64 @@ fn bytes_are_bounded_too() {
     let large = format!("\"{}\"", "x".repeat(8_000));
     assert!(executor.submit(vec![task(&slow, &large)]).is_ok());
     assert!(executor.submit(vec![task(&slow, &large)]).is_err());
-    wait(&woken);
+    collect(&executor, &woken, 1);
     assert!(executor.submit(vec![task(&slow, &large)]).is_ok());
-    wait(&woken);
+    collect(&executor, &woken, 1);
+}
+
+/// A task for each customer named.
+fn tasks_of(customers: &[&str], program: impl Fn(&str) -> Arc<Program>) -> Vec<Task> {
+    let task = |(token, customer): (u64, &&str)| {
+        let limits = Arc::new(Limits { script_cpu_ms: 1, ..Limits::default() });
+        Task { token, context: context(customer), limits, ..task(&program(customer), "{}") }
+    };
+    (0..).zip(customers).map(task).collect()
+}
+
+#[test]
+fn customers_take_turns_and_an_overrun_ends_one() {
+    let (executor, woken) = executor(ThreadOptions::default());
+    let (loops, hoards, quick) = (
+        program("export default msg => { while (true); }"),
+        program("export default msg => { const a = []; while (true) a.push('x'.repeat(1 << 20) + a.length); }"),
+        program("export default msg => msg"),
+    );
+    let customers = ["loops", "loops", "loops", "hoards", "hoards", "quick", "loops", "quick", "quick"];
+    let batch = tasks_of(&customers, |customer| match customer {
+        "loops" => Arc::clone(&loops),
+        "hoards" => Arc::clone(&hoards),
+        _ => Arc::clone(&quick),
+    });
+    assert!(executor.submit(batch).is_ok());
+    let done = collect(&executor, &woken, customers.len());
+    assert_eq!(tokens(&done), [0, 3, 5, 7, 8, 1, 4, 2, 6]);
+    assert_eq!(executor.queued(), 0);
+}
+
+#[test]
+fn a_customer_whose_scripts_are_only_slow_shares_the_thread_too() {
+    let (executor, woken) = executor(ThreadOptions::default());
+    let slow = program("export default msg => { let n = 0; while (n < 5e5) n++; return n }");
+    let mut batch = batch(&slow, 0..40);
+    for task in &mut batch {
+        task.limits = Arc::new(Limits { script_cpu_ms: 10_000, ..Limits::default() });
+    }
+    batch.push(Task { token: 40, context: context("quick"), ..task(&program("export default msg => msg"), "{}") });
+    assert!(executor.submit(batch).is_ok());
+    let done = collect(&executor, &woken, 41);
+    let quick = done.iter().position(|done| done.token == 40).unwrap();
+    assert!(quick < 40, "at {quick}");
+    assert_eq!(tokens(&done).into_iter().filter(|token| *token != 40).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_comes_during_a_customers_turn_waits_behind_what_is_left_of_it() {
+    let (executor, woken) = executor(ThreadOptions::default());
+    let loops = program("export default msg => { while (true); }");
+    for start in (0..30).step_by(3) {
+        assert!(executor.submit(batch(&loops, start..start + 3)).is_ok());
+    }
+    assert_eq!(tokens(&collect(&executor, &woken, 30)), (0..30).collect::<Vec<_>>());
 }
 
 #[test]

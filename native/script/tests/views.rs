@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::{Arc, LazyLock};
 
-use message::Limits;
+use message::{Code, Limits};
 use proptest::prelude::*;
 use script::{Program, Runner, Task};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ fn untouched_parts_keep_their_bytes() {
         ),
         (
             "msg.order.to.name += '!'; return { ...msg.order, lines: 0, tags: 0 }",
-            r#"{"id":12345678901234567000,"total":1.5,"lines":0,"tags":0,"to":{"name":"é!"}}"#,
+            r#"{"id":12345678901234567890,"total":1.5,"lines":0,"tags":0,"to":{"name":"é!"}}"#,
         ),
     ] {
         let done = support::run(&format!("export default msg => {{ {script} }}"), message);
@@ -144,6 +144,77 @@ fn untouched_parts_keep_their_bytes() {
         let got = if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(",")) };
         assert_eq!(got, expected, "{script}");
     }
+}
+
+#[test]
+fn a_number_beyond_a_double_keeps_its_digits_wherever_it_is_put() {
+    for (script, message, expected) in [
+        (
+            "m",
+            "[12345678901234567890, 0.1000000000000000055,1e400]",
+            "12345678901234567890 0.1000000000000000055 1e400",
+        ),
+        ("m", "[[1e400, 1.50], {\"a\":1e400}]", "[1e400, 1.50] {\"a\":1e400}"),
+        ("m", "9007199254740993", "9007199254740993"),
+        ("m", "1e400", "1e400"),
+        ("[m]", "[1.50,1e400]", "[1.50,1e400]"),
+        ("(m.push(2), [m])", "[1.50,[1e400]]", "[1.50,[1e400],2]"),
+        ("(m[1].push(2), m)", "[1.50,[1e400]]", "1.50 [1e400,2]"),
+        ("({ ...m, seen: 1 })", r#"{"id":12345678901234567890}"#, r#"{"id":12345678901234567890,"seen":1}"#),
+        ("m.ids.map(id => ({ id }))", r#"{"ids":[-9007199254740993,3.0]}"#, r#"{"id":-9007199254740993} {"id":3}"#),
+        ("(m.ids.shift(), m)", r#"{"ids":[1,12345678901234567890]}"#, r#"{"ids":[12345678901234567890]}"#),
+        ("({ all: m.a })", r#"{"a":1234567890123.4567}"#, r#"{"all":1234567890123.4567}"#),
+        // Read, and left where they are: nothing to tell apart.
+        (
+            "(m.a, m.b, m)",
+            r#"{"a":12345678901234567890,"b":12345678901234567891}"#,
+            r#"{"a":12345678901234567890,"b":12345678901234567891}"#,
+        ),
+        (
+            "(m.a, m.c = 1, m)",
+            r#"{"a":[12345678901234567890,12345678901234567891]}"#,
+            r#"{"a":[12345678901234567890,12345678901234567891],"c":1}"#,
+        ),
+        ("m", "[12345678901234567890,12345678901234567891]", "12345678901234567890 12345678901234567891"),
+        // Other numbers are not taken for one that was read.
+        (
+            "({ rate: 0.1, percent: 100, x: m.a + m.b })",
+            r#"{"a":0.1000000000000000055,"b":100.00000000000000000001}"#,
+            r#"{"rate":0.1,"percent":100,"x":100.1}"#,
+        ),
+        ("({ n: m.id / 10 })", r#"{"id":12345678901234567890}"#, r#"{"n":1234567890123456800}"#),
+        ("({ n: m.tiny })", r#"{"tiny":1e-400}"#, r#"{"n":0}"#),
+    ] {
+        let done = support::run(&format!("export default m => {script}"), message);
+        assert_eq!(texts(&done).unwrap().join(" "), expected, "{script} {message}");
+    }
+}
+
+#[test]
+fn numbers_that_javascript_cannot_tell_apart_are_refused_where_one_is_written() {
+    for (script, field) in [
+        ("({ first: { id: m.b } })", "first.id"),
+        ("({ ...m })", "a"),
+        ("(m.a = m.b, m)", "a"),
+        ("(m.list.shift(), m)", "list[0]"),
+        ("m.list.map(id => ({ id }))", "[0].id"),
+    ] {
+        let message = r#"{"a":12345678901234567890,"b":12345678901234567891,"list":[12345678901234567892,12345678901234567893,1]}"#;
+        let script = format!("export default m => {{ m.a; m.b; m.list; return {script} }}");
+        let fault = support::run(&script, message).outcome.unwrap_err();
+        assert_eq!(fault.code(), Code::ScriptNumberPrecision, "{script}: {fault}");
+        assert_eq!(fault.place().field.as_deref(), Some(field), "{script}: {fault}");
+    }
+}
+
+#[test]
+fn the_numbers_of_one_message_are_forgotten_with_it() {
+    let (runner, program) =
+        (Runner::new(), program("export default m => m.id ? { id: m.id } : { id: 12345678901234567890 }"));
+    let run = |json: &str| texts(&runner.run(task(&program, json))).unwrap().remove(0);
+    assert_eq!(run(r#"{"id":12345678901234567891}"#), r#"{"id":12345678901234567891}"#);
+    assert_eq!(run("{}"), r#"{"id":12345678901234567000}"#);
+    assert_eq!(run(r#"{"id":12345678901234567892}"#), r#"{"id":12345678901234567892}"#);
 }
 
 #[test]

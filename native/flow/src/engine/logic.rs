@@ -1,7 +1,7 @@
 //! The steps of one message: parse once, decide and edit on the tape, emit once.
 //!
 //! ```text
-//! payload ─► larger than 1 MiB ──► large.rs, and back in where it came to
+//! payload ─► larger than 1 MiB ──► large/, and back in where it came to
 //!        └─► no document needed ─────────────────────────────────► emit the bytes as they came
 //!        └─► parse ─► advance ─┬─► done ──────────────────────────► emit to every out
 //!                              ├─► dropped: counted, settled
@@ -18,6 +18,7 @@ use script::{Done, Task};
 use super::core::{Core, Envelope, Payload};
 use super::events::{Event, EventKind};
 use super::install::Installed;
+use super::kept::Kept;
 use super::large::LARGE;
 use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
@@ -28,10 +29,7 @@ use crate::compile::{Pipeline, Progress};
 pub struct Held {
     installed: Rc<Installed>,
     parent: Parent,
-    id: String,
-    headers: Vec<u8>,
-    content_type: String,
-    time_ms: u64,
+    kept: Kept,
     stage: usize,
     /// How many outputs this part may still become, and the number of its first one.
     outputs: usize,
@@ -187,14 +185,10 @@ impl Core {
     ) {
         let installed = envelope.installed;
         let Some(program) = installed.pipeline.program(stage) else { return };
-        let headers = envelope.headers.block();
         let token = self.waiting.hold(Held {
             installed: Rc::clone(installed),
             parent: envelope.parent,
-            id: envelope.id.to_owned(),
-            headers: headers.to_vec(),
-            content_type: envelope.content_type.to_owned(),
-            time_ms: envelope.time_ms,
+            kept: Kept::of(envelope),
             stage,
             outputs,
             first_part,
@@ -203,7 +197,7 @@ impl Core {
             token,
             program: program.clone(),
             document,
-            context: installed.pipeline.task_context(envelope.id, envelope.time_ms, headers),
+            context: installed.pipeline.task_context(envelope.id, envelope.time_ms, envelope.headers.block()),
             limits: installed.pipeline.shared_limits().clone(),
         });
     }
@@ -212,15 +206,7 @@ impl Core {
     pub fn on_script(&mut self, done: Done, out: &mut Vec<u8>) {
         let Some(held) = self.waiting.release(done.token) else { return };
         let mut document = done.document;
-        let envelope = Envelope {
-            installed: &held.installed,
-            parent: held.parent,
-            id: &held.id,
-            root: &held.id,
-            headers: Headers::new(&held.headers),
-            content_type: &held.content_type,
-            time_ms: held.time_ms,
-        };
+        let envelope = held.kept.envelope(&held.installed, held.parent);
         match done.outcome {
             Ok(roots) if roots.is_empty() => self.filtered(&envelope, held.stage),
             Ok(roots) if roots.len() > held.outputs => {

@@ -9,7 +9,8 @@
 //!       ingress.rs    HTTP request ─► stored message ─► 202
 //!       intake.rs     NATS frame ─► whose message is it?
 //!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
-//!       large.rs      the same for payloads above 1 MiB, on a thread of its own
+//!       large/        the same for payloads above 1 MiB, on a thread of its own
+//!       kept.rs       what is kept of a message meanwhile
 //!       spare.rs      documents to be used again
 //!       core.rs       publish an output, close an input, write a dead letter
 //!       outgoing.rs   outgoing lane ─► queue ─► sink, with retries
@@ -40,6 +41,7 @@ mod ids;
 mod ingress;
 mod install;
 mod intake;
+mod kept;
 mod large;
 mod ledger;
 mod lifecycle;

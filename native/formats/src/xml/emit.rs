@@ -11,6 +11,7 @@ const HEADER: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 /// Members whose key starts with the attribute prefix become attributes; the text key becomes text
 /// behind the children; lists become repeated elements, an empty list none at all; null becomes an
 /// empty element. A carriage return becomes a reference, or it would come back as a line feed.
+/// A prefix is a part of the name, as for a reader that keeps namespaces: nobody looks whether it is declared.
 ///
 /// # Errors
 /// `convert/no-single-root`, `convert/invalid-xml-name`, `convert/invalid-xml-character`,

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! shard ──submit(batch)──► ThreadExecutor: queue ─► its thread ─► Runner ─► one runtime a customer
-//!       ◄──wake, once a batch──┘   │
+//!       ◄──wake, once a turn───┘   │               in turns of customers
 //!       ──completed()──────────────┘                 Runner alone: the same, on the calling thread
 //! ```
 
+mod queue;
 mod runner;
 mod thread;
 
@@ -54,7 +55,7 @@ pub struct Done {
 pub trait Executor {
     /// Takes a batch, which may hold tasks of several customers, or gives it back whole when the
     /// queue has no room for it. Never blocks. Every task that was taken comes back once, from
-    /// [`Executor::completed`].
+    /// [`Executor::completed`]; those of one customer in their order.
     ///
     /// # Errors
     /// The batch, when it was not taken: try again after the next completion.

@@ -4,12 +4,21 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use message::Code;
+
+use super::queue::Queue;
 use super::runner::{Keep, Runner, lock};
 use super::{Done, Executor, Task};
 
 /// The thread's stack: what scripts may use at most, and room for the engine and for conversions.
 const STACK: usize = 32 << 20;
+
+/// A customer's turn ends after this, and after every overrun of a limit.
+const TURN: Duration = Duration::from_millis(2);
+/// The clock is looked at after so many tasks.
+const LOOK: usize = 4;
 
 /// Bounds of a [`ThreadExecutor`].
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +34,6 @@ impl Default for ThreadOptions {
     fn default() -> ThreadOptions {
         ThreadOptions { tasks: 4096, bytes: 64 << 20, keep: Keep::default() }
     }
-}
-
-#[derive(Default)]
-struct Queue {
-    batches: VecDeque<(Vec<Task>, usize)>,
-    tasks: usize,
-    bytes: usize,
 }
 
 struct Shared {
@@ -50,8 +52,8 @@ pub struct ThreadExecutor {
 }
 
 impl ThreadExecutor {
-    /// `wake` is called on the executor's thread once for every batch, after its results can be
-    /// fetched; it must be quick and must not panic.
+    /// `wake` is called on the executor's thread after every turn of a customer, when its results can
+    /// be fetched; it must be quick and must not panic.
     ///
     /// # Errors
     /// When the operating system gives no thread.
@@ -73,7 +75,7 @@ impl ThreadExecutor {
     /// Tasks that wait or run.
     #[must_use]
     pub fn queued(&self) -> usize {
-        lock(&self.shared.queue).tasks
+        lock(&self.shared.queue).tasks()
     }
 }
 
@@ -82,17 +84,10 @@ impl Executor for ThreadExecutor {
         if batch.is_empty() {
             return Ok(());
         }
-        let bytes: usize = batch.iter().map(Task::size).sum();
-        let mut queue = lock(&self.shared.queue);
-        let fits = queue.tasks + batch.len() <= self.options.tasks && queue.bytes + bytes <= self.options.bytes;
-        // A batch larger than the whole queue is still taken by an idle executor, or it never would be.
-        if (!fits && queue.tasks > 0) || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(batch);
         }
-        queue.tasks += batch.len();
-        queue.bytes += bytes;
-        queue.batches.push_back((batch, bytes));
-        drop(queue);
+        lock(&self.shared.queue).submit(batch, &self.options)?;
         self.shared.arrived.notify_one();
         Ok(())
     }
@@ -116,33 +111,43 @@ impl Drop for ThreadExecutor {
 
 fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
     let runner = Runner::with_keep(keep);
-    while let Some((batch, bytes)) = next(shared) {
-        let count = batch.len();
-        let mut done = Vec::with_capacity(count);
-        for task in batch {
+    while let Some(mut tasks) = next(shared) {
+        let started = Instant::now();
+        let mut done = Vec::with_capacity(tasks.len());
+        let mut bytes = 0;
+        while let Some(task) = tasks.pop_front() {
             if shared.stopping.load(Ordering::Relaxed) {
                 return;
             }
-            done.push(runner.run(task));
+            bytes += task.size();
+            let one = runner.run(task);
+            let is_over = is_overrun(&one) || (done.len() % LOOK == LOOK - 1 && started.elapsed() >= TURN);
+            done.push(one);
+            if is_over {
+                break;
+            }
         }
+        let count = done.len();
+        // In this order: whoever sees the results may count on the room.
+        lock(&shared.queue).ran(count, bytes, tasks);
         lock(&shared.done).append(&mut done);
-        let mut queue = lock(&shared.queue);
-        queue.tasks -= count;
-        queue.bytes -= bytes;
-        drop(queue);
         wake();
     }
 }
 
-/// The next batch; waits for one; none when the executor was dropped.
-fn next(shared: &Shared) -> Option<(Vec<Task>, usize)> {
+fn is_overrun(done: &Done) -> bool {
+    matches!(&done.outcome, Err(fault) if matches!(fault.code(), Code::ScriptTimeout | Code::ScriptOutOfMemory))
+}
+
+/// What the customer whose turn it is has; waits for something; none when the executor was dropped.
+fn next(shared: &Shared) -> Option<VecDeque<Task>> {
     let mut queue = lock(&shared.queue);
     loop {
         if shared.stopping.load(Ordering::Relaxed) {
             return None;
         }
-        if let Some(batch) = queue.batches.pop_front() {
-            return Some(batch);
+        if let Some(tasks) = queue.next() {
+            return Some(tasks);
         }
         queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use message::{Document, Node};
 use rquickjs::qjs;
 
+use super::digits::Long;
 use super::guard::Guard;
 use super::keys::Keys;
 
@@ -25,6 +26,7 @@ pub struct Message {
     pub document: RefCell<Document>,
     pub realm: Views,
     pub guard: Rc<Guard>,
+    pub long: Long,
     /// Bytes of the copy that are counted as the script's.
     counted: Cell<usize>,
 }
@@ -32,14 +34,15 @@ pub struct Message {
 impl Message {
     pub fn new(realm: &Views, guard: &Rc<Guard>) -> Rc<Message> {
         let (realm, guard) = (realm.clone(), Rc::clone(guard));
-        Rc::new(Message { document: RefCell::default(), realm, guard, counted: Cell::new(0) })
+        let (document, long, counted) = <(RefCell<Document>, Long, Cell<usize>)>::default();
+        Rc::new(Message { document, realm, guard, long, counted })
     }
 
     /// A copy for the views that the script kept, counted as the script's memory. None when that is
     /// used up: then the runtime ends, and the views with it.
     fn copy(&self) -> Option<Document> {
         let document = self.document.borrow();
-        let bytes = document.buffer().len() + document.node_count() * size_of::<Node>();
+        let bytes = document.buffer().len() + document.node_count() * size_of::<Node>() + self.long.memory();
         if !self.guard.take(bytes) {
             return None;
         }
@@ -63,6 +66,7 @@ pub struct Lent<'d> {
 impl<'d> Lent<'d> {
     pub fn new(document: &'d mut Document, message: Rc<Message>) -> Lent<'d> {
         message.document.replace(std::mem::take(document));
+        message.long.clear();
         Lent { owner: document, message }
     }
 

@@ -5,6 +5,7 @@
 //!                          └─ Realm (a script's context)          realm.rs, prelude.js
 //! message: tape ─► values  read.rs ─► the script ─► values ─► tape  write/
 //!            lazily: view.rs, define.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
+//!            numbers beyond a double: digits.rs
 //! ctx, Date, Math.random   host.rs       │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
@@ -17,6 +18,7 @@
 mod allocator;
 mod bytecode;
 mod define;
+mod digits;
 mod failure;
 mod fields;
 mod guard;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use message::{Kind, Value};
 
+use super::digits::Long;
 use super::lent::Message;
 use super::raw::{Js, Owned, Thrown};
 use super::view;
@@ -21,7 +22,17 @@ fn of(js: Js, message: &Rc<Message>, value: Value<'_>) -> Result<Owned, Thrown> 
         Kind::Null => Ok(js.null()),
         Kind::False => Ok(js.boolean(false)),
         Kind::True => Ok(js.boolean(true)),
-        Kind::Number => Ok(js.number(number(&value.text().unwrap_or_default()))),
+        Kind::Number => {
+            let text = value.text().unwrap_or_default();
+            let read = number(&text);
+            if Long::may_be(&text) {
+                let document = message.document.borrow();
+                let span = document.node(value.position().0).value;
+                let source = |span| String::from_utf8_lossy(document.bytes(span)).into_owned();
+                message.long.note(&text, read, span, source);
+            }
+            Ok(js.number(read))
+        }
         Kind::Text => js.text(&value.text().unwrap_or_default()),
         Kind::Object => {
             let (node, item) = value.position();

@@ -100,7 +100,7 @@ impl Realm {
         let argument = read::value(js, message, root, false)?;
         let returned = self.function.call(&[&argument, &self.context_object])?;
         settle_jobs(js, guard);
-        Writer::new(js, message, limits)?.messages(&returned)
+        Writer::new(js, message, &argument, limits)?.messages(&returned)
     }
 }
 

@@ -94,6 +94,11 @@ impl Owned {
         unsafe { qjs::JS_IsError(self.value) }
     }
 
+    pub fn is_proxy(&self) -> bool {
+        // SAFETY: looks at the object's class.
+        unsafe { qjs::JS_IsProxy(self.value) }
+    }
+
     pub fn is_promise(&self) -> bool {
         // SAFETY: looks at the object's class.
         unsafe { qjs::JS_IsPromise(self.value) }

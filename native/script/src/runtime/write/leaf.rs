@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use message::Kind;
+use message::{Code, Kind, Node};
 
 use super::{Refusal, Writer, bad, too_large};
+use crate::runtime::digits::Digits;
 use crate::runtime::raw::Owned;
 
 impl Writer<'_> {
@@ -26,11 +27,25 @@ impl Writer<'_> {
         if !value.is_finite() {
             return bad(format!("{} is no JSON value", if value.is_nan() { "NaN" } else { "Infinity" }));
         }
+        if let Some(digits) = self.message.long.find(value) {
+            return self.long(value, digits);
+        }
         if value.fract() == 0.0 && value.abs() < 1e21 {
             return self.digits(format_args!("{}", value + 0.0));
         }
         self.spend(24)?;
         Ok(self.message.document.borrow_mut().push_f64(value))
+    }
+
+    /// A number of the message, in its own digits.
+    #[cold]
+    fn long(&mut self, value: f64, digits: Digits) -> Result<u32, Refusal> {
+        let Digits::At(span) = digits else {
+            let reason = format!("several numbers of the message are {value} in JavaScript; send them as strings");
+            return Err(Refusal::Bad { code: Code::ScriptNumberPrecision, reason, path: Vec::new() });
+        };
+        self.spend(span.length as usize)?;
+        Ok(self.message.document.borrow_mut().push(Node { value: span, ..Node::new(Kind::Number) }))
     }
 
     pub(super) fn text(&mut self, value: &Owned) -> Result<u32, Refusal> {

@@ -17,10 +17,11 @@ mod original;
 
 use std::rc::Rc;
 
-use message::{Code, Fault, Flags, Kind, Limits, NONE, Node, Span};
+use message::{Code, Fault, Flags, Kind, Limits, NONE, Node, Path, Segment, Span};
 
 use super::lent::Message;
 use super::raw::{Js, Key, Owned, Tag, Thrown};
+use original::Position;
 
 /// The engine's numbers of the classes that read as JSON; see its table of classes.
 mod class {
@@ -42,7 +43,7 @@ pub enum Refusal {
     /// A getter or `toJSON` threw, or a limit was met; the exception is pending.
     Thrown,
     /// The value, or something in it, at `path` (innermost last part first).
-    Bad { code: Code, reason: String, path: Vec<String> },
+    Bad { code: Code, reason: String, path: Vec<Segment> },
 }
 
 impl From<Thrown> for Refusal {
@@ -60,7 +61,7 @@ fn too_large<T>(reason: impl Into<String>) -> Result<T, Refusal> {
 }
 
 /// Adds where it happened while the error passes up.
-fn within<T>(result: Result<T, Refusal>, part: impl FnOnce() -> String) -> Result<T, Refusal> {
+fn within<T>(result: Result<T, Refusal>, part: impl FnOnce() -> Segment) -> Result<T, Refusal> {
     result.map_err(|refusal| match refusal {
         Refusal::Bad { code, reason, mut path } => {
             path.push(part());
@@ -73,10 +74,10 @@ fn within<T>(result: Result<T, Refusal>, part: impl FnOnce() -> String) -> Resul
 impl Refusal {
     /// The fault for a refused value; `None` when an exception has to be described instead.
     pub fn into_fault(self, file: &str) -> Option<Fault> {
-        let Refusal::Bad { code, reason, path } = self else { return None };
+        let Refusal::Bad { code, reason, mut path } = self else { return None };
         let fault = Fault::new(code, reason).in_file(file);
-        let field: String = path.into_iter().rev().collect();
-        Some(if field.is_empty() { fault } else { fault.in_field(field.trim_start_matches('.')) })
+        path.reverse();
+        Some(if path.is_empty() { fault } else { fault.in_field(Path::from(path).to_string()) })
     }
 }
 
@@ -91,6 +92,7 @@ pub struct Written {
 pub struct Writer<'m> {
     js: Js,
     message: &'m Rc<Message>,
+    argument: &'m Owned,
     limits: &'m Limits,
     to_json: Key,
     bytes_left: usize,
@@ -103,10 +105,12 @@ pub struct Writer<'m> {
 }
 
 impl<'m> Writer<'m> {
-    pub fn new(js: Js, message: &'m Rc<Message>, limits: &'m Limits) -> Result<Self, Thrown> {
+    /// `argument` is what the script was called with.
+    pub fn new(js: Js, message: &'m Rc<Message>, argument: &'m Owned, limits: &'m Limits) -> Result<Self, Thrown> {
         Ok(Writer {
             js,
             message,
+            argument,
             limits,
             to_json: js.key("toJSON")?,
             bytes_left: limits.output_bytes,
@@ -150,11 +154,21 @@ impl<'m> Writer<'m> {
             let reason = format!("{count} messages for one, {allowed} are allowed");
             return Err(Refusal::Bad { code: Code::ScriptTooManyOutputs, reason, path: Vec::new() });
         }
+        let origin = self.whole_message(returned);
+        let is_clean = match origin {
+            Some(root) => self.is_clean_list(returned, root, &mut Vec::new())?,
+            None => false,
+        };
+        let mut origins = origin.map(|root| self.items(root)).unwrap_or_default().into_iter();
         let mut roots = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
         for index in 0..count {
-            let item = returned.get_index(index)?;
-            let place = || format!("[{index}]");
-            match within(self.plain(&item), place)? {
+            let value = returned.get_index(index)?;
+            let place = || item(index);
+            let written = match origins.next() {
+                Some(origin) if is_clean => self.clean(&value, origin),
+                origin => self.element(&value, origin),
+            };
+            match within(written, place)? {
                 Some(root) => roots.push(root),
                 None => return within(bad("undefined is no message"), place),
             }
@@ -166,7 +180,7 @@ impl<'m> Writer<'m> {
     fn plain(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         let node = match value.tag() {
             Tag::Undefined => return Ok(None),
-            Tag::Object => return self.object_or_list(value),
+            Tag::Object => return self.object_or_list(value, None),
             Tag::Null => self.leaf(Kind::Null, b"")?,
             Tag::Bool(value) => self.leaf(if value { Kind::True } else { Kind::False }, b"")?,
             Tag::Int(value) => self.int(value)?,
@@ -179,7 +193,8 @@ impl<'m> Writer<'m> {
         Ok(Some(node))
     }
 
-    fn object_or_list(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+    /// A list that was read from `origin` keeps the digits of what it has from there.
+    fn object_or_list(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
         if !value.is_array() && value.class() != class::OBJECT && value.class() != self.message.realm.class {
             return self.special(value);
         }
@@ -189,7 +204,7 @@ impl<'m> Writer<'m> {
         if let Some(replaced) = self.own_form(value)? {
             return self.replacement(&replaced);
         }
-        self.container(value).map(Some)
+        self.container(value, origin).map(Some)
     }
 
     /// Calls `toJSON` as `JSON.stringify` does.
@@ -207,29 +222,54 @@ impl<'m> Writer<'m> {
         if value.tag() != Tag::Object {
             return self.plain(value);
         }
-        let class = value.class();
-        if !value.is_array() && class != class::OBJECT && class != self.message.realm.class {
-            return bad(format!("toJSON gave a {}", value.class_name()));
+        match value.class() {
+            class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
+            class if value.is_array() || class == class::OBJECT || class == self.message.realm.class => {
+                self.container(value, None).map(Some)
+            }
+            _ => bad(format!("toJSON gave a {}", value.class_name())),
         }
-        self.container(value).map(Some)
     }
 
-    /// Objects of the engine's other classes: wrapped primitives and dates have a JSON form.
+    /// Objects of the engine's other classes: those with `toJSON`, such as dates, and wrapped primitives
+    /// have a JSON form.
     fn special(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
-        if value.is_function() {
-            return bad("a function is no JSON value");
+        // Asking one of these would run its traps.
+        if value.is_proxy() {
+            return bad("a proxy is no JSON value; make it a plain object or a list");
         }
-        let method = match value.class() {
-            class::DATE => value.get(&self.to_json)?,
-            class::NUMBER | class::STRING | class::BOOLEAN => value.get_named(c"valueOf")?,
-            _ if value.is_promise() => return bad("a promise is no JSON value; write the script without `async`"),
+        if value.is_promise() {
+            return bad("a promise is no JSON value; write the script without `async`");
+        }
+        let method = value.get(&self.to_json)?;
+        if method.is_function() {
+            let replaced = value.call_method(&method)?;
+            if replaced.tag() == Tag::Null && value.class() == class::DATE && self.is_of_dates(&method)? {
+                return bad("an invalid date is no JSON value");
+            }
+            return self.replacement(&replaced);
+        }
+        match value.class() {
+            class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
+            _ if value.is_function() => bad("a function is no JSON value"),
             _ => {
                 let class = value.class_name();
-                return bad(format!("a {class} is no JSON value; make it a plain object or a list"));
+                bad(format!("`{class}` is no JSON value; make it a plain object or a list"))
             }
-        };
+        }
+    }
+
+    /// Whether it is the dates' own `toJSON`, which gives null for an invalid one; one that a script
+    /// wrote means its null.
+    fn is_of_dates(&self, method: &Owned) -> Result<bool, Thrown> {
+        let prototype = self.js.globals().get_named(c"Date")?.get_named(c"prototype")?;
+        Ok(prototype.get(&self.to_json)?.identity() == method.identity())
+    }
+
+    fn wrapped(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+        let method = value.get_named(c"valueOf")?;
         if !method.is_function() {
-            return bad("an object without a usable toJSON or valueOf");
+            return bad("an object without a usable valueOf");
         }
         let primitive = value.call_method(&method)?;
         if primitive.tag() == Tag::Object {
@@ -239,7 +279,7 @@ impl<'m> Writer<'m> {
     }
 
     /// An object or list, one level down. Far down, a cycle is told from mere depth.
-    fn container(&mut self, value: &Owned) -> Result<u32, Refusal> {
+    fn container(&mut self, value: &Owned, origin: Option<Position>) -> Result<u32, Refusal> {
         let identity = value.identity();
         let deepest = self.limits.depth.min(DEEPEST);
         if self.ancestors.len() >= deepest {
@@ -251,7 +291,7 @@ impl<'m> Writer<'m> {
         self.ancestors.push(identity);
         let node = match self.own_view(value) {
             Some(view) => self.view(view, value),
-            None if value.is_array() => self.list(value, None),
+            None if value.is_array() => self.list(value, origin.or_else(|| self.whole_message(value))),
             None => self.object(value),
         };
         self.ancestors.pop();
@@ -263,7 +303,7 @@ impl<'m> Writer<'m> {
         let mut previous = NONE;
         for key in value.keys()? {
             let member = value.get(&key)?;
-            let Some(child) = within(self.plain(&member), || part(&key))? else { continue };
+            let Some(child) = within(self.plain(&member), || field(&key))? else { continue };
             self.name(child, key)?;
             self.link(object, &mut previous, child);
         }
@@ -286,7 +326,7 @@ impl<'m> Writer<'m> {
         let span = key.with_text(|text| std::str::from_utf8(text).is_ok().then(|| document.append(text)))?;
         drop(document);
         let Some(span) = span else {
-            return within(bad("the key holds half a surrogate pair"), || part(&key));
+            return within(bad("the key holds half a surrogate pair"), || field(&key));
         };
         if self.names.len() < NAMES {
             self.names.push((key, span));
@@ -306,6 +346,11 @@ impl<'m> Writer<'m> {
     }
 }
 
-fn part(key: &Key) -> String {
-    key.with_text(|text| format!(".{}", String::from_utf8_lossy(text))).unwrap_or_default()
+fn field(key: &Key) -> Segment {
+    let name = key.with_text(|text| String::from_utf8_lossy(text).into_owned());
+    Segment::Key(name.unwrap_or_default().into())
+}
+
+fn item(index: i64) -> Segment {
+    Segment::Index(u32::try_from(index).unwrap_or(u32::MAX))
 }

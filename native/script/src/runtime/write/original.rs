@@ -9,14 +9,15 @@ use std::rc::Rc;
 
 use message::{Document, Flags, Kind, NONE, Node};
 
-use super::{Refusal, Writer, part, within};
+use super::{Refusal, Writer, within};
+use crate::runtime::digits::Digits;
 use crate::runtime::fields::{Field, Order, Slot};
 use crate::runtime::raw::{Key, Owned, Tag};
 use crate::runtime::read;
 use crate::runtime::view::{self, View};
 
 /// A position in the document: a node, and whether only that one element of a chain.
-type Position = (u32, bool);
+pub(super) type Position = (u32, bool);
 
 /// A property of a view, with references, so that no getter can take it away while it is written.
 struct Property {
@@ -31,8 +32,15 @@ impl Writer<'_> {
         let root = self.message.document.borrow().root_index();
         match self.own_view(value) {
             Some(view) if view.node == root => self.is_clean(value, (root, false), &mut Vec::new()),
-            _ => Ok(false),
+            Some(_) => Ok(false),
+            None => Ok(value.tag() != Tag::Object && self.is_same_leaf(value, (root, false))),
         }
+    }
+
+    /// Where a list stands in the document, if it is the one that the script was called with.
+    pub(super) fn whole_message(&self, list: &Owned) -> Option<Position> {
+        let is_argument = self.argument.tag() == Tag::Object && self.argument.identity() == list.identity();
+        is_argument.then(|| (self.message.document.borrow().root_index(), false))
     }
 
     pub(super) fn own_view<'v>(&self, value: &'v Owned) -> Option<&'v View> {
@@ -74,7 +82,7 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    fn is_clean_list(&self, list: &Owned, position: Position, seen: &mut Vec<u32>) -> Result<bool, Refusal> {
+    pub(super) fn is_clean_list(&self, list: &Owned, position: Position, seen: &mut Vec<u32>) -> Result<bool, Refusal> {
         seen.push(position.0);
         let items = self.items(position);
         if list.length()? != i64::try_from(items.len()).unwrap_or(i64::MAX) || list.get(&self.to_json)?.is_function() {
@@ -104,8 +112,12 @@ impl Writer<'_> {
         }
     }
 
+    fn is_ambiguous(&self, value: &Owned) -> bool {
+        matches!(value.tag(), Tag::Float(value) if self.message.long.find(value) == Some(Digits::Ambiguous))
+    }
+
     /// The elements of what reads as a list at a position.
-    fn items(&self, (node, item): Position) -> Vec<Position> {
+    pub(super) fn items(&self, (node, item): Position) -> Vec<Position> {
         let document = self.message.document.borrow();
         document.value_at(node, item).items().map(|item| item.position()).collect()
     }
@@ -157,7 +169,12 @@ impl Writer<'_> {
     /// The node of a view in which nothing was changed.
     pub(super) fn clean_view(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         let Some(view) = self.own_view(value) else { return Ok(None) };
-        let (position, mut seen) = ((view.node, view.item), Vec::new());
+        self.clean(value, (view.node, view.item))
+    }
+
+    /// The node of a value that is as the document has it at `position`.
+    pub(super) fn clean(&mut self, value: &Owned, position: Position) -> Result<Option<u32>, Refusal> {
+        let mut seen = Vec::new();
         if self.is_clean(value, position, &mut seen)? { self.unchanged(position, &seen).map(Some) } else { Ok(None) }
     }
 
@@ -207,9 +224,11 @@ impl Writer<'_> {
         let Property { key, field, value } = property;
         let child = match (field.slot, value) {
             (Slot::Document, _) => Some(self.member(field.member, is_first)?),
-            (Slot::Read(_), Some(value)) => within(self.read_before(value, field.member, is_first), || part(key))?,
-            (_, Some(value)) => within(self.plain(value), || part(key))?,
-            (_, None) => within(self.plain(&holder.get(key)?), || part(key))?,
+            (Slot::Read(_), Some(value)) => {
+                within(self.read_before(value, field.member, is_first), || super::field(key))?
+            }
+            (_, Some(value)) => within(self.plain(value), || super::field(key))?,
+            (_, None) => within(self.plain(&holder.get(key)?), || super::field(key))?,
         };
         let Some(child) = child else { return Ok(None) };
         if field.member == NONE {
@@ -260,7 +279,7 @@ impl Writer<'_> {
         for index in 0..value.length()? {
             let item = value.get_index(index)?;
             let origin = origins.next();
-            let child = within(self.element(&item, origin), || format!("[{index}]"))?;
+            let child = within(self.element(&item, origin), || super::item(index))?;
             let child = match child {
                 Some(child) => child,
                 None => self.leaf(Kind::Null, b"")?,
@@ -271,9 +290,12 @@ impl Writer<'_> {
         Ok(list)
     }
 
-    fn element(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
+    /// An element of a list which had `origin` in this place.
+    pub(super) fn element(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
         match origin {
-            Some(origin) if value.tag() != Tag::Object && self.is_same_leaf(value, origin) => {
+            Some(origin) if value.tag() == Tag::Object && value.is_array() => self.object_or_list(value, Some(origin)),
+            // In a list that was changed, one of several that read the same may be another than it was.
+            Some(origin) if !self.is_ambiguous(value) && self.is_same_leaf(value, origin) => {
                 let mut document = self.message.document.borrow_mut();
                 let twin = twin(&document, origin);
                 let node = document.push(twin);
