@@ -16,7 +16,6 @@ import nats
 import uvloop
 import xmltodict
 from nats.aio.client import Client
-from nats.errors import TimeoutError as NatsTimeoutError
 
 Step = Callable[[bytes], bytes | None]
 
@@ -74,7 +73,8 @@ async def jetstream(client: Client, step: Step, stream: str, durable: str, targe
     while True:
         try:
             batch = await subscription.fetch(512, timeout=5)
-        except NatsTimeoutError:
+        # Of nats-py or of asyncio, as it happens.
+        except TimeoutError:
             continue
         for failure in await asyncio.gather(*map(handle, batch), return_exceptions=True):
             if failure is not None:
@@ -90,7 +90,8 @@ async def one_by_one(client: Client, step: Step, stream: str, durable: str, targ
     while True:
         try:
             batch = await subscription.fetch(512, timeout=5)
-        except NatsTimeoutError:
+        # Of nats-py or of asyncio, as it happens.
+        except TimeoutError:
             continue
         for message in batch:
             payload = step(message.data)
