@@ -227,7 +227,7 @@ impl<'m> Writer<'m> {
             class if value.is_array() || class == class::OBJECT || class == self.message.realm.class => {
                 self.container(value, None).map(Some)
             }
-            _ => bad(format!("toJSON gave a {}", value.class_name())),
+            _ => bad(format!("toJSON gave `{}`, which is no JSON value", value.class_name())),
         }
     }
 
