@@ -160,7 +160,8 @@ fn hostile_scripts_fail_their_message_and_nothing_else() {
 #[test]
 fn a_batch_of_several_customers_survives_the_hostile_one() {
     let (wake, woken) = std::sync::mpsc::channel();
-    let executor = ThreadExecutor::new(Box::new(move || drop(wake.send(()))), ThreadOptions::default()).unwrap();
+    let executor =
+        ThreadExecutor::new(Box::new(move || wake.send(()).unwrap_or_default()), ThreadOptions::default()).unwrap();
     let good = program("export default msg => ({ ...msg, b: 2 })");
     let mut token = 0;
     let mut batch = Vec::new();
