@@ -45,6 +45,7 @@ fn value() -> impl Strategy<Value = String> {
         any::<i32>().prop_map(|value| value.to_string()),
         any::<i64>().prop_map(|value| value.to_string()),
         any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| json!(number).to_string()),
+        "-?[1-9][0-9]{15,24}(\\.[0-9]{1,9})?",
         Just("-0".to_owned()),
         Just("1.50e2".to_owned()),
         "[\\PC\n\"\\\\]{0,8}".prop_map(|text| json!(text).to_string()),
