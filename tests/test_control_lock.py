@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from vrsky_fast.control.lock import DataFolder
+from vrsky_fast.control.lock import FOR_A_MOMENT, DataFolder
 from vrsky_fast.errors import ConfigError
 
 HOLD = """
@@ -38,6 +39,18 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path:
         holder.kill()
     with DataFolder(tmp_path / "data") as data:
         assert data.nats.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_run_waits_for_those_who_only_look(tmp_path: Path) -> None:
+    looking = DataFolder(tmp_path / "data")
+    assert looking.try_lock(FOR_A_MOMENT)
+    assert not DataFolder(tmp_path / "data").try_lock()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(DataFolder(tmp_path / "data").__enter__)
+        with pytest.raises(TimeoutError):
+            run.result(0.1)
+        looking.unlock()
+        run.result(30).unlock()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_code(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
-from ..control.lock import DataFolder, on_disk
+from ..control.lock import FOR_A_MOMENT, DataFolder, on_disk
 from ..control.server import Server
 from ..errors import error_for
 from . import exit_codes, nats
@@ -135,7 +135,7 @@ async def _client(named: nats.Server, data: Path) -> AsyncIterator[Client]:
     if not is_one:
         raise error_for("config/data-folder-unusable", f"{data} is no data folder of `vrsky run`")
     folder = DataFolder(data)
-    if not folder.try_lock():
+    if not folder.try_lock(FOR_A_MOMENT):
         recorded = server_config.recall(server_config.Layout(folder.path))
         if recorded is None:
             raise error_for("config/data-folder-in-use", f"{data} is in use, and its server is not up yet")

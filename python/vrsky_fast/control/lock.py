@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import error_for
+
+FOR_A_MOMENT = "reads"
+"""The note of those who only look, such as `vrsky dlq`. A run waits for them."""
+
+_MOMENT_SECONDS = 30.0
 
 
 class Lock:
@@ -70,7 +76,7 @@ class DataFolder:
     def files(self) -> Path:
         return self.path / "files"
 
-    def try_lock(self) -> bool:
+    def try_lock(self, note: str = "") -> bool:
         """False when another process holds it. Raises ConfigError when the folder cannot be used at all."""
         with on_disk(self.path):
             self.nats.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,7 +84,7 @@ class DataFolder:
             if not self._lock.try_acquire():
                 return False
             try:
-                self._lock.note(f"{os.getpid()}\n")
+                self._lock.note(f"{os.getpid()} {note}\n")
             except OSError:
                 self._lock.release()
                 raise
@@ -88,7 +94,11 @@ class DataFolder:
         self._lock.release()
 
     def __enter__(self) -> Self:
-        if not self.try_lock():
+        until = time.monotonic() + _MOMENT_SECONDS
+        while not self.try_lock():
+            if _note(self._lock.path)[1:] == [FOR_A_MOMENT] and time.monotonic() < until:
+                time.sleep(0.02)
+                continue
             raise error_for("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
         return self
 
@@ -99,7 +109,12 @@ class DataFolder:
 
 
 def _holder(path: Path) -> str:
+    words = _note(path)
+    return f"process {words[0]}" if words and words[0].isdecimal() else "another process"
+
+
+def _note(path: Path) -> list[str]:
     try:
-        return f"process {int(path.read_text())}"
+        return path.read_text().split()
     except (OSError, ValueError):
-        return "another process"
+        return []
