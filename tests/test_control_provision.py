@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError
 
 from vrsky_fast.control import streams
 from vrsky_fast.control.connection import connect
-from vrsky_fast.control.provision import consumer_of_source, provision
+from vrsky_fast.control.provision import consumer_of_source, provision, share
+from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import NatsError
 
@@ -103,11 +107,36 @@ def test_what_an_operator_has_set_besides_stays(background: Background, endpoint
     with_client(background, endpoint, scenario)
 
 
+def test_shares_fill_three_quarters_of_the_room_and_what_a_stream_holds_is_taken_from_the_others() -> None:
+    four = [streams.lane("logic", "t1000", number) for number in range(4)]
+
+    def shares(room: int, *held: int) -> list[int | None]:
+        by_name = {stream.name: bytes_held for stream, bytes_held in zip(four, held, strict=False)}
+        return [stream.max_bytes for stream in streams.sharing(four, room, by_name)]
+
+    assert shares(1600) == [300] * 4
+    assert shares(1600, 300, 299) == [300] * 4
+    assert shares(1600, 600, 10) == [600, 200, 200, 200]
+    assert shares(1600, 600, 250) == [600, 250, 175, 175]
+    # Nothing is left; still something can move.
+    assert shares(1600, 1600) == [1600, 25, 25, 25]
+
+
+@given(st.integers(1_000, 10**12), st.lists(st.integers(0, 10**12), max_size=6))
+def test_shares_never_add_up_to_more_than_the_room_and_what_is_held(room: int, held: list[int]) -> None:
+    six = list(streams.topology(["t1000", "t10000"], 1))
+    by_name = {stream.name: bytes_held for stream, bytes_held in zip(six, held, strict=False)}
+    shared = [stream.max_bytes or 0 for stream in streams.sharing(six, room, by_name)]
+    assert all(share >= by_name.get(stream.name, 0) for share, stream in zip(shared, six, strict=True))
+    if sum(held) <= room // 2:
+        assert sum(shared) <= room
+
+
 def test_streams_share_the_disk_and_none_is_made_smaller_than_what_it_holds(
     background: Background, endpoint: Endpoint
 ) -> None:
-    def sharing(room: int) -> list[streams.Stream]:
-        return streams.sharing([ONE, streams.parked()], room)
+    def sized(size: int) -> list[streams.Stream]:
+        return [replace(stream, max_bytes=size) for stream in (ONE, streams.parked())]
 
     async def scenario(client: Client) -> None:
         jetstream = client.jetstream()
@@ -115,16 +144,17 @@ def test_streams_share_the_disk_and_none_is_made_smaller_than_what_it_holds(
         async def sizes() -> set[int | None]:
             return {(await jetstream.stream_info(name)).config.max_bytes for name in (ONE.name, streams.PARKED)}
 
-        await provision(client, sharing(8_000_000))
+        await provision(client, sized(3_000_000))
         assert await sizes() == {3_000_000}
         # A little more or less is not worth a word.
-        assert await provision(client, sharing(9_000_000)) == []
-        assert await provision(client, sharing(80_000_000)) == [
-            f"stream {name}: max_bytes" for name in (ONE.name, streams.PARKED)
-        ]
+        assert await provision(client, sized(3_600_000)) == []
+        assert await provision(client, sized(2_900_000)) == []
+        both = [f"stream {name}: max_bytes" for name in (ONE.name, streams.PARKED)]
+        assert await provision(client, sized(2_800_000)) == both
+        assert await provision(client, sized(30_000_000)) == both
         for _ in range(4):
             await jetstream.publish("vrsky.parked.acme.orders.default", b"x" * 500_000)
-        await provision(client, sharing(80_000))
+        await provision(client, sized(30_000))
         state = (await jetstream.stream_info(streams.PARKED)).state
         assert (state.messages, await sizes()) == (4, {30_000, state.bytes})
         with pytest.raises(APIError) as caught:
@@ -132,6 +162,19 @@ def test_streams_share_the_disk_and_none_is_made_smaller_than_what_it_holds(
         assert caught.value.description == "maximum bytes exceeded"
 
     with_client(background, endpoint, scenario)
+
+
+def test_what_streams_hold_and_what_is_free_is_shared(background: Background, server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        jetstream = client.jetstream()
+        await share(client, [ONE, streams.dead()], server.layout.store)
+        free = shutil.disk_usage(server.layout.store).free
+        size = (await jetstream.stream_info(ONE.name)).config.max_bytes
+        assert size is not None
+        # Others write to the same disk meanwhile.
+        assert 0.5 < size / (free * 3 // 8) < 1.5
+
+    with_client(background, server.endpoint, scenario)
 
 
 def test_a_consumer_that_differs_is_mended(background: Background, endpoint: Endpoint) -> None:

@@ -21,21 +21,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from nats.aio.client import Client
+
 from . import _native
 from .config import InvalidConfig, PipelineFile
 from .config.secrets import resolve
 from .control import streams
 from .control.connection import connect, endpoint_of
 from .control.lock import DataFolder
-from .control.provision import consumer_of_source, provision
+from .control.provision import consumer_of_source, provision, share
 from .control.server import Server
 from .control.server_config import Endpoint
-from .control.store import room
 from .control.tls import AS_THE_SERVER_SAYS, Tls
-from .errors import error_for
+from .errors import VrskyError, error_for
 
 DRAIN_SECONDS = 20.0
 POLL_SECONDS = 0.25
+# Between two looks at how much room the disk has.
+SHARE_SECONDS = 30.0
 FORCED = 130
 NODE_TYPES = ("incoming", "logic", "outgoing")
 
@@ -174,12 +177,8 @@ def node_to_ask(settings: Settings) -> _native.Node:
 async def _provision(
     endpoint: Endpoint, pipelines: Sequence[PipelineFile], server: Server | None, watcher: Watcher
 ) -> None:
-    wanted = list(streams.topology(list(streams.TIERS), 1))
-    if server is not None:
-        # Another server's disk is its operator's.
-        wanted = streams.sharing(wanted, await asyncio.to_thread(room, server.layout.store))
     async with connect(endpoint) as client:
-        done = await provision(client, wanted)
+        done = await _streams(client, server)
         for one in pipelines:
             source = one.model["in"].get("nats")
             if source and source.get("mode") == "jetstream":
@@ -189,6 +188,25 @@ async def _provision(
                 watcher.note(f"{one.customer}/{one.pipeline}: core NATS in is at most once")
     if done:
         watcher.note(f"provisioned {len(done)} streams and consumers")
+
+
+async def _streams(client: Client, server: Server | None) -> list[str]:
+    wanted = list(streams.topology(list(streams.TIERS), 1))
+    # Another server's disk is its operator's.
+    return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
+
+
+async def _share_again(server: Server, watcher: Watcher) -> NoReturn:
+    """Others take room on the disk, and leave it again."""
+    while True:
+        await asyncio.sleep(SHARE_SECONDS)
+        try:
+            async with connect(server.endpoint) as client:
+                done = await _streams(client, server)
+        except (VrskyError, OSError):
+            continue  # the server is away, or the disk is full: later
+        if done:
+            watcher.note(f"the room on the disk has changed: {'; '.join(done)}")
 
 
 class _Stop:
@@ -249,6 +267,7 @@ async def _watch(node: _native.Node, server: Server | None, watcher: Watcher, st
     addresses = node.addresses()
     watcher.ready(f"http://{addresses[0]}" if addresses else None)
     watch = asyncio.create_task(server.watch(watcher.note)) if server else None
+    shares = asyncio.create_task(_share_again(server, watcher)) if server else None
     waits = asyncio.create_task(stop.asked.wait())
     try:
         while not waits.done() and not (watch and watch.done()):
@@ -268,7 +287,7 @@ async def _watch(node: _native.Node, server: Server | None, watcher: Watcher, st
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:
-        for task in (waits, watch):
+        for task in (waits, watch, shares):
             if task:
                 task.cancel()
 

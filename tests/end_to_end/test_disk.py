@@ -188,6 +188,20 @@ def test_a_full_store_still_takes_dead_letters(start_node: StartNode, disk: Disk
         server.end(PATIENCE)
 
 
+def test_a_run_uses_the_room_that_comes_free(start_node: StartNode, disk: Disk) -> None:
+    disk.limit(24)
+    with serving(*[answer(429, "Retry-After: 3600")] * 100) as busy:
+        away = (ORDERS % "x").replace("file: {path: x}", f"http: {{url: '{busy.url}'}}")
+        node = start_node({"orders.yaml": away}, data=disk.folder / "data")
+        fill_the_store(node)
+        disk.limit(64)
+        body = b'{"n": 1, "text": "%s"}' % (b"x" * MEGABYTE)
+        eventually(lambda: post(node.url("/orders"), body, "application/json")[0] == 202, "a 202")
+        server = node.server()
+        node.kill()
+        server.end(PATIENCE)
+
+
 def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_room(
     start_node: StartNode, disk: Disk, tmp_path: Path
 ) -> None:

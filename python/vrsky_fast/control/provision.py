@@ -6,7 +6,9 @@ without a word, when the cap of a subject is lowered.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -23,11 +25,13 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
 from .failure import fail
-from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream
+from .store import room
+from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream, sharing
 
 _UNLIMITED = -1
-# A share of the disk changes with every file on it: only such a part of it is worth an update.
-_WORTHWHILE = 0.25
+# A share of the disk changes with every file on it. Less of it soon counts; more of it is worth an update when
+# it is a good deal more.
+_LESS, _MORE = 0.95, 1.25
 
 
 async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
@@ -46,6 +50,17 @@ async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
         except (JetStreamError, TimeoutError) as error:
             fail("nats/timeout", f"{stream.name}: JetStream did not answer: {error}")
     return done
+
+
+async def share(client: Client, wanted: list[Stream], store: Path) -> list[str]:
+    """Provisions the embedded server's streams, each with a share of the disk that `store` is on. Raises
+    NatsError."""
+    jetstream = client.jetstream(timeout=10)
+    try:
+        held = {info.config.name or "": info.state.bytes for info in await jetstream.streams_info()}
+    except (APIError, JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"JetStream did not answer: {error}")
+    return await provision(client, sharing(wanted, await asyncio.to_thread(room, store), held))
 
 
 async def consumer_of_source(client: Client, stream: str, durable: str, subject: str) -> list[str]:
@@ -110,7 +125,7 @@ def _resized(info: StreamInfo, share: int | None) -> dict[str, object]:
     if share is None:
         return {}
     now, wanted = info.config.max_bytes or _UNLIMITED, max(share, info.state.bytes)
-    if now > 0 and abs(now - wanted) < now * _WORTHWHILE:
+    if now > 0 and now * _LESS <= wanted <= now * _MORE:
         return {}
     return {"max_bytes": wanted}
 

@@ -7,7 +7,7 @@ messages per subject is one number a stream. Changing anything here is changing 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .failure import fail
@@ -18,6 +18,8 @@ DEAD = "VRSKY_DEAD"
 PARKED = "VRSKY_PARKED"
 # Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
 PARKED_CAP = 100_000
+# No share is a smaller part of the room than one in so many.
+_LEAST_PART = 64
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
 DUPLICATE_WINDOW_SECONDS = 30.0
 ACK_WAIT_SECONDS = 10.0
@@ -69,14 +71,21 @@ def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
     yield parked()
 
 
-def sharing(wanted: list[Stream], room: int) -> list[Stream]:
+def sharing(wanted: list[Stream], room: int, held: Mapping[str, int]) -> list[Stream]:
     """The same streams on a disk with `room` bytes for them, three quarters of which they may fill.
 
     A message moves by being stored in the next stream before it is deleted from the one it is in. With a share
-    each, a full stream stops the one before it and never the one after: what is stored can always leave.
+    each, a full stream stops the one before it and never the one after: what is stored can always leave. A stream
+    that holds more than its share (`held`: bytes by name) keeps that, at the cost of the others.
     """
-    share = room * 3 // 4 // len(wanted)
-    return [replace(stream, max_bytes=share) for stream in wanted]
+    room_left, sharers = room * 3 // 4, len(wanted)
+    for bytes_held in sorted((held.get(stream.name, 0) for stream in wanted), reverse=True):
+        if bytes_held * sharers <= room_left:
+            break
+        room_left, sharers = room_left - bytes_held, sharers - 1
+    # Little, when others have taken the disk, but never nothing.
+    share = max(room_left // max(sharers, 1), room // _LEAST_PART, 1)
+    return [replace(stream, max_bytes=max(share, held.get(stream.name, 0))) for stream in wanted]
 
 
 def dead_subject(customer: str | None, pipeline: str | None) -> str:

@@ -6,7 +6,7 @@ use std::time::Duration;
 use message::{Code, Fault};
 use nats::jetstream;
 
-use super::backlog::stored;
+use super::backlog::{Unknown, stored};
 use super::core::Core;
 use super::install::Installed;
 use super::ledger::Origin;
@@ -70,9 +70,10 @@ impl Core {
 async fn refresh_backlogs(shard: &Rc<Shard>) {
     let pipelines = shard.core.borrow().to_refresh();
     for installed in pipelines {
-        let Some(waiting) = stored(&shard.outbox, &installed.logic_stream, &installed.logic_subject).await else {
-            return;
-        };
-        installed.backlog_full.set(waiting >= installed.pipeline.backlog());
+        match stored(&shard.outbox, &installed.logic_stream, &installed.logic_subject).await {
+            Ok(waiting) => installed.backlog_full.set(waiting >= installed.pipeline.backlog()),
+            Err(Unknown::Refused) => {}
+            Err(Unknown::NoAnswer) => return,
+        }
     }
 }

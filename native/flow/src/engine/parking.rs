@@ -252,7 +252,7 @@ pub async fn tend(shard: Rc<Shard>, queue: Rc<OutQueue>) {
 async fn look(shard: &Rc<Shard>, queue: &Rc<OutQueue>) -> bool {
     let parking = &queue.parking;
     let (published, settled) = (parking.published.get(), parking.unconfirmed.get() == 0);
-    let Some(stored) = stored(&shard.outbox, subjects::PARKED, &parking.subject).await else { return false };
+    let Ok(stored) = stored(&shard.outbox, subjects::PARKED, &parking.subject).await else { return false };
     let in_use = parking.pull.get().is_some() && !queue.is_idle();
     if stored > 0 && !in_use && !make_consumer(&shard.outbox, queue).await {
         return false;
@@ -270,7 +270,8 @@ pub async fn look_again(shard: &Rc<Shard>) {
         if queue.phase() != Phase::Closed {
             continue;
         }
-        let Some(stored) = stored(&shard.outbox, subjects::PARKED, &queue.parking.subject).await else { return };
+        // All are in one stream.
+        let Ok(stored) = stored(&shard.outbox, subjects::PARKED, &queue.parking.subject).await else { return };
         if stored > 0 {
             shard.with_core(|core, _| {
                 queue.breaker.borrow_mut().found();
