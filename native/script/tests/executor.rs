@@ -89,7 +89,9 @@ fn bytes_are_bounded_too() {
 /// A task for each customer named.
 fn tasks_of(customers: &[&str], program: impl Fn(&str) -> Arc<Program>) -> Vec<Task> {
     let task = |(token, customer): (u64, &&str)| {
-        let limits = Arc::new(Limits { script_cpu_ms: 1, ..Limits::default() });
+        // Only what is to meet its limit has a short one: a first call can take longer.
+        let script_cpu_ms = if *customer == "quick" { 10_000 } else { 1 };
+        let limits = Arc::new(Limits { script_cpu_ms, ..Limits::default() });
         Task { token, context: context(customer), limits, ..task(&program(customer), "{}") }
     };
     (0..).zip(customers).map(task).collect()
@@ -103,7 +105,7 @@ fn customers_take_turns_and_an_overrun_ends_one() {
         program("export default msg => { const a = []; while (true) a.push('x'.repeat(1 << 20) + a.length); }"),
         program("export default msg => msg"),
     );
-    let customers = ["loops", "loops", "loops", "hoards", "hoards", "quick", "loops", "quick", "quick"];
+    let customers = ["loops", "loops", "loops", "hoards", "hoards", "quick", "loops"];
     let batch = tasks_of(&customers, |customer| match customer {
         "loops" => Arc::clone(&loops),
         "hoards" => Arc::clone(&hoards),
@@ -111,24 +113,22 @@ fn customers_take_turns_and_an_overrun_ends_one() {
     });
     assert!(executor.submit(batch).is_ok());
     let done = collect(&executor, &woken, customers.len());
-    assert_eq!(tokens(&done), [0, 3, 5, 7, 8, 1, 4, 2, 6]);
+    assert_eq!(tokens(&done), [0, 3, 5, 1, 4, 2, 6]);
     assert_eq!(executor.queued(), 0);
 }
 
 #[test]
 fn a_customer_whose_scripts_are_only_slow_shares_the_thread_too() {
     let (executor, woken) = executor(ThreadOptions::default());
-    let slow = program("export default msg => { let n = 0; while (n < 5e5) n++; return n }");
-    let mut batch = batch(&slow, 0..40);
+    let slow = program("export default msg => { let n = 0; while (n < 2e6) n++; return n }");
+    let mut batch = batch(&slow, 0..6);
     for task in &mut batch {
         task.limits = Arc::new(Limits { script_cpu_ms: 10_000, ..Limits::default() });
     }
-    batch.push(Task { token: 40, context: context("quick"), ..task(&program("export default msg => msg"), "{}") });
+    batch.push(Task { token: 6, context: context("quick"), ..task(&program("export default msg => msg"), "{}") });
     assert!(executor.submit(batch).is_ok());
-    let done = collect(&executor, &woken, 41);
-    let quick = done.iter().position(|done| done.token == 40).unwrap();
-    assert!(quick < 40, "at {quick}");
-    assert_eq!(tokens(&done).into_iter().filter(|token| *token != 40).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+    // One slow task is a turn.
+    assert_eq!(tokens(&collect(&executor, &woken, 7)), [0, 6, 1, 2, 3, 4, 5]);
 }
 
 #[test]

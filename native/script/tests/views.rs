@@ -177,6 +177,11 @@ fn a_number_beyond_a_double_keeps_its_digits_wherever_it_is_put() {
             r#"{"a":[12345678901234567890,12345678901234567891],"c":1}"#,
         ),
         ("m", "[12345678901234567890,12345678901234567891]", "12345678901234567890 12345678901234567891"),
+        (
+            "(m.ids.reverse(), m)",
+            r#"{"ids":[9007199254740993,9007199254740992]}"#,
+            r#"{"ids":[9007199254740993,9007199254740992]}"#,
+        ),
         // Other numbers are not taken for one that was read.
         (
             "({ rate: 0.1, percent: 100, x: m.a + m.b })",
@@ -185,6 +190,23 @@ fn a_number_beyond_a_double_keeps_its_digits_wherever_it_is_put() {
         ),
         ("({ n: m.id / 10 })", r#"{"id":12345678901234567890}"#, r#"{"n":1234567890123456800}"#),
         ("({ n: m.tiny })", r#"{"tiny":1e-400}"#, r#"{"n":0}"#),
+        // One that loses nothing is written as JavaScript writes it.
+        (
+            "({ list: [m.a, m.b, m.c] })",
+            r#"{"a":1E16,"b":9007199254740992.0,"c":123456789012345680000}"#,
+            r#"{"list":[10000000000000000,9007199254740992,123456789012345680000]}"#,
+        ),
+        (
+            "({ list: [m.a, m.b] })",
+            r#"{"a":1e16,"b":10000000000000000}"#,
+            r#"{"list":[10000000000000000,10000000000000000]}"#,
+        ),
+        // What a script writes itself or computes is known again, too, if it is the same double.
+        (
+            "({ own: 12345678901234567000, next: m.id + 1, far: m.id + 4096 })",
+            r#"{"id":12345678901234567890}"#,
+            r#"{"own":12345678901234567890,"next":12345678901234567890,"far":12345678901234571000}"#,
+        ),
     ] {
         let done = support::run(&format!("export default m => {script}"), message);
         assert_eq!(texts(&done).unwrap().join(" "), expected, "{script} {message}");
@@ -205,6 +227,34 @@ fn numbers_that_javascript_cannot_tell_apart_are_refused_where_one_is_written() 
         let fault = support::run(&script, message).outcome.unwrap_err();
         assert_eq!(fault.code(), Code::ScriptNumberPrecision, "{script}: {fault}");
         assert_eq!(fault.place().field.as_deref(), Some(field), "{script}: {fault}");
+    }
+}
+
+/// Also where one of them is exactly the double: it would be written in place of the other.
+#[test]
+fn a_number_that_loses_nothing_is_refused_beside_one_that_reads_the_same() {
+    for (a, b) in [
+        ("9007199254740993", "9007199254740992"),
+        ("12345678901234567890", "12345678901234567000"),
+        ("12345678901234567890", "12345678901234567168"),
+        ("10000000000000001", "1e16"),
+        ("-10000000000000001", "-1e16"),
+        ("0.30000000000000004", "0.3000000000000000444"),
+    ] {
+        for (a, b) in [(a, b), (b, a)] {
+            let message = format!(r#"{{"a":{a},"b":{b},"list":[{a},{b}]}}"#);
+            for (script, field) in [
+                ("({ ids: [m.a, m.b] })", "ids[0]"),
+                ("(m.a, { id: m.b })", "id"),
+                ("(m.list.shift(), m)", "list[0]"),
+                ("(m.list.pop(), m)", "list[0]"),
+                ("(m.list.reverse(), { list: [...m.list] })", "list[0]"),
+            ] {
+                let fault = support::run(&format!("export default m => {script}"), &message).outcome.unwrap_err();
+                assert_eq!(fault.code(), Code::ScriptNumberPrecision, "{script} {message}: {fault}");
+                assert_eq!(fault.place().field.as_deref(), Some(field), "{script} {message}: {fault}");
+            }
+        }
     }
 }
 

@@ -15,10 +15,8 @@ use super::{Done, Executor, Task};
 /// The thread's stack: what scripts may use at most, and room for the engine and for conversions.
 const STACK: usize = 32 << 20;
 
-/// A customer's turn ends after this, and after every overrun of a limit.
+/// A customer's turn ends with the task in which this is over, and after every overrun of a limit.
 const TURN: Duration = Duration::from_millis(2);
-/// The clock is looked at after so many tasks.
-const LOOK: usize = 4;
 
 /// Bounds of a [`ThreadExecutor`].
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +119,7 @@ fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
             }
             bytes += task.size();
             let one = runner.run(task);
-            let is_over = is_overrun(&one) || (done.len() % LOOK == LOOK - 1 && started.elapsed() >= TURN);
+            let is_over = is_overrun(&one) || started.elapsed() >= TURN;
             done.push(one);
             if is_over {
                 break;

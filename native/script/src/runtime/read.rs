@@ -25,7 +25,7 @@ fn of(js: Js, message: &Rc<Message>, value: Value<'_>) -> Result<Owned, Thrown> 
         Kind::Number => {
             let text = value.text().unwrap_or_default();
             let read = number(&text);
-            if Long::may_be(&text) {
+            if Long::may_be(&text, read) {
                 let document = message.document.borrow();
                 let span = document.node(value.position().0).value;
                 let source = |span| String::from_utf8_lossy(document.bytes(span)).into_owned();

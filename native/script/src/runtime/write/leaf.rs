@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use message::{Code, Kind, Node};
+use message::{Code, Kind, Node, Span};
 
 use super::{Refusal, Writer, bad, too_large};
 use crate::runtime::digits::Digits;
@@ -27,8 +27,10 @@ impl Writer<'_> {
         if !value.is_finite() {
             return bad(format!("{} is no JSON value", if value.is_nan() { "NaN" } else { "Infinity" }));
         }
-        if let Some(digits) = self.message.long.find(value) {
-            return self.long(value, digits);
+        match self.message.long.find(value) {
+            None | Some(Digits::Own) => {}
+            Some(Digits::At(span)) => return self.long(span),
+            Some(Digits::Ambiguous) => return ambiguous(value),
         }
         if value.fract() == 0.0 && value.abs() < 1e21 {
             return self.digits(format_args!("{}", value + 0.0));
@@ -39,11 +41,7 @@ impl Writer<'_> {
 
     /// A number of the message, in its own digits.
     #[cold]
-    fn long(&mut self, value: f64, digits: Digits) -> Result<u32, Refusal> {
-        let Digits::At(span) = digits else {
-            let reason = format!("several numbers of the message are {value} in JavaScript; send them as strings");
-            return Err(Refusal::Bad { code: Code::ScriptNumberPrecision, reason, path: Vec::new() });
-        };
+    fn long(&mut self, span: Span) -> Result<u32, Refusal> {
         self.spend(span.length as usize)?;
         Ok(self.message.document.borrow_mut().push(Node { value: span, ..Node::new(Kind::Number) }))
     }
@@ -92,4 +90,10 @@ impl Writer<'_> {
     pub(super) fn too_many_bytes<T>(&self) -> Result<T, Refusal> {
         too_large(format!("more than {} bytes in all", self.limits.output_bytes))
     }
+}
+
+#[cold]
+fn ambiguous<T>(value: f64) -> Result<T, Refusal> {
+    let reason = format!("several numbers of the message are {value} in JavaScript; send them as strings");
+    Err(Refusal::Bad { code: Code::ScriptNumberPrecision, reason, path: Vec::new() })
 }

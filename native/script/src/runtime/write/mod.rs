@@ -5,13 +5,15 @@
 //! ```text
 //! returned ─► messages()     none, one or many
 //!   value ─► plain           leaves: leaf.rs, counted against the caps
-//!         ─► object_or_list  plain objects and lists, `toJSON`, what is refused
+//!         ─► object_or_list  plain objects and lists
+//!         ─► toJSON, special   form.rs: dates, wrapped primitives, what is refused
 //!         ─► view, known list  original.rs: what was not touched keeps its place on the tape
 //! ```
 //!
 //! Nodes of the document are never changed, only new ones added: if the script fails, the document
 //! reads as before.
 
+mod form;
 mod leaf;
 mod original;
 
@@ -22,15 +24,6 @@ use message::{Code, Fault, Flags, Kind, Limits, NONE, Node, Path, Segment, Span}
 use super::lent::Message;
 use super::raw::{Js, Key, Owned, Tag, Thrown};
 use original::Position;
-
-/// The engine's numbers of the classes that read as JSON; see its table of classes.
-mod class {
-    pub const OBJECT: u32 = 1;
-    pub const NUMBER: u32 = 4;
-    pub const STRING: u32 = 5;
-    pub const BOOLEAN: u32 = 6;
-    pub const DATE: u32 = 10;
-}
 
 /// Deepest nesting that is written whatever the limits say: writing recurses.
 const DEEPEST: usize = 1000;
@@ -195,7 +188,7 @@ impl<'m> Writer<'m> {
 
     /// A list that was read from `origin` keeps the digits of what it has from there.
     fn object_or_list(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
-        if !value.is_array() && value.class() != class::OBJECT && value.class() != self.message.realm.class {
+        if !value.is_array() && value.class() != form::class::OBJECT && value.class() != self.message.realm.class {
             return self.special(value);
         }
         if let Some(node) = self.clean_view(value)? {
@@ -205,77 +198,6 @@ impl<'m> Writer<'m> {
             return self.replacement(&replaced);
         }
         self.container(value, origin).map(Some)
-    }
-
-    /// Calls `toJSON` as `JSON.stringify` does.
-    fn own_form(&mut self, value: &Owned) -> Result<Option<Owned>, Refusal> {
-        let method = value.get(&self.to_json)?;
-        if method.tag() == Tag::Object && method.is_function() {
-            Ok(Some(value.call_method(&method)?))
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// What `toJSON` gave is not asked for its own `toJSON`.
-    fn replacement(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
-        if value.tag() != Tag::Object {
-            return self.plain(value);
-        }
-        match value.class() {
-            class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
-            class if value.is_array() || class == class::OBJECT || class == self.message.realm.class => {
-                self.container(value, None).map(Some)
-            }
-            _ => bad(format!("toJSON gave `{}`, which is no JSON value", value.class_name())),
-        }
-    }
-
-    /// Objects of the engine's other classes: those with `toJSON`, such as dates, and wrapped primitives
-    /// have a JSON form.
-    fn special(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
-        // Asking one of these would run its traps.
-        if value.is_proxy() {
-            return bad("a proxy is no JSON value; make it a plain object or a list");
-        }
-        if value.is_promise() {
-            return bad("a promise is no JSON value; write the script without `async`");
-        }
-        let method = value.get(&self.to_json)?;
-        if method.is_function() {
-            let replaced = value.call_method(&method)?;
-            if replaced.tag() == Tag::Null && value.class() == class::DATE && self.is_of_dates(&method)? {
-                return bad("an invalid date is no JSON value");
-            }
-            return self.replacement(&replaced);
-        }
-        match value.class() {
-            class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
-            _ if value.is_function() => bad("a function is no JSON value"),
-            _ => {
-                let class = value.class_name();
-                bad(format!("`{class}` is no JSON value; make it a plain object or a list"))
-            }
-        }
-    }
-
-    /// Whether it is the dates' own `toJSON`, which gives null for an invalid one; one that a script
-    /// wrote means its null.
-    fn is_of_dates(&self, method: &Owned) -> Result<bool, Thrown> {
-        let prototype = self.js.globals().get_named(c"Date")?.get_named(c"prototype")?;
-        Ok(prototype.get(&self.to_json)?.identity() == method.identity())
-    }
-
-    fn wrapped(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
-        let method = value.get_named(c"valueOf")?;
-        if !method.is_function() {
-            return bad("an object without a usable valueOf");
-        }
-        let primitive = value.call_method(&method)?;
-        if primitive.tag() == Tag::Object {
-            return bad("a wrapped value that is no JSON value");
-        }
-        self.plain(&primitive)
     }
 
     /// An object or list, one level down. Far down, a cycle is told from mere depth.
