@@ -54,3 +54,11 @@ def test_a_rotated_log_is_read_from_its_start(log: Path, tmp_path: Path) -> None
 def test_a_log_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     assert not StoreWatch(tmp_path / "none.log", tmp_path).look()
     assert StoreWatch(tmp_path / "none.log", tmp_path).has_room()
+
+
+def test_what_a_server_says_while_it_starts_counts(log: Path, tmp_path: Path) -> None:
+    watch = StoreWatch(log, tmp_path)
+    watch.mended()
+    with log.open("a") as file:
+        file.write(ERROR)
+    assert watch.look()

@@ -202,6 +202,21 @@ def test_a_run_uses_the_room_that_comes_free(start_node: StartNode, disk: Disk) 
         server.end(PATIENCE)
 
 
+def test_a_start_on_a_disk_that_is_full_of_something_else_says_so_at_once(
+    start_node: StartNode, disk: Disk, minimal: Path, vrsky: Vrsky
+) -> None:
+    data = disk.folder / "data"
+    node = start_node({"orders.yaml": ORDERS % "orders.ndjson"}, data=data)
+    node.still_works("/orders", "orders.ndjson")
+    assert node.stop() == 0
+    disk.fill()
+    for verb in (["run", minimal, "--listen", "127.0.0.1:0"], ["dlq", "ls"]):
+        refused = vrsky(*verb, "--data", data)
+        assert refused.returncode == 3
+        assert "config/data-folder-unusable" in refused.stderr
+        assert "is full" in refused.stderr or "No space left" in refused.stderr
+
+
 def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_room(
     start_node: StartNode, disk: Disk, tmp_path: Path
 ) -> None:

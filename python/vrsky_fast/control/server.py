@@ -28,6 +28,7 @@ _STOP_SECONDS = 15.0
 _MAX_RESTARTS = 5
 _LASTING_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
+_BETWEEN_RESTARTS_SECONDS = 2.0
 
 
 class Server:
@@ -40,6 +41,7 @@ class Server:
         self._process: asyncio.subprocess.Process | None = None
         self._port = -1
         self._restarting = False
+        self._store = StoreWatch(self.layout.log, self.layout.data)
         self._user, self._password = conf.credentials()
 
     async def start(self) -> Endpoint:
@@ -50,6 +52,8 @@ class Server:
                 await asyncio.to_thread(self._end_orphan)
             conf.write(self.layout, self._port, self._user, self._password)
             self._forget_ports()
+        # What the server meets while it starts counts.
+        self._store.mended()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 conf.binary(),
@@ -78,16 +82,12 @@ class Server:
         by being cancelled; raises NatsError when it does not stay up."""
         loop = asyncio.get_running_loop()
         failures = 0
-        store = StoreWatch(self.layout.log, self.layout.data)
         while self._process is not None:
             since = loop.time()
-            code = await self._ended(self._process, store, note)
+            code = await self._ended(self._process, note)
             if self._restarting:
                 self._restarting = False
-                self._lock.release()
-                with contextlib.suppress(VrskyError):
-                    await self.start()
-                store.mended()
+                await self._start_again(note)
                 continue
             failures = 1 if loop.time() - since > _LASTING_SECONDS else failures + 1
             if failures > _MAX_RESTARTS:
@@ -95,13 +95,22 @@ class Server:
                 fail("nats/server-start", reason)
             note(f"nats-server ended with {code}; starting it again")
             await asyncio.sleep(0.1 * (failures - 1))
-            self._lock.release()
-            # One that does not start counts as one that has ended.
-            with contextlib.suppress(VrskyError):
-                await self.start()
+            await self._start_again(note)
 
-    async def _ended(self, process: asyncio.subprocess.Process, store: StoreWatch, note: Callable[[str], None]) -> int:
+    async def _start_again(self, note: Callable[[str], None]) -> None:
+        """One that does not start counts as one that has ended."""
+        self._lock.release()
+        if not self._store.has_a_little_room():
+            note(f"the disk of {self.layout.data} is full: nats-server starts when there is room")
+        while not self._store.has_a_little_room():
+            await asyncio.sleep(_LOOK_SECONDS)
+        with contextlib.suppress(VrskyError):
+            await self.start()
+
+    async def _ended(self, process: asyncio.subprocess.Process, note: Callable[[str], None]) -> int:
         """Waits for the server's end, which is ours to bring when its store has given up and could go on."""
+        store, loop = self._store, asyncio.get_running_loop()
+        since = loop.time()
         ended = asyncio.ensure_future(process.wait())
         while True:
             await asyncio.wait([ended], timeout=_LOOK_SECONDS)
@@ -110,7 +119,9 @@ class Server:
             if store.look():
                 reason = self._last_error(process.returncode)
                 note(f"the NATS store could not write, and takes nothing until there is room: {reason}")
-            if store.broken and not self._restarting and store.has_room():
+            # A server that meets a full disk again at once is given time until the next one.
+            is_time = loop.time() - since >= _BETWEEN_RESTARTS_SECONDS
+            if store.broken and not self._restarting and is_time and store.has_room():
                 note("there is room again: restarting nats-server")
                 self._restarting = True
                 process.terminate()

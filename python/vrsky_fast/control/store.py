@@ -14,6 +14,8 @@ from pathlib import Path
 _SIGN = b"Critical write error"
 # Room enough to go on: this much, or a twentieth of a small disk.
 _ROOM = 64 * 1024 * 1024
+# What a server writes before it listens.
+_LITTLE = 256 * 1024
 
 
 def room(store: Path) -> int:
@@ -58,14 +60,21 @@ class StoreWatch:
 
     def has_room(self) -> bool:
         """Whether the disk could take a server's writes again."""
+        return self._has(_ROOM)
+
+    def has_a_little_room(self) -> bool:
+        """Whether a server could start."""
+        return self._has(_LITTLE)
+
+    def _has(self, wanted: int) -> bool:
         try:
             usage = shutil.disk_usage(self._data)
         except OSError:
             return False
-        return usage.free >= min(_ROOM, usage.total // 20)
+        return usage.free >= min(wanted, usage.total // 20)
 
     def mended(self) -> None:
-        """After a restart: everything said so far is of the past."""
+        """Before a server starts: everything said so far is of the past."""
         self.broken, self._rest, self._read = False, b"", self._size()
 
     def _size(self) -> int:

@@ -83,7 +83,7 @@ impl Core {
                     count_received(&installed, message.payload);
                 }
                 let envelope = self.envelope(&installed, parent, id, headers, &known);
-                self.receive(&envelope, message.payload, out);
+                self.receive(&envelope, &known, message.payload, out);
             }
         }
     }
@@ -129,8 +129,15 @@ impl Core {
     }
 
     /// A message of a pipeline's own NATS in.
-    fn receive(&mut self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) {
+    fn receive(&mut self, envelope: &Envelope<'_>, known: &Known<'_>, payload: &[u8], out: &mut Vec<u8>) {
         self.event(EventKind::Received, envelope, "", None, payload.len());
+        if let Some(named) = known.customer
+            && let Err(fault) = belongs(envelope, named)
+        {
+            self.dead_letter(envelope, "in", &fault, 0, payload, out);
+            self.settle(envelope.parent, Outcome::Ok, out);
+            return;
+        }
         self.run(envelope, payload, out);
     }
 
@@ -148,7 +155,7 @@ impl Core {
             }
         };
         let envelope = self.envelope(&installed, Parent::Core, id, headers, &known);
-        self.receive(&envelope, message.payload, out);
+        self.receive(&envelope, &known, message.payload, out);
     }
 
     fn envelope<'a>(
@@ -203,13 +210,17 @@ fn count_received(installed: &Installed, payload: &[u8]) {
     installed.counters.add(Metric::ReceivedBytes, payload.len() as u64);
 }
 
+/// The subject is the authority for the customer; the header may not say another one.
+fn belongs(envelope: &Envelope<'_>, named: &str) -> Result<(), Fault> {
+    if named == envelope.installed.customer() {
+        return Ok(());
+    }
+    Err(Fault::new(Code::TenantMismatch, format!("the header says `{}`", named.escape_debug())))
+}
+
 /// Whether a lane's message may be worked on: the header has to say what the subject says.
 fn admit(envelope: &Envelope<'_>, known: &Known<'_>, ack: &AckReply<'_>, lane_type: LaneType) -> Result<(), Fault> {
-    let named = known.customer.unwrap_or_default();
-    if named != envelope.installed.customer() {
-        let reason = format!("the header says `{}`", named.escape_debug());
-        return Err(Fault::new(Code::TenantMismatch, reason));
-    }
+    belongs(envelope, known.customer.unwrap_or_default())?;
     if lane_type == LaneType::Logic && ack.delivered > MAX_DELIVERIES {
         return Err(Fault::new(Code::DeliverTooManyDeliveries, format!("delivered {} times", ack.delivered)));
     }

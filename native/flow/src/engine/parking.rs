@@ -186,7 +186,7 @@ impl Core {
         queued.since_ms = headers.get_str(SINCE).and_then(|text| text.parse().ok()).unwrap_or(self.now_ms);
         let last = queue.parking.last.borrow().clone();
         match last {
-            Some(last) if queue.phase() == Phase::Open && queued.age(self.now_ms) >= queue.sink.retry_for => {
+            Some(last) if queue.phase() == Phase::Open && queue.is_expired(&queued, self.now_ms) => {
                 self.bury(queue, &queued, &exhausted(&queued, self.now_ms, &last), out);
             }
             _ => self.push(queue, queued),

@@ -233,10 +233,16 @@ impl OutQueue {
         taken
     }
 
+    /// Whether it has waited for longer than it is to be tried; what is never repeated is tried once all the
+    /// same.
+    pub(super) fn is_expired(&self, queued: &Queued, now_ms: u64) -> bool {
+        let retry_for = self.sink.retry_for;
+        !retry_for.is_zero() && queued.age(now_ms) >= retry_for
+    }
+
     /// What has waited for longer than it is to be tried.
     pub(super) fn take_expired(&self, now_ms: u64) -> Vec<Queued> {
-        let retry_for = self.sink.retry_for;
-        let taken = extract(&mut self.waiting.borrow_mut(), |queued| queued.age(now_ms) >= retry_for);
+        let taken = extract(&mut self.waiting.borrow_mut(), |queued| self.is_expired(queued, now_ms));
         self.gone(&taken);
         taken
     }
