@@ -30,6 +30,7 @@ pub async fn run(shard: Rc<Shard>) {
     loop {
         interval.tick().await;
         shard.with_core(Core::on_tick);
+        shard.look_at_scripts();
         refresh_backlogs(&shard).await;
         let tick = shard.core.borrow().publisher.tick;
         if tick.is_multiple_of(LOOK_EVERY) {

@@ -55,6 +55,8 @@ pub struct Core {
     /// By `<customer>.<pipeline>.<out>`.
     pub queues: HashMap<Box<str>, Rc<OutQueue>>,
     pub waiting: Waiting,
+    /// A script does not end: others cannot begin.
+    pub scripts_stuck: bool,
     pub large: Large,
     pub source: Option<Rc<connectors::http::source::HttpSource>>,
     pub events: Arc<Events>,

@@ -86,7 +86,9 @@ impl Core {
     /// between two turns only when the executor has refused them.
     #[must_use]
     pub fn has_too_much(&self) -> bool {
-        self.waiting.len() >= SCRIPTS_WAITING || !self.waiting.tasks.is_empty() || self.large.is_overfull()
+        // While one does not end, those of a stream are sent back, and the others may fill the executor.
+        let most = if self.scripts_stuck { MOST_SCRIPTS } else { SCRIPTS_WAITING };
+        self.waiting.len() >= most || !self.waiting.tasks.is_empty() || self.large.is_overfull()
     }
 
     /// Puts a pipeline in place of its earlier revision, between two bursts.
@@ -178,7 +180,7 @@ impl Core {
 
     /// Something about the node rather than about a message.
     pub fn node_event(&self, kind: EventKind, fault: &Fault) {
-        self.events.push(|| Event::of_node(kind, self.now_ms).with_fault(fault));
+        self.events.push_rare(|| Event::of_node(kind, self.now_ms).with_fault(fault));
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::{Code, Context, Document, Fault, Format, Headers, Outs};
 use script::{Done, Task};
@@ -24,6 +25,9 @@ use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
 use super::publish::Parent;
 use crate::compile::{Pipeline, Progress};
+
+/// While a script does not end, messages that need one are offered again after this.
+const STUCK_DELAY: Duration = Duration::from_secs(10);
 
 /// What is kept of a message while a script has its document.
 pub struct Held {
@@ -112,6 +116,12 @@ impl Core {
     fn advance(&mut self, envelope: &Envelope<'_>, stage: usize, mut document: Document, out: &mut Vec<u8>) {
         let installed = envelope.installed;
         match installed.pipeline.advance(stage, &mut document, &context_of(envelope)) {
+            Progress::Script { .. } if self.scripts_stuck && envelope.parent != Parent::Core => {
+                self.spare.keep(document);
+                let fault = Fault::new(Code::ScriptUnavailable, "another script of this shard does not end");
+                self.settle(envelope.parent, Outcome::Retry(STUCK_DELAY, fault), out);
+                return;
+            }
             Progress::Script { stage } => {
                 let outputs = installed.pipeline.limits().outputs;
                 self.submit(envelope, stage, document, outputs, 0);
@@ -132,6 +142,15 @@ impl Core {
         }
         self.spare.keep(document);
         self.settle(envelope.parent, Outcome::Ok, out);
+    }
+
+    /// What the executor's thread was seen at: whose turn is longer than it may be.
+    pub fn on_scripts(&mut self, overlong: Option<(Box<str>, Duration)>) {
+        let was = std::mem::replace(&mut self.scripts_stuck, overlong.is_some());
+        let Some((customer, lasted)) = overlong.filter(|_| !was) else { return };
+        let seconds = lasted.as_secs();
+        let reason = format!("a script of {customer} runs for {seconds} s, in a built-in that cannot be stopped");
+        self.node_event(EventKind::Node, &Fault::new(Code::ScriptUnavailable, reason));
     }
 
     /// One part to its outs; `content_type` is that of the arena's bytes.
@@ -288,7 +307,7 @@ impl Core {
             let Some(held) = self.waiting.release(task.token) else { continue };
             self.spare.keep(task.document);
             let fault = Fault::new(Code::ScriptUnavailable, "the script executor's queue is full");
-            self.settle(held.parent, Outcome::Retry(std::time::Duration::from_millis(250), fault), out);
+            self.settle(held.parent, Outcome::Retry(Duration::from_millis(250), fault), out);
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Shard {
 /// A turn ends after this much work, so that the reactor, and other customers, get theirs.
 const TURN_MESSAGES: u32 = 64;
 const TURN: Duration = Duration::from_millis(2);
+/// A turn of the executor that lasts as long is stuck in a built-in, or in a script that may take this long.
+const STUCK: Duration = Duration::from_secs(2);
 
 impl Shard {
     pub fn new(core: Core, outbox: Outbox) -> Result<Rc<Shard>, Fault> {
@@ -123,6 +125,13 @@ impl Shard {
         while self.core.borrow().has_too_much() {
             self.collected.notified().await;
         }
+    }
+
+    /// Whether a script does not end, though its time is over.
+    pub fn look_at_scripts(self: &Rc<Self>) {
+        let turn = self.executor.turn().filter(|(_, lasted)| *lasted >= STUCK);
+        self.with_core(|core, _| core.on_scripts(turn));
+        self.has_collected();
     }
 
     /// Something that was elsewhere has come back.

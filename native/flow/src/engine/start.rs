@@ -116,6 +116,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         untended: Vec::new(),
         park_after: start.settings.park_after,
         waiting: Default::default(),
+        scripts_stuck: false,
         large: Default::default(),
         sinks: Sinks::new(&start.settings, start.tls.clone())?,
         connects: Connects::new(),

@@ -39,6 +39,7 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     done: Mutex<Vec<Done>>,
+    turn: Mutex<Option<(Box<str>, Instant)>>,
 }
 
 /// An executor with a thread of its own. Dropping it lets the thread end after the task it runs;
@@ -61,6 +62,7 @@ impl ThreadExecutor {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             done: Mutex::default(),
+            turn: Mutex::default(),
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -68,6 +70,13 @@ impl ThreadExecutor {
             .stack_size(STACK)
             .spawn(move || work(&theirs, &*wake, options.keep))?;
         Ok(ThreadExecutor { shared, options, thread: Some(thread) })
+    }
+
+    /// Whose turn it is, and for how long it has been: long after a turn's end inside a built-in that does
+    /// not stop.
+    #[must_use]
+    pub fn turn(&self) -> Option<(Box<str>, Duration)> {
+        lock(&self.shared.turn).as_ref().map(|(customer, since)| (customer.clone(), since.elapsed()))
     }
 
     /// Tasks that wait or run.
@@ -111,6 +120,7 @@ fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
     let runner = Runner::with_keep(keep);
     while let Some(mut tasks) = next(shared) {
         let started = Instant::now();
+        *lock(&shared.turn) = tasks.front().map(|task| (task.context.customer.clone(), started));
         let mut done = Vec::with_capacity(tasks.len());
         let mut bytes = 0;
         while let Some(task) = tasks.pop_front() {
@@ -125,6 +135,7 @@ fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
                 break;
             }
         }
+        *lock(&shared.turn) = None;
         let count = done.len();
         // In this order: whoever sees the results may count on the room.
         lock(&shared.queue).ran(count, bytes, tasks);
