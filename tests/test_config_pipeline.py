@@ -91,6 +91,12 @@ def steps(*lines: str) -> str:
             (4, 56),
             "`a-b`",
         ),
+        (
+            HEAD + "out: {http: {url: 'http://a/', headers: {X-A: {secret: b--c}}}}\n",
+            "config/invalid-name",
+            (4, 56),
+            "`b-c`",
+        ),
         (HEAD + "out: {http: {url: 'ftp://a/'}}\n", "config/invalid-value", (4, 20), ""),
         (HEAD + "out: {Big: {stdout: {}}}\n", "config/invalid-name", (4, 7), "Big"),
         (HEAD + "out: {file: {path: ../x}}\n", "config/file-outside", (4, 20), "../x"),
