@@ -199,7 +199,9 @@ def test_a_nats_server_that_is_not_there_is_exit_code_3(vrsky: Vrsky, minimal: P
     assert "hidden" not in done.stderr
 
 
-@pytest.mark.parametrize("verb", [["run", "orders.yaml"], ["dlq", "ls"], ["dlq", "show", "1"]])
+@pytest.mark.parametrize(
+    "verb", [["run", "orders.yaml"], ["dlq", "ls"], ["dlq", "show", "1"], ["dlq", "rm", "1", "--yes"]]
+)
 def test_a_data_folder_that_cannot_be_used_is_exit_code_3(vrsky: Vrsky, minimal: Path, verb: list[str]) -> None:
     done = vrsky(*verb, "--data", minimal / "data")
     assert done.returncode == 3
@@ -229,6 +231,14 @@ def test_errors_are_json_with_a_hint_for_programs(vrsky: Vrsky) -> None:
         (["show", "999999999999999999999"], "not in the range"),
         (["show", "0"], "not in the range"),
         (["show", "1", "--payload", "--json"], "--json has the payload as text"),
+        (["rm", "0", "--yes"], "not in the range"),
+        (["rm", "--yes"], "name the dead letters"),
+        (["rm", "1", "--all", "--yes"], "name the dead letters"),
+        (["rm", "--customer", "acme", "--all", "--yes"], "name the dead letters"),
+        (["rm", "--pipeline", "orders", "--yes"], "name the dead letters"),
+        (["rm", "--pipeline", "orders", "--all", "--yes"], "--pipeline goes with --customer"),
+        (["rm", "--customer", "*", "--yes"], "config/invalid-name: '*' is no name of a customer"),
+        (["rm", "--all"], "no terminal to ask on; --yes"),
     ],
 )
 def test_what_cannot_be_asked_of_dead_letters_is_exit_code_2(vrsky: Vrsky, arguments: list[str], said: str) -> None:

@@ -77,6 +77,20 @@ def test_no_order_is_sent_to_another_program_that_has_the_port(tmp_path: Path) -
     assert "POST" not in refused.stderr
 
 
+def test_only_an_address_that_is_taken_asks_for_another_one(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "orders" / "run.py"), "--receiver-port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment() | {"VRSKY_NATS": "nats://127.0.0.1:1"},
+    )
+    assert refused.returncode == 3
+    assert "nats/connect" in refused.stderr
+    assert "--listen" not in refused.stderr
+
+
 def test_ctrl_c_on_a_terminal_ends_make_with_0(tmp_path: Path) -> None:
     """`make` must not see the signal: it would call an orderly end a failure."""
     run = ROOT / "examples" / "orders" / "run.py"

@@ -75,6 +75,58 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr
 
 
+def test_dead_letters_are_deleted_while_it_runs_and_afterwards(start: Start, minimal: Path, vrsky: Vrsky) -> None:
+    run = start(minimal)
+    url = run.ready() + "/in/acme/orders"
+    for number in range(3):
+        assert post(url, b"<order><id>%d</id></order>" % number)[0] == 202
+        run.kind("dead")
+    first, *others = [json.loads(line)["sequence"] for line in vrsky("dlq", "ls", "--json").stdout.splitlines()]
+    unasked = vrsky("dlq", "rm", str(first))
+    assert (unasked.returncode, unasked.stdout) == (2, "")
+    assert "--yes" in unasked.stderr
+    one = vrsky("dlq", "rm", str(first), str(first), "--yes")
+    assert (one.returncode, one.stdout) == (0, "deleted 1 dead letter\n"), one.stderr
+    gone = vrsky("dlq", "rm", str(first), str(others[0]), "--yes", "--json")
+    assert gone.returncode == 1
+    assert json.loads(gone.stdout) == {"deleted": 1, "missing": [first]}
+    assert f"there is no dead letter {first}" in gone.stderr
+    assert run.stop() == 0
+    nobody = vrsky("dlq", "rm", "--customer", "other", "--yes")
+    assert (nobody.returncode, nobody.stdout) == (0, "deleted 0 dead letters\n"), nobody.stderr
+    rest = vrsky("dlq", "rm", "--customer", "acme", "--pipeline", "orders", "--yes", "--json")
+    assert json.loads(rest.stdout) == {"deleted": 1, "missing": []}, rest.stderr
+    assert vrsky("dlq", "ls", "--json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "left"), [("n", "", 1), ("", "", 1), ("y", "deleted 1 dead letter\n", 0)], ids=["no", "-", "yes"]
+)
+def test_on_a_terminal_it_is_asked_before_dead_letters_are_deleted(
+    start: Start, minimal: Path, vrsky: Vrsky, tmp_path: Path, answer: str, said: str, left: int
+) -> None:
+    run = start(minimal)
+    assert post(run.ready() + "/in/acme/orders", b"<order><id>1</id></order>")[0] == 202
+    run.kind("dead")
+    terminal, inside = os.openpty()
+    os.write(terminal, f"{answer}\n".encode())
+    asked = subprocess.run(
+        command("dlq", "rm", "--all"),
+        cwd=tmp_path,
+        stdin=inside,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+    )
+    os.close(terminal)
+    os.close(inside)
+    assert (asked.returncode, asked.stdout) == (0, said), asked.stderr
+    assert "Delete all dead letters of all customers? [y/N]" in asked.stderr
+    assert len(vrsky("dlq", "ls", "--json").stdout.splitlines()) == left
+    assert run.stop() == 0
+
+
 def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path, vrsky: Vrsky) -> None:
     run = start(minimal)
     run.ready()

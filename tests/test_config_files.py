@@ -79,3 +79,12 @@ def test_a_secret_of_another_customer_is_not_found(write: Write, tmp_path: Path)
         assert caught.value.code == "secret/not-found"
         assert "theirs" not in str(caught.value)
     assert variable("a", "b-c") != variable("a-b", "c")
+
+
+def test_a_secret_whose_variable_another_customer_has_is_no_secret() -> None:
+    environment = {"VRSKY_SECRET_A__B__C": "theirs"}
+    assert resolve("a--b", {"c"}, None, environment) == {"c": "theirs"}
+    with pytest.raises(SecretError) as caught:
+        resolve("a", {"b--c"}, None, environment)
+    assert caught.value.code == "secret/not-found"
+    assert caught.value.reason == "`b--c` is no name of a secret"

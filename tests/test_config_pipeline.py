@@ -91,6 +91,12 @@ def steps(*lines: str) -> str:
             (4, 56),
             "`a-b`",
         ),
+        (
+            HEAD + "out: {http: {url: 'http://a/', headers: {X-A: {secret: b--c}}}}\n",
+            "config/invalid-name",
+            (4, 56),
+            "`b-c`",
+        ),
         (HEAD + "out: {http: {url: 'ftp://a/'}}\n", "config/invalid-value", (4, 20), ""),
         (HEAD + "out: {Big: {stdout: {}}}\n", "config/invalid-name", (4, 7), "Big"),
         (HEAD + "out: {file: {path: ../x}}\n", "config/file-outside", (4, 20), "../x"),
@@ -157,8 +163,28 @@ def test_an_expression_that_is_cut_hides_no_other_error_and_is_reported_once(wri
     assert [one.hint for one in found[:2]] == ["Quote the expression: 'max(1, 2)'", "Quote the expression: 'max(3, 4)'"]
 
 
+@pytest.mark.parametrize(
+    ("step", "places"),
+    [
+        ('- set: {x: max(1, 2), y: nope(a), z: "1"}', [(5, 14), (5, 28)]),
+        ("- set: {x: max(1, b: f(2, c: 3)), y: nope(a)}", [(5, 14), (5, 40)]),
+        ("- set: {x: max(1,\n    2), y: nope(a)}", [(5, 14), (6, 12)]),
+        ("- set: {x: a +\n    max(1, 2), y: nope(a)}", [(5, 14), (6, 19)]),
+        ("- route: [{when: max(1, 2), to: erp}]", [(5, 20), (5, 35)]),
+        ("- set: {x: max(1, y: nope(a)}", [(5, 14)]),
+        ('- filter: a == "x # y"\n  - set: {x: nope(a)}', [(5, 13), (6, 14)]),
+    ],
+)
+def test_beside_an_expression_that_is_cut_only_what_was_cut_off_is_no_error(
+    write: Write, step: str, places: list[tuple[int, int]]
+) -> None:
+    found = problems(write, steps(step))
+    assert [(one.mark.line, one.mark.column) for one in found if one.mark] == places
+    assert ["cuts" in one.reason for one in found] == [True, *[False] * (len(places) - 1)]
+
+
 @settings(deadline=None)
-@given(st.from_regex(r"[-_a-zA-Z0-9 .]{0,42}", fullmatch=True) | st.from_regex("[-a-z]{1,3}", fullmatch=True))
+@given(st.from_regex(r"[-_a-zA-Z0-9 .]{0,42}", fullmatch=True) | st.from_regex("[-a-z]{1,5}", fullmatch=True))
 def test_a_name_of_a_secret_passes_when_it_can_be_looked_up(
     tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from nats.aio.client import Client
+from nats.js.errors import APIError
 
 from vrsky_fast.control import dead_letters, streams
 from vrsky_fast.control.connection import connect
@@ -60,16 +63,70 @@ def test_the_newest_come_oldest_first_and_can_be_picked_by_customer(background: 
     background(scenario())
 
 
+def test_those_of_a_pipeline_of_a_customer_or_all_are_deleted(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            assert await dead_letters.purge(client) == 0
+            await fill(client, 3)
+            await fill(client, 2, "other")
+            await fill(client, 1, "third")
+            assert await dead_letters.purge(client, "acme", "invoices") == 0
+            assert await dead_letters.purge(client, "acme", "orders") == 3
+            assert await dead_letters.purge(client, "other") == 2
+            assert [one.customer for one in await dead_letters.newest(client, 10)] == ["third"]
+            assert await dead_letters.purge(client) == 1
+            assert await dead_letters.newest(client, 10) == []
+
+    background(scenario())
+
+
+def test_those_of_a_number_are_deleted_and_the_others_named(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            assert await dead_letters.remove(client, [1]) == [1]
+            await fill(client, 4)
+            assert await dead_letters.remove(client, [2, 99, 4]) == [99]
+            assert await dead_letters.remove(client, [2, 2**64 - 1]) == [2, 2**64 - 1]
+            assert [one.sequence for one in await dead_letters.newest(client, 10)] == [1, 3]
+
+    background(scenario())
+
+
+def test_what_is_deleted_makes_room_in_a_full_stream(background: Background, endpoint: Endpoint) -> None:
+    async def fits(client: Client) -> bool:
+        try:
+            await client.jetstream().publish("vrsky.dead.acme.orders.1-filter", b"x" * 800)
+        except APIError:
+            return False
+        return True
+
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await provision(client, [replace(streams.dead(), max_bytes=2_000)])
+            assert [await fits(client) for _ in range(3)] == [True, True, False]
+            assert await dead_letters.remove(client, [1]) == []
+            assert [await fits(client) for _ in range(2)] == [True, False]
+            assert await dead_letters.purge(client, "acme") == 2
+            assert await fits(client)
+
+    background(scenario())
+
+
 @pytest.mark.parametrize("name", ["*", ">", "acme.orders", "ACME", "", "acme\n"])
 def test_only_a_name_is_asked_for(background: Background, endpoint: Endpoint, name: str) -> None:
-    async def scenario(**names: str) -> None:
+    async def list_them(**names: str) -> None:
         async with connect(endpoint) as client:
             await dead_letters.newest(client, 10, **names)
 
+    async def delete_them(**names: str) -> None:
+        async with connect(endpoint) as client:
+            await dead_letters.purge(client, **names)
+
     for what in ("customer", "pipeline"):
-        with pytest.raises(ConfigError) as caught:
-            background(scenario(**{what: name}))
-        assert caught.value.code == "config/invalid-name"
+        for scenario in (list_them, delete_them):
+            with pytest.raises(ConfigError) as caught:
+                background(scenario(**{what: name}))
+            assert caught.value.code == "config/invalid-name"
 
 
 def test_one_is_shown_with_its_payload(background: Background, endpoint: Endpoint) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from vrsky_fast.control.lock import FOR_A_MOMENT, DataFolder
+from vrsky_fast.control.lock import FOR_A_MOMENT, DataFolder, Lock
 from vrsky_fast.errors import ConfigError
 
 HOLD = """
@@ -51,6 +53,19 @@ def test_a_run_waits_for_those_who_only_look(tmp_path: Path) -> None:
             run.result(0.1)
         looking.unlock()
         run.result(30).unlock()
+
+
+@pytest.mark.parametrize("note", ["", "4711 \n"], ids=["no note yet", "the note of an earlier run"])
+def test_a_run_waits_for_one_that_has_yet_to_write_that_it_only_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str
+) -> None:
+    (tmp_path / "lock").write_text(note)
+    looking = Lock(tmp_path / "lock")
+    assert looking.try_acquire()
+    steps = iter([lambda: looking.note(f"{os.getpid()} {FOR_A_MOMENT}\n"), looking.release])
+    monkeypatch.setattr(time, "sleep", lambda _: next(steps)())
+    with DataFolder(tmp_path):
+        assert next(steps, None) is None
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_code(tmp_path: Path) -> None:

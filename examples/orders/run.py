@@ -83,7 +83,9 @@ def check(folder: Path, listen: str) -> None:
     command = [sys.executable, "-m", "vrsky_fast.cli", "check", folder, "--listen", listen]
     found = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if found.returncode != 0:
-        sys.stderr.write(found.stderr + "  hint: an address for --listen: make run ARGS='--listen 127.0.0.1:9080'\n")
+        sys.stderr.write(found.stderr)
+        if "config/cannot-listen" in found.stderr:
+            sys.stderr.write("  hint: an address for --listen: make run ARGS='--listen 127.0.0.1:9080'\n")
         sys.exit(found.returncode)
 
 

@@ -332,6 +332,28 @@ fn a_pipeline_that_asks_for_more_than_the_server_takes_is_refused() {
 }
 
 #[test]
+fn what_an_outs_url_cannot_be_read_from_is_refused_at_the_door() {
+    let server = Server::start();
+    Client::connect(&server).provision();
+    let pipeline = |name: &str, url: &str| {
+        let input = json!({"http": {"path": format!("/{name}")}});
+        json!({"customer": "acme", "pipeline": name, "in": input, "out": {"http": {"url": url}}})
+    };
+    let fixed = pipeline("fixed", "http://127.0.0.1:1/orders");
+    let node = node(&server, &[fixed, pipeline("named", "http://127.0.0.1:1/orders/{id}")]);
+    let port = node.address().unwrap().port();
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let latin = [("Content-Type", "text/xml; charset=iso-8859-1")];
+    for headers in [&form, &latin] {
+        assert_eq!(post(port, "/in/acme/fixed", headers, b"id=1").0, 202);
+        let (status, problem) = post(port, "/in/acme/named", headers, b"id=1");
+        assert_eq!(status, 415, "{problem}");
+        assert!(problem.contains("http/unsupported-media-type"), "{problem}");
+    }
+    assert_eq!(post(port, "/in/acme/named", &[("Content-Type", "application/json")], b"{\"id\": 1}").0, 202);
+}
+
+#[test]
 fn the_largest_body_fits_the_server_with_its_headers() {
     let server = Server::start();
     Client::connect(&server).provision();

@@ -69,7 +69,7 @@ codes! {
     ConfigMissingKey = "config/missing-key", Config, false, 400, "A required key is missing.", "Add the key.";
     ConfigWrongType = "config/wrong-type", Config, false, 400, "The value has another type than the schema wants.", "Write a value of the type named.";
     ConfigInvalidValue = "config/invalid-value", Config, false, 400, "The value is of the right type, but not allowed here.", "Write a value within the bounds named.";
-    ConfigInvalidName = "config/invalid-name", Config, false, 400, "A customer, pipeline, out or secret has a name that cannot become a subject, a path or a variable.", "Use 1 to 40 characters: a-z, 0-9 and inner hyphens.";
+    ConfigInvalidName = "config/invalid-name", Config, false, 400, "A customer, pipeline, out or secret has a name that cannot become a subject, a path or a variable.", "Use 1 to 40 characters: a-z, 0-9 and inner hyphens; in the name of a secret never two in a row.";
     ConfigInvalidPath = "config/invalid-path", Config, false, 400, "A field path does not follow the path grammar.", "Write it like `order.items[0].price` or `order[\"@id\"]`.";
     ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
     ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";

@@ -28,6 +28,6 @@ pub use document::{
 pub use envelope::{Headers, HeadersIter};
 pub use fault::{Fault, Place};
 pub use limits::Limits;
-pub use name::{NameError, check_name};
+pub use name::{NameError, check_name, check_secret_name};
 pub use path::{Path, PathError, Segment};
 pub use step::{Context, Outs, Step, Verdict, Work};

@@ -20,6 +20,16 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
 }
 
+/// A name without two hyphens in a row. In `VRSKY_SECRET_<CUSTOMER>__<NAME>` hyphens are underscores: so the
+/// last two in a row are the border, and no customer's variable is another's.
+pub fn check_secret_name(name: &str) -> Result<(), NameError> {
+    check_name(name)?;
+    if name.contains("--") {
+        return Err(NameError("must not have two hyphens in a row"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +41,15 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "A", "a.b", "a*", ">", "a b", "ä", &"x".repeat(41)] {
             assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_secret_cannot_reach_into_the_name_of_a_customer() {
+        assert!(check_name("a--b").is_ok());
+        assert!(check_secret_name("b-c").is_ok());
+        for bad in ["b--c", "b---c", "-b", ""] {
+            assert!(check_secret_name(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-"""`vrsky dlq`: list and show dead letters."""
+"""`vrsky dlq`: list, show and delete dead letters."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ..control import dead_letters, server_config
 from ..control.connection import connect, endpoint_of
 from ..control.lock import FOR_A_MOMENT, DataFolder, on_disk
 from ..control.server import Server
+from ..control.streams import dead_subject
 from ..errors import error_for
 from . import exit_codes, nats
 from .terminal import Terminal, safe
 
-_HELP = """List and show dead letters: messages that failed for good, with the reason and the payload.
+_HELP = """List, show and delete dead letters: messages that failed for good, with the reason and the payload.
 
 Without --nats the data folder of `vrsky run` is used; it may be running or not.
 
@@ -32,6 +33,8 @@ Examples:
   vrsky dlq ls --customer acme --pipeline orders --limit 10
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
+  vrsky dlq rm 17 18
+  vrsky dlq rm --customer acme --pipeline orders --yes
 """
 
 
@@ -40,7 +43,7 @@ _LAST_SEQUENCE = 2**64 - 1
 
 
 def _where(function: Callable[..., int]) -> Callable[..., int]:
-    """The options that both verbs share."""
+    """The options that all verbs share."""
     folder = click.Path(path_type=Path)
     data = click.option(
         "--data", default=".vrsky", show_default=True, type=folder, help="The data folder of `vrsky run`."
@@ -108,6 +111,69 @@ def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_
     for line in text.splitlines():
         terminal.line(safe(line))
     return exit_codes.OK
+
+
+@command.command(name="rm", help="Delete dead letters for good: by their numbers, of a customer, or all of them.")
+@click.argument("sequences", metavar="[SEQUENCE]...", nargs=-1, type=click.IntRange(1, _LAST_SEQUENCE))
+@click.option("--customer", metavar="NAME", help="All of this customer.")
+@click.option("--pipeline", metavar="NAME", help="With --customer: only of this pipeline.")
+@click.option("--all", "everything", is_flag=True, help="All of every customer.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_where
+def rm(
+    sequences: tuple[int, ...],
+    customer: str | None,
+    pipeline: str | None,
+    everything: bool,
+    yes: bool,
+    server: nats.Server,
+    data: Path,
+    as_json: bool,
+) -> int:
+    if [bool(sequences), customer is not None, everything].count(True) != 1:
+        raise click.UsageError("name the dead letters: by SEQUENCE, by --customer NAME, or --all")
+    if pipeline is not None and customer is None:
+        raise click.UsageError("--pipeline goes with --customer")
+    dead_subject(customer, pipeline)
+    numbers = dict.fromkeys(sequences)
+    # Before there is a connection: a run waits for those who use its data folder.
+    if not (yes or _agrees(_question(list(numbers), customer, pipeline))):
+        Terminal(sys.stderr).line("nothing was deleted")
+        return exit_codes.OK
+
+    async def delete() -> tuple[int, list[int]]:
+        async with _client(server, data) as client:
+            if not numbers:
+                return await dead_letters.purge(client, customer, pipeline), []
+            missing = await dead_letters.remove(client, numbers)
+            return len(numbers) - len(missing), missing
+
+    deleted, missing = asyncio.run(delete())
+    for number in missing:
+        Terminal(sys.stderr).line(f"there is no dead letter {number}; `vrsky dlq ls` lists them")
+    said = f"deleted {_counted(deleted)}"
+    Terminal(sys.stdout).line(json.dumps({"deleted": deleted, "missing": missing}) if as_json else said)
+    return exit_codes.FINDINGS if missing else exit_codes.OK
+
+
+def _question(numbers: list[int], customer: str | None, pipeline: str | None) -> str:
+    if numbers:
+        return f"Delete {_counted(len(numbers))}?"
+    if customer is None:
+        return "Delete all dead letters of all customers?"
+    return f"Delete all dead letters of {customer}{'/' + pipeline if pipeline else ''}?"
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on; --yes deletes without asking")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:

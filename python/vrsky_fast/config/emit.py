@@ -38,7 +38,8 @@ def _emit(node: Node, schema: View, out: list[str]) -> None:
 
 
 def misread(source: Source, root: Node, schema: View) -> list[Problem]:
-    """Expressions that YAML has silently cut: valid YAML, but not what was meant."""
+    """Expressions that YAML has silently cut: valid YAML, but not what was meant. In place of each stands then
+    one that hides nothing else, without what was cut off."""
     problems = []
     for pointer, parent, node, here in walk(root, schema):
         if not isinstance(node, Scalar) or not here.has_format("expression"):
@@ -57,7 +58,20 @@ def misread(source: Source, root: Node, schema: View) -> list[Problem]:
                     pointer=pointer,
                 )
             )
+            _put_right(source, parent, node)
     return problems
+
+
+def _put_right(source: Source, parent: Node, cut: Scalar) -> None:
+    if isinstance(parent, Mapping) and parent.flow:
+        end = quoting.end_of(source, cut)
+        at = next(at for at, entry in enumerate(parent.entries, 1) if entry.value is cut)
+        after = at
+        while after < len(parent.entries) and (end is None or parent.entries[after].key.start < end):
+            after += 1
+        # In place: a walk that is here goes on behind them.
+        del parent.entries[at:after]
+    cut.text = "true"
 
 
 def walk(root: Node, schema: View) -> Iterator[tuple[str, Node, Node, View]]:

@@ -96,16 +96,15 @@ def parse(name: str, data: bytes, path: Path) -> PipelineFile:
         canonical = _native.check_pipeline(emit(root, model), scripts)
     except VrskyError as error:
         found = [_problem(source, root, scripts, fault) for fault in _faults(error)]
-    if problems := [*missing, *cut, *_others(found, missing, cut)]:
+    if problems := [*missing, *cut, *_others(found, missing)]:
         raise InvalidConfig(sorted(problems, key=lambda problem: _order(problem, name)))
     return PipelineFile(path, canonical, scripts, source, root)
 
 
-def _others(found: list[Problem], missing: list[Problem], cut: list[Problem]) -> list[Problem]:
-    """What is said already is not said again; beside a cut expression stands what was cut off."""
+def _others(found: list[Problem], missing: list[Problem]) -> list[Problem]:
+    """What is said already is not said again."""
     said = {problem.pointer for problem in missing}
-    beside = {(problem.pointer or "").rpartition("/")[0] for problem in cut}
-    return [one for one in found if one.pointer not in said and (one.pointer or "").rpartition("/")[0] not in beside]
+    return [one for one in found if one.pointer not in said]
 
 
 def _order(problem: Problem, name: str) -> tuple[bool, int, int]:

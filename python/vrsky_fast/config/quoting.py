@@ -10,12 +10,14 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-from .source import Source
+from .source import Mark, Source
 from .tree import Mapping, Node, Scalar, Sequence
 
 # A key and the rest of its line, as far as a line that YAML cannot read lets us tell.
 _ENTRY = re.compile(r"(?:^|[\s{,\[-])(?P<key>[\w.\[\]\"@-]+)\s*:\s+(?=(?P<text>\S.*)$)")
 _LONGEST_LINE = 2000
+# More of them hold no expression.
+_MOST_LINES = 20
 
 
 def hint_for_line(line: str) -> str | None:
@@ -53,6 +55,20 @@ def cut_short(source: Source, parent: Node, scalar: Scalar) -> str | None:
     line = source.line(scalar.start.line) or ""
     rest = line[scalar.start.column - 1 :][:_LONGEST_LINE].rstrip()
     return quoted(_value(rest) if isinstance(parent, Mapping | Sequence) and parent.flow else rest)
+
+
+def end_of(source: Source, scalar: Scalar) -> Mark | None:
+    """Where the expression would end that YAML cut within braces; None when its brackets stay open."""
+    first = source.line(scalar.start.line) or ""
+    following = source.lines[scalar.start.line : scalar.start.line + _MOST_LINES]
+    text = "\n".join([first[scalar.start.column - 1 :], *following])[:_LONGEST_LINE]
+    expression = _value(text)
+    if not _is_balanced(expression):
+        return None
+    above, _, last = expression.rpartition("\n")
+    if not above:
+        return scalar.start.right(len(last))
+    return Mark(scalar.start.line + above.count("\n") + 1, len(last) + 1)
 
 
 def _without_quotes(text: str) -> str:

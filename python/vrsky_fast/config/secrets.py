@@ -7,20 +7,20 @@ Values are handed to the node and nowhere else: no message, log line or repr hol
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import VrskyError, error_for
+from ..names import is_name, is_secret_name
 from . import files
 
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,38}[a-z0-9])?\Z")
 _MAX_BYTES = 64 * 1024
 
 
 def variable(customer: str, name: str) -> str:
-    """The environment variable: upper case, hyphens as underscores. The double underscore keeps
-    customer `a` with secret `b-c` apart from customer `a-b` with secret `c`."""
+    """The environment variable: upper case, hyphens as underscores. Its last double underscore is the border,
+    since no secret's name has two hyphens in a row: customer `a--b` with secret `c` has one that no secret of
+    customer `a` can have."""
     return f"VRSKY_SECRET_{_upper(customer)}__{_upper(name)}"
 
 
@@ -33,9 +33,10 @@ def resolve(
 
 def _one(customer: str, name: str, folder: Path | None, environment: Mapping[str, str]) -> str:
     looked = variable(customer, name)
-    for part in (customer, name):
-        if not _NAME.match(part):
-            raise _not_found(f"`{part}` is no name of a customer or a secret")
+    if not is_name(customer):
+        raise _not_found(f"`{customer}` is no name of a customer")
+    if not is_secret_name(name):
+        raise _not_found(f"`{name}` is no name of a secret")
     if looked in environment:
         return environment[looked]
     if folder is None:

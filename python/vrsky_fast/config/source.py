@@ -10,7 +10,7 @@ from functools import cached_property
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Mark:
     """A place in a file: line and column are 1-based, the column counts characters."""
 

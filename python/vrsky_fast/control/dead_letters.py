@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import Error as JetStreamError
 
 from .failure import fail
 from .streams import DEAD, dead_subject
@@ -106,6 +110,40 @@ async def show(client: Client, sequence: int) -> DeadLetter | None:
     except APIError as error:
         fail("nats/refused", f"{DEAD}: {error.description}")
     return _letter(sequence, message.subject or "", dict(message.headers or {}), message.data or b"")
+
+
+async def remove(client: Client, sequences: Iterable[int]) -> list[int]:
+    """Deletes these; returns the ones that were not there. Raises NatsError."""
+    jetstream = client.jetstream(timeout=10)
+    missing = []
+    for sequence in sequences:
+        try:
+            await jetstream.delete_msg(DEAD, sequence)
+        except APIError as error:
+            if await show(client, sequence) is not None:
+                fail("nats/refused", f"{DEAD}: {error.description}")
+            missing.append(sequence)
+        except (JetStreamError, NatsTimeoutError) as error:
+            fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+    return missing
+
+
+async def purge(client: Client, customer: str | None = None, pipeline: str | None = None) -> int:
+    """Deletes those of a customer, of one pipeline of it, or all there are; returns how many. Raises NatsError,
+    and ConfigError for what is no name."""
+    everything = customer is None and pipeline is None
+    wanted = {} if everything else {"filter": dead_subject(customer, pipeline)}
+    try:
+        # By hand, as nats-py drops the number.
+        message = await client.request(f"$JS.API.STREAM.PURGE.{DEAD}", json.dumps(wanted).encode(), timeout=30)
+    except NatsError as error:
+        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+    answer = json.loads(message.data)
+    if refused := answer.get("error"):
+        if refused.get("code") == 404:
+            return 0
+        fail("nats/refused", f"{DEAD}: {refused.get('description')}")
+    return int(answer["purged"])
 
 
 def _letter(sequence: int, subject: str, headers: dict[str, str], payload: bytes = b"") -> DeadLetter:

@@ -14,9 +14,10 @@ from typing import Self
 from ..errors import error_for
 
 FOR_A_MOMENT = "reads"
-"""The note of those who only look, such as `vrsky dlq`. A run waits for them."""
+"""The note of those who are done in a moment, such as `vrsky dlq`. A run waits for them."""
 
 _MOMENT_SECONDS = 30.0
+_PAUSE_SECONDS = 0.05
 
 
 class Lock:
@@ -95,9 +96,13 @@ class DataFolder:
 
     def __enter__(self) -> Self:
         until = time.monotonic() + _MOMENT_SECONDS
+        seen: list[str] = []
         while not self.try_lock():
-            if _note(self._lock.path)[1:] == [FOR_A_MOMENT] and time.monotonic() < until:
-                time.sleep(0.02)
+            # Whoever has just got the lock has yet to write its note: one counts that still stands there at a
+            # second look, and none is not the last word.
+            before, seen = seen, _note(self._lock.path)
+            if (seen != before or not seen or seen[1:] == [FOR_A_MOMENT]) and time.monotonic() < until:
+                time.sleep(_PAUSE_SECONDS)
                 continue
             raise error_for("config/data-folder-in-use", f"{self.path} is used by {_holder(self._lock.path)}")
         return self

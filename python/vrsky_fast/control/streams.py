@@ -6,10 +6,10 @@ messages per subject is one number a stream. Changing anything here is changing 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ..names import is_name
 from .failure import fail
 
 TIERS = {"t1000": 1_000, "t10000": 10_000}
@@ -23,8 +23,6 @@ _LEAST_PART = 64
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
 DUPLICATE_WINDOW_SECONDS = 30.0
 ACK_WAIT_SECONDS = 10.0
-
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,38}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,6 @@ def dead_subject(customer: str | None, pipeline: str | None) -> str:
 def _token(what: str, name: str | None) -> str:
     if name is None:
         return "*"
-    if not _NAME.match(name):
+    if not is_name(name):
         fail("config/invalid-name", f"{name!r} is no name of a {what}")
     return name

@@ -49,10 +49,10 @@ impl Input {
     }
 }
 
-/// `expected` is what the steps read, if they read one format only.
-pub fn compile(file: &PipelineFile, expected: Option<Format>) -> Input {
+/// `expected` is what the steps read, if they read one format only; `outs_read` whether an out reads the payload.
+pub fn compile(file: &PipelineFile, expected: Option<Format>, outs_read: bool) -> Input {
     match &file.input {
-        In::Http(http) => Input::Http(http_input(file, http, expected)),
+        In::Http(http) => Input::Http(http_input(file, http, expected, outs_read)),
         In::Nats(nats) => Input::Nats {
             subject: nats.subject.clone(),
             mode: nats.mode,
@@ -62,7 +62,7 @@ pub fn compile(file: &PipelineFile, expected: Option<Format>) -> Input {
     }
 }
 
-fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>) -> HttpInput {
+fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>, outs_read: bool) -> HttpInput {
     let auth = match &http.auth {
         None => HttpAuth::LoopbackOnly,
         Some(InAuth::Open(_)) => HttpAuth::Nobody,
@@ -74,9 +74,9 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>) -> H
         ContentType::Text => Accept::TEXT,
         ContentType::Bytes => Accept::BYTES,
     });
-    // A payload without a telling Content-Type is looked at by the steps.
+    // A payload without a telling Content-Type is looked at by who reads it.
     let fallback = match expected {
-        _ if file.steps.is_empty() => Accept::ANY,
+        _ if file.steps.is_empty() && !outs_read => Accept::ANY,
         Some(Format::Xml) => Accept::XML | Accept::TEXT | Accept::BYTES,
         Some(Format::Json) => Accept::JSON | Accept::TEXT | Accept::BYTES,
         None => Accept::ALL,

@@ -73,7 +73,7 @@ impl Pipeline {
             let parsed = Rate::parse(rate).map_err(|fault| fault.at_pointer("/limits/rate"));
             parsed.map_err(|fault| faults.push(fault)).ok()
         });
-        let input = input::compile(&file, source.expect());
+        let input = input::compile(&file, source.expect(), outs.iter().any(Target::reads_payload));
         if !faults.is_empty() {
             return Err(faults);
         }

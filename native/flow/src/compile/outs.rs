@@ -92,6 +92,11 @@ impl Target {
         }
     }
 
+    /// Whether the URL has placeholders, for which the payload is parsed.
+    pub(super) fn reads_payload(&self) -> bool {
+        matches!(&self.kind, OutKind::Http(http) if !http.url.is_static())
+    }
+
     pub(super) fn secrets(&self) -> Vec<&str> {
         let OutKind::Http(http) = &self.kind else { return Vec::new() };
         let headers = http.model.headers.values().filter_map(|value| match value {

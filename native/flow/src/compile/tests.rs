@@ -253,16 +253,20 @@ fn without_steps_nothing_is_parsed() {
 }
 
 #[test]
-fn an_http_in_takes_what_its_steps_read_and_without_steps_everything() {
-    let accept = |steps| match pipeline(steps, one()).unwrap().input() {
+fn an_http_in_takes_what_is_read_of_it_and_everything_when_nothing_is() {
+    let accept_of = |steps, out| match pipeline(steps, out).unwrap().input() {
         Input::Http(http) => http.accept,
         Input::Nats { .. } => panic!(),
     };
+    let accept = |steps| accept_of(steps, one());
+    let to = |url| json!({"http": {"url": url}});
     let plain = Accept::TEXT | Accept::BYTES;
     assert_eq!(accept(json!([])), Accept::ANY);
     assert_eq!(accept(json!([{"filter": "true"}])), Accept::ALL);
     assert_eq!(accept(json!([{"convert": {"from": "xml"}}])), Accept::XML | plain);
     assert_eq!(accept(json!([{"remove": "a"}])), Accept::JSON | plain);
+    assert_eq!(accept_of(json!([]), to("https://erp.example/orders")), Accept::ANY);
+    assert_eq!(accept_of(json!([]), to("https://erp.example/orders/{id}")), Accept::ALL);
 }
 
 #[test]

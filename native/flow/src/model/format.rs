@@ -1,7 +1,7 @@
 //! What a JSON Schema cannot say of a text: names, paths, subjects, headers.
 
 use connectors::rate::Rate;
-use message::{Code, Fault, Path, check_name};
+use message::{Code, Fault, Path, check_name, check_secret_name};
 
 use super::hint::quote;
 use super::{Span, VERSION};
@@ -141,9 +141,10 @@ fn header_value(text: &str) -> Result<(), Fault> {
 
 /// What secrets are looked up by. In capitals and with `_` it is written in the variable only.
 fn secret_name(text: &str) -> Result<(), Fault> {
-    check_name(text).map_err(|error| {
-        let meant = text.to_ascii_lowercase().replace('_', "-");
-        let instead = check_name(&meant).map(|()| format!(", write `{meant}`")).unwrap_or_default();
+    check_secret_name(text).map_err(|error| {
+        let lower = text.to_ascii_lowercase();
+        let meant = lower.split(['_', '-']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        let instead = check_secret_name(&meant).map(|()| format!(", write `{meant}`")).unwrap_or_default();
         let reason = format!("the name {} of a secret {}{instead}", quote(text), error.0);
         Fault::new(Code::ConfigInvalidName, reason)
     })

@@ -27,7 +27,7 @@ pub struct HttpIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<InAuth>,
     /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
-    /// or any `Content-Type` when there are no steps.
+    /// or any `Content-Type` when nothing reads the payload: no steps, and no placeholders in an out's URL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub content_types: Vec<ContentType>,

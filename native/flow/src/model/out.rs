@@ -129,8 +129,8 @@ pub enum HeaderValue {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Secret {
-    /// Its name, 1 to 40 of a-z, 0-9 and inner hyphens. `erp-token` of `acme` is looked for as the variable
-    /// `VRSKY_SECRET_ACME__ERP_TOKEN`, then as the file `<dir>/acme/erp-token`.
+    /// Its name, 1 to 40 of a-z, 0-9 and inner hyphens, never two in a row. `erp-token` of `acme` is looked for as
+    /// the variable `VRSKY_SECRET_ACME__ERP_TOKEN`, then as the file `<dir>/acme/erp-token`.
     #[schemars(extend("format" = "secret-name"))]
     pub secret: String,
 }

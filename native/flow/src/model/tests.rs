@@ -128,6 +128,8 @@ const MISTAKES: &str = r#"
 /in/http/auth  {"baerer": {"secret": "x"}}  config/unknown-key  /in/http/auth/baerer  did you mean `bearer`?
 /in/http/auth  {"bearer": {"secret": "TOK"}}  config/invalid-name  /in/http/auth/bearer/secret  the name `TOK` of a secret may hold only a-z, 0-9 and hyphens, write `tok`
 /out/erp/http/headers  {"X-A": {"secret": "erp_key"}}  config/invalid-name  /out/erp/http/headers/X-A/secret  write `erp-key`
+/in/http/auth  {"bearer": {"secret": "b--c"}}  config/invalid-name  /in/http/auth/bearer/secret  the name `b--c` of a secret must not have two hyphens in a row, write `b-c`
+/out/erp/http/headers  {"X-A": {"secret": "ERP__KEY"}}  config/invalid-name  /out/erp/http/headers/X-A/secret  write `erp-key`
 /out/erp/http/headers  {"X-A": {"secret": "-"}}  config/invalid-name  /out/erp/http/headers/X-A/secret  must not start or end with a hyphen
 /in  {"nats": {"subject": "$JS.API.>"}}  config/invalid-value  /in/nats/subject  reaches subjects of the system
 /in  {"nats": {"subject": "a..b"}}  config/invalid-value  /in/nats/subject  is no NATS subject

@@ -157,7 +157,7 @@ mod tests {
         Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0)
     }
 
-    pub(super) fn submit(large: &mut Large, installed: &Rc<Installed>, payload: Vec<u8>) {
+    fn submit(large: &mut Large, installed: &Rc<Installed>, payload: Vec<u8>) {
         let parent = Parent::Core;
         let headers = Headers::new(b"");
         let envelope = Envelope { installed, parent, id: "m1", root: "m1", headers, content_type: "", time_ms: 0 };
