@@ -119,6 +119,16 @@ proptest! {
 }
 
 #[test]
+fn a_name_is_not_taken_for_another_one_with_its_bytes_in_latin_1() {
+    let copies = program("export default msg => [Object.keys(msg), { ...msg }]");
+    let runner = Runner::new();
+    for name in ["\u{c3}\u{a9}", "\u{e9}", "\u{c2}\u{a5}", "\u{a5}", "\u{e2}\u{82}\u{ac}", "\u{20ac}"] {
+        let done = runner.run(task(&copies, &format!(r#"{{"{name}":1}}"#)));
+        assert_eq!(texts(&done).unwrap(), [format!(r#"["{name}"]"#), format!(r#"{{"{name}":1}}"#)]);
+    }
+}
+
+#[test]
 fn untouched_parts_keep_their_bytes() {
     let message = r#"{"order":{"id":12345678901234567890,"total":1.50,"lines":[ {"n":1.0} , {"n":2.00} ],"tags":[1.0,2.50],"to":{"name":"\u00e9"}}}"#;
     for (script, expected) in [

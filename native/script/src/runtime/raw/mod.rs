@@ -136,8 +136,16 @@ impl Js {
 
     #[inline]
     pub fn key(self, name: &str) -> Result<Key, Thrown> {
-        // SAFETY: the engine copies the bytes.
-        let atom = unsafe { qjs::JS_NewAtomLen(self.context, name.as_ptr().cast(), name.len() as _) };
+        let atom = if name.is_ascii() {
+            // SAFETY: the engine copies the bytes.
+            unsafe { qjs::JS_NewAtomLen(self.context, name.as_ptr().cast(), name.len() as _) }
+        } else {
+            // The call above compares with the names it knows byte by byte, and takes those of Latin-1 for UTF-8:
+            // `é` would be `Ã©`, if that is a name already.
+            let text = self.text(name)?;
+            // SAFETY: the value is a live string of this context.
+            unsafe { qjs::JS_ValueToAtom(self.context, text.value) }
+        };
         if atom == 0 { Err(Thrown) } else { Ok(Key { js: self, atom }) }
     }
 
