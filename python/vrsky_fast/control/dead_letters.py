@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
@@ -76,6 +75,8 @@ async def newest(
         return []
     except APIError as error:
         fail("nats/refused", f"{DEAD}: {error.description}")
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
     everything = customer is None and pipeline is None
     first = max(info.state.first_seq, info.state.last_seq - limit + 1) if everything else info.state.first_seq
     config = ConsumerConfig(
@@ -94,7 +95,7 @@ async def newest(
             for message in await subscription.fetch(min(pending, _BATCH), timeout=5):
                 pending -= 1
                 found.append(_letter(message.metadata.sequence.stream, message.subject, dict(message.headers or {})))
-    except NatsTimeoutError:
+    except TimeoutError:
         pass  # others removed some in the meantime
     finally:
         await subscription.unsubscribe()
@@ -109,6 +110,8 @@ async def show(client: Client, sequence: int) -> DeadLetter | None:
         return None
     except APIError as error:
         fail("nats/refused", f"{DEAD}: {error.description}")
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
     return _letter(sequence, message.subject or "", dict(message.headers or {}), message.data or b"")
 
 
@@ -123,7 +126,7 @@ async def remove(client: Client, sequences: Iterable[int]) -> list[int]:
             if await show(client, sequence) is not None:
                 fail("nats/refused", f"{DEAD}: {error.description}")
             missing.append(sequence)
-        except (JetStreamError, NatsTimeoutError) as error:
+        except (JetStreamError, TimeoutError) as error:
             fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
     return missing
 
