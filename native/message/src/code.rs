@@ -204,7 +204,7 @@ codes! {
     DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for crashes.";
     DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server; `vrsky dlq show N --payload` has what was to be sent.";
     DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
-    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out; should it become a dead letter, `vrsky dlq show N --payload` has what was to be sent.";
+    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out; `vrsky dlq show N --payload` has what was to be sent.";
 
     // -- limit -------------------------------------------------------------------------------
     LimitRate = "limit/rate", Limit, true, 429, "The customer sends faster than its rate.", "Send slower; Retry-After says when.";
