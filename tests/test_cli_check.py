@@ -53,8 +53,8 @@ def test_a_pipeline_whose_connectors_work_is_ok_and_nothing_is_sent_or_made(
         HEAD + f"in: {{http: {{path: /orders}}}}\nsteps: [{{route: [{{to: [erp, lines]}}]}}]\nout: {{{outs}}}\n",
     )
     done = vrsky("check", path)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.splitlines() == [
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
         "ok    acme/orders  in  http",
         "ok    acme/orders  out erp  http",
         "ok    acme/orders  out lines  file",
@@ -93,10 +93,10 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
     assert "VRSKY_SECRET_ACME__TOKEN" in told["connectors"][0]["reason"]
     shown = vrsky("check", path, VRSKY_SECRET_ACME__TOKEN="t0ken", VRSKY_SECRET_ACME__KEY="hidden-key")
     assert shown.returncode == 3
-    assert "FAIL  acme/orders  out keyed  http  http/connect" in shown.stderr
-    assert "hint: Check its address" in shown.stderr
-    assert "ok    acme/orders  in  http" in shown.stderr
-    assert "hidden-key" not in shown.stderr
+    assert "FAIL  acme/orders  out keyed  http  http/connect" in shown.stdout
+    assert "hint: Check its address" in shown.stdout
+    assert "ok    acme/orders  in  http" in shown.stdout
+    assert "hidden-key" not in shown.stdout
 
 
 def test_a_file_that_is_wrong_is_exit_code_1(vrsky: Vrsky, write: Write) -> None:

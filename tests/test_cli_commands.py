@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .conftest import MINIMAL, ROOT, Vrsky
+from .conftest import MINIMAL, ROOT, Vrsky, clean_environment, command
 
 Write = Callable[[str, str], Path]
 
@@ -56,15 +58,15 @@ def test_a_wrong_command_line_is_exit_code_2(vrsky: Vrsky, arguments: list[str])
 
 def test_lint_says_what_is_right_and_what_is_wrong(vrsky: Vrsky, minimal: Path, write: Write) -> None:
     done = vrsky("lint", minimal)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "acme/orders" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "acme/orders" in done.stdout
     write("bad.yaml", MINIMAL.replace("filter", "fliter"))
     done = vrsky("lint", "bad.yaml", minimal)
     assert done.returncode == 1
-    assert "bad.yaml:7:5: config/unknown-key" in done.stderr
-    assert "did you mean `filter`" in done.stderr
-    assert "1 problem" in done.stderr
-    assert "\x1b" not in done.stderr
+    assert "bad.yaml:7:5: config/unknown-key" in done.stdout
+    assert "did you mean `filter`" in done.stdout
+    assert "1 problem" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 def test_lint_gives_json_for_programs(vrsky: Vrsky, minimal: Path, write: Write) -> None:
@@ -78,12 +80,47 @@ def test_lint_gives_json_for_programs(vrsky: Vrsky, minimal: Path, write: Write)
     assert (problem["code"], problem["line"], problem["column"]) == ("config/duplicate-key", 2, 1)
 
 
+@pytest.mark.parametrize("arguments", ["lint --json", "lint", "test", "dry-run", "check --json", "--help"])
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_3(
+    write: Write, tmp_path: Path, arguments: str, size: int
+) -> None:
+    verb, *options = arguments.split()
+    # Longer than what is held back before it is written, too.
+    name = "x" * size
+    path = write("orders.yaml", MINIMAL + TESTS.replace("a large one passes", name))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command(verb, *options, *([] if verb == "--help" else [path])),
+            cwd=tmp_path,
+            input=GOOD,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env=clean_environment(),
+        )
+    assert done.returncode == 3
+    assert done.stderr == "vrsky: standard output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_goes_early_makes_no_noise(minimal: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as gone:
+        arguments = command("lint", minimal)
+        done = subprocess.run(
+            arguments, cwd=tmp_path, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=60, env=clean_environment()
+        )
+    assert done.stderr == ""
+
+
 def test_test_runs_the_tests_of_a_file(vrsky: Vrsky, write: Write) -> None:
     write("orders.yaml", MINIMAL + TESTS)
     done = vrsky("test", "orders.yaml")
     assert done.returncode == 0, done.stderr
-    assert "3 passed, 0 failed" in done.stderr
-    assert "1 passed, 0 failed" in vrsky("test", "orders.yaml", "--only", "small").stderr
+    assert "3 passed, 0 failed" in done.stdout
+    assert "1 passed, 0 failed" in vrsky("test", "orders.yaml", "--only", "small").stdout
 
 
 def test_only_tests_that_there_are_can_be_picked(vrsky: Vrsky, write: Write, minimal: Path) -> None:
@@ -92,7 +129,7 @@ def test_only_tests_that_there_are_can_be_picked(vrsky: Vrsky, write: Write, min
     assert done.returncode == 2
     for shown in ("'nope'", "a large one passes", "a small one is dropped", "one without a total fails"):
         assert shown in done.stderr
-    assert "0 passed" not in done.stderr
+    assert "0 passed" not in done.stdout
     assert vrsky("test", minimal, "--only", "nope").returncode == 2
     assert vrsky("test", minimal).returncode == 0
 
@@ -104,11 +141,11 @@ def test_a_failed_test_shows_expected_and_actual(vrsky: Vrsky, write: Write) -> 
     )
     done = vrsky("test", "orders.yaml")
     assert done.returncode == 1
-    assert "1 passed, 2 failed" in done.stderr
-    lines = [line.strip() for line in done.stderr.splitlines()]
+    assert "1 passed, 2 failed" in done.stdout
+    lines = [line.strip() for line in done.stdout.splitlines()]
     at = lines.index("out default: order.total")
     assert lines[at + 1 : at + 3] == ["expected 151", "got      150"]
-    assert "expected the error filter/wrong-type, got the error filter/missing-field" in done.stderr
+    assert "expected the error filter/wrong-type, got the error filter/missing-field" in done.stdout
     report = json.loads(vrsky("test", "orders.yaml", "--json").stdout)
     assert (report["ok"], report["passed"], report["failed"]) == (False, 1, 2)
 
@@ -116,7 +153,7 @@ def test_a_failed_test_shows_expected_and_actual(vrsky: Vrsky, write: Write) -> 
 def test_the_examples_tests_pass(vrsky: Vrsky) -> None:
     done = vrsky("test", ORDERS)
     assert done.returncode == 0, done.stderr
-    assert "5 passed, 0 failed" in done.stderr
+    assert "5 passed, 0 failed" in done.stdout
 
 
 def test_dry_run_shows_the_message_after_every_step(vrsky: Vrsky, minimal: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrsky_fast.cli.compare import differences, laid_out, parse, shown
+from vrsky_fast.cli.compare import differences, laid_out, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -19,7 +19,7 @@ JSON = st.recursive(
 
 def diff(expected: str, actual: str, *, subset: bool = False) -> list[tuple[str, str, str]]:
     found = differences(parse(expected), parse(actual), subset=subset)
-    return [(one.path, shown(one.expected), shown(one.actual)) for one in found]
+    return [(one.path, *one.shown()) for one in found]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,14 @@ def test_a_subset_may_have_more_members_but_not_more_items() -> None:
     assert diff('{"a": [1]}', '{"a": [1, 2]}', subset=True) == [("a[1]", "nothing", "2")]
 
 
-def test_a_long_value_is_cut() -> None:
-    assert len(shown("x" * 1000)) < 300
+def test_long_values_are_cut_around_the_first_place_where_they_differ() -> None:
+    ((_, expected, actual),) = diff(json.dumps("x" * 1000), json.dumps("y" * 1000))
+    assert (len(expected), expected[:2], expected[-3:], actual[:2]) == (203, '"x', "...", '"y')
+    ((_, expected, actual),) = diff(json.dumps("x" * 1000 + "end" + "z" * 1000), json.dumps("x" * 1000 + "END"))
+    assert (expected[:5], expected[-3:]) == ("...xx", "...")
+    assert ("xendz" in expected, actual[-5:]) == (True, 'xEND"')
+    ((_, expected, actual),) = diff(json.dumps("x" * 1000 + "y"), json.dumps("x" * 1000))
+    assert (expected[-3:], actual[-3:]) == ('xy"', 'xx"')
 
 
 @given(JSON)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vrsky_fast.cli.display import Display, Rates, add_up
 from vrsky_fast.cli.terminal import Terminal
+from vrsky_fast.config import load_all
 
 
 class Screen(io.StringIO):
@@ -65,6 +67,13 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
         "dead       acme/orders  4f3a  by out:erp  http/rejected  422 from erp.example",
         "node       nats/disconnected  connection reset",
     ]
+
+
+@pytest.mark.parametrize(("base", "where"), [("http://h:1", "http://h:1/in/acme/orders"), (None, "/in/acme/orders")])
+def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path, base: str | None, where: str) -> None:
+    screen = Screen(terminal=False)
+    Display(Terminal(screen), load_all(minimal)).ready(base)
+    assert screen.getvalue().splitlines()[0] == f"acme/orders  POST {where}"
 
 
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:

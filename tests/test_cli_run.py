@@ -70,6 +70,8 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     for number in ("99", str(2**64 - 1)):
         missing = vrsky("dlq", "show", number)
         assert (missing.returncode, missing.stdout) == (1, ""), missing.stderr
+        told = json.loads(vrsky("dlq", "show", number, "--json").stdout)
+        assert (told["ok"], told["problems"][0]["reason"]) == (False, f"there is no dead letter {number}")
     nobody = vrsky("dlq", "ls", "--customer", "*")
     assert nobody.returncode == 2
     assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr

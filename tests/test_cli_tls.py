@@ -82,11 +82,11 @@ def test_check_asks_a_server_with_tls_as_run_would(
     path = write("orders.yaml", text)
     believed = vrsky("check", path, *files(certificates), VRSKY_NATS=url)
     assert believed.returncode == 0, believed.stderr
-    assert "ok    acme/orders  in  nats" in believed.stderr
+    assert "ok    acme/orders  in  nats" in believed.stdout
     unknown = vrsky("check", path, VRSKY_NATS=url)
     assert unknown.returncode == 3
-    assert "FAIL  acme/orders  in  nats  nats/tls-unknown-ca" in unknown.stderr
-    assert PASSWORD not in believed.stderr + unknown.stderr
+    assert "FAIL  acme/orders  in  nats  nats/tls-unknown-ca" in unknown.stdout
+    assert PASSWORD not in believed.stdout + believed.stderr + unknown.stdout + unknown.stderr
 
 
 @pytest.mark.parametrize("verb", [["run", "orders.yaml", "--json"], ["dlq", "ls"]], ids=["uvloop", "asyncio"])

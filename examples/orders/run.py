@@ -81,10 +81,10 @@ def foreground() -> Iterator[None]:
 def check(folder: Path, listen: str) -> None:
     """Ends here when the address is taken: the shop would send its orders to whoever listens there."""
     command = [sys.executable, "-m", "vrsky_fast.cli", "check", folder, "--listen", listen]
-    found = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    found = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if found.returncode != 0:
-        sys.stderr.write(found.stderr)
-        if "config/cannot-listen" in found.stderr:
+        sys.stderr.write(found.stdout)
+        if "config/cannot-listen" in found.stdout:
             sys.stderr.write("  hint: an address for --listen: make run ARGS='--listen 127.0.0.1:9080'\n")
         sys.exit(found.returncode)
 

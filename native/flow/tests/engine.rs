@@ -90,6 +90,34 @@ fn a_bad_message_becomes_a_dead_letter_and_the_next_one_passes() {
 }
 
 #[test]
+fn what_cannot_become_xml_at_the_end_blames_the_convert() {
+    let server = Server::with_large_payloads();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.subscribe("vrsky.dead.>");
+    let pipeline = |name: &str, before: Value| {
+        json!({
+            "customer": "acme", "pipeline": name, "in": {"http": {"path": format!("/{name}")}},
+            "steps": [{"set": {"b": "1"}}, before, {"convert": {"from": "json", "to": "xml"}}],
+            "out": {"file": {"path": "out.xml"}},
+        })
+    };
+    let script = json!({"script": {"code": "export default (msg) => msg"}});
+    let node = node(&server, &[pipeline("plain", json!({"filter": "true"})), pipeline("scripted", script)]);
+    let port = node.address().unwrap().port();
+    let large = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
+    for (name, payload) in [("plain", "{\"a\":1}"), ("scripted", "{\"a\":1}"), ("plain", &large)] {
+        let json = [("Content-Type", "application/json")];
+        assert_eq!(post(port, &format!("/in/acme/{name}"), &json, payload.as_bytes()).0, 202);
+        let dead = client.next();
+        assert_eq!(dead.subject, format!("vrsky.dead.acme.{name}.2:convert"));
+        assert_eq!(dead.header("Vrsky-Step").as_deref(), Some("2:convert"));
+        assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("convert/no-single-root"));
+        assert_eq!(dead.header("Vrsky-Place").as_deref(), Some("step 2:convert"));
+    }
+}
+
+#[test]
 fn core_nats_passes_through_a_script_in_order() {
     let server = Server::start();
     let mut client = Client::connect(&server);

@@ -94,7 +94,7 @@ codes! {
     XmlEncoding = "xml/encoding", Xml, false, 415, "The document declares or uses an encoding other than UTF-8.", "Send UTF-8.";
     XmlInvalidUtf8 = "xml/invalid-utf8", Xml, false, 400, "The bytes are not valid UTF-8.", "Send UTF-8.";
     XmlInvalidCharacter = "xml/invalid-character", Xml, false, 400, "A character is not allowed in XML.", "Remove the character at the byte offset named.";
-    XmlUnboundPrefix = "xml/unbound-prefix", Xml, false, 400, "A namespace prefix is used that is not declared.", "Declare it with xmlns:PREFIX.";
+    XmlUnboundPrefix = "xml/unbound-prefix", Xml, false, 400, "A namespace prefix is used that is not declared; only `namespaces: strip` asks for it.", "Declare it with xmlns:PREFIX, or keep namespaces.";
     XmlTooLarge = "xml/too-large", Xml, false, 413, "The document has more bytes than allowed.", "Send a smaller document, or raise `limits`.";
     XmlTooDeep = "xml/too-deep", Xml, false, 400, "Elements are nested deeper than allowed.", "Flatten the document.";
     XmlTooManyNodes = "xml/too-many-nodes", Xml, false, 413, "The document has more nodes than allowed.", "Split the document.";
@@ -190,7 +190,7 @@ codes! {
     HttpTimeout = "http/timeout", Http, true, 504, "The outgoing server did not answer in time.", "It is tried again.";
     HttpAmbiguous = "http/ambiguous", Http, false, 504, "The outgoing server may or may not have taken the message.", "Check there; with `retry: safe` it is not sent again.";
     HttpServerError = "http/server-error", Http, true, 502, "The outgoing server answered 408, 425, 429 or 5xx.", "It is tried again, honouring Retry-After.";
-    HttpRejected = "http/rejected", Http, false, 502, "The outgoing server refused the message for good.", "Mend the message or the server, then send it again from the dead letters.";
+    HttpRejected = "http/rejected", Http, false, 502, "The outgoing server refused the message for good.", "Mend the message or the server; `vrsky dlq show N --payload` has what was to be sent.";
     HttpRedirect = "http/redirect", Http, false, 502, "The outgoing server answered with a redirect, which is not followed.", "Use the final URL, or allow redirects on this out.";
     HttpBadResponse = "http/bad-response", Http, true, 502, "The outgoing server's answer is broken or cut off.", "It is tried again.";
     HttpRefusedAddress = "http/refused-address", Http, false, 502, "The URL leads to an address that is not allowed.", "Use a public address, or let the operator allow this one.";
@@ -202,9 +202,9 @@ codes! {
 
     // -- deliver -----------------------------------------------------------------------------
     DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for crashes.";
-    DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server, then send it again from the dead letters.";
+    DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server; `vrsky dlq show N --payload` has what was to be sent.";
     DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
-    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out, or send it again from the dead letters.";
+    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out; `vrsky dlq show N --payload` has what was to be sent.";
 
     // -- limit -------------------------------------------------------------------------------
     LimitRate = "limit/rate", Limit, true, 429, "The customer sends faster than its rate.", "Send slower; Retry-After says when.";

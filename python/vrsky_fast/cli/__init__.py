@@ -6,8 +6,8 @@
     dry_run.py  show a message after every step
     dlq.py      list, show and delete dead letters
 
-`terminal.py` writes, `exit_codes.py` says how a command ends. People read standard error, programs read
-standard output: `--json` and messages go there, everything else does not.
+`terminal.py` and `output.py` write, `exit_codes.py` says how a command ends. Standard output has what a verb was
+asked for: findings, messages, `--json`. Standard error has what `run` does, and why a verb could not do its work.
 """
 
 from .main import main

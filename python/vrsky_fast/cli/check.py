@@ -87,7 +87,7 @@ def command(
             report["nats"] = {"code": away.code, "reason": away.reason, "hint": advice(away.code) or None}
         click.echo(json.dumps(report))
     else:
-        _show(Terminal(sys.stderr), found, away)
+        _show(Terminal(sys.stdout), found, away)
     return exit_codes.OK if ok else exit_codes.ENVIRONMENT
 
 

@@ -27,8 +27,17 @@ class Difference:
     expected: Any
     actual: Any
 
+    def shown(self) -> tuple[str, str]:
+        """Expected and actual; long ones are cut around the first place where they differ."""
+        texts = _text(self.expected), _text(self.actual)
+        differ = (at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other)
+        first = next(differ, min(map(len, texts)))
+        start = 0 if first < _SHOWN // 2 else first - _SHOWN // 4
+        return _cut(texts[0], start), _cut(texts[1], start)
+
     def as_json(self) -> dict[str, str]:
-        return {"path": self.path, "expected": shown(self.expected), "actual": shown(self.actual)}
+        expected, actual = self.shown()
+        return {"path": self.path, "expected": expected, "actual": actual}
 
 
 def parse(text: str | bytes) -> Any:
@@ -61,10 +70,15 @@ def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> 
         yield Difference(path, expected, actual)
 
 
-def shown(value: Any) -> str:
-    """The value as JSON on one line, cut when it is long."""
-    text = repr(value) if value is MISSING else laid_out(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+def _text(value: Any) -> str:
+    return repr(value) if value is MISSING else laid_out(value)
+
+
+def _cut(text: str, start: int) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    end = start + _SHOWN
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")
 
 
 def laid_out(value: Any, indent: int | None = None, depth: int = 0) -> str:

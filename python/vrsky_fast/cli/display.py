@@ -61,7 +61,7 @@ class Display:
         for one in self._pipelines:
             source = one.model["in"]
             where = (
-                f"POST {base}/in/{one.customer}{source['http']['path']}"
+                f"POST {base or ''}/in/{one.customer}{source['http']['path']}"
                 if "http" in source
                 else f"NATS {source['nats']['subject']}"
             )

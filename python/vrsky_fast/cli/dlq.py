@@ -90,7 +90,12 @@ def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_
 
     letter = asyncio.run(fetch())
     if letter is None:
-        Terminal(sys.stderr).line(f"there is no dead letter {sequence}; `vrsky dlq ls` lists them")
+        reason, hint = f"there is no dead letter {sequence}", "`vrsky dlq ls` lists them"
+        if as_json:
+            problem = {"code": None, "reason": reason, "hint": hint}
+            Terminal(sys.stdout).line(json.dumps({"ok": False, "problems": [problem]}))
+        else:
+            Terminal(sys.stderr).line(f"{reason}; {hint}")
         return exit_codes.FINDINGS
     if only_payload:
         sys.stdout.buffer.write(letter.payload)

@@ -40,7 +40,7 @@ def command(paths: tuple[Path, ...], as_json: bool) -> int:
         }
         click.echo(json.dumps(report))
     else:
-        terminal = Terminal(sys.stderr)
+        terminal = Terminal(sys.stdout)
         for one in good:
             terminal.line(f"{terminal.good('ok')}  {safe(one.path)}  {one.customer}/{one.pipeline}")
         terminal.problems(problems)

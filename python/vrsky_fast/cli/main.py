@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from . import exit_codes
+from . import exit_codes, output
 
 _VERBS = {
     "run": ("run", "Serve pipelines until Ctrl-C."),
@@ -63,7 +63,20 @@ def group() -> None:
 
 def main() -> None:
     """The entry point of the script `vrsky`."""
-    sys.exit(_run(sys.argv[1:]))
+    output.guard()
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; there is nobody left to tell.
+        sys.stderr.close()
+        output.give_up()
+        code = exit_codes.OK
+    except output.Unwritable as error:
+        output.give_up()
+        click.echo(f"vrsky: standard output cannot be written: {error}", err=True)
+        code = exit_codes.ENVIRONMENT
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,10 +94,8 @@ def _run(arguments: list[str]) -> int:
     except VrskyError as error:
         _report(error, as_json)
         return _exit_code(error)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; there is nobody left to tell.
-        sys.stderr.close()
-        return exit_codes.OK
+    except (BrokenPipeError, output.Unwritable):
+        raise
     except Exception:
         traceback.print_exc()
         click.echo("vrsky: this is a defect of vrsky; please report it with the lines above", err=True)

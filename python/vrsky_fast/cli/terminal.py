@@ -46,7 +46,7 @@ class Log:
 
 
 class Terminal:
-    """`stream` is standard error for everything but output that programs read."""
+    """`stream` is standard output for what a verb was asked for, and standard error for what it says beside."""
 
     def __init__(self, stream: Output) -> None:
         self.stream = stream

@@ -60,7 +60,7 @@ def command(paths: tuple[Path, ...], only: str | None, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(_report(outcomes)))
     else:
-        terminal = Terminal(sys.stderr)
+        terminal = Terminal(sys.stdout)
         for outcome in outcomes:
             _show(terminal, outcome)
         terminal.line(
@@ -153,10 +153,11 @@ def _judge_payload(expected: dict[str, Any], payload: bytes, where: str, outcome
         wanted = compare.parse(json.dumps(expected[kind]))
         found = list(compare.differences(wanted, actual, subset=kind == "json_contains"))
     for one in found:
+        wanted, got = one.shown()
         lines = (
             f"out {where}: {one.path or 'the payload'}",
-            f"  expected {compare.shown(one.expected)}",
-            f"  got      {compare.shown(one.actual)}",
+            f"  expected {wanted}",
+            f"  got      {got}",
         )
         outcome.fail("\n".join(lines), out=where, **one.as_json())
 

@@ -70,8 +70,15 @@ fn nobody_there_is_tried_again() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
         drop(listener);
-        assert_eq!(verdict(&deliver(options(&url)).await), Err((Code::HttpConnect, true)));
+        match deliver(options(&url)).await {
+            Outcome::Retry { fault, .. } => {
+                assert_eq!(fault.code(), Code::HttpConnect);
+                assert!(fault.reason().starts_with(&format!("no connection to {address}: ")), "{fault}");
+            }
+            other => panic!("{other:?}"),
+        }
         assert_eq!(verdict(&deliver(safe(options(&url))).await), Err((Code::HttpConnect, true)));
         let nowhere = options("http://no-such-host.invalid/");
         assert_eq!(verdict(&deliver(nowhere).await), Err((Code::HttpConnect, true)));

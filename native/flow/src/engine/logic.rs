@@ -129,7 +129,8 @@ impl Core {
             }
             Progress::Done(outs) => {
                 self.arena.clear();
-                match render(&document, installed.pipeline.limits().output_bytes, &mut self.arena) {
+                match render(&installed.pipeline, &document, installed.pipeline.limits().output_bytes, &mut self.arena)
+                {
                     Ok(range) => {
                         let part = Part { number: 0, outs, range };
                         self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
@@ -264,7 +265,7 @@ impl Core {
             document.mark_edited();
             let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
                 Progress::Done(outs) => {
-                    render(document, usize::MAX, &mut self.arena).map(|range| Part { number, outs, range })
+                    render(pipeline, document, usize::MAX, &mut self.arena).map(|range| Part { number, outs, range })
                 }
                 Progress::Failed(fault) => Err(fault),
                 Progress::Dropped { stage } => {
@@ -337,12 +338,17 @@ pub(super) fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, hea
 ///
 /// # Errors
 /// `convert/...`; `deliver/too-many-outputs` above `limit` bytes.
-pub(super) fn render(document: &Document, limit: usize, arena: &mut Vec<u8>) -> Result<Option<Range<usize>>, Fault> {
+pub(super) fn render(
+    pipeline: &Pipeline,
+    document: &Document,
+    limit: usize,
+    arena: &mut Vec<u8>,
+) -> Result<Option<Range<usize>>, Fault> {
     if document.is_unchanged() {
         return Ok(None);
     }
     let start = arena.len();
-    formats::emit(document, arena)?;
+    pipeline.emit(document, arena)?;
     if arena.len() > limit {
         return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
     }

@@ -17,6 +17,8 @@ pub enum In {
 
 /// POST requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
 /// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents). No others do.
+/// A request has at most 100 headers, and 16 KiB with its first line; one with more is answered with a bare
+/// 431, and what is no HTTP with a bare 400, neither with an error's code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpIn {
@@ -38,7 +40,9 @@ pub struct HttpIn {
     pub max_body: Option<u32>,
 }
 
-/// A kind of payload, by its `Content-Type`.
+/// A kind of payload, by its `Content-Type`. When an HTTP in names none, steps that begin with XML take `xml`,
+/// `text` and `bytes`, and those that begin with JSON `json`, `text` and `bytes`: what is sent without a telling
+/// `Content-Type` is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContentType {

@@ -12,7 +12,9 @@ pub struct Limits {
     /// Most messages that are taken in; more are answered with 429. Without it: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// Most messages that wait at one step; more are answered with 429.
+    /// Most messages that wait at one step; more are answered with 429. The stream itself never holds more
+    /// than 1,000 of a pipeline, or 10,000 when `backlog` is above 1,000; any other number is looked at about
+    /// once a second, so that a burst may pass it.
     #[schemars(range(min = 1, max = 10_000))]
     pub backlog: u32,
     /// Payload, bytes. A node refuses to start with more than the NATS server's `max_payload`, 8 MiB and

@@ -50,6 +50,11 @@ impl Step {
 }
 
 /// A conversion between XML and JSON.
+///
+/// Text of XML loses the white space around it, as in xmltodict: `<a> x </a>`, `<a><![CDATA[ x ]]></a>`,
+/// `<a>&#32;x</a>` all give `"x"`, and `xml:space="preserve"` changes nothing about it. Text between elements is put together:
+/// `<a>x<b/>y</a>` has `"#text": "xy"`, which goes back to XML after the elements. XML that is written begins
+/// with an XML declaration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Convert {

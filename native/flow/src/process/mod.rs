@@ -250,6 +250,10 @@ impl<'p: 'm, 'm> Run<'p, 'm, '_> {
     fn emit(&mut self, outs: Outs, document: &Document) {
         let mut payload = Vec::new();
         if let Err(fault) = self.pipeline.emit(document, &mut payload) {
+            // The last step sent it to outs that do not get it.
+            if let Some(last) = self.snapshots.as_deref_mut().and_then(|all| all.last_mut()) {
+                last.verdict = failed(&fault);
+            }
             return self.fail(fault);
         }
         let content_type = match document.format() {

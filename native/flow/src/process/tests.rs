@@ -173,6 +173,17 @@ fn a_dry_run_shows_the_message_after_every_step() {
     assert_eq!(small.last().map(|s| (s.label.as_str(), s.verdict.as_str())), Some(("1:filter", "drop")));
 }
 
+#[test]
+fn a_dry_run_of_what_cannot_become_xml_says_of_no_out_that_it_gets_it() {
+    let steps = json!([{"set": {"b": "1"}}, {"convert": {"from": "json", "to": "xml"}}]);
+    let pipeline = pipeline(steps, json!({"http": {"url": "https://e.example/"}}), json!({}));
+    let (processed, snapshots) = dry_run(&pipeline, &message("{\"a\":1}"), &mut Runner::new());
+    assert_eq!(processed.fault.unwrap().place().step.as_deref(), Some("1:convert"));
+    let last = snapshots.last().unwrap();
+    assert_eq!(last.label, "out");
+    assert!(last.verdict.starts_with("failed: convert/no-single-root"), "{}", last.verdict);
+}
+
 /// Payloads that are nearly orders.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let order = "<order a='1'><total>150</total><items><item>a</item><item/></items><x>&amp;\u{e9}</x></order>";

@@ -136,7 +136,7 @@ impl GuardedConnector {
         let deadline = Instant::now() + self.timeout;
         let host = url.host().unwrap_or_default();
         let port = port(url).ok_or_else(|| Fault::new(Code::HttpBadUrl, "the URL has an unusable port"))?;
-        let late = || Fault::new(Code::HttpTimeout, format!("no connection to {host} in time"));
+        let late = || Fault::new(Code::HttpTimeout, format!("no connection to {host}:{port} in time"));
         let addresses = timeout_at(deadline, resolve(host, port)).await.map_err(|_| late())??;
         let allowed = self.allowed(host, &addresses)?;
         let mut last = late();
@@ -150,7 +150,7 @@ impl GuardedConnector {
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Ok(Err(error)) => unreachable(host, &error),
+                Ok(Err(error)) => unreachable(host, port, &error),
                 Err(_) => late(),
             };
         }
@@ -179,7 +179,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
     }
     match lookup_host((host, port)).await {
         Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(unreachable(host, &error)),
+        Err(error) => Err(unreachable(host, port, &error)),
     }
 }
 
@@ -187,6 +187,6 @@ fn no_address(host: &str) -> Fault {
     Fault::new(Code::HttpConnect, format!("the name {host} has no address"))
 }
 
-fn unreachable(host: &str, error: &io::Error) -> Fault {
-    Fault::new(Code::HttpConnect, format!("no connection to {host}: {error}"))
+fn unreachable(host: &str, port: u16, error: &io::Error) -> Fault {
+    Fault::new(Code::HttpConnect, format!("no connection to {host}:{port}: {error}"))
 }

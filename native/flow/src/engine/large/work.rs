@@ -56,7 +56,7 @@ fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
         Progress::Failed(fault) => Err(fault),
         Progress::Done(outs) => {
             let mut bytes = Vec::new();
-            let rendered = render(&document, pipeline.limits().output_bytes, &mut bytes)?;
+            let rendered = render(pipeline, &document, pipeline.limits().output_bytes, &mut bytes)?;
             Ok(Worked::Through(outs, rendered.map(|_| (bytes, content_type(document.format())))))
         }
     }
