@@ -8,7 +8,8 @@
 //!     shard.rs  its tasks, one turn of the connection at a time
 //!       ingress.rs    HTTP request ─► stored message ─► 202
 //!       intake.rs     NATS frame ─► whose message is it?
-//!       logic.rs      parse ─► steps ─► outputs                 (scripts: out and back in)
+//!       logic.rs      parse ─► steps ─► outputs
+//!       scripted.rs   what is with a script, and what becomes of it
 //!       large/        the same for payloads above 1 MiB, on a thread of its own
 //!       kept.rs       what is kept of a message meanwhile
 //!       spare.rs      documents to be used again
@@ -54,6 +55,7 @@ mod parking;
 mod publish;
 mod pulls;
 mod queue;
+mod scripted;
 mod shard;
 mod sinks;
 mod spare;

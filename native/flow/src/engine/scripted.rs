@@ -1,0 +1,217 @@
+//! Messages that are with a script, and what becomes of them when they are back.
+//!
+//! ```text
+//! advance ─► Waiting ─► executor ─► on_script ─┬─► dropped: counted
+//!                                              ├─► failed: dead letter
+//!                                              └─► one or many parts ─► advance ─► emit, or the next script
+//! ```
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Code, Document, Fault};
+use script::{Done, Task};
+
+use super::core::{Core, Envelope};
+use super::events::EventKind;
+use super::install::Installed;
+use super::kept::Kept;
+use super::ledger::Outcome;
+use super::logic::{Part, content_type, context_of, render};
+use super::publish::Parent;
+use crate::compile::Progress;
+
+/// While a script does not end, messages that need one are offered again after this.
+const STUCK_DELAY: Duration = Duration::from_secs(10);
+
+/// What is kept of a message while a script has its document.
+pub struct Held {
+    installed: Rc<Installed>,
+    parent: Parent,
+    kept: Kept,
+    stage: usize,
+    /// How many outputs this part may still become, and the number of its first one.
+    outputs: usize,
+    first_part: u32,
+}
+
+/// Messages whose document is with a script, by the task's token; and the tasks of this burst.
+#[derive(Default)]
+pub struct Waiting {
+    held: Vec<Option<Held>>,
+    free: Vec<usize>,
+    pub tasks: Vec<Task>,
+}
+
+impl Waiting {
+    fn hold(&mut self, held: Held) -> u64 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.held.push(None);
+            self.held.len() - 1
+        });
+        self.held[slot] = Some(held);
+        slot as u64
+    }
+
+    fn release(&mut self, token: u64) -> Option<Held> {
+        let slot = usize::try_from(token).ok()?;
+        let held = self.held.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(held)
+    }
+
+    fn is_core(&self, token: u64) -> bool {
+        let slot = usize::try_from(token).ok().and_then(|slot| self.held.get(slot));
+        matches!(slot, Some(Some(Held { parent: Parent::Core, .. })))
+    }
+
+    /// Messages that wait for a script.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.held.len() - self.free.len()
+    }
+}
+
+impl Core {
+    /// Hands the document to the executor with this burst's batch.
+    pub(super) fn submit(
+        &mut self,
+        envelope: &Envelope<'_>,
+        stage: usize,
+        document: Document,
+        outputs: usize,
+        first_part: u32,
+    ) {
+        let installed = envelope.installed;
+        let Some(program) = installed.pipeline.program(stage) else { return };
+        let token = self.waiting.hold(Held {
+            installed: Rc::clone(installed),
+            parent: envelope.parent,
+            kept: Kept::of(envelope),
+            stage,
+            outputs,
+            first_part,
+        });
+        self.waiting.tasks.push(Task {
+            token,
+            program: program.clone(),
+            document,
+            context: installed.pipeline.task_context(envelope.id, envelope.time_ms, envelope.headers.block()),
+            limits: installed.pipeline.shared_limits().clone(),
+        });
+    }
+
+    /// A script is done with a message: none, one or many parts go on from the next stage.
+    pub fn on_script(&mut self, done: Done, out: &mut Vec<u8>) {
+        let Some(held) = self.waiting.release(done.token) else { return };
+        let mut document = done.document;
+        let envelope = held.kept.envelope(&held.installed, held.parent);
+        match done.outcome {
+            Ok(roots) if roots.is_empty() => self.filtered(&envelope, held.stage),
+            Ok(roots) if roots.len() > held.outputs => {
+                let reason = format!("{} messages, {} are allowed here", roots.len(), held.outputs);
+                let fault = Fault::new(Code::ScriptTooManyOutputs, reason)
+                    .in_step(held.installed.pipeline.stage_label(held.stage));
+                self.fail(&envelope, &fault, held.first_part, document.source(), out);
+            }
+            Ok(roots) => self.go_on(&envelope, &held, &mut document, &roots, out),
+            Err(fault) => {
+                let fault = fault.in_step(held.installed.pipeline.stage_label(held.stage));
+                self.fail(&envelope, &fault, held.first_part, document.source(), out);
+            }
+        }
+        self.spare.keep(document);
+        self.settle(held.parent, Outcome::Ok, out);
+    }
+
+    /// Every part from the next stage on. All are collected before the first is published, so that
+    /// an input over its limits fails as a whole; a part that fails alone is a dead letter alone.
+    fn go_on(
+        &mut self,
+        envelope: &Envelope<'_>,
+        held: &Held,
+        document: &mut Document,
+        roots: &[u32],
+        out: &mut Vec<u8>,
+    ) {
+        let pipeline = &held.installed.pipeline;
+        let share = u32::try_from(held.outputs / roots.len()).unwrap_or(1).max(1);
+        let mut ready: Vec<Part> = Vec::with_capacity(roots.len());
+        self.arena.clear();
+        for (position, root) in (0_u32..).zip(roots) {
+            let number = held.first_part + position * share;
+            document.set_root(*root);
+            document.mark_edited();
+            let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
+                Progress::Done(outs) => {
+                    render(pipeline, document, usize::MAX, &mut self.arena).map(|range| Part { number, outs, range })
+                }
+                Progress::Failed(fault) => Err(fault),
+                Progress::Dropped { stage } => {
+                    self.filtered(envelope, stage);
+                    continue;
+                }
+                Progress::Script { stage } => {
+                    if let Parent::Entry(receipt) = envelope.parent {
+                        self.publisher.ledger.expect(receipt);
+                    }
+                    self.submit(envelope, stage, document.clone(), share as usize, number);
+                    continue;
+                }
+            };
+            match rendered {
+                Ok(part) => ready.push(part),
+                Err(fault) => self.fail(envelope, &fault, number, &part_bytes(document), out),
+            }
+        }
+        let limit = pipeline.limits().output_bytes;
+        if self.arena.len() > limit {
+            let reason = format!("{} bytes of output, {limit} are allowed", self.arena.len());
+            let fault = Fault::new(Code::DeliverTooManyOutputs, reason);
+            self.fail(envelope, &fault, held.first_part, document.source(), out);
+            return;
+        }
+        for part in ready {
+            self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
+        }
+    }
+
+    /// What the executor would not take goes back to where it came from; a core NATS message, which
+    /// nobody could send again, stays and is submitted with the next batch.
+    pub fn refuse_tasks(&mut self, tasks: Vec<Task>, out: &mut Vec<u8>) {
+        for task in tasks {
+            if self.waiting.is_core(task.token) {
+                self.waiting.tasks.push(task);
+                continue;
+            }
+            let Some(held) = self.waiting.release(task.token) else { continue };
+            self.spare.keep(task.document);
+            let fault = Fault::new(Code::ScriptUnavailable, "the script executor's queue is full");
+            self.settle(held.parent, Outcome::Retry(Duration::from_millis(250), fault), out);
+        }
+    }
+
+    /// Back to its stream while a script does not end.
+    pub(super) fn offer_later(&mut self, envelope: &Envelope<'_>, out: &mut Vec<u8>) {
+        let fault = Fault::new(Code::ScriptUnavailable, "another script of this shard does not end");
+        self.settle(envelope.parent, Outcome::Retry(STUCK_DELAY, fault), out);
+    }
+
+    /// What the executor's thread was seen at: whose turn is longer than it may be.
+    pub fn on_scripts(&mut self, overlong: Option<(Box<str>, Duration)>) {
+        let was = std::mem::replace(&mut self.scripts_stuck, overlong.is_some());
+        let Some((customer, lasted)) = overlong.filter(|_| !was) else { return };
+        let seconds = lasted.as_secs();
+        let reason = format!("a script of {customer} runs for {seconds} s, in a built-in that cannot be stopped");
+        self.node_event(EventKind::Node, &Fault::new(Code::ScriptUnavailable, reason));
+    }
+}
+
+/// A failed part as it is kept in the dead letters: as JSON, or as it came when it cannot be emitted.
+fn part_bytes(document: &Document) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if formats::emit(document, &mut bytes).is_err() {
+        bytes = document.source().to_vec();
+    }
+    bytes
+}
