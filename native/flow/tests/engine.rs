@@ -140,7 +140,7 @@ fn core_nats_passes_through_a_script_in_order() {
     for id in 1..200 {
         client.publish(
             "in.orders",
-            &[("Customer-ID", "evil"), ("traceparent", "00-1")],
+            &[("Customer-ID", "acme"), ("traceparent", "00-1")],
             &order(id, 200.0, if id % 2 == 0 { "CH" } else { "DE" }),
         );
     }
@@ -155,6 +155,36 @@ fn core_nats_passes_through_a_script_in_order() {
         assert!(id.is_multiple_of(2) && last.is_none_or(|last| last < id || id == 0));
         last = Some(id);
     }
+}
+
+#[test]
+fn a_customer_id_that_is_not_the_subjects_is_a_dead_letter_from_wherever_it_comes() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.make_stream("IN", "durable.>", true, None);
+    client.make_consumer("IN", "orders", "durable.orders");
+    client.subscribe("out.*");
+    let pipeline = |name: &str, source: Value| {
+        let target = json!({"nats": {"subject": format!("out.{name}")}});
+        json!({"customer": "acme", "pipeline": name, "in": {"nats": source}, "out": target})
+    };
+    let durable = json!({"subject": "durable.orders", "mode": "jetstream", "stream": "IN", "durable": "orders"});
+    let pipelines = [pipeline("core", json!({"subject": "in.orders"})), pipeline("durable", durable)];
+    let node = node(&server, &pipelines);
+    eventually("the node is subscribed", || {
+        client.publish("in.orders", &[("Customer-ID", "evil")], b"{}");
+        (stat(&node, "core", "received") > 0).then_some(())
+    });
+    client.publish("durable.orders", &[("Customer-ID", "evil")], b"{}");
+    client.publish("durable.orders", &[("Customer-ID", "acme")], b"{}");
+    let passed = client.next();
+    assert_eq!((&*passed.subject, passed.header("Customer-ID").as_deref()), ("out.durable", Some("acme")));
+    for name in ["core", "durable"] {
+        eventually("a dead letter", || (stat(&node, name, "dead") > 0).then_some(()));
+    }
+    assert_eq!(stat(&node, "durable", "delivered"), 1);
+    assert_eq!(stat(&node, "core", "delivered"), 0);
 }
 
 #[test]
