@@ -38,6 +38,8 @@ const SINCE: &str = "Vrsky-Since";
 const ASK: Duration = Duration::from_secs(1);
 /// Between two looks, however fast messages come and go.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// Looks in a row at messages of which the consumer knows nothing, before another one is made.
+const IDLE_LOOKS: u32 = 3;
 /// The consumer outlives what may be in hand: without it, that would come a second time.
 const SHORTEST_LIFE: Duration = Duration::from_secs(3600);
 
@@ -57,6 +59,7 @@ pub(super) struct Parking {
     pub turned: Notify,
     /// Whether that task runs, or is about to.
     tended: Cell<bool>,
+    idle_looks: Cell<u32>,
 }
 
 impl Parking {
@@ -72,6 +75,7 @@ impl Parking {
             last: RefCell::default(),
             turned: Notify::new(),
             tended: Cell::new(false),
+            idle_looks: Cell::new(0),
         }
     }
 
@@ -254,8 +258,15 @@ async fn look(shard: &Rc<Shard>, queue: &Rc<OutQueue>) -> bool {
     let (published, settled) = (parking.published.get(), parking.unconfirmed.get() == 0);
     let Ok(stored) = stored(&shard.outbox, subjects::PARKED, &parking.subject).await else { return false };
     let in_use = parking.pull.get().is_some() && !queue.is_idle();
-    if stored > 0 && !in_use && !make_consumer(&shard.outbox, queue).await {
-        return false;
+    if stored > 0 && !in_use {
+        let Some(has_work) = make_consumer(&shard.outbox, queue).await else { return false };
+        if !has_work && parking.idle_looks.replace(parking.idle_looks.get() + 1) >= IDLE_LOOKS {
+            parking.idle_looks.set(0);
+            return forget_consumer(&shard.outbox, queue).await;
+        }
+        if has_work {
+            parking.idle_looks.set(0);
+        }
     }
     let quiet = settled && parking.published.get() == published;
     shard.with_core(|core, out| core.on_look(queue, stored, quiet, out));
@@ -284,10 +295,15 @@ pub async fn look_again(shard: &Rc<Shard>) {
 #[derive(Deserialize)]
 struct Made {
     error: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    num_pending: u64,
+    #[serde(default)]
+    num_ack_pending: u64,
 }
 
-/// Makes the consumer, or finds it as it is.
-async fn make_consumer(outbox: &Outbox, queue: &OutQueue) -> bool {
+/// Makes the consumer, or finds it as it is. Whether it has messages to bring, or has brought some that wait
+/// for their ack; `None` when there is none.
+async fn make_consumer(outbox: &Outbox, queue: &OutQueue) -> Option<bool> {
     let Parking { subject, consumer, .. } = &queue.parking;
     let life = queue.sink.retry_for.saturating_mul(2).clamp(SHORTEST_LIFE, Duration::from_secs(86_400 * 365));
     let request = format!(
@@ -298,6 +314,15 @@ async fn make_consumer(outbox: &Outbox, queue: &OutQueue) -> bool {
         life = life.as_nanos(),
     );
     let api = format!("$JS.API.CONSUMER.CREATE.{}.{consumer}.{subject}", subjects::PARKED);
-    let Ok(reply) = outbox.request(&api, request.as_bytes(), ASK).await else { return false };
-    serde_json::from_slice::<Made>(&reply.payload).is_ok_and(|made| made.error.is_none())
+    let reply = outbox.request(&api, request.as_bytes(), ASK).await.ok()?;
+    let made: Made = serde_json::from_slice(&reply.payload).ok().filter(|made: &Made| made.error.is_none())?;
+    Some(made.num_pending + made.num_ack_pending > 0)
+}
+
+/// After a full disk the stream may hold messages that the consumer takes for acked, since the ack was written
+/// and the deletion was not. A new consumer brings them once more; without it they would stay, and what came
+/// later behind them.
+async fn forget_consumer(outbox: &Outbox, queue: &OutQueue) -> bool {
+    let api = format!("$JS.API.CONSUMER.DELETE.{}.{}", subjects::PARKED, queue.parking.consumer);
+    outbox.request(&api, b"", ASK).await.is_ok()
 }
