@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import VrskyError
+from ..errors import VrskyError, error_for
 from . import server_config as conf
 from .failure import fail
 from .lock import Lock, on_disk
@@ -47,6 +47,10 @@ class Server:
     async def start(self) -> Endpoint:
         """Returns when the server takes connections. Raises NatsError `nats/server-start`, and ConfigError
         when the data folder cannot be written."""
+        if not self._store.has_a_little_room():
+            # It would start, wait for its first write, and say nothing.
+            reason = f"the data folder {self.layout.data} cannot be used: its disk is full"
+            raise error_for("config/data-folder-unusable", reason)
         with on_disk(self.layout.data):
             if not self._lock.try_acquire():
                 await asyncio.to_thread(self._end_orphan)
