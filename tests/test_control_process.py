@@ -10,7 +10,11 @@ from vrsky_fast.control.process import Identity
 
 
 def test_a_process_is_known_until_it_ends_and_ends_when_asked() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()", "marker"], stdin=subprocess.PIPE) as child:
+    waiting = [sys.executable, "-c", "print(flush=True); input()", "marker"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        # Its command line is not there before the kernel has set it up, a moment after `Popen`.
+        assert child.stdout is not None
+        child.stdout.readline()
         identity = Identity.of(child.pid)
         assert identity is not None
         assert identity.alive()
