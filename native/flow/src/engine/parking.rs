@@ -258,15 +258,15 @@ async fn look(shard: &Rc<Shard>, queue: &Rc<OutQueue>) -> bool {
     let (published, settled) = (parking.published.get(), parking.unconfirmed.get() == 0);
     let Ok(stored) = stored(&shard.outbox, subjects::PARKED, &parking.subject).await else { return false };
     let in_use = parking.pull.get().is_some() && !queue.is_idle();
+    let mut knows_nothing = false;
     if stored > 0 && !in_use {
         let Some(has_work) = make_consumer(&shard.outbox, queue).await else { return false };
-        if !has_work && parking.idle_looks.replace(parking.idle_looks.get() + 1) >= IDLE_LOOKS {
-            parking.idle_looks.set(0);
-            return forget_consumer(&shard.outbox, queue).await;
-        }
-        if has_work {
-            parking.idle_looks.set(0);
-        }
+        knows_nothing = !has_work;
+    }
+    parking.idle_looks.set(if knows_nothing { parking.idle_looks.get() + 1 } else { 0 });
+    if parking.idle_looks.get() > IDLE_LOOKS {
+        parking.idle_looks.set(0);
+        return forget_consumer(&shard.outbox, queue).await;
     }
     let quiet = settled && parking.published.get() == published;
     shard.with_core(|core, out| core.on_look(queue, stored, quiet, out));
