@@ -10,12 +10,14 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import nats
 import uvloop
 import xmltodict
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 Step = Callable[[bytes], bytes | None]
 
@@ -49,7 +51,7 @@ STAGES: dict[str, Step] = {"S0": relay, "S1": convert, "S2": convert_and_filter,
 
 
 async def core(client: Client, step: Step, subject: str, target: str) -> None:
-    async def on_message(message: nats.aio.msg.Msg) -> None:
+    async def on_message(message: Msg) -> None:
         payload = step(message.data)
         if payload is not None:
             await client.publish(target, payload, headers={**(message.headers or {}), "Customer-ID": "acme"})
@@ -58,17 +60,8 @@ async def core(client: Client, step: Step, subject: str, target: str) -> None:
     await client.flush()
 
 
-async def jetstream(client: Client, step: Step, stream: str, durable: str, target: str) -> None:
-    context = client.jetstream(publish_async_max_pending=4_000)
-    subscription = await context.pull_subscribe_bind(durable, stream)
-
-    async def handle(message: nats.aio.msg.Msg) -> None:
-        payload = step(message.data)
-        if payload is not None:
-            headers = {**(message.headers or {}), "Customer-ID": "acme"}
-            await (await context.publish_async(target, payload, headers=headers))
-        await message.ack()
-
+async def batches(subscription: JetStreamContext.PullSubscription) -> AsyncIterator[list[Msg]]:
+    """What is there, again and again; says when it begins."""
     print("ready", flush=True)
     while True:
         try:
@@ -76,6 +69,21 @@ async def jetstream(client: Client, step: Step, stream: str, durable: str, targe
         # Of nats-py or of asyncio, as it happens.
         except TimeoutError:
             continue
+        yield batch
+
+
+async def jetstream(client: Client, step: Step, stream: str, durable: str, target: str) -> None:
+    context = client.jetstream(publish_async_max_pending=4_000)
+    subscription = await context.pull_subscribe_bind(durable, stream)
+
+    async def handle(message: Msg) -> None:
+        payload = step(message.data)
+        if payload is not None:
+            headers = {**(message.headers or {}), "Customer-ID": "acme"}
+            await (await context.publish_async(target, payload, headers=headers))
+        await message.ack()
+
+    async for batch in batches(subscription):
         for failure in await asyncio.gather(*map(handle, batch), return_exceptions=True):
             if failure is not None:
                 # The message comes again after its ack_wait.
@@ -86,13 +94,7 @@ async def one_by_one(client: Client, step: Step, stream: str, durable: str, targ
     """The same as the examples of nats-py have it: a message is done before the next one is begun."""
     context = client.jetstream()
     subscription = await context.pull_subscribe_bind(durable, stream)
-    print("ready", flush=True)
-    while True:
-        try:
-            batch = await subscription.fetch(512, timeout=5)
-        # Of nats-py or of asyncio, as it happens.
-        except TimeoutError:
-            continue
+    async for batch in batches(subscription):
         for message in batch:
             payload = step(message.data)
             if payload is not None:

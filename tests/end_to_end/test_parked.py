@@ -36,15 +36,21 @@ def send(node: Node, count: int) -> list[int]:
     return numbers
 
 
+def parking(start_node: StartNode, count: int) -> tuple[Node, int, list[int]]:
+    """A run whose out is away, its port, and the numbers of `count` messages, of which it parks some."""
+    port = closed_port()
+    node = start_node(files(port))
+    numbers = send(node, count)
+    assert node.hears("parking", pipeline="orders")["step"] == "default"
+    return node, port, numbers
+
+
 def delivered(server: Server) -> set[int]:
     return {json.loads(one.body)["n"] for one in list(server.taken)}
 
 
 def test_a_long_outage_delivers_once_and_in_order_and_delays_nobody_else(start_node: StartNode) -> None:
-    port = closed_port()
-    node = start_node(files(port))
-    numbers = send(node, 100)
-    assert node.hears("parking", pipeline="orders")["step"] == "default"
+    node, port, numbers = parking(start_node, 100)
     node.still_works("/quick", "quick.ndjson")
     numbers += send(node, 100)
     with serving(port=port) as server:
@@ -56,10 +62,7 @@ def test_a_long_outage_delivers_once_and_in_order_and_delays_nobody_else(start_n
 
 
 def test_kill_9_while_parked_delivers_all_after_the_restart(start_node: StartNode) -> None:
-    port = closed_port()
-    node = start_node(files(port))
-    numbers = send(node, 100)
-    node.hears("parking", pipeline="orders")
+    node, port, numbers = parking(start_node, 100)
     numbers += send(node, 50)
     node.kill()
     again = start_node(files(port))
@@ -69,10 +72,7 @@ def test_kill_9_while_parked_delivers_all_after_the_restart(start_node: StartNod
 
 
 def test_kill_9_while_parked_messages_come_back_delivers_all_after_the_restart(start_node: StartNode) -> None:
-    port = closed_port()
-    node = start_node(files(port))
-    numbers = send(node, 200)
-    node.hears("parking", pipeline="orders")
+    node, port, numbers = parking(start_node, 200)
     numbers += send(node, 200)
     with serving(port=port) as server:
         eventually(lambda: len(server.taken) >= 20, "some are delivered")
@@ -84,10 +84,7 @@ def test_kill_9_while_parked_messages_come_back_delivers_all_after_the_restart(s
 
 
 def test_a_server_killed_while_messages_are_parked_loses_none(start_node: StartNode) -> None:
-    port = closed_port()
-    node = start_node(files(port))
-    numbers = send(node, 100)
-    node.hears("parking", pipeline="orders")
+    node, port, numbers = parking(start_node, 100)
     os.kill(node.server().pid, signal.SIGKILL)
     probe = a_number()
     body = json.dumps({"n": probe}).encode()

@@ -295,14 +295,23 @@ fn every_sink_is_connected_at_the_start_without_a_message() {
     assert_eq!((stat(&node, "orders", "retried"), stat(&node, "orders", "dead")), (0, 0));
 }
 
+fn out_is(node: &Node, told: &str) -> Option<()> {
+    (condition(node, "/outs/default").as_deref() == Some(told)).then_some(())
+}
+
+/// And where it will be.
+fn node_whose_out_is_away(server: &Server) -> (Node, std::net::SocketAddr) {
+    Client::connect(server).provision();
+    let address = free_address();
+    let node = node(server, &[orders_to(&json!({"http": {"url": format!("http://{address}/")}}))]);
+    eventually("the connect has failed", || out_is(&node, "http/connect"));
+    (node, address)
+}
+
 #[test]
 fn an_out_that_was_away_is_up_again_when_it_takes_a_message() {
     let server = Server::start();
-    Client::connect(&server).provision();
-    let address = free_address();
-    let node = node(&server, &[orders_to(&json!({"http": {"url": format!("http://{address}/")}}))]);
-    let is = |told: &str| (condition(&node, "/outs/default").as_deref() == Some(told)).then_some(());
-    eventually("the connect has failed", || is("http/connect"));
+    let (node, address) = node_whose_out_is_away(&server);
     let json = [("Content-Type", "application/json")];
     assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &json, b"{}").0, 202);
     eventually("it is tried", || (stat(&node, "orders", "retried") > 0).then_some(()));
@@ -311,19 +320,15 @@ fn an_out_that_was_away_is_up_again_when_it_takes_a_message() {
     // An answer before the request would be none.
     assert!(std::io::Read::read(&mut request, &mut [0; 1_024]).unwrap() > 0);
     std::io::Write::write_all(&mut request, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-    eventually("it is up", || is("up"));
+    eventually("it is up", || out_is(&node, "up"));
 }
 
 #[test]
 fn an_out_that_was_away_is_up_again_without_a_message() {
     let server = Server::start();
-    Client::connect(&server).provision();
-    let address = free_address();
-    let node = node(&server, &[orders_to(&json!({"http": {"url": format!("http://{address}/")}}))]);
-    let is = |told: &str| (condition(&node, "/outs/default").as_deref() == Some(told)).then_some(());
-    eventually("the connect has failed", || is("http/connect"));
+    let (node, address) = node_whose_out_is_away(&server);
     let _receiver = std::net::TcpListener::bind(address).unwrap();
-    eventually("it is up", || is("up"));
+    eventually("it is up", || out_is(&node, "up"));
     assert_eq!(stat(&node, "orders", "retried"), 0);
 }
 

@@ -189,19 +189,9 @@ fn a_flood_both_ways_comes_through_whole_and_in_order() {
         let server = Server::with_jetstream();
         let mut client = Client::connect(&server.url(), &["loop"]).await;
         // One write far above what sockets buffer, and all of it comes back.
-        let mut payload = vec![b'x'; 8_000];
-        assert!(client.outbox.write(|out| {
-            for number in 0..COUNT {
-                payload[..4].copy_from_slice(&number.to_be_bytes());
-                encode_pub(out, b"loop", b"", &payload);
-            }
-        }));
+        client.publish_numbered(b"loop", COUNT);
         assert!(client.outbox.pending() > 8_000 * COUNT as usize);
-        for number in 0..COUNT {
-            let message = client.message().await;
-            assert_eq!((message.payload.len(), &message.payload[..4]), (8_000, &number.to_be_bytes()[..]));
-        }
-        assert_eq!(client.outbox.pending(), 0);
+        client.receives_numbered(COUNT).await;
     });
 }
 

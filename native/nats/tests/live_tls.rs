@@ -51,18 +51,8 @@ fn a_flood_both_ways_comes_through_whole_and_in_order() {
         let certificates = Certificates::new(&["127.0.0.1"]);
         let server = Server::start(&certificates.server(""));
         let mut client = Client::with(options(&server, certificates.client()), &["loop"]).await;
-        let mut payload = vec![b'x'; 8_000];
-        assert!(client.outbox.write(|out| {
-            for number in 0..COUNT {
-                payload[..4].copy_from_slice(&number.to_be_bytes());
-                encode_pub(out, b"loop", b"", &payload);
-            }
-        }));
-        for number in 0..COUNT {
-            let message = client.message().await;
-            assert_eq!((message.payload.len(), &message.payload[..4]), (8_000, &number.to_be_bytes()[..]));
-        }
-        assert_eq!(client.outbox.pending(), 0);
+        client.publish_numbered(b"loop", COUNT);
+        client.receives_numbered(COUNT).await;
     });
 }
 

@@ -141,10 +141,7 @@ fn a_server_that_first_wants_to_be_read_does_not_block_a_large_write() {
         assert!(client.outbox.write(|out| encode_pub(out, b"a", b"", &vec![b'x'; LARGE])));
         let server = tokio::task::spawn_local(async move {
             // Reads nothing before everything of its own is taken.
-            let mut flood = format!("MSG a 1 {LARGE}\r\n").into_bytes();
-            flood.resize(flood.len() + LARGE, b'y');
-            flood.extend_from_slice(b"\r\n");
-            stream.write_all(&flood).await.unwrap();
+            stream.write_all(&large_message(LARGE)).await.unwrap();
             let mut heard = vec![0; LARGE];
             stream.read_exact(&mut heard).await.unwrap();
             stream
@@ -152,6 +149,14 @@ fn a_server_that_first_wants_to_be_read_does_not_block_a_large_write() {
         assert_eq!(client.message().await.payload.len(), LARGE);
         server.await.unwrap();
     });
+}
+
+/// One message to subscription 1, as the server writes it.
+fn large_message(bytes: usize) -> Vec<u8> {
+    let mut frame = format!("MSG a 1 {bytes}\r\n").into_bytes();
+    frame.resize(frame.len() + bytes, b'y');
+    frame.extend_from_slice(b"\r\n");
+    frame
 }
 
 /// Accepts, and shakes hands as a server with TLS does.
@@ -188,10 +193,7 @@ fn the_same_with_tls_whose_last_bytes_are_sent_too() {
         let mut client = Client::turning(connection.unwrap(), reporter, events).await;
         assert!(client.outbox.write(|out| encode_pub(out, b"a", b"", &vec![b'x'; LARGE])));
         let server = tokio::task::spawn_local(async move {
-            let mut flood = format!("MSG a 1 {LARGE}\r\n").into_bytes();
-            flood.resize(flood.len() + LARGE, b'y');
-            flood.extend_from_slice(b"\r\n");
-            stream.write_all(&flood).await.unwrap();
+            stream.write_all(&large_message(LARGE)).await.unwrap();
             stream.flush().await.unwrap();
             let mut heard = vec![0; LARGE + "SUB a 1\r\nPUB a \r\n\r\n".len() + LARGE.to_string().len()];
             stream.read_exact(&mut heard).await.unwrap();

@@ -1,9 +1,11 @@
 //! Node: the engine, started and watched by Python; its messages never come here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::message::{Code, Fault};
+use flow::compile::Pipeline;
 use flow::engine::{Node, Secrets, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -40,9 +42,8 @@ impl PyNode {
         secrets: Option<HashMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
-        let pipeline = compile(py, json, &files.unwrap_or_default())?;
+        let (pipeline, secrets) = given(py, json, files, secrets)?;
         let revision = pipeline.revision().to_owned();
-        let secrets = Secrets::new(secrets.unwrap_or_default());
         detached(py, || node.install(pipeline, secrets))?;
         Ok(revision)
     }
@@ -56,8 +57,7 @@ impl PyNode {
         secrets: Option<HashMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
-        let pipeline = compile(py, json, &files.unwrap_or_default())?;
-        let secrets = Secrets::new(secrets.unwrap_or_default());
+        let (pipeline, secrets) = given(py, json, files, secrets)?;
         detached(py, || text(&node.check(&pipeline, &secrets)?))
     }
 
@@ -103,6 +103,17 @@ impl Drop for PyNode {
         }
         std::mem::forget(self.node.take());
     }
+}
+
+/// A pipeline as Python gives it, with its secrets.
+fn given(
+    py: Python<'_>,
+    json: &str,
+    files: Option<HashMap<String, String>>,
+    secrets: Option<HashMap<String, String>>,
+) -> PyResult<(Arc<Pipeline>, Secrets)> {
+    let pipeline = compile(py, json, &files.unwrap_or_default())?;
+    Ok((pipeline, Secrets::new(secrets.unwrap_or_default())))
 }
 
 fn text(value: &impl Serialize) -> Result<String, Fault> {

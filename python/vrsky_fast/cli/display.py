@@ -109,8 +109,7 @@ class Display:
             "resumed": self.terminal.good,
             "refused": self.terminal.warning,
         }
-        when = datetime.fromtimestamp(event["time_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]
-        parts = [self.terminal.quiet(when), paint.get(kind, str)(word)]
+        parts = [self._when(event["time_ms"]), paint.get(kind, str)(word)]
         if event.get("customer"):
             parts.append(safe(f"{event['customer']}/{event['pipeline']}"))
         if event.get("id"):
@@ -125,12 +124,14 @@ class Display:
             parts.append(safe(event["why"]))
         return "  ".join(parts)
 
+    def _when(self, time_ms: int) -> str:
+        return self.terminal.quiet(datetime.fromtimestamp(time_ms / 1000).strftime("%H:%M:%S.%f")[:-3])
+
     def _condition(self, pipeline: str, place: str, condition: dict[str, Any]) -> str:
         """An in or out that fails, or works again."""
         is_up = condition["state"] == "up"
-        when = datetime.fromtimestamp(condition["since_ms"] / 1000).strftime("%H:%M:%S.%f")[:-3]
         word = (self.terminal.good if is_up else self.terminal.warning)(f"{condition['state']:<9}")
-        parts = [self.terminal.quiet(when), word, safe(pipeline), safe(place)]
+        parts = [self._when(condition["since_ms"]), word, safe(pipeline), safe(place)]
         return "  ".join(parts + ([] if is_up else [safe(condition["code"])]))
 
     def end(self) -> None:

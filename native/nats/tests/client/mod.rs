@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use message::{Code, Fault};
-use nats::protocol::{encode_hpub, encode_sub};
+use nats::protocol::{encode_hpub, encode_pub, encode_sub};
 use nats::{Connection, Handler, Message, Options, Outbox, Pace, ServerError, ServerInfo};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -163,6 +163,26 @@ impl Client {
         assert!(self.outbox.write(|out| {
             encode_hpub(out, subject.as_bytes(), reply.as_bytes(), headers, payload);
         }));
+    }
+
+    /// So many messages of 8,000 bytes in one write; each begins with its number.
+    pub fn publish_numbered(&self, subject: &[u8], count: u32) {
+        let mut payload = vec![b'x'; 8_000];
+        assert!(self.outbox.write(|out| {
+            for number in 0..count {
+                payload[..4].copy_from_slice(&number.to_be_bytes());
+                encode_pub(out, subject, b"", &payload);
+            }
+        }));
+    }
+
+    /// All of them come, in their order, and nothing is left to be written.
+    pub async fn receives_numbered(&mut self, count: u32) {
+        for number in 0..count {
+            let message = self.message().await;
+            assert_eq!((message.payload.len(), &message.payload[..4]), (8_000, &number.to_be_bytes()[..]));
+        }
+        assert_eq!(self.outbox.pending(), 0);
     }
 
     /// An API request whose answer is JSON.
