@@ -173,18 +173,23 @@ fn a_batch_of_several_customers_survives_the_hostile_one() {
     }
     assert!(executor.submit(batch).is_ok());
     let mut done = Vec::new();
+    let mut wakes = 0;
     while done.len() < HOSTILE.len() * 3 {
         woken.recv_timeout(Duration::from_secs(120)).unwrap();
+        wakes += 1;
         executor.completed(&mut done);
     }
     assert_eq!(executor.queued(), 0);
+    // The last turn's results may have been fetched before its own wake-up came: the thread ends after it.
+    drop(executor);
+    wakes += woken.iter().count();
+    assert!((2..=done.len()).contains(&wakes), "{wakes} wake-ups: one for each turn of a customer");
     done.sort_by_key(|done| done.token);
     for ((name, _, code), dones) in HOSTILE.iter().zip(done.chunks(3)) {
         assert_eq!(dones[0].outcome.as_ref().expect_err(name).code(), *code);
         assert_passed(name, &dones[1]);
         assert_passed(name, &dones[2]);
     }
-    assert!(woken.try_recv().is_err(), "one wake-up for one batch");
 }
 
 #[test]
