@@ -162,6 +162,31 @@ fn parked_messages_that_are_too_old_are_dead_letters_and_the_next_one_probes() {
 }
 
 #[test]
+fn what_the_parked_stream_still_holds_although_it_was_acked_comes_again() {
+    let server = Server::start();
+    let mut client = client(&server);
+    client.request("$JS.API.STREAM.DELETE.VRSKY_PARKED", "");
+    // One that deletes nothing on an ack, as after a deletion that a full disk has prevented.
+    client.make_stream("VRSKY_PARKED", "vrsky.parked.>", false, None);
+    let receiver = Receiver::failing();
+    let node = node_with(&server, &[pipeline(&receiver, "1h")], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..50);
+    eventually("all but the one that probes are parked", || (client.count("VRSKY_PARKED") == 49).then_some(()));
+    receiver.recover();
+    let times = |number: u32| receiver.numbers().iter().filter(|one| **one == number).count();
+    eventually("each was brought by two consumers", || (1..50).all(|number| times(number) >= 2).then_some(()));
+    client.request("$JS.API.STREAM.PURGE.VRSKY_PARKED", "");
+    let before = stat(&node, "orders", "parked");
+    eventually("it is over", || {
+        let over = |event: &flow::engine::Event| serde_json::to_value(event.kind).unwrap() == json!("resumed");
+        node.events().iter().any(over).then_some(())
+    });
+    send(&mut client, "in.orders", 50..60);
+    eventually("later ones are delivered", || (50..60).all(|number| times(number) == 1).then_some(()));
+    assert_eq!(stat(&node, "orders", "parked"), before, "and not parked");
+}
+
+#[test]
 fn what_the_parked_stream_refuses_waits_in_the_lane() {
     let server = Server::start();
     let mut client = client(&server);
