@@ -93,12 +93,23 @@ fn compare(document: &Document, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(&Model::read(document.root()), model);
     let mut out = Vec::new();
     json::emit(document, &mut out);
-    let mut again = Document::default();
-    json::parse(&out, &Limits::default(), &mut again).unwrap();
+    let again = parsed(&out);
     prop_assert_eq!(&Model::read(again.root()), model);
     let theirs: serde_json::Value = serde_json::from_slice(&out).unwrap();
     prop_assert_eq!(theirs, serde_json::from_str::<serde_json::Value>(&model.json()).unwrap());
+    let part = document.detached(usize::MAX).unwrap();
+    prop_assert_eq!(&Model::read(part.root()), model);
+    let mut of_part = Vec::new();
+    json::emit(&part, &mut of_part);
+    prop_assert_eq!(Model::read(parsed(&of_part).root()), Model::read(again.root()));
+    prop_assert!(document.detached(part.size() - 1).is_none());
     Ok(())
+}
+
+fn parsed(source: &[u8]) -> Document {
+    let mut document = Document::default();
+    json::parse(source, &Limits::default(), &mut document).unwrap();
+    document
 }
 
 /// An element, to be written as XML and to be read as the model has it.

@@ -22,8 +22,8 @@ mod step;
 
 pub use code::{Code, Stage};
 pub use document::{
-    Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece, Pieces, Span,
-    Value, xml_reference,
+    Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece, Pieces,
+    Reading, Span, Value, xml_reference,
 };
 pub use envelope::{Headers, HeadersIter};
 pub use fault::{Fault, Place};

@@ -19,14 +19,15 @@ use super::large::LARGE;
 use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
 use super::publish::Parent;
+use super::scripted::Share;
 use crate::compile::{Pipeline, Progress};
 
 /// One message of those that an input became.
 pub(super) struct Part {
     pub number: u32,
     pub outs: Outs,
-    /// Where it stands in the arena; `None` for the source as it came.
-    pub range: Option<Range<usize>>,
+    /// Where it stands in the arena, and its content type there; `None` for the source as it came.
+    pub rendered: Option<(Range<usize>, &'static str)>,
 }
 
 impl Core {
@@ -66,17 +67,15 @@ impl Core {
                 return;
             }
             Progress::Script { stage } => {
-                let outputs = installed.pipeline.limits().outputs;
-                self.submit(envelope, stage, document, outputs, 0);
+                self.submit(envelope, stage, document, Share::whole(&installed.pipeline));
                 return;
             }
             Progress::Done(outs) => {
                 self.arena.clear();
                 match render(&installed.pipeline, &document, installed.pipeline.limits().output_bytes, &mut self.arena)
                 {
-                    Ok(range) => {
-                        let part = Part { number: 0, outs, range };
-                        self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
+                    Ok(rendered) => {
+                        self.publish_part(envelope, document.source(), &Part { number: 0, outs, rendered }, out);
                     }
                     Err(fault) => self.fail(envelope, &fault, 0, document.source(), out),
                 }
@@ -88,19 +87,12 @@ impl Core {
         self.settle(envelope.parent, Outcome::Ok, out);
     }
 
-    /// One part to its outs; `content_type` is that of the arena's bytes.
-    pub(super) fn publish_part(
-        &mut self,
-        envelope: &Envelope<'_>,
-        source: &[u8],
-        content_type: &'static str,
-        part: &Part,
-        out: &mut Vec<u8>,
-    ) {
+    /// One part to its outs.
+    pub(super) fn publish_part(&mut self, envelope: &Envelope<'_>, source: &[u8], part: &Part, out: &mut Vec<u8>) {
         for target in part.outs.iter() {
-            let payload = match &part.range {
+            let payload = match &part.rendered {
                 None => Payload::Source(source),
-                Some(range) => Payload::Arena(range.clone(), content_type),
+                Some((range, content_type)) => Payload::Arena(range.clone(), content_type),
             };
             self.emit(envelope, target, part.number, payload, out);
         }
@@ -150,7 +142,8 @@ pub(super) fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, hea
     }
 }
 
-/// Appends the document's root to the arena; `None` when the source can be forwarded as it is.
+/// Appends the document's root to the arena and says what it is; `None` when the source can be forwarded
+/// as it is.
 ///
 /// # Errors
 /// `convert/...`; `deliver/too-many-outputs` above `limit` bytes.
@@ -159,7 +152,7 @@ pub(super) fn render(
     document: &Document,
     limit: usize,
     arena: &mut Vec<u8>,
-) -> Result<Option<Range<usize>>, Fault> {
+) -> Result<Option<(Range<usize>, &'static str)>, Fault> {
     if document.is_unchanged() {
         return Ok(None);
     }
@@ -168,7 +161,7 @@ pub(super) fn render(
     if arena.len() > limit {
         return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
     }
-    Ok(Some(start..arena.len()))
+    Ok(Some((start..arena.len(), content_type(document.format()))))
 }
 
 pub(super) fn content_type(format: Format) -> &'static str {

@@ -6,10 +6,11 @@
 //!                                              └─► one or many parts ─► advance ─► emit, or the next script
 //! ```
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use message::{Code, Document, Fault};
+use message::{Code, Document, Fault, Limits, Node};
 use script::{Done, Task};
 
 use super::core::{Core, Envelope};
@@ -17,9 +18,9 @@ use super::events::EventKind;
 use super::install::Installed;
 use super::kept::Kept;
 use super::ledger::Outcome;
-use super::logic::{Part, content_type, context_of, render};
+use super::logic::{Part, context_of, render};
 use super::publish::Parent;
-use crate::compile::Progress;
+use crate::compile::{Pipeline, Progress};
 
 /// While a script does not end, messages that need one are offered again after this.
 const STUCK_DELAY: Duration = Duration::from_secs(10);
@@ -30,9 +31,30 @@ pub struct Held {
     parent: Parent,
     kept: Kept,
     stage: usize,
-    /// How many outputs this part may still become, and the number of its first one.
+    share: Share,
+}
+
+/// What of an input's outputs a document may still become.
+pub(super) struct Share {
     outputs: usize,
-    first_part: u32,
+    /// The number of the first one.
+    first: u32,
+    /// Of a part: the bytes that the input has become so far, with those of the other parts.
+    written: Option<Rc<Cell<usize>>>,
+}
+
+impl Share {
+    /// For a document that is a whole input.
+    pub fn whole(pipeline: &Pipeline) -> Share {
+        Share { outputs: pipeline.limits().outputs, first: 0, written: None }
+    }
+}
+
+/// A part that needs a script again.
+struct Behind {
+    number: u32,
+    stage: usize,
+    document: Document,
 }
 
 /// Messages whose document is with a script, by the task's token; and the tasks of this burst.
@@ -74,14 +96,7 @@ impl Waiting {
 
 impl Core {
     /// Hands the document to the executor with this burst's batch.
-    pub(super) fn submit(
-        &mut self,
-        envelope: &Envelope<'_>,
-        stage: usize,
-        document: Document,
-        outputs: usize,
-        first_part: u32,
-    ) {
+    pub(super) fn submit(&mut self, envelope: &Envelope<'_>, stage: usize, document: Document, share: Share) {
         let installed = envelope.installed;
         let Some(program) = installed.pipeline.program(stage) else { return };
         let token = self.waiting.hold(Held {
@@ -89,8 +104,7 @@ impl Core {
             parent: envelope.parent,
             kept: Kept::of(envelope),
             stage,
-            outputs,
-            first_part,
+            share,
         });
         self.waiting.tasks.push(Task {
             token,
@@ -106,19 +120,28 @@ impl Core {
         let Some(held) = self.waiting.release(done.token) else { return };
         let mut document = done.document;
         let envelope = held.kept.envelope(&held.installed, held.parent);
-        match done.outcome {
-            Ok(roots) if roots.is_empty() => self.filtered(&envelope, held.stage),
-            Ok(roots) if roots.len() > held.outputs => {
-                let reason = format!("{} messages, {} are allowed here", roots.len(), held.outputs);
-                let fault = Fault::new(Code::ScriptTooManyOutputs, reason)
-                    .in_step(held.installed.pipeline.stage_label(held.stage));
-                self.fail(&envelope, &fault, held.first_part, document.source(), out);
+        let start = document.reading();
+        let label = held.installed.pipeline.stage_label(held.stage);
+        let outputs = held.share.outputs;
+        let failed = match done.outcome {
+            Ok(roots) if roots.is_empty() => {
+                self.filtered(&envelope, held.stage);
+                None
             }
-            Ok(roots) => self.go_on(&envelope, &held, &mut document, &roots, out),
-            Err(fault) => {
-                let fault = fault.in_step(held.installed.pipeline.stage_label(held.stage));
-                self.fail(&envelope, &fault, held.first_part, document.source(), out);
+            Ok(roots) if roots.len() > outputs => {
+                let reason = format!("{} messages, {outputs} are allowed here", roots.len());
+                Some(Fault::new(Code::ScriptTooManyOutputs, reason).in_step(label))
             }
+            Ok(roots) => self.go_on(&envelope, &held, &mut document, &roots, out).err(),
+            Err(fault) => Some(fault.in_step(label)),
+        };
+        match failed {
+            Some(fault) if held.share.written.is_some() => {
+                document.read_as(&start, start.root);
+                self.fail(&envelope, &fault, held.share.first, &part_bytes(&document), out);
+            }
+            Some(fault) => self.fail(&envelope, &fault, held.share.first, document.source(), out),
+            None => {}
         }
         self.spare.keep(document);
         self.settle(held.parent, Outcome::Ok, out);
@@ -126,6 +149,9 @@ impl Core {
 
     /// Every part from the next stage on. All are collected before the first is published, so that
     /// an input over its limits fails as a whole; a part that fails alone is a dead letter alone.
+    ///
+    /// # Errors
+    /// `deliver/too-many-outputs`; nothing is published then.
     fn go_on(
         &mut self,
         envelope: &Envelope<'_>,
@@ -133,47 +159,57 @@ impl Core {
         document: &mut Document,
         roots: &[u32],
         out: &mut Vec<u8>,
-    ) {
+    ) -> Result<(), Fault> {
         let pipeline = &held.installed.pipeline;
-        let share = u32::try_from(held.outputs / roots.len()).unwrap_or(1).max(1);
+        let share = u32::try_from(held.share.outputs / roots.len()).unwrap_or(1).max(1);
         let mut ready: Vec<Part> = Vec::with_capacity(roots.len());
+        let mut behind: Vec<Behind> = Vec::new();
+        let mut room = room_behind(pipeline.limits());
         self.arena.clear();
+        // Every part begins as the script left it, whatever steps have made of the one before.
+        let start = document.reading();
         for (position, root) in (0_u32..).zip(roots) {
-            let number = held.first_part + position * share;
-            document.set_root(*root);
-            document.mark_edited();
+            let number = held.share.first + position * share;
+            document.read_as(&start, *root);
             let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
-                Progress::Done(outs) => {
-                    render(pipeline, document, usize::MAX, &mut self.arena).map(|range| Part { number, outs, range })
-                }
+                Progress::Done(outs) => render(pipeline, document, usize::MAX, &mut self.arena).map(|rendered| {
+                    ready.push(Part { number, outs, rendered });
+                }),
                 Progress::Failed(fault) => Err(fault),
                 Progress::Dropped { stage } => {
                     self.filtered(envelope, stage);
-                    continue;
+                    Ok(())
                 }
                 Progress::Script { stage } => {
-                    if let Parent::Entry(receipt) = envelope.parent {
-                        self.publisher.ledger.expect(receipt);
-                    }
-                    self.submit(envelope, stage, document.clone(), share as usize, number);
-                    continue;
+                    let document = take_part(document, roots.len(), &mut room)?;
+                    behind.push(Behind { number, stage, document });
+                    Ok(())
                 }
             };
-            match rendered {
-                Ok(part) => ready.push(part),
-                Err(fault) => self.fail(envelope, &fault, number, &part_bytes(document), out),
+            if let Err(fault) = rendered {
+                self.fail(envelope, &fault, number, &part_bytes(document), out);
             }
         }
-        let limit = pipeline.limits().output_bytes;
-        if self.arena.len() > limit {
-            let reason = format!("{} bytes of output, {limit} are allowed", self.arena.len());
-            let fault = Fault::new(Code::DeliverTooManyOutputs, reason);
-            self.fail(envelope, &fault, held.first_part, document.source(), out);
-            return;
+        let (limit, before) = (pipeline.limits().output_bytes, held.share.written.as_ref().map_or(0, |all| all.get()));
+        let written = before + self.arena.len();
+        if written > limit {
+            return Err(too_much(written, limit));
+        }
+        let all = held.share.written.clone().or_else(|| (roots.len() > 1).then(Rc::default));
+        if let Some(all) = &all {
+            all.set(written);
         }
         for part in ready {
-            self.publish_part(envelope, document.source(), content_type(document.format()), &part, out);
+            self.publish_part(envelope, document.source(), &part, out);
         }
+        for Behind { number, stage, document } in behind {
+            if let Parent::Entry(receipt) = envelope.parent {
+                self.publisher.ledger.expect(receipt);
+            }
+            let share = Share { outputs: share as usize, first: number, written: all.clone() };
+            self.submit(envelope, stage, document, share);
+        }
+        Ok(())
     }
 
     /// What the executor would not take goes back to where it came from; a core NATS message, which
@@ -205,6 +241,28 @@ impl Core {
         let reason = format!("a script of {customer} runs for {seconds} s, in a built-in that cannot be stopped");
         self.node_event(EventKind::Node, &Fault::new(Code::ScriptUnavailable, reason));
     }
+}
+
+/// Bytes of all parts that wait for another script: as much text as may go out, on as large a tape as may
+/// come in.
+fn room_behind(limits: &Limits) -> usize {
+    limits.output_bytes.saturating_add(limits.nodes.saturating_mul(size_of::<Node>()))
+}
+
+/// One of `parts` values of `document`, to go to another script: the document itself when there is no other.
+fn take_part(document: &mut Document, parts: usize, room: &mut usize) -> Result<Document, Fault> {
+    if parts == 1 {
+        return Ok(std::mem::take(document));
+    }
+    let part = document.detached(*room).ok_or_else(|| {
+        Fault::new(Code::DeliverTooManyOutputs, "the parts for the next script are larger together than one message")
+    })?;
+    *room -= part.size();
+    Ok(part)
+}
+
+fn too_much(bytes: usize, limit: usize) -> Fault {
+    Fault::new(Code::DeliverTooManyOutputs, format!("{bytes} bytes of output, {limit} are allowed"))
 }
 
 /// A failed part as it is kept in the dead letters: as JSON, or as it came when it cannot be emitted.

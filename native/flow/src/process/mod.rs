@@ -238,10 +238,11 @@ impl<'p: 'm, 'm> Run<'p, 'm, '_> {
     }
 
     fn parts(&mut self, stage: usize, document: &mut Document, roots: &[u32], part: &str) {
+        // Every part begins as the script left it, whatever steps have made of the one before.
+        let start = document.reading();
         for (number, root) in roots.iter().enumerate() {
             let label = if roots.len() > 1 { format!("{part}[{number}]") } else { part.to_owned() };
-            document.set_root(*root);
-            document.mark_edited();
+            document.read_as(&start, *root);
             self.snapshot(stage, &label, document, "pass".to_owned());
             self.advance(stage + 1, document, &label);
         }

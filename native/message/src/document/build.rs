@@ -1,5 +1,7 @@
 //! Building on the tape: what parsers push and link, and what steps and scripts add.
 
+use std::sync::Arc;
+
 use super::{Document, Flags, Kind, NONE, Node, Span};
 
 impl Document {
@@ -122,5 +124,48 @@ impl Document {
             (node.first, node.next, node.same) = (first, next, same);
         }
         head
+    }
+
+    /// The root's value as a document of its own, which has no source: what one part of a split takes
+    /// along, instead of everything. `None` when it would be of more than `most` bytes, tape included.
+    #[must_use]
+    pub fn detached(&self, most: usize) -> Option<Document> {
+        let mut part =
+            Document { format: self.format, conventions: Arc::clone(&self.conventions), ..Document::default() };
+        part.edited = true;
+        if self.root == NONE {
+            return Some(part);
+        }
+        let root = self.node(self.root);
+        part.root =
+            part.push(Node { key: Span::default(), next: NONE, flags: root.flags.without(Flags::NAMING), ..*root });
+        // Nodes whose texts and links are still those of `self`.
+        let mut fresh = vec![part.root];
+        while let Some(at) = fresh.pop() {
+            let Node { kind, key, value, first, next, same, .. } = *part.node(at);
+            let key = part.append(self.bytes(key));
+            // What a container was written as is of no use without its source.
+            let is_leaf = !matches!(kind, Kind::Object | Kind::List);
+            let value = if is_leaf { part.append(self.bytes(value)) } else { Span::default() };
+            let [first, next, same] = [first, next, same].map(|original| {
+                if original == NONE {
+                    return NONE;
+                }
+                let twin = part.push(*self.node(original));
+                fresh.push(twin);
+                twin
+            });
+            *part.node_mut(at) = Node { key, value, first, next, same, ..*part.node(at) };
+            if part.size() > most {
+                return None;
+            }
+        }
+        Some(part)
+    }
+
+    /// Bytes of its texts and its tape.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.nodes.len() * size_of::<Node>()
     }
 }

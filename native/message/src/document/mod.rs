@@ -58,6 +58,14 @@ pub struct Document {
     lists: RefCell<HashMap<ListKey, Box<[u32]>>>,
 }
 
+/// Which of a document's values is the message, and as what it is read and emitted.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub root: u32,
+    format: Format,
+    conventions: Arc<Conventions>,
+}
+
 impl Default for Document {
     fn default() -> Self {
         Document {
@@ -165,6 +173,21 @@ impl Document {
     #[must_use]
     pub fn conventions(&self) -> &Arc<Conventions> {
         &self.conventions
+    }
+
+    /// What steps may change of it beside its tape, to begin again from.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading { root: self.root, format: self.format, conventions: Arc::clone(&self.conventions) }
+    }
+
+    /// Reads `root` as the message was read then, whatever steps have done since; no longer stands for its
+    /// source.
+    pub fn read_as(&mut self, reading: &Reading, root: u32) {
+        self.root = root;
+        self.format = reading.format;
+        self.conventions = Arc::clone(&reading.conventions);
+        self.edited = true;
     }
 
     /// Whether `source` may be forwarded as it is: no edit, no conversion, no other root.

@@ -27,6 +27,7 @@ use super::ledger::Outcome;
 use super::logic::Part;
 use super::publish::Parent;
 use super::queue::OutQueue;
+use super::scripted::Share;
 use super::shard::Shard;
 
 /// A payload above this is read on the thread.
@@ -100,8 +101,7 @@ impl Core {
         let envelope = job.kept.envelope(&held.installed, held.parent);
         match worked {
             Ok(Worked::Script(stage, document)) => {
-                let outputs = held.installed.pipeline.limits().outputs;
-                self.submit(&envelope, stage, document, outputs, 0);
+                self.submit(&envelope, stage, document, Share::whole(&held.installed.pipeline));
                 return;
             }
             Ok(Worked::Url(url)) => {
@@ -133,13 +133,13 @@ impl Core {
         out: &mut Vec<u8>,
     ) {
         let Some((mut bytes, content_type)) = rendered else {
-            self.publish_part(envelope, source, "", &Part { number: 0, outs, range: None }, out);
+            self.publish_part(envelope, source, &Part { number: 0, outs, rendered: None }, out);
             return;
         };
         // Its bytes stand in for the arena, instead of being copied into it.
-        let range = Some(0..bytes.len());
+        let rendered = Some((0..bytes.len(), content_type));
         std::mem::swap(&mut self.arena, &mut bytes);
-        self.publish_part(envelope, source, content_type, &Part { number: 0, outs, range }, out);
+        self.publish_part(envelope, source, &Part { number: 0, outs, rendered }, out);
         std::mem::swap(&mut self.arena, &mut bytes);
     }
 }

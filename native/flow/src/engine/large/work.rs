@@ -6,7 +6,7 @@ use bytes::Bytes;
 use message::{Document, Fault, Outs};
 
 use super::super::kept::Kept;
-use super::super::logic::{content_type, render};
+use super::super::logic::render;
 use crate::compile::{Pipeline, Progress};
 
 /// What is wanted of a payload.
@@ -57,7 +57,7 @@ fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
         Progress::Done(outs) => {
             let mut bytes = Vec::new();
             let rendered = render(pipeline, &document, pipeline.limits().output_bytes, &mut bytes)?;
-            Ok(Worked::Through(outs, rendered.map(|_| (bytes, content_type(document.format())))))
+            Ok(Worked::Through(outs, rendered.map(|(_, content_type)| (bytes, content_type))))
         }
     }
 }
