@@ -359,7 +359,8 @@ class Node:
         """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
 
     def events(self) -> str:
-        """What happened since the last call, as a JSON list; under load only the first of it."""
+        """What happened since the last call, as a JSON list; under load only the first of it. Raises
+        InternalError when a part of the node has ended by itself: end the process, and start it again."""
 
     def drain(self, seconds: float) -> bool:
         """Stops intake and finishes what is in hand; blocks until every shard has ended, at most about

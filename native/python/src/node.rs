@@ -77,7 +77,10 @@ impl PyNode {
 
     fn events(&self, py: Python<'_>) -> PyResult<String> {
         let node = self.node(py)?;
-        detached(py, || text(&node.events()))
+        detached(py, || {
+            node.check_shards()?;
+            text(&node.events())
+        })
     }
 
     fn drain(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {

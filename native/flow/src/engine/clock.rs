@@ -31,9 +31,17 @@ pub async fn run(shard: Rc<Shard>) {
         interval.tick().await;
         shard.with_core(Core::on_tick);
         shard.look_at_scripts();
+    }
+}
+
+/// Looks that wait for the server: no tick waits for them.
+pub async fn look(shard: Rc<Shard>) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for second in 1_u64.. {
+        interval.tick().await;
         refresh_backlogs(&shard).await;
-        let tick = shard.core.borrow().publisher.tick;
-        if tick.is_multiple_of(LOOK_EVERY) {
+        if second.is_multiple_of(LOOK_EVERY) {
             parking::look_again(&shard).await;
         }
     }
@@ -47,7 +55,7 @@ impl Core {
         if self.connected {
             self.resend_core(PUB_ACK_TICKS, out);
         }
-        if self.publisher.tick.is_multiple_of(WPI_EVERY) {
+        if self.connected && self.publisher.tick.is_multiple_of(WPI_EVERY) {
             let ledger = &self.publisher.ledger;
             for receipt in ledger.pick(self.publisher.tick, |origin, _, _| origin == Origin::JetStream) {
                 jetstream::encode_wpi(out, ledger.token(receipt));

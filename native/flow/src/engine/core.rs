@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use connectors::{Settled, Source as _};
 use message::{Code, Fault, Headers};
-use nats::jetstream;
+use nats::jetstream::{self, AckReply};
 
 use super::connect::Connects;
 use super::events::{Event, EventKind, Events};
@@ -73,6 +73,8 @@ pub struct Core {
     pub hungry: Vec<Rc<OutQueue>>,
     /// Queues whose parked messages nobody looks after yet.
     pub untended: Vec<Rc<OutQueue>>,
+    /// Pipelines that wait for room in a lane which nobody watches yet.
+    pub(super) crowded: Vec<Rc<Installed>>,
     /// Failures in a row after which an out's messages are parked.
     pub park_after: u32,
     pub sinks: Sinks,
@@ -86,7 +88,11 @@ pub struct Core {
 }
 
 /// How long after a failed publish the input is tried again.
-const RETRY_PUBLISH: Duration = Duration::from_millis(500);
+pub(super) const RETRY_PUBLISH: Duration = Duration::from_millis(500);
+
+/// A delay grows with every delivery to this many times what it was at first, and to this long.
+const MOST_TIMES_LATER: u32 = 20;
+const LATEST: Duration = Duration::from_secs(30);
 
 impl Core {
     /// Opens an input in the ledger with one thing pending: the work on it here.
@@ -111,7 +117,9 @@ impl Core {
         let token = self.publisher.ledger.token(receipt);
         match (closed.origin, closed.outcome) {
             (Origin::JetStream, Outcome::Ok) => jetstream::encode_ack(out, token),
-            (Origin::JetStream, Outcome::Retry(delay, _)) => jetstream::encode_nak(out, token, Some(delay)),
+            (Origin::JetStream, Outcome::Retry(delay, _)) => {
+                jetstream::encode_nak(out, token, Some(later(delay, token)));
+            }
             (Origin::Http { item, binding, bytes }, outcome) => {
                 let settled = answer(token, outcome);
                 self.count_answer(binding, bytes as usize, &settled);
@@ -145,8 +153,14 @@ impl Core {
             Ok(()) => Outcome::Ok,
             // The frame of a core message stays and is sent again: nobody else could.
             Err(_) if self.publisher.ledger.origin(receipt) == Some(Origin::Core) => return,
-            Err(fault) => Outcome::Retry(RETRY_PUBLISH, fault),
+            Err(fault) => {
+                if let Some(installed) = self.publisher.ledger.pipeline(receipt) {
+                    self.refused(&installed, &fault);
+                }
+                Outcome::Retry(RETRY_PUBLISH, fault)
+            }
         };
+        self.publisher.ledger.pub_acked(receipt);
         self.settle(Parent::Entry(receipt), outcome, out);
     }
 
@@ -191,6 +205,9 @@ impl Core {
         match published {
             Ok(receipt) => {
                 let size = bytes.len();
+                if let Some(receipt) = receipt {
+                    self.publisher.ledger.attribute(receipt, installed);
+                }
                 self.count_emitted(envelope, target, receipt, size);
             }
             Err(fault) if fault.code() == Code::LimitMemory => self.lose(envelope, &fault),
@@ -271,6 +288,13 @@ pub enum Payload<'a> {
     Source(&'a [u8]),
     /// A range of the arena, and its content type.
     Arena(std::ops::Range<usize>, &'static str),
+}
+
+/// A message that comes back again and again comes less and less often: what it waits for takes time.
+fn later(delay: Duration, ack_subject: &[u8]) -> Duration {
+    let delivered = AckReply::parse(ack_subject).map_or(1, |ack| ack.delivered);
+    let times = u32::try_from(delivered).unwrap_or(u32::MAX).clamp(1, MOST_TIMES_LATER);
+    delay.saturating_mul(times).min(LATEST.max(delay))
 }
 
 fn answer(token: &[u8], outcome: Outcome) -> Settled {

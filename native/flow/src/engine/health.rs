@@ -11,6 +11,7 @@ use super::core::Core;
 use super::install::Installed;
 use super::node_type::NodeType;
 use crate::compile::{Input, OutKind};
+use crate::model::NatsMode;
 
 /// As it stands in `stats()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,8 +96,10 @@ impl Core {
                 installed.health.set_in(self.health_of_in(installed, nats), self.now_ms);
             }
             for (target, out) in installed.pipeline.outs().iter().enumerate() {
-                if matches!(out.kind, OutKind::Nats { .. }) {
-                    installed.health.set_out(target, nats, self.now_ms);
+                if let OutKind::Nats { mode, .. } = &out.kind {
+                    let refused = self.refusal(installed).filter(|_| *mode == NatsMode::Jetstream);
+                    let health = refused.filter(|_| self.connected).map_or(nats, Health::Failing);
+                    installed.health.set_out(target, health, self.now_ms);
                 }
             }
         }

@@ -10,6 +10,7 @@ use connectors::http::source::{Auth, Route as SourceRoute, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 
+use super::crowd::Crowd;
 use super::health::Healths;
 use super::ids::OutputKey;
 use super::metrics::Counters;
@@ -128,9 +129,20 @@ pub struct Installed {
     /// Whether the pipeline's own backlog lies below its tier's, which the stream enforces.
     pub own_backlog: bool,
     pub backlog_full: Cell<bool>,
+    /// What the streams of its outs have refused.
+    pub(super) crowd: Crowd,
+    /// The stream of its outgoing lane, and how many messages that holds for each out.
+    pub outgoing_stream: String,
+    pub outgoing_cap: u64,
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
     auth: Option<Auth>,
+}
+
+impl std::fmt::Debug for Installed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Installed({}/{})", self.customer(), self.name())
+    }
 }
 
 impl Installed {
@@ -165,6 +177,9 @@ impl Installed {
             bucket: prepared.bucket.clone(),
             own_backlog: pipeline.backlog() < cap,
             backlog_full: Cell::new(false),
+            crowd: Crowd::default(),
+            outgoing_stream: subjects::stream(LaneType::Outgoing, tier, lane),
+            outgoing_cap: cap,
             active: Cell::new(false),
             auth: prepared.auth.clone(),
             pipeline,

@@ -87,12 +87,15 @@ struct Entry {
     retry: Option<(Duration, Fault)>,
     /// Tick at which it was opened, or at which its waiting for PubAcks began.
     since: u64,
-    waits_for_pub_ack: bool,
+    /// How many of what is pending are PubAcks.
+    pub_acks: u32,
     /// Whether more PubAcks may come than outputs are pending.
     resent: bool,
     /// Ack subject (JetStream), frames (core), message id (HTTP). The allocation is kept.
     token: Vec<u8>,
     tally: Tally,
+    /// Whose outputs wait for PubAcks.
+    of: Option<Rc<Installed>>,
 }
 
 /// The inputs this shard has in hand.
@@ -117,7 +120,7 @@ impl Ledger {
             entry.pending = 0;
             entry.retry = None;
             entry.since = tick;
-            entry.waits_for_pub_ack = false;
+            entry.pub_acks = 0;
             entry.resent = false;
             entry.token.extend_from_slice(token);
             return Receipt::new(index, entry.generation);
@@ -131,10 +134,11 @@ impl Ledger {
             pending: 0,
             retry: None,
             since: tick,
-            waits_for_pub_ack: false,
+            pub_acks: 0,
             resent: false,
             token: token.to_vec(),
             tally: Tally::Nothing,
+            of: None,
         });
         Receipt::new(index, 0)
     }
@@ -149,8 +153,31 @@ impl Ledger {
         if let Some(entry) = self.entry(receipt) {
             entry.pending += 1;
             entry.since = tick;
-            entry.waits_for_pub_ack = true;
+            entry.pub_acks += 1;
         }
+    }
+
+    /// A PubAck has come; [`Ledger::settle`] follows.
+    pub fn pub_acked(&mut self, receipt: Receipt) {
+        if let Some(entry) = self.entry(receipt) {
+            entry.pub_acks = entry.pub_acks.saturating_sub(1);
+        }
+    }
+
+    /// Whose outputs they are: what is refused is told of this pipeline.
+    pub fn attribute(&mut self, receipt: Receipt, of: &Rc<Installed>) {
+        if let Some(entry) = self.entry(receipt)
+            && entry.of.is_none()
+        {
+            entry.of = Some(Rc::clone(of));
+        }
+    }
+
+    /// The pipeline whose output of an input from a stream has no PubAck yet.
+    #[must_use]
+    pub fn pipeline(&self, receipt: Receipt) -> Option<Rc<Installed>> {
+        self.origin(receipt).filter(|origin| *origin == Origin::JetStream)?;
+        self.entries.get(receipt.index() as usize)?.of.clone()
     }
 
     /// One of the outputs that wait for a PubAck is a delivery, counted when all of them have theirs.
@@ -201,6 +228,7 @@ impl Ledger {
     fn close(&mut self, index: u32, outstanding: bool) -> Closed {
         let entry = &mut self.entries[index as usize];
         entry.open = false;
+        entry.of = None;
         entry.generation = entry.generation.wrapping_add(u32::from(outstanding));
         self.free.push(index);
         let outcome = entry.retry.take().map_or(Outcome::Ok, |(delay, fault)| Outcome::Retry(delay, fault));
@@ -260,7 +288,7 @@ impl Ledger {
         #[allow(clippy::cast_possible_truncation)]
         let receipts = self.entries.iter().enumerate().filter_map(|(index, entry)| {
             let age = now.saturating_sub(entry.since);
-            let picked = entry.open && wanted(entry.origin, age, entry.waits_for_pub_ack);
+            let picked = entry.open && wanted(entry.origin, age, entry.pub_acks > 0);
             picked.then(|| Receipt::new(index as u32, entry.generation))
         });
         receipts.collect()
@@ -332,6 +360,18 @@ mod tests {
         ledger.expect_pub_ack(second, 5);
         assert!(ledger.settle(first, Outcome::Ok).is_none());
         assert!(ledger.settle(second, Outcome::Ok).is_some());
+    }
+
+    #[test]
+    fn an_entry_whose_pub_acks_are_all_there_waits_for_none_while_a_script_has_a_part() {
+        let mut ledger = Ledger::default();
+        let receipt = ledger.open(Origin::JetStream, b"", 0);
+        ledger.expect(receipt);
+        ledger.expect_pub_ack(receipt, 0);
+        assert_eq!(ledger.pick(9, |_, _, waits| waits), [receipt]);
+        ledger.pub_acked(receipt);
+        assert!(ledger.settle(receipt, Outcome::Ok).is_none());
+        assert_eq!(ledger.pick(9, |_, _, waits| waits), []);
     }
 
     #[test]

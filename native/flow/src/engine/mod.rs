@@ -21,6 +21,7 @@
 //!       connect.rs    sinks connected at install, closed when replaced or drained
 //!       health.rs     how each in and out is, for whoever asks
 //!       ledger.rs     which inputs wait for which outputs
+//!       crowd.rs      streams that refuse what is published, and full lanes
 //!       tally.rs      what counts when an input's outputs are stored
 //!       publish.rs    publishes and their PubAcks
 //!       backlog.rs    how much a stream holds under a subject
@@ -35,6 +36,7 @@ mod check;
 mod clock;
 mod connect;
 mod core;
+mod crowd;
 mod events;
 mod headers;
 mod health;

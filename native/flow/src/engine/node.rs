@@ -276,6 +276,15 @@ impl Node {
         stats.collect()
     }
 
+    /// `internal/panic` when a shard has ended by itself: what it had in hand comes again elsewhere, and the
+    /// process had better begin anew.
+    pub fn check_shards(&self) -> Result<(), Fault> {
+        match self.state().shards.iter().position(|shard| shard.thread.is_finished()) {
+            None => Ok(()),
+            Some(number) => Err(Fault::new(Code::InternalPanic, format!("shard {number} has ended"))),
+        }
+    }
+
     /// Everything that was noted since the last call; see [`Events`].
     #[must_use]
     pub fn events(&self) -> Vec<Event> {

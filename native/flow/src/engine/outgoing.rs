@@ -125,7 +125,10 @@ impl Core {
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
         if confirmed {
             match self.publisher.publish_stream(envelope.parent, subject, payload, out) {
-                Ok(receipt) => self.count_at_pub_ack(receipt, envelope, name, payload.len()),
+                Ok(receipt) => {
+                    self.publisher.ledger.attribute(receipt, envelope.installed);
+                    self.count_at_pub_ack(receipt, envelope, name, payload.len());
+                }
                 Err(fault) => {
                     self.settle(envelope.parent, Outcome::Retry(FULL_DELAY, fault), out);
                     return;

@@ -21,13 +21,14 @@ use message::{Code, Fault};
 use nats::{Connection, Handler, Message, Outbox, Pace, ServerError, ServerInfo};
 use script::{Executor, ThreadExecutor, ThreadOptions};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::core::Core;
 use super::events::EventKind;
 use super::install::Prepared;
 use super::queue::{OutQueue, Queued};
-use super::{clock, ingress, large, parking};
+use super::{clock, crowd, ingress, large, parking};
 
 /// What the node asks of a shard.
 pub enum Command {
@@ -104,6 +105,9 @@ impl Shard {
         for queue in std::mem::take(&mut core.untended) {
             tokio::task::spawn_local(parking::tend(Rc::clone(self), queue));
         }
+        for installed in std::mem::take(&mut core.crowded) {
+            tokio::task::spawn_local(crowd::watch(Rc::clone(self), installed));
+        }
         if core.draining {
             self.progress.notify_one();
         }
@@ -160,12 +164,14 @@ impl Shard {
         mut connection: Connection,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) -> bool {
-        tokio::task::spawn_local(Rc::clone(&self).collect_scripts());
-        tokio::task::spawn_local(large::collect(Rc::clone(&self)));
-        tokio::task::spawn_local(clock::run(Rc::clone(&self)));
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(Rc::clone(&self).collect_scripts());
+        tasks.spawn_local(large::collect(Rc::clone(&self)));
+        tasks.spawn_local(clock::run(Rc::clone(&self)));
+        tasks.spawn_local(clock::look(Rc::clone(&self)));
         let source = self.core.borrow().source.clone();
         if let Some(source) = source {
-            tokio::task::spawn_local(ingress::run(Rc::clone(&self), source));
+            tasks.spawn_local(ingress::run(Rc::clone(&self), source));
         }
         let shard = Rc::clone(&self);
         let drained = async move {
@@ -190,6 +196,7 @@ impl Shard {
         tokio::select! {
             finished = drained => finished,
             () = connected => false,
+            () = panicked(tasks) => false,
         }
     }
 
@@ -215,6 +222,18 @@ impl Shard {
         closed.await;
         finished
     }
+}
+
+/// Panics with the first of the tasks that does: a shard without one of them would go on and do nothing.
+async fn panicked(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    std::future::pending().await
 }
 
 /// One turn of the connection at a time.

@@ -114,6 +114,7 @@ fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {
         queues: HashMap::new(),
         hungry: Vec::new(),
         untended: Vec::new(),
+        crowded: Vec::new(),
         park_after: start.settings.park_after,
         waiting: Default::default(),
         scripts_stuck: false,

@@ -277,12 +277,17 @@ impl Client {
 
     /// The parked messages, with a cap a subject.
     pub fn make_parked(&mut self, cap: u32) {
+        self.make_capped("VRSKY_PARKED", "vrsky.parked.>", cap);
+    }
+
+    /// A work queue that holds as many messages under each subject.
+    pub fn make_capped(&mut self, name: &str, subjects: &str, cap: u32) {
         let stream = format!(
-            "{{\"name\":\"VRSKY_PARKED\",\"subjects\":[\"vrsky.parked.>\"],\"retention\":\"workqueue\",\"storage\":\"file\",\
+            "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"workqueue\",\"storage\":\"file\",\
              \"discard\":\"new\",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":{cap},\"max_consumers\":-1,\
              \"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\"duplicate_window\":30000000000}}"
         );
-        let answer = self.request("$JS.API.STREAM.CREATE.VRSKY_PARKED", &stream);
+        let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);
         assert!(answer["error"].is_null(), "{answer}");
     }
 
