@@ -23,7 +23,7 @@ def orders(**changes: Any) -> str:
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:
-    for changes in ({"threads": 0}, {"surprise": 1}, {"listen": "nowhere"}):
+    for changes in ({"threads": 0}, {"surprise": 1}, {"listen": "nowhere"}, {"allow": ["10.0.0.1/8"]}):
         with pytest.raises(ConfigError) as caught:
             Node(settings(tmp_path, **changes))
         assert caught.value.code == "config/invalid-value"

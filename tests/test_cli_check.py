@@ -99,6 +99,37 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
     assert "hidden-key" not in shown.stdout
 
 
+def test_what_the_operator_allows_is_reached_and_metadata_only_by_its_own_address(
+    vrsky: Vrsky, write: Write, receiver: socket.socket
+) -> None:
+    # 0.0.0.0 is this machine, and not public.
+    port = receiver.getsockname()[1]
+    outs = f"here: {{http: {{url: 'http://0.0.0.0:{port}/'}}}}, meta: {{http: {{url: 'http://169.254.169.254/'}}}}"
+    path = write(
+        "orders.yaml",
+        HEAD + f"in: {{http: {{path: /orders}}}}\nsteps: [{{route: [{{to: [here, meta]}}]}}]\nout: {{{outs}}}\n",
+    )
+    refused = "http/refused-address"
+    told = report(vrsky, path, "--allow", "10.0.0.0/8", code=3)
+    assert states(told) == {"in": "ok", "here": refused, "meta": refused}
+    assert "--allow" in told["connectors"][1]["hint"]
+    for networks in (["0.0.0.0"], ["10.0.0.0/8", "--allow", "0.0.0.0/0"]):
+        told = report(vrsky, path, "--allow", *networks, code=3)
+        assert states(told) == {"in": "ok", "here": "ok", "meta": refused}
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "10.0.0.0/33", "intranet", "", "10.0.0.0/255.0.0.0"])
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_what_is_no_network_is_refused_before_anything_runs(
+    vrsky: Vrsky, minimal: Path, tmp_path: Path, verb: str, network: str
+) -> None:
+    refused = vrsky(verb, minimal, "--allow", network)
+    assert refused.returncode == 2
+    assert f'config/invalid-value: --allow: "{network}" is no network; write it like 10.0.0.0/8' in refused.stderr
+    assert "hint:" in refused.stderr
+    assert not (tmp_path / ".vrsky").exists()
+
+
 def test_a_file_that_is_wrong_is_exit_code_1(vrsky: Vrsky, write: Write) -> None:
     done = vrsky("check", write("bad.yaml", "a: 1\na: 2\n"))
     assert done.returncode == 1

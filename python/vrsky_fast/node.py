@@ -33,7 +33,7 @@ from .control.provision import consumer_of_source, provision, share
 from .control.server import Server
 from .control.server_config import Endpoint
 from .control.tls import AS_THE_SERVER_SAYS, Tls
-from .errors import VrskyError, error_for
+from .errors import ConfigError, VrskyError, error_for
 
 DRAIN_SECONDS = 20.0
 POLL_SECONDS = 0.25
@@ -46,7 +46,8 @@ NODE_TYPES = ("incoming", "logic", "outgoing")
 @dataclass(frozen=True)
 class Settings:
     """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`. `types`
-    is what of a message's way this node serves, some of `NODE_TYPES`; `tls` is for `nats`."""
+    is what of a message's way this node serves, some of `NODE_TYPES`; `tls` is for `nats`. `allow` names
+    networks that outgoing HTTP may reach though they are not public."""
 
     data: Path
     listen: str = "127.0.0.1:8080"
@@ -55,6 +56,7 @@ class Settings:
     secrets: Path | None = None
     types: Sequence[str] = NODE_TYPES
     tls: Tls = AS_THE_SERVER_SAYS
+    allow: Sequence[str] = ()
 
 
 class Watcher(Protocol):
@@ -75,6 +77,7 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
     NatsError when the embedded server does not stay up."""
     check_types(settings)
     check_secrets(settings)
+    check_allow(settings)
     listen = check_listen(pipelines, settings.listen) if "incoming" in settings.types else None
     secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data:
@@ -104,6 +107,14 @@ def check_secrets(settings: Settings) -> None:
         is_there = False  # behind a folder that may not be entered
     if not is_there:
         raise error_for("secret/not-found", f"the folder of secrets {settings.secrets} is not there")
+
+
+def check_allow(settings: Settings) -> None:
+    """Raises ConfigError when what is allowed is no network, as the core reads them."""
+    try:
+        node_to_ask(settings)
+    except ConfigError as error:
+        raise error_for(error.code, f"--allow: {error.reason}") from None
 
 
 def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
@@ -164,6 +175,7 @@ def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: P
             "files": str(files),
             # One user on one machine: the example's receiver is on loopback, and paths are their own.
             "allow_loopback": True,
+            "allow": list(settings.allow),
             "absolute_files": True,
         }
     )

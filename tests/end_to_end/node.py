@@ -148,6 +148,12 @@ class Node:
         except AssertionError as error:
             raise AssertionError(f"{error}; {len(missing)} are missing, such as {sorted(missing)[:5]}") from None
 
+    def delivers_once(self, name: str, numbers: set[int]) -> None:
+        """The same, then ends it in order: each of them is there once, and nothing else."""
+        self.delivers_all(name, numbers)
+        assert self.stop() == 0
+        assert sorted(line["n"] for line in self.lines(name)) == sorted(numbers)
+
     def still_works(self, path: str, name: str) -> None:
         """The process lives, and a good message, sent now, is delivered."""
         self.assert_alive()

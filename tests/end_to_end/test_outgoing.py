@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from .conftest import StartNode
 from .node import Node, a_number, eventually
 from .servers import Behaviour, Server, answer, closed_port, half_a_body, half_a_head, hang, serving
 
@@ -124,6 +125,23 @@ def test_a_server_that_refuses_gets_everything_when_it_is_back(world: World) -> 
         _, later = world.send("refuses")
         server.got(later)
     world.in_good_order()
+
+
+def test_an_address_that_is_not_public_is_reached_when_the_operator_allows_it(start_node: StartNode) -> None:
+    with serving() as server:
+        # 0.0.0.0 is this machine, and not public.
+        url = server.url.replace("127.0.0.1", "0.0.0.0")
+        files = {"inside.yaml": PIPELINE.format(name="inside", url=f"'{url}'", more="")}
+        node = start_node(files)
+        refused = node.accepts("/inside", b'{"n": %d}' % a_number())
+        assert node.dead_letter(refused)["code"] == "http/refused-address"
+        assert node.stop() == 0
+        assert not server.requests
+        node = start_node(files, "--allow", "10.0.0.0/8", "--allow", "0.0.0.0")
+        number = a_number()
+        node.accepts("/inside", b'{"n": %d}' % number)
+        server.got(b"%d" % number)
+        assert node.stop() == 0
 
 
 def test_what_fails_for_good_is_a_dead_letter_and_the_next_message_passes(world: World) -> None:

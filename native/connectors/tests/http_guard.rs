@@ -136,6 +136,7 @@ fn the_operator_allows_networks_but_metadata_only_by_its_own_address() {
         assert!(!wide.allows(metadata.parse().unwrap()), "{metadata}");
         assert!(allow(&[metadata]).allows(metadata.parse().unwrap()), "{metadata}");
     }
+    assert!(!wide.allows("::ffff:169.254.169.254".parse().unwrap()));
     let narrow = allow(&["10.1.0.0/16"]);
     assert!(narrow.allows("10.1.255.255".parse().unwrap()) && !narrow.allows("10.2.0.0".parse().unwrap()));
     assert!(!narrow.allows("::ffff:10.1.0.1".parse().unwrap()));

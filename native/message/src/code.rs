@@ -193,7 +193,7 @@ codes! {
     HttpRejected = "http/rejected", Http, false, 502, "The outgoing server refused the message for good.", "Mend the message or the server; `vrsky dlq show N --payload` has what was to be sent.";
     HttpRedirect = "http/redirect", Http, false, 502, "The outgoing server answered with a redirect, which is not followed.", "Use the final URL, or allow redirects on this out.";
     HttpBadResponse = "http/bad-response", Http, true, 502, "The outgoing server's answer is broken or cut off.", "It is tried again.";
-    HttpRefusedAddress = "http/refused-address", Http, false, 502, "The URL leads to an address that is not allowed.", "Use a public address, or let the operator allow this one.";
+    HttpRefusedAddress = "http/refused-address", Http, false, 502, "The URL leads to an address that is not allowed.", "Use a public address, or let the operator name this one, or its network, with --allow.";
     HttpBadUrl = "http/bad-url", Http, false, 422, "A placeholder gave no usable URL.", "Check the field; empty, `.`, `..` and control characters are refused.";
 
     // -- file --------------------------------------------------------------------------------

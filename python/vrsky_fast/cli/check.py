@@ -19,7 +19,7 @@ from ..config.pipeline import advice, secret_names
 from ..control.connection import connect, endpoint_of
 from ..control.presence import look_for_stream
 from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
-from ..node import Settings, check_free, check_listen, check_secrets, node_to_ask
+from ..node import Settings, check_allow, check_free, check_listen, check_secrets, node_to_ask
 from . import exit_codes, nats
 from .terminal import Terminal, safe
 
@@ -64,6 +64,7 @@ class Finding:
 @nats.options("The NATS server that pipelines will run on.")
 @click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="As for `run`.")
 @click.option("--secrets", "folder", type=click.Path(path_type=Path), metavar="DIR", help="As for `run`.")
+@click.option("--allow", multiple=True, metavar="NETWORK", help="As for `run`; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     paths: tuple[Path, ...],
@@ -71,11 +72,13 @@ def command(
     server: nats.Server,
     data: Path,
     folder: Path | None,
+    allow: tuple[str, ...],
     as_json: bool,
 ) -> int:
     pipelines = [one for path in paths for one in config.load_all(path)]
-    settings = Settings(data, nats=server.url, secrets=folder, tls=server.tls)
+    settings = Settings(data, nats=server.url, secrets=folder, tls=server.tls, allow=allow)
     check_secrets(settings)
+    check_allow(settings)
     found = [finding for one in pipelines for finding in _connectors(one, settings)]
     if listen is not None:
         _listener(pipelines, listen, found)

@@ -26,6 +26,7 @@ Examples:
   VRSKY_NATS=tls://user:password@nats.internal:4222 vrsky run orders.yaml
   vrsky run orders.yaml --nats tls://nats.internal:4222 --nats-ca ca.pem
   vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
+  vrsky run pipelines/ --allow 10.1.0.0/16 --allow 192.168.7.20
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
 
@@ -56,6 +57,13 @@ Examples:
     help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
 )
 @click.option("--secrets", type=click.Path(path_type=Path), metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="NETWORK",
+    help="Let outgoing HTTP reach this address or network, such as 10.0.0.0/8, though it is not public; may be"
+    " repeated. A metadata service, such as 169.254.169.254, has to be named by its own address.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 def command(
     path: Path,
@@ -65,10 +73,11 @@ def command(
     threads: int,
     types: tuple[str, ...],
     secrets: Path | None,
+    allow: tuple[str, ...],
     as_json: bool,
 ) -> int:
     pipelines = config.load_all(path)
-    settings = Settings(data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls)
+    settings = Settings(data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls, allow)
     display = (
         JsonDisplay(Log(sys.stdout), pipelines)
         if as_json

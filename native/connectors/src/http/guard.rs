@@ -22,7 +22,8 @@ pub struct AddressPolicy {
     /// 127.0.0.0/8 and ::1.
     pub allow_loopback: bool,
     /// The operator's list. A metadata service is allowed only by its own address, not by a wider
-    /// network: `0.0.0.0/0` is written easily.
+    /// network: `0.0.0.0/0` is written easily. Nor is its mapped form, which a dual-stack socket
+    /// would dial, allowed by `::/0`.
     pub allow: Vec<Network>,
 }
 
@@ -76,7 +77,7 @@ const METADATA: [IpAddr; 4] = [
 impl AddressPolicy {
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
-        if METADATA.contains(&address) {
+        if METADATA.contains(&address.to_canonical()) {
             return self.allow.iter().any(|network| network.is_host() && network.contains(address));
         }
         (self.allow_loopback && address.is_loopback())

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use connectors::http::guard::Network;
 use connectors::http::sink::Tls;
 use connectors::http::source::listen;
 use message::{Code, Fault};
@@ -106,6 +107,11 @@ impl Settings {
     pub fn serves(&self, node_type: NodeType) -> bool {
         self.types.contains(&node_type)
     }
+
+    /// What `allow` names.
+    pub(super) fn networks(&self) -> Result<Vec<Network>, Fault> {
+        self.allow.iter().map(|network| Network::parse(network)).collect()
+    }
 }
 
 impl std::fmt::Debug for NatsSettings {
@@ -168,6 +174,7 @@ impl Node {
         if settings.types.is_empty() {
             return Err(Fault::new(Code::ConfigInvalidValue, "types has to name what the node serves"));
         }
+        settings.networks()?;
         Ok(Node { settings: Arc::new(settings), events: Arc::default(), state: Mutex::default() })
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use connectors::file::sink::{FileOptions, FileSink};
-use connectors::http::guard::{AddressPolicy, Network};
+use connectors::http::guard::AddressPolicy;
 use connectors::http::sink::{HttpSink, Tls};
 use connectors::stdout::sink::StdoutSink;
 use connectors::{Delivery, Outcome, Sink};
@@ -88,10 +88,9 @@ const FILE_RETRY: Duration = Duration::from_secs(3600);
 
 impl Sinks {
     pub fn new(settings: &Settings, tls: Tls) -> Result<Sinks, Fault> {
-        let allow = settings.allow.iter().map(|network| Network::parse(network)).collect::<Result<_, _>>()?;
         Ok(Sinks {
             tls,
-            policy: AddressPolicy { allow_loopback: settings.allow_loopback, allow },
+            policy: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()? },
             files: settings.files.clone(),
             absolute_files: settings.absolute_files,
         })

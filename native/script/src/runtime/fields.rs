@@ -1,6 +1,6 @@
 //! The properties of a view: those of the document's object until they are touched, then what the
-//! script made of them. Orders and rules are those of an ordinary object (ECMA-262, 10.1).
-#![allow(unsafe_code)] // Values are counted by hand, since their owner is freed by the collector.
+//! script made of them. Orders and rules are those of an ordinary object (ECMA-262, 10.1). Values are
+//! counted by hand, since their owner is freed by the collector.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
