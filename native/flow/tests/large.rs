@@ -10,14 +10,13 @@ mod live;
 #[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod server;
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use flow::engine::Node;
 use live::{node, stat};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually, post};
+use server::{Client, Server, eventually, post, take_one};
 
 const ITEMS_PER_MIB: usize = (1 << 20) / 160;
 
@@ -88,70 +87,53 @@ fn a_large_document_goes_through_steps_and_script_to_its_out() {
     }
 }
 
-/// Takes one request, answers it, and gives its first line and its payload.
-fn take_one(listener: &TcpListener) -> (String, Vec<u8>) {
-    let mut reader = BufReader::new(listener.accept().unwrap().0);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).unwrap();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut payload = vec![0; length];
-    reader.read_exact(&mut payload).unwrap();
-    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-    (first.trim().to_owned(), payload)
-}
-
-fn to_url(listener: &TcpListener, path: &str) -> Value {
+fn to_url(listener: &TcpListener, steps: &Value, path: &str) -> Value {
     json!({
         "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "steps": steps(),
+        "steps": steps,
         "out": {"http": {"url": format!("http://{}{path}", listener.local_addr().unwrap())}},
     })
 }
 
 #[test]
 fn a_large_document_fills_in_the_url_of_its_out() {
-    let server = Server::with_large_payloads();
-    let mut client = Client::connect(&server);
-    client.provision();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let node = node(&server, &[to_url(&listener, "/orders/{order[\"@id\"]}")]);
-    // The sink has been connected, without a request.
-    drop(listener.accept().unwrap());
-    let xml = [("Content-Type", "application/xml")];
-    assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &order(7, 6)).0, 202);
-    let (first, payload) = take_one(&listener);
-    assert_eq!((first.as_str(), id(&payload)), ("POST /orders/7 HTTP/1.1", 7));
-    assert!(payload.len() > 5 << 20);
-    eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
-    assert!(node.drain(Duration::from_secs(10)));
-    assert_eq!(client.count("VRSKY_OUTGOING_T1000_0"), 0);
+    for steps in [steps(), json!([])] {
+        let server = Server::with_large_payloads();
+        let mut client = Client::connect(&server);
+        client.provision();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let node = node(&server, &[to_url(&listener, &steps, "/orders/{order[\"@id\"]}")]);
+        // The sink has been connected, without a request.
+        drop(listener.accept().unwrap());
+        let xml = [("Content-Type", "application/xml")];
+        assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &order(7, 6)).0, 202);
+        let (first, payload) = take_one(&listener);
+        assert_eq!(first, "POST /orders/7 HTTP/1.1");
+        assert!(payload.len() > 5 << 20);
+        eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
+        assert!(node.drain(Duration::from_secs(10)));
+        assert_eq!(client.count("VRSKY_OUTGOING_T1000_0"), 0);
+    }
 }
 
 #[test]
 fn a_large_document_that_makes_no_url_is_a_dead_letter_and_the_drain_waits_for_nothing() {
-    let server = Server::with_large_payloads();
-    let mut client = Client::connect(&server);
-    client.provision();
-    client.subscribe("vrsky.dead.>");
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let node = node(&server, &[to_url(&listener, "/orders/{order.missing}")]);
-    let xml = [("Content-Type", "application/xml")];
-    let payload = order(7, 3);
-    assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &payload).0, 202);
-    let dead = client.next();
-    assert_eq!(dead.subject, "vrsky.dead.acme.orders.out:default");
-    assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("http/bad-url"));
-    assert_eq!(id(&dead.payload), 7);
-    assert!(node.drain(Duration::from_secs(10)));
+    for (steps, content_type) in [(steps(), "application/json"), (json!([]), "application/xml")] {
+        let server = Server::with_large_payloads();
+        let mut client = Client::connect(&server);
+        client.provision();
+        client.subscribe("vrsky.dead.>");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let node = node(&server, &[to_url(&listener, &steps, "/orders/{order.missing}")]);
+        let xml = [("Content-Type", "application/xml")];
+        assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &order(7, 3)).0, 202);
+        let dead = client.next();
+        assert_eq!(dead.subject, "vrsky.dead.acme.orders.out:default");
+        assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("http/bad-url"));
+        assert_eq!(dead.header("Content-Type").as_deref(), Some(content_type));
+        assert!(dead.payload.len() > 2 << 20);
+        assert!(node.drain(Duration::from_secs(10)));
+    }
 }
 
 #[test]

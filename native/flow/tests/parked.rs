@@ -88,6 +88,28 @@ fn what_an_outage_has_parked_comes_once_and_in_order_and_others_do_not_wait() {
 }
 
 #[test]
+fn what_is_parked_keeps_the_url_that_its_steps_gave_it() {
+    let server = Server::start();
+    let mut client = client(&server);
+    let receiver = Receiver::failing();
+    let mut orders = pipeline(&receiver, "1h");
+    // XML that the default conventions read as another document.
+    orders["steps"] = json!([
+        {"set": {"o[\"-n\"]": "string(n)"}},
+        {"remove": "n"},
+        {"convert": {"from": "json", "to": "xml", "attribute_prefix": "-"}},
+    ]);
+    orders["out"]["http"]["url"] = json!(format!("{}{{o[\"-n\"]}}", receiver.url()));
+    let node = node_with(&server, &[orders], &json!({"park_after": 1}));
+    send(&mut client, "in.orders", 0..20);
+    eventually("all but the one that probes are parked", || (client.count("VRSKY_PARKED") == 19).then_some(()));
+    receiver.recover();
+    eventually("all are delivered", || (stat(&node, "orders", "delivered") == 20).then_some(()));
+    assert_eq!(receiver.numbers(), (0..20).collect::<Vec<u32>>());
+    all_streams_are_empty(&mut client);
+}
+
+#[test]
 fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
     let server = Server::start();
     let mut client = client(&server);

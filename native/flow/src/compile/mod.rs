@@ -34,7 +34,7 @@ use script::{Program, TaskContext};
 pub use advance::Progress;
 pub use files::Files;
 pub use input::{HttpAuth, HttpInput, Input};
-pub use outs::{HttpTarget, OutKind, Target};
+pub use outs::{HttpTarget, OutKind, Target, Urls};
 pub use source::detect;
 
 use crate::model::PipelineFile;

@@ -7,6 +7,7 @@ use connectors::http::UrlTemplate;
 use connectors::http::sink::{Method as SinkMethod, RetryMode, SinkOptions};
 use message::{Document, Fault, Kind, Path, Segment};
 
+use super::Pipeline;
 use crate::model::{HeaderValue, HttpOut, Method, NatsMode, Out, Outs, Retry};
 
 /// One out.
@@ -38,10 +39,20 @@ pub struct HttpTarget {
     pub url: UrlTemplate,
     /// How long a message is tried; zero when `retry: never`.
     pub retry_for: Duration,
+    /// A hash of the URL's template, 16 hex digits.
+    template: String,
     model: HttpOut,
 }
 
+/// The URLs of one message, by the position of their out: only outs that have placeholders are in it.
+pub type Urls = Vec<(usize, Result<String, Fault>)>;
+
 impl HttpTarget {
+    /// A URL as its message carries it through the outgoing lane.
+    fn stamped(&self, url: &str) -> String {
+        format!("{} {url}", self.template)
+    }
+
     /// The client's options. `secret` gives the value of a secret of the customer.
     ///
     /// # Errors
@@ -92,7 +103,17 @@ impl Target {
         }
     }
 
-    /// Whether the URL has placeholders, for which the payload is parsed.
+    /// The URL in what a message carries from [`Pipeline::urls`]; `None` when another template made it, since the
+    /// pipeline may have been replaced in between.
+    ///
+    /// [`Pipeline::urls`]: super::Pipeline::urls
+    #[must_use]
+    pub fn carried<'u>(&self, text: &'u str) -> Option<&'u str> {
+        let OutKind::Http(http) = &self.kind else { return None };
+        text.strip_prefix(&*http.template)?.strip_prefix(' ')
+    }
+
+    /// Whether the URL has placeholders, which a message's fields fill in.
     pub(super) fn reads_payload(&self) -> bool {
         matches!(&self.kind, OutKind::Http(http) if !http.url.is_static())
     }
@@ -104,6 +125,23 @@ impl Target {
             HeaderValue::Text(_) => None,
         });
         headers.chain(http.model.auth.as_ref().map(|auth| auth.bearer.secret.as_str())).collect()
+    }
+}
+
+impl Pipeline {
+    /// The URLs with placeholders of these outs, as the message carries them. What is emitted does not say how
+    /// it is to be read: its numbers, its attributes are known to the document alone.
+    #[must_use]
+    pub fn urls(&self, document: &Document, outs: message::Outs) -> Urls {
+        let chosen = outs.iter().filter_map(|out| Some((out, self.outs.get(out)?)));
+        let urls = chosen.filter_map(|(out, target)| match &target.kind {
+            OutKind::Http(http) if target.reads_payload() => {
+                let url = http.url.render(|path| field(document, path));
+                Some((out, url.map(|url| http.stamped(&url))))
+            }
+            _ => None,
+        });
+        urls.collect()
     }
 }
 
@@ -126,6 +164,7 @@ pub fn compile(outs: &Outs, faults: &mut Vec<Fault>) -> Box<[Target]> {
             Out::Http(http) => match UrlTemplate::parse(&http.url) {
                 Ok(url) => OutKind::Http(Box::new(HttpTarget {
                     url,
+                    template: blake3::hash(http.url.as_bytes()).to_hex().as_str()[..16].to_owned(),
                     retry_for: if http.retry == Retry::Never { Duration::ZERO } else { http.retry_for.length() },
                     model: http.clone(),
                 })),

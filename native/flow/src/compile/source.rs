@@ -130,7 +130,8 @@ impl Pipeline {
         read.map_err(|fault| self.at(self.source.stage, fault))
     }
 
-    /// Reads what an earlier run of this pipeline emitted, to fill in a URL's placeholders.
+    /// Reads what goes to an out without [`Pipeline::urls`], to fill in a URL's placeholders: the source's bytes
+    /// where there are no steps, or what was emitted for another template.
     ///
     /// # Errors
     /// Those of [`Pipeline::parse`], without a step.

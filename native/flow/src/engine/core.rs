@@ -164,13 +164,15 @@ impl Core {
         self.settle(Parent::Entry(receipt), outcome, out);
     }
 
-    /// Publishes one output. `payload` is a range of the arena, or the input's own bytes.
+    /// Publishes one output. `payload` is a range of the arena, or the input's own bytes; `url` is what goes with
+    /// it, when its fields make one.
     pub fn emit(
         &mut self,
         envelope: &Envelope<'_>,
         target: usize,
         index: u32,
         payload: Payload<'_>,
+        url: Result<Option<&str>, &Fault>,
         out: &mut Vec<u8>,
     ) {
         let installed = envelope.installed;
@@ -180,6 +182,7 @@ impl Core {
             Payload::Source(_) => envelope.content_type,
             Payload::Arena(_, content_type) => content_type,
         };
+        let envelope = &Envelope { content_type, ..*envelope };
         let block = self.publisher.block.start(installed.customer());
         block.put(headers::MESSAGE_ID, id.as_str().as_bytes());
         if !content_type.is_empty() {
@@ -188,12 +191,16 @@ impl Core {
         if matches!(target.route, Route::Lane { .. }) {
             block.put(headers::ROOT, envelope.root.as_bytes());
         }
+        if let Ok(Some(url)) = url {
+            block.put(headers::URL, url.as_bytes());
+        }
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
         let bytes = match payload {
             Payload::Source(bytes) => bytes,
             Payload::Arena(range, _) => &self.arena[range],
         };
-        let published = self.publisher.check_size(bytes).and_then(|()| match &target.route {
+        let fits = url.map_err(Fault::clone).and_then(|_| self.publisher.check_size(bytes));
+        let published = fits.and_then(|()| match &target.route {
             Route::Core { subject } => {
                 self.publisher.publish_core(subject, bytes, out);
                 Ok(None)

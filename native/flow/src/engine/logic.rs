@@ -20,7 +20,7 @@ use super::ledger::{Origin, Outcome};
 use super::metrics::Metric;
 use super::publish::Parent;
 use super::scripted::Share;
-use crate::compile::{Pipeline, Progress};
+use crate::compile::{Pipeline, Progress, Urls};
 
 /// One message of those that an input became.
 pub(super) struct Part {
@@ -28,6 +28,14 @@ pub(super) struct Part {
     pub outs: Outs,
     /// Where it stands in the arena, and its content type there; `None` for the source as it came.
     pub rendered: Option<(Range<usize>, &'static str)>,
+    pub urls: Urls,
+}
+
+impl Part {
+    fn url(&self, target: usize) -> Result<Option<&str>, &Fault> {
+        let found = self.urls.iter().find(|(out, _)| *out == target);
+        found.map(|(_, url)| url.as_deref()).transpose()
+    }
 }
 
 impl Core {
@@ -37,7 +45,7 @@ impl Core {
         let pipeline = &installed.pipeline;
         if !pipeline.needs_document() {
             for target in 0..installed.targets.len() {
-                self.emit(envelope, target, 0, Payload::Source(payload), out);
+                self.emit(envelope, target, 0, Payload::Source(payload), Ok(None), out);
             }
             self.settle(envelope.parent, Outcome::Ok, out);
             return;
@@ -75,7 +83,8 @@ impl Core {
                 match render(&installed.pipeline, &document, installed.pipeline.limits().output_bytes, &mut self.arena)
                 {
                     Ok(rendered) => {
-                        self.publish_part(envelope, document.source(), &Part { number: 0, outs, rendered }, out);
+                        let urls = installed.pipeline.urls(&document, outs);
+                        self.publish_part(envelope, document.source(), &Part { number: 0, outs, rendered, urls }, out);
                     }
                     Err(fault) => self.fail(envelope, &fault, 0, document.source(), out),
                 }
@@ -94,7 +103,7 @@ impl Core {
                 None => Payload::Source(source),
                 Some((range, content_type)) => Payload::Arena(range.clone(), content_type),
             };
-            self.emit(envelope, target, part.number, payload, out);
+            self.emit(envelope, target, part.number, payload, part.url(target), out);
         }
     }
 

@@ -159,7 +159,7 @@ impl Core {
         if queue.is_full() {
             return Err(Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name)));
         }
-        if queue.sink.has_placeholders && payload.len() > LARGE {
+        if queue.sink.has_placeholders && payload.len() > LARGE && carried(envelope, &queue).is_none() {
             return self.url_large(envelope, queue, target, payload);
         }
         let queued = self.queued(envelope, &queue, payload)?;
@@ -236,10 +236,13 @@ impl Core {
         Ok(queue)
     }
 
-    /// The URL with its placeholders filled; only then is the payload parsed here.
+    /// The URL with its placeholders filled, as it came, else from the payload, which is parsed only then.
     fn url(&mut self, envelope: &Envelope<'_>, queue: &OutQueue, payload: &[u8]) -> Result<Option<String>, Fault> {
         if !queue.sink.has_placeholders {
             return Ok(None);
+        }
+        if let Some(url) = carried(envelope, queue) {
+            return Ok(Some(url.to_owned()));
         }
         let pipeline = &envelope.installed.pipeline;
         let mut document = self.spare.take();
@@ -326,6 +329,12 @@ impl Core {
         self.dead_letter(&envelope, &format!("out:{}", queue.name), fault, 0, &queued.delivery.payload, out);
         self.settle(envelope.parent, Outcome::Ok, out);
     }
+}
+
+/// The URL that its steps gave a message.
+fn carried<'e>(envelope: &Envelope<'e>, queue: &OutQueue) -> Option<&'e str> {
+    let text = envelope.headers.get_str(headers::URL)?;
+    envelope.installed.pipeline.outs()[queue.target].carried(text)
 }
 
 pub(super) fn exhausted(queued: &Queued, now_ms: u64, last: &Fault) -> Fault {

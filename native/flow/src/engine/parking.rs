@@ -116,6 +116,9 @@ impl Core {
             block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
         }
         block.put(headers::ROOT, envelope.root.as_bytes()).put_number(headers::TIME, envelope.time_ms);
+        if let Some(url) = envelope.headers.get(headers::URL) {
+            block.put(headers::URL, url);
+        }
         block.put_number(SINCE, since_ms).pass(envelope.headers).end();
         let parking = &queue.parking;
         let published = self

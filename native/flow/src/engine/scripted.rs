@@ -173,7 +173,7 @@ impl Core {
             document.read_as(&start, *root);
             let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
                 Progress::Done(outs) => render(pipeline, document, usize::MAX, &mut self.arena).map(|rendered| {
-                    ready.push(Part { number, outs, rendered });
+                    ready.push(Part { number, outs, rendered, urls: pipeline.urls(document, outs) });
                 }),
                 Progress::Failed(fault) => Err(fault),
                 Progress::Dropped { stage } => {

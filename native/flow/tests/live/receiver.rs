@@ -39,7 +39,7 @@ impl Receiver {
         self.state.well.store(true, Ordering::SeqCst);
     }
 
-    /// The `n` of every message that was answered with 200, in order.
+    /// The number at the end of the URL, else the `n`, of every message that was answered with 200, in order.
     pub fn numbers(&self) -> Vec<u32> {
         self.state.taken.lock().unwrap().clone()
     }
@@ -49,13 +49,14 @@ fn serve(socket: TcpStream, state: &State) -> Option<()> {
     let mut writer = socket.try_clone().ok()?;
     let mut reader = BufReader::new(socket);
     loop {
-        let mut length = 0;
+        let (mut length, mut target) = (0, None);
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line).ok()? == 0 {
                 return None;
             }
             let line = line.trim().to_ascii_lowercase();
+            target.get_or_insert_with(|| line.split(' ').nth(1).unwrap_or_default().to_owned());
             if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().ok()?;
             }
@@ -66,7 +67,10 @@ fn serve(socket: TcpStream, state: &State) -> Option<()> {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         let status = if state.well.load(Ordering::SeqCst) {
-            let number = serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?;
+            let number = match target.as_deref().and_then(|target| target.rsplit('/').next()?.parse().ok()) {
+                Some(number) => number,
+                None => serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?,
+            };
             state.taken.lock().unwrap().push(u32::try_from(number).ok()?);
             "200 OK"
         } else {

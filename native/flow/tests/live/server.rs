@@ -1,7 +1,7 @@
 //! A real nats-server of the test's own, and a blocking client for it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -314,4 +314,25 @@ pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u1
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
     (status, body)
+}
+
+/// Takes one request, answers it, and gives its first line and its payload.
+pub fn take_one(listener: &TcpListener) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(listener.accept().unwrap().0);
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut payload = vec![0; length];
+    reader.read_exact(&mut payload).unwrap();
+    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    (first.trim().to_owned(), payload)
 }

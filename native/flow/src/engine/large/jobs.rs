@@ -135,6 +135,7 @@ fn serve(waiting: &Receiver<Job>, done: &UnboundedSender<Done>, work: Work) {
 mod tests {
     use super::super::super::core::Envelope;
     use super::super::super::kept::Kept;
+    use super::super::super::logic::Part;
     use super::super::work::Wanted;
     use super::*;
     use crate::compile::Pipeline;
@@ -184,7 +185,7 @@ mod tests {
         }
         assert_eq!(next(&mut large).worked.err().unwrap().code(), Code::InternalPanic);
         assert!(matches!(next(&mut large).worked, Ok(Worked::Dropped(0))));
-        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(_, None))));
+        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(Part { rendered: None, .. }, _))));
         assert!(next(&mut large).worked.err().unwrap().code().as_str().starts_with("json/"));
     }
 

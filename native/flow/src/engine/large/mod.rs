@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use message::{Code, Fault, Outs};
+use message::{Code, Fault};
 
 pub use self::jobs::Large;
 use self::jobs::{Done, Held};
@@ -24,7 +24,6 @@ use self::work::{Job, Wanted, Worked};
 use super::core::{Core, Envelope};
 use super::kept::Kept;
 use super::ledger::Outcome;
-use super::logic::Part;
 use super::publish::Parent;
 use super::queue::OutQueue;
 use super::scripted::Share;
@@ -112,7 +111,12 @@ impl Core {
                 return;
             }
             Ok(Worked::Dropped(stage)) => self.filtered(&envelope, stage),
-            Ok(Worked::Through(outs, rendered)) => self.publish_large(&envelope, outs, rendered, &job.payload, out),
+            Ok(Worked::Through(part, mut bytes)) => {
+                // They stand in for the arena, instead of being copied into it.
+                std::mem::swap(&mut self.arena, &mut bytes);
+                self.publish_part(&envelope, &job.payload, &part, out);
+                std::mem::swap(&mut self.arena, &mut bytes);
+            }
             Err(fault) => match &held.queue {
                 Some(queue) => {
                     self.dead_letter(&envelope, &format!("out:{}", queue.name), &fault, 0, &job.payload, out);
@@ -122,24 +126,5 @@ impl Core {
             },
         }
         self.settle(held.parent, Outcome::Ok, out);
-    }
-
-    fn publish_large(
-        &mut self,
-        envelope: &Envelope<'_>,
-        outs: Outs,
-        rendered: Option<(Vec<u8>, &'static str)>,
-        source: &[u8],
-        out: &mut Vec<u8>,
-    ) {
-        let Some((mut bytes, content_type)) = rendered else {
-            self.publish_part(envelope, source, &Part { number: 0, outs, rendered: None }, out);
-            return;
-        };
-        // Its bytes stand in for the arena, instead of being copied into it.
-        let rendered = Some((0..bytes.len(), content_type));
-        std::mem::swap(&mut self.arena, &mut bytes);
-        self.publish_part(envelope, source, &Part { number: 0, outs, rendered }, out);
-        std::mem::swap(&mut self.arena, &mut bytes);
     }
 }

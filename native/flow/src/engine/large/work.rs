@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Document, Fault, Outs};
+use message::{Document, Fault};
 
 use super::super::kept::Kept;
-use super::super::logic::render;
+use super::super::logic::{Part, render};
 use crate::compile::{Pipeline, Progress};
 
 /// What is wanted of a payload.
@@ -29,8 +29,8 @@ pub struct Job {
 
 /// How far the thread came.
 pub enum Worked {
-    /// To these outs; with the bytes and their content type, unless the payload goes on as it came.
-    Through(Outs, Option<(Vec<u8>, &'static str)>),
+    /// To its outs; with what stands for the arena.
+    Through(Part, Vec<u8>),
     Script(usize, Document),
     Dropped(usize),
     Url(Option<String>),
@@ -57,7 +57,8 @@ fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
         Progress::Done(outs) => {
             let mut bytes = Vec::new();
             let rendered = render(pipeline, &document, pipeline.limits().output_bytes, &mut bytes)?;
-            Ok(Worked::Through(outs, rendered.map(|(_, content_type)| (bytes, content_type))))
+            let urls = pipeline.urls(&document, outs);
+            Ok(Worked::Through(Part { number: 0, outs, rendered, urls }, bytes))
         }
     }
 }
