@@ -289,6 +289,7 @@ impl Core {
         }
         if let Some(fault) = failed {
             self.bury_expired(queue, &fault, out);
+            queue.end_pause_in_time(self.now_ms);
         }
         if opens {
             self.opened(queue, out);

@@ -67,7 +67,8 @@ pub struct HttpOut {
     /// Whether an attempt is repeated.
     #[serde(default)]
     pub retry: Retry,
-    /// How long a message is tried before it goes to the dead letters.
+    /// How long a message is tried before it goes to the dead letters. Meanwhile a server's `Retry-After` is
+    /// honoured, up to 300 s and never beyond this.
     #[serde(default = "retry_for")]
     pub retry_for: Span,
     /// Most requests at a time.
