@@ -47,3 +47,16 @@ fn a_retry_after_far_away_keeps_no_message_beyond_its_retry_for() {
     // Each is tried once at first, as far as nobody waits yet, and perhaps once more at its end.
     assert!(receiver.refused() <= 3 * all, "{} requests for {all} messages", receiver.refused());
 }
+
+#[test]
+fn an_attempt_that_was_a_messages_last_is_none_to_be_made_again() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let receiver = Receiver::asking_to_wait("0");
+    let node = node_with(&server, &[pipeline(&receiver, "retry", "never")], &json!({}));
+    send(&node, &mut client, 10);
+    let all = stat(&node, "orders", "received");
+    eventually("all are dead letters", || (stat(&node, "orders", "dead") >= all).then_some(()));
+    assert_eq!((stat(&node, "orders", "retried"), receiver.refused()), (0, all));
+}
