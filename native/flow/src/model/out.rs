@@ -44,7 +44,8 @@ pub enum Out {
     Nats(NatsOut),
 }
 
-/// A request per message, with `Idempotency-Key: <message id>`.
+/// A request per message. It has the message's `Content-Type`, `Idempotency-Key: <message id>`, those of
+/// `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` that came in, and the `headers` and `auth` that stand here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpOut {

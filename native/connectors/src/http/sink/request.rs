@@ -127,10 +127,11 @@ fn message_headers(delivery: &Delivery) -> HeaderMap {
     headers
 }
 
-/// Tracing and CloudEvents, as they came in; nothing else of a message's headers is the
-/// receiver's business.
+/// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
+/// the receiver's business.
 fn goes_on(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"traceparent")
         || name.eq_ignore_ascii_case(b"tracestate")
+        || name.eq_ignore_ascii_case(b"x-request-id")
         || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"))
 }
