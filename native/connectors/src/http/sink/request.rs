@@ -116,6 +116,10 @@ fn message_headers(delivery: &Delivery) -> HeaderMap {
     if let Some(value) = HeaderValue::from_str(&delivery.content_type).ok().filter(|value| !value.is_empty()) {
         headers.insert(CONTENT_TYPE, value);
     }
+    if delivery.payload.is_empty() {
+        // The client writes one only for a body that there is; some servers refuse a POST without.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     for (name, value) in &Headers::new(&delivery.headers) {
         if !goes_on(name) {
             continue;
