@@ -145,7 +145,8 @@ pub struct BearerAuth {
     pub bearer: Secret,
 }
 
-/// A file that grows by one line for every message: NDJSON, or XML with its line ends escaped.
+/// A file that grows by one line of NDJSON for every message: JSON without blanks between its tokens; XML and
+/// other text as a JSON string. What is not UTF-8 is a dead letter, `convert/not-representable`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOut {
@@ -154,7 +155,8 @@ pub struct FileOut {
     pub path: String,
 }
 
-/// Standard output, one line for every message.
+/// Standard output, one line for every message: JSON without blanks between its tokens, other text as it is, with
+/// control characters escaped and what is not UTF-8 as U+FFFD. The lines stand among those of `vrsky run --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StdoutOut {}
