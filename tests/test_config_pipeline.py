@@ -157,6 +157,30 @@ def test_a_script_that_is_missing_hides_no_other_error(write: Write) -> None:
     ]
 
 
+def test_a_wrong_value_hides_no_other_error(write: Write) -> None:
+    write("enum.ts", "enum E { A }\nexport default (msg) => msg;\n")
+    write("none.ts", "const a = 1;\n")
+    text = (
+        "customer: acme\npipeline: orders\nin: {http: {path: /orders, max_body: 99999999}}\n"
+        "steps: [{script: ../../x.ts}, {script: gone.ts}, {script: enum.ts}, {script: none.ts}]\n"
+        "out:\n  a: {http: {url: 'ftp://x/{a'}}\n  b: {nats: {subject: a.>.b, stream: S}}\n"
+        "tests: [{name: n, in: {text: x}, out: {a: {text: x, json: 1}}}]\n"
+    )
+    said = [(Path(one.file).name, one.code, one.mark.line) for one in problems(write, text) if one.mark]
+    assert said == [
+        ("orders.yaml", "config/invalid-value", 3),
+        ("orders.yaml", "config/file-outside", 4),
+        ("orders.yaml", "config/file-not-found", 4),
+        ("orders.yaml", "script/no-default-export", 4),
+        ("orders.yaml", "config/needs-route", 5),
+        ("orders.yaml", "config/invalid-value", 6),
+        ("orders.yaml", "config/invalid-value", 7),
+        ("orders.yaml", "config/invalid-value", 7),
+        ("orders.yaml", "config/invalid-value", 8),
+        ("enum.ts", "script/unsupported", 1),
+    ]
+
+
 def test_an_expression_that_is_cut_hides_no_other_error_and_is_reported_once(write: Write) -> None:
     found = problems(write, steps("- set: {x: max(1, 2), y: max(3, 4)}", "- script: no.ts", "- fliter: a"))
     assert [(one.mark.line, one.mark.column) for one in found if one.mark] == [(5, 14), (5, 28), (6, 13), (7, 5)]

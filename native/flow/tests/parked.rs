@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod live;
 #[path = "live/receiver.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
 mod receiver;
 #[path = "live/server.rs"]
 #[allow(dead_code, reason = "shared by tests that each need a part of it")]

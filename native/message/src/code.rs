@@ -74,7 +74,7 @@ codes! {
     ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
     ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";
     ConfigFileNotFound = "config/file-not-found", Config, false, 400, "A file named by the pipeline file does not exist.", "Create it, or mend the path; it is relative to the pipeline file.";
-    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside the pipeline file's folder.", "Move it beside the pipeline file; `..` is not allowed.";
+    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside its folder.", "Name it without `..`: scripts and payloads of tests beside the pipeline file, file outs below the node's folder for files.";
     ConfigUnknownOut = "config/unknown-out", Config, false, 400, "A route names an out that is not defined.", "Define the out, or mend the name.";
     ConfigNeedsRoute = "config/needs-route", Config, false, 400, "There are several outs and no route to choose between them.", "Add a `route` as the last step.";
     ConfigNeedsConvert = "config/needs-convert", Config, false, 400, "The step edits a document that is still XML.", "Put a `convert: {from: xml}` before it.";
@@ -204,7 +204,7 @@ codes! {
     DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for crashes.";
     DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server; `vrsky dlq show N --payload` has what was to be sent.";
     DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
-    DeliverUnknownOut = "deliver/unknown-out", Deliver, true, 500, "The message is for an out that this revision does not have.", "Restore the out; `vrsky dlq show N --payload` has what was to be sent.";
+    DeliverUnknownOut = "deliver/unknown-out", Deliver, false, 500, "The message is for an out that this revision does not have.", "Restore the out for those that still wait; `vrsky dlq show N --payload` has what this one was to send.";
 
     // -- limit -------------------------------------------------------------------------------
     LimitRate = "limit/rate", Limit, true, 429, "The customer sends faster than its rate.", "Send slower; Retry-After says when.";

@@ -192,6 +192,23 @@ fn a_number_beyond_a_double_keeps_its_digits_wherever_it_is_put() {
             r#"{"ids":[9007199254740993,9007199254740992]}"#,
             r#"{"ids":[9007199254740993,9007199254740992]}"#,
         ),
+        // A list that is changed in its place keeps what reads as it did there; what is assigned is written by value.
+        (
+            "([m.ids[0], m.ids[1]] = [m.ids[1], m.ids[0]], m)",
+            r#"{"ids":[9007199254740993,9007199254740992]}"#,
+            r#"{"ids":[9007199254740993,9007199254740992]}"#,
+        ),
+        ("(m.ids[0] = m.ids[0], m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[1.50,2.50]}"#),
+        ("(m.ids[0] = 1.5, m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[1.50,2.50]}"#),
+        ("(m.ids[0] = 3, m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[3,2.50]}"#),
+        ("(m.ids.push(3), m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[1.50,2.50,3]}"#),
+        ("(m.ids.unshift(3), m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[3,1.5,2.5]}"#),
+        ("(m.ids.reverse(), m)", r#"{"ids":[1.50,1.5, 1.500]}"#, r#"{"ids":[1.50,1.5, 1.500]}"#),
+        ("(m.a = m.a, m)", r#"{"a":1.50}"#, r#"{"a":1.5}"#),
+        ("(m.o.k = m.o.k, m)", r#"{"o":{"k":1.50}}"#, r#"{"o":{"k":1.5}}"#),
+        ("(m.ids = m.ids, m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[1.5,2.5]}"#),
+        ("(m.o = m.o, m)", r#"{"o":{"k":1.50}}"#, r#"{"o":{"k":1.50}}"#),
+        ("(m.ids = [...m.ids], m)", r#"{"ids":[1.50,2.50]}"#, r#"{"ids":[1.5,2.5]}"#),
         // Other numbers are not taken for one that was read.
         (
             "({ rate: 0.1, percent: 100, x: m.a + m.b })",

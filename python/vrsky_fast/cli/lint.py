@@ -14,7 +14,9 @@ from .terminal import Terminal, safe
 
 _HELP = """Check the pipeline files of PATHS, files or folders, and the scripts beside them.
 
-All problems of all files are reported, each with file, line, column and a hint.
+All problems of all files are reported, each with file, line, column and a hint. What is no
+YAML, and keys that are unknown, missing or of the wrong kind outside of `tests`, come first: as long as a
+file has one of these, nothing is said of its expressions and scripts.
 
 \b
 Examples:

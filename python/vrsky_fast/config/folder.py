@@ -35,7 +35,9 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
                 problems += invalid.problems
     except InvalidConfig as invalid:
         problems += invalid.problems
-    return loaded, problems + conflicts(loaded)
+    problems += conflicts(loaded)
+    wrong = {problem.file for problem in problems}
+    return [one for one in loaded if one.source.name not in wrong], problems
 
 
 def find(path: Path) -> list[Path]:

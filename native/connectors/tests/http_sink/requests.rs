@@ -1,9 +1,9 @@
 //! What is sent.
 
 use bytes::Bytes;
-use connectors::Sink;
 use connectors::http::UrlTemplate;
 use connectors::http::sink::{HttpSink, Method, SinkOptions, Tls};
+use connectors::{Delivery, Sink};
 use message::Code;
 
 use crate::server::{OK, Reply, Server, deliver, delivery, keep, loopback, options, run, sink, verdict};
@@ -32,16 +32,33 @@ fn a_request_carries_the_id_the_type_the_trace_and_what_the_out_says() {
             "traceparent: 00-1-2-01",
             "tracestate: a=1",
             "ce-type: order",
+            "x-request-id: r",
             "x-api-key: k",
             "accept: text/plain",
             "authorization: bearer s3cret",
         ] {
             assert!(head.lines().any(|known| known == line), "{line} in {head}");
         }
-        for foreign in ["customer-id", "nats-", "vrsky-", "x-request-id", "transfer-encoding"] {
+        for foreign in ["customer-id", "nats-", "vrsky-", "transfer-encoding"] {
             assert!(!head.contains(&format!("\n{foreign}")), "{foreign} in {head}");
         }
         assert_eq!(server.requests.borrow()[0].1, b"{\"a\":1}");
+    });
+}
+
+#[test]
+fn an_empty_payload_is_sent_with_its_length() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        for method in [Method::Post, Method::Put, Method::Patch] {
+            let sink = sink(SinkOptions { method, ..options(&server.url("/")) });
+            let empty = Delivery { payload: Bytes::new(), ..delivery("1", None) };
+            assert_eq!(verdict(&sink.write_batch(&[empty]).await[0]), Ok(()));
+            let head = server.head(server.count() - 1);
+            let lengths: Vec<&str> = head.lines().filter(|line| line.starts_with("content-length")).collect();
+            assert_eq!(lengths, ["content-length: 0"], "{head}");
+            assert!(!head.contains("transfer-encoding"), "{head}");
+        }
     });
 }
 

@@ -82,12 +82,22 @@ impl Pipeline {
         Ok(Arc::new(Pipeline { revision, input, source, stages, outs, unrouted, limits, rate, file }))
     }
 
-    /// Reads and compiles the JSON of a pipeline file; see [`crate::model::read`].
+    /// Reads and compiles the JSON of a pipeline file; see [`crate::model::examine`].
     ///
     /// # Errors
-    /// Those of reading, or those of compiling.
+    /// Those of reading, and those of compiling what could be read.
     pub fn from_json(json: &str, files: &dyn Files) -> Result<Arc<Pipeline>, Vec<Fault>> {
-        Pipeline::compile(crate::model::read(json)?, files)
+        let (file, mut faults) = crate::model::examine(json);
+        let compiled = file.map(|file| Pipeline::compile(file, files));
+        match compiled {
+            Some(Ok(pipeline)) if faults.is_empty() => return Ok(pipeline),
+            Some(Err(more)) => {
+                let said: Vec<_> = faults.iter().map(|fault| fault.place().pointer.clone()).collect();
+                faults.extend(more.into_iter().filter(|fault| !said.contains(&fault.place().pointer)));
+            }
+            _ => {}
+        }
+        Err(faults)
     }
 
     /// What was compiled.

@@ -150,6 +150,41 @@ fn what_the_other_crates_refuse_is_named_at_its_place() {
 }
 
 #[test]
+fn a_wrong_value_hides_nothing_that_is_judged_later() {
+    let file = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders", "max_body": 99_999_999}},
+        "steps": [
+            {"script": "../x.ts"}, {"script": "gone.ts"}, {"script": {"code": "enum E { A }"}}, {"filter": "a +"},
+            {"set": {"a..b": "1"}}, {"remove": ["a", "b["]}, {"filter": " "}, {"route": [{"to": ["erp", "Nope!"]}]},
+        ],
+        "out": {
+            "erp": {"http": {"url": "ftp://x/{a"}},
+            "bus": {"nats": {"subject": "a.>.b", "stream": "S"}},
+        },
+        "tests": [{"name": "n", "in": {"text": "x"}, "out": {"erp": {"text": "x", "json": 1}}}],
+    });
+    let faults = Pipeline::from_json(&file.to_string(), &files()).unwrap_err();
+    let mut places: Vec<&str> = faults.iter().filter_map(|fault| fault.place().pointer.as_deref()).collect();
+    places.sort_unstable();
+    let wanted = [
+        "/in/http/max_body",
+        "/out/bus/nats/stream",
+        "/out/bus/nats/subject",
+        "/out/erp/http/url",
+        "/steps/0/script",
+        "/steps/1/script",
+        "/steps/2/script/code",
+        "/steps/3/filter",
+        "/steps/4/set/a..b",
+        "/steps/5/remove/1",
+        "/steps/6/filter",
+        "/steps/7/route/0/to/1",
+        "/tests/0/out/erp",
+    ];
+    assert_eq!(places, wanted, "each once: {faults:?}");
+}
+
+#[test]
 fn tests_of_a_file_have_to_make_sense() {
     for (example, pointer) in [
         (json!({"name": "n", "in": {}, "dropped": true}), "/tests/0/in"),

@@ -280,7 +280,6 @@ impl Core {
                     self.settle(envelope.parent, Outcome::Ok, out);
                 }
                 connectors::Outcome::Retry { fault, after } => {
-                    queue.installed.counters.add(Metric::Retried, 1);
                     opens |= queue.failed(after);
                     queue.tried(Some(fault.code()));
                     *queue.parking.last.borrow_mut() = Some(fault.clone());
@@ -295,6 +294,7 @@ impl Core {
         }
         if let Some(fault) = failed {
             self.bury_expired(queue, &fault, out);
+            queue.end_pause_in_time(self.now_ms);
         }
         if opens {
             self.opened(queue, out);
@@ -309,6 +309,7 @@ impl Core {
             self.bury(queue, &queued, &exhausted(&queued, self.now_ms, fault), out);
             return;
         }
+        queue.installed.counters.add(Metric::Retried, 1);
         self.event(EventKind::Retried, &queued.envelope(&queue.installed), &queue.name, Some(fault), 0);
         queue.push_back_in_front(queued);
     }

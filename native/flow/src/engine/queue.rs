@@ -240,6 +240,16 @@ impl OutQueue {
         !retry_for.is_zero() && queued.age(now_ms) >= retry_for
     }
 
+    /// Ends the pause when the oldest message is tried for the last time: neither a server's Retry-After
+    /// nor a pause for a younger one keeps it beyond that.
+    pub(super) fn end_pause_in_time(&self, now_ms: u64) {
+        let (retry_for, waiting) = (self.sink.retry_for, self.waiting.borrow());
+        let oldest = waiting.iter().map(|queued| queued.age(now_ms)).max();
+        if let (Some(until), Some(age), false) = (self.paused_until.get(), oldest, retry_for.is_zero()) {
+            self.paused_until.set(Some(until.min(Instant::now() + retry_for.saturating_sub(age))));
+        }
+    }
+
     /// What has waited for longer than it is to be tried.
     pub(super) fn take_expired(&self, now_ms: u64) -> Vec<Queued> {
         let taken = extract(&mut self.waiting.borrow_mut(), |queued| self.is_expired(queued, now_ms));

@@ -77,15 +77,36 @@ impl PipelineFile {
 /// Reads a pipeline file from JSON. Gives every fault that was found, each with the pointer of the
 /// key or value that is wrong and, where one is near, with what was probably meant.
 pub fn read(json: &str) -> Result<PipelineFile, Vec<Fault>> {
+    read_value(parse(json)?)
+}
+
+/// The same, with what there is of the file although some of its values are wrong, so that these hide nothing
+/// that is judged later. There is nothing when its shape is wrong elsewhere than in its tests.
+pub fn examine(json: &str) -> (Option<PipelineFile>, Vec<Fault>) {
+    let mut value = match parse(json) {
+        Ok(value) => value,
+        Err(faults) => return (None, faults),
+    };
+    let faults = walk(schema(), schema(), &value);
+    if let Ok(file) = serde_json::from_value(value.clone()) {
+        return (Some(file), faults);
+    }
+    if faults.is_empty() {
+        return (None, read_value(value).err().unwrap_or_default());
+    }
+    value.as_object_mut().and_then(|file| file.remove("tests"));
+    (serde_json::from_value(value).ok(), faults)
+}
+
+fn parse(json: &str) -> Result<Value, Vec<Fault>> {
     if json.len() > MAX_BYTES {
         return Err(vec![Fault::new(Code::ConfigTooLarge, "the pipeline file is larger than 1 MiB").at_pointer("")]);
     }
-    let value: Value = serde_json::from_str(json).map_err(|error| {
+    serde_json::from_str(json).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let place = (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX));
         vec![Fault::new(Code::ConfigInvalidYaml, error.to_string()).at_pointer("").at_line(place.0, place.1)]
-    })?;
-    read_value(value)
+    })
 }
 
 /// The same from a parsed value.

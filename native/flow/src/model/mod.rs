@@ -29,7 +29,7 @@ mod walk;
 mod tests;
 
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
-pub use file::{PipelineFile, VERSION, read, read_limits, read_value, schema};
+pub use file::{PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
 pub use hint::instead;
 pub use input::{ContentType, HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
 pub use limits::{Limits, ScriptLimits};

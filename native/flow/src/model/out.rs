@@ -44,7 +44,8 @@ pub enum Out {
     Nats(NatsOut),
 }
 
-/// A request per message, with `Idempotency-Key: <message id>`.
+/// A request per message. It has the message's `Content-Type`, `Idempotency-Key: <message id>`, those of
+/// `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` that came in, and the `headers` and `auth` that stand here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpOut {
@@ -67,7 +68,8 @@ pub struct HttpOut {
     /// Whether an attempt is repeated.
     #[serde(default)]
     pub retry: Retry,
-    /// How long a message is tried before it goes to the dead letters.
+    /// How long a message is tried before it goes to the dead letters. Meanwhile a server's `Retry-After` is
+    /// honoured, up to 300 s and never beyond this.
     #[serde(default = "retry_for")]
     pub retry_for: Span,
     /// Most requests at a time.
@@ -143,7 +145,8 @@ pub struct BearerAuth {
     pub bearer: Secret,
 }
 
-/// A file that grows by one line for every message: NDJSON, or XML with its line ends escaped.
+/// A file that grows by one line of NDJSON for every message: JSON without blanks between its tokens; XML and
+/// other text as a JSON string. What is not UTF-8 is a dead letter, `convert/not-representable`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOut {
@@ -152,7 +155,8 @@ pub struct FileOut {
     pub path: String,
 }
 
-/// Standard output, one line for every message.
+/// Standard output, one line for every message: JSON without blanks between its tokens, other text as it is, with
+/// control characters escaped and what is not UTF-8 as U+FFFD. The lines stand among those of `vrsky run --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StdoutOut {}

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
 struct State {
     well: AtomicBool,
+    refused: AtomicU64,
     taken: Mutex<Vec<u32>>,
 }
 
@@ -18,6 +19,11 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn failing() -> Receiver {
+        Receiver::asking_to_wait("0")
+    }
+
+    /// `retry_after` is what its 503 says.
+    pub fn asking_to_wait(retry_after: &'static str) -> Receiver {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
@@ -25,7 +31,7 @@ impl Receiver {
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (socket, state) = (socket.unwrap(), Arc::clone(&shared));
-                std::thread::spawn(move || serve(socket, &state));
+                std::thread::spawn(move || serve(socket, &state, retry_after));
             }
         });
         Receiver { state, port }
@@ -39,13 +45,18 @@ impl Receiver {
         self.state.well.store(true, Ordering::SeqCst);
     }
 
+    /// How many requests were answered with 503.
+    pub fn refused(&self) -> u64 {
+        self.state.refused.load(Ordering::SeqCst)
+    }
+
     /// The number at the end of the URL, else the `n`, of every message that was answered with 200, in order.
     pub fn numbers(&self) -> Vec<u32> {
         self.state.taken.lock().unwrap().clone()
     }
 }
 
-fn serve(socket: TcpStream, state: &State) -> Option<()> {
+fn serve(socket: TcpStream, state: &State, retry_after: &str) -> Option<()> {
     let mut writer = socket.try_clone().ok()?;
     let mut reader = BufReader::new(socket);
     loop {
@@ -72,9 +83,10 @@ fn serve(socket: TcpStream, state: &State) -> Option<()> {
                 None => serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?,
             };
             state.taken.lock().unwrap().push(u32::try_from(number).ok()?);
-            "200 OK"
+            "200 OK".to_owned()
         } else {
-            "503 Unavailable\r\nRetry-After: 0"
+            state.refused.fetch_add(1, Ordering::SeqCst);
+            format!("503 Unavailable\r\nRetry-After: {retry_after}")
         };
         writer.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok()?;
     }

@@ -116,6 +116,10 @@ fn message_headers(delivery: &Delivery) -> HeaderMap {
     if let Some(value) = HeaderValue::from_str(&delivery.content_type).ok().filter(|value| !value.is_empty()) {
         headers.insert(CONTENT_TYPE, value);
     }
+    if delivery.payload.is_empty() {
+        // The client writes one only for a body that there is; some servers refuse a POST without.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     for (name, value) in &Headers::new(&delivery.headers) {
         if !goes_on(name) {
             continue;
@@ -127,10 +131,11 @@ fn message_headers(delivery: &Delivery) -> HeaderMap {
     headers
 }
 
-/// Tracing and CloudEvents, as they came in; nothing else of a message's headers is the
-/// receiver's business.
+/// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
+/// the receiver's business.
 fn goes_on(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"traceparent")
         || name.eq_ignore_ascii_case(b"tracestate")
+        || name.eq_ignore_ascii_case(b"x-request-id")
         || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"))
 }

@@ -1,0 +1,62 @@
+//! How long, and how often, an out tries a message whose server asks to wait.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "live/node.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod live;
+#[path = "live/receiver.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod receiver;
+#[path = "live/server.rs"]
+#[allow(dead_code, reason = "shared by tests that each need a part of it")]
+mod server;
+
+use live::{node_with, stat};
+use receiver::Receiver;
+use serde_json::{Value, json};
+use server::{Client, Server, eventually};
+
+fn pipeline(receiver: &Receiver, key: &str, value: &str) -> Value {
+    let mut http = json!({"url": receiver.url(), "concurrency": 4});
+    http[key] = json!(value);
+    json!({"customer": "acme", "pipeline": "orders", "in": {"nats": {"subject": "in.orders"}}, "out": {"http": http}})
+}
+
+fn send(node: &flow::engine::Node, client: &mut Client, count: u64) {
+    eventually("the node is subscribed", || {
+        client.publish("in.orders", &[], b"{\"n\": 0}");
+        (stat(node, "orders", "received") > 0).then_some(())
+    });
+    while stat(node, "orders", "received") < count {
+        client.publish("in.orders", &[], b"{\"n\": 0}");
+        client.sync();
+    }
+}
+
+#[test]
+fn a_retry_after_far_away_keeps_no_message_beyond_its_retry_for() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let receiver = Receiver::asking_to_wait("86400");
+    let node = node_with(&server, &[pipeline(&receiver, "retry_for", "2s")], &json!({}));
+    send(&node, &mut client, 10);
+    let all = stat(&node, "orders", "received");
+    eventually("all are dead letters", || (stat(&node, "orders", "dead") >= all).then_some(()));
+    // Each is tried once at first, as far as nobody waits yet, and perhaps once more at its end.
+    assert!(receiver.refused() <= 3 * all, "{} requests for {all} messages", receiver.refused());
+}
+
+#[test]
+fn an_attempt_that_was_a_messages_last_is_none_to_be_made_again() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let receiver = Receiver::asking_to_wait("0");
+    let node = node_with(&server, &[pipeline(&receiver, "retry", "never")], &json!({}));
+    send(&node, &mut client, 10);
+    let all = stat(&node, "orders", "received");
+    eventually("all are dead letters", || (stat(&node, "orders", "dead") >= all).then_some(()));
+    assert_eq!((stat(&node, "orders", "retried"), receiver.refused()), (0, all));
+}
