@@ -23,8 +23,8 @@ use crate::model::{In, Limits, NatsMode};
 pub enum Route {
     /// A subject of core NATS: nobody confirms.
     Core { subject: String },
-    /// A subject of a stream of the user's: delivered with its PubAck.
-    Stream { subject: String },
+    /// A subject of a stream of the user's, of this one when it is named: delivered with its PubAck.
+    Stream { subject: String, stream: Option<String> },
     /// Our outgoing lane: a sink delivers it from there.
     Lane { subject: String },
 }
@@ -128,6 +128,8 @@ pub struct Installed {
     /// Whether the pipeline's own backlog lies below its tier's, which the stream enforces.
     pub own_backlog: bool,
     pub backlog_full: Cell<bool>,
+    /// Why a stream of the user's refused the last message, since one was delivered.
+    pub refused: Cell<Option<Code>>,
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
     auth: Option<Auth>,
@@ -148,7 +150,9 @@ impl Installed {
                 OutKind::Nats { subject, mode: NatsMode::Core, .. } if direct => {
                     Route::Core { subject: subject.clone() }
                 }
-                OutKind::Nats { subject, .. } if direct => Route::Stream { subject: subject.clone() },
+                OutKind::Nats { subject, stream, .. } if direct => {
+                    Route::Stream { subject: subject.clone(), stream: stream.clone() }
+                }
                 _ => Route::Lane {
                     subject: subjects::subject(LaneType::Outgoing, tier, lane, &customer, &name, &out.name),
                 },
@@ -165,6 +169,7 @@ impl Installed {
             bucket: prepared.bucket.clone(),
             own_backlog: pipeline.backlog() < cap,
             backlog_full: Cell::new(false),
+            refused: Cell::new(None),
             active: Cell::new(false),
             auth: prepared.auth.clone(),
             pipeline,

@@ -6,12 +6,16 @@
 
 use std::rc::Rc;
 
+use message::Fault;
+
 use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
 use super::install::Installed;
 use super::ledger::Receipt;
 use super::metrics::Metric;
 use super::queue::OutQueue;
+use crate::compile::{OutKind, Target};
+use crate::model::NatsMode;
 
 /// What is told when an entry closes.
 #[derive(Default)]
@@ -76,11 +80,26 @@ impl Core {
             }
             Tally::Deliveries { installed, messages, bytes } => {
                 if stored {
+                    installed.refused.set(None);
                     installed.counters.add(Metric::Delivered, u64::from(messages));
                     installed.counters.add(Metric::DeliveredBytes, bytes);
                 }
                 self.announce(receipt, stored);
             }
+        }
+    }
+
+    /// A stream refused an output, which is published again. A stream of the user's is the operator's to mend:
+    /// said once for each reason, and again after a delivery.
+    pub(super) fn refused(&self, receipt: Receipt, fault: &Fault) {
+        let Some(Tally::Deliveries { installed, .. }) = self.publisher.ledger.tally(receipt) else { return };
+        installed.counters.add(Metric::Retried, 1);
+        if installed.refused.replace(Some(fault.code())) != Some(fault.code()) {
+            self.events.push_rare(|| {
+                Event::about(EventKind::Retried, self.now_ms, installed, "")
+                    .at(only_stream(installed), 0)
+                    .with_fault(fault)
+            });
         }
     }
 
@@ -97,11 +116,21 @@ impl Core {
     }
 }
 
+/// The out that is a stream; empty when more than one is, since a PubAck does not say which it is of.
+fn only_stream(installed: &Installed) -> &str {
+    let is_stream = |out: &&Target| matches!(out.kind, OutKind::Nats { mode: NatsMode::Jetstream, .. });
+    let mut streams = installed.pipeline.outs().iter().filter(is_stream);
+    match (streams.next(), streams.next()) {
+        (Some(only), None) => &only.name,
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use message::{Code, Fault};
+    use message::Code;
 
     use super::*;
     use crate::engine::install::installed;
