@@ -81,3 +81,56 @@ fn an_output_to_a_stream_is_delivered_when_the_stream_has_it_and_counted_once() 
     };
     assert_eq!((delivered("stream", "default"), delivered("both", "kept"), delivered("both", "copy")), (3, 3, 3));
 }
+
+#[test]
+fn what_another_stream_than_the_named_one_would_take_is_not_delivered_until_that_is_mended() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.make_stream("IN", "in.>", true, None);
+    client.make_stream("OTHER", "out.>", false, None);
+    for name in ["stream", "both"] {
+        client.make_consumer("IN", name, &format!("in.{name}"));
+    }
+    let mut pipelines = pipelines();
+    for (pipeline, out) in pipelines.iter_mut().zip(["/out/nats", "/out/nats", "/out/kept/nats"]) {
+        pipeline.pointer_mut(out).unwrap()["stream"] = json!("OUT");
+    }
+    let node = node_with(&server, &pipelines, &json!({}));
+    eventually("the node is subscribed", || {
+        client.publish("core.in", &[], b"{\"n\": 0}");
+        (stat(&node, "core", "received") > 0).then_some(())
+    });
+    client.sync();
+    // What a client expects of a stream is not asked.
+    for name in ["in.stream", "in.both"] {
+        client.publish(name, &[("Nats-Expected-Stream", "IN")], b"{\"n\": 1}");
+    }
+    let mut seen = Vec::new();
+    eventually("each was refused more than once, or sent again", || {
+        events(&node, &mut seen);
+        let again = ["stream", "core", "both"].iter().all(|name| stat(&node, name, "retried") > 1);
+        again.then_some(())
+    });
+    let kept = [("stream", 0), ("core", 0), ("both", 1)];
+    eventually("the file has its own", || {
+        kept.iter().all(|(name, count)| stat(&node, name, "delivered") == *count).then_some(())
+    });
+    assert_eq!((client.count("OTHER"), client.count("VRSKY_DEAD")), (0, 0));
+    for (name, out) in [("stream", "default"), ("core", "default"), ("both", "kept")] {
+        let told: Vec<&Value> =
+            seen.iter().filter(|event| event["kind"] == "retried" && event["pipeline"] == name).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((&told[0]["code"], &told[0]["step"]), (&json!("nats/no-stream"), &json!(out)));
+        assert!(told[0]["why"].as_str().unwrap().contains("expected stream does not match"), "{told:?}");
+    }
+    let answer = client.request("$JS.API.STREAM.DELETE.OTHER", "");
+    assert!(answer["error"].is_null(), "{answer}");
+    client.make_stream("OUT", "out.>", false, None);
+    let core = stat(&node, "core", "received");
+    eventually("all are delivered", || {
+        let all = [("stream", 1), ("core", core), ("both", 2)];
+        all.iter().all(|(name, count)| stat(&node, name, "delivered") == *count).then_some(())
+    });
+    assert_eq!(client.count("OUT"), 2 + core);
+}

@@ -141,7 +141,7 @@ fn answers_to_publishes() {
             Err(Code::NatsStreamFull),
             Err(Code::NatsMaxPayload),
             Err(Code::NatsRefused),
-            Err(Code::NatsRefused),
+            Err(Code::NatsNoStream),
             Err(Code::NatsNoStream),
         ]
     );

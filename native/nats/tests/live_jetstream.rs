@@ -171,15 +171,17 @@ fn a_full_subject_a_full_stream_and_no_stream_are_told_apart() {
             )
             .await;
         let cases = [
-            ("tier.a", None),
-            ("tier.a", Some(Code::LimitBacklog)),
-            ("tier.b", None),
-            ("tier.c", None),
-            ("tier.d", Some(Code::NatsStreamFull)),
-            ("nowhere", Some(Code::NatsNoStream)),
+            ("tier.a", "", None),
+            ("tier.a", "", Some(Code::LimitBacklog)),
+            ("tier.b", "OTHER", Some(Code::NatsNoStream)),
+            ("tier.b", "TIER", None),
+            ("tier.c", "", None),
+            ("tier.d", "", Some(Code::NatsStreamFull)),
+            ("nowhere", "", Some(Code::NatsNoStream)),
         ];
-        for (subject, refused) in cases {
-            client.publish(subject, "acks", b"", b"x");
+        for (subject, expected, refused) in cases {
+            let headers = format!("NATS/1.0\r\nNats-Expected-Stream: {expected}\r\n\r\n");
+            client.publish(subject, "acks", if expected.is_empty() { b"" } else { headers.as_bytes() }, b"x");
             let answer = pub_ack(&client.message().await);
             assert_eq!(answer.err().map(|fault| fault.code()), refused, "{subject}");
         }

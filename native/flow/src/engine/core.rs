@@ -149,16 +149,14 @@ impl Core {
 
     /// The stream's answer to a publish.
     pub fn on_pub_ack(&mut self, receipt: Receipt, answer: Result<(), Fault>, out: &mut Vec<u8>) {
+        if let Err(fault) = &answer {
+            self.refused(receipt, fault);
+        }
         let outcome = match answer {
             Ok(()) => Outcome::Ok,
             // The frame of a core message stays and is sent again: nobody else could.
             Err(_) if self.publisher.ledger.origin(receipt) == Some(Origin::Core) => return,
-            Err(fault) => {
-                if let Some(installed) = self.publisher.ledger.pipeline(receipt) {
-                    self.refused(&installed, &fault);
-                }
-                Outcome::Retry(RETRY_PUBLISH, fault)
-            }
+            Err(fault) => Outcome::Retry(RETRY_PUBLISH, fault),
         };
         self.publisher.ledger.pub_acked(receipt);
         self.settle(Parent::Entry(receipt), outcome, out);
@@ -191,6 +189,9 @@ impl Core {
         if matches!(target.route, Route::Lane { .. }) {
             block.put(headers::ROOT, envelope.root.as_bytes());
         }
+        if let Route::Stream { stream: Some(stream), .. } = &target.route {
+            block.put(headers::EXPECTED_STREAM, stream.as_bytes());
+        }
         if let Ok(Some(url)) = url {
             block.put(headers::URL, url.as_bytes());
         }
@@ -205,7 +206,7 @@ impl Core {
                 self.publisher.publish_core(subject, bytes, out);
                 Ok(None)
             }
-            Route::Stream { subject } | Route::Lane { subject, .. } => {
+            Route::Stream { subject, .. } | Route::Lane { subject, .. } => {
                 self.publisher.publish_stream(envelope.parent, subject, bytes, out).map(Some)
             }
         });

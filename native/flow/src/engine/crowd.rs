@@ -20,10 +20,13 @@ use super::backlog::{Unknown, stored};
 use super::core::{Core, Envelope, RETRY_PUBLISH};
 use super::events::{Event, EventKind};
 use super::install::{Installed, Route};
-use super::ledger::Outcome;
+use super::ledger::{Outcome, Receipt};
 use super::metrics::Metric;
 use super::publish::Parent;
 use super::shard::Shard;
+use super::tally::Tally;
+use crate::compile::{OutKind, Target};
+use crate::model::NatsMode;
 
 /// A refusal is over when there was none for this long, in ticks; what was refused is tried again sooner.
 const OVER: u64 = 15;
@@ -42,23 +45,33 @@ pub(super) struct Crowd {
 }
 
 impl Core {
-    /// A stream has refused an output; the input comes again.
-    pub(super) fn refused(&mut self, installed: &Rc<Installed>, fault: &Fault) {
+    /// A stream has refused an output, which is published again. What is the operator's to mend is said once for
+    /// each reason, and again after a delivery.
+    pub(super) fn refused(&mut self, receipt: Receipt, fault: &Fault) {
+        let ledger = &self.publisher.ledger;
+        let (installed, is_theirs) = match ledger.tally(receipt) {
+            Some(Tally::Deliveries { installed, .. }) => (Rc::clone(installed), true),
+            _ => match ledger.pipeline(receipt) {
+                Some(installed) => (installed, false),
+                None => return,
+            },
+        };
         let crowd = &installed.crowd;
-        let to_lane = |installed: &Installed| installed.targets.iter().any(|to| matches!(to.route, Route::Lane { .. }));
-        if fault.code() == Code::LimitBacklog && to_lane(installed) {
+        if fault.code() == Code::LimitBacklog && !is_theirs {
             // With one out there is no other that could get it twice.
             if installed.targets.len() > 1 && !crowd.closed.replace(true) {
                 crowd.room.set(0);
-                self.crowded.push(Rc::clone(installed));
+                self.crowded.push(Rc::clone(&installed));
             }
             return;
         }
         installed.counters.add(Metric::Retried, 1);
-        let before = self.refusal(installed);
+        let before = self.refusal(&installed);
         crowd.last.set(Some((fault.code(), self.publisher.tick)));
         if before != Some(fault.code()) {
-            self.events.push_rare(|| Event::about(EventKind::Retried, self.now_ms, installed, "").with_fault(fault));
+            let at = if is_theirs { only_stream(&installed) } else { "" };
+            let event = || Event::about(EventKind::Retried, self.now_ms, &installed, "").at(at, 0);
+            self.events.push_rare(|| event().with_fault(fault));
         }
     }
 
@@ -81,6 +94,23 @@ impl Core {
         let fault = Fault::new(Code::LimitBacklog, "the lane of one of its outs is full");
         self.settle(envelope.parent, Outcome::Retry(RETRY_PUBLISH, fault), out);
         true
+    }
+}
+
+impl Crowd {
+    /// A stream of the user's has taken something: what it refuses next is told again.
+    pub(super) fn took(&self) {
+        self.last.set(None);
+    }
+}
+
+/// The out that is a stream; empty when more than one is, since a PubAck does not say which it is of.
+fn only_stream(installed: &Installed) -> &str {
+    let is_stream = |out: &&Target| matches!(out.kind, OutKind::Nats { mode: NatsMode::Jetstream, .. });
+    let mut streams = installed.pipeline.outs().iter().filter(is_stream);
+    match (streams.next(), streams.next()) {
+        (Some(only), None) => &only.name,
+        _ => "",
     }
 }
 

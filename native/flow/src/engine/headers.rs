@@ -13,6 +13,8 @@ pub const CONTENT_TYPE: &str = "Content-Type";
 pub const TIME: &str = "Vrsky-Time";
 /// The id under which the message first came in.
 pub const ROOT: &str = "Vrsky-Id";
+/// Of a publish: another stream than this one refuses it.
+pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 /// The URL of an out with placeholders, on the outgoing lane.
 pub const URL: &str = "Vrsky-Url";
 

@@ -24,8 +24,8 @@ use crate::model::{In, Limits, NatsMode};
 pub enum Route {
     /// A subject of core NATS: nobody confirms.
     Core { subject: String },
-    /// A subject of a stream of the user's: delivered with its PubAck.
-    Stream { subject: String },
+    /// A subject of a stream of the user's, of this one when it is named: delivered with its PubAck.
+    Stream { subject: String, stream: Option<String> },
     /// Our outgoing lane: a sink delivers it from there.
     Lane { subject: String },
 }
@@ -160,7 +160,9 @@ impl Installed {
                 OutKind::Nats { subject, mode: NatsMode::Core, .. } if direct => {
                     Route::Core { subject: subject.clone() }
                 }
-                OutKind::Nats { subject, .. } if direct => Route::Stream { subject: subject.clone() },
+                OutKind::Nats { subject, stream, .. } if direct => {
+                    Route::Stream { subject: subject.clone(), stream: stream.clone() }
+                }
                 _ => Route::Lane {
                     subject: subjects::subject(LaneType::Outgoing, tier, lane, &customer, &name, &out.name),
                 },

@@ -242,6 +242,13 @@ impl Ledger {
         (entry.open && entry.generation == receipt.generation()).then_some(entry.origin)
     }
 
+    /// What the PubAcks of an open entry mean.
+    #[must_use]
+    pub fn tally(&self, receipt: Receipt) -> Option<&Tally> {
+        let entry = self.entries.get(receipt.index() as usize)?;
+        (entry.open && entry.generation == receipt.generation()).then_some(&entry.tally)
+    }
+
     /// The token of the entry that `receipt` named last. Call it right after the entry was closed,
     /// then [`Ledger::forget`] it.
     #[must_use]

@@ -27,7 +27,8 @@ use super::metrics::Metric;
 use super::publish::Parent;
 use super::queue::{OutQueue, Queued};
 use super::shard::Shard;
-use crate::compile::OutKind;
+use crate::compile::{OutKind, Target};
+use crate::model::NatsMode;
 
 /// Above its queue's bounds, a message is offered again after this.
 pub(super) const FULL_DELAY: Duration = Duration::from_secs(1);
@@ -83,9 +84,8 @@ impl Core {
             return;
         };
         debug_assert!(matches!(installed.targets[target].route, Route::Lane { .. }) || installed.targets.len() == 1);
-        if let OutKind::Nats { subject, mode, .. } = &installed.pipeline.outs()[target].kind {
-            let (subject, confirmed) = (subject.clone(), *mode == crate::model::NatsMode::Jetstream);
-            self.forward(envelope, out_name, &subject, confirmed, payload, out);
+        if matches!(installed.pipeline.outs()[target].kind, OutKind::Nats { .. }) {
+            self.forward(envelope, &installed.pipeline.outs()[target], payload, out);
             return;
         }
         if let Err(fault) = self.enqueue(envelope, target, payload, out) {
@@ -110,20 +110,17 @@ impl Core {
     }
 
     /// A NATS out beside others: published from here, under the id it has.
-    fn forward(
-        &mut self,
-        envelope: &Envelope<'_>,
-        name: &str,
-        subject: &str,
-        confirmed: bool,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) {
+    fn forward(&mut self, envelope: &Envelope<'_>, target: &Target, payload: &[u8], out: &mut Vec<u8>) {
+        let OutKind::Nats { subject, mode, stream } = &target.kind else { return };
+        let name = &target.name;
         let block = self.publisher.block.start(envelope.installed.customer());
         block.put(headers::MESSAGE_ID, envelope.id.as_bytes());
         block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
+        if let Some(stream) = stream {
+            block.put(headers::EXPECTED_STREAM, stream.as_bytes());
+        }
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
-        if confirmed {
+        if *mode == NatsMode::Jetstream {
             match self.publisher.publish_stream(envelope.parent, subject, payload, out) {
                 Ok(receipt) => {
                     self.publisher.ledger.attribute(receipt, envelope.installed);

@@ -76,6 +76,7 @@ impl Core {
             }
             Tally::Deliveries { installed, messages, bytes } => {
                 if stored {
+                    installed.crowd.took();
                     installed.counters.add(Metric::Delivered, u64::from(messages));
                     installed.counters.add(Metric::DeliveredBytes, bytes);
                 }

@@ -171,7 +171,8 @@ pub struct NatsOut {
     /// `jetstream` waits until a stream has stored the message; `core` does not.
     #[serde(default)]
     pub mode: NatsMode,
-    /// The stream that has to take it; with `mode: jetstream` only.
+    /// The stream that has to take it, with `mode: jetstream` only; while another one has the subject, nothing is
+    /// delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "stream"))]
     pub stream: Option<String>,

@@ -25,8 +25,8 @@ impl ApiError {
             // Store failed, account or server resources, storage, memory.
             10077 | 10002 | 10023 | 10028 | 10047 => Code::NatsStreamFull,
             10054 => Code::NatsMaxPayload,
-            // Stream not found, JetStream not enabled (for the account).
-            10059 | 10039 | 10076 => Code::NatsNoStream,
+            // Stream not found, another one than expected, JetStream not enabled (for the account).
+            10059 | 10060 | 10039 | 10076 => Code::NatsNoStream,
             // The cluster has no leader just now, or is not ready: it passes.
             10004 | 10008 | 10009 | 10118 => Code::NatsTimeout,
             _ if text.contains("no space left") => Code::NatsStreamFull,

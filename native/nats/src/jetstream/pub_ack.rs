@@ -25,7 +25,7 @@ impl<'a> PubAck<'a> {
     ///
     /// # Errors
     /// `limit/backlog` when the subject is full, `nats/stream-full` when the stream or its disk is,
-    /// `nats/no-stream` when no stream listens, `nats/max-payload`, `nats/refused`; `nats/timeout`
+    /// `nats/no-stream` when no stream listens, or another one than expected, `nats/max-payload`, `nats/refused`; `nats/timeout`
     /// when it may pass; `nats/protocol` when it is no answer of JetStream.
     #[inline]
     pub fn parse(headers: &[u8], payload: &'a [u8]) -> Result<PubAck<'a>, Fault> {
