@@ -15,8 +15,9 @@ from .terminal import Terminal, safe
 _HELP = """Check the pipeline files of PATHS, files or folders, and the scripts beside them.
 
 All problems of all files are reported, each with file, line, column and a hint. What is no
-YAML, and keys that are unknown, missing or of the wrong kind outside of `tests`, come first: as long as a
-file has one of these, nothing is said of its expressions and scripts.
+YAML comes first, then, outside of `tests`, keys that are unknown or missing, values of the wrong kind, words
+and times that are none, and lists that are far too long: as long as a file has one of these, nothing is said
+of its expressions and scripts, nor of what one part demands of another.
 
 \b
 Examples:

@@ -185,6 +185,13 @@ fn a_wrong_value_hides_nothing_that_is_judged_later() {
 }
 
 #[test]
+fn steps_beyond_their_number_are_not_compiled() {
+    let faults = pipeline(Value::Array(vec![json!({"filter": "a +"}); 20_000]), one()).unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].place().pointer.as_deref(), Some("/steps"));
+}
+
+#[test]
 fn tests_of_a_file_have_to_make_sense() {
     for (example, pointer) in [
         (json!({"name": "n", "in": {}, "dropped": true}), "/tests/0/in"),

@@ -88,6 +88,9 @@ pub fn examine(json: &str) -> (Option<PipelineFile>, Vec<Fault>) {
         Err(faults) => return (None, faults),
     };
     let faults = walk(schema(), schema(), &value);
+    if faults.iter().any(|fault| is_long(&value, fault)) {
+        return (None, faults);
+    }
     if let Ok(file) = serde_json::from_value(value.clone()) {
         return (Some(file), faults);
     }
@@ -96,6 +99,16 @@ pub fn examine(json: &str) -> (Option<PipelineFile>, Vec<Fault>) {
     }
     value.as_object_mut().and_then(|file| file.remove("tests"));
     (serde_json::from_value(value).ok(), faults)
+}
+
+/// Whether a fault is of a list or mapping so long that to compile it, only to refuse it, would take seconds.
+fn is_long(file: &Value, fault: &Fault) -> bool {
+    const LONG: usize = 100;
+    match fault.place().pointer.as_deref().and_then(|pointer| file.pointer(pointer)) {
+        Some(Value::Array(list)) => list.len() > LONG,
+        Some(Value::Object(map)) => map.len() > LONG,
+        _ => false,
+    }
 }
 
 fn parse(json: &str) -> Result<Value, Vec<Fault>> {
