@@ -201,7 +201,7 @@ codes! {
     FileOutside = "file/outside", File, false, 400, "The path leaves the folder for files, or is a symlink.", "Use a relative path without `..`.";
 
     // -- deliver -----------------------------------------------------------------------------
-    DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for crashes.";
+    DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for what sent it back, or for crashes.";
     DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server; `vrsky dlq show N --payload` has what was to be sent.";
     DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
     DeliverUnknownOut = "deliver/unknown-out", Deliver, false, 500, "The message is for an out that this revision does not have.", "Restore the out for those that still wait; `vrsky dlq show N --payload` has what this one was to send.";
