@@ -188,6 +188,29 @@ fn a_customer_id_that_is_not_the_subjects_is_a_dead_letter_from_wherever_it_come
 }
 
 #[test]
+fn messages_that_a_lane_holds_without_an_id_are_told_apart_and_the_subject_decides_whose_they_are() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.subscribe("vrsky.dead.>");
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "steps": [{"filter": "n > 0"}], "out": {"file": {"path": "out.ndjson"}},
+    });
+    let node = node(&server, &[pipeline]);
+    for customer in ["acme", "acme", "evil", "evil"] {
+        client.publish("vrsky.logic.t10000.0.acme.orders.in", &[("Customer-ID", customer)], b"{\"n\": 1}");
+    }
+    for _ in 0..2 {
+        let dead = client.next();
+        assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("tenant/mismatch"));
+        assert_eq!(dead.header("Customer-ID").as_deref(), Some("acme"));
+    }
+    eventually("both are delivered", || (stat(&node, "orders", "delivered") == 2).then_some(()));
+    assert_eq!(client.count("VRSKY_DEAD"), 2);
+}
+
+#[test]
 fn jetstream_to_jetstream_acks_after_the_pub_ack() {
     let server = Server::start();
     let mut client = Client::connect(&server);

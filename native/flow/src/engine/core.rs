@@ -313,3 +313,21 @@ fn answer(token: &[u8], outcome: Outcome) -> Settled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_again_and_again_waits_longer_each_time_up_to_a_bound() {
+        let seconds = |delay: u64, delivered: u64| {
+            let ack = format!("$JS.ACK.IN.orders.{delivered}.7.9.1700000000000000000.3");
+            later(Duration::from_secs(delay), ack.as_bytes()).as_secs()
+        };
+        assert_eq!([1, 2, 19, 20, 21, 1_000_000].map(|times| seconds(1, times)), [1, 2, 19, 20, 20, 20]);
+        assert_eq!([1, 2, 3, 4, 20].map(|times| seconds(10, times)), [10, 20, 30, 30, 30]);
+        // One that was asked for is never shortened.
+        assert_eq!(seconds(60, 5), 60);
+        assert_eq!(later(Duration::from_secs(1), b"no ack subject"), Duration::from_secs(1));
+    }
+}
