@@ -11,6 +11,18 @@ from urllib.parse import urlsplit
 
 from .node import PATIENCE, a_number
 
+# A pipeline for them, with a step of each sort.
+ORDERS = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - filter: n > 0
+  - script: {language: js, code: "export default (msg) => { msg.seen = true; return msg; }"}
+out: {file: {path: orders.ndjson}}
+limits: {backlog: 10000}
+"""
+
 
 class Load:
     """`accepted`: the number of every message answered with 202. Clients stop when told to, or when

@@ -16,19 +16,8 @@ from vrsky_fast.control.server import Server
 
 from ..conftest import Background, clean_environment, command
 from .conftest import StartNode
-from .load import under_load
+from .load import ORDERS, under_load
 from .node import PATIENCE, a_number, eventually
-
-ORDERS = """\
-customer: acme
-pipeline: orders
-in: {http: {path: /orders}}
-steps:
-  - filter: n > 0
-  - script: {language: js, code: "export default (msg) => { msg.seen = true; return msg; }"}
-out: {file: {path: orders.ndjson}}
-limits: {backlog: 10000}
-"""
 
 
 def test_kill_9_at_any_moment_loses_nothing_that_was_accepted(start_node: StartNode) -> None:

@@ -5,19 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .conftest import StartNode
-from .load import under_load
+from .load import ORDERS, under_load
 from .node import Node, eventually
-
-ORDERS = """\
-customer: acme
-pipeline: orders
-in: {http: {path: /orders}}
-steps:
-  - filter: n > 0
-  - script: {language: js, code: "export default (msg) => { msg.seen = true; return msg; }"}
-out: {file: {path: orders.ndjson}}
-limits: {backlog: 10000}
-"""
 
 
 def test_what_three_threads_accept_is_delivered_once(start_node: StartNode) -> None:

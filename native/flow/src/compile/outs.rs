@@ -48,9 +48,8 @@ pub struct HttpTarget {
 pub type Urls = Vec<(usize, Result<String, Fault>)>;
 
 impl HttpTarget {
-    /// A URL as its message carries it through the outgoing lane.
-    fn stamped(&self, url: &str) -> String {
-        format!("{} {url}", self.template)
+    fn render(&self, document: &Document) -> Result<String, Fault> {
+        self.url.render(|path| field(document, path))
     }
 
     /// The client's options. `secret` gives the value of a secret of the customer.
@@ -98,7 +97,7 @@ impl Target {
     /// `http/bad-url`, with the field whose value makes no URL.
     pub fn url(&self, document: &Document) -> Result<Option<String>, Fault> {
         match &self.kind {
-            OutKind::Http(http) => http.url.render(|path| field(document, path)).map(Some),
+            OutKind::Http(http) => http.render(document).map(Some),
             _ => Ok(None),
         }
     }
@@ -136,8 +135,7 @@ impl Pipeline {
         let chosen = outs.iter().filter_map(|out| Some((out, self.outs.get(out)?)));
         let urls = chosen.filter_map(|(out, target)| match &target.kind {
             OutKind::Http(http) if target.reads_payload() => {
-                let url = http.url.render(|path| field(document, path));
-                Some((out, url.map(|url| http.stamped(&url))))
+                Some((out, http.render(document).map(|url| format!("{} {url}", http.template))))
             }
             _ => None,
         });

@@ -25,8 +25,7 @@ const CONNECT_EVERY: u64 = 5;
 
 /// Ticks for as long as the shard lives.
 pub async fn run(shard: Rc<Shard>) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut interval = every_second();
     loop {
         interval.tick().await;
         shard.with_core(Core::on_tick);
@@ -36,8 +35,7 @@ pub async fn run(shard: Rc<Shard>) {
 
 /// Looks that wait for the server: no tick waits for them.
 pub async fn look(shard: Rc<Shard>) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut interval = every_second();
     for second in 1_u64.. {
         interval.tick().await;
         refresh_backlogs(&shard).await;
@@ -45,6 +43,12 @@ pub async fn look(shard: Rc<Shard>) {
             parking::look_again(&shard).await;
         }
     }
+}
+
+fn every_second() -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }
 
 impl Core {

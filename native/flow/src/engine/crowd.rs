@@ -24,7 +24,6 @@ use super::ledger::{Outcome, Receipt};
 use super::metrics::Metric;
 use super::publish::Parent;
 use super::shard::Shard;
-use super::tally::Tally;
 use crate::compile::{OutKind, Target};
 use crate::model::NatsMode;
 
@@ -48,14 +47,7 @@ impl Core {
     /// A stream has refused an output, which is published again. What is the operator's to mend is said once for
     /// each reason, and again after a delivery.
     pub(super) fn refused(&mut self, receipt: Receipt, fault: &Fault) {
-        let ledger = &self.publisher.ledger;
-        let (installed, is_theirs) = match ledger.tally(receipt) {
-            Some(Tally::Deliveries { installed, .. }) => (Rc::clone(installed), true),
-            _ => match ledger.pipeline(receipt) {
-                Some(installed) => (installed, false),
-                None => return,
-            },
-        };
+        let Some((installed, is_theirs)) = self.publisher.ledger.publishing(receipt) else { return };
         let crowd = &installed.crowd;
         if fault.code() == Code::LimitBacklog && !is_theirs {
             // With one out there is no other that could get it twice.
@@ -69,9 +61,10 @@ impl Core {
         let before = self.refusal(&installed);
         crowd.last.set(Some((fault.code(), self.publisher.tick)));
         if before != Some(fault.code()) {
-            let at = if is_theirs { only_stream(&installed) } else { "" };
-            let event = || Event::about(EventKind::Retried, self.now_ms, &installed, "").at(at, 0);
-            self.events.push_rare(|| event().with_fault(fault));
+            self.events.push_rare(|| {
+                let out = if is_theirs { only_stream(&installed) } else { "" };
+                Event::about(EventKind::Retried, self.now_ms, &installed, "").at(out, 0).with_fault(fault)
+            });
         }
     }
 
@@ -119,8 +112,7 @@ pub(super) async fn watch(shard: Rc<Shard>, installed: Rc<Installed>) {
     let mut pause = SHORTEST;
     loop {
         tokio::time::sleep(pause).await;
-        let is_current = shard.core.borrow().pipelines.values().any(|one| Rc::ptr_eq(one, &installed));
-        if !is_current {
+        if !shard.core.borrow().is_current(&installed) {
             return;
         }
         let room = room(&shard, &installed).await;

@@ -70,14 +70,8 @@ impl Core {
             Feed::Binding(installed) => {
                 let headers = Headers::new(message.headers);
                 let known = Known::of(headers);
-                let fallback;
-                let id = match known.id {
-                    Some(id) => id,
-                    None => {
-                        fallback = id_in_stream(&installed, &ack);
-                        fallback.as_str()
-                    }
-                };
+                let mut own = None;
+                let id = known.id.unwrap_or_else(|| own.insert(id_in_stream(&installed, &ack)).as_str());
                 if ack.delivered > 1 {
                     installed.counters.add(Metric::Redelivered, 1);
                 } else {
@@ -111,14 +105,8 @@ impl Core {
             return;
         };
         let known = Known::of(headers);
-        let fallback;
-        let id = match known.id {
-            Some(id) => id,
-            None => {
-                fallback = id_in_stream(&installed, ack);
-                fallback.as_str()
-            }
-        };
+        let mut own = None;
+        let id = known.id.unwrap_or_else(|| own.insert(id_in_stream(&installed, ack)).as_str());
         let envelope = Envelope {
             root: known.root.unwrap_or(id),
             time_ms: known.time_ms.unwrap_or(self.now_ms),
@@ -157,14 +145,9 @@ impl Core {
         count_received(&installed, message.payload);
         let headers = Headers::new(message.headers);
         let known = Known::of(headers);
-        let fresh;
-        let id = match known.id {
-            Some(id) => id,
-            None => {
-                fresh = MessageId::random(installed.customer(), installed.name());
-                fresh.as_str()
-            }
-        };
+        let mut own = None;
+        let fresh = || MessageId::random(installed.customer(), installed.name());
+        let id = known.id.unwrap_or_else(|| own.insert(fresh()).as_str());
         let envelope = self.envelope(&installed, Parent::Core, id, headers, &known);
         self.receive(&envelope, &known, message.payload, out);
     }

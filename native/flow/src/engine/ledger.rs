@@ -148,6 +148,12 @@ impl Ledger {
         (entry.open && entry.generation == receipt.generation()).then_some(entry)
     }
 
+    /// The same, to look at.
+    fn open_entry(&self, receipt: Receipt) -> Option<&Entry> {
+        let entry = self.entries.get(receipt.index() as usize)?;
+        (entry.open && entry.generation == receipt.generation()).then_some(entry)
+    }
+
     /// One more output of this input is on its way; it waits for a PubAck from `tick` on.
     pub fn expect_pub_ack(&mut self, receipt: Receipt, tick: u64) {
         if let Some(entry) = self.entry(receipt) {
@@ -173,11 +179,16 @@ impl Ledger {
         }
     }
 
-    /// The pipeline whose output of an input from a stream has no PubAck yet.
+    /// Whose output has no PubAck yet, and whether it is a delivery to a stream of the user's. `None` for what is
+    /// not an output, and for one to our own streams that has no stream to come from again.
     #[must_use]
-    pub fn pipeline(&self, receipt: Receipt) -> Option<Rc<Installed>> {
-        self.origin(receipt).filter(|origin| *origin == Origin::JetStream)?;
-        self.entries.get(receipt.index() as usize)?.of.clone()
+    pub fn publishing(&self, receipt: Receipt) -> Option<(Rc<Installed>, bool)> {
+        let entry = self.open_entry(receipt)?;
+        match &entry.tally {
+            Tally::Deliveries { installed, .. } => Some((Rc::clone(installed), true)),
+            _ if entry.origin == Origin::JetStream => Some((entry.of.clone()?, false)),
+            _ => None,
+        }
     }
 
     /// One of the outputs that wait for a PubAck is a delivery, counted when all of them have theirs.
@@ -238,15 +249,7 @@ impl Ledger {
     /// Where an open entry came from.
     #[must_use]
     pub fn origin(&self, receipt: Receipt) -> Option<Origin> {
-        let entry = self.entries.get(receipt.index() as usize)?;
-        (entry.open && entry.generation == receipt.generation()).then_some(entry.origin)
-    }
-
-    /// What the PubAcks of an open entry mean.
-    #[must_use]
-    pub fn tally(&self, receipt: Receipt) -> Option<&Tally> {
-        let entry = self.entries.get(receipt.index() as usize)?;
-        (entry.open && entry.generation == receipt.generation()).then_some(&entry.tally)
+        self.open_entry(receipt).map(|entry| entry.origin)
     }
 
     /// The token of the entry that `receipt` named last. Call it right after the entry was closed,

@@ -136,13 +136,18 @@ impl Core {
         self.close_sinks(old);
     }
 
+    /// Whether no other revision has replaced it.
+    pub(super) fn is_current(&self, installed: &Rc<Installed>) -> bool {
+        let current = self.pipelines.get(&*key(installed.customer(), installed.name()));
+        current.is_some_and(|current| Rc::ptr_eq(current, installed))
+    }
+
     /// The HTTP routes of the current revisions. A binding's number is never used for another.
     fn set_routes(&mut self) {
         let Some(source) = &self.source else { return };
         let mut routes = Routes::new();
         for (binding, installed) in (0_u32..).zip(&self.bindings) {
-            let current = self.pipelines.get(&*key(installed.customer(), installed.name()));
-            if current.is_some_and(|current| Rc::ptr_eq(current, installed))
+            if self.is_current(installed)
                 && let Some((path, route)) = installed.route(binding, self.publisher.max_body())
                 && let Err(fault) = routes.insert(installed.customer(), &path, route)
             {

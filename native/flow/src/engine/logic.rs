@@ -32,6 +32,31 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Appends the document's root to the arena, unless the source can be forwarded as it is.
+    ///
+    /// # Errors
+    /// `convert/...`; `deliver/too-many-outputs` above `limit` bytes.
+    pub fn render(
+        pipeline: &Pipeline,
+        document: &Document,
+        outs: Outs,
+        number: u32,
+        limit: usize,
+        arena: &mut Vec<u8>,
+    ) -> Result<Part, Fault> {
+        let rendered = if document.is_unchanged() {
+            None
+        } else {
+            let start = arena.len();
+            pipeline.emit(document, arena)?;
+            if arena.len() > limit {
+                return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
+            }
+            Some((start..arena.len(), content_type(document.format())))
+        };
+        Ok(Part { number, outs, rendered, urls: pipeline.urls(document, outs) })
+    }
+
     fn url(&self, target: usize) -> Result<Option<&str>, &Fault> {
         let found = self.urls.iter().find(|(out, _)| *out == target);
         found.map(|(_, url)| url.as_deref()).transpose()
@@ -80,12 +105,9 @@ impl Core {
             }
             Progress::Done(outs) => {
                 self.arena.clear();
-                match render(&installed.pipeline, &document, installed.pipeline.limits().output_bytes, &mut self.arena)
-                {
-                    Ok(rendered) => {
-                        let urls = installed.pipeline.urls(&document, outs);
-                        self.publish_part(envelope, document.source(), &Part { number: 0, outs, rendered, urls }, out);
-                    }
+                let limit = installed.pipeline.limits().output_bytes;
+                match Part::render(&installed.pipeline, &document, outs, 0, limit, &mut self.arena) {
+                    Ok(part) => self.publish_part(envelope, document.source(), &part, out),
                     Err(fault) => self.fail(envelope, &fault, 0, document.source(), out),
                 }
             }
@@ -151,29 +173,7 @@ pub(super) fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, hea
     }
 }
 
-/// Appends the document's root to the arena and says what it is; `None` when the source can be forwarded
-/// as it is.
-///
-/// # Errors
-/// `convert/...`; `deliver/too-many-outputs` above `limit` bytes.
-pub(super) fn render(
-    pipeline: &Pipeline,
-    document: &Document,
-    limit: usize,
-    arena: &mut Vec<u8>,
-) -> Result<Option<(Range<usize>, &'static str)>, Fault> {
-    if document.is_unchanged() {
-        return Ok(None);
-    }
-    let start = arena.len();
-    pipeline.emit(document, arena)?;
-    if arena.len() > limit {
-        return Err(Fault::new(Code::DeliverTooManyOutputs, format!("more than {limit} bytes of output")));
-    }
-    Ok(Some((start..arena.len(), content_type(document.format()))))
-}
-
-pub(super) fn content_type(format: Format) -> &'static str {
+fn content_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json",
         Format::Xml => "application/xml",

@@ -18,7 +18,7 @@ use super::events::EventKind;
 use super::install::Installed;
 use super::kept::Kept;
 use super::ledger::Outcome;
-use super::logic::{Part, context_of, render};
+use super::logic::{Part, context_of};
 use super::publish::Parent;
 use crate::compile::{Pipeline, Progress};
 
@@ -172,9 +172,8 @@ impl Core {
             let number = held.share.first + position * share;
             document.read_as(&start, *root);
             let rendered = match pipeline.advance(held.stage + 1, document, &context_of(envelope)) {
-                Progress::Done(outs) => render(pipeline, document, usize::MAX, &mut self.arena).map(|rendered| {
-                    ready.push(Part { number, outs, rendered, urls: pipeline.urls(document, outs) });
-                }),
+                Progress::Done(outs) => Part::render(pipeline, document, outs, number, usize::MAX, &mut self.arena)
+                    .map(|part| ready.push(part)),
                 Progress::Failed(fault) => Err(fault),
                 Progress::Dropped { stage } => {
                     self.filtered(envelope, stage);

@@ -91,14 +91,14 @@ pub fn examine(json: &str) -> (Option<PipelineFile>, Vec<Fault>) {
     if faults.iter().any(|fault| is_long(&value, fault)) {
         return (None, faults);
     }
-    if let Ok(file) = serde_json::from_value(value.clone()) {
-        return (Some(file), faults);
+    match PipelineFile::deserialize(&value) {
+        Ok(file) => (Some(file), faults),
+        Err(error) if faults.is_empty() => (None, unforeseen(&error)),
+        Err(_) => {
+            value.as_object_mut().and_then(|file| file.remove("tests"));
+            (serde_json::from_value(value).ok(), faults)
+        }
     }
-    if faults.is_empty() {
-        return (None, read_value(value).err().unwrap_or_default());
-    }
-    value.as_object_mut().and_then(|file| file.remove("tests"));
-    (serde_json::from_value(value).ok(), faults)
 }
 
 /// Whether a fault is of a list or mapping so long that to compile it, only to refuse it, would take seconds.
@@ -128,10 +128,12 @@ pub fn read_value(value: Value) -> Result<PipelineFile, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    serde_json::from_value(value).map_err(|error| {
-        // The walk accepts exactly what the types do (tested); this is for the case that it ceases to.
-        vec![Fault::new(Code::ConfigInvalidValue, error.to_string()).at_pointer("")]
-    })
+    serde_json::from_value(value).map_err(|error| unforeseen(&error))
+}
+
+/// The walk accepts exactly what the types do (tested); this is for the case that it ceases to.
+fn unforeseen(error: &serde_json::Error) -> Vec<Fault> {
+    vec![Fault::new(Code::ConfigInvalidValue, error.to_string()).at_pointer("")]
 }
 
 /// Reads `limits` alone, with the pointers of faults counted from there.

@@ -242,14 +242,7 @@ impl Client {
     }
 
     pub fn make_stream(&mut self, name: &str, subjects: &str, work_queue: bool, durable: Option<&str>) {
-        let retention = if work_queue { "workqueue" } else { "limits" };
-        let stream = format!(
-            "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"{retention}\",\"storage\":\"file\",\
-             \"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\
-             \"duplicate_window\":30000000000}}"
-        );
-        let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);
-        assert!(answer["error"].is_null(), "{answer}");
+        self.create_stream(name, subjects, if work_queue { "workqueue" } else { "limits" }, "");
         if let Some(durable) = durable {
             self.make_consumer(name, durable, subjects);
         }
@@ -282,10 +275,16 @@ impl Client {
 
     /// A work queue that holds as many messages under each subject.
     pub fn make_capped(&mut self, name: &str, subjects: &str, cap: u32) {
+        let capped = format!(",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":{cap}");
+        self.create_stream(name, subjects, "workqueue", &capped);
+    }
+
+    /// `more`: keys beside those that all have, each after a comma.
+    fn create_stream(&mut self, name: &str, subjects: &str, retention: &str, more: &str) {
         let stream = format!(
-            "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"workqueue\",\"storage\":\"file\",\
-             \"discard\":\"new\",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":{cap},\"max_consumers\":-1,\
-             \"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\"duplicate_window\":30000000000}}"
+            "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"{retention}\",\"storage\":\"file\",\
+             \"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\
+             \"duplicate_window\":30000000000{more}}}"
         );
         let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);
         assert!(answer["error"].is_null(), "{answer}");

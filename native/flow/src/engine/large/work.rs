@@ -6,7 +6,7 @@ use bytes::Bytes;
 use message::{Document, Fault};
 
 use super::super::kept::Kept;
-use super::super::logic::{Part, render};
+use super::super::logic::Part;
 use crate::compile::{Pipeline, Progress};
 
 /// What is wanted of a payload.
@@ -56,9 +56,8 @@ fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
         Progress::Failed(fault) => Err(fault),
         Progress::Done(outs) => {
             let mut bytes = Vec::new();
-            let rendered = render(pipeline, &document, pipeline.limits().output_bytes, &mut bytes)?;
-            let urls = pipeline.urls(&document, outs);
-            Ok(Worked::Through(Part { number: 0, outs, rendered, urls }, bytes))
+            let part = Part::render(pipeline, &document, outs, 0, pipeline.limits().output_bytes, &mut bytes)?;
+            Ok(Worked::Through(part, bytes))
         }
     }
 }
