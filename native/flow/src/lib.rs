@@ -16,6 +16,7 @@
 pub mod compile;
 pub mod direct;
 pub mod engine;
+mod house;
 pub mod model;
 pub mod process;
 pub mod worker;

@@ -1,0 +1,178 @@
+//! Ids: a message's own, fixed where it comes in, and one for every publish of it.
+//!
+//! ```text
+//! client's key and body │ place in a stream │ random ─► message id    Vrsky-Id, ctx.id
+//!                                                          ├─ out, part ──────────────────────► Idempotency-Key
+//!                                                          └─ revision, out, part, purpose ──► Nats-Msg-Id
+//! ```
+//!
+//! No name that somebody else chooses decides whether a message is stored. An id begins with the customer's name,
+//! so that it can only be equal to another id of the same customer. What follows are 128 bits of SipHash-1-3 with
+//! fixed keys: the same on every node and in every release. Names are hashed with their lengths.
+
+use std::fmt;
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+/// A customer's name has at most 40 characters; a dot and 32 hex digits follow.
+const MAX_LENGTH: usize = 40 + 1 + 32;
+
+/// `acme.0123456789abcdef0123456789abcdef`
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Id {
+    text: [u8; MAX_LENGTH],
+    length: u8,
+}
+
+impl Id {
+    /// The message id of a request with an `Idempotency-Key`: the same key with the same body gives the same id.
+    #[must_use]
+    pub fn from_key(customer: &str, pipeline: &str, key: &[u8], body: &[u8]) -> Id {
+        Id::of(customer, &hash(&[b"key", pipeline.as_bytes(), key, body]))
+    }
+
+    /// The message id of a message that has a place in a stream. A stream that was made anew begins again with its
+    /// sequences, but not with its timestamps.
+    #[must_use]
+    pub fn from_place(customer: &str, pipeline: &str, stream: &[u8], sequence: u64, timestamp_ns: u64) -> Id {
+        let (sequence, timestamp) = (sequence.to_le_bytes(), timestamp_ns.to_le_bytes());
+        Id::of(customer, &hash(&[b"place", pipeline.as_bytes(), stream, &sequence, &timestamp]))
+    }
+
+    /// The message id of a message that nothing distinguishes.
+    #[must_use]
+    pub fn random(customer: &str) -> Id {
+        Id::of(customer, &(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))).to_le_bytes())
+    }
+
+    /// The id of one publish, or one delivery, of a message or a part of one. `redrive`: how often it was sent again
+    /// from the dead letters, so that no stream takes that for the first time; 0 where it makes no difference.
+    #[must_use]
+    #[inline]
+    pub fn derived(customer: &str, key: &IdKey, message: &str, part: u32, redrive: u32) -> Id {
+        let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
+        hasher.write(message.as_bytes());
+        hasher.write(&(u64::from(redrive) << 32 | u64::from(part)).to_le_bytes());
+        Id::of(customer, &hasher.finish128().as_bytes())
+    }
+
+    #[inline]
+    fn of(customer: &str, bits: &[u8; 16]) -> Id {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; MAX_LENGTH];
+        let name = customer.len().min(MAX_LENGTH - 33);
+        text[..name].copy_from_slice(&customer.as_bytes()[..name]);
+        text[name] = b'.';
+        for (pair, byte) in text[name + 1..].chunks_exact_mut(2).zip(bits) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        #[allow(clippy::cast_possible_truncation)] // at most MAX_LENGTH
+        Id { text, length: (name + 33) as u8 }
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+/// What all ids of one purpose have in common: hashed once, so that an id costs one short hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdKey(u64, u64);
+
+impl IdKey {
+    /// `names`: the purpose first, then what distinguishes its users, such as revision and out.
+    #[must_use]
+    pub fn new(names: &[&str]) -> IdKey {
+        let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        let bits = u128::from_le_bytes(hash(&names));
+        #[allow(clippy::cast_possible_truncation)]
+        IdKey(bits as u64, (bits >> 64) as u64)
+    }
+}
+
+/// Each part follows its length, so that no two lists of parts are hashed alike.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish128().as_bytes()
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_id_is_the_same_in_every_release() {
+        let id = Id::from_place("acme", "orders", b"ORDERS", 7, 1_700_000_000_000_000_000);
+        assert_eq!(id.as_str(), "acme.PLACE");
+        assert_eq!(Id::derived("acme", &IdKey::new(&["lane", "r1", "erp"]), id.as_str(), 0, 0).as_str(), "acme.DERIVED");
+    }
+
+    #[test]
+    fn an_id_begins_with_the_customers_name() {
+        let longest = "c".repeat(40);
+        let id = Id::random(&longest);
+        assert_eq!(id.as_str().split_once('.').map(|(name, digits)| (name, digits.len())), Some((&*longest, 32)));
+        assert_ne!(id, Id::random(&longest));
+    }
+
+    #[test]
+    fn a_stream_that_was_made_anew_gives_other_ids() {
+        let id = |timestamp| Id::from_place("acme", "orders", b"ORDERS", 1, timestamp);
+        assert_ne!(id(1), id(2));
+    }
+
+    proptest! {
+        #[test]
+        fn equal_keys_and_bodies_give_equal_ids_and_others_do_not(
+            pipeline in "[a-z]{1,9}", key in ".{0,9}", body in proptest::collection::vec(any::<u8>(), 0..20)
+        ) {
+            let id = Id::from_key("acme", &pipeline, key.as_bytes(), &body);
+            prop_assert_eq!(id, Id::from_key("acme", &pipeline, key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme-eu", &pipeline, key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}x"), key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &pipeline, format!("{key}x").as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &pipeline, key.as_bytes(), &[&*body, b"x"].concat()));
+            prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}{key}"), b"", &body));
+        }
+
+        #[test]
+        fn publishes_differ_by_message_part_revision_out_and_purpose(message in ".{0,80}", part in 0_u32..1000) {
+            let key = IdKey::new(&["lane", "r1", "erp"]);
+            let id = Id::derived("acme", &key, &message, part, 0);
+            prop_assert_eq!(id, Id::derived("acme", &IdKey::new(&["lane", "r1", "erp"]), &message, part, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &format!("{message}x"), part, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &message, part + 1, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &message, part, 1));
+            for other in [["lane", "r2", "erp"], ["lane", "r1", "audit"], ["park", "r1", "erp"], ["lane", "r1e", "rp"]] {
+                prop_assert_ne!(id, Id::derived("acme", &IdKey::new(&other), &message, part, 0));
+            }
+        }
+    }
+}

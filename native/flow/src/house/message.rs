@@ -1,0 +1,220 @@
+//! A message on its way through the shard: borrowed while it is worked on, owned while it waits.
+//!
+//! ```text
+//! frame ─► Envelope (borrows the read buffer) ─► steps ─► publish
+//!              └─ has to wait: OwnedMessage ─► script, large payload, sink ─► Envelope again
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use message::{Context, Headers};
+
+use super::ids::IdKey;
+use super::observe::Counters;
+use crate::compile::Pipeline;
+
+/// The number of a customer in its shard. Never given to another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CustomerId(pub u32);
+
+/// The number of a revision in its shard. Given to another one when nothing of the first is in hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RevisionId(pub u32);
+
+/// The number of an out's queue in its shard. Never given to another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u32);
+
+/// Names one entry of the ledger, for as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(u64);
+
+impl EntryId {
+    #[must_use]
+    pub const fn new(index: u32, generation: u32) -> EntryId {
+        EntryId((generation as u64) << 32 | index as u64)
+    }
+
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)]
+    pub const fn index(self) -> usize {
+        (self.0 as u32) as usize
+    }
+
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The number that stands in a reply subject.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn from_number(number: u64) -> EntryId {
+        EntryId(number)
+    }
+}
+
+/// What an output's success is reported to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputRef {
+    /// An input in the ledger.
+    Entry(EntryId),
+    /// A core NATS message: nobody can send it again, so each publish that needs a PubAck enters
+    /// its own frame in the ledger and is repeated from there until it has one.
+    Core,
+}
+
+/// Whose a message is: one revision of one pipeline of one customer.
+pub struct Owner {
+    pub id: RevisionId,
+    pub customer_id: CustomerId,
+    pub pipeline: Arc<Pipeline>,
+    pub counters: Arc<Counters>,
+}
+
+impl Owner {
+    #[must_use]
+    #[inline]
+    pub fn customer(&self) -> &str {
+        self.pipeline.customer()
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn name(&self) -> &str {
+        self.pipeline.name()
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn revision(&self) -> &str {
+        self.pipeline.revision()
+    }
+}
+
+/// One message, by reference.
+#[derive(Clone, Copy)]
+pub struct Envelope<'a> {
+    pub owner: &'a Owner,
+    pub input: InputRef,
+    /// The message's id: fixed where it came in, the same for all of its parts, copies and retries.
+    pub id: &'a str,
+    /// Which part of a split message it is, from 0; 0 for one that was not split.
+    pub part: u32,
+    /// How often it was sent again from the dead letters.
+    pub redrive: u32,
+    /// As it came; what is ours among them is passed over when it is published.
+    pub headers: Headers<'a>,
+    pub content_type: &'a str,
+    /// When it was accepted, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+impl<'a> Envelope<'a> {
+    /// What expressions and scripts see of it beside its payload.
+    #[must_use]
+    pub fn context(&self) -> Context<'a> {
+        context(&self.owner.pipeline, self.id, self.time_ms, self.headers)
+    }
+}
+
+fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, headers: Headers<'a>) -> Context<'a> {
+    Context {
+        id,
+        customer: pipeline.customer(),
+        pipeline: pipeline.name(),
+        revision: pipeline.revision(),
+        time_ms,
+        headers,
+    }
+}
+
+/// A message's own copy. May go to another thread.
+#[derive(Clone, Debug)]
+pub struct OwnedMessage {
+    pub id: Box<str>,
+    pub part: u32,
+    pub redrive: u32,
+    pub headers: Bytes,
+    pub content_type: Box<str>,
+    pub time_ms: u64,
+    /// Empty while a document holds it.
+    pub payload: Bytes,
+}
+
+impl OwnedMessage {
+    #[must_use]
+    pub fn of(envelope: &Envelope<'_>, payload: Bytes) -> OwnedMessage {
+        OwnedMessage {
+            id: envelope.id.into(),
+            part: envelope.part,
+            redrive: envelope.redrive,
+            headers: Bytes::copy_from_slice(envelope.headers.block()),
+            content_type: envelope.content_type.into(),
+            time_ms: envelope.time_ms,
+            payload,
+        }
+    }
+
+    #[must_use]
+    pub fn envelope<'a>(&'a self, owner: &'a Owner, input: InputRef) -> Envelope<'a> {
+        Envelope {
+            owner,
+            input,
+            id: &self.id,
+            part: self.part,
+            redrive: self.redrive,
+            headers: Headers::new(&self.headers),
+            content_type: &self.content_type,
+            time_ms: self.time_ms,
+        }
+    }
+
+    /// What expressions and scripts see of it beside its payload.
+    #[must_use]
+    pub fn context<'a>(&'a self, pipeline: &'a Pipeline) -> Context<'a> {
+        context(pipeline, &self.id, self.time_ms, Headers::new(&self.headers))
+    }
+}
+
+/// Bytes with their media type, which is empty when nobody has named it.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    pub bytes: &'a [u8],
+    pub content_type: &'a str,
+}
+
+/// The stream that has to confirm a publish; not known before the server has said it.
+pub type StreamName = Rc<RefCell<Option<Rc<str>>>>;
+
+/// Where an out's messages are published.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// A subject of core NATS: nobody confirms.
+    Core { subject: String },
+    /// A subject of a stream of the user's: delivered with its PubAck. `expected` is sent along when the pipeline
+    /// file names the stream.
+    Stream { subject: String, expected: Option<String>, stream: StreamName },
+    /// Our outgoing lane: a sink delivers it from there.
+    Lane { subject: String, stream: Rc<str> },
+}
+
+/// One out, as it is published to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: String,
+    /// Position in the pipeline's outs.
+    pub number: u32,
+    pub route: Route,
+    /// Of the publish to its lane or stream.
+    pub publish_key: IdKey,
+    /// Of the delivery: the same whatever the revision, the lane or the attempt.
+    pub delivery_key: IdKey,
+}

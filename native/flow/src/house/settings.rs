@@ -1,0 +1,158 @@
+//! What a node is told when it is made.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use connectors::http::guard::Network;
+use message::Fault;
+use nats::TlsOptions;
+use serde::Deserialize;
+
+use super::subjects::LaneType;
+
+/// What a node is told when it is made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub nats: NatsSettings,
+    /// What of the way it serves; all of it unless told otherwise.
+    #[serde(default = "NodeType::all")]
+    pub types: Vec<NodeType>,
+    /// Where HTTP pipelines listen; none without it.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// Shards.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Lane streams per node type and tier.
+    #[serde(default = "one")]
+    pub lanes: u32,
+    /// The tiers whose streams exist.
+    #[serde(default)]
+    pub tiers: Vec<String>,
+    /// The folder of file outs.
+    pub files: PathBuf,
+    /// Whether outgoing connections may go to loopback.
+    #[serde(default)]
+    pub allow_loopback: bool,
+    /// Networks that outgoing connections may reach though they are not public.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Whether file outs may name absolute paths.
+    #[serde(default)]
+    pub absolute_files: bool,
+    /// Failures in a row after which an out's messages are parked. The default is reached in about 3 s.
+    #[serde(default = "five")]
+    pub park_after: u32,
+    /// Seconds after which a message whose pipeline or out is not here is set aside.
+    #[serde(default = "sixty")]
+    pub set_aside_after: u32,
+}
+
+/// Where the NATS server is, and who we are there.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    pub url: String,
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Authorities to believe instead of the system's; this and the two below are PEM files.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server.
+    #[serde(default)]
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// TLS from the first byte, for a server with `handshake_first`.
+    #[serde(default)]
+    pub tls_first: bool,
+}
+
+impl NatsSettings {
+    /// How the driver connects.
+    ///
+    /// # Errors
+    /// `config/invalid-value` for an address that is none.
+    pub fn options(&self) -> Result<nats::Options, Fault> {
+        let (ca, cert, key) = (self.ca.clone(), self.cert.clone(), self.key.clone());
+        let tls = TlsOptions { required: false, first: self.tls_first, ca, cert, key };
+        let mut options = nats::Options::new(&self.url)?.tls(tls);
+        if let (Some(user), Some(password)) = (&self.user, &self.password) {
+            options = options.user(user, password);
+        }
+        if let Some(token) = &self.token {
+            options = options.token(token);
+        }
+        Ok(options)
+    }
+}
+
+impl Settings {
+    #[must_use]
+    pub fn serves(&self, node_type: NodeType) -> bool {
+        self.types.contains(&node_type)
+    }
+
+    /// What `allow` names.
+    ///
+    /// # Errors
+    /// `config/invalid-value` for what is no network.
+    pub fn networks(&self) -> Result<Vec<Network>, Fault> {
+        self.allow.iter().map(|network| Network::parse(network)).collect()
+    }
+}
+
+impl std::fmt::Debug for NatsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsSettings").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn sixty() -> u32 {
+    60
+}
+
+/// Which part of a message's way a node serves. `vrsky run` serves all of it; a cluster runs each type
+/// as a deployment of its own, so that it scales by its own load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeType {
+    /// HTTP and NATS ins. A NATS in is taken through its steps where it comes in: no lane lies between.
+    Incoming,
+    /// Converters, filters and scripts, of what HTTP ins have stored.
+    Logic,
+    /// Outs that are not NATS.
+    Outgoing,
+}
+
+impl NodeType {
+    pub const ALL: [NodeType; 3] = [NodeType::Incoming, NodeType::Logic, NodeType::Outgoing];
+
+    /// The lane that it takes its messages from.
+    #[must_use]
+    pub const fn lane(self) -> Option<LaneType> {
+        match self {
+            NodeType::Incoming => None,
+            NodeType::Logic => Some(LaneType::Logic),
+            NodeType::Outgoing => Some(LaneType::Outgoing),
+        }
+    }
+
+    fn all() -> Vec<NodeType> {
+        NodeType::ALL.to_vec()
+    }
+}

@@ -1,0 +1,144 @@
+//! Subjects, streams and lanes: `vrsky.<type>.<tier>.<lane>.<customer>.<pipeline>.<step>`.
+//!
+//! The subject is the authority for the customer, since NATS permissions are by subject. A lane is
+//! a stream with one unfiltered durable consumer; a customer's lane is a stable hash of its name.
+
+/// The node types that own lane streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneType {
+    /// Converter and filter, fused.
+    Logic,
+    Outgoing,
+}
+
+impl LaneType {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LaneType::Logic => "logic",
+            LaneType::Outgoing => "outgoing",
+        }
+    }
+}
+
+/// The backlog tiers: a tier is a stream class, since `max_msgs_per_subject` is one number a stream.
+pub const TIERS: [(&str, u64); 2] = [("t1000", 1_000), ("t10000", 10_000)];
+
+/// The smallest tier that holds `backlog` messages, and how many it holds.
+#[must_use]
+pub fn tier_for(backlog: u64) -> (&'static str, u64) {
+    *TIERS.iter().find(|(_, cap)| backlog <= *cap).unwrap_or(&TIERS[TIERS.len() - 1])
+}
+
+/// `VRSKY_LOGIC_T1000_0`
+#[must_use]
+pub fn stream(lane_type: LaneType, tier: &str, lane: u32) -> String {
+    format!("VRSKY_{}_{}_{lane}", lane_type.as_str(), tier).to_uppercase()
+}
+
+/// FNV-1a (64 bit): stable over releases and machines, unlike the hashers of the standard library.
+#[must_use]
+pub fn lane_of(customer: &str, lanes: u32) -> u32 {
+    let hash = customer
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    u32::try_from(hash % u64::from(lanes.max(1))).unwrap_or(0)
+}
+
+/// `vrsky.logic.t1000.0.acme.orders.in`
+#[must_use]
+pub fn subject(lane_type: LaneType, tier: &str, lane: u32, customer: &str, pipeline: &str, step: &str) -> String {
+    format!("vrsky.{}.{tier}.{lane}.{customer}.{pipeline}.{step}", lane_type.as_str())
+}
+
+/// `vrsky.dead.acme.orders.<step>`
+#[must_use]
+pub fn dead(customer: &str, pipeline: &str, step: &str) -> String {
+    format!("vrsky.dead.{customer}.{pipeline}.{step}")
+}
+
+/// The stream of the dead letters.
+pub const DEAD: &str = "VRSKY_DEAD";
+
+/// `vrsky.original.acme.orders.<id>`: the whole message of a part that is a dead letter.
+#[must_use]
+pub fn original(customer: &str, pipeline: &str, id: &str) -> String {
+    format!("vrsky.original.{customer}.{pipeline}.{id}")
+}
+
+/// The stream of the messages whose out fails for longer.
+pub const PARKED: &str = "VRSKY_PARKED";
+
+/// `vrsky.parked.acme.orders.erp`
+#[must_use]
+pub fn parked(customer: &str, pipeline: &str, out: &str) -> String {
+    format!("vrsky.parked.{customer}.{pipeline}.{out}")
+}
+
+/// A text as one subject token: what has a meaning there becomes a hyphen.
+#[must_use]
+pub fn token(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == ':' || c == '_' { c } else { '-' }).collect()
+}
+
+/// What follows the lane in a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// `<customer>.<pipeline>`, the key of the registry.
+    pub key: &'a str,
+    pub customer: &'a str,
+    pub pipeline: &'a str,
+    /// `in`, or the name of the out.
+    pub step: &'a str,
+}
+
+/// Reads a lane subject; `None` when it is not one of ours.
+#[must_use]
+pub fn parse(subject: &[u8]) -> Option<Address<'_>> {
+    let rest = std::str::from_utf8(subject).ok()?.strip_prefix("vrsky.")?;
+    // Type, tier and lane.
+    let rest = rest.splitn(4, '.').nth(3)?;
+    let (key, step) = rest.rsplit_once('.')?;
+    let (customer, pipeline) = key.split_once('.')?;
+    let named = !customer.is_empty() && !pipeline.is_empty() && !pipeline.contains('.');
+    named.then_some(Address { key, customer, pipeline, step })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_reads_back() {
+        let text = subject(LaneType::Outgoing, "t1000", 3, "acme", "orders", "erp");
+        assert_eq!(text, "vrsky.outgoing.t1000.3.acme.orders.erp");
+        assert_eq!(
+            parse(text.as_bytes()),
+            Some(Address { key: "acme.orders", customer: "acme", pipeline: "orders", step: "erp" })
+        );
+        for other in [
+            "",
+            "vrsky",
+            "vrsky.logic.t1000.0.acme.orders",
+            "x.logic.t1000.0.acme.orders.in",
+            "vrsky.logic.t1000.0.acme.orders.in.more",
+        ] {
+            assert_eq!(parse(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_customer_keeps_its_lane() {
+        assert_eq!(lane_of("acme", 4), lane_of("acme", 4));
+        assert!(
+            (0..100).map(|i| lane_of(&format!("customer-{i}"), 4)).collect::<std::collections::HashSet<_>>().len() == 4
+        );
+        assert_eq!(lane_of("acme", 0), 0);
+    }
+
+    #[test]
+    fn a_backlog_finds_its_tier() {
+        assert_eq!([1, 1_000, 1_001, 99_999].map(|n| tier_for(n).0), ["t1000", "t1000", "t10000", "t10000"]);
+        assert_eq!(stream(LaneType::Logic, "t1000", 0), "VRSKY_LOGIC_T1000_0");
+    }
+}
