@@ -110,6 +110,8 @@ pub struct Envelope<'a> {
     pub part: u32,
     /// How often it was sent again from the dead letters.
     pub redrive: u32,
+    /// The label of the step with which a redriven part goes on.
+    pub resume: Option<&'a str>,
     /// As it came; what is ours among them is passed over when it is published.
     pub headers: Headers<'a>,
     pub content_type: &'a str,
@@ -171,6 +173,7 @@ impl OwnedMessage {
             id: &self.id,
             part: self.part,
             redrive: self.redrive,
+            resume: None,
             headers: Headers::new(&self.headers),
             content_type: &self.content_type,
             time_ms: self.time_ms,

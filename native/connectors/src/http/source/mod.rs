@@ -105,6 +105,12 @@ impl HttpSource {
         *self.shared.routes.borrow_mut() = routes;
     }
 
+    /// Changes single routes, at a cost that does not grow with their number. A request sees all of the change or
+    /// nothing of it.
+    pub fn update_routes<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
+        change(&mut self.shared.routes.borrow_mut())
+    }
+
     #[must_use]
     pub fn stats(&self) -> SourceStats {
         let (in_flight, in_flight_bytes) = self.shared.inbox.in_flight();

@@ -73,12 +73,7 @@ impl Routes {
     /// `config/conflict` when the customer already has a route there, `config/invalid-name` and
     /// `config/invalid-value` for a customer or a path that cannot be served.
     pub fn insert(&mut self, customer: &str, path: &str, route: Route) -> Result<(), Fault> {
-        check_name(customer).map_err(|error| {
-            Fault::new(Code::ConfigInvalidName, format!("the customer `{}` {}", customer.escape_debug(), error.0))
-        })?;
-        check_path(path)
-            .map_err(|reason| Fault::new(Code::ConfigInvalidValue, format!("the path {path:?} {reason}")))?;
-        match Arc::make_mut(&mut self.0).entry(format!("/in/{customer}{path}").into()) {
+        match Arc::make_mut(&mut self.0).entry(address(customer, path)?) {
             Entry::Occupied(taken) => {
                 Err(Fault::new(Code::ConfigConflict, format!("two pipelines claim {}", taken.key())))
             }
@@ -89,9 +84,35 @@ impl Routes {
         }
     }
 
+    /// Puts a route in place of the one that is there, if one is: a revision in place of the one before it.
+    ///
+    /// # Errors
+    /// `config/invalid-name` and `config/invalid-value` for a customer or a path that cannot be served.
+    pub fn replace(&mut self, customer: &str, path: &str, route: Route) -> Result<(), Fault> {
+        Arc::make_mut(&mut self.0).insert(address(customer, path)?, Arc::new(route));
+        Ok(())
+    }
+
+    /// Takes a route out, unless another binding has replaced it.
+    pub fn remove(&mut self, customer: &str, path: &str, binding: u32) {
+        let Ok(address) = address(customer, path) else { return };
+        if self.0.get(&address).is_some_and(|route| route.binding == binding) {
+            Arc::make_mut(&mut self.0).remove(&address);
+        }
+    }
+
     pub(super) fn get(&self, path: &str) -> Option<Arc<Route>> {
         self.0.get(path).cloned()
     }
+}
+
+/// `/in/<customer><path>`
+fn address(customer: &str, path: &str) -> Result<Box<str>, Fault> {
+    check_name(customer).map_err(|error| {
+        Fault::new(Code::ConfigInvalidName, format!("the customer `{}` {}", customer.escape_debug(), error.0))
+    })?;
+    check_path(path).map_err(|reason| Fault::new(Code::ConfigInvalidValue, format!("the path {path:?} {reason}")))?;
+    Ok(format!("/in/{customer}{path}").into())
 }
 
 /// Paths are compared byte by byte, so only those are allowed that have one way to be written.
@@ -130,6 +151,18 @@ mod tests {
         assert_eq!(routes.get("/in/acme/orders").unwrap().binding, 1);
         assert_eq!(routes.get("/in/zeta/orders").unwrap().binding, 2);
         assert!(routes.get("/in/acme/orders/").is_none() && kept.get("/in/acme/").is_none());
+    }
+
+    #[test]
+    fn a_route_is_replaced_and_removed_alone() {
+        let mut routes = Routes::new();
+        routes.replace("acme", "/orders", route(1)).unwrap();
+        routes.replace("acme", "/orders", route(2)).unwrap();
+        routes.remove("acme", "/orders", 1);
+        assert_eq!(routes.get("/in/acme/orders").map(|route| route.binding), Some(2));
+        routes.remove("acme", "/orders", 2);
+        assert!(routes.get("/in/acme/orders").is_none());
+        assert!(routes.replace("A", "/x", route(0)).is_err() && routes.replace("acme", "x", route(0)).is_err());
     }
 
     #[test]

@@ -114,11 +114,16 @@ impl Registry {
         self.get(*self.bindings.get(&binding)?)
     }
 
+    /// The active revision of the same pipeline.
+    #[must_use]
+    pub fn current(&self, revision: &Revision) -> Option<&Rc<Revision>> {
+        self.active.get(&key(revision.owner.customer(), revision.owner.name()))
+    }
+
     /// Whether no other revision has replaced it.
     #[must_use]
     pub fn is_active(&self, revision: &Rc<Revision>) -> bool {
-        let active = self.active.get(&key(revision.owner.customer(), revision.owner.name()));
-        active.is_some_and(|active| Rc::ptr_eq(active, revision))
+        self.current(revision).is_some_and(|active| Rc::ptr_eq(active, revision))
     }
 
     /// The active revisions, in the order of their names.

@@ -1,0 +1,144 @@
+//! From a request to a stored message: the answer is given when the PubAck is there.
+//!
+//! ```text
+//! source ─read_batch─► on_batch ─► admit ─► settlement.store ─► lane
+//!   ▲                     │ refused                                │
+//!   └───────answer────────┴──────── Effect::Answer ◄─── PubAck ────┘
+//! ```
+
+use std::rc::Rc;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use connectors::http::source::HttpSource;
+use connectors::{Health, Incoming, Settled, Source as _};
+use message::{Code, Fault};
+
+use super::ids::Id;
+use super::message::Body;
+use super::observe::{Event, EventKind, Metric};
+use super::registry::{Registry, Revision};
+use super::settlement::{Origin, Settlement};
+
+/// Of one batch.
+pub const MAX_MESSAGES: usize = 256;
+pub const MAX_BYTES: usize = 4 << 20;
+/// When a client may try again that was refused for a reason that passes.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What one request is refused with.
+type Refusal = (Fault, Duration);
+
+/// The source of a shard: pipelines share it, each with a route of its own.
+#[derive(Default)]
+pub struct Ingress {
+    source: Option<Rc<HttpSource>>,
+}
+
+impl Ingress {
+    #[must_use]
+    pub fn new(source: Option<Rc<HttpSource>>) -> Ingress {
+        Ingress { source }
+    }
+
+    #[must_use]
+    pub fn source(&self) -> Option<&Rc<HttpSource>> {
+        self.source.as_ref()
+    }
+
+    /// Puts the route of a revision in place of that of the one before it. `max_body`: what the server takes.
+    ///
+    /// # Errors
+    /// `config/invalid-name` and `config/invalid-value` for what cannot be served.
+    pub fn install(&self, revision: &Revision, max_body: usize) -> Result<(), Fault> {
+        let (Some(source), Some((path, route))) = (&self.source, revision.route(max_body)) else { return Ok(()) };
+        source.update_routes(|routes| routes.replace(revision.owner.customer(), &path, route))
+    }
+
+    /// Takes the route of a revision out, unless another one has it by now.
+    pub fn retire(&self, revision: &Revision) {
+        if let (Some(source), Some((path, route))) = (&self.source, revision.route(0)) {
+            source.update_routes(|routes| routes.remove(revision.owner.customer(), &path, route.binding));
+        }
+    }
+
+    /// One batch of requests: checked, published, and entered in the ledger.
+    pub fn on_batch(&mut self, settlement: &mut Settlement, registry: &Registry, batch: Vec<Incoming>) {
+        let now = Instant::now();
+        for incoming in batch {
+            let revision = registry.bound(incoming.binding).and_then(|revision| registry.current(revision));
+            let admitted = match revision {
+                Some(revision) => admit(settlement, revision, now).and_then(|()| store(settlement, revision, &incoming)),
+                None => Err((Fault::new(Code::HttpNotFound, "the pipeline is gone"), RETRY_AFTER)),
+            };
+            if let Err((fault, after)) = admitted {
+                if let Some(revision) = revision {
+                    revision.owner.counters.add(Metric::Refused, 1);
+                }
+                self.settle(incoming.item, Settled::Refused { fault, retry_after: Some(after) });
+            }
+        }
+    }
+
+    /// A message of the source is stored, or refused by its stream.
+    pub fn answer(&self, settlement: &Settlement, revision: Option<&Revision>, bytes: u32, item: u64, settled: Settled) {
+        if let Some(revision) = revision {
+            count(settlement, revision, bytes, &settled);
+        }
+        self.settle(item, settled);
+    }
+
+    fn settle(&self, item: u64, settled: Settled) {
+        if let Some(source) = &self.source {
+            source.settle(item, settled);
+        }
+    }
+
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.source.as_ref().map_or(Health::Up, |source| source.health())
+    }
+}
+
+fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(), Refusal> {
+    if !settlement.is_connected() {
+        return Err((Fault::new(Code::NatsDisconnected, "the NATS server is away"), RETRY_AFTER));
+    }
+    if revision.backlog_full.get() {
+        let reason = format!("{} messages wait", revision.pipeline().backlog());
+        return Err((Fault::new(Code::LimitBacklog, reason), RETRY_AFTER));
+    }
+    let Some(bucket) = &revision.bucket else { return Ok(()) };
+    let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1, now);
+    taken.map_err(|after| (Fault::new(Code::LimitRate, "the pipeline's `limits.rate` is used up"), after))
+}
+
+fn store(settlement: &mut Settlement, revision: &Revision, incoming: &Incoming) -> Result<(), Refusal> {
+    revision.active.set(true);
+    let owner = &revision.owner;
+    let id = match &incoming.idempotency_key {
+        Some(key) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
+        None => Id::random(owner.customer()),
+    };
+    let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
+    let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
+    let body = Body { bytes: &incoming.payload, content_type: &incoming.content_type };
+    let to = (&*revision.logic_subject, &revision.logic_stream);
+    settlement.store(owner, origin, &id, to, body, &incoming.headers).map_err(|fault| (fault, RETRY_AFTER))
+}
+
+fn count(settlement: &Settlement, revision: &Revision, bytes: u32, settled: &Settled) {
+    let (counters, pipeline) = (&revision.owner.counters, &revision.owner.pipeline);
+    let event = |kind, id: &str| Event::about(kind, settlement.now_ms(), pipeline, id);
+    match settled {
+        Settled::Stored { id } => {
+            counters.add(Metric::Received, 1);
+            counters.add(Metric::ReceivedBytes, u64::from(bytes));
+            settlement.events().push(|| event(EventKind::Received, id).at("", bytes as usize));
+        }
+        Settled::Refused { fault, .. } => {
+            counters.add(Metric::Refused, 1);
+            settlement.events().push(|| event(EventKind::Refused, "").with_fault(fault));
+        }
+    }
+}
