@@ -32,6 +32,19 @@ impl Id {
         Id::of(customer, &hash(&[b"key", pipeline.as_bytes(), key, body]))
     }
 
+    /// What stands for the client's key alone, whatever came with it.
+    #[must_use]
+    pub fn of_key(customer: &str, pipeline: &str, key: &[u8]) -> Id {
+        Id::of(customer, &hash(&[b"key alone", pipeline.as_bytes(), key]))
+    }
+
+    /// The 32 hex digits behind the customer's name.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        let text = self.as_str();
+        &text[text.len().saturating_sub(32)..]
+    }
+
     /// The message id of a message that has a place in a stream. A stream that was made anew begins again with its
     /// sequences, but not with its timestamps.
     #[must_use]
@@ -55,6 +68,16 @@ impl Id {
         hasher.write(message.as_bytes());
         hasher.write(&(u64::from(redrive) << 32 | u64::from(part)).to_le_bytes());
         Id::of(customer, &hasher.finish128().as_bytes())
+    }
+
+    /// An id that was written before.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Id> {
+        let (name, digits) = text.split_once('.')?;
+        let is_id = name.len() <= MAX_LENGTH - 33 && digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let mut id = Id { text: [0; MAX_LENGTH], length: u8::try_from(text.len()).ok()? };
+        id.text.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        is_id.then_some(id)
     }
 
     #[inline]
@@ -98,6 +121,12 @@ impl IdKey {
         #[allow(clippy::cast_possible_truncation)]
         IdKey(bits as u64, (bits >> 64) as u64)
     }
+}
+
+/// What stands for a body, as hex digits.
+#[must_use]
+pub fn body_digits(body: &[u8]) -> String {
+    format!("{:032x}", u128::from_le_bytes(hash(&[body])))
 }
 
 /// Each part follows its length, so that no two lists of parts are hashed alike.

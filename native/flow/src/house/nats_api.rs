@@ -1,11 +1,12 @@
 //! What the shard asks of JetStream's API, one request each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use message::{Code, Fault};
 use nats::Outbox;
 use nats::jetstream::ApiError;
+use nats::protocol::status;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -34,13 +35,16 @@ async fn request<T: DeserializeOwned>(outbox: &Outbox, api: &str, request: &str)
 }
 
 fn read<T: DeserializeOwned>(reply: &[u8]) -> Result<T, Unknown> {
-    let unreadable = || Unknown::Refused(Fault::new(Code::NatsProtocol, "an answer of JetStream that is none"));
     let answer: Answer<T> = serde_json::from_slice(reply).map_err(|_| unreadable())?;
     match answer {
         Answer { error: Some(error), .. } => Err(Unknown::Refused(error.fault())),
         Answer { value: Some(value), .. } => Ok(value),
         Answer { .. } => Err(unreadable()),
     }
+}
+
+fn unreadable() -> Unknown {
+    Unknown::Refused(Fault::new(Code::NatsProtocol, "an answer of JetStream that is none"))
 }
 
 #[derive(Deserialize)]
@@ -52,7 +56,7 @@ struct StreamInfo {
 #[derive(Default, Deserialize)]
 struct StreamState {
     #[serde(default)]
-    subjects: HashMap<String, u64>,
+    subjects: BTreeMap<String, u64>,
 }
 
 impl StreamInfo {
@@ -71,6 +75,35 @@ pub async fn stored(outbox: &Outbox, stream: &str, subject: &str) -> Result<u64,
     match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
         Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(0),
         info => info.map(|info| info.stored(subject)),
+    }
+}
+
+/// How many messages a stream holds under each subject that `filter` matches; none when there is no such stream.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn stored_under(outbox: &Outbox, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, Unknown> {
+    let filter = format!("{{\"subjects_filter\":\"{filter}\"}}");
+    match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
+        Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(BTreeMap::new()),
+        info => info.map(|info| info.state.subjects),
+    }
+}
+
+/// The payload of the last message under a subject; `None` when there is none. The stream allows direct gets.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn last_message(outbox: &Outbox, stream: &str, subject: &str) -> Result<Option<Vec<u8>>, Unknown> {
+    let api = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
+    let reply = outbox.request(&api, b"", TIMEOUT).await.map_err(|_| Unknown::NoAnswer)?;
+    match status(&reply.headers) {
+        Some((404, _)) => Ok(None),
+        Some((code, text)) => {
+            let reason = format!("JetStream answered {code}: {}", String::from_utf8_lossy(text));
+            Err(Unknown::Refused(Fault::new(Code::NatsRefused, reason)))
+        }
+        None => Ok(Some(reply.payload)),
     }
 }
 

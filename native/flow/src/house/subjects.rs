@@ -66,6 +66,15 @@ pub fn original(customer: &str, pipeline: &str, id: &str) -> String {
     format!("vrsky.original.{customer}.{pipeline}.{id}")
 }
 
+/// The stream that remembers clients' keys.
+pub const KEYS: &str = "VRSKY_KEYS";
+
+/// `vrsky.key.acme.<digits>`
+#[must_use]
+pub fn key(customer: &str, digits: &str) -> String {
+    format!("vrsky.key.{customer}.{digits}")
+}
+
 /// The stream of the messages whose out fails for longer.
 pub const PARKED: &str = "VRSKY_PARKED";
 
@@ -73,6 +82,21 @@ pub const PARKED: &str = "VRSKY_PARKED";
 #[must_use]
 pub fn parked(customer: &str, pipeline: &str, out: &str) -> String {
     format!("vrsky.parked.{customer}.{pipeline}.{out}")
+}
+
+/// `vrsky.parked.acme.orders._in`: messages that wait for their pipeline's steps. No out's name has an underscore.
+#[must_use]
+pub fn aside(customer: &str, pipeline: &str) -> String {
+    format!("vrsky.parked.{customer}.{pipeline}._in")
+}
+
+/// The subjects of all messages that wait for their pipeline's steps.
+pub const ALL_ASIDE: &str = "vrsky.parked.*.*._in";
+
+/// Customer and pipeline of such a subject.
+#[must_use]
+pub fn parse_aside(subject: &str) -> Option<(&str, &str)> {
+    subject.strip_prefix("vrsky.parked.")?.strip_suffix("._in")?.split_once('.')
 }
 
 /// A text as one subject token: what has a meaning there becomes a hyphen.
@@ -125,6 +149,12 @@ mod tests {
         ] {
             assert_eq!(parse(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_set_aside_names_its_pipeline() {
+        assert_eq!(parse_aside(&aside("acme", "orders")), Some(("acme", "orders")));
+        assert_eq!(parse_aside(&parked("acme", "orders", "in")), None);
     }
 
     #[test]

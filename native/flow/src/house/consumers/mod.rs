@@ -28,6 +28,8 @@ pub enum Feed {
     Source(RevisionId),
     /// The parked messages of one out.
     Parked(QueueId),
+    /// Messages that have waited for a revision of their pipeline.
+    Aside(RevisionId),
 }
 
 /// Subscription ids of pulls and of core subjects count from here. None is used twice on a connection.
@@ -116,6 +118,7 @@ impl Consumers {
         self.next_pull += 1;
         let (open, max_batch) = match feed {
             Feed::Parked(_) => (false, MAX_PARKED_BATCH),
+            Feed::Aside(_) => (true, MAX_PARKED_BATCH),
             Feed::Lane(_) | Feed::Source(_) => (true, MAX_BATCH),
         };
         let pull = Pull {
@@ -157,6 +160,12 @@ impl Consumers {
         self.pulls.get(&number).map(|pull| pull.feed)
     }
 
+    /// Whether a pull of this feed is open.
+    #[must_use]
+    pub fn has_pull(&self, feed: Feed) -> bool {
+        self.pulls.values().any(|pull| pull.feed == feed && pull.closed.is_none())
+    }
+
     /// Takes nothing more in for a revision.
     pub fn close_source(&mut self, revision: RevisionId, tick: u64, out: &mut Vec<u8>) {
         for (number, subject) in &mut self.subjects {
@@ -166,6 +175,7 @@ impl Consumers {
             }
         }
         self.close_pulls(Feed::Source(revision), tick, out);
+        self.close_pulls(Feed::Aside(revision), tick, out);
     }
 
     /// Asks for no more of what a feed brings, and forgets it.
@@ -198,7 +208,7 @@ impl Consumers {
     #[must_use]
     pub fn serves(&self, revision: RevisionId) -> bool {
         self.subjects.values().any(|subject| subject.revision == revision)
-            || self.pulls.values().any(|pull| pull.feed == Feed::Source(revision))
+            || self.pulls.values().any(|pull| [Feed::Source(revision), Feed::Aside(revision)].contains(&pull.feed))
     }
 
     /// Forgets what was closed a while ago.

@@ -1,10 +1,12 @@
 //! From a request to a stored message: the answer is given when the PubAck is there.
 //!
 //! ```text
-//! source ─read_batch─► on_batch ─► admit ─► settlement.store ─► lane
-//!   ▲                     │ refused                                │
-//!   └───────answer────────┴──────── Effect::Answer ◄─── PubAck ────┘
+//! source ─read_batch─► on_batch ─► admit ─► settlement.store ──────► lane
+//!   ▲                     │          └─ with a key: keyed.rs ──┘       │
+//!   └───────answer────────┴──────── Effect::Answer ◄─── PubAck ────────┘
 //! ```
+
+mod keyed;
 
 use std::rc::Rc;
 use std::sync::PoisonError;
@@ -15,10 +17,12 @@ use connectors::{Health, Incoming, Settled, Source as _};
 use message::{Code, Fault};
 
 use super::ids::Id;
-use super::message::Body;
+use super::message::{Body, EntryId, InputRef};
 use super::observe::{Event, EventKind, Metric};
 use super::registry::{Registry, Revision};
-use super::settlement::{Origin, Settlement};
+use super::settlement::{Origin, Outcome, Settlement, Stored};
+pub use keyed::{KeyAction, Recorded};
+use keyed::Keyed;
 
 /// Of one batch.
 pub const MAX_MESSAGES: usize = 256;
@@ -33,12 +37,13 @@ type Refusal = (Fault, Duration);
 #[derive(Default)]
 pub struct Ingress {
     source: Option<Rc<HttpSource>>,
+    keyed: Keyed,
 }
 
 impl Ingress {
     #[must_use]
     pub fn new(source: Option<Rc<HttpSource>>) -> Ingress {
-        Ingress { source }
+        Ingress { source, keyed: Keyed::default() }
     }
 
     #[must_use]
@@ -68,20 +73,67 @@ impl Ingress {
         for incoming in batch {
             let revision = registry.bound(incoming.binding).and_then(|revision| registry.current(revision));
             let admitted = match revision {
-                Some(revision) => admit(settlement, revision, now).and_then(|()| store(settlement, revision, &incoming)),
+                Some(revision) => admit(settlement, revision, now),
                 None => Err((Fault::new(Code::HttpNotFound, "the pipeline is gone"), RETRY_AFTER)),
             };
-            if let Err((fault, after)) = admitted {
-                if let Some(revision) = revision {
-                    revision.owner.counters.add(Metric::Refused, 1);
-                }
-                self.settle(incoming.item, Settled::Refused { fault, retry_after: Some(after) });
+            match (admitted, revision) {
+                (Ok(()), Some(revision)) => self.take(settlement, revision, incoming),
+                (Err((fault, after)), revision) => self.refuse(revision, incoming.item, fault, after),
+                (Ok(()), None) => {}
             }
         }
     }
 
+    fn take(&mut self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: Incoming) {
+        revision.active.set(true);
+        let owner = &revision.owner;
+        let id = match &incoming.idempotency_key {
+            Some(key) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
+            None => Id::random(owner.customer()),
+        };
+        let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
+        let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
+        let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
+        if incoming.idempotency_key.is_some() {
+            self.keyed.record(settlement, revision, input, id, incoming);
+        } else {
+            store(settlement, revision, input, &id, &incoming);
+        }
+    }
+
+    /// The record of a key is there, or there was one already.
+    pub fn on_key(
+        &mut self,
+        settlement: &mut Settlement,
+        input: EntryId,
+        item: u64,
+        recorded: Result<(), Fault>,
+    ) -> Option<KeyAction> {
+        self.keyed.on_key(settlement, input, item, recorded)
+    }
+
+    /// What the record of a key says was read.
+    pub fn on_record(&mut self, settlement: &mut Settlement, item: u64, found: Result<Option<Recorded>, Fault>) {
+        self.keyed.on_record(settlement, item, found);
+    }
+
+    fn refuse(&self, revision: Option<&Rc<Revision>>, item: u64, fault: Fault, after: Duration) {
+        if let Some(revision) = revision {
+            revision.owner.counters.add(Metric::Refused, 1);
+        }
+        self.settle(item, Settled::Refused { fault, retry_after: Some(after) });
+    }
+
     /// A message of the source is stored, or refused by its stream.
-    pub fn answer(&self, settlement: &Settlement, revision: Option<&Revision>, bytes: u32, item: u64, settled: Settled) {
+    pub fn answer(
+        &mut self,
+        settlement: &Settlement,
+        revision: Option<&Revision>,
+        bytes: u32,
+        item: u64,
+        settled: Settled,
+    ) {
+        self.keyed.forget(item);
         if let Some(revision) = revision {
             count(settlement, revision, bytes, &settled);
         }
@@ -113,18 +165,19 @@ fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(
     taken.map_err(|after| (Fault::new(Code::LimitRate, "the pipeline's `limits.rate` is used up"), after))
 }
 
-fn store(settlement: &mut Settlement, revision: &Revision, incoming: &Incoming) -> Result<(), Refusal> {
-    revision.active.set(true);
-    let owner = &revision.owner;
-    let id = match &incoming.idempotency_key {
-        Some(key) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
-        None => Id::random(owner.customer()),
+/// Publishes a request to its lane; its entry waits for the PubAck.
+fn store(settlement: &mut Settlement, revision: &Revision, input: InputRef, id: &Id, incoming: &Incoming) {
+    let stored = Stored {
+        owner: &revision.owner,
+        id,
+        subject: &revision.logic_subject,
+        stream: &revision.logic_stream,
+        body: Body { bytes: &incoming.payload, content_type: &incoming.content_type },
+        lines: &incoming.headers,
     };
-    let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
-    let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
-    let body = Body { bytes: &incoming.payload, content_type: &incoming.content_type };
-    let to = (&*revision.logic_subject, &revision.logic_stream);
-    settlement.store(owner, origin, &id, to, body, &incoming.headers).map_err(|fault| (fault, RETRY_AFTER))
+    let stored = settlement.store(input, &stored);
+    let outcome = stored.map_or_else(|fault| Outcome::Retry(RETRY_AFTER, fault), |()| Outcome::Ok);
+    settlement.settle(input, outcome);
 }
 
 fn count(settlement: &Settlement, revision: &Revision, bytes: u32, settled: &Settled) {

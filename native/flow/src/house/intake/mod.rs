@@ -107,12 +107,19 @@ pub fn place(owner: &Owner, ack: &AckReply<'_>) -> Id {
     Id::from_place(owner.customer(), owner.name(), ack.stream, ack.stream_sequence, ack.timestamp_ns)
 }
 
+/// Counts a message that came before.
+pub fn count_redelivered(owner: &Owner, delivered: u64) {
+    if delivered > 1 {
+        owner.counters.add(Metric::Redelivered, 1);
+    }
+}
+
 /// Counts a message that a pipeline's own NATS in has brought.
 pub fn count_received(owner: &Owner, payload: &[u8], delivered: u64) {
     if delivered > 1 {
-        owner.counters.add(Metric::Redelivered, 1);
-        return;
+        count_redelivered(owner, delivered);
+    } else {
+        owner.counters.add(Metric::Received, 1);
+        owner.counters.add(Metric::ReceivedBytes, payload.len() as u64);
     }
-    owner.counters.add(Metric::Received, 1);
-    owner.counters.add(Metric::ReceivedBytes, payload.len() as u64);
 }

@@ -50,7 +50,8 @@ fn key(customer: &str, pipeline: &str) -> Box<str> {
 impl Registry {
     #[must_use]
     pub fn new(shard: usize) -> Registry {
-        Registry { shard, ..Registry::default() }
+        // Number 0 is nobody's: of messages whose pipeline is not here.
+        Registry { shard, revisions: vec![None], ..Registry::default() }
     }
 
     /// Makes a revision the active one. Gives it, and the one that it has replaced.
@@ -78,7 +79,7 @@ impl Registry {
     }
 
     fn numbers(&mut self, customer: &str) -> Numbers {
-        let next = CustomerId(u32::try_from(self.customers.len()).unwrap_or(u32::MAX));
+        let next = CustomerId(u32::try_from(self.customers.len() + 1).unwrap_or(u32::MAX));
         let customer = *self.customers.entry(customer.into()).or_insert(next);
         let revision = self.free.pop().unwrap_or_else(|| {
             self.revisions.push(None);
@@ -117,13 +118,19 @@ impl Registry {
     /// The active revision of the same pipeline.
     #[must_use]
     pub fn current(&self, revision: &Revision) -> Option<&Rc<Revision>> {
-        self.active.get(&key(revision.owner.customer(), revision.owner.name()))
+        self.named(revision.owner.customer(), revision.owner.name())
     }
 
     /// Whether no other revision has replaced it.
     #[must_use]
     pub fn is_active(&self, revision: &Rc<Revision>) -> bool {
         self.current(revision).is_some_and(|active| Rc::ptr_eq(active, revision))
+    }
+
+    /// The active revision of a pipeline.
+    #[must_use]
+    pub fn named(&self, customer: &str, pipeline: &str) -> Option<&Rc<Revision>> {
+        self.active.get(&key(customer, pipeline))
     }
 
     /// The active revisions, in the order of their names.
@@ -191,7 +198,7 @@ mod tests {
             registry.release(|_| false);
         }
         assert_eq!(registry.len(), (1, 0));
-        assert!(registry.revisions.len() <= 2 && registry.bindings.len() == 1);
+        assert!(registry.revisions.len() <= 3 && registry.bindings.len() == 1);
     }
 
     #[test]

@@ -171,7 +171,12 @@ impl Block {
 
     /// What came with the message and is not ours.
     pub fn pass(&mut self, headers: Headers<'_>) -> &mut Self {
-        for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
+        self.pass_if(headers, |name| !is_ours(name))
+    }
+
+    /// The headers whose names are wanted.
+    pub fn pass_if(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8]) -> bool) -> &mut Self {
+        for (name, value) in headers.iter().filter(|(name, _)| wanted(name)) {
             self.0.extend_from_slice(name);
             self.0.extend_from_slice(b": ");
             self.0.extend_from_slice(value);

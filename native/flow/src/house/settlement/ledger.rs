@@ -51,6 +51,8 @@ pub enum Meaning {
     Delivered { target: u32, bytes: u32 },
     /// The message itself, moved to the parked ones of its out.
     Parked(QueueId),
+    /// A record of the client's key: the message itself follows.
+    Key,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +264,15 @@ impl Ledger {
         self.close_if_done(id)
     }
 
+    /// Ends the wait for an output that is of no more interest, whatever its answer was.
+    pub fn ignore(&mut self, id: EntryId, number: u32) {
+        let Some(entry) = self.get_mut(id) else { return };
+        let Some(output) = entry.outputs.get_mut(number as usize) else { return };
+        if std::mem::replace(&mut output.state, State::Confirmed) != State::Confirmed {
+            entry.unconfirmed = entry.unconfirmed.saturating_sub(1);
+        }
+    }
+
     fn waiting(
         &mut self,
         id: EntryId,
@@ -311,6 +322,14 @@ impl Ledger {
     #[must_use]
     pub fn token(&self, id: EntryId) -> &[u8] {
         self.entries.get(id.index()).map_or(&[], |entry| &entry.token)
+    }
+
+    /// Puts another token in place of that of an open entry.
+    pub fn set_token(&mut self, id: EntryId, token: &[u8]) {
+        if let Some(entry) = self.get_mut(id) {
+            entry.token.clear();
+            entry.token.extend_from_slice(token);
+        }
     }
 
     /// Empties the token of a closed entry.

@@ -30,7 +30,7 @@ use nats::protocol;
 pub use headers::{Block, ParsedHeaders, RESUME, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::Letter;
-pub use publish::{Forward, Parking};
+pub use publish::{Forward, Parking, Stored};
 pub use usage::Usage;
 
 use super::message::{EntryId, Envelope, InputRef, QueueId, RevisionId};
@@ -66,6 +66,8 @@ pub enum Effect {
     Refused { revision: RevisionId, target: Option<u32>, fault: Fault },
     /// A message has reached the parked ones of its out, or has not.
     Parked { queue: QueueId, stored: bool },
+    /// The key of a request is recorded, or there is a record of it already (`limit/backlog`), or neither.
+    Key { input: EntryId, item: u64, recorded: Result<(), Fault> },
 }
 
 /// Everything that waits for an answer of the server, and what is said to it.
@@ -81,6 +83,7 @@ pub struct Settlement {
     events: Arc<Events>,
     /// Delivered events, held until their PubAcks arrive.
     announced: Vec<(EntryId, u32, Event)>,
+    keys_stream: Rc<str>,
     dead_stream: Rc<str>,
     parked_stream: Rc<str>,
     /// Of the server, bytes.
@@ -105,6 +108,7 @@ impl Settlement {
             effects: Vec::new(),
             events,
             announced: Vec::new(),
+            keys_stream: super::subjects::KEYS.into(),
             dead_stream: super::subjects::DEAD.into(),
             parked_stream: super::subjects::PARKED.into(),
             max_payload: 1 << 20,
@@ -194,6 +198,13 @@ impl Settlement {
                 self.announce(id, output, duplicate);
             }
             Meaning::Parked(queue) => self.effects.push(Effect::Parked { queue, stored: true }),
+            Meaning::Key => self.note_key(id, Ok(())),
+        }
+    }
+
+    fn note_key(&mut self, input: EntryId, recorded: Result<(), Fault>) {
+        if let Some(Origin::Source { item, .. }) = self.ledger.origin(input) {
+            self.effects.push(Effect::Key { input, item, recorded });
         }
     }
 
@@ -217,6 +228,10 @@ impl Settlement {
         let target = match refused.meaning {
             Meaning::Delivered { target, .. } => Some(target),
             Meaning::Stored | Meaning::Parked(_) => None,
+            Meaning::Key => {
+                self.ledger.ignore(id, output);
+                return self.note_key(id, Err(fault));
+            }
         };
         // A source is told itself.
         if !matches!(refused.origin, Origin::Source { .. }) {
@@ -346,7 +361,8 @@ fn answer(token: &[u8], outcome: Outcome) -> Settled {
     match outcome {
         Outcome::Ok => Settled::Stored { id: String::from_utf8_lossy(token).into() },
         Outcome::Retry(after, fault) => {
-            Settled::Refused { fault, retry_after: Some(after.max(Duration::from_secs(1))) }
+            let retry_after = fault.code().retryable().then(|| after.max(Duration::from_secs(1)));
+            Settled::Refused { fault, retry_after }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use message::{Code, Fault};
+use message::{Code, Fault, Headers};
 use nats::protocol;
 
 use super::headers;
@@ -41,6 +41,17 @@ pub struct Forward<'a> {
     pub stream: Option<Rc<str>>,
 }
 
+/// What a source has brought, and where it goes.
+pub struct Stored<'a> {
+    pub owner: &'a Owner,
+    pub id: &'a Id,
+    pub subject: &'a str,
+    pub stream: &'a Rc<str>,
+    pub body: Body<'a>,
+    /// `Name: value\r\n`, checked already.
+    pub lines: &'a [u8],
+}
+
 /// What parking a message needs to know of its out.
 pub struct Parking<'a> {
     pub queue: QueueId,
@@ -55,6 +66,11 @@ impl Settlement {
     #[must_use]
     pub fn max_body(&self) -> usize {
         self.max_payload.saturating_sub(HEADER_BYTES.min(self.max_payload / 16))
+    }
+
+    /// Tells what the server takes, before there is a connection.
+    pub fn set_max_payload(&mut self, bytes: usize) {
+        self.max_payload = bytes;
     }
 
     /// Of the server, headers and payload together.
@@ -179,35 +195,46 @@ impl Settlement {
         true
     }
 
-    /// Publishes what a source has brought, under its message id. `lines` are headers that are checked already.
+    /// Enters a message of a source. Its work ends with [`Settlement::settle`].
+    pub fn open_source(&mut self, owner: &Owner, origin: Origin, id: &Id, bytes: usize) -> InputRef {
+        let (revision, customer) = (owner.id, owner.customer_id);
+        self.open(&Input { origin, revision, customer, bytes, token: id.as_bytes() })
+    }
+
+    /// Publishes a message of a source, under its message id. `lines` are headers that are checked already.
     ///
     /// # Errors
-    /// The source refuses it with this.
-    pub fn store(
-        &mut self,
-        owner: &Owner,
-        origin: Origin,
-        id: &Id,
-        to: (&str, &Rc<str>),
-        body: Body<'_>,
-        lines: &[u8],
-    ) -> Result<(), Fault> {
+    /// `nats/max-payload`.
+    pub fn store(&mut self, input: InputRef, stored: &Stored<'_>) -> Result<(), Fault> {
+        let owner = stored.owner;
         let block = self.block.start(owner.customer());
-        block.put(headers::PUBLISH_ID, id.as_bytes());
-        if !body.content_type.is_empty() {
-            block.put(headers::CONTENT_TYPE, body.content_type.as_bytes());
+        block.put(headers::PUBLISH_ID, stored.id.as_bytes());
+        if !stored.body.content_type.is_empty() {
+            block.put(headers::CONTENT_TYPE, stored.body.content_type.as_bytes());
         }
-        block.put_number(headers::TIME, self.now_ms).pass_lines(lines).end();
-        self.check_size(body.bytes)?;
-        let (revision, customer) = (owner.id, owner.customer_id);
-        let input = Input { origin, revision, customer, bytes: body.bytes.len(), token: id.as_bytes() };
-        let input = self.open(&input);
-        let (subject, stream) = (to.0, Some(Rc::clone(to.1)));
+        block.put_number(headers::TIME, self.now_ms).pass_lines(stored.lines).end();
+        self.check_size(stored.body.bytes)?;
+        let (subject, stream) = (stored.subject, Some(Rc::clone(stored.stream)));
         let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
-        let published = self.publish(input, owner, &to, body.bytes);
-        let outcome = published.map_or_else(|fault| Outcome::Retry(Duration::from_secs(1), fault), |_| Outcome::Ok);
-        self.settle(input, outcome);
-        Ok(())
+        self.publish(input, owner, &to, stored.body.bytes).map(drop)
+    }
+
+    /// A message of a source is answered with this id.
+    pub fn rename(&mut self, input: InputRef, id: &Id) {
+        if let InputRef::Entry(entry) = input {
+            self.ledger.set_token(entry, id.as_bytes());
+        }
+    }
+
+    /// Records a client's key, with what stands for its message. The answer is an [`super::Effect::Key`].
+    ///
+    /// # Errors
+    /// When it cannot be published.
+    pub fn record_key(&mut self, input: InputRef, owner: &Owner, subject: &str, record: &[u8]) -> Result<(), Fault> {
+        self.block.start(owner.customer()).end();
+        let stream = Some(Rc::clone(&self.keys_stream));
+        let to = Destination { subject, stream, is_users: false, meaning: Meaning::Key };
+        self.publish(input, owner, &to, record).map(drop)
     }
 
     /// To the dead letters' stream. The block is ready.
@@ -249,14 +276,54 @@ impl Settlement {
             InputRef::Entry(id) => id,
             InputRef::Core => self.open_core(owner)?,
         };
+        let output = self.publish_entry(id, to, to.is_users.then_some(owner.customer_id), payload)?;
+        Ok((id, output))
+    }
+
+    fn publish_entry(
+        &mut self,
+        id: EntryId,
+        to: &Destination<'_>,
+        customer: Option<CustomerId>,
+        payload: &[u8],
+    ) -> Result<u32, Fault> {
         let added = self.ledger.add_output(id, to.meaning, to.stream.clone(), self.tick);
         let output = added.ok_or_else(|| Fault::new(Code::InternalPanic, "an output of an input that is closed"))?;
-        let customer: Option<CustomerId> = to.is_users.then_some(owner.customer_id);
         self.replies.write(&mut self.reply, id, output, customer);
         let start = self.wire.len();
         protocol::encode_hpub(&mut self.wire, to.subject.as_bytes(), &self.reply, self.block.bytes(), payload);
         self.ledger.published(id, &self.wire[start..]);
-        Ok((id, output))
+        Ok(output)
+    }
+
+    /// Moves a message whose pipeline or out is not here to the parked ones, as it is; its input is acked with the
+    /// PubAck. `place` distinguishes it where it has no id. `false` when that cannot be done now.
+    pub fn set_aside(&mut self, input: InputRef, subject: &str, headers: Headers<'_>, place: &str, payload: &[u8]) -> bool {
+        let InputRef::Entry(entry) = input else { return false };
+        if !self.connected {
+            return false;
+        }
+        let parsed = headers::ParsedHeaders::of(headers);
+        let customer = parsed.customer.unwrap_or_default();
+        let message = parsed.publish_id.unwrap_or(place);
+        let id = Id::derived(customer, &IdKey::new(&["aside", subject]), message, 0, parsed.redrive);
+        let is_passed = |name: &[u8]| {
+            !name.eq_ignore_ascii_case(headers::CUSTOMER.as_bytes())
+                && !name.eq_ignore_ascii_case(headers::PUBLISH_ID.as_bytes())
+                && !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"nats-"))
+        };
+        let block = self.block.start(customer).put(headers::PUBLISH_ID, id.as_bytes());
+        if parsed.id.is_none() && parsed.part.is_none() {
+            block.put(headers::ID, message.as_bytes());
+        }
+        block.pass_if(headers, is_passed).end();
+        let stream = Some(Rc::clone(&self.parked_stream));
+        let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
+        let published = self.check_size(payload).and_then(|()| self.publish_entry(entry, &to, None, payload));
+        if published.is_ok() {
+            self.settle(input, Outcome::Ok);
+        }
+        published.is_ok()
     }
 
     /// An entry for one publish of a core message.

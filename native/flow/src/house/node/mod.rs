@@ -1,0 +1,310 @@
+//! The node as its host sees it: configure, install, start, watch, remove, drain. One per process.
+//!
+//! ```text
+//! Node::new ─► install ... ─► start ─► install, remove, stats, events ... ─► drain
+//!                                 └─► shards, one thread each: every change is confirmed by all of them
+//! ```
+
+mod check;
+mod stats;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use connectors::http::sink::Tls;
+use connectors::http::source::listen;
+use message::{Code, Fault};
+use tokio::sync::mpsc;
+
+pub use check::Finding;
+pub use stats::{Changes, PipelineStats};
+
+use super::observe::{Counters, Event, Events};
+use super::registry::{Prepared, Secrets};
+use super::settings::{NodeType, Settings};
+use super::shard::{Command, Start, run_shard};
+use crate::compile::Pipeline;
+use stats::Seen;
+
+const MAX_THREADS: u32 = 64;
+const MAX_LANES: u32 = 8;
+
+/// Customer and name of a pipeline.
+type Key = (Box<str>, Box<str>);
+
+/// A running node. `Send + Sync`: its shards are reached by messages only.
+pub struct Node {
+    settings: Arc<Settings>,
+    events: Arc<Events>,
+    /// Held while something is installed, removed, started or drained: one at a time.
+    change: Mutex<()>,
+    state: Mutex<State>,
+    /// What the last call of [`Node::changes`] has told.
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct State {
+    installed: BTreeMap<Key, Arc<Prepared>>,
+    /// Which pipeline of a customer listens on a path.
+    paths: HashMap<Key, Box<str>>,
+    shards: Vec<Shard>,
+    /// Of the server, since the start.
+    max_payload: Option<usize>,
+    address: Option<SocketAddr>,
+}
+
+struct Shard {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: JoinHandle<bool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    /// A node that does nothing yet.
+    ///
+    /// # Errors
+    /// `config/invalid-value`.
+    pub fn new(settings: Settings) -> Result<Node, Fault> {
+        let invalid = |reason: String| Err(Fault::new(Code::ConfigInvalidValue, reason));
+        if settings.threads == 0 || settings.threads > MAX_THREADS {
+            return invalid(format!("threads has to be 1 to {MAX_THREADS}"));
+        }
+        if settings.lanes == 0 || settings.lanes > MAX_LANES {
+            return invalid(format!("lanes has to be 1 to {MAX_LANES}"));
+        }
+        if settings.types.is_empty() {
+            return invalid("types has to name what the node serves".to_owned());
+        }
+        settings.networks()?;
+        Ok(Node {
+            settings: Arc::new(settings),
+            events: Arc::default(),
+            change: Mutex::default(),
+            state: Mutex::default(),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Puts a compiled pipeline in place of its earlier revision. Returns when every shard has done so; what is in
+    /// hand finishes under the revision it began with.
+    ///
+    /// # Errors
+    /// `secret/not-found`, `config/conflict` for a path that another pipeline has, `config/invalid-value` for limits
+    /// that the server does not allow. The earlier revision goes on then.
+    pub fn install(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<(), Fault> {
+        let _change = lock(&self.change);
+        let prepared = self.prepare(pipeline, secrets)?;
+        self.on_all_shards(|done| Command::Install(Arc::clone(&prepared), done));
+        lock(&self.state).put(prepared);
+        Ok(())
+    }
+
+    fn prepare(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<Arc<Prepared>, Fault> {
+        let state = lock(&self.state);
+        let key = key(&pipeline);
+        state.check_path(&key, &pipeline)?;
+        let counters = match state.installed.get(&key) {
+            Some(earlier) => earlier.counters.clone(),
+            None => (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect(),
+        };
+        let prepared = Prepared::new(pipeline, secrets, counters, &self.settings)?;
+        state.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
+        Ok(Arc::new(prepared))
+    }
+
+    /// Takes a pipeline out. Returns when no shard takes anything more in for it; what is in hand is finished.
+    /// `false` when it is not installed.
+    pub fn remove(&self, customer: &str, pipeline: &str) -> bool {
+        let _change = lock(&self.change);
+        let key: Key = (customer.into(), pipeline.into());
+        if !lock(&self.state).installed.contains_key(&key) {
+            return false;
+        }
+        self.on_all_shards(|done| Command::Remove { customer: customer.into(), pipeline: pipeline.into(), done });
+        lock(&self.state).take(&key);
+        true
+    }
+
+    /// Sends a command to every shard, and waits until all have done it. A shard that has ended does nothing more;
+    /// [`Node::check_shards`] says so.
+    fn on_all_shards(&self, command: impl Fn(Sender<()>) -> Command) {
+        let (done, all_done) = channel();
+        for shard in &lock(&self.state).shards {
+            let _ = shard.commands.send(command(done.clone()));
+        }
+        drop(done);
+        while all_done.recv().is_ok() {}
+    }
+
+    /// Binds, connects, and starts the shards; returns when all of them run.
+    ///
+    /// # Errors
+    /// `config/cannot-listen`, `nats/...`, `config/conflict` when it runs already.
+    pub fn start(&self) -> Result<(), Fault> {
+        let _change = lock(&self.change);
+        let mut state = lock(&self.state);
+        if !state.shards.is_empty() {
+            return Err(Fault::new(Code::ConfigConflict, "the node runs already"));
+        }
+        let (shards, ready) = self.spawn(&mut state)?;
+        state.shards = shards;
+        let ended = || Err(Fault::new(Code::InternalPanic, "a shard ended while it started"));
+        // All of them have answered, whatever the first one says.
+        let results: Vec<Result<usize, Fault>> =
+            ready.into_iter().map(|one| one.recv().unwrap_or_else(|_| ended())).collect();
+        match results.into_iter().collect::<Result<Vec<usize>, Fault>>() {
+            Ok(sizes) => {
+                state.max_payload = sizes.into_iter().min();
+                Ok(())
+            }
+            Err(fault) => {
+                end(std::mem::take(&mut state.shards), Duration::ZERO);
+                Err(fault)
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn spawn(&self, state: &mut State) -> Result<(Vec<Shard>, Vec<Receiver<Result<usize, Fault>>>), Fault> {
+        let threads = self.settings.threads as usize;
+        let mut listeners = match self.settings.listen {
+            Some(address) if self.settings.serves(NodeType::Incoming) => listen(address, threads)?,
+            _ => Vec::new(),
+        };
+        state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
+        let tls = Tls::new(None)?;
+        let (mut shards, mut ready) = (Vec::new(), Vec::new());
+        for number in 0..threads {
+            let (started, started_here): (Sender<_>, _) = channel();
+            let (commands, commands_there) = mpsc::unbounded_channel();
+            let start = Start {
+                number,
+                settings: Arc::clone(&self.settings),
+                events: Arc::clone(&self.events),
+                listener: listeners.pop(),
+                tls: tls.clone(),
+                pipelines: state.installed.values().cloned().collect(),
+                commands: commands_there,
+                started,
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("vrsky-shard-{number}"))
+                .spawn(move || run_shard(start))
+                .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("no thread: {error}")))?;
+            shards.push(Shard { commands, thread });
+            ready.push(started_here);
+        }
+        Ok((shards, ready))
+    }
+
+    /// Whether the connectors of a pipeline would work here, with whatever secrets there are. Installs
+    /// and starts nothing; blocks for some seconds at most.
+    ///
+    /// # Errors
+    /// `config/invalid-value` for settings that no node could start with.
+    pub fn check(&self, pipeline: &Arc<Pipeline>, secrets: &Secrets) -> Result<Vec<Finding>, Fault> {
+        check::check(pipeline, secrets, &self.settings)
+    }
+
+    /// Where HTTP pipelines are served.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        lock(&self.state).address
+    }
+
+    /// What every pipeline has counted, and how its connectors are.
+    #[must_use]
+    pub fn stats(&self) -> Vec<PipelineStats> {
+        lock(&self.state).installed.values().map(|prepared| PipelineStats::of(prepared)).collect()
+    }
+
+    /// The pipelines whose stats have changed since the last call, and those that were removed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let state = lock(&self.state);
+        lock(&self.seen).changes(&state.installed)
+    }
+
+    /// Whether every shard runs.
+    ///
+    /// # Errors
+    /// `internal/panic` when a shard has ended by itself: what it had in hand comes again elsewhere, and the
+    /// process had better begin anew.
+    pub fn check_shards(&self) -> Result<(), Fault> {
+        match lock(&self.state).shards.iter().position(|shard| shard.thread.is_finished()) {
+            None => Ok(()),
+            Some(number) => Err(Fault::new(Code::InternalPanic, format!("shard {number} has ended"))),
+        }
+    }
+
+    /// Everything that was noted since the last call; see [`Events`].
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.events.take()
+    }
+
+    /// Stops intake, finishes what is in hand until the deadline, sends the rest back to its
+    /// stream. Blocks until every shard has ended; `true` when nothing had to be sent back.
+    pub fn drain(&self, deadline: Duration) -> bool {
+        let _change = lock(&self.change);
+        let shards = std::mem::take(&mut lock(&self.state).shards);
+        end(shards, deadline)
+    }
+}
+
+impl State {
+    /// Two pipelines of a customer cannot listen on the same path.
+    fn check_path(&self, key: &Key, pipeline: &Pipeline) -> Result<(), Fault> {
+        let Some(path) = pipeline.http_path() else { return Ok(()) };
+        match self.paths.get(&(key.0.clone(), path.into())) {
+            Some(other) if *other != key.1 => {
+                let reason = format!("pipeline `{other}` already listens on {path}");
+                Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/http/path"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&mut self, prepared: Arc<Prepared>) {
+        let key = key(&prepared.pipeline);
+        self.take(&key);
+        if let Some(path) = prepared.pipeline.http_path() {
+            self.paths.insert((key.0.clone(), path.into()), key.1.clone());
+        }
+        self.installed.insert(key, prepared);
+    }
+
+    fn take(&mut self, key: &Key) {
+        let Some(earlier) = self.installed.remove(key) else { return };
+        if let Some(path) = earlier.pipeline.http_path() {
+            self.paths.remove(&(key.0.clone(), path.into()));
+        }
+    }
+}
+
+fn key(pipeline: &Pipeline) -> Key {
+    (pipeline.customer().into(), pipeline.name().into())
+}
+
+fn end(shards: Vec<Shard>, deadline: Duration) -> bool {
+    for shard in &shards {
+        let _ = shard.commands.send(Command::Drain(deadline));
+    }
+    // All are joined, whatever the first one says.
+    let ended: Vec<bool> = shards.into_iter().map(|shard| shard.thread.join().unwrap_or(false)).collect();
+    ended.into_iter().all(|ok| ok)
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.drain(Duration::ZERO);
+    }
+}
