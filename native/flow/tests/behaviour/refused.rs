@@ -1,18 +1,10 @@
 //! Streams that refuse what a pipeline publishes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use flow::engine::Node;
-use live::{node, node_with, stat};
+use harness::{Client, Server, eventually};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually};
+
+use crate::node::{node, node_with, stat};
 
 const LANE: &str = "VRSKY_OUTGOING_T1000_0";
 

@@ -1,18 +1,10 @@
 //! One message that becomes many, and what later steps and scripts make of each.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use flow::engine::Node;
-use live::{node, stat};
+use harness::{Client, Server, alone, eventually, post};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually, post};
+
+use crate::node::{node, stat};
 
 fn script(body: &str) -> Value {
     json!({"script": {"code": format!("export default (msg) => {body}")}})
@@ -52,16 +44,18 @@ fn peak() -> usize {
 
 #[test]
 fn a_thousand_parts_for_another_script_do_not_take_the_whole_message_along_each() {
-    let server = Server::with_large_payloads();
-    let (_client, node) = started(&server, &json!([script("msg.items"), script("({ n: msg.n })")]));
-    let items: Vec<Value> = (0..1_000).map(|n| json!({"n": n, "text": "x".repeat(4 << 10)})).collect();
-    let body = json!({ "items": items }).to_string();
-    let before = peak();
-    send(&node, "application/json", &body);
-    let lines = written(&server, &node, 1_000);
-    assert_eq!(lines, (0..1_000).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>());
-    let grown = peak() - before;
-    assert!(grown < 100 * body.len(), "{} MiB for a message of {} MiB", grown >> 20, body.len() >> 20);
+    alone(|| {
+        let server = Server::with_large_payloads();
+        let (_client, node) = started(&server, &json!([script("msg.items"), script("({ n: msg.n })")]));
+        let items: Vec<Value> = (0..1_000).map(|n| json!({"n": n, "text": "x".repeat(4 << 10)})).collect();
+        let body = json!({ "items": items }).to_string();
+        let before = peak();
+        send(&node, "application/json", &body);
+        let lines = written(&server, &node, 1_000);
+        assert_eq!(lines, (0..1_000).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>());
+        let grown = peak() - before;
+        assert!(grown < 100 * body.len(), "{} MiB for a message of {} MiB", grown >> 20, body.len() >> 20);
+    });
 }
 
 #[test]
@@ -85,7 +79,7 @@ fn a_part_that_fails_in_a_later_script_is_a_dead_letter_with_the_part() {
     let fails = script("{ if (msg.n === 2) throw new Error('two'); return msg }");
     let (mut client, node) = started(&server, &json!([script("msg.items"), fails]));
     send(&node, "application/json", r#"{"items": [{"n": 1}, {"n": 2, "text": "caf\u00e9"}, {"n": 3}]}"#);
-    let dead = client.next();
+    let dead = client.receive();
     assert_eq!(dead.json(), json!({"n": 2, "text": "café"}));
     assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("script/threw"));
     assert_eq!(written(&server, &node, 3), [r#"{"n":1}"#, r#"{"n":3}"#]);
@@ -97,6 +91,6 @@ fn all_parts_of_a_message_share_its_limit_of_bytes_through_every_script() {
     let steps = json!([script("[1, 2, 3, 4]"), script("msg + 'x'.repeat(5 << 20)")]);
     let (mut client, node) = started(&server, &steps);
     send(&node, "application/json", "{}");
-    assert_eq!(client.next().header("Vrsky-Code").as_deref(), Some("deliver/too-many-outputs"));
+    assert_eq!(client.receive().header("Vrsky-Code").as_deref(), Some("deliver/too-many-outputs"));
     assert_eq!(written(&server, &node, 4).len(), 3);
 }

@@ -1,17 +1,9 @@
 //! What counts as delivered to a stream, and when, against a real nats-server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
-use live::{node_with, stat};
+use harness::{Client, Server, eventually};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually};
+
+use crate::node::{node_with, stat};
 
 fn events(node: &flow::engine::Node, seen: &mut Vec<Value>) {
     seen.extend(node.events().iter().map(|event| serde_json::to_value(event).unwrap()));

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use flow::compile::Pipeline;
 use flow::engine::{Node, Secrets, Settings};
+use harness::Server;
 use message::Fault;
 use serde_json::{Value, json};
-
-use crate::server::Server;
 
 pub fn node(server: &Server, pipelines: &[Value]) -> Node {
     node_with(server, pipelines, &json!({}))

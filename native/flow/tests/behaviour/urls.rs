@@ -1,23 +1,15 @@
 //! The URL of an out with placeholders: of the document as the steps left it, in a run as in a dry run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use std::net::TcpListener;
 
 use flow::compile::Pipeline;
 use flow::engine::Node;
 use flow::process::{Message, dry_run};
-use live::{node, stat};
+use harness::{Client, Server, eventually, post, take_one};
 use script::Runner;
 use serde_json::{Value, json};
-use server::{Client, Server, eventually, post, take_one};
+
+use crate::node::{node, stat};
 
 fn pipeline(listener: &TcpListener, steps: &Value, path: &str) -> Value {
     json!({
@@ -128,7 +120,7 @@ fn what_a_client_says_of_a_url_is_not_taken() {
         client.publish("in.orders", &[("Vrsky-Url", "http://127.0.0.1:1/evil")], b"{\"id\": 7}");
         (stat(&node, "orders", "received") > 0).then_some(())
     });
-    let stored = client.next();
+    let stored = client.receive();
     let url = stored.header("Vrsky-Url").unwrap();
     assert!(url.ends_with(&format!(" http://{}/7", listener.local_addr().unwrap())), "{url}");
     assert!(!String::from_utf8_lossy(&stored.headers).contains("evil"));

@@ -1,23 +1,11 @@
 //! An out that fails for longer: its messages are parked, and come back in order.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/receiver.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod receiver;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use std::time::Duration;
 
-use live::{node_with, stat};
-use receiver::Receiver;
+use harness::{Client, Receiver, Server, WAIT_TIMEOUT, eventually};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually};
+
+use crate::node::{node_with, stat};
 
 fn pipeline(receiver: &Receiver, retry_for: &str) -> Value {
     json!({
@@ -121,7 +109,7 @@ fn a_stop_with_parked_messages_is_quick_and_the_next_node_delivers_them() {
     // A deadline far beyond the patience of a test: the drain does not use it up.
     let (done, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(first.drain(Duration::from_secs(3_600))));
-    let finished = ended.recv_timeout(server::PATIENCE).expect("a drain that does not wait for a server that fails");
+    let finished = ended.recv_timeout(WAIT_TIMEOUT).expect("a drain that does not wait for a server that fails");
     assert!(!finished, "one was sent back");
     receiver.recover();
     let second = node_with(&server, &[pipeline(&receiver, "1h")], &json!({}));

@@ -1,118 +1,11 @@
-//! A real nats-server of the test's own, and a blocking client for it.
+//! A blocking NATS client, and the streams that `vrsky run` provisions.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use nats::protocol::{self, Frame, ParserLimits};
 
-pub struct Server {
-    child: Child,
-    pub port: u16,
-    folder: PathBuf,
-}
-
-/// Longest wait for something that has to happen; no test depends on how long it takes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Polls until `done` gives something.
-pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(value) = done() {
-            return value;
-        }
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::yield_now();
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-const CONFIG: &str = "server.conf";
-
-fn binary() -> String {
-    std::env::var("NATS_SERVER").expect("NATS_SERVER has to name a nats-server binary; `make test` sets it")
-}
-
-impl Server {
-    pub fn start() -> Server {
-        Server::start_in(Server::new_folder(), None)
-    }
-
-    /// One that takes as large payloads as the embedded server does.
-    #[allow(dead_code)] // not every test needs it
-    pub fn with_large_payloads() -> Server {
-        let folder = Server::new_folder();
-        std::fs::write(folder.join(CONFIG), "max_payload: 8388608\n").unwrap();
-        Server::start_in(folder, None)
-    }
-
-    fn new_folder() -> PathBuf {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vrsky-engine-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    fn start_in(folder: PathBuf, port: Option<u16>) -> Server {
-        let asked = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
-        let ports = folder.join("ports");
-        let _ = std::fs::remove_dir_all(&ports);
-        std::fs::create_dir_all(&ports).unwrap();
-        let mut command = Command::new(binary());
-        if folder.join(CONFIG).exists() {
-            command.arg("-c").arg(folder.join(CONFIG));
-        }
-        let child = command
-            .args(["-a", "127.0.0.1", "-p", &asked, "-js", "-sd"])
-            .arg(folder.join("store"))
-            .arg("--ports_file_dir")
-            .arg(&ports)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let port = eventually("the server's port", || read_port(&ports));
-        eventually("a connection", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Server { child, port, folder }
-    }
-
-    pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// `kill -9`, then a new server on the same port and store.
-    pub fn kill_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let next = Server::start_in(self.folder.clone(), Some(self.port));
-        let mut old = std::mem::replace(self, next);
-        old.folder = PathBuf::new();
-    }
-}
-
-fn read_port(folder: &Path) -> Option<u16> {
-    let entry = std::fs::read_dir(folder).ok()?.next()?.ok()?;
-    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).ok()?).ok()?;
-    json["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if !self.folder.as_os_str().is_empty() {
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
-}
+use crate::{Server, WAIT_TIMEOUT};
 
 /// One message as a subscriber sees it.
 #[derive(Debug)]
@@ -141,7 +34,7 @@ pub struct Client {
 impl Client {
     pub fn connect(server: &Server) -> Client {
         let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
         socket
             .write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n")
             .unwrap();
@@ -179,7 +72,7 @@ impl Client {
     }
 
     /// The next message.
-    pub fn next(&mut self) -> Got {
+    pub fn receive(&mut self) -> Got {
         self.frame(false).expect("a message")
     }
 
@@ -232,7 +125,7 @@ impl Client {
         });
         // Messages of other subscriptions may come in between.
         let answer = loop {
-            let got = self.next();
+            let got = self.receive();
             if got.subject == inbox {
                 break got;
             }
@@ -294,44 +187,4 @@ impl Client {
     pub fn count(&mut self, stream: &str) -> u64 {
         self.request(&format!("$JS.API.STREAM.INFO.{stream}"), "")["state"]["messages"].as_u64().unwrap()
     }
-}
-
-/// One POST on a connection of its own; status and body.
-pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut request =
-        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    request.push_str("\r\n");
-    socket.write_all(request.as_bytes()).unwrap();
-    socket.write_all(body).unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    (status, body)
-}
-
-/// Takes one request, answers it, and gives its first line and its payload.
-pub fn take_one(listener: &TcpListener) -> (String, Vec<u8>) {
-    let mut reader = BufReader::new(listener.accept().unwrap().0);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).unwrap();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut payload = vec![0; length];
-    reader.read_exact(&mut payload).unwrap();
-    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-    (first.trim().to_owned(), payload)
 }

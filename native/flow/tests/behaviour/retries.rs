@@ -1,22 +1,10 @@
 //! How long, and how often, an out tries a message whose server asks to wait.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/receiver.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod receiver;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use flow::engine::Node;
-use live::{node_with, stat};
-use receiver::Receiver;
+use harness::{Client, Receiver, Server, eventually};
 use serde_json::json;
-use server::{Client, Server, eventually};
+
+use crate::node::{node_with, stat};
 
 /// Sends some to an out whose server asks to wait, and gives how many of them were dead letters in the end.
 fn all_are_dead_letters(receiver: &Receiver, key: &str, value: &str) -> (Server, Node, u64) {

@@ -1,22 +1,14 @@
 //! Payloads above 1 MiB, on the thread beside the shard: they end as small ones do, hold up nobody,
 //! and none is lost.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "live/node.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod live;
-#[path = "live/server.rs"]
-#[allow(dead_code, reason = "shared by tests that each need a part of it")]
-mod server;
-
 use std::net::TcpListener;
 use std::time::Duration;
 
 use flow::engine::Node;
-use live::{node, stat};
+use harness::{Client, Server, eventually, post, take_one};
 use serde_json::{Value, json};
-use server::{Client, Server, eventually, post, take_one};
+
+use crate::node::{node, stat};
 
 const ITEMS_PER_MIB: usize = (1 << 20) / 160;
 
@@ -127,7 +119,7 @@ fn a_large_document_that_makes_no_url_is_a_dead_letter_and_the_drain_waits_for_n
         let node = node(&server, &[to_url(&listener, &steps, "/orders/{order.missing}")]);
         let xml = [("Content-Type", "application/xml")];
         assert_eq!(post(node.address().unwrap().port(), "/in/acme/orders", &xml, &order(7, 3)).0, 202);
-        let dead = client.next();
+        let dead = client.receive();
         assert_eq!(dead.subject, "vrsky.dead.acme.orders.out:default");
         assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("http/bad-url"));
         assert_eq!(dead.header("Content-Type").as_deref(), Some(content_type));
@@ -150,7 +142,7 @@ fn another_customers_small_message_overtakes_large_ones() {
     let overtook = (0..20).any(|_| {
         large.iter().for_each(|one| client.publish("in.large", &[], one));
         client.publish("in.small", &[], &small);
-        let mut came: Vec<u32> = (0..7).map(|_| id(&client.next().payload)).collect();
+        let mut came: Vec<u32> = (0..7).map(|_| id(&client.receive().payload)).collect();
         let place = came.iter().position(|id| *id == 100).unwrap();
         came.remove(place);
         assert_eq!(came, [0, 1, 2, 3, 4, 5]);
@@ -170,9 +162,9 @@ fn a_malformed_large_payload_gives_the_dead_letter_of_a_small_one() {
     let small = b"<order><total>1</order>".to_vec();
     let large = [&small[..], &b" ".repeat(3 << 20)].concat();
     client.publish("in.orders", &[], &small);
-    let first = client.next();
+    let first = client.receive();
     client.publish("in.orders", &[], &large);
-    let second = client.next();
+    let second = client.receive();
     assert_eq!(first.subject, second.subject);
     for name in ["Vrsky-Code", "Vrsky-Reason", "Vrsky-Place", "Vrsky-Step", "Vrsky-Part", "Customer-ID"] {
         assert_eq!(first.header(name), second.header(name), "{name}");
@@ -211,7 +203,7 @@ fn more_core_nats_messages_than_the_thread_may_hold_all_arrive_in_order() {
     for number in 0..12 {
         client.publish("in.core", &[], &order(number, 7));
     }
-    let came: Vec<u32> = (0..12).map(|_| id(&client.next().payload)).collect();
+    let came: Vec<u32> = (0..12).map(|_| id(&client.receive().payload)).collect();
     assert_eq!(came, (0..12).collect::<Vec<_>>());
     assert_eq!((stat(&node, "core", "lost"), stat(&node, "core", "dead")), (0, 0));
 }
