@@ -1,96 +1,109 @@
-//! A real nats-server of the test's own, on a free port and a folder that goes with it.
+//! A real nats-server of the test's own, on a free port, with a folder that goes with it.
 
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
-use crate::eventually;
+use crate::Folder;
 
 pub struct Server {
     child: Child,
+    folder: Folder,
+    config: String,
     pub port: u16,
-    folder: PathBuf,
-}
-
-const CONFIG: &str = "server.conf";
-
-fn binary() -> String {
-    std::env::var("NATS_SERVER").expect("NATS_SERVER has to name a nats-server binary; `make test` sets it")
 }
 
 impl Server {
+    /// With JetStream.
     pub fn start() -> Server {
-        Server::start_in(Server::new_folder(), None)
+        Server::with_config("")
     }
 
-    /// One that takes as large payloads as the embedded server does.
+    /// With JetStream, and `config` in the server's own syntax.
+    pub fn with_config(config: &str) -> Server {
+        let folder = Folder::new();
+        let (child, port) = launch(folder.path(), config, None);
+        Server { child, folder, config: config.into(), port }
+    }
+
+    /// Takes payloads as large as the embedded server of `vrsky run` does.
     pub fn with_large_payloads() -> Server {
-        let folder = Server::new_folder();
-        std::fs::write(folder.join(CONFIG), "max_payload: 8388608\n").unwrap();
-        Server::start_in(folder, None)
-    }
-
-    fn new_folder() -> PathBuf {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vrsky-engine-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    fn start_in(folder: PathBuf, port: Option<u16>) -> Server {
-        let asked = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
-        let ports = folder.join("ports");
-        let _ = std::fs::remove_dir_all(&ports);
-        std::fs::create_dir_all(&ports).unwrap();
-        let mut command = Command::new(binary());
-        if folder.join(CONFIG).exists() {
-            command.arg("-c").arg(folder.join(CONFIG));
-        }
-        let child = command
-            .args(["-a", "127.0.0.1", "-p", &asked, "-js", "-sd"])
-            .arg(folder.join("store"))
-            .arg("--ports_file_dir")
-            .arg(&ports)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let port = eventually("the server's port", || read_port(&ports));
-        eventually("a connection", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Server { child, port, folder }
+        Server::with_config("max_payload: 8388608")
     }
 
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Of this server alone; a test may keep files of its own in it.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
-    /// `kill -9`, then a new server on the same port and store.
-    pub fn kill_and_restart(&mut self) {
+    /// As `kill -9` does.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let next = Server::start_in(self.folder.clone(), Some(self.port));
-        let mut old = std::mem::replace(self, next);
-        old.folder = PathBuf::new();
     }
-}
 
-fn read_port(folder: &Path) -> Option<u16> {
-    let entry = std::fs::read_dir(folder).ok()?.next()?.ok()?;
-    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).ok()?).ok()?;
-    json["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+    /// A new server on the same port and store, after [`Server::kill`].
+    pub fn restart(&mut self) {
+        (self.child, _) = launch(self.folder.path(), &self.config, Some(self.port));
+    }
+
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if !self.folder.as_os_str().is_empty() {
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
     }
+}
+
+fn launch(folder: &Path, config: &str, port: Option<u16>) -> (Child, u16) {
+    let listen = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+    let (file, store) = (folder.join("server.conf"), folder.join("store"));
+    let text = format!("listen: \"127.0.0.1:{listen}\"\njetstream {{ store_dir: {store:?} }}\n{config}\n");
+    std::fs::write(&file, text).unwrap();
+    let mut child = Command::new(binary()).arg("-c").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let port = read_port(&mut log);
+    // A full pipe would stop the server.
+    std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
+    (child, port)
+}
+
+/// The port of the server's log, read until the server is ready.
+fn read_port(log: &mut BufReader<ChildStderr>) -> u16 {
+    let (mut port, mut read) = (None, String::new());
+    loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "nats-server did not start:\n{read}");
+        if let Some((_, address)) = line.trim_end().split_once("Listening for client connections on ") {
+            port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        }
+        if line.contains("Server is ready") {
+            return port.expect("the server logs its address before it is ready");
+        }
+        read += &line;
+    }
+}
+
+/// `NATS_SERVER`, or the one that the project's environment installs.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("NATS_SERVER") {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "NATS_SERVER is {path:?}, which is no file");
+        return path;
+    }
+    let installed = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/nats-server");
+    assert!(
+        installed.is_file(),
+        "these tests need nats-server: set NATS_SERVER to its path, or run `make test-rust`, which installs it"
+    );
+    installed
 }
