@@ -8,6 +8,7 @@ mod customer_ids;
 mod delivered;
 mod large;
 mod limits;
+mod names;
 mod neighbours;
 mod outs;
 mod parked;
