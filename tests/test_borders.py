@@ -23,6 +23,8 @@ MAY_USE = {
     "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
     "vrsky-native": {"message", "formats", "expression", "script", "flow"},
     "bench-native": set(),
+    # For tests alone: nobody uses it but in dev-dependencies.
+    "harness": {"message", "nats"},
 }
 # Sockets, threads and clocks live here; the others only compute.
 MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native"}

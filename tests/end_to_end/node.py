@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from vrsky_fast.control import server_config
 from vrsky_fast.control.process import Identity
+from vrsky_fast.control.server_config import Endpoint
 
 from ..conftest import clean_environment, command, post
 
@@ -82,7 +83,7 @@ class Node:
         with self._news:
             while True:
                 for one in self.said[seen:]:
-                    if one["kind"] == kind and all(one.get(name) == value for name, value in wanted.items()):
+                    if one.get("kind") == kind and all(one.get(name) == value for name, value in wanted.items()):
                         return one
                 seen = len(self.said)
                 left = until - time.monotonic()
@@ -204,9 +205,16 @@ class Node:
 
     def server(self) -> Identity:
         """The process of the embedded nats-server."""
+        return self._recorded()[0]
+
+    def endpoint(self) -> Endpoint:
+        """Where the embedded nats-server listens, with its credentials."""
+        return self._recorded()[1]
+
+    def _recorded(self) -> tuple[Identity, Endpoint]:
         recorded = server_config.recall(server_config.Layout(self.data))
         assert recorded is not None
-        return recorded[0]
+        return recorded
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         """Ends it in order; the exit code."""

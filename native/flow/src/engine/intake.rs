@@ -116,7 +116,12 @@ impl Core {
             installed.counters.add(Metric::Redelivered, 1);
         }
         if let Err(fault) = admit(&envelope, &known, ack, lane_type) {
-            self.dead_letter(&envelope, address.step, &fault, 0, message.payload, out);
+            let step = match lane_type {
+                LaneType::Logic => address.step.to_owned(),
+                // An out may be called `in`.
+                LaneType::Outgoing => format!("out:{}", address.step),
+            };
+            self.dead_letter(&envelope, &step, &fault, 0, message.payload, out);
             self.settle(parent, Outcome::Ok, out);
             return;
         }

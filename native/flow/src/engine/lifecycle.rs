@@ -15,6 +15,7 @@ use super::intake::{FIRST_PULL, FIRST_SUBJECT, PUB_ACKS, key};
 use super::ledger::{Origin, Outcome};
 use super::node_type::NodeType;
 use super::pulls::Feed;
+use super::subjects;
 use crate::compile::Input;
 use crate::model::NatsMode;
 
@@ -192,7 +193,7 @@ impl Core {
 /// A queue group, so that the shards and nodes of a pipeline share its messages.
 fn subscribe(sid: u64, installed: &Installed, out: &mut Vec<u8>) {
     if let Input::Nats { subject, .. } = installed.pipeline.input() {
-        let group = format!("vrsky-{}-{}", installed.customer(), installed.name());
+        let group = subjects::queue_group(installed.customer(), installed.name());
         protocol::encode_sub(out, subject.as_bytes(), group.as_bytes(), sid);
     }
 }

@@ -22,7 +22,6 @@ use super::breaker::{Look, Phase, Place};
 use super::core::{Core, Envelope};
 use super::events::{Event, EventKind};
 use super::headers::{self, Known};
-use super::ids::MessageId;
 use super::install::Installed;
 use super::intake::FIRST_PULL;
 use super::ledger::Outcome;
@@ -67,8 +66,7 @@ impl Parking {
         let (customer, pipeline) = (installed.customer(), installed.name());
         Parking {
             subject: subjects::parked(customer, pipeline, out),
-            // A hash: three names in one could be read in more than one way.
-            consumer: MessageId::ingress(customer, pipeline, out.as_bytes()).to_string(),
+            consumer: subjects::parked_consumer(customer, pipeline, out),
             pull: Cell::new(None),
             published: Cell::new(0),
             unconfirmed: Cell::new(0),

@@ -66,6 +66,27 @@ pub fn parked(customer: &str, pipeline: &str, out: &str) -> String {
     format!("vrsky.parked.{customer}.{pipeline}.{out}")
 }
 
+/// The consumer of these messages. A store has it already: another name would leave the old consumer on the
+/// subject, and a work queue takes no second one. Each part with its length, since three names in one text could be
+/// read in more than one way.
+#[must_use]
+pub fn parked_consumer(customer: &str, pipeline: &str, out: &str) -> String {
+    let mut hash = blake3::Hasher::new();
+    for part in [customer, pipeline, out] {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().to_hex().as_str()[..32].to_owned()
+}
+
+/// The queue group of a core NATS in. Names hold hyphens: where one does, a dot joins them, which no name holds. Where
+/// none does, the hyphen is the border, and the group is the one of nodes that are older than that.
+#[must_use]
+pub fn queue_group(customer: &str, pipeline: &str) -> String {
+    let joined_by = if customer.contains('-') || pipeline.contains('-') { '.' } else { '-' };
+    format!("vrsky{joined_by}{customer}{joined_by}{pipeline}")
+}
+
 /// A text as one subject token: what has a meaning there becomes a hyphen.
 #[must_use]
 pub fn token(text: &str) -> String {
@@ -116,6 +137,48 @@ mod tests {
         ] {
             assert_eq!(parse(other.as_bytes()), None, "{other}");
         }
+    }
+
+    /// All names that hyphens and one letter make, up to four characters.
+    fn names() -> Vec<String> {
+        let longer = |names: Vec<String>| names.iter().flat_map(|n| [format!("{n}a"), format!("{n}-")]).collect();
+        let all = (0..4).scan(vec![String::new()], |names, _| {
+            *names = longer(std::mem::take(names));
+            Some(names.clone())
+        });
+        all.flatten().filter(|name| message::check_name(name).is_ok()).collect()
+    }
+
+    #[test]
+    fn no_two_pipelines_and_no_two_outs_have_the_same_name_of_anything() {
+        let names = names();
+        assert_eq!(names.len(), 8, "{names:?}");
+        let mut seen = std::collections::HashSet::new();
+        for (customer, pipeline) in names.iter().flat_map(|c| names.iter().map(move |p| (c, p))) {
+            assert!(seen.insert(queue_group(customer, pipeline)), "{customer} {pipeline}");
+            for step in &names {
+                let subject = subject(LaneType::Logic, "t1000", 0, customer, pipeline, step);
+                assert_eq!(
+                    parse(subject.as_bytes()).map(|a| (a.customer, a.pipeline, a.step)),
+                    Some((customer.as_str(), pipeline.as_str(), step.as_str()))
+                );
+                for text in [
+                    subject,
+                    dead(customer, pipeline, step),
+                    parked(customer, pipeline, step),
+                    parked_consumer(customer, pipeline, step),
+                ] {
+                    assert!(seen.insert(text), "{customer} {pipeline} {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_store_or_another_node_has_keeps_its_name() {
+        assert_eq!(parked_consumer("acme", "orders", "erp"), "e3d35d5d56f2ac6379f1ee9aa2a3f980");
+        assert_eq!(queue_group("acme", "orders"), "vrsky-acme-orders");
+        assert_eq!(queue_group("acme", "eu-orders"), "vrsky.acme.eu-orders");
     }
 
     #[test]

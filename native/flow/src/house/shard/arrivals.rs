@@ -98,7 +98,9 @@ impl Parts {
         let envelope = arrival.lane_envelope(owner, input, id, self.settlement.now_ms());
         intake::count_redelivered(owner, ack.delivered);
         if let Err(fault) = arrival.check(owner, Some((lane_type, ack))) {
-            self.end_with_letter(&envelope, step, &fault, message.payload);
+            // An out may be called `in`.
+            let label = if lane_type == LaneType::Logic { step.to_owned() } else { format!("out:{step}") };
+            self.end_with_letter(&envelope, &label, &fault, message.payload);
             return;
         }
         match lane_type {

@@ -61,8 +61,9 @@ impl Parts {
                     self.node_event(EventKind::Node, &fault);
                 }
             }
-            Input::Nats { mode: NatsMode::Core, subject, group, .. } => {
-                let number = self.consumers.add_subject(revision.owner.id, subject, group);
+            Input::Nats { mode: NatsMode::Core, subject, .. } => {
+                let group = subjects::queue_group(revision.owner.customer(), revision.owner.name());
+                let number = self.consumers.add_subject(revision.owner.id, subject, &group);
                 if self.settlement.is_connected() {
                     self.consumers.subscribe_subject(number, &mut self.settlement.wire);
                 }

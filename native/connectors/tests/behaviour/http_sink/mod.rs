@@ -1,0 +1,7 @@
+//! The HTTP sink against servers that behave, and against those that do not.
+mod addresses;
+mod outcomes;
+mod redirects;
+mod requests;
+mod server;
+mod tls;

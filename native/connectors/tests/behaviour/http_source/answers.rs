@@ -1,0 +1,203 @@
+//! What a sender is answered, request by request.
+
+use std::time::Duration;
+
+use connectors::http::source::SourceOptions;
+use connectors::{Settled, Source};
+use harness::run;
+use message::{Code, Fault};
+
+use super::host::{MOST_BODY, Sender, next, post, source, store_all, stored};
+
+#[test]
+fn a_message_is_answered_only_after_it_is_stored() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let mut sender = Sender::connect(source.address()).await;
+        sender.send(post("/in/acme/orders", "Content-Type: application/JSON; charset=utf-8\r\nIdempotency-Key: k-1\r\nNats-Rollup: all\r\nX-Request-Id: r1\r\n", "{}")).await;
+        let incoming = next(&source).await;
+        assert_eq!(
+            (incoming.binding, &incoming.payload[..], &*incoming.content_type),
+            (7, &b"{}"[..], "application/json")
+        );
+        assert_eq!(incoming.idempotency_key.as_deref(), Some("k-1"));
+        assert_eq!(incoming.headers, b"x-request-id: r1\r\n");
+        // Nothing has been answered: the first byte comes after the settlement.
+        assert!(sender.0.try_read(&mut [0; 1]).is_err());
+        source.settle(incoming.item, stored("abc"));
+        let answer = sender.answer().await;
+        assert_eq!((answer.status, answer.body.as_str()), (202, "{\"id\":\"abc\"}"));
+        assert_eq!(answer.header("vrsky-id"), Some("abc"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert!(answer.header("date").is_some());
+        assert_eq!(source.stats().in_flight, 0);
+    });
+}
+
+#[test]
+fn one_connection_serves_many_requests_and_errors_between_them() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for round in 0..20 {
+            assert_eq!(sender.post("/in/acme/orders", "", "a").await.status, 202, "round {round}");
+            assert_eq!(sender.post("/in/acme/nothing", "", &"b".repeat(5000)).await.status, 404);
+            assert_eq!(sender.post("/in/acme/guarded", "", "c").await.status, 401);
+        }
+        assert_eq!(all.borrow().len(), 20);
+        assert_eq!(source.stats().connections, 1);
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        sender.send((0..10).map(|n| post("/in/acme/orders", "", &format!("m{n}"))).collect::<String>()).await;
+        for n in 0..10 {
+            assert_eq!(sender.answer().await.body, format!("{{\"id\":\"id-{n}\"}}"));
+        }
+        assert_eq!(&all.borrow()[9].payload[..], b"m9");
+    });
+}
+
+#[test]
+fn each_refusal_is_a_problem_document_with_its_code_and_header() {
+    let long = "x".repeat(300);
+    let cases = [
+        ("/in/acme/none", "", 404, "http/not-found"),
+        ("/in/zeta/orders", "", 404, "http/not-found"),
+        ("/in/acme/orders/", "", 404, "http/not-found"),
+        ("/in/acme/%6frders", "", 404, "http/not-found"),
+        ("/", "", 404, "http/not-found"),
+        ("/in/acme/guarded", "", 401, "http/unauthorized"),
+        ("/in/acme/guarded", "Authorization: Bearer wrong\r\n", 401, "http/unauthorized"),
+        ("/in/acme/guarded", "Authorization: Basic s3cret\r\n", 401, "http/unauthorized"),
+        ("/in/acme/guarded", "Authorization: Bearer\r\n", 401, "http/unauthorized"),
+        (
+            "/in/acme/guarded",
+            "Authorization: Bearer s3cret\r\nAuthorization: Bearer s3cret\r\n",
+            401,
+            "http/unauthorized",
+        ),
+        ("/in/acme/orders", "Content-Encoding: gzip\r\n", 415, "http/unsupported-media-type"),
+        ("/in/acme/orders", "Content-Type: application/x-www-form-urlencoded\r\n", 415, "http/unsupported-media-type"),
+        ("/in/acme/orders", "Content-Type: text/xml; charset=iso-8859-1\r\n", 415, "http/unsupported-media-type"),
+        ("/in/acme/xml", "Content-Type: application/json\r\n", 415, "http/unsupported-media-type"),
+        ("/in/acme/orders", "Idempotency-Key: \r\n", 400, "http/bad-request"),
+        ("/in/acme/orders", &format!("Idempotency-Key: {long}\r\n"), 400, "http/bad-request"),
+        ("/in/acme/orders", "ce-type: a\tb\r\n", 400, "http/bad-request"),
+        ("/in/acme/orders", "Host: again\r\n", 400, "http/bad-request"),
+    ];
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let mut sender = Sender::connect(source.address()).await;
+        for (path, headers, status, code) in cases {
+            let answer = sender.post(path, headers, "x").await;
+            assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path} {headers}");
+            assert_eq!(answer.problem()["instance"], path);
+            assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
+        }
+        for method in ["GET", "PUT", "DELETE", "OPTIONS", "PROPFIND"] {
+            sender.send(format!("{method} /in/acme/orders HTTP/1.1\r\nHost: here\r\n\r\n")).await;
+            let answer = sender.answer().await;
+            assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+            assert_eq!(answer.code(), "http/method-not-allowed");
+        }
+        assert_eq!(source.stats().in_flight, 0);
+        assert!(source.stats().refusals.contains(&(Code::HttpMethodNotAllowed, 5)));
+    });
+}
+
+#[test]
+fn the_right_token_comes_in_whatever_the_case_of_its_scheme() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for scheme in ["Bearer", "bearer", "BEARER"] {
+            let answer = sender.post("/in/acme/guarded", &format!("Authorization: {scheme} s3cret\r\n"), "x").await;
+            assert_eq!(answer.status, 202);
+        }
+        assert_eq!(sender.post("/in/acme/local", "", "x").await.status, 202);
+        assert!(all.borrow().iter().all(|incoming| incoming.headers.is_empty()));
+    });
+}
+
+#[test]
+fn without_auth_no_page_from_elsewhere_may_post() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for (origin, status) in [
+            ("http://localhost:3000", 202),
+            ("http://127.0.0.1", 202),
+            ("https://[::1]:8080", 202),
+            ("https://evil.example", 403),
+            ("http://localhost.evil.example", 403),
+            ("null", 403),
+            ("", 403),
+        ] {
+            let answer = sender.post("/in/acme/local", &format!("Origin: {origin}\r\n"), "x").await;
+            assert_eq!(answer.status, status, "{origin}");
+            // Who has a token, or wrote `auth: none`, has decided.
+            assert_eq!(sender.post("/in/acme/orders", &format!("Origin: {origin}\r\n"), "x").await.status, 202);
+        }
+        assert!(source.stats().refusals.contains(&(Code::HttpForbidden, 4)));
+    });
+}
+
+#[test]
+fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let mut sender = Sender::connect(source.address()).await;
+        for (code, pause, status, retry_after) in [
+            (Code::LimitRate, Some(Duration::from_millis(1500)), 429, Some("2")),
+            (Code::LimitBacklog, None, 429, Some("1")),
+            (Code::NatsStreamFull, None, 503, Some("1")),
+            (Code::NatsMaxPayload, None, 413, None),
+            (Code::NatsMaxPayload, Some(Duration::from_secs(1)), 413, None),
+        ] {
+            sender.send(post("/in/acme/orders", "", "x")).await;
+            let incoming = next(&source).await;
+            source.settle(incoming.item, Settled::Refused { fault: Fault::new(code, "because"), retry_after: pause });
+            let answer = sender.answer().await;
+            assert_eq!((answer.status, answer.header("retry-after")), (status, retry_after));
+            assert_eq!((answer.code().as_str(), &answer.problem()["detail"]), (code.as_str(), &"because".into()));
+        }
+    });
+}
+
+#[test]
+fn a_body_at_the_limit_comes_in_and_one_byte_more_does_not() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        assert_eq!(sender.post("/in/acme/orders", "", &"x".repeat(MOST_BODY)).await.status, 202);
+        let answer = sender.post("/in/acme/orders", "", &"x".repeat(MOST_BODY + 1)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (413, "http/too-large"));
+        // The rest was small enough to read over, so the connection goes on.
+        assert_eq!(sender.post("/in/acme/orders", "", "").await.status, 202);
+        assert_eq!(all.borrow().len(), 2);
+    });
+}
+
+#[test]
+fn new_routes_replace_all_old_ones_at_once() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 202);
+        source.set_routes(connectors::http::source::Routes::new());
+        assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 404);
+        source.set_routes(super::host::routes());
+        assert_eq!(sender.post("/in/acme/orders?a=b", "", "x").await.status, 202);
+    });
+}

@@ -1,0 +1,13 @@
+//! Expressions and the steps made of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
+
+mod support;
+
+mod allocation;
+mod bad_input;
+mod documented;
+mod language;
+mod oracle;
+mod steps;
+mod xml;

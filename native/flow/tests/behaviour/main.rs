@@ -1,0 +1,19 @@
+//! The engine against a real nats-server: one binary, a module for each behaviour.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
+
+mod node;
+
+mod customer_ids;
+mod delivered;
+mod large;
+mod limits;
+mod names;
+mod neighbours;
+mod outs;
+mod parked;
+mod passing;
+mod refused;
+mod retries;
+mod splits;
+mod urls;

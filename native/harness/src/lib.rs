@@ -1,0 +1,29 @@
+//! What the tests of several crates need. For tests alone: no crate uses it outside `dev-dependencies`.
+//!
+//! - [`Server`]: a real nats-server on a free port; [`Client`] speaks to it without the code under test.
+//! - [`post`], [`take_one`]: one HTTP request from either end; [`Receiver`]: an HTTP server that fails until
+//!   it is told to recover; [`Certificates`] for servers with TLS.
+//! - [`eventually`] waits for a condition; [`run`] runs an async test; [`Folder`] goes with its test.
+//! - [`alone`] gives a test a process of its own; [`known_fault!`] marks a fault that is not repaired yet.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
+mod alone;
+mod certificates;
+mod client;
+mod folder;
+mod http;
+mod known_fault;
+mod receiver;
+mod server;
+mod wait;
+
+pub use alone::alone;
+pub use certificates::Certificates;
+pub use client::{Client, Got};
+pub use folder::Folder;
+pub use http::{post, take_one};
+pub use known_fault::known_fault;
+pub use receiver::Receiver;
+pub use server::Server;
+pub use wait::{WAIT_TIMEOUT, eventually, run};

@@ -1,0 +1,14 @@
+//! Scripts: what they see, what they give, and what they cannot do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
+
+mod support;
+
+mod documentation;
+mod executor;
+mod hostile;
+mod parser;
+mod scripts;
+mod strip;
+mod views;
+mod world;

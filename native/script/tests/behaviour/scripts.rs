@@ -1,0 +1,184 @@
+//! Whole scripts, run on documents.
+
+use crate::support::{outputs, run, run_ts};
+use message::Code;
+use script::{Language, compile};
+
+#[test]
+fn a_message_becomes_none_one_or_many() {
+    assert_eq!(
+        outputs(
+            "export default (msg) => { msg.order.net = msg.order.total / 1.077; return msg }",
+            r#"{"order":{"total":107.7}}"#
+        ),
+        [r#"{"order":{"total":107.7,"net":100}}"#]
+    );
+    assert_eq!(outputs("export default () => null", "{}"), [""; 0]);
+    assert_eq!(outputs("export default () => []", "{}"), [""; 0]);
+    assert_eq!(
+        outputs(
+            "export default msg => msg.items.map(item => ({ id: msg.id, ...item }))",
+            r#"{"id":"A","items":[{"n":1},{"n":2}]}"#
+        ),
+        [r#"{"id":"A","n":1}"#, r#"{"id":"A","n":2}"#]
+    );
+    assert_eq!(outputs("export default msg => [msg]", "[1,2]"), ["[1,2]"]);
+    assert_eq!(outputs("export default msg => msg", "[1,2]"), ["1", "2"]);
+    assert_eq!(outputs("export default msg => [null, 'a', 1.5, true]", "{}"), ["null", "\"a\"", "1.5", "true"]);
+}
+
+#[test]
+fn typescript_runs() {
+    let source = "interface Order { total: number; net?: number }
+type Message = { order: Order }
+const VAT: number = 1.077
+export default function (msg: Message, ctx: { id: string }): Message {
+  const order = msg.order as Order
+  order.net = order!.total / VAT
+  return msg satisfies Message
+}";
+    let done = run_ts(source, r#"{"order":{"total":1077}}"#);
+    assert_eq!(crate::support::texts(&done).unwrap(), [r#"{"order":{"total":1077,"net":1000}}"#]);
+}
+
+#[test]
+fn a_throw_names_line_and_column_of_the_customers_file() {
+    let source = "type Größe = 1\ninterface A { b: string }\nfunction f(é: A, x: Größe | '😀'): string {\n  /* äö€😀 */ return é.b.c.d\n}\nexport default (msg: A) => f(msg, 1 as any)";
+    let fault = run_ts(source, r#"{"b":{}}"#).outcome.unwrap_err();
+    assert_eq!(fault.code(), Code::ScriptThrew);
+    assert_eq!((fault.place().line, fault.place().column), (Some(4), Some(21)), "{fault}");
+    assert_eq!(fault.place().file.as_deref(), Some("t.ts"));
+    assert!(fault.reason().starts_with("TypeError: "), "{fault}");
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    for (source, line, column) in [
+        ("export default (msg) => {\n  let = 5 6\n}", 2, 10),
+        ("export default msg => msg\nlet a = 1; let a = 2", 2, 18),
+        ("let x = 'abc\nexport default m => m", 1, 9),
+    ] {
+        for language in [Language::JavaScript, Language::TypeScript] {
+            let fault = compile(source, language, "a.js").unwrap_err();
+            assert_eq!(fault.code(), Code::ScriptSyntax, "{fault}");
+            assert_eq!((fault.place().line, fault.place().column), (Some(line), Some(column)), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_default_function_is_required() {
+    for source in [
+        "const a = 1",
+        "export const a = 1",
+        "export default 5",
+        "export default class {}",
+        "export default {}",
+        "const a = 1; export { a as default }",
+    ] {
+        let fault = compile(source, Language::TypeScript, "a.ts").unwrap_err();
+        assert_eq!(fault.code(), Code::ScriptNoDefaultExport, "{source}: {fault}");
+    }
+    assert!(compile("const a = m => m; export { a as default }", Language::JavaScript, "a.js").is_ok());
+}
+
+#[test]
+fn values_that_are_no_json_are_refused_by_name() {
+    for (returned, code, field) in [
+        ("undefined", Code::ScriptNoReturn, None),
+        ("() => 1", Code::ScriptBadReturn, None),
+        ("Symbol('a')", Code::ScriptBadReturn, None),
+        ("({ a: { b: [1, NaN] } })", Code::ScriptBadReturn, Some("a.b[1]")),
+        ("({ a: Infinity })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: 5n })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Map([[1, 2]]) })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Set() })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Uint8Array(4) })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Error('x') })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: /x/ })", Code::ScriptBadReturn, Some("a")),
+        ("({ a() {} })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Proxy({}, {}) })", Code::ScriptBadReturn, Some("a")),
+        ("new Proxy([], {})", Code::ScriptBadReturn, None),
+        ("({ a: '\\ud800' })", Code::ScriptBadReturn, Some("a")),
+        ("({ '\\ud800': 1 })", Code::ScriptBadReturn, Some("[\"\u{fffd}\u{fffd}\u{fffd}\"]")),
+        ("({ order: { '@id': [0, -Infinity] } })", Code::ScriptBadReturn, Some("order[\"@id\"][1]")),
+        ("new Date('when')", Code::ScriptBadReturn, None),
+        ("({ a: { at: new Date(NaN) } })", Code::ScriptBadReturn, Some("a.at")),
+        ("({ a: [0, new Date(8.64e15 + 1)] })", Code::ScriptBadReturn, Some("a[1]")),
+        ("({ a: new (class extends Date {})(NaN) })", Code::ScriptBadReturn, Some("a")),
+        (
+            "(Object.defineProperty(msg, 'a', { get: () => new Date(NaN), enumerable: true }))",
+            Code::ScriptBadReturn,
+            Some("a"),
+        ),
+        ("({ a: { toJSON: () => new Date(0) } })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: { toJSON: () => NaN } })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Number(NaN) })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: Object(5n) })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: Object(Symbol('x')) })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: [1].values() })", Code::ScriptBadReturn, Some("a")),
+        ("({ a: new Proxy({}, { get() { throw new Error('asked') } }) })", Code::ScriptBadReturn, Some("a")),
+        ("(() => { const a = {}; a.a = a; return a })()", Code::ScriptBadReturn, None),
+        ("(() => { const a = []; a[0] = a; return a })()", Code::ScriptBadReturn, None),
+        (
+            "(() => { let a = {}; for (let i = 0; i < 300; i++) a = { a }; return a })()",
+            Code::ScriptOutputTooLarge,
+            None,
+        ),
+        ("(() => { let a = []; for (let i = 0; i < 300; i++) a = [a]; return a })()", Code::ScriptOutputTooLarge, None),
+        ("(async () => msg)()", Code::ScriptBadReturn, None),
+        ("Promise.resolve(1)", Code::ScriptBadReturn, None),
+        ("({ a: Promise.resolve(1) })", Code::ScriptBadReturn, Some("a")),
+        ("({ get a() { throw new Error('no') } })", Code::ScriptThrew, None),
+        ("({ toJSON() { throw new Error('no') } })", Code::ScriptThrew, None),
+        ("[1, undefined]", Code::ScriptBadReturn, Some("[1]")),
+        ("Array(10000).fill(1)", Code::ScriptTooManyOutputs, None),
+        ("(() => { const a = []; a.length = 4294967295; return [a] })()", Code::ScriptOutputTooLarge, None),
+        (
+            "(() => { let a = 'x'.repeat(1000); for (let i = 0; i < 9; i++) a = [a,a,a,a,a,a,a,a]; return { a } })()",
+            Code::ScriptOutputTooLarge,
+            None,
+        ),
+    ] {
+        let done = run(&format!("export default msg => {returned}"), "{}");
+        let fault = done.outcome.expect_err(returned);
+        assert_eq!(fault.code(), code, "{returned}: {fault}");
+        if field.is_some() {
+            assert_eq!(fault.place().field.as_deref(), field, "{returned}: {fault}");
+        }
+        assert_eq!(fault.place().file.as_deref(), Some("t.js"));
+    }
+}
+
+#[test]
+fn values_are_written_as_json_stringify_does() {
+    for (returned, expected) in [
+        ("({ a: undefined, b: [undefined, , 1], [Symbol('x')]: 1 })", r#"{"b":[null,null,1]}"#),
+        ("({ a: new Date(0) })", r#"{"a":"1970-01-01T00:00:00.000Z"}"#),
+        ("({ a: { toJSON() { return { b: 1 } } } })", r#"{"a":{"b":1}}"#),
+        ("({ a: new (class extends Map { toJSON() { return [...this] } })([[1, 2]]) })", r#"{"a":[[1,2]]}"#),
+        ("({ a: new (class extends Error { toJSON() { return this.message } })('no') })", r#"{"a":"no"}"#),
+        ("({ a: new (class extends Date { toJSON() { return null } })(NaN) })", r#"{"a":null}"#),
+        (
+            "({ a: Object.assign(new String('x'), { toJSON: () => 5 }), b: { toJSON: () => new String('y') } })",
+            r#"{"a":5,"b":"y"}"#,
+        ),
+        ("({ a: new String('x'), b: new Number(2), c: new Boolean(false) })", r#"{"a":"x","b":2,"c":false}"#),
+        ("new (class { constructor() { this.a = 1 } get b() { return 2 } })()", r#"{"a":1}"#),
+        (
+            "Object.create({ inherited: 1 }, { own: { value: 2, enumerable: true }, hidden: { value: 3 } })",
+            r#"{"own":2}"#,
+        ),
+        (
+            "({ a: -0, b: 1e21, c: 0.1, d: 123456789012, e: 1e-7 })",
+            r#"{"a":0,"b":1e21,"c":0.1,"d":123456789012,"e":1e-7}"#,
+        ),
+        ("({ b: 1, 2: 1, a: 1, 1: 1 })", r#"{"1":1,"2":1,"b":1,"a":1}"#),
+        ("({ ['__proto__']: 1, a: 'é😀\\u2028\\n\"' })", "{\"__proto__\":1,\"a\":\"é😀\u{2028}\\n\\\"\"}"),
+        ("({ a: 'x'.repeat(3) + 'y'.repeat(2) })", r#"{"a":"xxxyy"}"#),
+        ("Object.assign(Object.create(null), { a: 1 })", r#"{"a":1}"#),
+        ("(function () { return { a: arguments.length } })(1, 2)", r#"{"a":2}"#),
+    ] {
+        assert_eq!(outputs(&format!("export default msg => {returned}"), "{}"), [expected], "{returned}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Scripts run inline, their outputs as JSON text.
+use std::sync::Arc;
+
+use message::{Document, Fault, Limits};
+use script::{Done, Language, Program, Runner, Task, TaskContext, compile};
+
+pub fn document(json: &str) -> Document {
+    let mut document = Document::default();
+    formats::json::parse(json.as_bytes(), &Limits::default(), &mut document).unwrap();
+    document
+}
+
+pub fn context(customer: &str) -> TaskContext {
+    TaskContext {
+        id: "0123456789abcdef".into(),
+        customer: customer.into(),
+        pipeline: "orders".into(),
+        revision: "7".into(),
+        time_ms: 1_700_000_000_123,
+        headers: (*b"NATS/1.0\r\nCustomer-ID: acme\r\nX-Trace: a\r\nx-trace: b\r\n\r\n").into(),
+    }
+}
+
+pub fn task(program: &Arc<Program>, json: &str) -> Task {
+    Task {
+        token: 1,
+        program: Arc::clone(program),
+        document: document(json),
+        context: context("acme"),
+        limits: Arc::new(Limits::default()),
+    }
+}
+
+pub fn program(source: &str) -> Arc<Program> {
+    Arc::new(compile(source, Language::JavaScript, "t.js").unwrap_or_else(|fault| panic!("{source}: {fault}")))
+}
+
+pub fn run(source: &str, json: &str) -> Done {
+    Runner::new().run(task(&program(source), json))
+}
+
+pub fn run_ts(source: &str, json: &str) -> Done {
+    let program = compile(source, Language::TypeScript, "t.ts").unwrap_or_else(|fault| panic!("{source}: {fault}"));
+    Runner::new().run(task(&Arc::new(program), json))
+}
+
+/// What was returned, each as JSON.
+pub fn texts(done: &Done) -> Result<Vec<String>, Fault> {
+    let mut document = done.document.clone();
+    let roots = done.outcome.clone()?;
+    Ok(roots
+        .into_iter()
+        .map(|root| {
+            document.set_root(root);
+            let mut text = Vec::new();
+            formats::json::emit(&document, &mut text);
+            String::from_utf8(text).unwrap()
+        })
+        .collect())
+}
+
+pub fn outputs(source: &str, json: &str) -> Vec<String> {
+    texts(&run(source, json)).unwrap_or_else(|fault| panic!("{source}: {fault}"))
+}

@@ -1,0 +1,134 @@
+//! What a script sees besides the message: `ctx`, the time, random numbers, and what it may keep.
+
+use std::sync::Arc;
+
+use crate::support::{context, outputs, program, task, texts};
+use script::{Runner, Task};
+
+#[test]
+fn ctx_tells_of_the_message() {
+    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
+    let expected = concat!(
+        r#"{"id":"0123456789abcdef","customer":"acme","pipeline":"orders","revision":"7","now":1700000000123,"#,
+        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","#,
+        r#""keys":["id","customer","pipeline","revision","now","headers","random"]}"#,
+    );
+    assert_eq!(outputs(source, "{}"), [expected]);
+}
+
+#[test]
+fn ctx_is_the_current_messages_even_when_it_was_kept() {
+    let source = "let kept; export default (msg, ctx) => { kept ??= ctx; return kept.id + kept.headers['x-trace'] }";
+    let (runner, program) = (Runner::new(), program(source));
+    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), ["\"0123456789abcdefa\""]);
+    let mut second = task(&program, "{}");
+    second.context.id = "second".into();
+    second.context.headers = (*b"NATS/1.0\r\nX-Trace: z\r\n\r\n").into();
+    assert_eq!(texts(&runner.run(second)).unwrap(), ["\"secondz\""]);
+}
+
+#[test]
+fn the_clock_stands_at_the_messages_time() {
+    let source = "export default (msg, ctx) => [
+      Date.now() === ctx.now, new Date().getTime() === ctx.now, new Date().toISOString(), new Date(0).toISOString(),
+      new Date(2020, 1).getFullYear(), Date.UTC(2020, 0), Date.parse('2020-01-01T00:00:00Z'), typeof Date(),
+      new Date() instanceof Date, new Date().constructor === Date, Date.length, Date.name,
+      new (class Own extends Date { twice() { return 2 * this.getTime() } })(21).twice(),
+      Object.prototype.toString.call(new Date()),
+    ]";
+    assert_eq!(
+        outputs(source, "{}"),
+        [
+            "true",
+            "true",
+            "\"2023-11-14T22:13:20.123Z\"",
+            "\"1970-01-01T00:00:00.000Z\"",
+            "2020",
+            "1577836800000",
+            "1577836800000",
+            "\"string\"",
+            "true",
+            "true",
+            "7",
+            "\"Date\"",
+            "42",
+            "\"[object Date]\"",
+        ]
+    );
+}
+
+#[test]
+fn random_numbers_follow_from_the_message() {
+    let source = "export default (msg, ctx) => [Math.random(), ctx.random(), Math.random(), ctx.random()]";
+    let (runner, program) = (Runner::new(), program(source));
+    let run = |id: &str, time_ms: u64| {
+        let mut task = task(&program, "{}");
+        task.context.id = id.into();
+        task.context.time_ms = time_ms;
+        texts(&runner.run(task)).unwrap()
+    };
+    let first = run("a", 1);
+    assert_eq!(first, run("a", 1), "a redelivered message sees the same numbers");
+    assert_eq!(first.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+    assert_ne!(first, run("b", 1));
+    assert_ne!(first, run("a", 2));
+    for number in first {
+        assert!((0.0..1.0).contains(&number.parse::<f64>().unwrap()));
+    }
+}
+
+#[test]
+fn top_level_state_stays_within_the_customer_and_the_script() {
+    let source = "let count = 0; export default () => ({ count: ++count })";
+    let (runner, first, second) = (Runner::new(), program(source), program(source));
+    let run = |program: &Arc<script::Program>, customer: &str| {
+        let task = Task { context: context(customer), ..task(program, "{}") };
+        texts(&runner.run(task)).unwrap().remove(0)
+    };
+    assert_eq!(run(&first, "acme"), r#"{"count":1}"#);
+    assert_eq!(run(&first, "acme"), r#"{"count":2}"#);
+    assert_eq!(run(&second, "acme"), r#"{"count":1}"#);
+    assert_eq!(run(&first, "other"), r#"{"count":1}"#);
+    assert_eq!(run(&first, "acme"), r#"{"count":3}"#);
+}
+
+#[test]
+fn frozen_prototypes_do_not_forbid_own_properties() {
+    let source = "
+class Refused extends Error { constructor(reason) { super(reason); this.name = 'Refused'; this.message = 'no: ' + reason } }
+export default msg => {
+  const o = {}; o.toString = () => 'own'; o.constructor = 1; o.valueOf = 2; o['hasOwnProperty'] = 3;
+  const f = () => 1; f.toString = () => 'f';
+  const error = new Refused('x');
+  function Old() {} Old.prototype.toString = () => 'old'; Old.prototype.constructor = Old;
+  return { a: `${o}`, b: Object.keys(o), c: `${f}`, d: error.name, e: error.message, f: `${error}`, g: `${new Old()}`, h: error instanceof Error }
+}";
+    let expected = r#"{"a":"own","b":["toString","constructor","valueOf","hasOwnProperty"],"c":"f","d":"Refused","e":"no: x","f":"Refused: no: x","g":"old","h":true}"#;
+    assert_eq!(outputs(source, "{}"), [expected]);
+}
+
+#[test]
+fn callbacks_of_promises_run_before_the_message_leaves() {
+    let source =
+        "let late = 0; export default msg => { Promise.resolve().then(() => { msg.late = ++late }); return msg }";
+    let (runner, program) = (Runner::new(), program(source));
+    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), [r#"{"late":1}"#]);
+    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), [r#"{"late":2}"#]);
+}
+
+#[test]
+fn the_language_is_whole() {
+    let source = "export default msg => ({
+      regex: 'a-b'.replace(/(\\w)-(\\w)/, '$2-$1'), named: /(?<y>\\d+)/.exec('a12').groups.y, dynamic: new RegExp('[ab]+', 'g').test('b'),
+      map: [...new Map([[1, 2]]).entries()], set: [...new Set([1, 1])], spread: Math.max(...[1, 2, 3]), big: String(2n ** 64n),
+      json: JSON.parse(JSON.stringify({ a: [1] })), sort: [3, 1, 2].sort(), flat: [[1], [2]].flat(), at: [1, 2].at(-1), group: Object.fromEntries([['a', 1]]),
+      typed: [...new Uint8Array([1, 256])], template: `${1 + 1}`, optional: msg?.a?.b ?? 'none', date: new Date(0).getUTCFullYear(), generator: [...(function* () { yield 1 })()],
+      proxy: new Proxy({ a: 1 }, { get: () => 2 }).a, symbol: typeof Symbol.iterator, weak: new WeakMap() instanceof WeakMap, uri: encodeURIComponent('ä'), number: (1.005).toFixed(2), intl: 'Ä'.toLowerCase(),
+    })";
+    let expected = concat!(
+        r#"{"regex":"b-a","named":"12","dynamic":true,"map":[[1,2]],"set":[1],"spread":3,"big":"18446744073709551616","#,
+        r#""json":{"a":[1]},"sort":[1,2,3],"flat":[1,2],"at":2,"group":{"a":1},"typed":[1,0],"template":"2","optional":"none","#,
+        r#""date":1970,"generator":[1],"proxy":2,"symbol":"symbol","weak":true,"uri":"%C3%A4","number":"1.00","intl":"ä"}"#,
+    );
+    assert_eq!(outputs(source, "{}"), [expected]);
+}
