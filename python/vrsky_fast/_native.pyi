@@ -340,8 +340,13 @@ class Node:
         Raises ConfigError. Connects to nothing yet."""
 
     def install(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
-        """Compiles a pipeline file and puts it in place of its earlier revision; returns the revision.
-        Raises like `check_pipeline`, and SecretError for a secret that is not in `secrets`."""
+        """Compiles a pipeline file and puts it in place of its earlier revision; returns the revision when every
+        shard has done so. Raises like `check_pipeline`, and SecretError for a secret that is not in `secrets`;
+        the earlier revision goes on then."""
+
+    def remove(self, customer: str, pipeline: str) -> bool:
+        """Takes a pipeline out; returns when no shard takes anything more in for it. What is in hand is finished.
+        False when it is not installed."""
 
     def check(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
         """Whether the connectors of a pipeline file would work with these settings, as a JSON list of
@@ -357,6 +362,10 @@ class Node:
 
     def stats(self) -> str:
         """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
+
+    def stats_changed(self) -> str:
+        """What has changed since the last call, as `{"changed": [...], "removed": [[customer, pipeline], ...]}`
+        with the rows of `stats`."""
 
     def events(self) -> str:
         """What happened since the last call, as a JSON list; under load only the first of it. Raises

@@ -158,7 +158,9 @@ impl Client {
                 self.make_stream(&name, &format!("vrsky.{kind}.{tier}.0.>"), true, Some(kind));
             }
         }
-        self.make_stream("VRSKY_DEAD", "vrsky.dead.>", false, None);
+        self.make_stream("VRSKY_DEAD", "vrsky.dead.> vrsky.original.>", false, None);
+        let keys = ",\"discard_new_per_subject\":true,\"max_msgs_per_subject\":1,\"allow_direct\":true";
+        self.create_stream("VRSKY_KEYS", "vrsky.key.>", "limits", keys);
     }
 
     /// The parked messages, with a cap a subject.
@@ -172,8 +174,9 @@ impl Client {
         self.create_stream(name, subjects, "workqueue", &capped);
     }
 
-    /// `more`: keys beside those that all have, each after a comma.
+    /// `subjects`: one or several, with blanks between; `more`: keys beside those that all have, each after a comma.
     fn create_stream(&mut self, name: &str, subjects: &str, retention: &str, more: &str) {
+        let subjects = subjects.replace(' ', "\",\"");
         let stream = format!(
             "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"{retention}\",\"storage\":\"file\",\
              \"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\

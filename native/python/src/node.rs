@@ -61,6 +61,11 @@ impl PyNode {
         detached(py, || text(&node.check(&pipeline, &secrets)?))
     }
 
+    fn remove(&self, py: Python<'_>, customer: &str, pipeline: &str) -> PyResult<bool> {
+        let node = self.node(py)?;
+        detached(py, || Ok(node.remove(customer, pipeline)))
+    }
+
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node(py)?;
         detached(py, || node.start())
@@ -73,6 +78,11 @@ impl PyNode {
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
         let node = self.node(py)?;
         detached(py, || text(&node.stats()))
+    }
+
+    fn stats_changed(&self, py: Python<'_>) -> PyResult<String> {
+        let node = self.node(py)?;
+        detached(py, || text(&node.changes()))
     }
 
     fn events(&self, py: Python<'_>) -> PyResult<String> {

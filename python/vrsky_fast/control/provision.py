@@ -82,7 +82,7 @@ async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
     except NotFoundError:
         await jetstream.add_stream(wanted)
         return [f"stream {stream.name}"]
-    changes = _changes(info, wanted) | _resized(info, stream.max_bytes)
+    changes = _changes(info, wanted, stream.max_age is not None) | _resized(info, stream.max_bytes)
     if not changes:
         return []
     _refuse_loss(info, wanted)
@@ -94,7 +94,7 @@ async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
 def _stream_config(stream: Stream) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
-        subjects=[stream.subject],
+        subjects=[stream.subject, *stream.more_subjects],
         retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,
@@ -102,6 +102,9 @@ def _stream_config(stream: Stream) -> StreamConfig:
         max_msgs_per_subject=stream.cap or _UNLIMITED,
         max_bytes=stream.max_bytes or _UNLIMITED,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        max_age=stream.max_age,
+        # The node reads single records.
+        allow_direct=stream.max_age is not None,
     )
 
 
@@ -116,8 +119,9 @@ _OURS = (
 )
 
 
-def _changes(info: StreamInfo, wanted: StreamConfig) -> dict[str, object]:
-    return {name: getattr(wanted, name) for name in _OURS if getattr(info.config, name) != getattr(wanted, name)}
+def _changes(info: StreamInfo, wanted: StreamConfig, ages: bool) -> dict[str, object]:
+    names = (*_OURS, "max_age", "allow_direct") if ages else _OURS
+    return {name: getattr(wanted, name) for name in names if getattr(info.config, name) != getattr(wanted, name)}
 
 
 def _resized(info: StreamInfo, share: int | None) -> dict[str, object]:

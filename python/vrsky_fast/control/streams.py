@@ -16,6 +16,9 @@ TIERS = {"t1000": 1_000, "t10000": 10_000}
 LANE_TYPES = ("logic", "outgoing")
 DEAD = "VRSKY_DEAD"
 PARKED = "VRSKY_PARKED"
+KEYS = "VRSKY_KEYS"
+# For so long an `Idempotency-Key` stands for the body that came with it first.
+KEY_WINDOW_SECONDS = 24 * 3600.0
 # Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
 PARKED_CAP = 100_000
 # No share is a smaller part of the room than one in so many.
@@ -28,7 +31,7 @@ ACK_WAIT_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class Stream:
     """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
-    cap. `consumer` is its durable."""
+    cap. `consumer` is its durable; `max_age` the seconds after which a message goes by itself."""
 
     name: str
     subject: str
@@ -36,6 +39,8 @@ class Stream:
     cap: int | None = None
     consumer: str | None = None
     max_bytes: int | None = None
+    more_subjects: tuple[str, ...] = ()
+    max_age: float | None = None
 
 
 def lane(lane_type: str, tier: str, number: int) -> Stream:
@@ -50,13 +55,20 @@ def lane(lane_type: str, tier: str, number: int) -> Stream:
 
 
 def dead() -> Stream:
-    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False)
+    """vrsky.dead.<customer>.<pipeline>.<step>: the letters; vrsky.original.<customer>.<pipeline>.<id>: the whole
+    messages of which a part is a letter."""
+    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False, more_subjects=("vrsky.original.>",))
 
 
 def parked() -> Stream:
     """vrsky.parked.<customer>.<pipeline>.<out>: what waits for an out that fails. The node makes a
     consumer per out when there is something to bring back."""
     return Stream(name=PARKED, subject="vrsky.parked.>", work_queue=True, cap=PARKED_CAP)
+
+
+def keys() -> Stream:
+    """vrsky.key.<customer>.<hash>: one record for each `Idempotency-Key` of a pipeline, which says what came with it."""
+    return Stream(name=KEYS, subject="vrsky.key.>", work_queue=False, cap=1, max_age=KEY_WINDOW_SECONDS)
 
 
 def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
@@ -67,6 +79,7 @@ def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
                 yield lane(lane_type, tier, number)
     yield dead()
     yield parked()
+    yield keys()
 
 
 def sharing(wanted: list[Stream], room: int, held: Mapping[str, int]) -> list[Stream]:
