@@ -8,14 +8,16 @@
 //!                         │            │
 //!                         ▼            ▼
 //!                  process (pure)   engine (shards, NATS, connectors)
-//!                  direct, worker: for callers outside a node
+//!                  api, worker: for callers outside a node
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod api;
+pub mod catch_panic;
 pub mod compile;
-pub mod direct;
 pub mod engine;
+mod fan_out;
 mod house;
 pub mod model;
 pub mod process;

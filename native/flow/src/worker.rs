@@ -1,12 +1,13 @@
 //! For callers outside a shard, who may wait: a thread whose stack is large enough for any script,
-//! and a net for panics.
+//! where a panic is a fault.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel, sync_channel};
 
 use message::{Code, Fault};
 use script::Runner;
+
+use crate::catch_panic::catch_panic;
 
 /// The stack of scripts and of their engine; a caller's own may be much smaller.
 const STACK: usize = 32 << 20;
@@ -46,7 +47,7 @@ impl Worker {
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |runner| {
             // The caller waits, so there is always somebody to answer.
-            let _ = answer.send(caught(|| job(runner)));
+            let _ = answer.send(catch_panic(|| job(runner)));
         });
         let gone = || Fault::new(Code::ScriptUnavailable, "the script thread has ended");
         self.started()?.jobs.send(job).map_err(|_| gone())?;
@@ -77,17 +78,6 @@ impl Drop for Worker {
     }
 }
 
-/// Turns a panic of `work` into a fault, so that a defect of ours ends one call and not its caller.
-///
-/// # Errors
-/// Those of `work`; `internal/panic`.
-pub fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Err(Fault::new(Code::InternalPanic, said.unwrap_or("a panic without a message").to_owned()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +88,7 @@ mod tests {
         let fault = worker.call::<()>(|_| panic!("a defect, number {}", 7)).unwrap_err();
         assert_eq!((fault.code(), fault.reason()), (Code::InternalPanic, "a defect, number 7"));
         assert_eq!(worker.call(|_| Ok(1)).unwrap(), 1);
-        assert_eq!(caught::<()>(|| panic!("plain")).unwrap_err().reason(), "plain");
+        assert_eq!(catch_panic::<()>(|| panic!("plain")).unwrap_err().reason(), "plain");
     }
 
     #[test]

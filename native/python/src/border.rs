@@ -1,14 +1,14 @@
 //! What every call into Rust passes.
 
 use ::message::{Code, Fault};
-use flow::worker::caught;
+use flow::catch_panic::catch_panic;
 use pyo3::prelude::*;
 
 use crate::errors::raise;
 
 /// Runs `work` with the interpreter released; a fault or a panic becomes an exception.
 pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Fault> + Send) -> PyResult<T> {
-    py.detach(|| caught(work)).map_err(|fault| raise(py, &fault))
+    py.detach(|| catch_panic(work)).map_err(|fault| raise(py, &fault))
 }
 
 /// The process that made an object. Threads, locks and runtimes do not survive a fork.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use ::message::Fault;
-use flow::direct;
+use flow::api;
 use formats::xml::{Reader, XmlOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -29,7 +29,7 @@ pub fn reader(options: Option<&PyXmlOptions>) -> Result<Arc<Reader>, Fault> {
 #[pyo3(signature = (data, options = None))]
 pub fn xml_to_json<'py>(data: &Bound<'py, PyAny>, options: Option<&PyXmlOptions>) -> PyResult<Bound<'py, PyBytes>> {
     let (py, data) = (data.py(), payload(data)?);
-    let json = detached(py, || direct::xml_to_json(&*reader(options)?, &data))?;
+    let json = detached(py, || api::xml_to_json(&*reader(options)?, &data))?;
     Ok(PyBytes::new(py, &json))
 }
 
@@ -37,6 +37,6 @@ pub fn xml_to_json<'py>(data: &Bound<'py, PyAny>, options: Option<&PyXmlOptions>
 #[pyo3(signature = (data, options = None))]
 pub fn json_to_xml<'py>(data: &Bound<'py, PyAny>, options: Option<&PyXmlOptions>) -> PyResult<Bound<'py, PyBytes>> {
     let (py, data) = (data.py(), payload(data)?);
-    let xml = detached(py, || direct::json_to_xml(&*reader(options)?, &data))?;
+    let xml = detached(py, || api::json_to_xml(&*reader(options)?, &data))?;
     Ok(PyBytes::new(py, &xml))
 }

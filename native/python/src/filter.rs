@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::message::Format;
 use expression::Filter;
-use flow::direct;
+use flow::api;
 use formats::xml::Reader;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -43,7 +43,7 @@ impl PyFilter {
     fn matches(&self, data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let (py, data) = (data.py(), payload(data)?);
         self.owner.check(py)?;
-        detached(py, || direct::matches(&self.filter, &self.reader, self.format, &data))
+        detached(py, || api::matches(&self.filter, &self.reader, self.format, &data))
     }
 
     fn __repr__(&self) -> String {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ::message::{Fault, Place};
+use flow::api::header_block;
 use flow::compile::Pipeline;
-use flow::direct::header_block;
 use flow::process::{Message, Processed};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;

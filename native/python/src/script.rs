@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::message::Limits;
-use flow::direct::run_script;
+use flow::api::run_script;
 use flow::process::now_ms;
 use flow::worker::Worker;
 use pyo3::exceptions::PyValueError;

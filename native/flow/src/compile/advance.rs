@@ -67,16 +67,23 @@ impl Stage {
     fn apply(&self, work: &mut Work<'_, '_>) -> Result<Option<Verdict>, Fault> {
         match &self.kind {
             StageKind::Step(step) => step.apply(work).map(Some),
-            StageKind::Convert { to, conventions } => {
-                work.document.set_format(*to);
-                if let Some(conventions) = conventions
-                    && !Arc::ptr_eq(conventions, work.document.conventions())
-                {
-                    work.document.set_conventions(conventions);
-                }
+            StageKind::Convert { .. } => {
+                self.convert(work.document);
                 Ok(Some(Verdict::Pass))
             }
             StageKind::Script(_) => Ok(None),
+        }
+    }
+
+    /// Changes the document's format, where the stage is a `convert`.
+    #[inline]
+    pub(super) fn convert(&self, document: &mut Document) {
+        let StageKind::Convert { to, conventions } = &self.kind else { return };
+        document.set_format(*to);
+        if let Some(conventions) = conventions
+            && !Arc::ptr_eq(conventions, document.conventions())
+        {
+            document.set_conventions(conventions);
         }
     }
 }

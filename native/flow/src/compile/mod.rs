@@ -185,6 +185,12 @@ impl Pipeline {
         self.stages.get(stage).map_or("", |stage| &stage.label)
     }
 
+    /// The stage of this label; `None` when this revision has no such step.
+    #[must_use]
+    pub fn stage_of(&self, label: &str) -> Option<usize> {
+        self.stages.iter().position(|stage| *stage.label == *label)
+    }
+
     /// What the customer wrote there, on one line: the filter's expression, the script's file.
     #[must_use]
     pub fn stage_text(&self, stage: usize) -> &str {
@@ -210,6 +216,7 @@ impl Pipeline {
             revision: self.revision().into(),
             time_ms,
             headers: headers.into(),
+            seed: 0,
         }
     }
 }

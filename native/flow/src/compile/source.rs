@@ -139,6 +139,24 @@ impl Pipeline {
         self.source.read(payload, detect(payload, content_type), &self.limits, document)
     }
 
+    /// Reads a part that died at `stage`, as it stood before it: as JSON, and of the format that the steps before
+    /// had converted it to.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::parse`]; the place names the step.
+    pub fn parse_part(
+        &self,
+        stage: usize,
+        payload: &[u8],
+        content_type: &str,
+        document: &mut Document,
+    ) -> Result<(), Fault> {
+        let read = self.source.read(payload, detect(payload, content_type), &self.limits, document);
+        read.map_err(|fault| self.at(stage, fault))?;
+        self.stages.iter().take(stage).for_each(|earlier| earlier.convert(document));
+        Ok(())
+    }
+
     /// The same fault, at a step.
     #[cold]
     pub(super) fn at(&self, stage: usize, fault: Fault) -> Fault {

@@ -107,7 +107,7 @@ pub struct Envelope<'a> {
     /// The message's id: fixed where it came in, the same for all of its parts, copies and retries.
     pub id: &'a str,
     /// Which part of a split message it is, from 0; 0 for one that was not split.
-    pub part: u32,
+    pub part: u64,
     /// How often it was sent again from the dead letters.
     pub redrive: u32,
     /// The label of the step with which a redriven part goes on.
@@ -142,8 +142,9 @@ fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, headers: Heade
 #[derive(Clone, Debug)]
 pub struct OwnedMessage {
     pub id: Box<str>,
-    pub part: u32,
+    pub part: u64,
     pub redrive: u32,
+    pub resume: Option<Box<str>>,
     pub headers: Bytes,
     pub content_type: Box<str>,
     pub time_ms: u64,
@@ -158,6 +159,7 @@ impl OwnedMessage {
             id: envelope.id.into(),
             part: envelope.part,
             redrive: envelope.redrive,
+            resume: envelope.resume.map(Into::into),
             headers: Bytes::copy_from_slice(envelope.headers.block()),
             content_type: envelope.content_type.into(),
             time_ms: envelope.time_ms,
@@ -173,7 +175,7 @@ impl OwnedMessage {
             id: &self.id,
             part: self.part,
             redrive: self.redrive,
-            resume: None,
+            resume: self.resume.as_deref(),
             headers: Headers::new(&self.headers),
             content_type: &self.content_type,
             time_ms: self.time_ms,

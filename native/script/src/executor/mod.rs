@@ -30,6 +30,8 @@ pub struct TaskContext {
     pub time_ms: u64,
     /// A NATS header block.
     pub headers: Box<[u8]>,
+    /// Random numbers follow from it, the id and the time: it tells the calls for one message apart.
+    pub seed: u64,
 }
 
 /// One message for one script.

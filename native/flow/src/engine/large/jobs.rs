@@ -12,7 +12,7 @@ use super::super::publish::Parent;
 use super::super::queue::OutQueue;
 use super::LARGE;
 use super::work::{Job, Worked, work};
-use crate::worker::caught;
+use crate::catch_panic::catch_panic as caught;
 
 /// Payloads that may wait or be worked on, in bytes; each is larger than [`LARGE`], so at most 64.
 /// One is taken whatever its size.

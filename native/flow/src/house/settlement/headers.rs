@@ -52,7 +52,7 @@ pub struct ParsedHeaders<'a> {
     pub customer: Option<&'a str>,
     pub publish_id: Option<&'a str>,
     pub id: Option<&'a str>,
-    pub part: Option<u32>,
+    pub part: Option<u64>,
     pub redrive: u32,
     pub resume: Option<&'a str>,
     pub content_type: Option<&'a str>,
@@ -80,9 +80,7 @@ impl<'a> ParsedHeaders<'a> {
         match name.len() {
             8 if is(name, ID) => text(&mut self.id),
             10 if is(name, TIME) => self.time_ms = self.time_ms.or_else(|| number(value)),
-            10 if is(name, PART) => {
-                self.part = self.part.or_else(|| number(value).and_then(|part| u32::try_from(part).ok()));
-            }
+            10 if is(name, PART) => self.part = self.part.or_else(|| number(value)),
             11 if is(name, PUBLISH_ID) => text(&mut self.publish_id),
             11 if is(name, CUSTOMER) => text(&mut self.customer),
             11 if is(name, SPENT) => self.spent_ms = self.spent_ms.or_else(|| number(value)),
@@ -131,7 +129,7 @@ impl Block {
 
     /// What a message is known by on its way through our streams.
     pub fn put_identity(&mut self, envelope: &Envelope<'_>) -> &mut Self {
-        self.put(ID, envelope.id.as_bytes()).put_number(PART, u64::from(envelope.part));
+        self.put(ID, envelope.id.as_bytes()).put_number(PART, envelope.part);
         if envelope.redrive > 0 {
             self.put_number(REDRIVE, u64::from(envelope.redrive));
         }

@@ -17,16 +17,26 @@ pub struct Letter<'a> {
     pub fault: &'a Fault,
     /// What failed, as it was when it did.
     pub body: Body<'a>,
-    /// The whole message, as it came, when what failed is a part of it.
-    pub original: Option<Body<'a>>,
+    pub original: Original<'a>,
     /// The out's URL, where its steps have made one.
     pub url: Option<&'a str>,
+}
+
+/// The whole message that a dead letter is of.
+#[derive(Clone, Copy, Debug)]
+pub enum Original<'a> {
+    /// The letter has it: nothing was split.
+    Same,
+    /// What failed is a part; the whole message is kept with this letter, as it came.
+    Keep(Body<'a>),
+    /// What failed is a part; the whole message is kept already.
+    Kept,
 }
 
 impl<'a> Letter<'a> {
     #[must_use]
     pub fn new(step: &'a str, fault: &'a Fault, body: Body<'a>) -> Letter<'a> {
-        Letter { step, fault, body, original: None, url: None }
+        Letter { step, fault, body, original: Original::Same, url: None }
     }
 }
 
@@ -47,11 +57,11 @@ impl Settlement {
         if let Some(url) = letter.url.or_else(|| envelope.headers.get_str(headers::URL)) {
             block.put(headers::URL, url.as_bytes());
         }
-        if letter.original.is_some() {
+        if !matches!(letter.original, Original::Same) {
             block.put(headers::ORIGINAL, envelope.id.as_bytes());
         }
         self.end_letter(envelope, &subject, letter.body.bytes);
-        if let Some(original) = letter.original {
+        if let Original::Keep(original) = letter.original {
             self.keep_original(envelope, original);
         }
     }

@@ -29,7 +29,7 @@ use nats::protocol;
 
 pub use headers::{Block, ParsedHeaders, RESUME, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
-pub use letters::Letter;
+pub use letters::{Letter, Original};
 pub use publish::{Forward, Parking, Stored};
 pub use usage::Usage;
 
@@ -217,13 +217,7 @@ impl Settlement {
         }
     }
 
-    fn on_refused(
-        &mut self,
-        id: EntryId,
-        output: u32,
-        customer: Option<super::message::CustomerId>,
-        fault: Fault,
-    ) {
+    fn on_refused(&mut self, id: EntryId, output: u32, customer: Option<super::message::CustomerId>, fault: Fault) {
         let Some(refused) = self.ledger.refuse(id, output, customer) else { return };
         let target = match refused.meaning {
             Meaning::Delivered { target, .. } => Some(target),

@@ -8,7 +8,6 @@ use nats::protocol;
 
 use super::headers;
 use super::ledger::{Input, Meaning, Origin, Outcome};
-use super::letters::Letter;
 use super::{MAX_ANNOUNCED, Settlement};
 use crate::house::ids::{Id, IdKey};
 use crate::house::message::{Body, CustomerId, EntryId, Envelope, InputRef, Owner, QueueId, Route, Target};
@@ -79,8 +78,17 @@ impl Settlement {
         self.max_payload
     }
 
-    /// Publishes one output. What cannot be published is a dead letter.
-    pub fn emit(&mut self, envelope: &Envelope<'_>, target: &Target, body: Body<'_>, url: Option<&str>) {
+    /// Publishes one output.
+    ///
+    /// # Errors
+    /// It cannot be published, whoever tries: the caller makes it a dead letter.
+    pub fn emit(
+        &mut self,
+        envelope: &Envelope<'_>,
+        target: &Target,
+        body: Body<'_>,
+        url: Option<&str>,
+    ) -> Result<(), Fault> {
         let owner = envelope.owner;
         let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, envelope.redrive);
         let block = self.block.start(owner.customer());
@@ -101,11 +109,9 @@ impl Settlement {
         match published {
             Ok(()) => owner.counters.add(Metric::Emitted, 1),
             Err(fault) if fault.code() == Code::LimitMemory => self.lose(envelope, &fault),
-            Err(fault) => {
-                let step = format!("out:{}", target.name);
-                self.dead_letter(envelope, &Letter { url, ..Letter::new(&step, &fault, body) });
-            }
+            Err(fault) => return Err(fault),
         }
+        Ok(())
     }
 
     fn publish_output(&mut self, envelope: &Envelope<'_>, target: &Target, body: Body<'_>) -> Result<(), Fault> {
@@ -238,12 +244,7 @@ impl Settlement {
     }
 
     /// To the dead letters' stream. The block is ready.
-    pub(super) fn publish_dead(
-        &mut self,
-        envelope: &Envelope<'_>,
-        subject: &str,
-        payload: &[u8],
-    ) -> Result<(), Fault> {
+    pub(super) fn publish_dead(&mut self, envelope: &Envelope<'_>, subject: &str, payload: &[u8]) -> Result<(), Fault> {
         let stream = Some(Rc::clone(&self.dead_stream));
         let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
         self.publish(envelope.input, envelope.owner, &to, payload).map(drop)

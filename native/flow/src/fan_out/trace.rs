@@ -1,0 +1,39 @@
+//! Who watches a message on its way through the steps: nobody, or a dry run.
+
+use message::{Document, Fault};
+
+use super::{PartPath, Run};
+use crate::compile::Progress;
+
+/// Called beside the steps. `()` watches nothing and costs nothing.
+pub trait Trace {
+    /// Runs the steps from `stage` on.
+    fn advance(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &mut Document) -> Progress;
+
+    /// A script has made this of a message.
+    fn on_result(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
+        let _ = (run, path, stage, document);
+    }
+
+    /// A script has dropped a message.
+    fn on_dropped(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
+        let _ = (run, path, stage, document);
+    }
+
+    /// A script has failed.
+    fn on_failed(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document, fault: &Fault) {
+        let _ = (run, path, stage, document, fault);
+    }
+
+    /// What has passed all steps cannot be written in its format.
+    fn on_not_rendered(&mut self, path: &PartPath, fault: &Fault) {
+        let _ = (path, fault);
+    }
+}
+
+impl Trace for () {
+    #[inline]
+    fn advance(&mut self, run: &Run<'_>, _: &PartPath, stage: usize, document: &mut Document) -> Progress {
+        run.pipeline.advance(stage, document, &run.context)
+    }
+}
