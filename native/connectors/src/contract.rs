@@ -87,19 +87,19 @@ pub trait Source {
     fn close(&self, deadline: Duration) -> LocalFuture<'_, ()>;
 }
 
-/// A message on its way out.
-#[derive(Clone, Debug)]
-pub struct Delivery {
+/// A message on its way out, as the host has it: nothing is copied for an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
     /// The same at every attempt, so that the receiver can tell a repetition.
-    pub id: Box<str>,
-    pub payload: Bytes,
-    pub content_type: Box<str>,
-    pub customer: Box<str>,
-    pub pipeline: Box<str>,
+    pub id: &'a str,
+    pub payload: &'a Bytes,
+    pub content_type: &'a str,
+    pub customer: &'a str,
+    pub pipeline: &'a str,
     /// The message's NATS header block, or empty.
-    pub headers: Bytes,
+    pub headers: &'a [u8],
     /// The out's URL with this message's placeholders filled in, for sinks that have one.
-    pub url: Option<String>,
+    pub url: Option<&'a str>,
 }
 
 /// What became of a delivery.
@@ -130,7 +130,7 @@ pub trait Sink {
     /// Called with one batch or several at a time. Waits for the receiver, for each delivery within
     /// the sink's own timeout, and returns one outcome per delivery, in order; it does not fail as a
     /// whole. When the future is dropped, any part of the batch may have been delivered.
-    fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>>;
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>>;
 
     /// Called once, when the revision was replaced or the node is drained, after `connect` and the
     /// last batch have returned. What was delivered is safe when it returns, and nothing stays open. A

@@ -55,10 +55,10 @@ impl Sink for StdoutSink {
         Health::Up
     }
 
-    fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
         let mut lines = String::new();
         for delivery in batch {
-            put_line(&delivery.payload, &mut self.scratch.borrow_mut(), &mut lines);
+            put_line(delivery.payload, &mut self.scratch.borrow_mut(), &mut lines);
         }
         let terminal = Arc::clone(&self.terminal);
         Box::pin(async move {

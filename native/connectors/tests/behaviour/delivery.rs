@@ -3,18 +3,19 @@
 use bytes::Bytes;
 use connectors::Delivery;
 
-pub fn delivery(payload: &str, content_type: &str) -> Delivery {
+/// Lives as long as the tests do.
+pub fn delivery(payload: &str, content_type: &'static str) -> Delivery<'static> {
     Delivery {
-        id: "1".into(),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
-        content_type: content_type.into(),
-        customer: "acme".into(),
-        pipeline: "orders".into(),
-        headers: Bytes::new(),
+        id: "1",
+        payload: Box::leak(Box::new(Bytes::copy_from_slice(payload.as_bytes()))),
+        content_type,
+        customer: "acme",
+        pipeline: "orders",
+        headers: b"",
         url: None,
     }
 }
 
-pub fn json(payload: &str) -> Delivery {
+pub fn json(payload: &str) -> Delivery<'static> {
     delivery(payload, "application/json")
 }

@@ -13,7 +13,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::Delivery;
 use message::{Code, Fault};
 
 use super::breaker::Place;
@@ -25,7 +24,7 @@ use super::large::LARGE;
 use super::ledger::Outcome;
 use super::metrics::Metric;
 use super::publish::Parent;
-use super::queue::{OutQueue, Queued};
+use super::queue::{Delivery, OutQueue, Queued};
 use super::shard::Shard;
 use crate::compile::{OutKind, Target};
 use crate::model::NatsMode;
@@ -57,14 +56,10 @@ pub(super) async fn work(shard: Rc<Shard>, queue: Rc<OutQueue>) {
             }
             continue;
         }
-        let (deliveries, rest): (Vec<Delivery>, Vec<_>) =
-            batch.into_iter().map(|q| (q.delivery, (q.receipt, q.time_ms, q.since_ms, q.was_parked))).unzip();
+        let deliveries: Vec<_> = batch.iter().map(|queued| queued.delivery.borrowed()).collect();
         let outcomes = queue.sink.write(&deliveries).await;
         queue.probing.set(false);
-        let batch = deliveries.into_iter().zip(rest).map(|(delivery, (receipt, time_ms, since_ms, was_parked))| {
-            Queued { receipt, delivery, time_ms, since_ms, was_parked }
-        });
-        shard.delivered(&queue, batch.collect(), outcomes);
+        shard.delivered(&queue, batch, outcomes);
     }
 }
 

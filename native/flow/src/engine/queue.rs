@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::{Delivery, Health};
+use connectors::Health;
 use message::{Code, Headers};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,6 +20,31 @@ use super::parking::Parking;
 use super::publish::Parent;
 use super::shard::Shard;
 use super::sinks::OutSink;
+
+/// What a sink is given of a message, kept until it has taken it.
+pub struct Delivery {
+    pub id: Box<str>,
+    pub payload: bytes::Bytes,
+    pub content_type: Box<str>,
+    pub customer: Box<str>,
+    pub pipeline: Box<str>,
+    pub headers: bytes::Bytes,
+    pub url: Option<String>,
+}
+
+impl Delivery {
+    pub(super) fn borrowed(&self) -> connectors::Delivery<'_> {
+        connectors::Delivery {
+            id: &self.id,
+            payload: &self.payload,
+            content_type: &self.content_type,
+            customer: &self.customer,
+            pipeline: &self.pipeline,
+            headers: &self.headers,
+            url: self.url.as_deref(),
+        }
+    }
+}
 
 /// One message on its way to a sink.
 pub struct Queued {

@@ -45,7 +45,7 @@ impl OutSink {
         self.sink.connect().await
     }
 
-    pub async fn write(&self, batch: &[Delivery]) -> Vec<Outcome> {
+    pub async fn write(&self, batch: &[Delivery<'_>]) -> Vec<Outcome> {
         let _user = User::of(self);
         self.sink.write_batch(batch).await
     }

@@ -95,12 +95,12 @@ impl Sink for FileSink {
         }
     }
 
-    fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
             let mut lines = self.lines.take();
             lines.clear();
             let each: Vec<Result<(), Fault>> =
-                batch.iter().map(|delivery| put_line(&delivery.payload, &delivery.content_type, &mut lines)).collect();
+                batch.iter().map(|delivery| put_line(delivery.payload, delivery.content_type, &mut lines)).collect();
             let mut written = Ok(());
             if !lines.is_empty() {
                 (lines, written) = self.append(lines).await;

@@ -76,7 +76,7 @@ impl HttpSink {
         self.dial.connect(&origin).await.map(drop)
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Outcome {
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Outcome {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         match self.template.request(&self.options, delivery) {
@@ -100,7 +100,7 @@ impl Sink for HttpSink {
         Health::Up
     }
 
-    fn write_batch<'a>(&'a self, batch: &'a [Delivery]) -> LocalFuture<'a, Vec<Outcome>> {
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
             let concurrency = self.options.concurrency.max(1);
             let deliver = async |(position, delivery)| (position, self.deliver(delivery).await);

@@ -61,8 +61,8 @@ impl Template {
         Ok(Template { configured, fixed_url })
     }
 
-    pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery) -> Result<Outgoing, Fault> {
-        let url = match (&delivery.url, &self.fixed_url) {
+    pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> Result<Outgoing, Fault> {
+        let url = match (delivery.url, &self.fixed_url) {
             (Some(url), _) => rendered(options, url)?,
             (None, Some(url)) => url.clone(),
             (None, None) => {
@@ -107,20 +107,20 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     Ok((parsed, value))
 }
 
-fn message_headers(delivery: &Delivery) -> HeaderMap {
+fn message_headers(delivery: &Delivery<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(USER_AGENT, AGENT);
-    if let Ok(id) = HeaderValue::from_str(&delivery.id) {
+    if let Ok(id) = HeaderValue::from_str(delivery.id) {
         headers.insert(IDEMPOTENCY_KEY, id);
     }
-    if let Some(value) = HeaderValue::from_str(&delivery.content_type).ok().filter(|value| !value.is_empty()) {
+    if let Some(value) = HeaderValue::from_str(delivery.content_type).ok().filter(|value| !value.is_empty()) {
         headers.insert(CONTENT_TYPE, value);
     }
     if delivery.payload.is_empty() {
         // The client writes one only for a body that there is; some servers refuse a POST without.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    for (name, value) in &Headers::new(&delivery.headers) {
+    for (name, value) in &Headers::new(delivery.headers) {
         if !goes_on(name) {
             continue;
         }

@@ -126,8 +126,8 @@ pub fn sink(options: SinkOptions) -> HttpSink {
     HttpSink::new(options, &Tls::new(None).unwrap(), &loopback()).unwrap()
 }
 
-pub fn delivery(id: &str, url: Option<String>) -> Delivery {
-    Delivery { id: id.into(), url, ..json("{\"a\":1}") }
+pub fn delivery(id: &str, url: Option<String>) -> Delivery<'static> {
+    Delivery { id: id.to_owned().leak(), url: url.map(|url| &*url.leak()), ..json("{\"a\":1}") }
 }
 
 /// One delivery to the options' own URL.
