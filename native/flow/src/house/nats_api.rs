@@ -56,6 +56,8 @@ struct StreamInfo {
 #[derive(Default, Deserialize)]
 struct StreamState {
     #[serde(default)]
+    last_seq: u64,
+    #[serde(default)]
     subjects: BTreeMap<String, u64>,
 }
 
@@ -75,6 +77,21 @@ pub async fn stored(outbox: &Outbox, stream: &str, subject: &str) -> Result<u64,
     match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
         Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(0),
         info => info.map(|info| info.stored(subject)),
+    }
+}
+
+/// The same, and the last sequence of the whole stream.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn stored_at(outbox: &Outbox, stream: &str, subject: &str) -> Result<(u64, u64), Unknown> {
+    let filter = format!("{{\"subjects_filter\":\"{subject}\"}}");
+    match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
+        Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok((0, 0)),
+        info => info.map(|info| {
+            let last_sequence = info.state.last_seq;
+            (info.stored(subject), last_sequence)
+        }),
     }
 }
 

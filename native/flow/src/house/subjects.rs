@@ -111,6 +111,9 @@ pub fn aside(customer: &str, pipeline: &str) -> String {
     format!("vrsky.parked.{customer}.{pipeline}._in")
 }
 
+/// The subjects of all messages that wait for their out or for their pipeline.
+pub const ALL_PARKED: &str = "vrsky.parked.>";
+
 /// The subjects of all messages that wait for their pipeline's steps.
 pub const ALL_ASIDE: &str = "vrsky.parked.*.*._in";
 

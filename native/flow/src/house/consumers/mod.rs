@@ -195,6 +195,13 @@ impl Consumers {
         }
     }
 
+    /// Messages of one request at most.
+    pub fn set_batch(&mut self, number: u64, batch: i64) {
+        if let Some(pull) = self.pulls.get_mut(&number) {
+            pull.max_batch = batch.max(1);
+        }
+    }
+
     /// Takes nothing more in at all.
     pub fn close_all(&mut self, out: &mut Vec<u8>) {
         self.draining = true;

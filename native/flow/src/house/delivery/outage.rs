@@ -45,8 +45,8 @@ pub struct Outage {
     /// Pauses since the last success, of all messages and of those that were not tried before.
     rounds: Rounds,
     fresh: Rounds,
-    /// One attempt at a time is made while the out is paused.
-    probing: bool,
+    /// The first message of the batch that probes: one batch at a time does while the out is paused.
+    probe: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +91,7 @@ impl Outage {
             is_outage: false,
             rounds: Rounds::default(),
             fresh: Rounds::default(),
-            probing: false,
+            probe: None,
         }
     }
 
@@ -109,7 +109,6 @@ impl Outage {
 
     /// An attempt failed. `true` when that begins one more pause of the out.
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> bool {
-        self.probing = false;
         let is_another = self.suspect.is_some_and(|suspect| suspect != failure.message);
         self.suspect.get_or_insert(failure.message);
         self.is_outage |= self.keeps_order || is_another;
@@ -145,17 +144,17 @@ impl Outage {
     /// Whether a probe is under way.
     #[must_use]
     pub fn is_probing(&self) -> bool {
-        self.probing
+        self.probe.is_some()
     }
 
-    /// A probe begins.
-    pub fn probe(&mut self) {
-        self.probing = true;
+    /// A batch that begins with this message is a probe.
+    pub fn begin_probe(&mut self, message: u64) {
+        self.probe = Some(message);
     }
 
-    /// A probe said nothing of the server, or found nothing to try.
-    pub fn end_probe(&mut self) {
-        self.probing = false;
+    /// A batch that begins with this message has returned.
+    pub fn end_probe(&mut self, message: u64) {
+        self.probe = self.probe.filter(|probe| *probe != message);
     }
 }
 

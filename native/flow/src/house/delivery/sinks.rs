@@ -11,7 +11,7 @@ use connectors::http::sink::{HttpSink, Tls};
 use connectors::stdout::sink::StdoutSink;
 use connectors::{Delivery, Outcome, Sink};
 use message::{Code, Fault};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::compile::{OutKind, Pipeline};
 use crate::house::registry::Secrets;
@@ -32,6 +32,7 @@ pub struct Outlet {
     pub unwanted: Cell<bool>,
     /// Calls of the sink that have not returned; it is closed after them.
     users: Cell<usize>,
+    closed: OnceCell<()>,
     /// Notified when there may be something to deliver.
     pub arrived: Notify,
     /// Notified when something happened that the parking task waits for.
@@ -56,18 +57,26 @@ impl Outlet {
         self.sink.write_batch(batch).await
     }
 
+    /// Closes the sink, once, after every call of it has returned.
     pub async fn close(&self) {
-        self.sink.close().await;
+        let close = async || {
+            while self.users.get() > 0 {
+                self.released.notified().await;
+            }
+            self.sink.close().await;
+        };
+        self.closed.get_or_init(close).await;
+    }
+
+    /// # Errors
+    /// `connect` would fail.
+    pub async fn check(&self) -> Result<(), Fault> {
+        self.sink.check().await
     }
 
     #[must_use]
     pub fn health(&self) -> connectors::Health {
         self.sink.health()
-    }
-
-    #[must_use]
-    pub fn is_unused(&self) -> bool {
-        self.users.get() == 0
     }
 
     /// Whether nothing may overtake a message: batches are written one after the other.
@@ -86,6 +95,7 @@ impl Outlet {
             has_placeholders: false,
             unwanted: Cell::new(false),
             users: Cell::new(0),
+            closed: OnceCell::new(),
             arrived: Notify::new(),
             changed: Notify::new(),
             released: Notify::new(),
@@ -106,7 +116,7 @@ impl<'s> User<'s> {
 impl Drop for User<'_> {
     fn drop(&mut self) {
         self.0.users.set(self.0.users.get() - 1);
-        self.0.released.notify_one();
+        self.0.released.notify_waiters();
     }
 }
 
