@@ -75,7 +75,8 @@ impl Id {
     #[must_use]
     pub fn parse(text: &str) -> Option<Id> {
         let (name, digits) = text.split_once('.')?;
-        let is_id = name.len() <= MAX_LENGTH - 33 && digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_id =
+            name.len() <= MAX_LENGTH - 33 && digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
         let mut id = Id { text: [0; MAX_LENGTH], length: u8::try_from(text.len()).ok()? };
         id.text.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
         is_id.then_some(id)

@@ -208,6 +208,9 @@ mod tests {
     #[test]
     fn a_consumers_work_is_read() {
         let reply = r#"{"name":"c","num_pending":7,"num_ack_pending":2,"num_waiting":0}"#;
-        assert_eq!(read::<ConsumerInfo>(reply.as_bytes()).unwrap(), ConsumerInfo { num_pending: 7, num_ack_pending: 2 });
+        assert_eq!(
+            read::<ConsumerInfo>(reply.as_bytes()).unwrap(),
+            ConsumerInfo { num_pending: 7, num_ack_pending: 2 }
+        );
     }
 }

@@ -47,8 +47,7 @@ impl Reach<'_> {
             queue.expect();
             let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
             let (revision, target) = (Rc::clone(&queue.revision), queue.target);
-            let (queue, input) = (queue.id, envelope.input);
-            self.effects.push(Effect::FindUrl { queue, revision, target, input, message });
+            self.effects.push(Effect::FindUrl { revision, target, input: envelope.input, message });
             return;
         }
         match self.url(queue, envelope, payload) {

@@ -66,7 +66,7 @@ pub enum Effect {
     /// Close a sink when nothing of its queue is in hand.
     Close { queue: QueueId, outlet: Rc<Outlet> },
     /// Find the URL of a large payload on another thread; [`Delivery::on_url`] follows.
-    FindUrl { queue: QueueId, revision: Rc<Revision>, target: usize, input: InputRef, message: OwnedMessage },
+    FindUrl { revision: Rc<Revision>, target: usize, input: InputRef, message: OwnedMessage },
     /// More parked messages may be asked for.
     TopUp,
 }
@@ -186,13 +186,16 @@ impl Delivery {
         &mut self,
         settlement: &mut Settlement,
         consumers: &mut Consumers,
-        queue: QueueId,
+        (revision, target): (RevisionId, usize),
         message: (InputRef, OwnedMessage),
         url: Result<Option<String>, Fault>,
     ) {
         self.next_number += 1;
         let number = self.next_number;
-        if let Some((queue, mut reach)) = self.reach(settlement, consumers, queue) {
+        let mut queues = self.queues.values();
+        let queue = queues.find(|queue| queue.revision.owner.id == revision && queue.target == target);
+        let Some(id) = queue.map(|queue| queue.id) else { return };
+        if let Some((queue, mut reach)) = self.reach(settlement, consumers, id) {
             reach.on_url(queue, number, message, url);
             reach.after(queue);
         }

@@ -235,7 +235,8 @@ impl Queue {
     /// Whether parked messages are to be asked for.
     #[must_use]
     pub fn wants_parked(&self) -> bool {
-        let has_room = self.parked_held.messages < LOW_WATERMARK.messages && self.parked_held.bytes < LOW_WATERMARK.bytes;
+        let has_room =
+            self.parked_held.messages < LOW_WATERMARK.messages && self.parked_held.bytes < LOW_WATERMARK.bytes;
         match self.phase() {
             // A replaced revision leaves what is parked to the one after it.
             _ if self.retired => false,

@@ -21,8 +21,8 @@ use super::message::{Body, EntryId, InputRef};
 use super::observe::{Event, EventKind, Metric};
 use super::registry::{Registry, Revision};
 use super::settlement::{Origin, Outcome, Settlement, Stored};
-pub use keyed::{KeyAction, Recorded};
 use keyed::Keyed;
+pub use keyed::{KeyAction, Recorded};
 
 /// Of one batch.
 pub const MAX_MESSAGES: usize = 256;

@@ -8,10 +8,10 @@ use connectors::http::source::Token;
 use message::{Code, Fault};
 use serde::Serialize;
 
+use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
 use crate::house::delivery::Sinks;
 use crate::house::registry::Secrets;
 use crate::house::settings::Settings;
-use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
 
 /// What was found of one in or out.
 #[derive(Debug, Serialize)]
@@ -80,7 +80,7 @@ async fn check_out(sinks: &Sinks, pipeline: &Pipeline, secrets: &Secrets, target
     }
     let out = sinks.open(pipeline, secrets, target)?;
     let late = |_| Err(Fault::new(Code::FileWrite, format!("no answer within {} s", MAX_WAIT.as_secs())));
-    tokio::time::timeout(MAX_WAIT, out.sink.check()).await.unwrap_or_else(late)
+    tokio::time::timeout(MAX_WAIT, out.check()).await.unwrap_or_else(late)
 }
 
 fn finding(direction: &'static str, name: Option<String>, kind: &'static str, checked: Result<(), Fault>) -> Finding {

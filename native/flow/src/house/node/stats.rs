@@ -120,7 +120,8 @@ mod tests {
                 "customer": "acme", "pipeline": name, "in": {"http": {"path": "/x"}}, "out": {"stdout": {}},
             });
             let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
-            let settings = serde_json::from_value(json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."})).unwrap();
+            let settings =
+                serde_json::from_value(json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."})).unwrap();
             let counters = vec![Arc::new(Counters::default())];
             let prepared = Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap();
             (("acme".into(), (*name).into()), Arc::new(prepared))

@@ -140,11 +140,9 @@ fn targets(pipeline: &Pipeline, place: Place, lane_stream: &Rc<str>) -> Vec<Targ
     let is_direct = pipeline.outs().iter().all(|out| matches!(out.kind, OutKind::Nats { .. }));
     let route = |out: &Out| match &out.kind {
         OutKind::Nats { subject, mode: NatsMode::Core, .. } if is_direct => Route::Core { subject: subject.clone() },
-        OutKind::Nats { subject, stream, .. } if is_direct => Route::Stream {
-            subject: subject.clone(),
-            expected: stream.clone(),
-            stream: named(stream.as_deref()),
-        },
+        OutKind::Nats { subject, stream, .. } if is_direct => {
+            Route::Stream { subject: subject.clone(), expected: stream.clone(), stream: named(stream.as_deref()) }
+        }
         _ => {
             let subject = place.subject(LaneType::Outgoing, pipeline, &out.name);
             Route::Lane { subject, stream: Rc::clone(lane_stream) }

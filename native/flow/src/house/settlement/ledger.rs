@@ -273,12 +273,7 @@ impl Ledger {
         }
     }
 
-    fn waiting(
-        &mut self,
-        id: EntryId,
-        number: u32,
-        customer: Option<CustomerId>,
-    ) -> Option<(RevisionId, &mut Output)> {
+    fn waiting(&mut self, id: EntryId, number: u32, customer: Option<CustomerId>) -> Option<(RevisionId, &mut Output)> {
         let entry = self.get_mut(id)?;
         if customer.is_some_and(|customer| customer != entry.customer) {
             return None;

@@ -299,7 +299,14 @@ impl Settlement {
 
     /// Moves a message whose pipeline or out is not here to the parked ones, as it is; its input is acked with the
     /// PubAck. `place` distinguishes it where it has no id. `false` when that cannot be done now.
-    pub fn set_aside(&mut self, input: InputRef, subject: &str, headers: Headers<'_>, place: &str, payload: &[u8]) -> bool {
+    pub fn set_aside(
+        &mut self,
+        input: InputRef,
+        subject: &str,
+        headers: Headers<'_>,
+        place: &str,
+        payload: &[u8],
+    ) -> bool {
         let InputRef::Entry(entry) = input else { return false };
         if !self.connected {
             return false;

@@ -155,6 +155,9 @@ mod tests {
         let guess = users.replace(".1-", ".0-");
         assert_eq!(replies.read(guess.as_bytes()), None);
         let wildcards = replies.wildcards();
-        assert!(users.starts_with(wildcards[1].trim_end_matches('>')) && own.starts_with(wildcards[0].trim_end_matches('>')));
+        assert!(
+            users.starts_with(wildcards[1].trim_end_matches('>'))
+                && own.starts_with(wildcards[0].trim_end_matches('>'))
+        );
     }
 }

@@ -59,8 +59,9 @@ impl Parts {
             Some(Feed::Parked(queue)) => {
                 let Some((revision, customer)) = self.delivery.owner_of(queue) else { return };
                 let input = self.open(revision, customer, message);
-                let arrival = Arrival::new(message);
-                self.delivery.on_parked(&mut self.settlement, queue, input, &ack, &arrival_parts(&arrival));
+                let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
+                let headers = Headers::new(message.headers);
+                self.delivery.on_parked(settlement, consumers, queue, input, &ack, headers, message.payload);
             }
             None => {}
         }

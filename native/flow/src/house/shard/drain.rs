@@ -40,6 +40,7 @@ impl Parts {
     /// Takes nothing more in. Gives the source, which has to be closed.
     fn stop_intake(&mut self) -> Option<Rc<connectors::http::source::HttpSource>> {
         self.draining = true;
+        self.delivery.begin_drain();
         self.consumers.close_all(&mut self.settlement.wire);
         self.ingress.source().cloned()
     }

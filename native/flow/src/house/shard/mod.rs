@@ -100,11 +100,7 @@ impl Shard {
     }
 
     /// Runs the shard until it is drained; `true` when everything in hand was finished. In a local set.
-    async fn run(
-        self: Rc<Self>,
-        mut connection: Connection,
-        commands: mpsc::UnboundedReceiver<Command>,
-    ) -> bool {
+    async fn run(self: Rc<Self>, mut connection: Connection, commands: mpsc::UnboundedReceiver<Command>) -> bool {
         let mut tasks = JoinSet::new();
         tasks::spawn_all(&self, &mut tasks);
         let shard = Rc::clone(&self);

@@ -8,15 +8,15 @@ use nats::ServerError;
 
 use super::{Shard, tasks};
 use crate::house::consumers::Consumers;
-use crate::house::delivery::Delivery;
+use crate::house::delivery::{self, Delivery};
 use crate::house::ingress::{Ingress, KeyAction};
 use crate::house::intake::Unknown;
-use crate::house::message::RevisionId;
+use crate::house::message::{InputRef, OwnedMessage, RevisionId};
 use crate::house::observe::{Event, EventKind, Metric};
 use crate::house::registry::{Registry, Revision};
 use crate::house::settings::Settings;
 use crate::house::settlement::{Effect, Settlement};
-use crate::house::steps::Steps;
+use crate::house::steps::{self, Steps};
 
 /// Everything one shard owns. Borrowed for one burst or one completion at a time.
 pub struct Parts {
@@ -36,8 +36,10 @@ pub struct Parts {
     pub unlearnt: Vec<Rc<Revision>>,
     /// Keys whose records have to be read.
     pub keys: Vec<KeyAction>,
-    /// Kept for its allocation.
+    pub turns: tasks::Turns,
+    /// Kept for their allocations.
     effects: Vec<Effect>,
+    pub deliveries: Vec<delivery::Effect>,
 }
 
 /// Inputs one shard has in hand at most, with those it has asked for.
@@ -68,7 +70,9 @@ impl Parts {
             throttled: Vec::new(),
             unlearnt: Vec::new(),
             keys: Vec::new(),
+            turns: tasks::Turns::default(),
             effects: Vec::new(),
+            deliveries: Vec::new(),
         }
     }
 
@@ -111,6 +115,25 @@ impl Parts {
             }
         }
         self.effects = effects;
+    }
+
+    /// URLs of large payloads that were found, or were not.
+    fn route_steps(&mut self) {
+        let mut effects = Vec::new();
+        self.steps.take_effects(&mut effects);
+        for steps::Effect::Addressed { revision, input, message, target, url } in effects {
+            let out = (revision.owner.id, target);
+            self.delivery.on_url(&mut self.settlement, &mut self.consumers, out, (input, message), url);
+        }
+    }
+
+    /// Has the URL of a large payload found on another thread.
+    pub fn find_url(&mut self, (revision, target): (&Rc<Revision>, usize), input: InputRef, message: OwnedMessage) {
+        let envelope = message.envelope(&revision.owner, input);
+        if let Err(fault) = self.steps.url_of_large(revision, &envelope, target, &message.payload) {
+            let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
+            self.delivery.on_url(settlement, consumers, (revision.owner.id, target), (input, message), Err(fault));
+        }
     }
 
     fn count(&self, revision: RevisionId, metric: Metric) {
@@ -169,6 +192,7 @@ impl Shard {
     /// What a burst has left to be done elsewhere: answers to give, scripts to run, tasks to start.
     pub(super) fn route(self: &Rc<Self>, parts: &mut Parts) {
         parts.route_settlement();
+        parts.route_steps();
         self.submit_scripts(parts);
         tasks::spawn_wanted(self, parts);
         // What was refused above may have closed inputs.

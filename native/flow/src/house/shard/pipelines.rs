@@ -100,7 +100,7 @@ impl Parts {
         let tick = self.settlement.tick();
         self.ingress.retire(revision);
         self.consumers.close_source(revision.owner.id, tick, &mut self.settlement.wire);
-        self.delivery.retire(revision);
+        self.delivery.retire(&mut self.settlement, &mut self.consumers, revision);
     }
 
     /// The first connection, or the next one: everything is subscribed and asked for anew, then what has waited
@@ -132,7 +132,7 @@ impl Parts {
         let tick = self.settlement.tick();
         self.consumers.on_tick(tick);
         self.unknown.on_tick(tick);
-        self.delivery.on_tick(&mut self.settlement, &mut self.consumers);
+        self.delivery.on_tick(&self.settlement);
         let (settlement, consumers) = (&self.settlement, &self.consumers);
         self.registry.release(|id| settlement.ledger().usage_of_revision(id).messages > 0 || consumers.serves(id));
         self.top_up();

@@ -66,7 +66,10 @@ impl Parts {
     /// tier's, which the stream itself enforces.
     fn to_refresh(&self) -> Vec<Rc<Revision>> {
         let active = self.registry.active();
-        active.filter(|one| one.has_own_backlog && (one.active.take() || one.backlog_full.get())).map(Rc::clone).collect()
+        active
+            .filter(|one| one.has_own_backlog && (one.active.take() || one.backlog_full.get()))
+            .map(Rc::clone)
+            .collect()
     }
 
     /// The active revision of a pipeline, unless its set-aside messages are pulled already.
