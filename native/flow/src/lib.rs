@@ -18,7 +18,6 @@ pub mod catch_panic;
 pub mod compile;
 pub mod engine;
 mod fan_out;
-mod house;
 pub mod model;
 pub mod process;
 pub mod worker;

@@ -1,94 +1,153 @@
-//! Message ids: deterministic, so that a redelivery gives the same ids and JetStream drops the
-//! second copy; hashed with the customer, so that no customer can collide with another's.
+//! Ids: a message's own, fixed where it comes in, and one for every publish of it.
+//!
+//! ```text
+//! client's key and body │ place in a stream │ random ─► message id    Vrsky-Id, ctx.id
+//!                                                          ├─ out, part ──────────────────────► Idempotency-Key
+//!                                                          └─ revision, out, part, purpose ──► Nats-Msg-Id
+//! ```
+//!
+//! No name that somebody else chooses decides whether a message is stored. An id begins with the customer's name,
+//! so that it can only be equal to another id of the same customer. What follows are 128 bits of SipHash-1-3 with
+//! fixed keys: the same on every node and in every release. Names are hashed with their lengths.
 
 use std::fmt;
+use std::hash::Hasher as _;
 
-/// 128 bits of BLAKE3, written as 32 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MessageId([u8; 32]);
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-impl MessageId {
-    /// The id under which an incoming message is stored. `key` is the client's `Idempotency-Key`,
-    /// or random bytes where there is none.
+/// A customer's name has at most 40 characters; a dot and 32 hex digits follow.
+const MAX_LENGTH: usize = 40 + 1 + 32;
+
+/// `acme.0123456789abcdef0123456789abcdef`
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Id {
+    text: [u8; MAX_LENGTH],
+    length: u8,
+}
+
+impl Id {
+    /// The message id of a request with an `Idempotency-Key`: the same key with the same body gives the same id.
     #[must_use]
-    pub fn ingress(customer: &str, pipeline: &str, key: &[u8]) -> MessageId {
-        let mut hash = blake3::Hasher::new();
-        for part in [customer.as_bytes(), pipeline.as_bytes(), key] {
-            put(&mut hash, part);
+    pub fn from_key(customer: &str, pipeline: &str, key: &[u8], body: &[u8]) -> Id {
+        Id::of(customer, &hash(&[b"key", pipeline.as_bytes(), key, body]))
+    }
+
+    /// What stands for the client's key alone, whatever came with it.
+    #[must_use]
+    pub fn of_key(customer: &str, pipeline: &str, key: &[u8]) -> Id {
+        Id::of(customer, &hash(&[b"key alone", pipeline.as_bytes(), key]))
+    }
+
+    /// The 32 hex digits behind the customer's name.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        let text = self.as_str();
+        &text[text.len().saturating_sub(32)..]
+    }
+
+    /// The message id of a message that has a place in a stream. A stream that was made anew begins again with its
+    /// sequences, but not with its timestamps.
+    #[must_use]
+    pub fn from_place(customer: &str, pipeline: &str, stream: &[u8], sequence: u64, timestamp_ns: u64) -> Id {
+        let (sequence, timestamp) = (sequence.to_le_bytes(), timestamp_ns.to_le_bytes());
+        Id::of(customer, &hash(&[b"place", pipeline.as_bytes(), stream, &sequence, &timestamp]))
+    }
+
+    /// The message id of a message that nothing distinguishes.
+    #[must_use]
+    pub fn random(customer: &str) -> Id {
+        Id::of(customer, &(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))).to_le_bytes())
+    }
+
+    /// The id of one publish, or one delivery, of a message or a part of one. `redrive`: how often it was sent again
+    /// from the dead letters, so that no stream takes that for the first time; 0 where it makes no difference.
+    #[must_use]
+    #[inline]
+    pub fn derived(customer: &str, key: &IdKey, message: &str, part: u64, redrive: u32) -> Id {
+        let mut hasher = SipHasher13::new_with_keys(key.0, key.1);
+        hasher.write(message.as_bytes());
+        hasher.write(&part.to_le_bytes());
+        hasher.write(&redrive.to_le_bytes());
+        Id::of(customer, &hasher.finish128().as_bytes())
+    }
+
+    /// An id that was written before.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Id> {
+        let (name, digits) = text.split_once('.')?;
+        let is_id =
+            name.len() <= MAX_LENGTH - 33 && digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let mut id = Id { text: [0; MAX_LENGTH], length: u8::try_from(text.len()).ok()? };
+        id.text.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        is_id.then_some(id)
+    }
+
+    #[inline]
+    fn of(customer: &str, bits: &[u8; 16]) -> Id {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; MAX_LENGTH];
+        let name = customer.len().min(MAX_LENGTH - 33);
+        text[..name].copy_from_slice(&customer.as_bytes()[..name]);
+        text[name] = b'.';
+        for (pair, byte) in text[name + 1..].chunks_exact_mut(2).zip(bits) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        finish(&hash)
-    }
-
-    /// A fresh ingress id.
-    #[must_use]
-    pub fn random(customer: &str, pipeline: &str) -> MessageId {
-        let noise = (u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))).to_le_bytes();
-        MessageId::ingress(customer, pipeline, &noise)
-    }
-
-    /// The id of one output: what the same input gives again under the same revision.
-    #[must_use]
-    pub fn output(key: &OutputKey, input: &str, index: u32) -> MessageId {
-        // One block of the hash for our own ids, which have 32 characters.
-        let mut block = [0; 60];
-        match block.get_mut(..input.len() + 4) {
-            Some(place) => {
-                place[..input.len()].copy_from_slice(input.as_bytes());
-                place[input.len()..].copy_from_slice(&index.to_le_bytes());
-                write(&blake3::keyed_hash(&key.0, place))
-            }
-            None => write(&blake3::keyed_hash(&key.0, &[input.as_bytes(), &index.to_le_bytes()].concat())),
-        }
+        #[allow(clippy::cast_possible_truncation)] // at most MAX_LENGTH
+        Id { text, length: (name + 33) as u8 }
     }
 
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
     }
-}
 
-/// What all outputs of one out, under one revision, have in common. Hashed once, so that an output
-/// costs one block.
-#[derive(Clone, Copy, Debug)]
-pub struct OutputKey([u8; 32]);
-
-impl OutputKey {
     #[must_use]
-    pub fn new(revision: &str, out: &str) -> OutputKey {
-        let mut hash = blake3::Hasher::new();
-        put(&mut hash, revision.as_bytes());
-        put(&mut hash, out.as_bytes());
-        OutputKey(*hash.finalize().as_bytes())
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
     }
 }
 
-/// Length first, so that no two lists of parts hash alike.
-fn put(hash: &mut blake3::Hasher, part: &[u8]) {
-    hash.update(&(part.len() as u64).to_le_bytes());
-    hash.update(part);
-}
+/// What all ids of one purpose have in common: hashed once, so that an id costs one short hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdKey(u64, u64);
 
-fn finish(hash: &blake3::Hasher) -> MessageId {
-    write(&hash.finalize())
-}
-
-fn write(hash: &blake3::Hash) -> MessageId {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.as_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+impl IdKey {
+    /// `names`: the purpose first, then what distinguishes its users, such as revision and out.
+    #[must_use]
+    pub fn new(names: &[&str]) -> IdKey {
+        let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+        let bits = u128::from_le_bytes(hash(&names));
+        #[allow(clippy::cast_possible_truncation)]
+        IdKey(bits as u64, (bits >> 64) as u64)
     }
-    MessageId(text)
 }
 
-impl fmt::Display for MessageId {
+/// What stands for a body, as hex digits.
+#[must_use]
+pub fn body_digits(body: &[u8]) -> String {
+    format!("{:032x}", u128::from_le_bytes(hash(&[body])))
+}
+
+/// Each part follows its length, so that no two lists of parts are hashed alike.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish128().as_bytes()
+}
+
+impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for MessageId {
+impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -99,24 +158,55 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn an_id_is_the_same_in_every_release() {
+        let id = Id::from_place("acme", "orders", b"ORDERS", 7, 1_700_000_000_000_000_000);
+        assert_eq!(id.as_str(), "acme.PLACE");
+        assert_eq!(
+            Id::derived("acme", &IdKey::new(&["lane", "r1", "erp"]), id.as_str(), 0, 0).as_str(),
+            "acme.DERIVED"
+        );
+    }
+
+    #[test]
+    fn an_id_begins_with_the_customers_name() {
+        let longest = "c".repeat(40);
+        let id = Id::random(&longest);
+        assert_eq!(id.as_str().split_once('.').map(|(name, digits)| (name, digits.len())), Some((&*longest, 32)));
+        assert_ne!(id, Id::random(&longest));
+    }
+
+    #[test]
+    fn a_stream_that_was_made_anew_gives_other_ids() {
+        let id = |timestamp| Id::from_place("acme", "orders", b"ORDERS", 1, timestamp);
+        assert_ne!(id(1), id(2));
+    }
+
     proptest! {
         #[test]
-        fn equal_parts_give_equal_ids_and_others_do_not(a in ".{0,9}", b in ".{1,9}", key in proptest::collection::vec(any::<u8>(), 0..20)) {
-            let id = MessageId::ingress(&a, &b, &key);
-            prop_assert_eq!(id, MessageId::ingress(&a, &b, &key));
-            prop_assert_eq!(id == MessageId::ingress(&b, &a, &key), a == b);
-            prop_assert_ne!(id, MessageId::ingress(&format!("{a}{b}"), "", &key[..key.len() / 2]));
+        fn equal_keys_and_bodies_give_equal_ids_and_others_do_not(
+            pipeline in "[a-z]{1,9}", key in ".{0,9}", body in proptest::collection::vec(any::<u8>(), 0..20)
+        ) {
+            let id = Id::from_key("acme", &pipeline, key.as_bytes(), &body);
+            prop_assert_eq!(id, Id::from_key("acme", &pipeline, key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme-eu", &pipeline, key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}x"), key.as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &pipeline, format!("{key}x").as_bytes(), &body));
+            prop_assert_ne!(id, Id::from_key("acme", &pipeline, key.as_bytes(), &[&*body, b"x"].concat()));
+            prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}{key}"), b"", &body));
         }
 
         #[test]
-        fn outputs_differ_by_input_revision_out_and_index(input in ".{0,80}", index in 0_u32..1000) {
-            let key = OutputKey::new("r1", "erp");
-            let id = MessageId::output(&key, &input, index);
-            prop_assert_eq!(id, MessageId::output(&OutputKey::new("r1", "erp"), &input, index));
-            prop_assert_ne!(id, MessageId::output(&key, &format!("{input}x"), index));
-            prop_assert_ne!(id, MessageId::output(&key, &input, index + 1));
-            prop_assert_ne!(id, MessageId::output(&OutputKey::new("r2", "erp"), &input, index));
-            prop_assert_ne!(id, MessageId::output(&OutputKey::new("r1", "audit"), &input, index));
+        fn publishes_differ_by_message_part_revision_out_and_purpose(message in ".{0,80}", part in 0_u64..1000) {
+            let key = IdKey::new(&["lane", "r1", "erp"]);
+            let id = Id::derived("acme", &key, &message, part, 0);
+            prop_assert_eq!(id, Id::derived("acme", &IdKey::new(&["lane", "r1", "erp"]), &message, part, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &format!("{message}x"), part, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &message, part + 1, 0));
+            prop_assert_ne!(id, Id::derived("acme", &key, &message, part, 1));
+            for other in [["lane", "r2", "erp"], ["lane", "r1", "audit"], ["park", "r1", "erp"], ["lane", "r1e", "rp"]] {
+                prop_assert_ne!(id, Id::derived("acme", &IdKey::new(&other), &message, part, 0));
+            }
         }
     }
 }

@@ -57,6 +57,24 @@ pub fn dead(customer: &str, pipeline: &str, step: &str) -> String {
     format!("vrsky.dead.{customer}.{pipeline}.{step}")
 }
 
+/// The stream of the dead letters.
+pub const DEAD: &str = "VRSKY_DEAD";
+
+/// `vrsky.original.acme.orders.<id>`: the whole message of a part that is a dead letter.
+#[must_use]
+pub fn original(customer: &str, pipeline: &str, id: &str) -> String {
+    format!("vrsky.original.{customer}.{pipeline}.{id}")
+}
+
+/// The stream that remembers clients' keys.
+pub const KEYS: &str = "VRSKY_KEYS";
+
+/// `vrsky.key.acme.<digits>`
+#[must_use]
+pub fn key(customer: &str, digits: &str) -> String {
+    format!("vrsky.key.{customer}.{digits}")
+}
+
 /// The stream of the messages whose out fails for longer.
 pub const PARKED: &str = "VRSKY_PARKED";
 
@@ -85,6 +103,24 @@ pub fn parked_consumer(customer: &str, pipeline: &str, out: &str) -> String {
 pub fn queue_group(customer: &str, pipeline: &str) -> String {
     let joined_by = if customer.contains('-') || pipeline.contains('-') { '.' } else { '-' };
     format!("vrsky{joined_by}{customer}{joined_by}{pipeline}")
+}
+
+/// `vrsky.parked.acme.orders._in`: messages that wait for their pipeline's steps. No out's name has an underscore.
+#[must_use]
+pub fn aside(customer: &str, pipeline: &str) -> String {
+    format!("vrsky.parked.{customer}.{pipeline}._in")
+}
+
+/// The subjects of all messages that wait for their out or for their pipeline.
+pub const ALL_PARKED: &str = "vrsky.parked.>";
+
+/// The subjects of all messages that wait for their pipeline's steps.
+pub const ALL_ASIDE: &str = "vrsky.parked.*.*._in";
+
+/// Customer and pipeline of such a subject.
+#[must_use]
+pub fn parse_aside(subject: &str) -> Option<(&str, &str)> {
+    subject.strip_prefix("vrsky.parked.")?.strip_suffix("._in")?.split_once('.')
 }
 
 /// A text as one subject token: what has a meaning there becomes a hyphen.
@@ -179,6 +215,12 @@ mod tests {
         assert_eq!(parked_consumer("acme", "orders", "erp"), "e3d35d5d56f2ac6379f1ee9aa2a3f980");
         assert_eq!(queue_group("acme", "orders"), "vrsky-acme-orders");
         assert_eq!(queue_group("acme", "eu-orders"), "vrsky.acme.eu-orders");
+    }
+
+    #[test]
+    fn what_is_set_aside_names_its_pipeline() {
+        assert_eq!(parse_aside(&aside("acme", "orders")), Some(("acme", "orders")));
+        assert_eq!(parse_aside(&parked("acme", "orders", "in")), None);
     }
 
     #[test]

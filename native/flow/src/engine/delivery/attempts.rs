@@ -1,0 +1,237 @@
+//! What a message of the lane meets on its way to the sink, and what the sink's word on it means.
+//!
+//! ```text
+//! delivered ─► ack
+//! permanent ─► dead letter, then ack
+//! retry     ─► its time is over: dead letter `deliver/retries-exhausted`
+//!           ─► it fails alone: a pause of its own; different messages in a row: a pause of the out (outage.rs)
+//!           ─► for longer: parked (breaker.rs, parking.rs)
+//! ```
+//!
+//! Nothing is given up without an attempt of its own.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use message::{Code, Document, Fault};
+
+use super::breaker::Place;
+use super::outage::{Failure, pause};
+use super::queue::{Queue, Queued};
+use super::{Effect, Reach};
+use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
+use crate::engine::observe::{EventKind, Metric};
+use crate::engine::settlement::{self, Letter, Outcome};
+
+/// Without room for it, a message is offered again after this, at first.
+const FULL_DELAY: Duration = Duration::from_secs(1);
+/// The URL of a larger payload is found on another thread.
+const LARGE: usize = 1 << 20;
+
+impl Reach<'_> {
+    /// A message of the lane: into the queue, to the parked ones, or back.
+    pub(super) fn accept(&mut self, queue: &mut Queue, number: u64, envelope: &Envelope<'_>, payload: &[u8]) {
+        let has_room = self.budgets.admits(envelope.owner.customer_id, queue.held());
+        if !has_room && queue.breaker.filled(queue.is_stalled(self.now)) {
+            self.opened(queue);
+        }
+        if queue.place() == Place::Parked && self.park(queue, envelope, (Duration::ZERO, None), payload) {
+            return;
+        }
+        if !has_room {
+            let fault = Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name()));
+            return self.settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault));
+        }
+        if queue.outlet.has_placeholders && payload.len() > LARGE && carried(queue, envelope).is_none() {
+            queue.expect();
+            let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
+            let (revision, target) = (Rc::clone(&queue.revision), queue.target);
+            self.effects.push(Effect::FindUrl { revision, target, input: envelope.input, message });
+            return;
+        }
+        match self.url(queue, envelope, payload) {
+            Ok(url) => {
+                let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
+                self.place(queue, self.queued(number, envelope.input, message, url));
+            }
+            Err(fault) => self.dead_letter(queue, envelope, &fault, payload),
+        }
+    }
+
+    /// The URL of a large payload was found, or was not.
+    pub(super) fn on_url(
+        &mut self,
+        queue: &mut Queue,
+        number: u64,
+        (input, message): (InputRef, OwnedMessage),
+        url: Result<Option<String>, Fault>,
+    ) {
+        queue.arrived();
+        match url {
+            Ok(url) => self.place(queue, self.queued(number, input, message, url.map(Into::into))),
+            Err(fault) if fault.code() == Code::LimitMemory => {
+                self.settlement.settle(input, Outcome::Retry(FULL_DELAY, fault));
+            }
+            Err(fault) => {
+                let revision = Rc::clone(&queue.revision);
+                let envelope = message.envelope(&revision.owner, input);
+                self.dead_letter(queue, &envelope, &fault, &message.payload);
+            }
+        }
+    }
+
+    fn queued(&self, number: u64, input: InputRef, message: OwnedMessage, url: Option<Box<str>>) -> Queued {
+        let (since, spent) = (self.now, Duration::ZERO);
+        Queued { number, input, message, url, since, spent, parked_with: None, attempts: 0 }
+    }
+
+    /// Into the queue, or behind the parked messages that are coming back.
+    fn place(&mut self, queue: &mut Queue, queued: Queued) {
+        match queue.place() {
+            Place::Behind => {
+                self.budgets.add(queue.revision.owner.customer_id, queued.bytes());
+                queue.hold(queued);
+            }
+            Place::Queue | Place::Parked => self.push(queue, queued),
+        }
+    }
+
+    pub(super) fn push(&mut self, queue: &mut Queue, queued: Queued) {
+        self.budgets.add(queue.revision.owner.customer_id, queued.bytes());
+        queue.push(queued);
+    }
+
+    /// The URL with its placeholders filled, as it came, else from the payload, which is parsed only then.
+    pub(super) fn url(
+        &self,
+        queue: &Queue,
+        envelope: &Envelope<'_>,
+        payload: &[u8],
+    ) -> Result<Option<Box<str>>, Fault> {
+        if !queue.outlet.has_placeholders {
+            return Ok(None);
+        }
+        if let Some(url) = carried(queue, envelope) {
+            return Ok(Some(url.into()));
+        }
+        // Rare: another template has made the URL that came.
+        let (pipeline, mut document) = (queue.revision.pipeline(), Document::default());
+        pipeline.parse_output(payload, envelope.content_type, &mut document)?;
+        Ok(pipeline.outs()[queue.target].url(&document)?.map(Into::into))
+    }
+
+    /// What a sink said of a batch, one outcome per message.
+    pub(super) fn on_delivered(&mut self, queue: &mut Queue, batch: Vec<Queued>, outcomes: Vec<connectors::Outcome>) {
+        debug_assert_eq!(batch.len(), outcomes.len());
+        queue.returned(&batch, self.now);
+        let mut opens = false;
+        // Last first: what goes back to the front of the queue keeps its order.
+        for (queued, outcome) in batch.into_iter().zip(outcomes).rev() {
+            match outcome {
+                connectors::Outcome::Delivered => self.delivered(queue, &queued),
+                connectors::Outcome::Permanent(fault) => {
+                    self.succeeded(queue);
+                    self.give_up(queue, &queued, &fault);
+                }
+                connectors::Outcome::Retry { fault, after } => opens |= self.failed(queue, queued, fault, after),
+            }
+        }
+        if opens {
+            self.opened(queue);
+        }
+        if queue.is_idle() || queue.wants_parked() {
+            queue.outlet.changed.notify_one();
+        }
+    }
+
+    fn delivered(&mut self, queue: &mut Queue, queued: &Queued) {
+        self.succeeded(queue);
+        let revision = Rc::clone(&queue.revision);
+        self.settlement.count_delivered(&queued.envelope(&revision), queue.name(), queued.bytes());
+        self.settlement.settle(queued.input, Outcome::Ok);
+        self.release(queue, queued);
+    }
+
+    /// The server has answered.
+    fn succeeded(&mut self, queue: &mut Queue) {
+        queue.attempted(None);
+        if queue.breaker.succeeded() {
+            queue.outlet.changed.notify_one();
+        }
+        if queue.outage.succeeded() {
+            queue.outlet.arrived.notify_waiters();
+        }
+    }
+
+    /// An attempt failed. `true` when that opens the breaker.
+    fn failed(&mut self, queue: &mut Queue, mut queued: Queued, fault: Fault, after: Option<Duration>) -> bool {
+        queued.attempts += 1;
+        queue.attempted(Some(fault.code()));
+        queue.parking.last_fault = Some(fault.clone());
+        let jitter = 0.5 + fastrand::f64() / 2.0;
+        let failure = Failure { message: queued.number, is_first: queued.attempts == 1, after, jitter };
+        let opens = queue.outage.failed(&failure, self.now) && queue.breaker.failed();
+        if queued.age(self.now) >= queue.outlet.retry_for {
+            let reason = format!("given up after {} s; last: {fault}", queued.age(self.now).as_secs());
+            self.give_up(queue, &queued, &Fault::new(Code::DeliverRetriesExhausted, reason));
+            return opens;
+        }
+        let revision = Rc::clone(&queue.revision);
+        revision.owner.counters.add(Metric::Retried, 1);
+        self.settlement.event(EventKind::Retried, &queued.envelope(&revision), queue.name(), Some(&fault), 0);
+        let own = pause(queued.attempts, jitter).max(after.unwrap_or_default());
+        if queue.retired {
+            self.hand_over(queue, &queued);
+        } else if queue.outage.keeps_order() || queue.has_room_for_failed() {
+            queue.retry(queued, own, self.now);
+        } else {
+            self.give_back(queue, &queued, own, fault);
+        }
+        opens
+    }
+
+    /// A message in hand ends as a dead letter.
+    fn give_up(&mut self, queue: &mut Queue, queued: &Queued, fault: &Fault) {
+        self.release(queue, queued);
+        let revision = Rc::clone(&queue.revision);
+        self.dead_letter(queue, &queued.envelope(&revision), fault, &queued.message.payload);
+    }
+
+    /// To the dead letters, then acked.
+    pub(super) fn dead_letter(&mut self, queue: &Queue, envelope: &Envelope<'_>, fault: &Fault, payload: &[u8]) {
+        let body = Body { bytes: payload, content_type: envelope.content_type };
+        self.settlement.dead_letter(envelope, &Letter::new(&format!("out:{}", queue.name()), fault, body));
+        self.settlement.settle(envelope.input, Outcome::Ok);
+    }
+
+    /// A message in hand goes back to its stream.
+    pub(super) fn give_back(&mut self, queue: &mut Queue, queued: &Queued, delay: Duration, fault: Fault) {
+        self.release(queue, queued);
+        self.settlement.settle(queued.input, Outcome::Retry(delay, fault));
+    }
+
+    /// A message is in hand no more.
+    pub(super) fn release(&mut self, queue: &mut Queue, queued: &Queued) {
+        queue.remove(queued);
+        self.budgets.remove(queue.revision.owner.customer_id, queued.bytes());
+    }
+
+    /// What a change of a queue has left to be done.
+    pub(super) fn after(&mut self, queue: &mut Queue) {
+        self.set_pull(queue);
+        let count = queue.start_workers();
+        if count > 0 {
+            let (queue, outlet) = (queue.id, Rc::clone(&queue.outlet));
+            self.effects.push(Effect::StartWorkers { queue, count, outlet });
+        } else if queue.is_done() {
+            queue.outlet.released.notify_waiters();
+        }
+    }
+}
+
+/// The URL that its steps gave a message.
+fn carried<'e>(queue: &Queue, envelope: &Envelope<'e>) -> Option<&'e str> {
+    let text = envelope.headers.get_str(settlement::URL)?;
+    queue.revision.pipeline().outs()[queue.target].carried(text)
+}

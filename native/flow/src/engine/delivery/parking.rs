@@ -1,0 +1,439 @@
+//! The messages of an out that fails for longer: to `VRSKY_PARKED`, and back when it works again.
+//!
+//! ```text
+//! queue, lane ──publish, PubAck──► VRSKY_PARKED ──consumer of this subject──► queue ─► sink
+//!     ack ◄───────────┘                 ▲
+//!                                       └── polled by the parking task while the breaker is not closed
+//! ```
+//!
+//! The consumer is shared by all shards and nodes that have this out; whoever sees it work drains. A queue has few
+//! parked messages in hand at a time: the pull is open while they are below a watermark.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Code, Fault};
+use nats::jetstream::AckReply;
+use tokio::time::Instant;
+
+use super::ages::Ages;
+use super::breaker::{Phase, Place, Poll};
+use super::queue::{Queue, Queued};
+use super::{Delivery, Effect, Reach};
+use crate::engine::consumers::{Consumers, Feed};
+use crate::engine::ids::{Id, IdKey};
+use crate::engine::message::{CustomerId, Envelope, InputRef, OwnedMessage, QueueId, RevisionId};
+use crate::engine::observe::{Event, EventKind, Metric};
+use crate::engine::registry::Revision;
+use crate::engine::settlement::{self, Outcome, ParsedHeaders, Settlement};
+use crate::engine::subjects;
+
+/// Between two polls: at least, and at most while the out works.
+pub const MIN_PAUSE: Duration = Duration::from_millis(20);
+pub const PAUSE: Duration = Duration::from_secs(1);
+/// While it fails they become rarer, up to this.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// Polls in a row that find messages of which the consumer knows nothing, before another one is made.
+const MAX_IDLE_POLLS: u32 = 3;
+/// The consumer outlives what may be in hand: without it, that would come a second time.
+const MIN_LIFE: Duration = Duration::from_secs(3_600);
+const MAX_LIFE: Duration = Duration::from_secs(86_400 * 365);
+/// Parked messages that one request asks for: to probe, and to drain.
+const PROBE_BATCH: i64 = 1;
+const DRAIN_BATCH: i64 = 128;
+/// What one request asks for, in bytes, by the size of those that came.
+const DRAIN_BYTES: usize = 4 << 20;
+/// Their size before one came.
+const FIRST_BYTES: usize = 64 << 10;
+
+/// What an out knows of its messages in `VRSKY_PARKED`.
+pub struct Parking {
+    subject: Box<str>,
+    /// The consumer that brings them back.
+    consumer: Box<str>,
+    /// Of a message that was not parked before.
+    key: IdKey,
+    /// The number of its pull, once there was something to bring; the messages of one request, none while it is closed.
+    pull: Option<u64>,
+    batch: Option<i64>,
+    /// Messages in the stream when it was polled last.
+    pub stored: u64,
+    ages: Ages,
+    /// The size of those that came last; the larger ones weigh more.
+    bytes: usize,
+    /// Publishes ever, and those that wait for a PubAck.
+    published: u64,
+    unconfirmed: usize,
+    /// What the sink said last when it failed.
+    pub last_fault: Option<Fault>,
+    /// Since when the out fails.
+    since: Option<Instant>,
+    /// Whether the parking task runs, or is about to.
+    is_supervised: bool,
+    idle_polls: u32,
+}
+
+/// What the parking task asks the server.
+pub struct PollRequest {
+    pub subject: Box<str>,
+    pub consumer: Box<str>,
+    /// How long the consumer stays without a pull.
+    pub life: Duration,
+    /// Whether the consumer brings messages now, so that nobody has to make it.
+    pub in_use: bool,
+    published: u64,
+    is_settled: bool,
+}
+
+/// What the server has answered.
+#[derive(Clone, Copy, Debug)]
+pub struct PollResponse {
+    pub stored: u64,
+    /// Of the whole stream.
+    pub last_sequence: u64,
+    /// Messages are stored, and the consumer has none to bring and none in hand.
+    pub is_idle: bool,
+}
+
+/// What the parking task does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterPoll {
+    /// Polls again after this long, or when something happens.
+    Wait(Duration),
+    /// Deletes the consumer, then polls again. After a full disk the stream may hold messages that the consumer takes
+    /// for acked, since the ack was written and the deletion was not. A new consumer brings them once more; without
+    /// it they would stay, and what came later behind them.
+    DeleteConsumer,
+}
+
+impl Parking {
+    #[must_use]
+    pub fn new(revision: &Revision, out: &str) -> Parking {
+        let (customer, pipeline) = (revision.owner.customer(), revision.owner.name());
+        Parking {
+            subject: subjects::parked(customer, pipeline, out).into(),
+            consumer: subjects::parked_consumer(customer, pipeline, out).into(),
+            key: IdKey::new(&["park", pipeline, out]),
+            pull: None,
+            batch: None,
+            stored: 0,
+            ages: Ages::default(),
+            bytes: FIRST_BYTES,
+            published: 0,
+            unconfirmed: 0,
+            last_fault: None,
+            since: None,
+            is_supervised: false,
+            idle_polls: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Whether no message is on its way to the stream.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.unconfirmed == 0
+    }
+
+    /// How many messages one request asks for.
+    fn batch(&self, phase: Phase) -> i64 {
+        if phase == Phase::Open {
+            return PROBE_BATCH;
+        }
+        let batch = DRAIN_BYTES / self.bytes.max(1);
+        i64::try_from(batch).unwrap_or(DRAIN_BATCH).clamp(1, DRAIN_BATCH)
+    }
+
+    fn note_size(&mut self, bytes: usize) {
+        self.bytes = bytes.max(self.bytes - self.bytes / 16);
+    }
+
+    fn pause(&self, phase: Phase, now: Instant) -> Duration {
+        let Some(since) = self.since.filter(|_| phase == Phase::Open) else { return PAUSE };
+        (now.saturating_duration_since(since) / 8).clamp(PAUSE, MAX_PAUSE)
+    }
+}
+
+impl Delivery {
+    /// Whose the parked messages of a queue are.
+    #[must_use]
+    pub fn owner_of(&self, queue: QueueId) -> Option<(RevisionId, CustomerId)> {
+        self.queues.get(&queue).map(|queue| (queue.revision.owner.id, queue.revision.owner.customer_id))
+    }
+
+    /// A parked message has come back.
+    #[allow(clippy::too_many_arguments)] // a message as the connection brings it
+    pub fn on_parked(
+        &mut self,
+        settlement: &mut Settlement,
+        consumers: &mut Consumers,
+        queue: QueueId,
+        input: InputRef,
+        ack: &AckReply<'_>,
+        headers: message::Headers<'_>,
+        payload: &[u8],
+    ) {
+        self.next_number += 1;
+        let number = self.next_number;
+        let Some((queue, mut reach)) = self.reach(settlement, consumers, queue).filter(|(queue, _)| !queue.retired)
+        else {
+            let fault = Fault::new(Code::TenantUnknownPipeline, "its revision was replaced");
+            return settlement.settle(input, Outcome::Retry(Duration::ZERO, fault));
+        };
+        reach.take_parked(queue, number, input, ack, headers, payload);
+        reach.after(queue);
+    }
+
+    /// A message has reached the parked ones, or has not.
+    pub fn on_parked_confirmed(&mut self, id: QueueId, stored: bool) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let parking = &mut queue.parking;
+        parking.unconfirmed = parking.unconfirmed.saturating_sub(1);
+        if parking.is_settled() {
+            queue.outlet.changed.notify_one();
+        }
+        if queue.is_done() {
+            queue.outlet.released.notify_waiters();
+        }
+        if stored {
+            queue.revision.owner.counters.add(Metric::Parked, 1);
+        }
+        if stored && queue.retired {
+            let subject = queue.parking.subject.clone();
+            self.found(&subject);
+        }
+    }
+
+    /// The parked subjects of the stream, a few times a minute: what nobody brings back is looked after from here. Of a
+    /// node that is gone, or stored after their publish was given up.
+    pub fn on_stored<'s>(&mut self, stored: impl Iterator<Item = (&'s str, u64)>) {
+        for (subject, _) in stored.filter(|(_, count)| *count > 0) {
+            self.found(subject);
+        }
+    }
+
+    fn found(&mut self, subject: &str) {
+        let Some(queue) = self.subjects.get(subject).and_then(|id| self.queues.get_mut(id)) else { return };
+        if queue.phase() == Phase::Closed {
+            queue.breaker.found();
+            supervise(queue, &mut self.effects);
+        }
+    }
+
+    /// What the parking task of a queue asks next; `None` ends it.
+    pub fn begin_poll(&mut self, queue: QueueId) -> Option<PollRequest> {
+        let queue = self.queues.get_mut(&queue)?;
+        if queue.retired || queue.phase() == Phase::Closed {
+            queue.parking.is_supervised = false;
+            return None;
+        }
+        let parking = &queue.parking;
+        Some(PollRequest {
+            subject: parking.subject.clone(),
+            consumer: parking.consumer.clone(),
+            life: queue.outlet.retry_for.saturating_mul(2).clamp(MIN_LIFE, MAX_LIFE),
+            in_use: parking.pull.is_some() && !queue.is_idle(),
+            published: parking.published,
+            is_settled: parking.is_settled(),
+        })
+    }
+
+    /// The server has answered a poll.
+    pub fn on_polled(
+        &mut self,
+        settlement: &mut Settlement,
+        consumers: &mut Consumers,
+        queue: QueueId,
+        request: &PollRequest,
+        response: PollResponse,
+    ) -> AfterPoll {
+        let Some((queue, mut reach)) = self.reach(settlement, consumers, queue) else { return AfterPoll::Wait(PAUSE) };
+        let parking = &mut queue.parking;
+        parking.idle_polls = if response.is_idle { parking.idle_polls + 1 } else { 0 };
+        if parking.idle_polls > MAX_IDLE_POLLS {
+            parking.idle_polls = 0;
+            return AfterPoll::DeleteConsumer;
+        }
+        parking.stored = response.stored;
+        parking.ages.note(response.last_sequence, reach.now);
+        let quiet = request.is_settled && parking.published == request.published;
+        reach.polled(queue, quiet);
+        reach.after(queue);
+        AfterPoll::Wait(queue.parking.pause(queue.phase(), reach.now))
+    }
+}
+
+/// Starts the parking task of a queue, unless it runs.
+pub(super) fn supervise(queue: &mut Queue, effects: &mut Vec<Effect>) {
+    if !std::mem::replace(&mut queue.parking.is_supervised, true) {
+        effects.push(Effect::Supervise { queue: queue.id, outlet: Rc::clone(&queue.outlet) });
+    }
+}
+
+impl Reach<'_> {
+    fn take_parked(
+        &mut self,
+        queue: &mut Queue,
+        number: u64,
+        input: InputRef,
+        ack: &AckReply<'_>,
+        headers: message::Headers<'_>,
+        payload: &[u8],
+    ) {
+        let revision = Rc::clone(&queue.revision);
+        let (owner, parsed) = (&revision.owner, ParsedHeaders::of(headers));
+        let place = Id::from_place(owner.customer(), owner.name(), ack.stream, ack.stream_sequence, ack.timestamp_ns);
+        let envelope = Envelope {
+            owner,
+            input,
+            id: parsed.lane_id().unwrap_or(place.as_str()),
+            part: parsed.part.unwrap_or_default(),
+            redrive: parsed.redrive,
+            resume: parsed.resume,
+            headers,
+            content_type: parsed.content_type.unwrap_or_default(),
+            time_ms: parsed.time_ms.unwrap_or(self.settlement.now_ms()),
+        };
+        if parsed.customer != Some(owner.customer()) {
+            let fault = Fault::new(Code::TenantMismatch, "a parked message of another customer");
+            return self.dead_letter(queue, &envelope, &fault, payload);
+        }
+        let url = match self.url(queue, &envelope, payload) {
+            Ok(url) => url,
+            Err(fault) => return self.dead_letter(queue, &envelope, &fault, payload),
+        };
+        queue.parking.note_size(payload.len());
+        let spent_ms = parsed.spent_ms.unwrap_or_default();
+        let spent = Duration::from_millis(spent_ms) + queue.parking.ages.of(ack.stream_sequence, self.now);
+        let message = OwnedMessage::of(&envelope, bytes::Bytes::copy_from_slice(payload));
+        let (since, parked_with) = (self.now, Some(spent_ms));
+        self.push(queue, Queued { number, input, message, url, since, spent, parked_with, attempts: 0 });
+    }
+
+    /// Publishes a message to the parked ones; its input is acked with the PubAck. `parked_with`: see [`Queued`].
+    /// `false` when that cannot be done now.
+    pub(super) fn park(
+        &mut self,
+        queue: &mut Queue,
+        envelope: &Envelope<'_>,
+        (spent, parked_with): (Duration, Option<u64>),
+        payload: &[u8],
+    ) -> bool {
+        let owner = envelope.owner;
+        // The same again after a crash; another one every time that the message comes back.
+        let again = parked_with.map(|spent| IdKey::new(&["park", owner.name(), queue.name(), &spent.to_string()]));
+        let parking = settlement::Parking {
+            queue: queue.id,
+            subject: &queue.parking.subject,
+            key: again.as_ref().unwrap_or(&queue.parking.key),
+            spent,
+        };
+        let parked = self.settlement.park(envelope, &parking, payload);
+        if parked {
+            queue.parking.published += 1;
+            queue.parking.unconfirmed += 1;
+        }
+        parked
+    }
+
+    /// The breaker parks from now on: so does what waits behind the batch that probes.
+    pub(super) fn opened(&mut self, queue: &mut Queue) {
+        queue.parking.since = Some(self.now);
+        if queue.breaker.announce() {
+            let fault = queue.parking.last_fault.as_ref();
+            self.report(queue, EventKind::Parking, fault);
+        }
+        supervise(queue, self.effects);
+        queue.outlet.changed.notify_one();
+        // At the end of a run everything goes back to the lane. What a sink that hangs has been given stays with it.
+        if !self.draining && queue.outage.is_paused() {
+            for queued in queue.take_surplus() {
+                self.park_queued(queue, queued);
+            }
+        }
+    }
+
+    /// A message that is in hand: to the parked ones, or back to where it waits.
+    fn park_queued(&mut self, queue: &mut Queue, queued: Queued) {
+        self.release(queue, &queued);
+        let revision = Rc::clone(&queue.revision);
+        let spent = (queued.age(self.now), queued.parked_with);
+        if !self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
+            self.push(queue, queued);
+        }
+    }
+
+    fn polled(&mut self, queue: &mut Queue, quiet: bool) {
+        let stored = queue.parking.stored;
+        if stored == 0 {
+            queue.parking.ages.clear();
+        }
+        let closed = queue.breaker.polled(Poll { stored, quiet, idle: queue.is_idle() });
+        if let Some(is_news) = closed {
+            queue.release();
+            if is_news {
+                self.report(queue, EventKind::Resumed, None);
+            }
+        }
+        if queue.breaker.place() == Place::Parked {
+            for queued in queue.take_behind() {
+                self.park_queued(queue, queued);
+            }
+        }
+        if stored > 0 && queue.parking.pull.is_none() && !queue.retired {
+            self.add_pull(queue);
+        }
+    }
+
+    fn add_pull(&mut self, queue: &mut Queue) {
+        let (feed, settlement) = (Feed::Parked(queue.id), &*self.settlement);
+        let consumer = &queue.parking.consumer;
+        let number = self.consumers.add_pull(feed, subjects::PARKED, consumer, |number| settlement.pull_reply(number));
+        if self.settlement.is_connected() {
+            self.consumers.subscribe_pull(number, &mut self.settlement.wire);
+        }
+        (queue.parking.pull, queue.parking.batch) = (Some(number), None);
+    }
+
+    /// Asks for parked messages while there is use for them.
+    pub(super) fn set_pull(&mut self, queue: &mut Queue) {
+        let Some(number) = queue.parking.pull else { return };
+        let batch = queue.wants_parked().then(|| queue.parking.batch(queue.phase()));
+        if batch == queue.parking.batch {
+            return;
+        }
+        queue.parking.batch = batch;
+        self.consumers.set_pull(number, batch.is_some());
+        if let Some(batch) = batch {
+            self.consumers.set_batch(number, batch);
+            self.effects.push(Effect::TopUp);
+        }
+    }
+
+    /// A replaced revision leaves what waits to the one after it: parked, or given back to its stream.
+    pub(super) fn hand_over(&mut self, queue: &mut Queue, queued: &Queued) {
+        let revision = Rc::clone(&queue.revision);
+        let spent = (queued.age(self.now), None);
+        let is_lanes = queued.parked_with.is_none();
+        if is_lanes && self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
+            return self.release(queue, queued);
+        }
+        let fault = Fault::new(Code::TenantUnknownPipeline, "its revision was replaced");
+        self.give_back(queue, queued, Duration::ZERO, fault);
+    }
+
+    fn report(&self, queue: &Queue, kind: EventKind, fault: Option<&Fault>) {
+        let now_ms = self.settlement.now_ms();
+        self.settlement.events().push_rare(|| {
+            let event = Event::about(kind, now_ms, &queue.revision.owner.pipeline, "").at(queue.name(), 0);
+            match fault {
+                Some(fault) => event.with_fault(fault),
+                None => event,
+            }
+        });
+    }
+}

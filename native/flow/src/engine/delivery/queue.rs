@@ -1,0 +1,482 @@
+//! The messages of one out, in hand: what waits, what has failed, what is with the sink. Knows no other room.
+//!
+//! ```text
+//!   push ─► fresh ───────┬─next─► with the sink ─► delivered, dead
+//!   hold ─► behind ──────┘ ▲             │ failed
+//!   (behind parked ones)   │             ▼
+//!                        failed, each with a pause of its own; where order is kept: back in front
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use connectors::Health;
+use message::Code;
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Phase, Place};
+use super::budgets::Held;
+use super::outage::Outage;
+use super::parking::Parking;
+use super::sinks::Outlet;
+use crate::engine::ids::Id;
+use crate::engine::message::{Envelope, InputRef, OwnedMessage, QueueId, Target};
+use crate::engine::registry::Revision;
+
+/// One message on its way to a sink.
+#[derive(Debug)]
+pub struct Queued {
+    /// Never given to another message of this shard.
+    pub number: u64,
+    pub input: InputRef,
+    pub message: OwnedMessage,
+    pub url: Option<Box<str>>,
+    /// Since when it is in hand.
+    pub since: Instant,
+    /// How long it was in hand, or parked, before.
+    pub spent: Duration,
+    /// Of a message that came from the parked ones: what its `Vrsky-Spent` says, milliseconds.
+    pub parked_with: Option<u64>,
+    pub attempts: u32,
+}
+
+impl Queued {
+    /// How long it is tried for, up to now.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        self.spent + now.saturating_duration_since(self.since)
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.message.payload.len()
+    }
+
+    #[must_use]
+    pub fn envelope<'a>(&'a self, revision: &'a Revision) -> Envelope<'a> {
+        self.message.envelope(&revision.owner, self.input)
+    }
+
+    /// What the receiver can tell a repetition by: the same in every attempt, lane, revision and redrive.
+    #[must_use]
+    pub fn delivery_id(&self, revision: &Revision, target: &Target) -> Id {
+        let customer = revision.owner.customer();
+        Id::derived(customer, &target.delivery_key, &self.message.id, self.message.part, 0)
+    }
+}
+
+/// What a worker does next.
+#[derive(Debug)]
+pub enum Next {
+    /// Writes these to the sink.
+    Write(Vec<Queued>),
+    /// Waits until something arrives, or until then.
+    Wait(Option<Instant>),
+    /// Ends.
+    End,
+}
+
+/// How a worker comes to ask for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// It was just started, or has written a batch.
+    Busy,
+    /// It has waited, and something happened.
+    Woken,
+    /// It has waited for long, and nothing happened.
+    Idle,
+}
+
+/// The messages of one out of one revision.
+pub struct Queue {
+    pub id: QueueId,
+    pub revision: Rc<Revision>,
+    /// Position in the pipeline's outs.
+    pub target: usize,
+    pub outlet: Rc<Outlet>,
+    pub breaker: Breaker,
+    pub outage: Outage,
+    pub parking: Parking,
+    /// Its revision was replaced or removed, or the shard ends: it ends with what it has in hand.
+    pub retired: bool,
+    pub connecting: bool,
+    fresh: VecDeque<Queued>,
+    failed: BTreeMap<(Instant, u64), Queued>,
+    behind: VecDeque<Queued>,
+    /// Of the lane, and of the parked ones; what is with the sink included.
+    held: Held,
+    parked_held: Held,
+    /// Messages with the sink, and those of them that had failed before.
+    in_flight: usize,
+    retrying: usize,
+    /// Messages whose URL is found elsewhere.
+    expected: usize,
+    workers: usize,
+    waiting_workers: usize,
+    /// No message in hand is tried for the last time before this.
+    expiry: Option<Instant>,
+    last_outcome: Instant,
+    /// Result of the last delivery attempt; overrides the connect result.
+    last_error: Option<Code>,
+    pub connect_error: Option<Code>,
+}
+
+/// Messages in hand that failed alone; more go back to their stream.
+const MAX_FAILED: usize = 1_024;
+/// A sink that has not answered for so long, while messages wait, is taken to hang.
+const STALLED: Duration = Duration::from_secs(5);
+/// Parked messages are asked for while fewer than these are in hand.
+const LOW_WATERMARK: Held = Held { messages: 64, bytes: 4 << 20 };
+
+impl Queue {
+    #[must_use]
+    pub fn new(id: QueueId, revision: &Rc<Revision>, target: usize, outlet: Rc<Outlet>, park_after: u32) -> Queue {
+        Queue {
+            id,
+            breaker: Breaker::new(park_after),
+            outage: Outage::new(outlet.keeps_order()),
+            parking: Parking::new(revision, &revision.targets[target].name),
+            revision: Rc::clone(revision),
+            target,
+            outlet,
+            retired: false,
+            connecting: false,
+            fresh: VecDeque::new(),
+            failed: BTreeMap::new(),
+            behind: VecDeque::new(),
+            held: Held::default(),
+            parked_held: Held::default(),
+            in_flight: 0,
+            retrying: 0,
+            expected: 0,
+            workers: 0,
+            waiting_workers: 0,
+            expiry: None,
+            last_outcome: Instant::now(),
+            last_error: None,
+            connect_error: None,
+        }
+    }
+
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.revision.targets[self.target]
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.target().name
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.breaker.phase()
+    }
+
+    /// Where a message of the lane goes. A revision that was replaced keeps nothing for a server that fails.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        if self.retired && (self.outage.is_paused() || self.phase() != Phase::Closed) {
+            return Place::Parked;
+        }
+        self.breaker.place()
+    }
+
+    /// All messages that count in its bounds.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.held
+    }
+
+    /// What people are shown of the out: the last attempt, else the connect, else what the sink knows.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.last_error.or(self.connect_error).map_or_else(|| self.outlet.health(), Health::Failing)
+    }
+
+    /// The result of an attempt.
+    pub fn attempted(&mut self, error: Option<Code>) {
+        self.last_error = error;
+        self.connect_error = None;
+    }
+
+    /// Whether nothing of the lane or the parked ones is with the sink, or will be.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.fresh.is_empty() && self.failed.is_empty() && self.in_flight == 0 && self.expected == 0
+    }
+
+    /// Whether nothing waits here, or for a PubAck of the parked ones.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.is_idle() && self.behind.is_empty() && self.parking.is_settled()
+    }
+
+    /// Messages that wait for a server that fails, or behind such messages: a drain does not wait for them.
+    #[must_use]
+    pub fn deferred(&self) -> usize {
+        let paused = if self.outage.is_paused() { self.fresh.len() } else { 0 };
+        paused + self.failed.len() + self.behind.len()
+    }
+
+    /// Whether the sink has answered nothing for a while, though it has something.
+    #[must_use]
+    pub fn is_stalled(&self, now: Instant) -> bool {
+        self.in_flight > 0 && now.saturating_duration_since(self.last_outcome) >= STALLED
+    }
+
+    /// Whether one more message may wait for a pause of its own.
+    #[must_use]
+    pub fn has_room_for_failed(&self) -> bool {
+        self.failed.len() + self.retrying < MAX_FAILED
+    }
+
+    /// Whether parked messages are to be asked for.
+    #[must_use]
+    pub fn wants_parked(&self) -> bool {
+        let has_room =
+            self.parked_held.messages < LOW_WATERMARK.messages && self.parked_held.bytes < LOW_WATERMARK.bytes;
+        match self.phase() {
+            // A replaced revision leaves what is parked to the one after it.
+            _ if self.retired => false,
+            Phase::Closed => false,
+            // A few that can probe, when there is none.
+            Phase::Open => self.parking.stored > 0 && self.fresh.is_empty() && self.has_room_for_failed() && has_room,
+            Phase::Draining | Phase::Closing => has_room,
+        }
+    }
+
+    /// One message more is in hand.
+    fn add(&mut self, queued: &Queued) {
+        self.held.add(queued.bytes());
+        if queued.parked_with.is_some() {
+            self.parked_held.add(queued.bytes());
+        }
+    }
+
+    /// A message is in hand no more.
+    pub fn remove(&mut self, queued: &Queued) {
+        self.held.remove(queued.bytes());
+        if queued.parked_with.is_some() {
+            self.parked_held.remove(queued.bytes());
+        }
+    }
+
+    fn expires(&mut self, queued: &Queued) {
+        let retry_for = self.outlet.retry_for;
+        if !retry_for.is_zero() {
+            let at = queued.since + retry_for.saturating_sub(queued.spent);
+            self.expiry = Some(self.expiry.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+
+    /// A message that waits for the sink.
+    pub fn push(&mut self, queued: Queued) {
+        self.add(&queued);
+        self.expires(&queued);
+        self.fresh.push_back(queued);
+        self.outlet.arrived.notify_one();
+    }
+
+    /// A message that waits for parked ones.
+    pub fn hold(&mut self, queued: Queued) {
+        self.add(&queued);
+        self.behind.push_back(queued);
+    }
+
+    /// Nothing is parked any more: what was held behind it is next.
+    pub fn release(&mut self) {
+        for queued in std::mem::take(&mut self.behind) {
+            self.expires(&queued);
+            self.fresh.push_back(queued);
+        }
+        self.outlet.arrived.notify_waiters();
+    }
+
+    /// A message that has failed: it is tried again after `pause`, or when its time is over. Where order is kept, it
+    /// is the next.
+    pub fn retry(&mut self, queued: Queued, pause: Duration, now: Instant) {
+        self.expires(&queued);
+        if self.outage.keeps_order() {
+            self.fresh.push_front(queued);
+        } else {
+            let left = self.outlet.retry_for.saturating_sub(queued.age(now));
+            self.failed.insert((now + pause.min(left), queued.number), queued);
+        }
+        self.outlet.arrived.notify_one();
+    }
+
+    /// The sink has said something of a batch.
+    pub fn returned(&mut self, batch: &[Queued], now: Instant) {
+        if let Some(first) = batch.first() {
+            self.outage.end_probe(first.number);
+        }
+        self.in_flight = self.in_flight.saturating_sub(batch.len());
+        self.retrying = self.retrying.saturating_sub(batch.iter().filter(|queued| queued.attempts > 0).count());
+        self.last_outcome = now;
+    }
+
+    /// One more message will come; its URL is found elsewhere.
+    pub fn expect(&mut self) {
+        self.expected += 1;
+    }
+
+    /// Ends the wait that `expect` began.
+    pub fn arrived(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
+    }
+
+    /// What is parked when the out fails: all that was not tried, but the batch that probes and what was parked.
+    pub fn take_surplus(&mut self) -> Vec<Queued> {
+        let (mut kept, mut taken) = (VecDeque::new(), Vec::new());
+        for queued in std::mem::take(&mut self.fresh) {
+            if kept.len() < self.outlet.batch || queued.parked_with.is_some() {
+                kept.push_back(queued);
+            } else {
+                taken.push(queued);
+            }
+        }
+        self.fresh = kept;
+        taken.extend(std::mem::take(&mut self.behind));
+        taken
+    }
+
+    pub fn take_behind(&mut self) -> Vec<Queued> {
+        std::mem::take(&mut self.behind).into()
+    }
+
+    /// All that is not with the sink.
+    pub fn take_all(&mut self) -> Vec<Queued> {
+        let failed = std::mem::take(&mut self.failed).into_values();
+        let waiting = std::mem::take(&mut self.fresh).into_iter().chain(failed);
+        waiting.chain(std::mem::take(&mut self.behind)).collect()
+    }
+
+    /// How many more workers would find something to do.
+    pub fn start_workers(&mut self) -> usize {
+        let waiting = if self.outage.is_paused() {
+            usize::from(!self.fresh.is_empty() || !self.failed.is_empty())
+        } else {
+            self.fresh.len().div_ceil(self.outlet.batch.max(1)) + self.failed.len().min(1)
+        };
+        let wanted = waiting.saturating_sub(self.waiting_workers).min(self.outlet.workers.saturating_sub(self.workers));
+        self.workers += wanted;
+        wanted
+    }
+
+    /// What the worker that asks does.
+    pub fn next(&mut self, asking: Asking, draining: bool, now: Instant) -> Next {
+        if asking != Asking::Busy {
+            self.waiting_workers = self.waiting_workers.saturating_sub(1);
+        }
+        let is_over = self.retired && self.is_idle() || self.outage.is_paused() && draining;
+        let has_nothing = self.fresh.is_empty() && self.failed.is_empty();
+        if is_over || asking == Asking::Idle && (has_nothing || self.waiting_workers > 0) {
+            self.workers = self.workers.saturating_sub(1);
+            return Next::End;
+        }
+        let batch = if self.outage.is_paused() { self.take_probe(now) } else { self.take(now) };
+        if batch.is_empty() {
+            self.waiting_workers += 1;
+            return Next::Wait(self.next_due(now));
+        }
+        if self.in_flight == 0 {
+            self.last_outcome = now;
+        }
+        self.in_flight += batch.len();
+        self.retrying += batch.iter().filter(|queued| queued.attempts > 0).count();
+        Next::Write(batch)
+    }
+
+    /// The next batch while the out works: one that has failed before, when its pause is over, else new ones.
+    fn take(&mut self, now: Instant) -> Vec<Queued> {
+        // Most workers are for messages that were not tried yet: one that always fails may take the sink's timeout.
+        let may_retry = self.fresh.is_empty() || self.retrying < (self.outlet.workers / 4).max(1);
+        if may_retry && let Some(queued) = self.take_failed(now) {
+            return vec![queued];
+        }
+        self.take_fresh()
+    }
+
+    fn take_fresh(&mut self) -> Vec<Queued> {
+        let count = self.fresh.len().min(self.outlet.batch);
+        self.fresh.drain(..count).collect()
+    }
+
+    /// The one whose pause has been over for the longest time.
+    fn take_failed(&mut self, now: Instant) -> Option<Queued> {
+        let first = self.failed.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
+    }
+
+    /// The next batch while the out is paused: one whose time is over has its last attempt, others probe.
+    fn take_probe(&mut self, now: Instant) -> Vec<Queued> {
+        let last = self.take_expired(now);
+        if !last.is_empty() || self.outage.is_probing() {
+            return last;
+        }
+        let mut batch = Vec::new();
+        if self.outage.not_before(true, now).is_none() {
+            batch = self.take_fresh();
+        }
+        if batch.is_empty() && self.outage.not_before(false, now).is_none() {
+            batch.extend(self.take_failed(now));
+        }
+        if let Some(first) = batch.first() {
+            self.outage.begin_probe(first.number);
+        }
+        batch
+    }
+
+    /// Messages that have been tried, and have waited, for long enough. Where order is kept, only the first ones.
+    fn take_expired(&mut self, now: Instant) -> Vec<Queued> {
+        let retry_for = self.outlet.retry_for;
+        let is_expired = |queued: &Queued| !retry_for.is_zero() && queued.age(now) >= retry_for;
+        if self.outage.keeps_order() {
+            let count = self.fresh.iter().take(self.outlet.batch).take_while(|queued| is_expired(queued)).count();
+            return self.fresh.drain(..count).collect();
+        }
+        if self.expiry.is_none_or(|expiry| expiry > now) {
+            return Vec::new();
+        }
+        if let Some(at) = self.fresh.iter().position(is_expired) {
+            return self.fresh.remove(at).into_iter().collect();
+        }
+        let due = self.failed.range(..=(now, u64::MAX));
+        if let Some(key) = due.filter(|(_, queued)| is_expired(queued)).map(|(key, _)| *key).next() {
+            return self.failed.remove(&key).into_iter().collect();
+        }
+        self.expiry = self.first_expiry();
+        Vec::new()
+    }
+
+    fn first_expiry(&self) -> Option<Instant> {
+        let retry_for = self.outlet.retry_for;
+        let all = self.fresh.iter().chain(self.failed.values());
+        let expiry = all.map(|queued| queued.since + retry_for.saturating_sub(queued.spent)).min();
+        expiry.filter(|_| !retry_for.is_zero())
+    }
+
+    /// When a worker that found nothing has to look again.
+    fn next_due(&self, now: Instant) -> Option<Instant> {
+        let failed = self.failed.first_key_value().map(|((due, _), _)| *due);
+        if !self.outage.is_paused() {
+            // One that is due waits for those that are tried again already.
+            return failed.filter(|due| *due > now);
+        }
+        let retry_for = self.outlet.retry_for;
+        let first = self.fresh.front().filter(|_| !retry_for.is_zero());
+        let expiry = if self.outage.keeps_order() {
+            first.map(|queued| queued.since + retry_for.saturating_sub(queued.spent))
+        } else {
+            self.expiry
+        };
+        if self.outage.is_probing() {
+            return expiry;
+        }
+        let fresh = self.fresh.front().and_then(|_| self.outage.not_before(true, now));
+        let failed = failed.map(|due| self.outage.not_before(false, now).map_or(due, |until| until.max(due)));
+        [expiry, fresh, failed].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,124 @@
+//! From a frame of the connection to the message that it is.
+//!
+//! ```text
+//! lane: subject ─► whose? ─► known: Envelope, its header has to agree
+//!                    └─ not here: Unknown ─► offered again ─► after a minute: set aside
+//! a pipeline's own NATS in: place in the stream, or random ─► Envelope
+//! ```
+//!
+//! The subject is the authority for the customer.
+
+mod unknown;
+
+use std::time::Duration;
+
+use message::{Code, Fault, Headers};
+use nats::Message;
+use nats::jetstream::AckReply;
+
+pub use unknown::{Unknown, UnknownAction};
+
+use super::ids::Id;
+use super::message::{Envelope, InputRef, Owner};
+use super::observe::Metric;
+use super::settlement::ParsedHeaders;
+use super::subjects::LaneType;
+
+/// A message that was delivered this often has crashed nodes for days, or met a defect of ours. Far above what a
+/// message comes to that was sent back for a week.
+const MAX_DELIVERIES: u64 = 100_000;
+
+/// A message that nobody here knows is offered again after this, at first.
+pub const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
+
+/// A message as the connection brought it, its headers read.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    pub headers: Headers<'a>,
+    pub parsed: ParsedHeaders<'a>,
+}
+
+impl<'a> Arrival<'a> {
+    #[must_use]
+    pub fn new(message: &Message<'a>) -> Arrival<'a> {
+        let headers = Headers::new(message.headers);
+        Arrival { headers, parsed: ParsedHeaders::of(headers) }
+    }
+
+    /// The id of a message in one of our lanes; its place there when it came without one.
+    #[must_use]
+    pub fn lane_id(&self, owner: &Owner, ack: &AckReply<'_>, own: &'a mut Option<Id>) -> &'a str {
+        self.parsed.lane_id().unwrap_or_else(|| own.insert(place(owner, ack)).as_str())
+    }
+
+    /// A message of one of our lanes, or a parked one.
+    #[must_use]
+    pub fn lane_envelope(&self, owner: &'a Owner, input: InputRef, id: &'a str, now_ms: u64) -> Envelope<'a> {
+        let mut envelope = self.envelope(owner, input, id, now_ms);
+        envelope.part = self.parsed.part.unwrap_or_default();
+        envelope.redrive = self.parsed.redrive;
+        envelope.resume = self.parsed.resume;
+        envelope.time_ms = self.parsed.time_ms.unwrap_or(now_ms);
+        envelope
+    }
+
+    /// A message of a pipeline's own in. What it says of itself under our names is nobody's word.
+    #[must_use]
+    pub fn envelope(&self, owner: &'a Owner, input: InputRef, id: &'a str, now_ms: u64) -> Envelope<'a> {
+        Envelope {
+            owner,
+            input,
+            id,
+            part: 0,
+            redrive: 0,
+            resume: None,
+            headers: self.headers,
+            content_type: self.parsed.content_type.unwrap_or_default(),
+            time_ms: now_ms,
+        }
+    }
+
+    /// Whether the header names the customer of the subject. `lane`: where it has to be there.
+    ///
+    /// # Errors
+    /// `tenant/mismatch`; `deliver/too-many-deliveries`.
+    pub fn check(&self, owner: &Owner, lane: Option<(LaneType, &AckReply<'_>)>) -> Result<(), Fault> {
+        let named = match (self.parsed.customer, lane) {
+            (Some(named), _) => named,
+            (None, Some(_)) => "",
+            (None, None) => return Ok(()),
+        };
+        if named != owner.customer() {
+            return Err(Fault::new(Code::TenantMismatch, format!("the header says `{}`", named.escape_debug())));
+        }
+        match lane {
+            Some((LaneType::Logic, ack)) if ack.delivered > MAX_DELIVERIES => {
+                Err(Fault::new(Code::DeliverTooManyDeliveries, format!("delivered {} times", ack.delivered)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The id of a message that is known by its place in a stream.
+#[must_use]
+pub fn place(owner: &Owner, ack: &AckReply<'_>) -> Id {
+    Id::from_place(owner.customer(), owner.name(), ack.stream, ack.stream_sequence, ack.timestamp_ns)
+}
+
+/// Counts a message that came before.
+pub fn count_redelivered(owner: &Owner, delivered: u64) {
+    if delivered > 1 {
+        owner.counters.add(Metric::Redelivered, 1);
+    }
+}
+
+/// Counts a message that a pipeline's own NATS in has brought.
+pub fn count_received(owner: &Owner, payload: &[u8], delivered: u64) {
+    if delivered > 1 {
+        count_redelivered(owner, delivered);
+    } else {
+        owner.counters.add(Metric::Received, 1);
+        owner.counters.add(Metric::ReceivedBytes, payload.len() as u64);
+    }
+}

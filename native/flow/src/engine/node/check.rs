@@ -1,0 +1,112 @@
+//! Whether a pipeline's connectors would work, before anything runs: `vrsky check`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::http::sink::Tls;
+use connectors::http::source::Token;
+use message::{Code, Fault};
+use serde::Serialize;
+
+use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
+use crate::engine::delivery::Sinks;
+use crate::engine::registry::Secrets;
+use crate::engine::settings::Settings;
+
+/// What was found of one in or out.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// The out's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub kind: &'static str,
+    /// Nothing was found wrong.
+    pub ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A sink's own timeouts are shorter; this bounds whatever they forget, such as a disk that hangs.
+const MAX_WAIT: Duration = Duration::from_secs(15);
+
+/// Checks every in and out, all at the same time. Blocks for some seconds at most; sends no message,
+/// makes and changes nothing. What NATS streams there are is not asked here: the control plane does.
+///
+/// # Errors
+/// `config/invalid-value` for settings that no node could start with.
+pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -> Result<Vec<Finding>, Fault> {
+    let sinks = Sinks::new(settings, Tls::new(None)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(Code::InternalPanic, format!("no runtime: {error}")))?;
+    let findings = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let (sinks, mut checks) = (std::rc::Rc::new(sinks), Vec::new());
+        for (target, out) in pipeline.outs().iter().enumerate() {
+            let (sinks, pipeline, secrets) = (std::rc::Rc::clone(&sinks), Arc::clone(pipeline), secrets.clone());
+            let check = async move { check_out(&sinks, &pipeline, &secrets, target).await };
+            checks.push((out, tokio::task::spawn_local(check)));
+        }
+        let mut findings = vec![finding("in", None, kind_of_in(pipeline.input()), check_in(pipeline, secrets))];
+        for (out, check) in checks {
+            let ended = |_| Err(Fault::new(Code::InternalPanic, "the check ended early"));
+            let checked = check.await.unwrap_or_else(ended);
+            findings.push(finding("out", Some(out.name.clone()), kind_of_out(&out.kind), checked));
+        }
+        findings
+    });
+    // A thread that waits for a disk is left behind rather than waited for.
+    runtime.shutdown_background();
+    Ok(findings)
+}
+
+fn check_in(pipeline: &Pipeline, secrets: &Secrets) -> Result<(), Fault> {
+    match pipeline.input() {
+        Input::Http(http) => match &http.auth {
+            HttpAuth::Bearer { secret } => Token::new(secrets.get(secret)?).map(drop),
+            HttpAuth::Nobody | HttpAuth::LoopbackOnly => Ok(()),
+        },
+        Input::Nats { .. } => Ok(()),
+    }
+}
+
+async fn check_out(sinks: &Sinks, pipeline: &Pipeline, secrets: &Secrets, target: usize) -> Result<(), Fault> {
+    if matches!(pipeline.outs()[target].kind, OutKind::Nats { .. }) {
+        return Ok(());
+    }
+    let out = sinks.open(pipeline, secrets, target)?;
+    let late = |_| Err(Fault::new(Code::FileWrite, format!("no answer within {} s", MAX_WAIT.as_secs())));
+    tokio::time::timeout(MAX_WAIT, out.check()).await.unwrap_or_else(late)
+}
+
+fn finding(direction: &'static str, name: Option<String>, kind: &'static str, checked: Result<(), Fault>) -> Finding {
+    let fault = checked.err();
+    Finding {
+        direction,
+        name,
+        kind,
+        ok: fault.is_none(),
+        code: fault.as_ref().map(|fault| fault.code().as_str()),
+        reason: fault.map(|fault| fault.reason().to_owned()),
+    }
+}
+
+fn kind_of_in(input: &Input) -> &'static str {
+    match input {
+        Input::Http(_) => "http",
+        Input::Nats { .. } => "nats",
+    }
+}
+
+fn kind_of_out(kind: &OutKind) -> &'static str {
+    match kind {
+        OutKind::Http(_) => "http",
+        OutKind::File { .. } => "file",
+        OutKind::Stdout => "stdout",
+        OutKind::Nats { .. } => "nats",
+    }
+}

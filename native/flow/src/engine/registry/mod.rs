@@ -1,0 +1,232 @@
+//! The pipelines of a shard: which there are, which revision a message is run by, what is left of earlier ones.
+//!
+//! ```text
+//! install ─► active ──replace, remove──► draining ──nothing in hand──► gone
+//!              │ find by customer and pipeline            │
+//!              └─ messages begin under it                 └─ messages end under it
+//! ```
+//!
+//! Nothing here grows with the number of reloads: a revision that nobody holds any more gives its number to the next.
+
+mod backpressure;
+mod prepared;
+mod revision;
+mod secrets;
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+pub use prepared::Prepared;
+pub use revision::Revision;
+pub use secrets::Secrets;
+
+use super::message::{CustomerId, RevisionId};
+use super::subjects::Address;
+use revision::Numbers;
+
+/// The pipelines of a shard.
+#[derive(Default)]
+pub struct Registry {
+    shard: usize,
+    /// By number: active and draining ones.
+    revisions: Vec<Option<Rc<Revision>>>,
+    free: Vec<RevisionId>,
+    /// The active ones, by `<customer>.<pipeline>`: no name holds a dot.
+    active: BTreeMap<Box<str>, Rc<Revision>>,
+    draining: Vec<RevisionId>,
+    customers: HashMap<Box<str>, CustomerId>,
+    /// What a source calls the active and draining ones.
+    bindings: BTreeMap<u32, RevisionId>,
+    next_binding: u32,
+    /// That of the last message: lanes bring runs of the same.
+    last: Option<Rc<Revision>>,
+}
+
+/// The key of a pipeline in the registry.
+fn key(customer: &str, pipeline: &str) -> Box<str> {
+    format!("{customer}.{pipeline}").into()
+}
+
+impl Registry {
+    #[must_use]
+    pub fn new(shard: usize) -> Registry {
+        // Number 0 is nobody's: of messages whose pipeline is not here.
+        Registry { shard, revisions: vec![None], ..Registry::default() }
+    }
+
+    /// Makes a revision the active one. Gives it, and the one that it has replaced.
+    pub fn install(&mut self, prepared: &Prepared) -> (Rc<Revision>, Option<Rc<Revision>>) {
+        let numbers = self.numbers(prepared.pipeline.customer());
+        let revision = Revision::new(prepared, self.shard, numbers);
+        self.revisions[numbers.revision.0 as usize] = Some(Rc::clone(&revision));
+        self.bindings.insert(numbers.binding, numbers.revision);
+        let key = key(revision.owner.customer(), revision.owner.name());
+        let replaced = self.active.insert(key, Rc::clone(&revision));
+        self.retire(replaced.as_ref());
+        (revision, replaced)
+    }
+
+    /// Takes a pipeline out. Gives the revision that was active.
+    pub fn remove(&mut self, customer: &str, pipeline: &str) -> Option<Rc<Revision>> {
+        let removed = self.active.remove(&key(customer, pipeline));
+        self.retire(removed.as_ref());
+        removed
+    }
+
+    fn retire(&mut self, revision: Option<&Rc<Revision>>) {
+        self.last = None;
+        self.draining.extend(revision.map(|revision| revision.owner.id));
+    }
+
+    fn numbers(&mut self, customer: &str) -> Numbers {
+        let next = CustomerId(u32::try_from(self.customers.len() + 1).unwrap_or(u32::MAX));
+        let customer = *self.customers.entry(customer.into()).or_insert(next);
+        let revision = self.free.pop().unwrap_or_else(|| {
+            self.revisions.push(None);
+            RevisionId(u32::try_from(self.revisions.len() - 1).unwrap_or(u32::MAX))
+        });
+        self.next_binding += 1;
+        Numbers { revision, customer, binding: self.next_binding }
+    }
+
+    /// The active revision of a message's pipeline.
+    #[must_use]
+    pub fn find(&mut self, address: &Address<'_>) -> Option<Rc<Revision>> {
+        if let Some(last) = &self.last
+            && last.owner.name() == address.pipeline
+            && last.owner.customer() == address.customer
+        {
+            return Some(Rc::clone(last));
+        }
+        let found = self.active.get(address.key).map(Rc::clone)?;
+        self.last = Some(Rc::clone(&found));
+        Some(found)
+    }
+
+    /// A revision by its number, while it is active or draining.
+    #[must_use]
+    pub fn get(&self, id: RevisionId) -> Option<&Rc<Revision>> {
+        self.revisions.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The revision that a source's message is for.
+    #[must_use]
+    pub fn bound(&self, binding: u32) -> Option<&Rc<Revision>> {
+        self.get(*self.bindings.get(&binding)?)
+    }
+
+    /// The active revision of the same pipeline.
+    #[must_use]
+    pub fn current(&self, revision: &Revision) -> Option<&Rc<Revision>> {
+        self.named(revision.owner.customer(), revision.owner.name())
+    }
+
+    /// Whether no other revision has replaced it.
+    #[must_use]
+    pub fn is_active(&self, revision: &Rc<Revision>) -> bool {
+        self.current(revision).is_some_and(|active| Rc::ptr_eq(active, revision))
+    }
+
+    /// The active revision of a pipeline.
+    #[must_use]
+    pub fn named(&self, customer: &str, pipeline: &str) -> Option<&Rc<Revision>> {
+        self.active.get(&key(customer, pipeline))
+    }
+
+    /// The active revisions, in the order of their names.
+    pub fn active(&self) -> impl Iterator<Item = &Rc<Revision>> {
+        self.active.values()
+    }
+
+    /// Lets go of draining revisions of which nothing is in hand and which nobody else holds.
+    pub fn release(&mut self, is_in_hand: impl Fn(RevisionId) -> bool) {
+        let mut draining = std::mem::take(&mut self.draining);
+        draining.retain(|id| {
+            let Some(place) = self.revisions.get_mut(id.0 as usize) else { return false };
+            let Some(revision) = place.as_ref() else { return false };
+            if Rc::strong_count(revision) > 1 || is_in_hand(*id) {
+                return true;
+            }
+            self.bindings.remove(&revision.binding);
+            *place = None;
+            self.free.push(*id);
+            false
+        });
+        self.draining = draining;
+    }
+
+    /// Revisions that are active, and those that are draining.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize) {
+        (self.active.len(), self.draining.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::compile::Pipeline;
+    use crate::engine::observe::Counters;
+    use crate::engine::settings::Settings;
+
+    fn prepared(customer: &str, name: &str, backlog: u32) -> Prepared {
+        let file = json!({
+            "customer": customer, "pipeline": name, "in": {"http": {"path": "/x"}}, "out": {"stdout": {}},
+            "limits": {"backlog": backlog},
+        });
+        let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
+        let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        Prepared::new(pipeline, Secrets::default(), vec![Arc::new(Counters::default())], &settings).unwrap()
+    }
+
+    fn find(registry: &mut Registry, customer: &str, pipeline: &str) -> Option<RevisionId> {
+        let key = format!("{customer}.{pipeline}");
+        registry.find(&Address { key: &key, customer, pipeline, step: "in" }).map(|found| found.owner.id)
+    }
+
+    #[test]
+    fn ten_thousand_reloads_leave_one_revision() {
+        let mut registry = Registry::new(0);
+        let both = [prepared("acme", "orders", 10), prepared("acme", "orders", 20)];
+        for number in 0..10_000 {
+            drop(registry.install(&both[number % 2]));
+            registry.release(|_| false);
+        }
+        assert_eq!(registry.len(), (1, 0));
+        assert!(registry.revisions.len() <= 3 && registry.bindings.len() == 1);
+    }
+
+    #[test]
+    fn a_revision_in_hand_keeps_its_number_and_its_binding() {
+        let mut registry = Registry::new(0);
+        let (first, _) = registry.install(&prepared("acme", "orders", 10));
+        let (id, binding) = (first.owner.id, first.binding);
+        drop(first);
+        let (second, replaced) = registry.install(&prepared("acme", "orders", 20));
+        assert_eq!(replaced.map(|replaced| replaced.owner.id), Some(id));
+        registry.release(|_| true);
+        assert_eq!(registry.bound(binding).map(|revision| revision.owner.id), Some(id));
+        assert_ne!(second.owner.id, id);
+        registry.release(|_| false);
+        assert!(registry.bound(binding).is_none() && registry.get(id).is_none());
+        assert_eq!(registry.install(&prepared("beta", "orders", 10)).0.owner.id, id);
+    }
+
+    #[test]
+    fn names_that_join_alike_are_different_pipelines() {
+        let mut registry = Registry::new(0);
+        let (one, _) = registry.install(&prepared("acme", "eu-orders", 10));
+        let (other, replaced) = registry.install(&prepared("acme-eu", "orders", 10));
+        assert!(replaced.is_none() && one.owner.customer_id != other.owner.customer_id);
+        assert_eq!(find(&mut registry, "acme", "eu-orders"), Some(one.owner.id));
+        assert_eq!(find(&mut registry, "acme-eu", "orders"), Some(other.owner.id));
+        assert!(registry.remove("acme", "eu-orders").is_some() && registry.remove("acme", "eu-orders").is_none());
+        assert_eq!(find(&mut registry, "acme", "eu-orders"), None);
+        assert!(registry.is_active(&other) && !registry.is_active(&one));
+    }
+}

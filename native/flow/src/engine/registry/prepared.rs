@@ -1,0 +1,79 @@
+//! A compiled pipeline on its way to the shards: checked once, the same for all.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use connectors::http::source::{Auth, Token};
+use connectors::rate::TokenBucket;
+use message::{Code, Fault};
+
+use super::secrets::Secrets;
+use crate::compile::{HttpAuth, Input, Pipeline};
+use crate::engine::observe::{Counters, Healths};
+use crate::engine::settings::Settings;
+use crate::model::{In, Limits};
+
+/// A compiled pipeline with its secrets and what its shards count.
+pub struct Prepared {
+    pub pipeline: Arc<Pipeline>,
+    pub secrets: Secrets,
+    /// One set of counters per shard; they go on over revisions.
+    pub counters: Vec<Arc<Counters>>,
+    /// One per shard, of this revision alone.
+    pub health: Vec<Arc<Healths>>,
+    pub(super) auth: Option<Auth>,
+    pub(super) bucket: Option<Arc<Mutex<TokenBucket>>>,
+    pub(super) lanes: u32,
+}
+
+impl Prepared {
+    /// Finds every secret now, so that a missing one refuses the revision instead of its messages.
+    ///
+    /// # Errors
+    /// `secret/not-found`; `config/invalid-value` for a token that cannot stand in a header.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        secrets: Secrets,
+        counters: Vec<Arc<Counters>>,
+        settings: &Settings,
+    ) -> Result<Prepared, Fault> {
+        for name in pipeline.secret_names() {
+            secrets.get(name)?;
+        }
+        let auth = match pipeline.input() {
+            Input::Http(http) => Some(match &http.auth {
+                HttpAuth::Nobody => Auth::None,
+                HttpAuth::LoopbackOnly => Auth::LoopbackOnly,
+                HttpAuth::Bearer { secret } => Auth::Bearer(Token::new(secrets.get(secret)?)?),
+            }),
+            Input::Nats { .. } => None,
+        };
+        let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
+        let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
+        Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
+    }
+
+    /// Whether the server takes payloads as large as the file asks for. For the default nobody has asked.
+    ///
+    /// # Errors
+    /// `config/invalid-value` with the pointer of the value.
+    pub fn check_size(&self, max_payload: usize) -> Result<(), Fault> {
+        let file = self.pipeline.file();
+        let bytes = Some(file.limits.bytes).filter(|bytes| *bytes != Limits::default().bytes);
+        let body = match &file.input {
+            In::Http(http) => http.max_body,
+            In::Nats(_) => None,
+        };
+        for (asked, key, pointer) in [(bytes, "limits.bytes", "/limits/bytes"), (body, "max_body", "/in/http/max_body")]
+        {
+            if let Some(asked) = asked.filter(|asked| *asked as usize > max_payload) {
+                let reason = format!(
+                    "`{key}` of {}/{} is {asked}, above the NATS server's max_payload, {max_payload}",
+                    file.customer, file.pipeline
+                );
+                return Err(Fault::new(Code::ConfigInvalidValue, reason).at_pointer(pointer));
+            }
+        }
+        Ok(())
+    }
+}

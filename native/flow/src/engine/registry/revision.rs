@@ -1,0 +1,161 @@
+//! One revision of a pipeline as one shard runs it: where its outputs go, and what it counts.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use connectors::http::source::{Auth, Route as SourceRoute};
+use connectors::rate::TokenBucket;
+
+use super::backpressure::Backpressure;
+use super::prepared::Prepared;
+use super::secrets::Secrets;
+use crate::compile::{Input, OutKind, Pipeline, Target as Out};
+use crate::engine::ids::IdKey;
+use crate::engine::message::{CustomerId, Owner, RevisionId, Route, StreamName, Target};
+use crate::engine::observe::Healths;
+use crate::engine::subjects::{self, LaneType};
+use crate::model::NatsMode;
+
+/// Replaced as a whole, never changed.
+pub struct Revision {
+    pub owner: Owner,
+    /// What a source's messages call it. Never used for another revision.
+    pub binding: u32,
+    pub secrets: Secrets,
+    pub health: Arc<Healths>,
+    pub targets: Vec<Target>,
+    /// Where an incoming connection publishes, and the stream that listens there.
+    pub logic_subject: String,
+    pub logic_stream: Rc<str>,
+    /// How many messages its outgoing lane holds for each out.
+    pub outgoing_capacity: u64,
+    /// `limits.rate`, of all shards together; looked at by HTTP ins only.
+    pub bucket: Option<Arc<Mutex<TokenBucket>>>,
+    /// Whether the pipeline's own backlog lies below its tier's, which the stream enforces.
+    pub has_own_backlog: bool,
+    pub backlog_full: Cell<bool>,
+    /// Whether something came in since the backlog was last looked at.
+    pub active: Cell<bool>,
+    pub backpressure: Backpressure,
+    auth: Option<Auth>,
+}
+
+impl std::fmt::Debug for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Revision({}/{} {})", self.owner.customer(), self.owner.name(), self.owner.revision())
+    }
+}
+
+/// What numbers a revision has in its shard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    pub revision: RevisionId,
+    pub customer: CustomerId,
+    pub binding: u32,
+}
+
+impl Revision {
+    pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers) -> Rc<Revision> {
+        let pipeline = Arc::clone(&prepared.pipeline);
+        let (tier, capacity) = subjects::tier_for(pipeline.backlog());
+        let lane = subjects::lane_of(pipeline.customer(), prepared.lanes);
+        let place = Place { tier, lane };
+        let outgoing_stream: Rc<str> = subjects::stream(LaneType::Outgoing, tier, lane).into();
+        let targets = targets(&pipeline, place, &outgoing_stream);
+        Rc::new(Revision {
+            binding: numbers.binding,
+            secrets: prepared.secrets.clone(),
+            health: Arc::clone(&prepared.health[shard]),
+            targets,
+            logic_subject: place.subject(LaneType::Logic, &pipeline, "in"),
+            logic_stream: subjects::stream(LaneType::Logic, tier, lane).into(),
+            outgoing_capacity: capacity,
+            bucket: prepared.bucket.clone(),
+            has_own_backlog: pipeline.backlog() < capacity,
+            backlog_full: Cell::new(false),
+            active: Cell::new(false),
+            backpressure: Backpressure::default(),
+            auth: prepared.auth.clone(),
+            owner: Owner {
+                id: numbers.revision,
+                customer_id: numbers.customer,
+                counters: Arc::clone(&prepared.counters[shard]),
+                pipeline,
+            },
+        })
+    }
+
+    #[must_use]
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.owner.pipeline
+    }
+
+    /// The out of this name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// Path and route of an HTTP in. `max_body` is what the server takes.
+    #[must_use]
+    pub fn route(&self, max_body: usize) -> Option<(String, SourceRoute)> {
+        let Input::Http(http) = self.pipeline().input() else { return None };
+        let auth = self.auth.clone()?;
+        let max_body = http.max_body.min(max_body);
+        let route = SourceRoute { binding: self.binding, auth, max_body, accept: http.accept };
+        Some((http.path.clone(), route))
+    }
+
+    /// The stream of a NATS out, to be learnt when the pipeline file does not name it.
+    #[must_use]
+    pub fn streams_to_learn(&self) -> Vec<(String, StreamName)> {
+        let unknown = self.targets.iter().filter_map(|target| match &target.route {
+            Route::Stream { subject, stream, .. } if stream.borrow().is_none() => {
+                Some((subject.clone(), Rc::clone(stream)))
+            }
+            _ => None,
+        });
+        unknown.collect()
+    }
+}
+
+/// Tier and lane of a customer's messages.
+#[derive(Clone, Copy)]
+struct Place {
+    tier: &'static str,
+    lane: u32,
+}
+
+impl Place {
+    fn subject(self, lane_type: LaneType, pipeline: &Pipeline, step: &str) -> String {
+        subjects::subject(lane_type, self.tier, self.lane, pipeline.customer(), pipeline.name(), step)
+    }
+}
+
+fn targets(pipeline: &Pipeline, place: Place, lane_stream: &Rc<str>) -> Vec<Target> {
+    // NATS to NATS skips the streams in between: the PubAck of the target is the sink's word.
+    let is_direct = pipeline.outs().iter().all(|out| matches!(out.kind, OutKind::Nats { .. }));
+    let route = |out: &Out| match &out.kind {
+        OutKind::Nats { subject, mode: NatsMode::Core, .. } if is_direct => Route::Core { subject: subject.clone() },
+        OutKind::Nats { subject, stream, .. } if is_direct => {
+            Route::Stream { subject: subject.clone(), expected: stream.clone(), stream: named(stream.as_deref()) }
+        }
+        _ => {
+            let subject = place.subject(LaneType::Outgoing, pipeline, &out.name);
+            Route::Lane { subject, stream: Rc::clone(lane_stream) }
+        }
+    };
+    let targets = (0_u32..).zip(pipeline.outs()).map(|(number, out)| Target {
+        number,
+        route: route(out),
+        publish_key: IdKey::new(&["lane", pipeline.name(), pipeline.revision(), &out.name]),
+        delivery_key: IdKey::new(&["delivery", pipeline.name(), &out.name]),
+        name: out.name.clone(),
+    });
+    targets.collect()
+}
+
+fn named(stream: Option<&str>) -> StreamName {
+    StreamName::new(stream.map(Into::into).into())
+}

@@ -1,0 +1,257 @@
+//! The header block of what this node publishes, and what it reads of a message's.
+//!
+//! `Customer-ID`, `Nats-Msg-Id`, `Content-Type` and `Vrsky-*` are written here and nowhere else. A message's own
+//! headers of these names are passed over: `Nats-Rollup` would purge a stream, `Customer-ID` would be somebody else.
+
+use message::{Fault, Headers};
+
+use crate::engine::message::Envelope;
+
+pub const CUSTOMER: &str = "Customer-ID";
+/// Of one publish: the stream drops a second one within its window.
+pub const PUBLISH_ID: &str = "Nats-Msg-Id";
+pub const CONTENT_TYPE: &str = "Content-Type";
+/// When the message was accepted, milliseconds since the Unix epoch.
+pub const TIME: &str = "Vrsky-Time";
+/// The message's id.
+pub const ID: &str = "Vrsky-Id";
+/// Which part of a split message it is, from 0.
+pub const PART: &str = "Vrsky-Part";
+/// How often the message was sent again from the dead letters.
+pub const REDRIVE: &str = "Vrsky-Redrive";
+/// The label of the step with which a redriven part goes on.
+pub const RESUME: &str = "Vrsky-Resume";
+/// The URL of an out with placeholders, on the outgoing lane.
+pub const URL: &str = "Vrsky-Url";
+/// How long a parked message has been tried for, milliseconds.
+pub const SPENT: &str = "Vrsky-Spent";
+/// Of a publish: another stream than this one refuses it.
+pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+pub const REVISION: &str = "Vrsky-Revision";
+/// When a message became a dead letter, milliseconds since the Unix epoch.
+pub const DIED: &str = "Vrsky-Died";
+/// The message id under which the whole message of a failed part is kept.
+pub const ORIGINAL: &str = "Vrsky-Original";
+pub const OMITTED_BYTES: &str = "Vrsky-Omitted-Bytes";
+
+/// Whether a header is written by the node only.
+#[must_use]
+pub fn is_ours(name: &[u8]) -> bool {
+    let starts = |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+    match name.first() {
+        Some(b'N' | b'n') => starts(b"nats-"),
+        Some(b'V' | b'v') => starts(b"vrsky-"),
+        Some(b'C' | b'c') => name.eq_ignore_ascii_case(b"customer-id") || name.eq_ignore_ascii_case(b"content-type"),
+        _ => false,
+    }
+}
+
+/// What the engine reads of a message's headers, in one pass. The first of a name counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ParsedHeaders<'a> {
+    pub customer: Option<&'a str>,
+    pub publish_id: Option<&'a str>,
+    pub id: Option<&'a str>,
+    pub part: Option<u64>,
+    pub redrive: u32,
+    pub resume: Option<&'a str>,
+    pub content_type: Option<&'a str>,
+    pub time_ms: Option<u64>,
+    pub spent_ms: Option<u64>,
+}
+
+impl<'a> ParsedHeaders<'a> {
+    #[must_use]
+    pub fn of(headers: Headers<'a>) -> ParsedHeaders<'a> {
+        let mut parsed = ParsedHeaders::default();
+        for (name, value) in &headers {
+            parsed.note(name, value);
+        }
+        parsed
+    }
+
+    #[inline]
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        let text = |place: &mut Option<&'a str>| {
+            if place.is_none() {
+                *place = std::str::from_utf8(value).ok();
+            }
+        };
+        match name.len() {
+            8 if is(name, ID) => text(&mut self.id),
+            10 if is(name, TIME) => self.time_ms = self.time_ms.or_else(|| number(value)),
+            10 if is(name, PART) => self.part = self.part.or_else(|| number(value)),
+            11 if is(name, PUBLISH_ID) => text(&mut self.publish_id),
+            11 if is(name, CUSTOMER) => text(&mut self.customer),
+            11 if is(name, SPENT) => self.spent_ms = self.spent_ms.or_else(|| number(value)),
+            12 if is(name, CONTENT_TYPE) => text(&mut self.content_type),
+            12 if is(name, RESUME) => text(&mut self.resume),
+            13 if is(name, REDRIVE) => {
+                self.redrive = number(value).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+
+    /// The id of a message in one of our own lanes. Programs before this one wrote no `Vrsky-Part`: then the id of
+    /// the publish tells the parts of a split apart.
+    #[must_use]
+    pub fn lane_id(&self) -> Option<&'a str> {
+        match (self.id, self.part) {
+            (Some(id), Some(_)) => Some(id),
+            (id, None) => self.publish_id.or(id),
+            (None, part) => self.publish_id.filter(|_| part.is_some()),
+        }
+    }
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn is(name: &[u8], known: &str) -> bool {
+    name.eq_ignore_ascii_case(known.as_bytes())
+}
+
+/// A header block under construction; the buffer is kept from message to message.
+#[derive(Debug, Default)]
+pub struct Block(Vec<u8>);
+
+impl Block {
+    /// Starts with the status line and the customer.
+    pub fn start(&mut self, customer: &str) -> &mut Self {
+        self.0.clear();
+        self.0.extend_from_slice(b"NATS/1.0\r\nCustomer-ID: ");
+        self.0.extend_from_slice(customer.as_bytes());
+        self.0.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// What a message is known by on its way through our streams.
+    pub fn put_identity(&mut self, envelope: &Envelope<'_>) -> &mut Self {
+        self.put(ID, envelope.id.as_bytes()).put_number(PART, envelope.part);
+        if envelope.redrive > 0 {
+            self.put_number(REDRIVE, u64::from(envelope.redrive));
+        }
+        self
+    }
+
+    /// `value` is ours, or already free of CR and LF.
+    pub fn put(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// A text of any content on one line: control characters become blanks, long texts are cut.
+    pub fn put_text(&mut self, name: &str, text: &str) -> &mut Self {
+        const MAX_CHARACTERS: usize = 500;
+        let line: String = text.chars().take(MAX_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.put(name, line.as_bytes())
+    }
+
+    pub fn put_number(&mut self, name: &str, number: u64) -> &mut Self {
+        let mut digits = [0; 20];
+        let mut rest = number;
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.put(name, &digits[at..])
+    }
+
+    /// What came with the message and is not ours.
+    pub fn pass(&mut self, headers: Headers<'_>) -> &mut Self {
+        self.pass_if(headers, |name| !is_ours(name))
+    }
+
+    /// The headers whose names are wanted.
+    pub fn pass_if(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8]) -> bool) -> &mut Self {
+        for (name, value) in headers.iter().filter(|(name, _)| wanted(name)) {
+            self.0.extend_from_slice(name);
+            self.0.extend_from_slice(b": ");
+            self.0.extend_from_slice(value);
+            self.0.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
+    /// Lines as a source hands them over: `Name: value\r\n`, already checked and allow-listed.
+    pub fn pass_lines(&mut self, lines: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(lines);
+        self
+    }
+
+    /// Why a message is in the dead letters.
+    pub fn put_fault(&mut self, fault: &Fault, step: &str) -> &mut Self {
+        self.put("Vrsky-Code", fault.code().as_str().as_bytes());
+        self.put_text("Vrsky-Reason", fault.reason());
+        self.put_text("Vrsky-Place", &fault.place().to_string());
+        self.put_text("Vrsky-Step", step)
+    }
+
+    /// The block as it stands.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Ends the block and gives its bytes.
+    pub fn end(&mut self) -> &[u8] {
+        self.0.extend_from_slice(b"\r\n");
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use message::Code;
+
+    #[test]
+    fn what_a_client_says_of_itself_is_not_passed_on() {
+        let from = b"NATS/1.0\r\nCustomer-ID: evil\r\nnats-rollup: all\r\nVRSKY-Step: x\r\ncontent-type: text/html\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n";
+        let mut block = Block::default();
+        block.start("acme").put_number(TIME, 1_700_000_000_123).pass(Headers::new(from));
+        assert_eq!(
+            block.end(),
+            b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Time: 1700000000123\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn the_first_header_of_each_name_counts() {
+        let block = b"NATS/1.0\r\nNATS-MSG-ID: a\r\nNats-Msg-Id: b\r\nVrsky-Time: 7\r\ncontent-type: text/xml\r\nCustomer-ID: acme\r\n\r\n";
+        let parsed = ParsedHeaders::of(Headers::new(block));
+        assert_eq!((parsed.publish_id, parsed.id, parsed.customer), (Some("a"), None, Some("acme")));
+        assert_eq!((parsed.content_type, parsed.time_ms), (Some("text/xml"), Some(7)));
+    }
+
+    #[test]
+    fn a_lane_message_has_its_messages_id_and_one_of_an_earlier_program_its_publishs() {
+        let id = |block: &[u8]| ParsedHeaders::of(Headers::new(block)).lane_id().map(str::to_owned);
+        assert_eq!(id(b"NATS/1.0\r\nNats-Msg-Id: p\r\nVrsky-Id: m\r\nVrsky-Part: 0\r\n\r\n").as_deref(), Some("m"));
+        assert_eq!(id(b"NATS/1.0\r\nNats-Msg-Id: p\r\nVrsky-Id: m\r\n\r\n").as_deref(), Some("p"));
+        assert_eq!(id(b"NATS/1.0\r\nNats-Msg-Id: p\r\n\r\n").as_deref(), Some("p"));
+        assert_eq!(id(b"NATS/1.0\r\nVrsky-Id: m\r\n\r\n").as_deref(), Some("m"));
+        assert_eq!(id(b"NATS/1.0\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn a_reason_cannot_break_out_of_its_line() {
+        let fault = Fault::new(Code::ScriptThrew, "bad\r\nNats-Rollup: all").in_field("a\nb");
+        let mut block = Block::default();
+        block.start("acme").put_fault(&fault, "1:script");
+        let headers = Headers::new(block.end());
+        assert_eq!(headers.get("Nats-Rollup"), None);
+        assert_eq!(headers.get_str("Vrsky-Reason"), Some("bad  Nats-Rollup: all"));
+        assert_eq!(headers.get_str("Vrsky-Code"), Some("script/threw"));
+    }
+}

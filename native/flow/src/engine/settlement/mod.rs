@@ -1,0 +1,372 @@
+//! What every message ends in: an output, a dead letter, an ack. Knows entries and ids, no pipelines and no queues.
+//!
+//! ```text
+//! open ─► begin_work ─► emit / dead_letter / park ─► wire ─► NATS
+//!                            │ entry and output stand in the reply subject
+//! on_pub_ack ◄───────────────┘ PubAck
+//!     └─► Effect: delivered, refused, parked ... for the shard to route
+//! settle ─► all done: ack or NAK on the wire, or Effect::Answer for the source
+//! ```
+//!
+//! `letters.rs` writes dead letters, `publish.rs` outputs, `headers.rs` their headers; `ledger.rs` knows what waits
+//! for what; `reply.rs` how an answer finds it.
+
+mod headers;
+mod ledger;
+mod letters;
+mod publish;
+mod reply;
+mod usage;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::Settled;
+use message::{Code, Fault};
+use nats::jetstream::{self, AckReply, PubAck};
+use nats::protocol;
+
+pub use headers::{Block, ParsedHeaders, URL};
+pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
+pub use letters::{Letter, Original};
+pub use publish::{Forward, Parking, Stored};
+
+use super::message::{EntryId, Envelope, InputRef, QueueId, RevisionId};
+use super::observe::{Event, EventKind, Events};
+use ledger::Closed;
+use reply::Replies;
+
+/// The subscription of PubAcks to our own reply subjects, and of those to users' subjects.
+pub const PUB_ACKS: [u64; 2] = [1, 2];
+
+/// How long after a failed publish the input is tried again.
+pub const RETRY_PUBLISH: Duration = Duration::from_millis(500);
+/// A PubAck that has not come for so many ticks is taken for lost.
+const PUB_ACK_TICKS: u64 = 5;
+/// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
+const WPI_TICKS: u64 = 4;
+/// A delay grows with every delivery to this many times what it was at first, and to this long.
+const MAX_DELAY_FACTOR: u32 = 20;
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Delivered events that wait for their PubAcks: as few as anybody will read, so that under load none is kept.
+const MAX_ANNOUNCED: usize = 256;
+
+/// What other rooms have to be told; the shard routes it.
+#[derive(Debug)]
+pub enum Effect {
+    /// A source's message is stored, or refused.
+    Answer { item: u64, binding: u32, bytes: u32, settled: Settled },
+    /// A stream of the user's has taken an output.
+    Delivered { revision: RevisionId, bytes: u32, duplicate: bool },
+    /// A stream of ours already held what was published.
+    Duplicate { revision: RevisionId },
+    /// A stream has refused an output. `target`: of a stream of the user's.
+    Refused { revision: RevisionId, target: Option<u32>, fault: Fault },
+    /// A message has reached the parked ones of its out, or has not.
+    Parked { queue: QueueId, stored: bool },
+    /// The key of a request is recorded, or there is a record of it already (`limit/backlog`), or neither.
+    Key { input: EntryId, item: u64, recorded: Result<(), Fault> },
+}
+
+/// Everything that waits for an answer of the server, and what is said to it.
+pub struct Settlement {
+    ledger: Ledger,
+    replies: Replies,
+    /// The header block of the next publish, and its reply subject.
+    block: Block,
+    reply: Vec<u8>,
+    /// Frames for the server: taken at the end of a burst, kept while there is no connection.
+    pub wire: Vec<u8>,
+    effects: Vec<Effect>,
+    events: Arc<Events>,
+    /// Delivered events, held until their PubAcks arrive.
+    announced: Vec<(EntryId, u32, Event)>,
+    keys_stream: Rc<str>,
+    dead_stream: Rc<str>,
+    parked_stream: Rc<str>,
+    /// Of the server, bytes.
+    max_payload: usize,
+    /// Counts seconds on a clock that only goes forward.
+    tick: u64,
+    /// The wall clock, milliseconds since the Unix epoch: for stamps that people read.
+    now_ms: u64,
+    connected: bool,
+}
+
+impl Settlement {
+    /// `name` is the shard's, unique among all that use the server; `secret`: random bytes.
+    #[must_use]
+    pub fn new(name: &str, secret: [u8; 32], events: Arc<Events>, now_ms: u64) -> Settlement {
+        Settlement {
+            ledger: Ledger::default(),
+            replies: Replies::new(name, secret),
+            block: Block::default(),
+            reply: Vec::with_capacity(128),
+            wire: Vec::new(),
+            effects: Vec::new(),
+            events,
+            announced: Vec::new(),
+            keys_stream: super::subjects::KEYS.into(),
+            dead_stream: super::subjects::DEAD.into(),
+            parked_stream: super::subjects::PARKED.into(),
+            max_payload: 1 << 20,
+            tick: 0,
+            now_ms,
+            connected: false,
+        }
+    }
+
+    /// Opens an input with one piece of work: what is done with it here.
+    pub fn open(&mut self, input: &Input<'_>) -> InputRef {
+        let id = self.ledger.open(input, self.tick);
+        self.ledger.begin_work(id);
+        InputRef::Entry(id)
+    }
+
+    /// The input will have several outputs: what a stream refuses of them is published again, and no other.
+    pub fn keep_frames(&mut self, input: InputRef) {
+        if let InputRef::Entry(id) = input {
+            self.ledger.keep_frames(id);
+        }
+    }
+
+    /// One piece of work on the input is done.
+    pub fn settle(&mut self, input: InputRef, outcome: Outcome) {
+        if let InputRef::Entry(id) = input
+            && let Some(closed) = self.ledger.end_work(id, outcome)
+        {
+            self.close(id, closed);
+        }
+    }
+
+    /// Tells the origin of a closed input: ack, NAK, or the source's answer.
+    fn close(&mut self, id: EntryId, closed: Closed) {
+        if let Some(queue) = closed.unparked {
+            self.effects.push(Effect::Parked { queue, stored: false });
+        }
+        if !self.announced.is_empty() {
+            self.announced.retain(|(of, _, _)| *of != id);
+        }
+        let token = self.ledger.token(id);
+        match (closed.origin, closed.outcome) {
+            (Origin::JetStream, Outcome::Ok) => jetstream::encode_ack(&mut self.wire, token),
+            (Origin::JetStream, Outcome::Retry(delay, _)) => {
+                jetstream::encode_nak(&mut self.wire, token, Some(growing(delay, token)));
+            }
+            (Origin::Source { item, binding, bytes }, outcome) => {
+                let settled = answer(token, outcome);
+                self.effects.push(Effect::Answer { item, binding, bytes, settled });
+            }
+            (Origin::Core, _) => {}
+        }
+        self.ledger.forget(id);
+    }
+
+    /// An answer to a publish, or what somebody else has sent to where one is expected.
+    pub fn on_pub_ack(&mut self, subject: &[u8], headers: &[u8], payload: &[u8]) {
+        let Some(address) = self.replies.read(subject) else { return };
+        let (id, output, customer) = (address.entry, address.output, address.customer);
+        match PubAck::parse(headers, payload) {
+            Ok(ack) => {
+                let Some(confirmed) = self.ledger.confirm(id, output, customer, &ack.stream) else { return };
+                self.note_confirmed(confirmed, id, output, ack.duplicate);
+                if let Some(closed) = self.ledger.close_if_done(id) {
+                    self.close(id, closed);
+                }
+            }
+            Err(fault) if fault.code() == Code::NatsProtocol => {}
+            Err(fault) => self.on_refused(id, output, customer, fault),
+        }
+    }
+
+    fn note_confirmed(&mut self, confirmed: ledger::Confirmed, id: EntryId, output: u32, duplicate: bool) {
+        let revision = confirmed.revision;
+        match confirmed.meaning {
+            Meaning::Stored if duplicate => self.effects.push(Effect::Duplicate { revision }),
+            Meaning::Stored => {}
+            Meaning::Delivered { bytes, .. } => {
+                self.effects.push(Effect::Delivered { revision, bytes, duplicate });
+                self.announce(id, output, duplicate);
+            }
+            Meaning::Parked(queue) => self.effects.push(Effect::Parked { queue, stored: true }),
+            Meaning::Key => self.note_key(id, Ok(())),
+        }
+    }
+
+    fn note_key(&mut self, input: EntryId, recorded: Result<(), Fault>) {
+        if let Some(Origin::Source { item, .. }) = self.ledger.origin(input) {
+            self.effects.push(Effect::Key { input, item, recorded });
+        }
+    }
+
+    fn announce(&mut self, id: EntryId, output: u32, duplicate: bool) {
+        let now_ms = self.now_ms;
+        for (_, _, event) in self.announced.extract_if(.., |(of, number, _)| *of == id && *number == output) {
+            if !duplicate {
+                self.events.push(|| Event { time_ms: now_ms, ..event });
+            }
+        }
+    }
+
+    fn on_refused(&mut self, id: EntryId, output: u32, customer: Option<super::message::CustomerId>, fault: Fault) {
+        let Some(refused) = self.ledger.refuse(id, output, customer) else { return };
+        let target = match refused.meaning {
+            Meaning::Delivered { target, .. } => Some(target),
+            Meaning::Stored | Meaning::Parked(_) => None,
+            Meaning::Key => {
+                self.ledger.ignore(id, output);
+                return self.note_key(id, Err(fault));
+            }
+        };
+        // A source is told itself.
+        if !matches!(refused.origin, Origin::Source { .. }) {
+            self.effects.push(Effect::Refused { revision: refused.revision, target, fault: fault.clone() });
+        }
+        if !refused.is_kept
+            && let Some(closed) = self.ledger.fail(id, RETRY_PUBLISH, fault)
+        {
+            self.close(id, closed);
+        }
+    }
+
+    /// Moves what the shard has to route to the end of `into`.
+    pub fn take_effects(&mut self, into: &mut Vec<Effect>) {
+        into.append(&mut self.effects);
+    }
+
+    /// Subscribes to the answers of the server. Call it first on a new connection.
+    pub fn subscribe(&mut self, max_payload: usize, out: &mut Vec<u8>) {
+        self.max_payload = max_payload;
+        self.connected = true;
+        for (sid, wildcard) in PUB_ACKS.into_iter().zip(self.replies.wildcards()) {
+            protocol::encode_sub(out, wildcard.as_bytes(), b"", sid);
+        }
+    }
+
+    /// Publishes once more what only this program has, after a reconnect.
+    pub fn resend_all(&mut self) {
+        self.ledger.resend_late(self.tick, 0, &mut self.wire);
+        self.ledger.resend_refused(self.tick, &mut self.wire);
+    }
+
+    /// PubAcks that were on their way are lost: their inputs come again, their clients are told.
+    pub fn on_disconnected(&mut self, fault: &Fault) {
+        self.connected = false;
+        self.abandon(fault, |pick| pick.waits && pick.origin != Origin::Core);
+    }
+
+    /// Closes the picked entries as failed.
+    pub fn abandon(&mut self, fault: &Fault, wanted: impl Fn(&Pick) -> bool) {
+        for id in self.ledger.pick(self.tick, wanted) {
+            if let Some(closed) = self.ledger.abandon(id, Duration::ZERO, fault.clone()) {
+                self.close(id, closed);
+            }
+        }
+    }
+
+    /// Once a second: PubAcks that are late, and word to the server about what is in hand.
+    pub fn on_tick(&mut self) {
+        self.tick += 1;
+        let late = Fault::new(Code::NatsTimeout, "no PubAck came in time");
+        self.abandon(&late, |pick| pick.waits && !pick.keeps_frames && pick.age >= PUB_ACK_TICKS);
+        if !self.connected {
+            return;
+        }
+        self.ledger.resend_late(self.tick, PUB_ACK_TICKS, &mut self.wire);
+        if self.tick.is_multiple_of(WPI_TICKS) {
+            for id in self.ledger.pick(self.tick, |pick| pick.origin == Origin::JetStream) {
+                jetstream::encode_wpi(&mut self.wire, self.ledger.token(id));
+            }
+        }
+    }
+
+    /// A few times a second: what streams have refused is offered to them again.
+    pub fn on_short_tick(&mut self) {
+        if self.connected {
+            self.ledger.resend_refused(self.tick, &mut self.wire);
+        }
+    }
+
+    /// Says what happened to a message, when somebody watches.
+    pub fn event(&self, kind: EventKind, envelope: &Envelope<'_>, step: &str, fault: Option<&Fault>, bytes: usize) {
+        self.events.push(|| {
+            let event = Event::about(kind, self.now_ms, &envelope.owner.pipeline, envelope.id).at(step, bytes);
+            match fault {
+                Some(fault) => event.with_fault(fault),
+                None => event,
+            }
+        });
+    }
+
+    #[must_use]
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The reply subject of a pull.
+    #[must_use]
+    pub fn pull_reply(&self, number: u64) -> String {
+        self.replies.pull(number)
+    }
+
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    #[must_use]
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Tells the time of the wall clock, at the start of a burst.
+    pub fn set_now(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+}
+
+/// A message that comes back again and again comes less and less often: what it waits for takes time.
+fn growing(delay: Duration, ack_subject: &[u8]) -> Duration {
+    let delivered = AckReply::parse(ack_subject).map_or(1, |ack| ack.delivered);
+    let times = u32::try_from(delivered).unwrap_or(u32::MAX).clamp(1, MAX_DELAY_FACTOR);
+    delay.saturating_mul(times).min(MAX_DELAY.max(delay))
+}
+
+fn answer(token: &[u8], outcome: Outcome) -> Settled {
+    match outcome {
+        Outcome::Ok => Settled::Stored { id: String::from_utf8_lossy(token).into() },
+        Outcome::Retry(after, fault) => {
+            let retry_after = fault.code().retryable().then(|| after.max(Duration::from_secs(1)));
+            Settled::Refused { fault, retry_after }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_again_and_again_waits_longer_each_time_up_to_a_bound() {
+        let seconds = |delay: u64, delivered: u64| {
+            let ack = format!("$JS.ACK.IN.orders.{delivered}.7.9.1700000000000000000.3");
+            growing(Duration::from_secs(delay), ack.as_bytes()).as_secs()
+        };
+        assert_eq!([1, 2, 19, 20, 21, 1_000_000].map(|times| seconds(1, times)), [1, 2, 19, 20, 20, 20]);
+        assert_eq!([1, 2, 3, 4, 20].map(|times| seconds(10, times)), [10, 20, 30, 30, 30]);
+        // One that was asked for is never shortened.
+        assert_eq!(seconds(60, 5), 60);
+        assert_eq!(growing(Duration::from_secs(1), b"no ack subject"), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,202 @@
+//! What the connection brings, and which room it is for.
+//!
+//! ```text
+//! PubAck                  ──► settlement
+//! pull: status            ──► consumers
+//! pull: lane logic        ──► whose? ──► steps
+//! pull: lane outgoing     ──► whose? ──► delivery
+//! pull: parked            ──► delivery
+//! pull, core: a NATS in   ──► steps
+//! ```
+
+use std::rc::Rc;
+
+use message::{Code, Fault, Headers};
+use nats::Message;
+use nats::jetstream::{AckReply, PullStatus};
+
+use super::Parts;
+use crate::engine::consumers::{Feed, Subscription};
+use crate::engine::ids::Id;
+use crate::engine::intake::{self, Arrival, UNKNOWN_DELAY, UnknownAction};
+use crate::engine::message::{Body, CustomerId, Envelope, InputRef, RevisionId};
+use crate::engine::observe::{Event, EventKind};
+use crate::engine::registry::Revision;
+use crate::engine::settlement::{Input, Letter, Origin, Outcome, PUB_ACKS, RETRY_PUBLISH};
+use crate::engine::subjects::{self, Address, LaneType};
+
+impl Parts {
+    /// One message of the connection.
+    #[inline]
+    pub fn on_message(&mut self, message: &Message<'_>) {
+        if PUB_ACKS.contains(&message.sid) {
+            self.settlement.on_pub_ack(message.subject, message.headers, message.payload);
+            return;
+        }
+        match self.consumers.subscription(message.sid) {
+            Some(Subscription::Pull(number)) => self.on_pulled(number, message),
+            Some(Subscription::Core(revision)) => self.on_core(revision, message),
+            None => {}
+        }
+    }
+
+    fn on_pulled(&mut self, number: u64, message: &Message<'_>) {
+        let tick = self.settlement.tick();
+        let Some(ack) = AckReply::parse(message.reply) else {
+            if let Some(status) = PullStatus::parse(message.headers, message.payload) {
+                self.consumers.on_status(number, &status, tick);
+            }
+            return;
+        };
+        self.consumers.on_message(number, tick);
+        match self.consumers.feed(number) {
+            Some(Feed::Lane(lane_type)) => self.on_lane(lane_type, &ack, message),
+            Some(Feed::Aside(revision)) => {
+                let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+                self.on_known(LaneType::Logic, &revision, "in", &ack, message);
+            }
+            Some(Feed::Source(revision)) => self.on_source(revision, &ack, message),
+            Some(Feed::Parked(queue)) => {
+                let Some((revision, customer)) = self.delivery.owner_of(queue) else { return };
+                let input = self.open(revision, customer, message);
+                let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
+                let headers = Headers::new(message.headers);
+                self.delivery.on_parked(settlement, consumers, queue, input, &ack, headers, message.payload);
+            }
+            None => {}
+        }
+    }
+
+    /// A message of one of our lanes: the subject says whose it is.
+    fn on_lane(&mut self, lane_type: LaneType, ack: &AckReply<'_>, message: &Message<'_>) {
+        let Some(address) = subjects::parse(message.subject) else {
+            // Nothing of ours writes such a subject; it would come again for ever.
+            let input = self.open(RevisionId::default(), CustomerId::default(), message);
+            self.settlement.settle(input, Outcome::Ok);
+            return;
+        };
+        let revision = self.registry.find(&address);
+        let knows_step = |revision: &Revision| lane_type == LaneType::Logic || revision.target(address.step).is_some();
+        match revision {
+            Some(revision) if knows_step(&revision) => self.on_known(lane_type, &revision, address.step, ack, message),
+            _ => self.on_unknown(lane_type, &address, ack, message),
+        }
+    }
+
+    fn on_known(
+        &mut self,
+        lane_type: LaneType,
+        revision: &Rc<Revision>,
+        step: &str,
+        ack: &AckReply<'_>,
+        message: &Message<'_>,
+    ) {
+        let owner = &revision.owner;
+        let input = self.open(owner.id, owner.customer_id, message);
+        let arrival = Arrival::new(message);
+        let mut own = None;
+        let id = arrival.lane_id(owner, ack, &mut own);
+        let envelope = arrival.lane_envelope(owner, input, id, self.settlement.now_ms());
+        intake::count_redelivered(owner, ack.delivered);
+        if let Err(fault) = arrival.check(owner, Some((lane_type, ack))) {
+            // An out may be called `in`.
+            let label = if lane_type == LaneType::Logic { step.to_owned() } else { format!("out:{step}") };
+            self.end_with_letter(&envelope, &label, &fault, message.payload);
+            return;
+        }
+        match lane_type {
+            LaneType::Logic => self.run(revision, &envelope, message.payload),
+            LaneType::Outgoing => {
+                let Some(target) = revision.target(step) else { return };
+                self.delivery.accept(
+                    &mut self.settlement,
+                    &mut self.consumers,
+                    revision,
+                    &envelope,
+                    target,
+                    message.payload,
+                );
+            }
+        }
+    }
+
+    /// Its pipeline, or its out, is not here: it waits for an install; then it is set aside.
+    fn on_unknown(&mut self, lane_type: LaneType, address: &Address<'_>, ack: &AckReply<'_>, message: &Message<'_>) {
+        let input = self.open(RevisionId::default(), CustomerId::default(), message);
+        let name = format!("{}.{}", address.key, address.step);
+        let fault = Fault::new(Code::TenantUnknownPipeline, "not installed on this node");
+        if let UnknownAction::SetAside { is_first } = self.unknown.met(&name, self.settlement.tick()) {
+            let subject = match lane_type {
+                LaneType::Logic => subjects::aside(address.customer, address.pipeline),
+                LaneType::Outgoing => subjects::parked(address.customer, address.pipeline, address.step),
+            };
+            let headers = Headers::new(message.headers);
+            let place = ack.stream_sequence.to_string();
+            if self.settlement.set_aside(input, &subject, headers, &place, message.payload) {
+                if is_first {
+                    self.report_set_aside(address, &fault);
+                }
+                return;
+            }
+        }
+        self.settlement.settle(input, Outcome::Retry(UNKNOWN_DELAY, fault));
+    }
+
+    fn report_set_aside(&self, address: &Address<'_>, fault: &Fault) {
+        let now_ms = self.settlement.now_ms();
+        self.settlement.events().push_rare(|| Event {
+            customer: address.customer.to_owned(),
+            pipeline: address.pipeline.to_owned(),
+            ..Event::of_node(EventKind::Parking, now_ms).at(address.step, 0).with_fault(fault)
+        });
+    }
+
+    /// A message of a pipeline's own JetStream in.
+    fn on_source(&mut self, revision: RevisionId, ack: &AckReply<'_>, message: &Message<'_>) {
+        let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+        let owner = &revision.owner;
+        let input = self.open(owner.id, owner.customer_id, message);
+        let id = intake::place(owner, ack);
+        intake::count_received(owner, message.payload, ack.delivered);
+        self.receive(&revision, input, &id, message);
+    }
+
+    fn on_core(&mut self, revision: RevisionId, message: &Message<'_>) {
+        let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+        intake::count_received(&revision.owner, message.payload, 1);
+        let id = Id::random(revision.owner.customer());
+        self.receive(&revision, InputRef::Core, &id, message);
+    }
+
+    /// A message of a pipeline's own NATS in.
+    fn receive(&mut self, revision: &Rc<Revision>, input: InputRef, id: &Id, message: &Message<'_>) {
+        let arrival = Arrival::new(message);
+        let envelope = arrival.envelope(&revision.owner, input, id.as_str(), self.settlement.now_ms());
+        self.settlement.event(EventKind::Received, &envelope, "", None, message.payload.len());
+        match arrival.check(&revision.owner, None) {
+            Ok(()) => self.run(revision, &envelope, message.payload),
+            Err(fault) => self.end_with_letter(&envelope, "in", &fault, message.payload),
+        }
+    }
+
+    /// Through its pipeline, unless a lane of one of several outs is full.
+    fn run(&mut self, revision: &Rc<Revision>, envelope: &Envelope<'_>, payload: &[u8]) {
+        if envelope.input != InputRef::Core && !revision.backpressure.admits() {
+            let fault = Fault::new(Code::LimitBacklog, "the lane of one of its outs is full");
+            self.settlement.settle(envelope.input, Outcome::Retry(RETRY_PUBLISH, fault));
+            return;
+        }
+        self.steps.run(&mut self.settlement, revision, envelope, payload);
+    }
+
+    fn end_with_letter(&mut self, envelope: &Envelope<'_>, step: &str, fault: &Fault, payload: &[u8]) {
+        let body = Body { bytes: payload, content_type: envelope.content_type };
+        self.settlement.dead_letter(envelope, &Letter::new(step, fault, body));
+        self.settlement.settle(envelope.input, Outcome::Ok);
+    }
+
+    fn open(&mut self, revision: RevisionId, customer: CustomerId, message: &Message<'_>) -> InputRef {
+        let (origin, bytes) = (Origin::JetStream, message.payload.len());
+        self.settlement.open(&Input { origin, revision, customer, bytes, token: message.reply })
+    }
+}

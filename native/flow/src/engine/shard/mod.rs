@@ -1,0 +1,177 @@
+//! One shard: one thread, one current-thread runtime, one NATS connection, and the rooms of the engine on it.
+//! Nothing crosses shards.
+//!
+//! ```text
+//! commands (install, remove, drain) ─┐
+//! NATS connection ───────────────────┤                        ┌─► wire: one write a burst
+//! HTTP source ───────────────────────┼─► Parts, borrowed ─────┤
+//! script executor, large payloads ───┤   for one burst        └─► effects: scripts, workers, answers
+//! sinks' workers, clocks ────────────┘
+//! ```
+//!
+//! The rooms return effects; only `parts.rs` knows where they go. `arrivals.rs` takes what the connection brings,
+//! `pipelines.rs` installs and removes, `turn.rs` is the connection's handler, `drain.rs` the end. Every spawned
+//! task is in `tasks/`.
+
+mod arrivals;
+mod drain;
+mod parts;
+mod pipelines;
+mod start;
+mod tasks;
+mod turn;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use message::Fault;
+use nats::{Connection, Outbox};
+use script::ThreadExecutor;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use super::registry::Prepared;
+pub use parts::Parts;
+pub use start::{Start, run_shard};
+use turn::Turn;
+
+/// What the node asks of a shard. `done` is told when the shard has done it.
+pub enum Command {
+    /// Puts a revision in place of the one before it.
+    Install(Arc<Prepared>, Sender<()>),
+    /// Takes nothing more in for a pipeline. What is in hand is finished.
+    Remove { customer: Box<str>, pipeline: Box<str>, done: Sender<()> },
+    /// Takes nothing more in, finishes what is in hand until the deadline, sends the rest back.
+    Drain(Duration),
+}
+
+/// What the tasks of a shard share.
+pub struct Shard {
+    parts: RefCell<Parts>,
+    outbox: Outbox,
+    executor: ThreadExecutor,
+    scripts_done: Arc<Notify>,
+    /// Something that was elsewhere has come back.
+    collected: Notify,
+    /// A draining shard has come further.
+    progress: Notify,
+}
+
+impl Shard {
+    fn new(parts: Parts, outbox: Outbox, executor: ThreadExecutor, scripts_done: Arc<Notify>) -> Rc<Shard> {
+        Rc::new(Shard {
+            parts: RefCell::new(parts),
+            outbox,
+            executor,
+            scripts_done,
+            collected: Notify::new(),
+            progress: Notify::new(),
+        })
+    }
+
+    /// Runs `work`, routes what it has left to be done elsewhere, and sends what it has written.
+    pub(super) fn with<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
+        let mut parts = self.parts.borrow_mut();
+        parts.settlement.set_now(now_ms());
+        let done = work(&mut parts);
+        self.route(&mut parts);
+        let wire = &mut parts.settlement.wire;
+        if !wire.is_empty() {
+            // Without a connection it waits for the next one.
+            let _ = self.outbox.write(|out| append(out, wire));
+        }
+        done
+    }
+
+    /// Core NATS cannot be asked to wait, but its socket can: while scripts or the thread for large
+    /// payloads have more than enough, nothing is read.
+    async fn have_room(&self) {
+        while self.parts.borrow().is_overfull() {
+            self.collected.notified().await;
+        }
+    }
+
+    /// Something that was elsewhere has come back.
+    pub(super) fn has_collected(&self) {
+        self.collected.notify_one();
+    }
+
+    /// Runs the shard until it is drained; `true` when everything in hand was finished. In a local set.
+    async fn run(self: Rc<Self>, mut connection: Connection, commands: mpsc::UnboundedReceiver<Command>) -> bool {
+        let mut tasks = JoinSet::new();
+        tasks::spawn_all(&self, &mut tasks);
+        let shard = Rc::clone(&self);
+        let connected = async move {
+            let mut turn = Turn::new(shard);
+            loop {
+                turn.shard().have_room().await;
+                if connection.turn(&mut turn).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            finished = self.obey(commands) => finished,
+            () = connected => false,
+            () = panicked(tasks) => false,
+        }
+    }
+
+    /// Does what the node asks, until it asks for a drain.
+    async fn obey(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> bool {
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Install(prepared, done) => {
+                    self.with(|parts| parts.install(&prepared));
+                    // The node does not wait any more when it is gone.
+                    let _ = done.send(());
+                }
+                Command::Remove { customer, pipeline, done } => {
+                    self.with(|parts| parts.remove(&customer, &pipeline));
+                    let _ = done.send(());
+                }
+                Command::Drain(deadline) => return self.drain(deadline).await,
+            }
+        }
+        false
+    }
+}
+
+/// Panics with the first of the tasks that does: a shard without one of them would go on and do nothing.
+async fn panicked(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    std::future::pending().await
+}
+
+/// Moves `wire` to the end of `out`, without a copy where nothing is there yet.
+fn append(out: &mut Vec<u8>, wire: &mut Vec<u8>) {
+    if out.is_empty() {
+        std::mem::swap(out, wire);
+    } else {
+        out.append(wire);
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Random bytes of the operating system.
+fn secret() -> Result<[u8; 32], Fault> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Fault::new(message::Code::InternalPanic, format!("no random bytes: {error}")))?;
+    Ok(bytes)
+}

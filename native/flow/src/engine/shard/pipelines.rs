@@ -1,0 +1,170 @@
+//! Pipelines that come and go, and the connection that does.
+
+use std::rc::Rc;
+
+use connectors::Health;
+use message::Code;
+
+use super::Parts;
+use crate::compile::{Input, OutKind};
+use crate::engine::consumers::Feed;
+use crate::engine::message::StreamName;
+use crate::engine::observe::EventKind;
+use crate::engine::registry::{Prepared, Revision};
+use crate::engine::settings::NodeType;
+use crate::engine::subjects;
+use crate::model::NatsMode;
+
+impl Parts {
+    /// Pulls from the lanes that this node serves.
+    pub fn pull_lanes(&mut self) {
+        let settings = std::sync::Arc::clone(&self.settings);
+        for tier in &settings.tiers {
+            for lane in 0..settings.lanes {
+                let types = NodeType::ALL.into_iter().filter(|node_type| settings.serves(*node_type));
+                for lane_type in types.filter_map(NodeType::lane) {
+                    let stream = subjects::stream(lane_type, tier, lane);
+                    self.add_pull(Feed::Lane(lane_type), &stream, lane_type.as_str());
+                }
+            }
+        }
+    }
+
+    fn add_pull(&mut self, feed: Feed, stream: &str, consumer: &str) -> u64 {
+        let settlement = &self.settlement;
+        self.consumers.add_pull(feed, stream, consumer, |number| settlement.pull_reply(number))
+    }
+
+    /// Puts a revision in place of the one before it, between two bursts. What is in hand ends under the revision it
+    /// began with.
+    pub fn install(&mut self, prepared: &Prepared) {
+        let (revision, replaced) = self.registry.install(prepared);
+        let owner = &revision.owner;
+        self.unknown.installed(owner.customer(), owner.name());
+        if self.settings.serves(NodeType::Outgoing) {
+            self.delivery.install(&mut self.settlement, &revision, self.shard_number == 0);
+        }
+        if self.settings.serves(NodeType::Incoming) {
+            self.open_source(&revision);
+        }
+        if let Some(replaced) = replaced {
+            self.retire(&replaced);
+        }
+        if !self.streams_to_learn(&revision).is_empty() {
+            self.unlearnt.push(revision);
+        }
+    }
+
+    /// The streams of a revision's NATS outs, where the pipeline file does not name them.
+    pub fn streams_to_learn(&self, revision: &Revision) -> Vec<(String, StreamName)> {
+        let mut streams = revision.streams_to_learn();
+        streams.extend(self.delivery.streams_to_learn(revision));
+        streams
+    }
+
+    fn open_source(&mut self, revision: &Rc<Revision>) {
+        match revision.pipeline().input() {
+            Input::Http(_) => {
+                if let Err(fault) = self.ingress.install(revision, self.settlement.max_body()) {
+                    self.node_event(EventKind::Node, &fault);
+                }
+            }
+            Input::Nats { mode: NatsMode::Core, subject, .. } => {
+                let group = subjects::queue_group(revision.owner.customer(), revision.owner.name());
+                let number = self.consumers.add_subject(revision.owner.id, subject, &group);
+                if self.settlement.is_connected() {
+                    self.consumers.subscribe_subject(number, &mut self.settlement.wire);
+                }
+            }
+            Input::Nats { stream, durable, .. } => {
+                let number = self.add_pull(Feed::Source(revision.owner.id), stream, durable);
+                self.begin_pull(number);
+            }
+        }
+    }
+
+    fn begin_pull(&mut self, number: u64) {
+        if self.settlement.is_connected() {
+            self.consumers.subscribe_pull(number, &mut self.settlement.wire);
+            self.top_up();
+        }
+    }
+
+    /// Messages of a pipeline have waited for it: they come now.
+    pub fn pull_aside(&mut self, revision: &Revision, consumer: &str) {
+        let number = self.add_pull(Feed::Aside(revision.owner.id), subjects::PARKED, consumer);
+        self.begin_pull(number);
+    }
+
+    /// Takes nothing more in for a pipeline; `false` when it is not here.
+    pub fn remove(&mut self, customer: &str, pipeline: &str) -> bool {
+        let Some(removed) = self.registry.remove(customer, pipeline) else { return false };
+        self.retire(&removed);
+        true
+    }
+
+    /// A revision brings nothing more; what it has in hand is finished.
+    fn retire(&mut self, revision: &Rc<Revision>) {
+        let tick = self.settlement.tick();
+        self.ingress.retire(revision);
+        self.consumers.close_source(revision.owner.id, tick, &mut self.settlement.wire);
+        self.delivery.retire(&mut self.settlement, &mut self.consumers, revision);
+    }
+
+    /// The first connection, or the next one: everything is subscribed and asked for anew, then what has waited
+    /// for the connection is sent.
+    pub fn on_connected(&mut self, max_payload: usize, out: &mut Vec<u8>) {
+        let is_new = self.settlement.max_payload() != max_payload;
+        self.settlement.subscribe(max_payload, out);
+        if is_new {
+            self.limit_bodies();
+        }
+        self.consumers.on_connected(self.settlement.tick(), out);
+        self.settlement.resend_all();
+        self.top_up();
+    }
+
+    /// The server takes larger or smaller messages than the last one did.
+    fn limit_bodies(&self) {
+        let max_body = self.settlement.max_body();
+        for revision in self.registry.active() {
+            if let Err(fault) = self.ingress.install(revision, max_body) {
+                self.node_event(EventKind::Node, &fault);
+            }
+        }
+    }
+
+    /// Once a second: what is late, what is drained, how the connectors are.
+    pub fn on_tick(&mut self) {
+        self.settlement.on_tick();
+        let tick = self.settlement.tick();
+        self.consumers.on_tick(tick);
+        self.unknown.on_tick(tick);
+        self.delivery.on_tick(&self.settlement);
+        let (settlement, consumers) = (&self.settlement, &self.consumers);
+        self.registry.release(|id| settlement.ledger().usage_of_revision(id).messages > 0 || consumers.serves(id));
+        self.top_up();
+        self.note_health();
+    }
+
+    /// Says what every in and out is like, as far as this node looks after it.
+    pub fn note_health(&self) {
+        let is_connected = self.settlement.is_connected();
+        let nats = if is_connected { Health::Up } else { Health::Failing(Code::NatsDisconnected) };
+        let now_ms = self.settlement.now_ms();
+        for revision in self.registry.active() {
+            if self.settings.serves(NodeType::Incoming) {
+                let is_http = matches!(revision.pipeline().input(), Input::Http(_));
+                let health = if is_http && is_connected { self.ingress.health() } else { nats };
+                revision.health.set_in(health, now_ms);
+            }
+            for (target, out) in revision.pipeline().outs().iter().enumerate() {
+                let OutKind::Nats { mode, .. } = &out.kind else { continue };
+                let refusal = revision.backpressure.refusal(self.settlement.tick());
+                let refusal = refusal.filter(|_| *mode == NatsMode::Jetstream && is_connected);
+                revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
+            }
+        }
+        self.delivery.note_health(now_ms);
+    }
+}

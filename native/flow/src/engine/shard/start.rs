@@ -1,0 +1,100 @@
+//! From a thread to a running shard: runtime, connection, source, rooms.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use connectors::Source as _;
+use connectors::http::sink::Tls;
+use connectors::http::source::{HttpSource, SourceOptions};
+use message::{Code, Fault};
+use nats::Connection;
+use script::{ThreadExecutor, ThreadOptions};
+use tokio::sync::{Notify, mpsc};
+
+use super::{Command, Parts, Shard, now_ms, secret};
+use crate::engine::delivery::Delivery;
+use crate::engine::ingress::Ingress;
+use crate::engine::observe::Events;
+use crate::engine::registry::{Prepared, Registry};
+use crate::engine::settings::Settings;
+use crate::engine::settlement::Settlement;
+use crate::engine::steps::Steps;
+
+/// What a shard is made of.
+pub struct Start {
+    pub number: usize,
+    pub settings: Arc<Settings>,
+    pub events: Arc<Events>,
+    pub listener: Option<TcpListener>,
+    pub tls: Tls,
+    pub pipelines: Vec<Arc<Prepared>>,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    /// Told the server's `max_payload`.
+    pub started: Sender<Result<usize, Fault>>,
+}
+
+/// The shard's thread, from beginning to end; `true` when its drain finished everything in hand.
+pub fn run_shard(start: Start) -> bool {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let fault = Fault::new(Code::InternalPanic, format!("no runtime: {error}"));
+            let _ = start.started.send(Err(fault));
+            return false;
+        }
+    };
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        match open(&start).await {
+            Ok((shard, connection)) => {
+                let _ = start.started.send(Ok(connection.max_payload()));
+                shard.run(connection, start.commands).await
+            }
+            Err(fault) => {
+                let _ = start.started.send(Err(fault));
+                false
+            }
+        }
+    })
+}
+
+async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
+    let options = start.settings.nats.options()?.name(format!("vrsky-shard-{}", start.number));
+    let connection = Connection::connect(options).await?;
+    let source = start.listener.as_ref().map(source).transpose()?;
+    let mut parts = parts(start, source.clone())?;
+    let max_payload = connection.max_payload();
+    parts.settlement.set_max_payload(max_payload);
+    parts.pull_lanes();
+    for prepared in &start.pipelines {
+        prepared.check_size(max_payload)?;
+        parts.install(prepared);
+    }
+    if let Some(source) = &source {
+        source.connect().await?;
+    }
+    let scripts_done = Arc::new(Notify::new());
+    let wake = Arc::clone(&scripts_done);
+    let executor = ThreadExecutor::new(Box::new(move || wake.notify_one()), ThreadOptions::default())
+        .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+    let shard = Shard::new(parts, connection.outbox(), executor, scripts_done);
+    // What the installs have left to be done elsewhere.
+    shard.with(|_| ());
+    Ok((shard, connection))
+}
+
+fn source(listener: &TcpListener) -> Result<Rc<HttpSource>, Fault> {
+    let listener = listener.try_clone().map_err(|error| Fault::new(Code::HttpUnavailable, error.to_string()))?;
+    Ok(Rc::new(HttpSource::new(listener, SourceOptions::default())?))
+}
+
+fn parts(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Parts, Fault> {
+    let name = format!("{:016x}{}", fastrand::u64(..), start.number);
+    let settings = Arc::clone(&start.settings);
+    let settlement = Settlement::new(&name, secret()?, Arc::clone(&start.events), now_ms());
+    let delivery = Delivery::new(&settings, start.tls.clone())?;
+    let (registry, ingress) = (Registry::new(start.number), Ingress::new(source));
+    Ok(Parts::new(settings, settlement, registry, ingress, Steps::default(), delivery, start.number))
+}

@@ -1,0 +1,28 @@
+//! Reads what the source has, as long as it has something.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use connectors::http::source::HttpSource;
+use connectors::{ConnectorError, Source as _};
+
+use super::super::Shard;
+use crate::engine::ingress::{MAX_BYTES, MAX_MESSAGES};
+
+/// Longest wait for a first request.
+const WAIT: Duration = Duration::from_secs(60);
+const NOT_CONNECTED: Duration = Duration::from_millis(100);
+
+pub async fn read(shard: Rc<Shard>, source: Rc<HttpSource>) {
+    loop {
+        match source.read_batch(MAX_MESSAGES, MAX_BYTES, WAIT).await {
+            Ok(batch) if batch.is_empty() => {}
+            Ok(batch) => {
+                shard.with(|parts| parts.ingress.on_batch(&mut parts.settlement, &parts.registry, batch));
+            }
+            Err(ConnectorError::EndOfInput) => return,
+            Err(ConnectorError::BackOff(pause)) => tokio::time::sleep(pause).await,
+            Err(ConnectorError::NotConnected) => tokio::time::sleep(NOT_CONNECTED).await,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Looks at streams of ours: how full the backlogs are, and what was set aside.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::{Parts, Shard};
+use super::clock::every;
+use crate::engine::consumers::Feed;
+use crate::engine::ids::{Id, IdKey};
+use crate::engine::nats_api::{Unknown, make_consumer, stored, stored_under};
+use crate::engine::registry::Revision;
+use crate::engine::settings::NodeType;
+use crate::engine::subjects;
+
+/// Set-aside messages are looked for so often, in seconds.
+const LOOK_ASIDE: u64 = 10;
+/// The consumer of set-aside messages goes by itself when nobody has used it for so long.
+const CONSUMER_LIFE: Duration = Duration::from_secs(3600);
+
+/// Once a second, for as long as the shard lives. No tick waits for it.
+pub async fn look(shard: Rc<Shard>) {
+    let mut interval = every(Duration::from_secs(1));
+    for second in 0_u64.. {
+        interval.tick().await;
+        refresh_backlogs(&shard).await;
+        if second.is_multiple_of(LOOK_ASIDE) {
+            look_aside(&shard).await;
+        }
+    }
+}
+
+async fn refresh_backlogs(shard: &Rc<Shard>) {
+    let revisions = shard.parts.borrow().to_refresh();
+    for revision in revisions {
+        match stored(&shard.outbox, &revision.logic_stream, &revision.logic_subject).await {
+            Ok(waiting) => revision.backlog_full.set(waiting >= revision.pipeline().backlog()),
+            Err(Unknown::Refused(_)) => {}
+            Err(Unknown::NoAnswer) => return,
+        }
+    }
+}
+
+/// Messages that were set aside while their pipeline was not here: it takes them up again.
+async fn look_aside(shard: &Rc<Shard>) {
+    if !shard.parts.borrow().settings.serves(NodeType::Logic) {
+        return;
+    }
+    let Ok(waiting) = stored_under(&shard.outbox, subjects::PARKED, subjects::ALL_ASIDE).await else { return };
+    for (subject, count) in waiting {
+        let Some((customer, pipeline)) = subjects::parse_aside(&subject) else { continue };
+        let Some(revision) = shard.parts.borrow().waiting_for(customer, pipeline) else { continue };
+        if count > 0 {
+            // A hash: two names in one could be read in more than one way.
+            let id = Id::derived(customer, &IdKey::new(&["aside consumer", pipeline]), "", 0, 0);
+            let consumer = id.as_str().replace('.', "_");
+            let made = make_consumer(&shard.outbox, subjects::PARKED, &consumer, &subject, Some(CONSUMER_LIFE)).await;
+            if made.is_ok() {
+                shard.with(|parts| parts.pull_aside(&revision, &consumer));
+            }
+        }
+    }
+}
+
+impl Parts {
+    /// Pipelines that took something in since the last look and whose own cap lies below their
+    /// tier's, which the stream itself enforces.
+    fn to_refresh(&self) -> Vec<Rc<Revision>> {
+        let active = self.registry.active();
+        active
+            .filter(|one| one.has_own_backlog && (one.active.take() || one.backlog_full.get()))
+            .map(Rc::clone)
+            .collect()
+    }
+
+    /// The active revision of a pipeline, unless its set-aside messages are pulled already.
+    fn waiting_for(&self, customer: &str, pipeline: &str) -> Option<Rc<Revision>> {
+        let revision = self.registry.named(customer, pipeline)?;
+        (!self.consumers.has_pull(Feed::Aside(revision.owner.id))).then(|| Rc::clone(revision))
+    }
+}

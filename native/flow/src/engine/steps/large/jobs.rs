@@ -1,0 +1,201 @@
+//! The jobs of a shard: what its thread is given, what it gives back, how much it may hold.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use message::Fault;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::super::LARGE;
+use super::work::{Job, Worked, work};
+use crate::catch_panic::catch_panic;
+use crate::engine::message::InputRef;
+use crate::engine::registry::Revision;
+
+/// Payloads that may wait or be worked on, in bytes; each is larger than [`LARGE`], so at most 64.
+/// One is taken whatever its size.
+const MAX_BYTES: usize = 64 << 20;
+
+/// A job comes back with what became of it.
+pub struct LargeDone {
+    pub(super) job: Job,
+    pub(super) worked: Result<Worked, Fault>,
+}
+
+/// Where jobs come back.
+pub type LargeReceiver = UnboundedReceiver<LargeDone>;
+
+/// What of a message cannot leave the shard.
+pub struct Held {
+    pub revision: Rc<Revision>,
+    pub input: InputRef,
+}
+
+type Work = fn(&Job) -> Result<Worked, Fault>;
+
+/// The thread of a shard, started by its first job, and the messages that are with it.
+pub struct Large {
+    jobs: Option<Sender<Job>>,
+    done: UnboundedSender<LargeDone>,
+    pub receiver: Option<LargeReceiver>,
+    held: HashMap<u64, Held>,
+    bytes: usize,
+    next: u64,
+    work: Work,
+}
+
+impl Default for Large {
+    fn default() -> Large {
+        Large::new(work)
+    }
+}
+
+impl Large {
+    fn new(work: Work) -> Large {
+        let (done, receiver) = unbounded_channel();
+        Large { jobs: None, done, receiver: Some(receiver), held: HashMap::new(), bytes: 0, next: 0, work }
+    }
+
+    /// Whether no message is with the thread.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.held.is_empty() || self.bytes + bytes <= MAX_BYTES
+    }
+
+    /// Whether it was given more than it should hold, which only core NATS does.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.bytes > MAX_BYTES && self.held.len() > 1
+    }
+
+    /// Whether another payload may be too much.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.has_room(LARGE)
+    }
+
+    pub fn submit(&mut self, held: Held, mut job: Job) {
+        job.token = self.next;
+        self.next += 1;
+        self.bytes += job.message.payload.len();
+        self.held.insert(job.token, held);
+        let Some(job) = self.send(job) else { return };
+        // Without a thread the shard does it itself, late rather than never.
+        let worked = catch_panic(|| (self.work)(&job));
+        let _ = self.done.send(LargeDone { job, worked });
+    }
+
+    /// Gives the job back when there is no thread and none can be started.
+    fn send(&mut self, job: Job) -> Option<Job> {
+        let job = match &self.jobs {
+            Some(jobs) => match jobs.send(job) {
+                Ok(()) => return None,
+                Err(error) => error.0,
+            },
+            None => job,
+        };
+        self.jobs = start(self.done.clone(), self.work);
+        match &self.jobs {
+            Some(jobs) => jobs.send(job).err().map(|error| error.0),
+            None => Some(job),
+        }
+    }
+
+    pub fn release(&mut self, job: &Job) -> Option<Held> {
+        let held = self.held.remove(&job.token)?;
+        self.bytes -= job.message.payload.len();
+        Some(held)
+    }
+}
+
+fn start(done: UnboundedSender<LargeDone>, work: Work) -> Option<Sender<Job>> {
+    let (jobs, waiting) = channel();
+    let thread = std::thread::Builder::new().name("large".into());
+    // Not joined: it ends with the shard, after the job it is at.
+    thread.spawn(move || serve(&waiting, &done, work)).ok().map(|_| jobs)
+}
+
+fn serve(waiting: &Receiver<Job>, done: &UnboundedSender<LargeDone>, work: Work) {
+    while let Ok(job) = waiting.recv() {
+        if done.is_closed() {
+            return;
+        }
+        let worked = catch_panic(|| work(&job));
+        if done.send(LargeDone { job, worked }).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::work::Wanted;
+    use super::*;
+    use crate::engine::message::OwnedMessage;
+    use crate::engine::steps::tests::revision;
+    use message::Code;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn filters() -> Rc<Revision> {
+        revision(&json!([{"filter": "id > 0"}]), &json!({"nats": {"subject": "out"}}), &json!({}))
+    }
+
+    fn submit(large: &mut Large, revision: &Rc<Revision>, payload: Vec<u8>) {
+        let input = InputRef::Core;
+        let envelope = crate::engine::steps::tests::envelope(&revision.owner, input);
+        let job = Job {
+            token: 0,
+            wanted: Wanted::Steps,
+            pipeline: Arc::clone(&revision.owner.pipeline),
+            message: OwnedMessage::of(&envelope, payload.into()),
+        };
+        large.submit(Held { revision: Rc::clone(revision), input }, job);
+    }
+
+    fn next(large: &mut Large) -> LargeDone {
+        large.receiver.as_mut().unwrap().blocking_recv().unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_a_fault_of_its_message_and_the_thread_goes_on() {
+        let mut large = Large::new(|job| if job.message.payload.is_empty() { panic!("a defect") } else { work(job) });
+        let revision = filters();
+        for payload in ["", r#"{"id": 0}"#, r#"{"id": 1}"#, r#"{"id": 1"#] {
+            submit(&mut large, &revision, payload.into());
+        }
+        assert_eq!(next(&mut large).worked.err().unwrap().code(), Code::InternalPanic);
+        assert_eq!(leaf(next(&mut large)), Leaf::Dropped { stage: 0 });
+        assert!(matches!(leaf(next(&mut large)), Leaf::Output(Output { rendered: None, .. })));
+        assert!(next(&mut large).worked.err().unwrap().code().as_str().starts_with("json/"));
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_started_again() {
+        let mut large = Large { jobs: Some(channel().0), ..Large::default() };
+        submit(&mut large, &filters(), br#"{"id": 1}"#.to_vec());
+        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(..))));
+    }
+
+    #[test]
+    fn one_payload_is_taken_whatever_its_size_and_more_only_within_the_bound() {
+        let mut large = Large::new(|_| Ok(Worked::Url(None)));
+        let revision = filters();
+        assert!(large.has_room(MAX_BYTES + 1));
+        submit(&mut large, &revision, vec![0; MAX_BYTES]);
+        assert!(large.is_full() && !large.has_room(1) && !large.is_overfull());
+        submit(&mut large, &revision, vec![0; LARGE]);
+        assert!(large.is_overfull());
+        for left in [1, 0] {
+            let done = next(&mut large);
+            assert!(large.release(&done.job).is_some());
+            assert_eq!(large.held.len(), left);
+        }
+        assert_eq!((large.bytes, large.is_full()), (0, false));
+    }
+}

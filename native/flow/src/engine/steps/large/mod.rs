@@ -1,0 +1,110 @@
+//! Payloads that take long to read: one thread per shard, so that other customers' messages go on meanwhile.
+//!
+//! ```text
+//! run, url_of_large ──Job──► thread: parse ─► fan-out ──LargeDone──► on_large ─┬─► publish
+//!      └─ no room: sent back; core NATS taken, and reading stops               ├─► script executor
+//!                                                                              ├─► dead letter
+//!                                                                              └─► Effect::Addressed
+//! ```
+
+mod jobs;
+mod work;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use message::{Code, Fault};
+
+use jobs::Held;
+pub use jobs::{Large, LargeDone, LargeReceiver};
+use work::{Job, Wanted, Worked};
+
+use super::publish::{self, Work};
+use super::{Effect, FULL_DELAY, Steps};
+use crate::engine::message::{Envelope, InputRef, OwnedMessage};
+use crate::engine::registry::Revision;
+use crate::engine::settlement::{Outcome, Settlement};
+
+impl Steps {
+    /// What the thread has done comes here, for [`Steps::on_large`]. `None` from the second call on.
+    #[must_use]
+    pub fn large_receiver(&mut self) -> Option<LargeReceiver> {
+        self.large.receiver.take()
+    }
+
+    /// The steps of a large payload, elsewhere.
+    pub(super) fn run_large(
+        &mut self,
+        settlement: &mut Settlement,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        payload: &[u8],
+    ) {
+        if let Err(fault) = self.hand_over(revision, envelope, Wanted::Steps, payload) {
+            settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault));
+        }
+    }
+
+    /// Finds the URL of a large payload for an out, elsewhere. [`Effect::Addressed`] follows, once.
+    ///
+    /// # Errors
+    /// `limit/memory`: the message has to come again.
+    pub fn url_of_large(
+        &mut self,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        target: usize,
+        payload: &[u8],
+    ) -> Result<(), Fault> {
+        self.hand_over(revision, envelope, Wanted::Url(target), payload)
+    }
+
+    fn hand_over(
+        &mut self,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        wanted: Wanted,
+        payload: &[u8],
+    ) -> Result<(), Fault> {
+        // Nobody could send a core message again: it is taken, and nothing more is read.
+        if envelope.input != InputRef::Core && !self.large.has_room(payload.len()) {
+            return Err(Fault::new(Code::LimitMemory, "too many large payloads wait"));
+        }
+        let pipeline = Arc::clone(&revision.owner.pipeline);
+        let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
+        self.large.submit(
+            Held { revision: Rc::clone(revision), input: envelope.input },
+            Job { token: 0, wanted, pipeline, message },
+        );
+        Ok(())
+    }
+
+    /// The thread is done with a payload.
+    pub fn on_large(&mut self, settlement: &mut Settlement, done: LargeDone) {
+        let LargeDone { job, worked } = done;
+        let Some(Held { revision, input }) = self.large.release(&job) else { return };
+        let Job { wanted, mut message, .. } = job;
+        if let Wanted::Url(target) = wanted {
+            let url = worked.map(|worked| if let Worked::Url(url) = worked { url } else { None });
+            self.effects.push(Effect::Addressed { revision, input, message, target, url });
+            return;
+        }
+        match worked {
+            Ok(Worked::Script(stage, document)) => {
+                message.payload = Bytes::new();
+                self.to_script(settlement, (&revision, input, message), stage, document);
+                return;
+            }
+            Ok(Worked::Through(fan_out)) => {
+                let envelope = &message.envelope(&revision.owner, input);
+                publish::publish(settlement, &Work { revision: &revision, envelope }, &fan_out, &message.payload);
+            }
+            Ok(Worked::Url(_)) => {}
+            Err(fault) => {
+                publish::fail(settlement, &message.envelope(&revision.owner, input), &fault, &message.payload);
+            }
+        }
+        settlement.settle(input, Outcome::Ok);
+    }
+}

@@ -1,0 +1,61 @@
+//! The work on one large payload: on the thread, without the shard.
+
+use std::sync::Arc;
+
+use message::{Document, Fault};
+
+use super::super::run::parse;
+use crate::compile::Pipeline;
+use crate::engine::message::OwnedMessage;
+use crate::fan_out::{FanOut, Run};
+
+/// What is wanted of a payload.
+#[derive(Clone, Copy)]
+pub enum Wanted {
+    /// Its steps, up to the first script.
+    Steps,
+    /// The URL of this out.
+    Url(usize),
+}
+
+/// One payload, and what the thread has to know of its message.
+pub struct Job {
+    pub token: u64,
+    pub wanted: Wanted,
+    pub pipeline: Arc<Pipeline>,
+    /// With its payload.
+    pub message: OwnedMessage,
+}
+
+/// How far the thread came.
+pub enum Worked {
+    Through(FanOut),
+    Script(usize, Document),
+    Url(Option<String>),
+}
+
+pub fn work(job: &Job) -> Result<Worked, Fault> {
+    let mut document = Document::default();
+    let (pipeline, message) = (&job.pipeline, &job.message);
+    match job.wanted {
+        Wanted::Steps => steps(job, document),
+        Wanted::Url(target) => {
+            pipeline.parse_output(&message.payload, &message.content_type, &mut document)?;
+            let out = pipeline.outs().get(target);
+            out.map_or(Ok(None), |out| out.url(&document)).map(Worked::Url)
+        }
+    }
+}
+
+fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
+    let Job { pipeline, message, .. } = job;
+    let resume = message.resume.as_deref();
+    let stage = parse(pipeline, resume, &message.payload, &message.content_type, &mut document)?;
+    let mut fan_out = FanOut::default();
+    let run = Run { pipeline, context: message.context(pipeline) };
+    let script = fan_out.begin(&run, stage, &mut document, &mut ())?;
+    Ok(match script {
+        Some(stage) => Worked::Script(stage, document),
+        None => Worked::Through(fan_out),
+    })
+}

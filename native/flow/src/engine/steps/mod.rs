@@ -1,0 +1,136 @@
+//! The steps of one message: parse once, decide and edit on the tape, emit once.
+//!
+//! ```text
+//! payload ─► larger than 1 MiB ──► large/, on a thread, and back by on_large
+//!        └─► no document needed ─────────────────────────────────► emit the bytes as they came
+//!        └─► parse ─► fan-out ─┬─► outputs ───────────────────────► emit to every out
+//!                  ▲           ├─► drops: counted                        publish.rs
+//!        a part that resumes   ├─► failures: dead letters
+//!        begins at its step    └─► script ─► take_tasks ─► executor ─► on_script ─► fan-out
+//! ```
+//!
+//! An input brings one piece of work, which ends here when all of its parts are through: nothing is published before
+//! (`fan_out/`). An input over its limits is one dead letter, with its own bytes.
+
+mod document_pool;
+mod large;
+mod publish;
+mod run;
+mod scripted;
+mod slab;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::Fault;
+use script::{Program, Task};
+
+
+use super::message::{InputRef, OwnedMessage};
+use super::registry::Revision;
+use crate::fan_out::FanOut;
+use document_pool::DocumentPool;
+use large::Large;
+use scripted::Scripted;
+
+/// A payload above this is read on the thread.
+pub const LARGE: usize = 1 << 20;
+
+/// While a script does not end, messages that need one are offered again after this.
+const STUCK_DELAY: Duration = Duration::from_secs(10);
+/// What the executor has no room for is offered again after this.
+const REFUSED_DELAY: Duration = Duration::from_millis(250);
+/// While there is no room for large payloads, a message is offered again after this.
+const FULL_DELAY: Duration = Duration::from_secs(1);
+/// Script tasks in hand at most; each has a document.
+const MAX_TASKS: usize = 4_096;
+/// Tasks that wait for a script, above which the connection is not read. The executor takes 4,096.
+const HIGH_WATERMARK: usize = 2_048;
+/// What split messages have become so far, in bytes, while other parts of them are with a script. Above it no more
+/// is taken in.
+const MAX_COLLECTED: usize = 64 << 20;
+
+/// What other rooms have to be told; the shard routes it.
+#[derive(Debug)]
+pub enum Effect {
+    /// The URL of a large payload for an out, or why there is none. The input's piece of work goes on.
+    Addressed {
+        revision: Rc<Revision>,
+        input: InputRef,
+        /// With its payload.
+        message: OwnedMessage,
+        /// Position in the pipeline's outs.
+        target: usize,
+        url: Result<Option<String>, Fault>,
+    },
+}
+
+/// The messages between their payload and their outputs.
+#[derive(Default)]
+pub struct Steps {
+    documents: DocumentPool,
+    /// The allocations of the fan-out of the message at hand.
+    spare: FanOut,
+    scripted: Scripted,
+    /// A script does not end: others cannot begin.
+    is_stuck: bool,
+    large: Large,
+    effects: Vec<Effect>,
+}
+
+impl Steps {
+    /// The scripts of a revision: the executor has to have them loaded for as long as the revision is in hand.
+    pub fn programs(revision: &Revision) -> impl Iterator<Item = &Arc<Program>> {
+        let pipeline = revision.pipeline();
+        (0..pipeline.stage_count()).filter_map(|stage| pipeline.program(stage))
+    }
+
+    /// Moves the tasks for the executor to the end of `into`.
+    pub fn take_tasks(&mut self, into: &mut Vec<Task>) {
+        into.append(&mut self.scripted.tasks);
+    }
+
+    fn has_tasks(&self) -> bool {
+        !self.scripted.tasks.is_empty()
+    }
+
+    /// Says whether a script does not end: until it does, no message of a stream begins one. Gives what was said last.
+    pub fn set_stuck(&mut self, is_stuck: bool) -> bool {
+        std::mem::replace(&mut self.is_stuck, is_stuck)
+    }
+
+    /// Moves what the shard has to route to the end of `into`.
+    pub fn take_effects(&mut self, into: &mut Vec<Effect>) {
+        into.append(&mut self.effects);
+    }
+
+    /// Messages, and parts of some, that are with a script or wait for it.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.scripted.waiting()
+    }
+
+    /// Whether no more messages should be asked for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting() > MAX_TASKS || self.scripted.collected() > MAX_COLLECTED || self.large.is_full()
+    }
+
+    /// Whether nothing may be read before something that is elsewhere has come back. Tasks are left after a burst only
+    /// when the executor has refused them.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        // While one does not end, those of a stream are sent back, and the others may fill the executor.
+        let most = if self.is_stuck { MAX_TASKS } else { HIGH_WATERMARK };
+        self.waiting() >= most || self.has_tasks() || self.large.is_overfull()
+    }
+
+    /// Whether no message is here.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.scripted.is_idle() && self.large.is_idle()
+    }
+}

@@ -1,0 +1,111 @@
+//! From a payload to its fan-out, up to the first script.
+
+use std::rc::Rc;
+
+use message::{Code, Document, Fault};
+
+use super::publish::{self, Work};
+use super::scripted::InHand;
+use super::{LARGE, STUCK_DELAY, Steps};
+use crate::compile::Pipeline;
+use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
+use crate::engine::registry::Revision;
+use crate::engine::settlement::{Outcome, Settlement};
+use crate::fan_out::{FanOut, NextScript, PartPath, Run};
+
+impl Steps {
+    /// Takes one message through its pipeline, and ends its piece of work when it is through.
+    pub fn run(
+        &mut self,
+        settlement: &mut Settlement,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        payload: &[u8],
+    ) {
+        if !revision.pipeline().needs_document() && envelope.resume.is_none() {
+            let body = Body { bytes: payload, content_type: envelope.content_type };
+            publish::forward(settlement, revision, envelope, body);
+            settlement.settle(envelope.input, Outcome::Ok);
+            return;
+        }
+        if payload.len() > LARGE {
+            self.run_large(settlement, revision, envelope, payload);
+            return;
+        }
+        let mut document = self.documents.take();
+        match parse(revision.pipeline(), envelope.resume, payload, envelope.content_type, &mut document) {
+            Ok(stage) => self.advance(settlement, revision, envelope, stage, document),
+            Err(fault) => {
+                self.documents.put(document);
+                publish::fail(settlement, envelope, &fault, payload);
+                settlement.settle(envelope.input, Outcome::Ok);
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        settlement: &mut Settlement,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        stage: usize,
+        mut document: Document,
+    ) {
+        let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
+        let fan_out = &mut self.spare;
+        match fan_out.begin(&run, stage, &mut document, &mut ()) {
+            Ok(Some(stage)) => {
+                let message = OwnedMessage::of(envelope, bytes::Bytes::new());
+                self.to_script(settlement, (revision, envelope.input, message), stage, document);
+                return;
+            }
+            // One leaf needs no order.
+            Ok(None) => publish::publish(settlement, &Work { revision, envelope }, fan_out, document.source()),
+            Err(fault) => publish::fail(settlement, envelope, &fault, document.source()),
+        }
+        fan_out.clear();
+        self.documents.put(document);
+        settlement.settle(envelope.input, Outcome::Ok);
+    }
+
+    /// A whole message to its first script. `message`: without its payload, which the document has.
+    pub(super) fn to_script(
+        &mut self,
+        settlement: &mut Settlement,
+        (revision, input, message): (&Rc<Revision>, InputRef, OwnedMessage),
+        stage: usize,
+        document: Document,
+    ) {
+        if self.is_stuck && input != InputRef::Core {
+            self.documents.put(document);
+            let fault = Fault::new(Code::ScriptUnavailable, "another script of this shard does not end");
+            settlement.settle(input, Outcome::Retry(STUCK_DELAY, fault));
+            return;
+        }
+        let revision = Rc::clone(revision);
+        let key = self.scripted.hold(InHand { revision, input, message, fan_out: FanOut::default(), waiting: 0 });
+        self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
+    }
+}
+
+/// Reads a payload for its first step, or, for a part that was sent again from the dead letters, for the step where it
+/// died. Gives the step.
+///
+/// # Errors
+/// Those of reading; `deliver/unknown-step`.
+pub(super) fn parse(
+    pipeline: &Pipeline,
+    resume: Option<&str>,
+    payload: &[u8],
+    content_type: &str,
+    document: &mut Document,
+) -> Result<usize, Fault> {
+    let Some(label) = resume else {
+        return pipeline.parse(payload, content_type, document).map(|()| 0);
+    };
+    let stage = pipeline.stage_of(label).ok_or_else(|| {
+        let reason = format!("this revision has no step `{label}`");
+        Fault::new(Code::DeliverUnknownStep, reason).in_step(label)
+    })?;
+    pipeline.parse_part(stage, payload, content_type, document).map(|()| stage)
+}

@@ -1,0 +1,160 @@
+//! Messages of which something is with a script.
+//!
+//! ```text
+//! begin ─► hold ─► submit ─► executor ─► on_script ─┬─► every part is through: publish, settle
+//!                    ▲                              ├─► over its limits: one dead letter, settle
+//!                    └──────────────────────────────┴─► another script
+//! ```
+
+use std::rc::Rc;
+
+use message::{Code, Fault};
+use script::{Done, Task, TaskContext};
+
+use super::publish::{self, Work};
+use super::slab::Slab;
+use super::{REFUSED_DELAY, Steps};
+use crate::engine::message::{InputRef, OwnedMessage};
+use crate::engine::registry::Revision;
+use crate::engine::settlement::{Outcome, Settlement};
+use crate::fan_out::{FanOut, NextScript, PartPath, Run};
+
+/// A message of which something is with a script.
+pub(super) struct InHand {
+    pub revision: Rc<Revision>,
+    pub input: InputRef,
+    /// Without its payload: its document has that, or its fan-out.
+    pub message: OwnedMessage,
+    pub fan_out: FanOut,
+    /// Tasks that have not come back.
+    pub waiting: usize,
+}
+
+/// What is with the executor: a message, or a part of one.
+struct Waiting {
+    message: u64,
+    path: PartPath,
+    stage: usize,
+}
+
+/// Messages of which something is with a script; the tasks of this burst.
+#[derive(Default)]
+pub(super) struct Scripted {
+    in_hand: Slab<InHand>,
+    /// By the task's token. Some are left over from a message that has failed since.
+    waiting: Slab<Waiting>,
+    pub tasks: Vec<Task>,
+    next: Vec<NextScript>,
+    /// Bytes that split messages in hand have become so far.
+    collected: usize,
+}
+
+impl Scripted {
+    pub fn hold(&mut self, message: InHand) -> u64 {
+        self.in_hand.insert(message)
+    }
+
+    /// Adds a task for the executor.
+    pub fn submit(&mut self, key: u64, next: NextScript) {
+        let NextScript { path, stage, document } = next;
+        let Some(InHand { revision, message, waiting, .. }) = self.in_hand.get_mut(key) else { return };
+        let pipeline = revision.pipeline();
+        let Some(program) = pipeline.program(stage) else { return };
+        *waiting += 1;
+        let resumed = message.resume.is_some().then_some(message.part);
+        let seed = path.seed(stage, resumed);
+        let context = TaskContext { seed, ..pipeline.task_context(&message.id, message.time_ms, &message.headers) };
+        let limits = pipeline.shared_limits().clone();
+        let token = self.waiting.insert(Waiting { message: key, path, stage });
+        self.tasks.push(Task { token, program: program.clone(), document, context, limits });
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub fn collected(&self) -> usize {
+        self.collected
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.in_hand.len() == 0
+    }
+}
+
+impl Steps {
+    /// A script is done with a message, or with a part of one.
+    pub fn on_script(&mut self, settlement: &mut Settlement, done: Done) {
+        let Steps { documents, spare, scripted, .. } = self;
+        let Done { token, mut document, outcome } = done;
+        let Some(script) = scripted.waiting.remove(token) else { return };
+        let Some(in_hand) = scripted.in_hand.get_mut(script.message) else {
+            documents.put(document);
+            return;
+        };
+        let InHand { revision, input, message, fan_out, waiting } = in_hand;
+        let envelope = &message.envelope(&revision.owner, *input);
+        let work = Work { revision, envelope };
+        let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
+        *waiting -= 1;
+        scripted.collected -= fan_out.held_bytes();
+        fan_out.exchange(spare);
+        let at = (&script.path, script.stage);
+        let collected = fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ());
+        let is_through = match collected {
+            Ok(()) if *waiting > 0 || !scripted.next.is_empty() => false,
+            Ok(()) => {
+                fan_out.sort();
+                publish::publish(settlement, &work, fan_out, fan_out.source(&document));
+                true
+            }
+            Err(fault) => {
+                publish::fail(settlement, envelope, &fault, fan_out.source(&document));
+                true
+            }
+        };
+        if is_through {
+            settlement.settle(*input, Outcome::Ok);
+            fan_out.clear();
+            fan_out.exchange(spare);
+            scripted.next.clear();
+            scripted.in_hand.remove(script.message);
+        } else {
+            fan_out.exchange(spare);
+            scripted.collected += fan_out.held_bytes();
+            scripted.submit_next(script.message);
+        }
+        documents.put(document);
+    }
+
+    /// What the executor would not take goes back to where it came from. A core NATS message, which nobody could send
+    /// again, stays and is submitted with the next batch; so does a part of a message.
+    pub fn refuse_tasks(&mut self, settlement: &mut Settlement, tasks: Vec<Task>) {
+        for task in tasks {
+            if self.scripted.stays(task.token) {
+                self.scripted.tasks.push(task);
+                continue;
+            }
+            self.documents.put(task.document);
+            let Some(waiting) = self.scripted.waiting.remove(task.token) else { continue };
+            let Some(in_hand) = self.scripted.in_hand.remove(waiting.message) else { continue };
+            let fault = Fault::new(Code::ScriptUnavailable, "the script executor's queue is full");
+            settlement.settle(in_hand.input, Outcome::Retry(REFUSED_DELAY, fault));
+        }
+    }
+}
+
+impl Scripted {
+    fn submit_next(&mut self, key: u64) {
+        let mut next = std::mem::take(&mut self.next);
+        next.drain(..).for_each(|next| self.submit(key, next));
+        self.next = next;
+    }
+
+    /// Whether a task that was refused is kept for the next batch.
+    fn stays(&mut self, token: u64) -> bool {
+        let Some(Waiting { message, path, .. }) = self.waiting.get_mut(token) else { return false };
+        let in_hand = self.in_hand.get_mut(*message);
+        in_hand.is_some_and(|in_hand| !path.is_whole() || in_hand.input == InputRef::Core)
+    }
+}
