@@ -13,14 +13,17 @@ BIN := $(VENV)/bin
 WHEEL := $(VENV)/wheel
 UNDER_TEST := PYTHONPATH=$(CURDIR)/$(WHEEL) PATH=$(CURDIR)/$(WHEEL)/bin:$(CURDIR)/$(BIN):$$PATH
 
-RUST_SOURCES := $(shell find native -name '*.rs' -o -name '*.js' -o -name Cargo.toml) Cargo.toml Cargo.lock
-PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed -o -name '*.json')
+# What the extension is built from.
+RUST_SOURCES := $(shell find native \( -name tests -o -name examples -o -name harness \) -type d -prune -o \
+	! -name tests.rs \( -name '*.rs' -o -name '*.js' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
 
 # One codegen profile per purpose, each with its own folder under the user's cache. Expanded only in
 # the recipes that build, so that a start without changes asks neither rustc nor cargo.
 target = CARGO_TARGET_DIR=$$(.ci/target-dir $(1)) PYO3_PYTHON=$(CURDIR)/$(BIN)/python
-# The same crates and features in every call, or dependencies are compiled again for each.
-CARGO_SET := --workspace --features vrsky-native/extension-module --profile ci --locked
+# The same features in every call, or dependencies are compiled again for each.
+CRATES := --workspace
+CARGO_SET = $(CRATES) --features vrsky-native/extension-module --profile ci --locked
+build_wheel = $(call target,ci) $(BIN)/maturin build --profile ci --locked --out $(VENV)/dist
 
 .PHONY: help
 help: ## Show this list
@@ -49,12 +52,17 @@ $(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.run-installed
 	@$(call target,release) VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked
 	@touch $@
 
-$(WHEEL)/.installed: $(RUST_SOURCES) $(PYTHON_SOURCES) pyproject.toml $(VENV)/.dev-installed
+$(WHEEL)/.installed: $(RUST_SOURCES) pyproject.toml $(VENV)/.dev-installed
 	@echo "Building the wheel under test (profile ci). The first time takes about 5 minutes on two cores."
 	@rm -rf $(WHEEL) $(VENV)/dist
-	@$(call target,ci) $(BIN)/maturin build --profile ci --locked --out $(VENV)/dist
+	@$(build_wheel)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --target $(WHEEL) $(VENV)/dist/*.whl
 	@touch $@
+
+# Python files alone are copied into it, without cargo and maturin; `lint-package` holds it to be what a wheel has.
+.PHONY: wheel
+wheel: $(WHEEL)/.installed
+	@$(BIN)/python .ci/package.py copy $(WHEEL)
 
 # -- use --------------------------------------------------------------------------------------------
 
@@ -69,15 +77,20 @@ build: $(VENV)/.run-installed ## Build an optimised wheel into dist/
 # -- test -------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(WHEEL)/.installed test-rust test-python ## Run everything there is: Rust, Python, end to end, examples
+ifeq ($(T),)
+test: wheel test-rust test-python ## Run everything there is: Rust, Python, end to end, examples
+else
+test: $(VENV)/.run-installed ## With T=NAME: run the tests of either language that NAME matches, and build what these need
+	@$(BIN)/python .ci/matching.py
+endif
 
 .PHONY: test-rust
 test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
-	$(call target,ci) NATS_SERVER=$${NATS_SERVER:-$(CURDIR)/$(BIN)/nats-server} cargo test $(CARGO_SET)
+	$(call target,ci) NATS_SERVER=$${NATS_SERVER:-$(CURDIR)/$(BIN)/nats-server} cargo test $(CARGO_SET) $(TESTS)
 
 .PHONY: test-python
-test-python: $(WHEEL)/.installed ## Run the Python tests against the installed wheel
-	$(UNDER_TEST) $(BIN)/python -m pytest
+test-python: wheel ## Run the Python tests against the installed wheel
+	$(UNDER_TEST) $(BIN)/python -m pytest $(TESTS)
 
 .PHONY: bench
 bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python
@@ -92,10 +105,10 @@ fmt: $(VENV)/.dev-installed ## Format Rust and Python
 	@$(BIN)/ruff check --fix .
 
 .PHONY: lint
-lint: lint-python lint-rust lint-advisories ## Check formats, types, stubs, licences and advisories
+lint: lint-python lint-rust lint-package lint-advisories ## Check formats, types, stubs, licences and advisories
 
 .PHONY: lint-python
-lint-python: $(WHEEL)/.installed
+lint-python: wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -106,6 +119,12 @@ lint-rust: $(VENV)/.run-installed
 	cargo fmt --all --check
 	$(call target,ci) cargo clippy $(CARGO_SET) --all-targets -- -D warnings
 	cargo deny check --hide-inclusion-graph bans licenses sources
+
+.PHONY: lint-package
+lint-package: wheel
+	@rm -rf $(VENV)/dist
+	@$(build_wheel)
+	$(BIN)/python .ci/package.py check $(WHEEL) $(VENV)/dist/*.whl
 
 .PHONY: lint-advisories
 lint-advisories: $(VENV)/.dev-installed

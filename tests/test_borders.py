@@ -27,7 +27,7 @@ MAY_USE = {
     "harness": {"message", "nats"},
 }
 # Sockets, threads and clocks live here; the others only compute.
-MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native"}
+MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native", "harness"}
 # Modules in which `unsafe` is allowed, below native/script/src: what speaks to the engine directly.
 # Each says why in its first lines.
 MAY_BE_UNSAFE = {
@@ -71,6 +71,26 @@ def test_only_one_crate_knows_python(packages: dict[str, dict]) -> None:
 
 def test_only_the_outer_crates_have_sockets_and_threads(packages: dict[str, dict]) -> None:
     assert {name for name, package in packages.items() if "tokio" in uses(package)} <= MAY_USE_TOKIO
+
+
+@pytest.mark.parametrize("crate", MAY_USE)
+def test_a_dev_dependency_adds_no_feature(packages: dict[str, dict], crate: str) -> None:
+    """Else it, and all that uses it, is compiled once for the wheel and once more for the tests."""
+    built: dict[str, set[str]] = {}
+    for package in packages.values():
+        for dependency in package["dependencies"]:
+            if dependency["kind"] is None:
+                built.setdefault(dependency["name"], set()).update(dependency["features"])
+    for dependency in packages[crate]["dependencies"]:
+        added = set(dependency["features"]) - built.get(dependency["name"], set(dependency["features"]))
+        assert dependency["kind"] != "dev" or not added, dependency["name"]
+
+
+def test_no_example_in_a_rust_comment_is_taken_for_a_test() -> None:
+    """`doctest = false` saves a compiler run a crate; examples that run stand in tests/behaviour."""
+    opened = re.compile(r"^\s*//[/!] ```(.*)$", re.MULTILINE)
+    for path in NATIVE.glob("*/src/**/*.rs"):
+        assert set(opened.findall(path.read_text())) <= {"text", ""}, path
 
 
 def test_the_python_crate_stays_thin() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -10,6 +12,7 @@ from nats.js.errors import APIError
 
 from vrsky_fast.control import dead_letters, streams
 from vrsky_fast.control.connection import connect
+from vrsky_fast.control.dead_letters import Wanted
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import ConfigError
@@ -45,7 +48,7 @@ def test_the_newest_come_oldest_first_and_can_be_picked_by_customer(background: 
                 (7, "other"),
                 (8, "other"),
             ]
-            acme = await dead_letters.newest(client, 2, customer="acme", pipeline="orders")
+            acme = await dead_letters.newest(client, 2, Wanted("acme", "orders"))
             assert [one.id for one in acme] == ["acme-4", "acme-5"]
             assert acme[0].as_json() == {
                 "sequence": 5,
@@ -57,8 +60,50 @@ def test_the_newest_come_oldest_first_and_can_be_picked_by_customer(background: 
                 "reason": "order.total is missing",
                 "place": "",
                 "time_ms": 1_700_000_000_004,
+                "died_ms": acme[0].stored_ms,
             }
-            assert await dead_letters.newest(client, 2, customer="nobody") == []
+            assert await dead_letters.newest(client, 2, Wanted("nobody")) == []
+
+    background(scenario())
+
+
+def test_they_are_picked_by_code_step_and_the_time_since_they_died(background: Background, endpoint: Endpoint) -> None:
+    now_ms = int(time.time() * 1000)
+    letters = [("http/rejected", "out:erp", 0), ("http/timeout", "out:erp", 7_200), ("script/threw", "2:script", 3_600)]
+
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await provision(client, [streams.dead()])
+            for code, step, age in letters:
+                died = str(now_ms - age * 1_000)
+                headers = {"Vrsky-Code": code, "Vrsky-Step": step, "Vrsky-Died": died, "Vrsky-Time": "7"}
+                await client.jetstream().publish("vrsky.dead.acme.orders.x", b"{}", headers=headers)
+
+            async def picked(**wanted: Any) -> list[int]:
+                return [one.sequence for one in await dead_letters.newest(client, 10, Wanted(**wanted))]
+
+            assert await picked(codes=("http",)) == [1, 2]
+            assert await picked(codes=("http/timeout", "script/threw")) == [2, 3]
+            assert await picked(codes=("htt",)) == []
+            assert await picked(steps=("2:script",)) == [3]
+            assert await picked(older_than=1_800.0) == [2, 3]
+            assert await picked(older_than=1_800.0, newer_than=5_400.0) == [3]
+            assert await picked(customer="acme", codes=("http",), newer_than=60.0) == [1]
+            first = await dead_letters.show(client, 1)
+            assert first is not None
+            assert (first.time_ms, first.died_ms) == (7, now_ms)
+
+    background(scenario())
+
+
+def test_one_that_does_not_say_when_it_died_died_when_it_was_stored(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            before = int(time.time() * 1000)
+            await fill(client, 1)
+            (listed,), shown = await dead_letters.newest(client, 1), await dead_letters.show(client, 1)
+            assert shown is not None
+            assert before <= listed.died_ms == shown.died_ms <= int(time.time() * 1000)
 
     background(scenario())
 
@@ -116,7 +161,7 @@ def test_what_is_deleted_makes_room_in_a_full_stream(background: Background, end
 def test_only_a_name_is_asked_for(background: Background, endpoint: Endpoint, name: str) -> None:
     async def list_them(**names: str) -> None:
         async with connect(endpoint) as client:
-            await dead_letters.newest(client, 10, **names)
+            await dead_letters.newest(client, 10, Wanted(**names))
 
     async def delete_them(**names: str) -> None:
         async with connect(endpoint) as client:

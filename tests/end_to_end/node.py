@@ -183,11 +183,16 @@ class Node:
         """The one dead letter of a message, with headers and payload."""
         self.hears("dead", id=id)
         found = self.dead_letters_of({id})[id]
-        shown: dict[str, Any] = json.loads(self._vrsky("dlq", "show", str(found["sequence"]), "--json"))
+        shown = self.shown(found["sequence"])
         assert {name: shown[name] for name in found} == found
         assert shown["headers"]["Customer-ID"] == "acme"
         assert shown["headers"]["Vrsky-Code"] == shown["code"]
         return shown
+
+    def shown(self, sequence: int) -> dict[str, Any]:
+        """As `vrsky dlq show --json` shows it."""
+        letter: dict[str, Any] = json.loads(self._vrsky("dlq", "show", str(sequence), "--json"))
+        return letter
 
     def _vrsky(self, *arguments: str) -> str:
         done = subprocess.run(

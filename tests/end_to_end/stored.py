@@ -10,14 +10,13 @@ The file of a program that people have run is never recorded again: `test_taken_
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from ..conftest import Background, post
 from .conftest import write_pipelines
 from .node import Node, eventually
 from .servers import answer, closed_port, serving
+from .streams import Frame, api, call, frames, held, make
 
 STORES = Path(__file__).parent / "stores"
 
@@ -89,15 +89,6 @@ def pipelines(addresses: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One message: its header block as it was sent, and its payload as text. All of ours are UTF-8."""
-
-    subject: str
-    headers: list[tuple[str, str]]
-    payload: str
-
-
-@dataclass(frozen=True)
 class Stored:
     """A stream with its messages. `read`: how many of them a consumer has acked, from the front, in a stream that
     keeps what was read."""
@@ -146,15 +137,15 @@ class Store:
 
 async def _restore(client: Client, one: Stored, address: str, later: int) -> None:
     stream = one.config["name"]
-    await _api(client, f"STREAM.CREATE.{stream}", one.config)
+    await api(client, f"STREAM.CREATE.{stream}", one.config)
     for frame in one.frames:
         headers = {name: _moved(name, value, address, later) for name, value in frame.headers}
         ack = await client.request(frame.subject, frame.payload.encode(), timeout=10, headers=headers)
         assert json.loads(ack.data).get("stream") == stream, ack.data
     for config in one.consumers:
         name, filtered = config["durable_name"], config.get("filter_subject")
-        api = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filtered}" if filtered else "")
-        await _api(client, api, {"stream_name": stream, "config": config})
+        verb = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filtered}" if filtered else "")
+        await api(client, verb, {"stream_name": stream, "config": config})
         if count := one.read.get(name):
             reader = await client.jetstream().pull_subscribe_bind(name, stream)
             for message in await reader.fetch(count, timeout=10):
@@ -165,13 +156,6 @@ def _moved(name: str, value: str, address: str, later: int) -> str:
     if name in {"Vrsky-Time", "Vrsky-Since"}:
         return str(int(value) + later)
     return value.replace("{address}", address)
-
-
-async def _api(client: Client, api: str, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
-    answer = await client.request(f"$JS.API.{api}", json.dumps(wanted).encode() if wanted else b"", timeout=10)
-    told: dict[str, Any] = json.loads(answer.data)
-    assert "error" not in told, (api, told)
-    return told
 
 
 # -- recording ----------------------------------------------------------------------------------
@@ -195,7 +179,7 @@ def record(folder: Path, background: Background) -> Store:
 
 def _fill(folder: Path, endpoint: Endpoint, background: Background) -> None:
     """All of the way first, then what stops before the outs, then what stops before the steps."""
-    background(_make_events(endpoint))
+    background(make(endpoint, "EVENTS", "events.>"))
     background(_publish_events(endpoint, range(1, 6)))
     with _run(folder, endpoint) as node:
         for number in range(100, 112):
@@ -206,14 +190,14 @@ def _fill(folder: Path, endpoint: Endpoint, background: Background) -> None:
         _accept(node, "acme/strict", b'{"n": 404}')
         for pipeline in ("eu-orders", "orders", "strict"):
             node.hears("dead", pipeline=pipeline)
-        eventually(lambda: background(_held(endpoint, "VRSKY_OUTGOING_T1000_0")) <= 1, "all but the probe are parked")
+        eventually(lambda: background(held(endpoint, "VRSKY_OUTGOING_T1000_0")) <= 1, "all but the probe are parked")
     with _run(folder, endpoint, "outgoing") as node:
-        eventually(lambda: background(_consumers(endpoint, "VRSKY_PARKED")) == 1, "the consumer of what is parked")
-        eventually(lambda: background(_held(endpoint, "VRSKY_OUTGOING_T1000_0")) == 0, "the probe is parked as well")
+        eventually(lambda: background(_consumers(endpoint)) == 1, "the consumer of what is parked")
+        eventually(lambda: background(held(endpoint, "VRSKY_OUTGOING_T1000_0")) == 0, "the probe is parked as well")
     with _run(folder, endpoint, "incoming", "logic") as node:
         _one_of_each(node, 200)
-        eventually(lambda: background(_held(endpoint, "VRSKY_OUTGOING_T10000_0")) == 1, "the steps of bulk")
-        eventually(lambda: background(_held(endpoint, "VRSKY_LOGIC_T1000_0")) == 0, "the steps of the others")
+        eventually(lambda: background(held(endpoint, "VRSKY_OUTGOING_T10000_0")) == 1, "the steps of bulk")
+        eventually(lambda: background(held(endpoint, "VRSKY_LOGIC_T1000_0")) == 0, "the steps of the others")
     with _run(folder, endpoint, "incoming") as node:
         _one_of_each(node, 300)
     background(_publish_events(endpoint, range(6, 9)))
@@ -242,11 +226,6 @@ def _one_of_each(node: Node, number: int) -> None:
     _accept(node, "acme/strict", b'{"n": %d}' % number)
 
 
-async def _make_events(endpoint: Endpoint) -> None:
-    async with connect(endpoint) as client:
-        await _api(client, "STREAM.CREATE.EVENTS", {"name": "EVENTS", "subjects": ["events.>"], "storage": "file"})
-
-
 async def _publish_events(endpoint: Endpoint, numbers: range) -> None:
     async with connect(endpoint) as client:
         for number in numbers:
@@ -255,53 +234,39 @@ async def _publish_events(endpoint: Endpoint, numbers: range) -> None:
             )
 
 
-async def _held(endpoint: Endpoint, stream: str) -> int:
-    async with connect(endpoint) as client:
-        return int((await _api(client, f"STREAM.INFO.{stream}"))["state"]["messages"])
-
-
-async def _consumers(endpoint: Endpoint, stream: str) -> int:
-    async with connect(endpoint) as client:
-        return int((await _api(client, f"STREAM.INFO.{stream}"))["state"]["consumer_count"])
+async def _consumers(endpoint: Endpoint) -> int:
+    return int((await call(endpoint, "STREAM.INFO.VRSKY_PARKED"))["state"]["consumer_count"])
 
 
 async def _take_down(endpoint: Endpoint, addresses: dict[str, str]) -> Store:
     store = Store(int(time.time() * 1000))
     async with connect(endpoint) as client:
-        names = (await _api(client, "STREAM.NAMES"))["streams"]
+        names = (await api(client, "STREAM.NAMES"))["streams"]
         for name in sorted(names):
             store.streams.append(await _stored(client, name, addresses))
     return store
 
 
 async def _stored(client: Client, name: str, addresses: dict[str, str]) -> Stored:
-    info = await _api(client, f"STREAM.INFO.{name}", {"deleted_details": True})
-    state = info["state"]
-    gone = set(state.get("deleted") or [])
-    frames = [
-        _frame(await _api(client, f"STREAM.MSG.GET.{name}", {"seq": number}), addresses)
-        for number in range(state["first_seq"], state["last_seq"] + 1)
-        if number not in gone
-    ]
-    found = (await _api(client, f"CONSUMER.LIST.{name}"))["consumers"]
-    is_queue = info["config"]["retention"] == "workqueue"
+    config = (await api(client, f"STREAM.INFO.{name}"))["config"]
+    found = (await api(client, f"CONSUMER.LIST.{name}"))["consumers"]
+    is_queue = config["retention"] == "workqueue"
     read = {} if is_queue else {one["name"]: one["ack_floor"]["stream_seq"] for one in found}
-    return Stored(_config(info), frames, [_config(one) for one in found], read)
+    consumers = [_own(one["config"]) for one in found]
+    return Stored(_own(config), [_anywhere(one, addresses) for one in await frames(client, name)], consumers, read)
 
 
-def _config(info: dict[str, Any]) -> dict[str, Any]:
-    """Without what the server adds of its own."""
-    return {name: value for name, value in info["config"].items() if name != "metadata"}
+def _own(config: dict[str, Any]) -> dict[str, Any]:
+    """Without what the server adds."""
+    return {name: value for name, value in config.items() if name != "metadata"}
 
 
-def _frame(told: dict[str, Any], addresses: dict[str, str]) -> Frame:
-    message = told["message"]
-    block = base64.b64decode(message.get("hdrs", "")).decode()
+def _anywhere(frame: Frame, addresses: dict[str, str]) -> Frame:
+    """With `{address}` for each of them."""
+    headers = frame.headers
     for address in addresses.values():
-        block = block.replace(address, "{address}")
-    lines = [line.partition(":") for line in block.split("\r\n")[1:] if line]
-    payload = base64.b64decode(message.get("data", "")).decode()
-    return Frame(message["subject"], [(name, value.strip()) for name, _, value in lines], payload)
+        headers = [(name, value.replace(address, "{address}")) for name, value in headers]
+    return replace(frame, headers=headers)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,16 @@ import asyncio
 import base64
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
 import click
-from nats.aio.client import Client
 
-from ..control import dead_letters, server_config
-from ..control.connection import connect, endpoint_of
-from ..control.lock import FOR_A_MOMENT, DataFolder, on_disk
-from ..control.server import Server
+from ..control import dead_letters
 from ..control.streams import dead_subject
-from ..errors import error_for
-from . import exit_codes, nats
+from . import choice, exit_codes, nats, server_of
+from .choice import SEQUENCE, counted
+from .server_of import agrees, client_of
 from .terminal import Terminal, safe
 
 _HELP = """List, show and delete dead letters: messages that failed for good, with the reason and the payload.
@@ -31,25 +26,12 @@ Without --nats the data folder of `vrsky run` is used; it may be running or not.
 Examples:
   vrsky dlq ls
   vrsky dlq ls --customer acme --pipeline orders --limit 10
+  vrsky dlq ls --code http --step out:erp --newer-than 1h
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
   vrsky dlq rm 17 18
   vrsky dlq rm --customer acme --pipeline orders --yes
 """
-
-
-# JetStream's numbers have 64 bits.
-_LAST_SEQUENCE = 2**64 - 1
-
-
-def _where(function: Callable[..., int]) -> Callable[..., int]:
-    """The options that all verbs share."""
-    folder = click.Path(path_type=Path)
-    data = click.option(
-        "--data", default=".vrsky", show_default=True, type=folder, help="The data folder of `vrsky run`."
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
-    return nats.options("A running NATS server.")(data(as_json(function)))
 
 
 @click.group(name="dlq", help=_HELP)
@@ -58,14 +40,13 @@ def command() -> None:
 
 
 @command.command(name="ls", help="The newest dead letters, oldest first.")
-@click.option("--customer", metavar="NAME", help="Only of this customer.")
-@click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
+@choice.options
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
-@_where
-def ls(customer: str | None, pipeline: str | None, limit: int, server: nats.Server, data: Path, as_json: bool) -> int:
+@server_of.options
+def ls(wanted: dead_letters.Wanted, limit: int, server: nats.Server, data: Path, as_json: bool) -> int:
     async def fetch() -> list[dead_letters.DeadLetter]:
-        async with _client(server, data) as client:
-            return await dead_letters.newest(client, limit, customer, pipeline)
+        async with client_of(server, data) as client:
+            return await dead_letters.newest(client, limit, wanted)
 
     letters = asyncio.run(fetch())
     terminal = Terminal(sys.stdout)
@@ -77,15 +58,15 @@ def ls(customer: str | None, pipeline: str | None, limit: int, server: nats.Serv
 
 
 @command.command(name="show", help="One dead letter with its headers and payload.")
-@click.argument("sequence", type=click.IntRange(1, _LAST_SEQUENCE))
+@click.argument("sequence", type=SEQUENCE)
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
-@_where
+@server_of.options
 def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_json: bool) -> int:
     if only_payload and as_json:
         raise click.UsageError("--payload writes the bytes as they are; --json has the payload as text")
 
     async def fetch() -> dead_letters.DeadLetter | None:
-        async with _client(server, data) as client:
+        async with client_of(server, data) as client:
             return await dead_letters.show(client, sequence)
 
     letter = asyncio.run(fetch())
@@ -119,12 +100,12 @@ def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_
 
 
 @command.command(name="rm", help="Delete dead letters for good: by their numbers, of a customer, or all of them.")
-@click.argument("sequences", metavar="[SEQUENCE]...", nargs=-1, type=click.IntRange(1, _LAST_SEQUENCE))
+@click.argument("sequences", metavar="[SEQUENCE]...", nargs=-1, type=SEQUENCE)
 @click.option("--customer", metavar="NAME", help="All of this customer.")
 @click.option("--pipeline", metavar="NAME", help="With --customer: only of this pipeline.")
 @click.option("--all", "everything", is_flag=True, help="All of every customer.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_where
+@server_of.options
 def rm(
     sequences: tuple[int, ...],
     customer: str | None,
@@ -141,13 +122,12 @@ def rm(
         raise click.UsageError("--pipeline goes with --customer")
     dead_subject(customer, pipeline)
     numbers = dict.fromkeys(sequences)
-    # Before there is a connection: a run waits for those who use its data folder.
-    if not (yes or _agrees(_question(list(numbers), customer, pipeline))):
+    if not (yes or agrees(_question(list(numbers), customer, pipeline), "deletes")):
         Terminal(sys.stderr).line("nothing was deleted")
         return exit_codes.OK
 
     async def delete() -> tuple[int, list[int]]:
-        async with _client(server, data) as client:
+        async with client_of(server, data) as client:
             if not numbers:
                 return await dead_letters.purge(client, customer, pipeline), []
             missing = await dead_letters.remove(client, numbers)
@@ -156,37 +136,25 @@ def rm(
     deleted, missing = asyncio.run(delete())
     for number in missing:
         Terminal(sys.stderr).line(f"there is no dead letter {number}; `vrsky dlq ls` lists them")
-    said = f"deleted {_counted(deleted)}"
+    said = f"deleted {counted(deleted)}"
     Terminal(sys.stdout).line(json.dumps({"deleted": deleted, "missing": missing}) if as_json else said)
     return exit_codes.FINDINGS if missing else exit_codes.OK
 
 
 def _question(numbers: list[int], customer: str | None, pipeline: str | None) -> str:
     if numbers:
-        return f"Delete {_counted(len(numbers))}?"
+        return f"Delete {counted(len(numbers))}?"
     if customer is None:
         return "Delete all dead letters of all customers?"
     return f"Delete all dead letters of {customer}{'/' + pipeline if pipeline else ''}?"
 
 
-def _counted(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
-
-
-def _agrees(question: str) -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on; --yes deletes without asking")
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
 def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
-    when = datetime.fromtimestamp(letter.time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if letter.time_ms else "-"
     who = f"{letter.customer}/{letter.pipeline}"
     parts = [
         f"{letter.sequence:>6}",
-        terminal.quiet(when),
+        terminal.quiet(f"came {_moment(letter.time_ms)}"),
+        terminal.quiet(f"died {_moment(letter.died_ms)}"),
         safe(who),
         safe(letter.step),
         terminal.bad(safe(letter.code)),
@@ -194,29 +162,5 @@ def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
     return "  ".join([*parts, safe(letter.reason)])
 
 
-@asynccontextmanager
-async def _client(named: nats.Server, data: Path) -> AsyncIterator[Client]:
-    """A connection to --nats, to the running server of the data folder, or to one started for this."""
-    if named.url is not None:
-        async with connect(endpoint_of(named.url, named.tls)) as client:
-            yield client
-        return
-    with on_disk(data):
-        is_one = (data / "jetstream").is_dir()
-    if not is_one:
-        raise error_for("config/data-folder-unusable", f"{data} is no data folder of `vrsky run`")
-    folder = DataFolder(data)
-    if not folder.try_lock(FOR_A_MOMENT):
-        recorded = server_config.recall(server_config.Layout(folder.path))
-        if recorded is None:
-            raise error_for("config/data-folder-in-use", f"{data} is in use, and its server is not up yet")
-        async with connect(recorded[1]) as client:
-            yield client
-        return
-    server = Server(folder.path)
-    try:
-        async with connect(await server.start()) as client:
-            yield client
-    finally:
-        await server.stop()
-        folder.unlock()
+def _moment(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if time_ms else "-"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
@@ -21,7 +23,7 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """`sequence` is its number in the stream and stays the same."""
+    """`sequence` is its number in the stream and stays the same; `stored_ms` is when it came there."""
 
     sequence: int
     customer: str
@@ -29,6 +31,7 @@ class DeadLetter:
     step: str
     headers: dict[str, str] = field(repr=False)
     payload: bytes = field(default=b"", repr=False)
+    stored_ms: int = 0
 
     @property
     def code(self) -> str:
@@ -45,7 +48,15 @@ class DeadLetter:
     @property
     def time_ms(self) -> int:
         """When the message was accepted, milliseconds since the Unix epoch; 0 when unknown."""
-        text = self.headers.get("Vrsky-Time", "")
+        return self._number("Vrsky-Time")
+
+    @property
+    def died_ms(self) -> int:
+        """When it became a dead letter."""
+        return self._number("Vrsky-Died") or self.stored_ms
+
+    def _number(self, header: str) -> int:
+        text = self.headers.get(header, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
     def as_json(self) -> dict[str, object]:
@@ -59,26 +70,85 @@ class DeadLetter:
             "reason": self.reason,
             "place": self.headers.get("Vrsky-Place", ""),
             "time_ms": self.time_ms,
+            "died_ms": self.died_ms,
         }
 
 
-async def newest(
-    client: Client, limit: int, customer: str | None = None, pipeline: str | None = None
-) -> list[DeadLetter]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which dead letters; without anything, all. Of `codes` and `steps` one has to be the letter's; a code's first
+    half, such as `http`, stands for all of them. Ages are seconds since it died."""
+
+    customer: str | None = None
+    pipeline: str | None = None
+    codes: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    older_than: float | None = None
+    newer_than: float | None = None
+
+    @property
+    def subject(self) -> str:
+        """Raises ConfigError for what is no name."""
+        return dead_subject(self.customer, self.pipeline)
+
+    def takes(self, letter: DeadLetter, now_ms: float) -> bool:
+        """Whether it is one of them. Customer and pipeline are the subject's to tell."""
+        age = (now_ms - letter.died_ms) / 1000
+        return (
+            (not self.codes or letter.code in self.codes or letter.code.partition("/")[0] in self.codes)
+            and (not self.steps or letter.step in self.steps)
+            and (self.older_than is None or age >= self.older_than)
+            and (self.newer_than is None or age <= self.newer_than)
+        )
+
+
+EVERYTHING = Wanted()
+
+
+async def newest(client: Client, limit: int, wanted: Wanted = EVERYTHING) -> list[DeadLetter]:
     """The newest `limit` ones, oldest first, without payloads. Raises NatsError, and ConfigError for what is
     no name."""
-    subject = dead_subject(customer, pipeline)
-    jetstream = client.jetstream(timeout=10)
-    try:
-        info = await jetstream.stream_info(DEAD)
-    except NotFoundError:
+    bounds = await _bounds(client, wanted)
+    if bounds is None:
         return []
+    first, last = bounds
+    if wanted == EVERYTHING:
+        first = max(first, last - limit + 1)
+    found: deque[DeadLetter] = deque(maxlen=limit)
+    async for letter in _scan(client, wanted, first):
+        found.append(letter)
+    return list(found)
+
+
+async def oldest_first(client: Client, wanted: Wanted) -> AsyncGenerator[DeadLetter]:
+    """All that are there now, without payloads; none that dies meanwhile. Raises NatsError, and ConfigError for
+    what is no name."""
+    bounds = await _bounds(client, wanted)
+    if bounds is None:
+        return
+    async with aclosing(_scan(client, wanted, bounds[0])) as letters:
+        async for letter in letters:
+            if letter.sequence > bounds[1]:
+                return
+            yield letter
+
+
+async def _bounds(client: Client, wanted: Wanted) -> tuple[int, int] | None:
+    """The first and the last number of the stream; None without one."""
+    _ = wanted.subject
+    try:
+        state = (await client.jetstream(timeout=10).stream_info(DEAD)).state
+    except NotFoundError:
+        return None
     except APIError as error:
         fail("nats/refused", f"{DEAD}: {error.description}")
     except (JetStreamError, TimeoutError) as error:
         fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
-    everything = customer is None and pipeline is None
-    first = max(info.state.first_seq, info.state.last_seq - limit + 1) if everything else info.state.first_seq
+    return state.first_seq, state.last_seq
+
+
+async def _scan(client: Client, wanted: Wanted, first: int) -> AsyncGenerator[DeadLetter]:
+    now_ms = time.time() * 1000
     config = ConsumerConfig(
         ack_policy=AckPolicy.NONE,
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
@@ -87,19 +157,21 @@ async def newest(
         mem_storage=True,
         inactive_threshold=30.0,
     )
-    subscription = await jetstream.pull_subscribe(subject, stream=DEAD, config=config)
-    found: deque[DeadLetter] = deque(maxlen=limit)
+    subscription = await client.jetstream(timeout=10).pull_subscribe(wanted.subject, stream=DEAD, config=config)
     try:
         pending = (await subscription.consumer_info()).num_pending or 0
         while pending > 0:
             for message in await subscription.fetch(min(pending, _BATCH), timeout=5):
                 pending -= 1
-                found.append(_letter(message.metadata.sequence.stream, message.subject, dict(message.headers or {})))
+                at = message.metadata
+                stored_ms = int(at.timestamp.timestamp() * 1000)
+                letter = _letter(at.sequence.stream, message.subject, dict(message.headers or {}), stored_ms)
+                if wanted.takes(letter, now_ms):
+                    yield letter
     except TimeoutError:
         pass  # others removed some in the meantime
     finally:
         await subscription.unsubscribe()
-    return list(found)
 
 
 async def show(client: Client, sequence: int) -> DeadLetter | None:
@@ -112,7 +184,8 @@ async def show(client: Client, sequence: int) -> DeadLetter | None:
         fail("nats/refused", f"{DEAD}: {error.description}")
     except (JetStreamError, TimeoutError) as error:
         fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
-    return _letter(sequence, message.subject or "", dict(message.headers or {}), message.data or b"")
+    stored_ms = int(message.time.timestamp() * 1000) if message.time else 0
+    return _letter(sequence, message.subject or "", dict(message.headers or {}), stored_ms, message.data or b"")
 
 
 async def remove(client: Client, sequences: Iterable[int]) -> list[int]:
@@ -149,6 +222,7 @@ async def purge(client: Client, customer: str | None = None, pipeline: str | Non
     return int(answer["purged"])
 
 
-def _letter(sequence: int, subject: str, headers: dict[str, str], payload: bytes = b"") -> DeadLetter:
+def _letter(sequence: int, subject: str, headers: dict[str, str], stored_ms: int, payload: bytes = b"") -> DeadLetter:
     tokens = subject.split(".", 4) + [""] * 5
-    return DeadLetter(sequence, tokens[2], tokens[3], headers.get("Vrsky-Step") or tokens[4], headers, payload)
+    step = headers.get("Vrsky-Step") or tokens[4]
+    return DeadLetter(sequence, tokens[2], tokens[3], step, headers, payload, stored_ms)

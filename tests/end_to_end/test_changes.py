@@ -1,0 +1,168 @@
+"""Files and secrets that change while messages flow, in every way that hurts: typed events, and all goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ..conftest import Background, post
+from .conftest import StartNode
+from .faults import known_fault, right_value
+from .load import under_load
+from .node import Node, a_number, eventually
+from .servers import closed_port, serving
+from .streams import subjects
+
+# Both steps are of one revision, or a message was run by a mixture.
+VERSION = """\
+customer: acme
+pipeline: orders
+in: {{http: {{path: /orders, content_types: [json]}}}}
+steps:
+  - set: {{v: '{version}'}}
+  - script: {{language: js, code: "export default (msg) => ({{...msg, w: {version}}})"}}
+out: {{file: {{path: orders.ndjson}}}}
+limits: {{backlog: 10000}}
+"""
+
+QUICK = """\
+customer: acme
+pipeline: quick
+in: {http: {path: /quick, content_types: [json]}}
+out: {file: {path: quick.ndjson}}
+"""
+
+STORM = 200
+
+
+def names(node: Node, code: str, *words: str) -> bool:
+    """Whether something was said under a code that begins like this, and names all of these."""
+
+    def is_it(said: dict[str, Any]) -> bool:
+        return str(said.get("code")).startswith(code) and all(word in json.dumps(said) for word in words)
+
+    return any(is_it(one) for said in list(node.said) for one in [said, *said.get("problems", [])])
+
+
+@known_fault("files are read at the start only")
+def test_a_file_rewritten_100_times_a_second_ends_as_its_last_version(start_node: StartNode, tmp_path: Path) -> None:
+    node = start_node({"orders.yaml": VERSION.format(version=0), "quick.yaml": QUICK})
+    file = tmp_path / "pipelines" / "orders.yaml"
+    with under_load(node.url("/orders"), clients=2) as load:
+        for version in range(1, STORM + 1):
+            file.write_text(VERSION.format(version=version))
+            time.sleep(0.01)
+        load.wait_for(20)
+        accepted = load.stop()
+    assert not load.refused
+    node.delivers_all("orders.ndjson", accepted)
+    node.still_works("/quick", "quick.ndjson")
+    assert [line for line in node.lines("orders.ndjson") if line["v"] != line["w"]] == []
+    with right_value() as soon:
+        eventually(lambda: version_of(node) == STORM, "the last version", soon)
+
+
+def version_of(node: Node) -> int:
+    """Of the revision that takes a message now."""
+    number = a_number()
+    node.accepts("/orders", b'{"n": %d}' % number)
+    node.delivers_all("orders.ndjson", {number})
+    return int(next(line["v"] for line in node.lines("orders.ndjson") if line["n"] == number))
+
+
+@known_fault("files are read at the start only")
+def test_a_file_replaced_by_a_folder_is_an_event_that_names_it(start_node: StartNode, tmp_path: Path) -> None:
+    node = start_node({"orders.yaml": VERSION.format(version=0), "quick.yaml": QUICK})
+    number = a_number()
+    node.accepts("/orders", b'{"n": %d}' % number)
+    file = tmp_path / "pipelines" / "orders.yaml"
+    file.unlink()
+    file.mkdir()
+    with right_value() as soon:
+        eventually(lambda: names(node, "config/", "orders.yaml"), "an event about the folder", soon)
+    node.delivers_all("orders.ndjson", {number})
+    node.still_works("/quick", "quick.ndjson")
+
+
+@known_fault("secrets are read at the start only")
+def test_a_secret_removed_while_it_is_used_is_an_event_and_the_old_revision_goes_on(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secrets" / "acme" / "token"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("abc")
+    guarded = QUICK.replace("path: /quick,", "path: /quick, auth: {bearer: {secret: token}},")
+    other = QUICK.replace("quick", "other")
+    node = start_node({"quick.yaml": guarded, "other.yaml": other}, "--secrets", tmp_path / "secrets")
+    node.still_works("/other", "other.ndjson")
+    secret.unlink()
+    with right_value() as soon:
+        eventually(lambda: names(node, "secret/not-found", "token"), "an event about the secret", soon)
+    number = a_number()
+    node.accepts("/quick", b'{"n": %d}' % number, Authorization="Bearer abc")
+    node.delivers_all("quick.ndjson", {number})
+    node.still_works("/other", "other.ndjson")
+
+
+DOWN = """\
+customer: {customer}
+pipeline: orders
+in: {{http: {{path: /orders, content_types: [json]}}}}
+out: {{http: {{url: 'http://127.0.0.1:{port}/'}}}}
+"""
+
+
+@known_fault("files are read at the start only")
+def test_a_pipeline_renamed_to_another_customer_loses_nothing_of_the_first(
+    start_node: StartNode, tmp_path: Path, background: Background
+) -> None:
+    port = closed_port()
+    node = start_node({"orders.yaml": DOWN.format(customer="acme", port=port), "quick.yaml": QUICK})
+    sent = {a_number() for _ in range(5)}
+    for number in sent:
+        node.accepts("/orders", b'{"n": %d}' % number)
+    file = tmp_path / "pipelines" / "orders.yaml"
+    file.write_text(DOWN.format(customer="zeta", port=port))
+    with right_value() as soon:
+        eventually(lambda: post_to(node, "zeta") == 202, "the route of the other customer", soon)
+        assert post_to(node, "acme") == 404
+        eventually(lambda: waiting(node, background, "acme.orders") == len(sent), "all of the first wait", soon)
+    node.still_works("/quick", "quick.ndjson")
+    file.write_text(DOWN.format(customer="acme", port=port))
+    with serving(port=port) as server, right_value():
+        eventually(lambda: {json.loads(one.body)["n"] for one in list(server.taken)} >= sent, "all of them")
+
+
+def post_to(node: Node, customer: str) -> int:
+    body = b'{"n": %d}' % a_number()
+    return post(f"{node.base}/in/{customer}/orders", body, "application/json")[0]
+
+
+def waiting(node: Node, background: Background, pipeline: str) -> int:
+    """How many messages of a pipeline are in the lanes or set aside."""
+    streams = ("VRSKY_LOGIC_T1000_0", "VRSKY_OUTGOING_T1000_0", "VRSKY_PARKED")
+    held = [background(subjects(node.endpoint(), stream)) for stream in streams]
+    return sum(count for one in held for name, count in one.items() if f".{pipeline}." in name)
+
+
+FILES = 5_000
+
+
+@known_fault("one broken file, and nothing is started")
+def test_of_5000_files_half_of_which_are_broken_the_others_run(start_node: StartNode) -> None:
+    good = {f"good-{number}.yaml": QUICK.replace("quick", f"good-{number}") for number in range(FILES // 2)}
+    bad = {f"bad-{number}.yaml": QUICK.replace("quick", f"bad-{number}") + "more: 1\n" for number in range(FILES // 2)}
+    node = start_node(good | bad)
+    with right_value():
+        node.hears("ready")
+        eventually(lambda: blamed(node) >= set(bad), "an event for each broken file")
+        node.still_works("/good-0", "good-0.ndjson")
+        node.still_works(f"/good-{FILES // 2 - 1}", f"good-{FILES // 2 - 1}.ndjson")
+
+
+def blamed(node: Node) -> set[str]:
+    """The files that were said to be broken, with a line."""
+    problems = [one for said in list(node.said) for one in [said, *said.get("problems", [])] if one.get("line")]
+    return {Path(one["file"]).name for one in problems if one.get("code") == "config/unknown-key"}
