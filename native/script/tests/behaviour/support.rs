@@ -18,6 +18,7 @@ pub fn context(customer: &str) -> TaskContext {
         revision: "7".into(),
         time_ms: 1_700_000_000_123,
         headers: (*b"NATS/1.0\r\nCustomer-ID: acme\r\nX-Trace: a\r\nx-trace: b\r\n\r\n").into(),
+        seed: 0,
     }
 }
 
