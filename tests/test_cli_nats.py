@@ -1,4 +1,4 @@
-"""The options of a NATS server: `vrsky run` and `vrsky dlq` over TLS, with certificates on both sides and a password."""
+"""The options of a NATS server: `vrsky run` and `vrsky dlq` over TLS, with certificates on both sides."""
 
 from __future__ import annotations
 
