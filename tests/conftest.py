@@ -37,6 +37,19 @@ steps:
 out:
   file: {path: orders.ndjson}
 """
+MINIMAL_TESTS = """\
+tests:
+  - name: a large one passes
+    in: {text: '<order><total>150</total></order>'}
+    out: {default: {json: {order: {total: 150}}}}
+  - name: a small one is dropped
+    in: {text: '<order><total>50</total></order>'}
+    dropped: true
+  - name: one without a total fails
+    in: {text: '<order><id>1</id></order>'}
+    error: filter/missing-field
+"""
+GOOD_ORDER = "<order><total>150</total></order>"
 
 
 class Background:
@@ -80,8 +93,11 @@ def endpoint(server: Server) -> Endpoint:
     return server.endpoint
 
 
+Write = Callable[[str, str], Path]
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str], Path]:
+def write(tmp_path: Path) -> Write:
     """Writes a text file below the test's folder."""
 
     def to(name: str, text: str) -> Path:
@@ -94,7 +110,7 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def minimal(write: Callable[[str, str], Path]) -> Path:
+def minimal(write: Write) -> Path:
     """A pipeline file that is right."""
     return write("orders.yaml", MINIMAL)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vrsky_fast import Message, Pipeline, Place, Result, _native
 from vrsky_fast.errors import ConfigError, ScriptError
+
+from .conftest import Write
 
 FILE = """\
 customer: acme
@@ -30,7 +30,7 @@ SCRIPT = "export default (msg: any) => msg.order.item.map((item: string) => ({it
 
 
 @pytest.fixture
-def pipeline(write: Callable[[str, str], Path]) -> Pipeline:
+def pipeline(write: Write) -> Pipeline:
     write("net.ts", SCRIPT)
     return Pipeline.load(write("orders.yaml", FILE))
 
@@ -82,7 +82,7 @@ def test_what_was_compiled_is_known(pipeline: Pipeline) -> None:
     assert len(pipeline.revision) == 16
 
 
-def test_a_bad_file_raises_with_its_place(write: Callable[[str, str], Path]) -> None:
+def test_a_bad_file_raises_with_its_place(write: Write) -> None:
     write("net.ts", SCRIPT)
     with pytest.raises(ConfigError) as caught:
         Pipeline.load(str(write("orders.yaml", FILE.replace("filter:", "fliter:"))))

@@ -1,10 +1,10 @@
-"""`vrsky check` and `vrsky connectors` as a user runs them."""
+"""`vrsky check` as a user runs it."""
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,7 @@ import pytest
 
 from vrsky_fast.control.server import Server
 
-from .conftest import Background, Vrsky
-
-Write = Callable[[str, str], Path]
+from .conftest import Background, Vrsky, Write
 
 HEAD = "customer: acme\npipeline: orders\n"
 
@@ -204,26 +202,3 @@ def test_an_address_to_listen_on_is_tried(vrsky: Vrsky, minimal: Path, write: Wr
     assert beyond.returncode == 1
     assert "config/needs-auth" in beyond.stderr
     assert vrsky("check", minimal, "--listen", "nowhere").returncode == 2
-
-
-def test_connectors_lists_kinds_and_the_options_of_one(vrsky: Vrsky) -> None:
-    listed = vrsky("connectors")
-    assert listed.returncode == 0, listed.stderr
-    kinds = [line.split()[:2] for line in listed.stdout.splitlines()]
-    assert kinds == [
-        ["in", "http"],
-        ["in", "nats"],
-        ["out", "http"],
-        ["out", "file"],
-        ["out", "stdout"],
-        ["out", "nats"],
-    ]
-    shown = vrsky("connectors", "file").stdout
-    assert "path  required" in shown
-    assert "Below the node's folder" in shown
-    specs = json.loads(vrsky("connectors", "http", "--json").stdout)
-    assert [spec["direction"] for spec in specs] == ["in", "out"]
-    assert specs[1]["schema"]["$defs"]["Secret"]["writeOnly"] is True
-    unknown = vrsky("connectors", "ftp")
-    assert unknown.returncode == 2
-    assert "http, nats" in unknown.stderr

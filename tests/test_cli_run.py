@@ -1,4 +1,4 @@
-"""`vrsky run` as a whole: a real server, a real listener, signals, and being killed."""
+"""`vrsky run` as a whole: what it refuses, a real server, a real listener, signals, and being killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from vrsky_fast.control.connection import connect
 from vrsky_fast.control.process import Identity
 from vrsky_fast.control.server import Server
 
-from .conftest import MINIMAL, Background, Running, Vrsky, clean_environment, command, post
+from .conftest import MINIMAL, Background, Running, Vrsky, Write, clean_environment, command, post
 from .end_to_end.node import eventually
 
 Start = Callable[..., Running]
-Write = Callable[[str, str], Path]
 
 
 def order(total: int) -> bytes:
@@ -318,3 +317,51 @@ def test_a_payload_that_is_no_text_is_shown_as_base64_to_programs(start: Start, 
     (letter,) = [json.loads(line) for line in vrsky("dlq", "ls", "--json").stdout.splitlines()]
     shown = json.loads(vrsky("dlq", "show", str(letter["sequence"]), "--json").stdout)
     assert base64.b64decode(shown["payload_base64"]) == b"\xff\xfe<order/>"
+
+
+def test_a_secret_that_is_missing_is_exit_code_3_and_names_its_variable(vrsky: Vrsky, write: Write) -> None:
+    write("orders.yaml", MINIMAL.replace("{path: /orders}", "{path: /orders, auth: {bearer: {secret: orders-token}}}"))
+    done = vrsky("run", "orders.yaml")
+    assert done.returncode == 3
+    assert "VRSKY_SECRET_ACME__ORDERS_TOKEN" in done.stderr
+
+
+def test_an_open_route_beyond_loopback_is_refused(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    done = vrsky("run", minimal, "--listen", "0.0.0.0:0")
+    assert done.returncode == 1
+    assert "config/needs-auth" in done.stderr
+    assert "orders.yaml:4:3" in done.stderr
+    report = json.loads(vrsky("run", minimal, "--listen", "0.0.0.0:0", "--json").stdout)
+    assert report["problems"][0]["code"] == "config/needs-auth"
+
+
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1", "example.org:80", "127.0.0.1:99999"])
+def test_an_address_to_listen_on_must_be_one(vrsky: Vrsky, minimal: Path, listen: str) -> None:
+    done = vrsky("run", minimal, "--listen", listen)
+    assert done.returncode == 2
+    assert "127.0.0.1:8080" in done.stderr
+
+
+def test_a_nats_server_that_is_not_there_is_exit_code_3(vrsky: Vrsky, minimal: Path) -> None:
+    done = vrsky("run", minimal, "--nats", "nats://user:hidden@127.0.0.1:1")
+    assert done.returncode == 3
+    assert "nats/connect" in done.stderr
+    assert "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "verb", [["run", "orders.yaml"], ["dlq", "ls"], ["dlq", "show", "1"], ["dlq", "rm", "1", "--yes"]]
+)
+def test_a_data_folder_that_cannot_be_used_is_exit_code_3(vrsky: Vrsky, minimal: Path, verb: list[str]) -> None:
+    done = vrsky(*verb, "--data", minimal / "data")
+    assert done.returncode == 3
+    assert "config/data-folder-unusable" in done.stderr
+    assert "with --data" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_a_folder_of_secrets_has_to_be_there(vrsky: Vrsky, minimal: Path, verb: str) -> None:
+    done = vrsky(verb, minimal, "--secrets", "nowhere")
+    assert done.returncode == 3
+    assert "secret/not-found: the folder of secrets nowhere is not there" in done.stderr

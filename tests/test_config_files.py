@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from vrsky_fast.config import files
 from vrsky_fast.config.secrets import resolve, variable
 from vrsky_fast.errors import SecretError
 
-Write = Callable[[str, str], Path]
+from .conftest import Write
 
 
 @pytest.mark.parametrize(

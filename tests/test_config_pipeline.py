@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,7 @@ from vrsky_fast import config
 from vrsky_fast.config import InvalidConfig, Problem, secrets
 from vrsky_fast.errors import SecretError
 
-from .conftest import MINIMAL, ROOT
-
-Write = Callable[[str, str], Path]
+from .conftest import MINIMAL, ROOT, Write
 
 HEAD = "customer: acme\npipeline: orders\nin: {http: {path: /orders}}\n"
 TAIL = "out: {stdout: {}}\n"

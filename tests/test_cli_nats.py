@@ -1,4 +1,4 @@
-"""`vrsky run` and `vrsky dlq` on a NATS server with TLS, certificates on both sides and a password."""
+"""The options of a NATS server: `vrsky run` and `vrsky dlq` over TLS, with certificates on both sides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .certificates import Certificates, Listening
-from .conftest import Running, Vrsky, post
+from .conftest import Running, Vrsky, Write, post
 
 PASSWORD = "not-for-the-command-line"
 
@@ -75,7 +75,7 @@ def test_what_is_wrong_with_tls_is_said_with_the_server_and_a_hint(
 
 
 def test_check_asks_a_server_with_tls_as_run_would(
-    write: Callable[[str, str], Path], vrsky: Vrsky, certificates: Certificates, secured: Listening
+    write: Write, vrsky: Vrsky, certificates: Certificates, secured: Listening
 ) -> None:
     text = "{customer: acme, pipeline: orders, in: {nats: {subject: orders}}, out: {stdout: {}}}"
     url = f"tls://vrsky:{PASSWORD}@127.0.0.1:{secured.port}"

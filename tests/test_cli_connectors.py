@@ -1,0 +1,30 @@
+"""`vrsky connectors` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+from .conftest import Vrsky
+
+
+def test_connectors_lists_kinds_and_the_options_of_one(vrsky: Vrsky) -> None:
+    listed = vrsky("connectors")
+    assert listed.returncode == 0, listed.stderr
+    kinds = [line.split()[:2] for line in listed.stdout.splitlines()]
+    assert kinds == [
+        ["in", "http"],
+        ["in", "nats"],
+        ["out", "http"],
+        ["out", "file"],
+        ["out", "stdout"],
+        ["out", "nats"],
+    ]
+    shown = vrsky("connectors", "file").stdout
+    assert "path  required" in shown
+    assert "Below the node's folder" in shown
+    specs = json.loads(vrsky("connectors", "http", "--json").stdout)
+    assert [spec["direction"] for spec in specs] == ["in", "out"]
+    assert specs[1]["schema"]["$defs"]["Secret"]["writeOnly"] is True
+    unknown = vrsky("connectors", "ftp")
+    assert unknown.returncode == 2
+    assert "http, nats" in unknown.stderr

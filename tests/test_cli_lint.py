@@ -1,0 +1,49 @@
+"""`vrsky lint` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .conftest import MINIMAL, Vrsky, Write
+
+
+def test_lint_says_what_is_right_and_what_is_wrong(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    done = vrsky("lint", minimal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "acme/orders" in done.stdout
+    write("bad.yaml", MINIMAL.replace("filter", "fliter"))
+    done = vrsky("lint", "bad.yaml", minimal)
+    assert done.returncode == 1
+    assert "bad.yaml:7:5: config/unknown-key" in done.stdout
+    assert "did you mean `filter`" in done.stdout
+    assert "1 problem" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_lint_calls_no_file_right_of_which_it_reports_a_conflict(vrsky: Vrsky, write: Write) -> None:
+    for name, text in [
+        ("a", MINIMAL),
+        ("b", MINIMAL),
+        ("c", MINIMAL.replace("pipeline: orders", "pipeline: other")),
+        ("d", MINIMAL.replace("pipeline: orders", "pipeline: fine").replace("/orders", "/fine")),
+    ]:
+        write(f"all/{name}.yaml", text)
+    done = vrsky("lint", "all")
+    assert done.returncode == 1
+    right = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ok")]
+    assert [Path(one).name for one in right] == ["a.yaml", "d.yaml"]
+    assert done.stdout.count("config/conflict") == 3
+    report = json.loads(vrsky("lint", "all", "--json").stdout)
+    assert [one["pipeline"] for one in report["pipelines"]] == ["orders", "fine"]
+
+
+def test_lint_gives_json_for_programs(vrsky: Vrsky, minimal: Path, write: Write) -> None:
+    write("bad.yaml", "a: 1\na: 2\n")
+    done = vrsky("lint", "bad.yaml", minimal, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert not report["ok"]
+    assert [one["pipeline"] for one in report["pipelines"]] == ["orders"]
+    (problem,) = report["problems"]
+    assert (problem["code"], problem["line"], problem["column"]) == ("config/duplicate-key", 2, 1)
