@@ -141,7 +141,27 @@ pub struct Ledger {
     usages: Usages,
     /// Outputs that wait to be published again.
     refused: usize,
+    /// How many of them are offered at a time, and behind which entry the next ones are looked for.
+    offer: Offer,
 }
+
+/// A refused publish costs the server as much as an accepted one: few are offered while none is taken.
+#[derive(Clone, Copy, Debug)]
+struct Offer {
+    count: usize,
+    next: usize,
+    /// Whether one was taken since the last offer.
+    is_taken: bool,
+}
+
+impl Default for Offer {
+    fn default() -> Offer {
+        Offer { count: MIN_OFFER, next: 0, is_taken: true }
+    }
+}
+
+const MIN_OFFER: usize = 16;
+const MAX_OFFER: usize = 2_048;
 
 /// Kept per entry for its next use; more is given back.
 const MAX_KEPT_TOKEN: usize = 1024;
@@ -234,10 +254,11 @@ impl Ledger {
         if output.stream.as_deref().is_some_and(|expected| expected != stream) {
             return None;
         }
-        let was_refused = output.state == State::Refused;
+        let (was_refused, is_kept) = (output.state == State::Refused, !output.frame.is_empty());
         output.state = State::Confirmed;
         let (meaning, frame) = (output.meaning, std::mem::take(&mut output.frame));
-        self.refused -= usize::from(was_refused);
+        self.refused -= usize::from(was_refused && is_kept);
+        self.offer.is_taken |= is_kept;
         self.shrink(id, frame.len());
         if let Some(entry) = self.get_mut(id) {
             entry.unconfirmed = entry.unconfirmed.saturating_sub(1);
@@ -363,12 +384,7 @@ impl Ledger {
         self.len() == 0
     }
 
-    /// What all entries hold, those of one customer, those of one revision.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.usages.total()
-    }
-
+    /// What the entries of a customer hold, of a revision.
     #[must_use]
     pub fn usage_of_customer(&self, customer: CustomerId) -> Usage {
         self.usages.of_customer(customer)
@@ -400,29 +416,30 @@ impl Ledger {
         self.refused > 0
     }
 
-    /// Publishes the frames once more that a stream has refused.
+    /// Publishes frames once more that a stream has refused: few at first, more while they are taken.
     pub fn resend_refused(&mut self, tick: u64, wire: &mut Vec<u8>) {
-        if self.has_refused() {
-            self.resend(tick, wire, |_, output| output.state == State::Refused);
-            self.refused = 0;
+        if !self.has_refused() {
+            return;
         }
+        let Offer { count, next, is_taken } = self.offer;
+        let count = if is_taken { (count * 2).min(MAX_OFFER) } else { (count / 2).max(MIN_OFFER) };
+        let (mut left, total) = (count, self.entries.len());
+        for turn in 0..total {
+            if left == 0 || self.refused == 0 {
+                break;
+            }
+            let index = (next + turn) % total;
+            let sent = self.entries[index].resend(tick, left, wire, |_, output| output.state == State::Refused);
+            (left, self.refused) = (left - sent, self.refused - sent);
+            self.offer.next = index + usize::from(left > 0);
+        }
+        (self.offer.count, self.offer.is_taken) = (count, false);
     }
 
     /// Publishes the kept frames once more that have waited for this many ticks.
     pub fn resend_late(&mut self, tick: u64, ticks: u64, wire: &mut Vec<u8>) {
-        self.resend(tick, wire, |age, output| age >= ticks && output.state == State::Waiting);
-    }
-
-    fn resend(&mut self, tick: u64, wire: &mut Vec<u8>, wanted: impl Fn(u64, &Output) -> bool) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.open && entry.unconfirmed > 0) {
-            let age = tick.saturating_sub(entry.since);
-            for output in entry.outputs.iter_mut().filter(|output| !output.frame.is_empty() && wanted(age, output)) {
-                // A frame that was refused has had its answer.
-                entry.resent |= output.state == State::Waiting;
-                output.state = State::Waiting;
-                entry.since = tick;
-                wire.extend_from_slice(&output.frame);
-            }
+        for entry in &mut self.entries {
+            entry.resend(tick, usize::MAX, wire, |age, output| age >= ticks && output.state == State::Waiting);
         }
     }
 }
@@ -456,6 +473,24 @@ impl Entry {
             bytes: 0,
             token: Vec::new(),
         }
+    }
+
+    /// Publishes wanted frames once more, so many at most. Gives how many.
+    fn resend(&mut self, tick: u64, max: usize, wire: &mut Vec<u8>, wanted: impl Fn(u64, &Output) -> bool) -> usize {
+        if !self.open || self.unconfirmed == 0 {
+            return 0;
+        }
+        let (age, mut count) = (tick.saturating_sub(self.since), 0);
+        let frames = self.outputs.iter_mut().filter(|output| !output.frame.is_empty() && wanted(age, output));
+        for output in frames.take(max) {
+            // A frame that was refused has had its answer.
+            self.resent |= output.state == State::Waiting;
+            output.state = State::Waiting;
+            self.since = tick;
+            wire.extend_from_slice(&output.frame);
+            count += 1;
+        }
+        count
     }
 
     fn reset(&mut self) {

@@ -211,17 +211,20 @@ impl Settlement {
 
     fn on_refused(&mut self, id: EntryId, output: u32, customer: Option<super::message::CustomerId>, fault: Fault) {
         let Some(refused) = self.ledger.refuse(id, output, customer) else { return };
-        let target = match refused.meaning {
-            Meaning::Delivered { target, .. } => Some(target),
-            Meaning::Stored | Meaning::Parked(_) => None,
+        let revision = refused.revision;
+        match refused.meaning {
             Meaning::Key => {
                 self.ledger.ignore(id, output);
                 return self.note_key(id, Err(fault));
             }
-        };
-        // A source is told itself.
-        if !matches!(refused.origin, Origin::Source { .. }) {
-            self.effects.push(Effect::Refused { revision: refused.revision, target, fault: fault.clone() });
+            Meaning::Delivered { target, .. } => {
+                self.effects.push(Effect::Refused { revision, target: Some(target), fault: fault.clone() });
+            }
+            // A source is told itself; what could not be parked stays in its lane.
+            Meaning::Stored if !matches!(refused.origin, Origin::Source { .. }) => {
+                self.effects.push(Effect::Refused { revision, target: None, fault: fault.clone() });
+            }
+            Meaning::Stored | Meaning::Parked(_) => {}
         }
         if !refused.is_kept
             && let Some(closed) = self.ledger.fail(id, RETRY_PUBLISH, fault)

@@ -28,7 +28,6 @@ use std::time::Duration;
 use message::Fault;
 use script::{Program, Task};
 
-
 use super::message::{InputRef, OwnedMessage};
 use super::registry::Revision;
 use crate::fan_out::FanOut;
