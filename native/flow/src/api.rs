@@ -16,6 +16,7 @@ use message::{Code, Context, Document, Fault, Format, Headers, Limits};
 use script::{Program, Runner, Task, TaskContext};
 
 use crate::compile::detect;
+use crate::fan_out::OutputBudget;
 use crate::process::Message;
 
 thread_local! {
@@ -77,7 +78,7 @@ pub fn matches(filter: &Filter, reader: &Reader, format: Option<Format>, payload
 /// The payloads of the messages that a script makes of one. Blocks for as long as it runs.
 ///
 /// # Errors
-/// `script/...`; `json/...` and `convert/unexpected-format` for a payload that is no JSON.
+/// `script/...`; `deliver/too-many-outputs`; `json/...` and `convert/unexpected-format` for a payload that is no JSON.
 pub fn run_script(
     runner: &mut Runner,
     program: &Arc<Program>,
@@ -95,17 +96,15 @@ pub fn run_script(
         runner.run(Task { token: 0, program: Arc::clone(program), document, context, limits: Arc::clone(limits) });
     let mut document = done.document;
     let roots = done.outcome?;
-    if roots.len() > limits.outputs {
-        let reason = format!("{} messages, {} are allowed", roots.len(), limits.outputs);
-        return Err(Fault::new(Code::ScriptTooManyOutputs, reason));
-    }
+    let mut budget = OutputBudget::default();
+    budget.on_results(limits, roots.len())?;
     let emit = |root: u32| {
         document.set_root(root);
         let mut payload = Vec::new();
         formats::json::emit(&document, &mut payload);
-        payload
+        budget.on_message(limits, payload.len()).map(|()| payload)
     };
-    Ok(roots.into_iter().map(emit).collect())
+    roots.into_iter().map(emit).collect()
 }
 
 /// Headers as a NATS header block.

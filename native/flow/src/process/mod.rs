@@ -1,20 +1,26 @@
 //! One message through a pipeline, here and now: no NATS, no connectors, no threads.
 //!
 //! ```text
-//! Message ─► parse ─► advance ─► script, inline ─► advance, per part ─► emit ─► Processed
-//!                        └─ a dry run also keeps what the message was after every step
+//! Message ─► parse ─► fan-out ◄─► scripts, inline
+//!                       ├─► leaves ─► Processed
+//!                       └─► a dry run also keeps what the message was after every step    snapshots.rs
 //! ```
 //!
-//! It gives what the engine would publish, by the same code; the tests of a pipeline file, `vrsky
+//! It gives what the engine would publish, by the same fan-out; the tests of a pipeline file, `vrsky
 //! dry-run` and the Python API stand on it.
 
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
-use message::{Code, Context, Document, Fault, Format, Headers, Outs, Verdict, Work};
-use script::{Runner, Task};
+use std::collections::VecDeque;
 
-use crate::compile::{OutKind, Pipeline, Progress};
+use message::{Context, Document, Fault, Headers};
+use script::{Done, Runner, Task, TaskContext};
+
+use crate::compile::{OutKind, Pipeline, Target, detect};
+use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Trace, content_type};
+use snapshots::Snapshots;
 
 /// One message as it comes in.
 #[derive(Clone, Copy, Debug)]
@@ -93,195 +99,144 @@ pub struct Snapshot {
 
 /// Runs one message. Blocks for as long as its scripts may take.
 pub fn process(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner) -> Processed {
-    run(pipeline, message, runner, None)
+    run(pipeline, message, runner, &mut ())
 }
 
 /// The same, with the message after every step.
 pub fn dry_run(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner) -> (Processed, Vec<Snapshot>) {
-    let mut snapshots = Vec::new();
-    let processed = run(pipeline, message, runner, Some(&mut snapshots));
-    (processed, snapshots)
+    let mut snapshots = Snapshots::default();
+    let processed = run(pipeline, message, runner, &mut snapshots);
+    (processed, snapshots.sorted())
 }
 
-fn run(
+fn run(pipeline: &Pipeline, message: &Message<'_>, runner: &Runner, trace: &mut impl Trace) -> Processed {
+    let mut gathered = Gathered { pipeline, outputs: Vec::new(), fault: None, dropped_by: None };
+    if pipeline.needs_document() {
+        let mut fan_out = FanOut::default();
+        match collect(pipeline, message, runner, &mut fan_out, trace) {
+            Ok(()) => gathered.leaves(&mut fan_out, message),
+            Err(fault) => gathered.fail(fault),
+        }
+    } else {
+        gathered.forward(message);
+    }
+    gathered.end()
+}
+
+/// Everything that the message becomes. Scripts run in the order in which the engine hands them out.
+///
+/// # Errors
+/// The message fails as a whole.
+fn collect(
     pipeline: &Pipeline,
     message: &Message<'_>,
-    runner: &mut Runner,
-    snapshots: Option<&mut Vec<Snapshot>>,
-) -> Processed {
-    let context = Context {
+    runner: &Runner,
+    fan_out: &mut FanOut,
+    trace: &mut impl Trace,
+) -> Result<(), Fault> {
+    let run = Run { pipeline, context: context(pipeline, message) };
+    let mut document = Document::default();
+    pipeline.parse(message.payload, message.content_type, &mut document)?;
+    let first = fan_out.begin(&run, 0, &mut document, trace)?;
+    let first = first.map(|stage| NextScript { path: PartPath::default(), stage, document });
+    let (mut waiting, mut next) = (VecDeque::from_iter(first), Vec::new());
+    while let Some(NextScript { path, stage, document }) = waiting.pop_front() {
+        let Some(Done { mut document, outcome, .. }) = script(pipeline, message, runner, &path, stage, document) else {
+            continue;
+        };
+        fan_out.on_script(&run, (&path, stage), &mut document, outcome, &mut next, trace)?;
+        waiting.extend(next.drain(..));
+    }
+    Ok(())
+}
+
+fn script(
+    pipeline: &Pipeline,
+    message: &Message<'_>,
+    runner: &Runner,
+    path: &PartPath,
+    stage: usize,
+    document: Document,
+) -> Option<Done> {
+    let program = pipeline.program(stage)?.clone();
+    let context = pipeline.task_context(message.id, message.time_ms, message.headers);
+    let context = TaskContext { seed: path.seed(stage, None), ..context };
+    let limits = pipeline.shared_limits().clone();
+    Some(runner.run(Task { token: 0, program, document, context, limits }))
+}
+
+fn context<'a>(pipeline: &'a Pipeline, message: &Message<'a>) -> Context<'a> {
+    Context {
         id: message.id,
         customer: pipeline.customer(),
         pipeline: pipeline.name(),
         revision: pipeline.revision(),
         time_ms: message.time_ms,
         headers: Headers::new(message.headers),
-    };
-    let mut run = Run {
-        pipeline,
-        message,
-        context,
-        runner,
-        snapshots,
-        outputs: Vec::new(),
-        parts: 0,
-        bytes: 0,
-        too_much: false,
-        fault: None,
-        dropped_by: None,
-    };
-    let mut document = Document::default();
-    if !pipeline.needs_document() {
-        run.forward(&mut document);
-    } else {
-        match pipeline.parse(message.payload, message.content_type, &mut document) {
-            Ok(()) => run.advance(0, &mut document, ""),
-            Err(fault) => run.fail(fault),
-        }
     }
-    run.end()
 }
 
-struct Run<'p, 'm, 'r> {
+/// What is reported of a message.
+struct Gathered<'p> {
     pipeline: &'p Pipeline,
-    message: &'m Message<'m>,
-    context: Context<'m>,
-    runner: &'r mut Runner,
-    snapshots: Option<&'r mut Vec<Snapshot>>,
     outputs: Vec<Output>,
-    parts: usize,
-    bytes: usize,
-    /// Over its limits, a message gives no output at all.
-    too_much: bool,
     fault: Option<Fault>,
     dropped_by: Option<usize>,
 }
 
-impl<'p: 'm, 'm> Run<'p, 'm, '_> {
+impl Gathered<'_> {
     /// Without steps, the bytes as they came; they are read only for a URL.
-    fn forward(&mut self, document: &mut Document) {
-        let templated = |kind: &OutKind| matches!(kind, OutKind::Http(http) if !http.url.is_static());
-        if self.pipeline.outs().iter().any(|out| templated(&out.kind)) {
-            let read = self.pipeline.parse_output(self.message.payload, self.message.content_type, document);
-            if let Err(fault) = read {
-                return self.fail(fault);
-            }
-        }
-        self.put(Outs::one(0), document, self.message.payload.to_vec(), self.message.content_type.to_owned());
+    fn forward(&mut self, message: &Message<'_>) {
+        let Some(target) = self.pipeline.outs().first() else { return };
+        let url = if is_templated(target) { self.url_of(target, message) } else { target.url(&Document::default()) };
+        self.put(0, url, message.payload, message.content_type);
     }
 
-    /// One part from `stage` on, to its end. Recurses once for every script behind another.
-    fn advance(&mut self, stage: usize, document: &mut Document, part: &str) {
-        match self.progress(stage, document, part) {
-            Progress::Done(outs) => self.emit(outs, document),
-            Progress::Dropped { stage } => self.dropped(stage),
-            Progress::Failed(fault) => self.fail(fault),
-            Progress::Script { stage } => self.script(stage, document, part),
-        }
+    fn url_of(&self, target: &Target, message: &Message<'_>) -> Result<Option<String>, Fault> {
+        let mut document = Document::default();
+        self.pipeline.parse_output(message.payload, message.content_type, &mut document)?;
+        target.url(&document)
     }
 
-    fn progress(&mut self, from: usize, document: &mut Document, part: &str) -> Progress {
-        if self.snapshots.is_none() {
-            return self.pipeline.advance(from, document, &self.context);
-        }
-        for stage in from..=self.pipeline.stage_count() {
-            let limits = self.pipeline.limits();
-            let applied = self.pipeline.apply(stage, &mut Work { document, context: self.context, limits });
-            let verdict = match &applied {
-                Ok(None) => return Progress::Script { stage },
-                Ok(Some(Verdict::Pass)) => "pass".to_owned(),
-                Ok(Some(Verdict::Drop)) => "drop".to_owned(),
-                Ok(Some(Verdict::Route(outs))) => self.destinations(*outs),
-                Err(fault) => failed(fault),
-            };
-            self.snapshot(stage, part, document, verdict);
-            match applied {
-                Ok(Some(Verdict::Drop)) => return Progress::Dropped { stage },
-                Ok(Some(Verdict::Route(outs))) => return Progress::Done(outs),
-                Err(fault) => return Progress::Failed(fault),
-                Ok(_) => {}
-            }
-        }
-        Progress::Done(Outs::default())
-    }
-
-    fn script(&mut self, stage: usize, document: &mut Document, part: &str) {
-        let Some(program) = self.pipeline.program(stage) else { return };
-        let done = self.runner.run(Task {
-            token: 0,
-            program: program.clone(),
-            document: std::mem::take(document),
-            context: self.pipeline.task_context(self.message.id, self.message.time_ms, self.message.headers),
-            limits: self.pipeline.shared_limits().clone(),
-        });
-        *document = done.document;
-        let limit = self.pipeline.limits().outputs;
-        let roots = match done.outcome {
-            Ok(roots) if roots.len() > limit => {
-                let reason = format!("{} messages, {limit} are allowed", roots.len());
-                Err(Fault::new(Code::ScriptTooManyOutputs, reason))
-            }
-            outcome => outcome,
-        };
-        match roots {
-            Ok(roots) if roots.is_empty() => {
-                self.snapshot(stage, part, document, "drop".to_owned());
-                self.dropped(stage);
-            }
-            Ok(roots) => self.parts(stage, document, &roots, part),
-            Err(fault) => {
-                let fault = fault.in_step(self.pipeline.stage_label(stage));
-                self.snapshot(stage, part, document, failed(&fault));
-                self.fail(fault);
-            }
-        }
-    }
-
-    fn parts(&mut self, stage: usize, document: &mut Document, roots: &[u32], part: &str) {
-        // Every part begins as the script left it, whatever steps have made of the one before.
-        let start = document.reading();
-        for (number, root) in roots.iter().enumerate() {
-            let label = if roots.len() > 1 { format!("{part}[{number}]") } else { part.to_owned() };
-            document.read_as(&start, *root);
-            self.snapshot(stage, &label, document, "pass".to_owned());
-            self.advance(stage + 1, document, &label);
-        }
-    }
-
-    fn emit(&mut self, outs: Outs, document: &Document) {
-        let mut payload = Vec::new();
-        if let Err(fault) = self.pipeline.emit(document, &mut payload) {
-            // The last step sent it to outs that do not get it.
-            if let Some(last) = self.snapshots.as_deref_mut().and_then(|all| all.last_mut()) {
-                last.verdict = failed(&fault);
-            }
-            return self.fail(fault);
-        }
-        let content_type = match document.format() {
-            _ if document.is_unchanged() && !self.message.content_type.is_empty() => self.message.content_type,
-            Format::Json => "application/json",
-            Format::Xml => "application/xml",
-        };
-        self.put(outs, document, payload, content_type.to_owned());
-    }
-
-    fn put(&mut self, outs: Outs, document: &Document, payload: Vec<u8>, content_type: String) {
-        self.parts += 1;
-        self.bytes += payload.len();
-        let limits = self.pipeline.limits();
-        if self.parts > limits.outputs || self.bytes > limits.output_bytes {
-            let reason = format!("{} messages of {} bytes in all", self.parts, self.bytes);
-            self.too_much = true;
-            return self.fail(Fault::new(Code::DeliverTooManyOutputs, reason));
-        }
-        for out in outs.iter() {
-            let Some(target) = self.pipeline.outs().get(out) else { continue };
-            match target.url(document) {
-                Ok(url) => {
-                    let (payload, content_type) = (payload.clone(), content_type.clone());
-                    self.outputs.push(Output { out, payload, content_type, url });
+    fn leaves(&mut self, fan_out: &mut FanOut, message: &Message<'_>) {
+        fan_out.sort();
+        for (_, leaf) in fan_out.leaves() {
+            match leaf {
+                Leaf::Output(output) => self.output(fan_out, output, message),
+                Leaf::Dropped { stage } => {
+                    self.dropped_by.get_or_insert(*stage);
                 }
-                Err(fault) => self.fail(fault.in_step(format!("out:{}", target.name))),
+                Leaf::Failed { fault, .. } => self.fail(fault.clone()),
+            }
+        }
+    }
+
+    fn output(&mut self, fan_out: &FanOut, output: &Outs, message: &Message<'_>) {
+        let as_it_came = match message.content_type {
+            "" => content_type(detect(message.payload, "")),
+            named => named,
+        };
+        let (payload, content_type) = fan_out.body(output.rendered.as_ref(), (message.payload, as_it_came));
+        for out in output.outs.iter() {
+            let Some(target) = self.pipeline.outs().get(out) else { continue };
+            let url = match output.url(out) {
+                Ok(Some(carried)) => Ok(target.carried(carried).map(str::to_owned)),
+                Ok(None) => target.url(&Document::default()),
+                Err(fault) => Err(fault.clone()),
+            };
+            self.put(out, url, payload, content_type);
+        }
+    }
+
+    fn put(&mut self, out: usize, url: Result<Option<String>, Fault>, payload: &[u8], content_type: &str) {
+        match url {
+            Ok(url) => {
+                let (payload, content_type) = (payload.to_vec(), content_type.to_owned());
+                self.outputs.push(Output { out, payload, content_type, url });
+            }
+            Err(fault) => {
+                let name = self.pipeline.outs().get(out).map_or("", |target| &target.name);
+                self.fail(fault.in_step(format!("out:{name}")));
             }
         }
     }
@@ -290,41 +245,18 @@ impl<'p: 'm, 'm> Run<'p, 'm, '_> {
         self.fault.get_or_insert(fault);
     }
 
-    fn dropped(&mut self, stage: usize) {
-        self.dropped_by.get_or_insert(stage);
-    }
-
-    fn end(mut self) -> Processed {
-        if self.too_much {
-            self.outputs.clear();
-        }
-        let status = match (&self.fault, self.outputs.is_empty()) {
+    fn end(self) -> Processed {
+        let Gathered { outputs, fault, dropped_by, .. } = self;
+        let status = match (&fault, outputs.is_empty()) {
             (Some(_), _) => Status::Failed,
             (None, true) => Status::Dropped,
             (None, false) => Status::Ok,
         };
-        Processed { status, outputs: self.outputs, fault: self.fault, dropped_by: self.dropped_by }
-    }
-
-    fn destinations(&self, outs: Outs) -> String {
-        let names = outs.iter().filter_map(|out| self.pipeline.outs().get(out)).map(|out| out.name.as_str());
-        format!("to {}", names.collect::<Vec<_>>().join(", "))
-    }
-
-    fn snapshot(&mut self, stage: usize, part: &str, document: &Document, verdict: String) {
-        let Some(snapshots) = self.snapshots.as_deref_mut() else { return };
-        // Past the last step there is only the way out.
-        let label = if stage < self.pipeline.stage_count() { self.pipeline.stage_label(stage) } else { "out" };
-        let mut payload = Vec::new();
-        if formats::emit(document, &mut payload).is_err() {
-            // It has no counterpart in its format (yet): show the model.
-            payload.clear();
-            formats::json::emit(document, &mut payload);
-        }
-        snapshots.push(Snapshot { label: format!("{label}{part}"), payload, verdict });
+        Processed { status, outputs, fault, dropped_by }
     }
 }
 
-fn failed(fault: &Fault) -> String {
-    format!("failed: {fault}")
+/// Whether a message's fields fill in the URL.
+fn is_templated(target: &Target) -> bool {
+    matches!(&target.kind, OutKind::Http(http) if !http.url.is_static())
 }

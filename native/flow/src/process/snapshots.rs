@@ -1,0 +1,85 @@
+//! What a message is after every step of a dry run.
+
+use message::{Document, Fault, Outs, Verdict, Work};
+
+use super::Snapshot;
+use crate::compile::{Pipeline, Progress};
+use crate::fan_out::{PartPath, Run, Trace};
+
+/// Collects a snapshot after every step.
+#[derive(Default)]
+pub struct Snapshots(Vec<(PartPath, Snapshot)>);
+
+impl Snapshots {
+    /// Part by part, each from its script to its end.
+    pub fn sorted(mut self) -> Vec<Snapshot> {
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.0.into_iter().map(|(_, snapshot)| snapshot).collect()
+    }
+
+    fn push(&mut self, pipeline: &Pipeline, path: &PartPath, stage: usize, document: &Document, verdict: String) {
+        // Past the last step there is only the way out.
+        let label = if stage < pipeline.stage_count() { pipeline.stage_label(stage) } else { "out" };
+        let mut payload = Vec::new();
+        if formats::emit(document, &mut payload).is_err() {
+            // It has no counterpart in its format (yet): show the model.
+            payload.clear();
+            formats::json::emit(document, &mut payload);
+        }
+        self.0.push((path.clone(), Snapshot { label: format!("{label}{path}"), payload, verdict }));
+    }
+}
+
+impl Trace for Snapshots {
+    fn advance(&mut self, run: &Run<'_>, path: &PartPath, from: usize, document: &mut Document) -> Progress {
+        let pipeline = run.pipeline;
+        for stage in from..=pipeline.stage_count() {
+            let work = &mut Work { document, context: run.context, limits: pipeline.limits() };
+            let applied = pipeline.apply(stage, work);
+            let verdict = match &applied {
+                Ok(None) => return Progress::Script { stage },
+                Ok(Some(Verdict::Pass)) => "pass".to_owned(),
+                Ok(Some(Verdict::Drop)) => "drop".to_owned(),
+                Ok(Some(Verdict::Route(outs))) => destinations(pipeline, *outs),
+                Err(fault) => failed(fault),
+            };
+            self.push(pipeline, path, stage, document, verdict);
+            match applied {
+                Ok(Some(Verdict::Drop)) => return Progress::Dropped { stage },
+                Ok(Some(Verdict::Route(outs))) => return Progress::Done(outs),
+                Err(fault) => return Progress::Failed(fault),
+                Ok(_) => {}
+            }
+        }
+        Progress::Done(Outs::default())
+    }
+
+    fn on_result(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
+        self.push(run.pipeline, path, stage, document, "pass".to_owned());
+    }
+
+    fn on_dropped(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
+        self.push(run.pipeline, path, stage, document, "drop".to_owned());
+    }
+
+    fn on_failed(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document, fault: &Fault) {
+        self.push(run.pipeline, path, stage, document, failed(fault));
+    }
+
+    /// The last step sent it to outs that do not get it.
+    fn on_not_rendered(&mut self, path: &PartPath, fault: &Fault) {
+        let last = self.0.iter_mut().rev().find(|(of, _)| of == path);
+        if let Some((_, snapshot)) = last {
+            snapshot.verdict = failed(fault);
+        }
+    }
+}
+
+fn destinations(pipeline: &Pipeline, outs: Outs) -> String {
+    let names = outs.iter().filter_map(|out| pipeline.outs().get(out)).map(|out| out.name.as_str());
+    format!("to {}", names.collect::<Vec<_>>().join(", "))
+}
+
+fn failed(fault: &Fault) -> String {
+    format!("failed: {fault}")
+}
