@@ -18,7 +18,8 @@ fn paths_sort_as_results_do_and_read_as_positions() {
 fn every_call_of_a_script_has_a_seed_of_its_own() {
     let paths: Vec<PartPath> =
         (0..20).flat_map(|a| (0..20).map(move |b| path(&[a, b]))).chain((0..20).map(|a| path(&[a]))).collect();
-    let seeds = paths.iter().flat_map(|path| (0..9).flat_map(|stage| [path.seed(stage, None), path.seed(stage, Some(7))]));
+    let seeds =
+        paths.iter().flat_map(|path| (0..9).flat_map(|stage| [path.seed(stage, None), path.seed(stage, Some(7))]));
     let different: std::collections::HashSet<u64> = seeds.clone().collect();
     // The second of part 7 and the second of the eighth result are two ways to the same place.
     assert!(different.len() >= seeds.count() - 9 * 21);

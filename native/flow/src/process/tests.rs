@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use message::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,0 +1,177 @@
+//! A shard of one pipeline, without a connection: what goes in, and what is written.
+
+mod elsewhere;
+mod fan_out;
+mod order;
+mod resume;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use message::Headers;
+use script::{Runner, Task};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::compile::Pipeline;
+use crate::engine::message::{Envelope, Owner};
+use crate::engine::observe::{Counters, Events, Metric};
+use crate::engine::registry::{Prepared, Registry, Secrets};
+use crate::engine::settlement::{Input, Origin, Settlement};
+use crate::process::{Message, Processed, process};
+
+const ACK: &[u8] = b"$JS.ACK.IN.orders.1.7.9.1700000000000000000.3";
+
+pub(super) fn revision(steps: &Value, out: &Value, limits: &Value) -> Rc<Revision> {
+    let file = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "steps": steps, "out": out, "limits": limits,
+    });
+    let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
+    let settings = serde_json::from_value(settings).unwrap();
+    let prepared = Prepared::new(pipeline, Secrets::default(), vec![Arc::new(Counters::default())], &settings).unwrap();
+    Registry::new(0).install(&prepared).0
+}
+
+pub(super) fn envelope(owner: &Owner, input: InputRef) -> Envelope<'_> {
+    let headers = Headers::new(b"");
+    let content_type = "";
+    Envelope { owner, input, id: "acme.1", part: 0, redrive: 0, resume: None, headers, content_type, time_ms: 7 }
+}
+
+fn code(text: &str) -> Value {
+    json!({"script": {"code": format!("export default (msg, ctx) => {text}")}})
+}
+
+/// One publish.
+#[derive(Clone, Debug, PartialEq)]
+struct Frame {
+    subject: String,
+    headers: Vec<u8>,
+    payload: String,
+}
+
+impl Frame {
+    fn header(&self, name: &str) -> Option<&str> {
+        Headers::new(&self.headers).get_str(name)
+    }
+
+    fn part(&self) -> Option<u64> {
+        self.header("Vrsky-Part")?.parse().ok()
+    }
+
+    /// What `vrsky.dead...` it is, or which out.
+    fn kind(&self) -> &str {
+        self.subject.rsplit('.').next().unwrap()
+    }
+}
+
+fn frames(mut wire: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some(end) = wire.windows(2).position(|two| two == b"\r\n") {
+        let line = std::str::from_utf8(&wire[..end]).unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        let lengths: Vec<usize> = words[3..].iter().map(|length| length.parse().unwrap()).collect();
+        let (headers, body) = if words[0] == "HPUB" { (lengths[0], lengths[1]) } else { (0, 0) };
+        let body = &wire[end + 2..][..body];
+        if words[0] == "HPUB" {
+            let payload = String::from_utf8(body[headers..].to_vec()).unwrap();
+            frames.push(Frame { subject: words[1].to_owned(), headers: body[..headers].to_vec(), payload });
+        }
+        wire = &wire[end + 2 + body.len() + 2..];
+    }
+    frames
+}
+
+struct Shard {
+    steps: Steps,
+    settlement: Settlement,
+    revision: Rc<Revision>,
+    runner: Runner,
+}
+
+impl Shard {
+    fn new(steps: &Value, out: &Value, limits: &Value) -> Shard {
+        let mut settlement = Settlement::new("s0", [0; 32], Arc::new(Events::default()), 7);
+        settlement.subscribe(8 << 20, &mut Vec::new());
+        Shard { steps: Steps::default(), settlement, revision: revision(steps, out, limits), runner: Runner::new() }
+    }
+
+    fn open(&mut self) -> InputRef {
+        let owner = &self.revision.owner;
+        let (revision, customer) = (owner.id, owner.customer_id);
+        self.settlement.open(&Input { origin: Origin::JetStream, revision, customer, bytes: 1, token: ACK })
+    }
+
+    fn begin(&mut self, content_type: &str, payload: &str) -> InputRef {
+        let input = self.open();
+        self.begin_as(Envelope { content_type, ..envelope(&Rc::clone(&self.revision).owner, input) }, payload);
+        input
+    }
+
+    fn begin_as(&mut self, envelope: Envelope<'_>, payload: &str) {
+        let revision = Rc::clone(&self.revision);
+        self.steps.run(&mut self.settlement, &revision, &envelope, payload.as_bytes());
+    }
+
+    fn tasks(&mut self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        self.steps.take_tasks(&mut tasks);
+        tasks
+    }
+
+    /// Runs all scripts; `pick` says which of so many comes back next.
+    fn run_scripts(&mut self, mut pick: impl FnMut(usize) -> usize) {
+        let mut tasks = self.tasks();
+        while !tasks.is_empty() {
+            let task = tasks.remove(pick(tasks.len()));
+            let done = self.runner.run(task);
+            self.steps.on_script(&mut self.settlement, done);
+            tasks.extend(self.tasks());
+        }
+    }
+
+    /// What one message becomes.
+    fn run(&mut self, content_type: &str, payload: &str) -> Vec<Frame> {
+        self.begin(content_type, payload);
+        self.run_scripts(|_| 0);
+        self.sent()
+    }
+
+    /// What a part becomes that was sent again from the dead letters.
+    fn resume(&mut self, label: &str, part: u64, payload: &str) -> Vec<Frame> {
+        let (input, revision) = (self.open(), Rc::clone(&self.revision));
+        let (resume, content_type) = (Some(label), "application/json");
+        let envelope = Envelope { resume, part, content_type, redrive: 1, ..envelope(&revision.owner, input) };
+        self.begin_as(envelope, payload);
+        self.run_scripts(|_| 0);
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Vec<Frame> {
+        assert!(self.steps.is_idle());
+        frames(&std::mem::take(&mut self.settlement.wire))
+    }
+
+    fn process(&self, payload: &str) -> Processed {
+        let message = Message { payload: payload.as_bytes(), content_type: "", headers: b"", id: "acme.1", time_ms: 7 };
+        process(self.revision.pipeline(), &message, &mut Runner::new())
+    }
+
+    fn count(&self, metric: Metric) -> u64 {
+        self.revision.owner.counters.get(metric)
+    }
+}
+
+fn stdout() -> Value {
+    json!({"stdout": {}})
+}
+
+fn payloads(frames: &[Frame]) -> Vec<&str> {
+    frames.iter().map(|frame| &*frame.payload).collect()
+}
+
+fn parts(frames: &[Frame]) -> Vec<u64> {
+    frames.iter().filter_map(Frame::part).collect()
+}
