@@ -6,6 +6,7 @@ messages per subject is one number a stream. Changing anything here is changing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ DEAD = "VRSKY_DEAD"
 PARKED = "VRSKY_PARKED"
 # Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
 PARKED_CAP = 100_000
+# What a subject cannot hold, or has a meaning there: as the node replaces it.
+_NO_TOKEN = re.compile(r"[^0-9A-Za-z:_]")
 # No share is a smaller part of the room than one in so many.
 _LEAST_PART = 64
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
@@ -28,7 +31,7 @@ ACK_WAIT_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class Stream:
     """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
-    cap. `consumer` is its durable."""
+    cap. `consumer` is its durable. `more` are further subjects."""
 
     name: str
     subject: str
@@ -36,6 +39,11 @@ class Stream:
     cap: int | None = None
     consumer: str | None = None
     max_bytes: int | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> list[str]:
+        return [self.subject, *self.more]
 
 
 def lane(lane_type: str, tier: str, number: int) -> Stream:
@@ -50,7 +58,8 @@ def lane(lane_type: str, tier: str, number: int) -> Stream:
 
 
 def dead() -> Stream:
-    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False)
+    """Dead letters, and beside those of parts the whole messages: vrsky.original.<customer>.<pipeline>.<id>."""
+    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False, more=("vrsky.original.>",))
 
 
 def parked() -> Stream:
@@ -90,6 +99,13 @@ def dead_subject(customer: str | None, pipeline: str | None) -> str:
     """The dead letters of a customer, of one pipeline, or of all. Raises ConfigError for what is no name:
     a wildcard would ask for those of others."""
     return f"vrsky.dead.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
+
+
+def original_subject(customer: str | None, pipeline: str | None, message: str | None = None) -> str:
+    """The whole messages of parts that are dead letters: of a customer, of one pipeline, of one message id, or all.
+    Raises ConfigError for what is no name."""
+    names = f"{_token('customer', customer)}.{_token('pipeline', pipeline)}"
+    return f"vrsky.original.{names}.{'*' if message is None else _NO_TOKEN.sub('-', message)}"
 
 
 def _token(what: str, name: str | None) -> str:
