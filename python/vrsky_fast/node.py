@@ -26,10 +26,11 @@ from nats.aio.client import Client
 from . import _native
 from .config import InvalidConfig, PipelineFile
 from .config.secrets import resolve
-from .control import streams
+from .control import served, streams
 from .control.connection import connect, endpoint_of
 from .control.lock import DataFolder
 from .control.provision import consumer_of_source, provision, share
+from .control.served import Served, Serving
 from .control.server import Server
 from .control.server_config import Endpoint
 from .control.tls import AS_THE_SERVER_SAYS, Tls
@@ -86,8 +87,14 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
             node = _native.Node(_config(endpoint, listen, settings, data.files))
             for one, values in zip(pipelines, secrets, strict=True):
                 node.install(one.json, one.scripts, values)
+            _record(data.path, None if server else endpoint.url, pipelines)
             await asyncio.to_thread(node.start)
             await _watch(node, server, watcher, stop)
+
+
+def _record(data: Path, nats: str | None, pipelines: Sequence[PipelineFile]) -> None:
+    """For commands that look at the streams beside the run."""
+    served.write(data, nats, Serving.of(Served.of(one.model, one.outs) for one in pipelines))
 
 
 def check_types(settings: Settings) -> None:
