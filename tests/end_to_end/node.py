@@ -122,8 +122,8 @@ class Node:
         return problem
 
     def lines(self, name: str) -> list[Any]:
-        """The complete lines of a file out."""
-        path = self.data / "files" / name
+        """The complete lines of a file out of acme."""
+        path = self.data / "files" / "acme" / name
         if not path.exists():
             return []
         complete, _, _ = path.read_bytes().rpartition(b"\n")

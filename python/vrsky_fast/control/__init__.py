@@ -9,5 +9,5 @@
 
 A data folder holds: `lock`, `nats/` (the server's configuration, log and record, readable by its owner
 only), `served.json` (what the last run served), `jetstream/` (the messages) and whatever file outs write with a
-relative path under `files/`.
+relative path under `files/<customer>/`.
 """

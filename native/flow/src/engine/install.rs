@@ -15,6 +15,8 @@ use super::health::Healths;
 use super::ids::OutputKey;
 use super::metrics::Counters;
 use super::node::Settings;
+use super::node_type::NodeType;
+use super::sinks::check_files;
 use super::subjects::{self, LaneType};
 use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
 use crate::model::{In, Limits, NatsMode};
@@ -68,7 +70,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Finds every secret now, so that a missing one refuses the revision instead of its messages.
+    /// Finds every secret and looks at every path now, so that what is wrong with one refuses the revision instead of
+    /// its messages.
     pub fn new(
         pipeline: Arc<Pipeline>,
         secrets: Secrets,
@@ -77,6 +80,9 @@ impl Prepared {
     ) -> Result<Prepared, Fault> {
         for name in pipeline.secret_names() {
             secrets.get(name)?;
+        }
+        if settings.serves(NodeType::Outgoing) {
+            check_files(&pipeline, settings)?;
         }
         let auth = match pipeline.input() {
             Input::Http(http) => Some(match &http.auth {

@@ -46,7 +46,7 @@ pub struct Settings {
     /// The tiers whose streams exist.
     #[serde(default)]
     pub tiers: Vec<String>,
-    /// The folder of file outs.
+    /// The folder of file outs, in which each customer has its own.
     pub files: PathBuf,
     /// Whether outgoing connections may go to loopback.
     #[serde(default)]
@@ -54,7 +54,7 @@ pub struct Settings {
     /// Networks that outgoing connections may reach though they are not public.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Whether file outs may name absolute paths.
+    /// Whether file outs may name absolute paths, which lead to any customer's files and to any other.
     #[serde(default)]
     pub absolute_files: bool,
     /// Failures in a row after which an out's messages are parked. The default is reached in about 3 s.
@@ -193,6 +193,7 @@ impl Node {
         };
         let prepared = Prepared::new(pipeline, secrets, counters, &self.settings)?;
         check_route(&state.installed, &key, &prepared)?;
+        check_durable(&state.installed, &key, &prepared)?;
         state.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
         let prepared = Arc::new(prepared);
         for shard in &state.shards {
@@ -344,6 +345,26 @@ fn check_route(
         Some(((_, other), _)) => {
             let reason = format!("pipeline `{other}` already listens on {path}");
             Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/http/path"))
+        }
+    }
+}
+
+/// Two pipelines on one durable consumer would each get a part of the other's messages.
+fn check_durable(
+    installed: &BTreeMap<(String, String), Arc<Prepared>>,
+    key: &(String, String),
+    new: &Prepared,
+) -> Result<(), Fault> {
+    let Some(consumer) = new.pipeline.input().consumer() else { return Ok(()) };
+    let taken = installed
+        .iter()
+        .find(|(other, prepared)| *other != key && prepared.pipeline.input().consumer() == Some(consumer));
+    match taken {
+        None => Ok(()),
+        Some(((customer, pipeline), _)) => {
+            let (stream, durable) = consumer;
+            let reason = format!("{customer}/{pipeline} already reads the stream {stream} by the durable {durable}");
+            Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/nats/durable"))
         }
     }
 }
