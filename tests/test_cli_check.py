@@ -78,7 +78,7 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
         + "  lines: {file: {path: /proc/self/status/x.ndjson}}\n"
         + "  shown: {stdout: {}}\n",
     )
-    told = report(vrsky, path, code=3)
+    told = report(vrsky, path, "--files-anywhere", code=3)
     assert states(told) == {
         "in": "secret/not-found",
         "gone": "http/connect",
@@ -95,6 +95,15 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
     assert "hint: Check its address" in shown.stdout
     assert "ok    acme/orders  in  http" in shown.stdout
     assert "hidden-key" not in shown.stdout
+
+
+def test_a_path_that_is_absolute_is_for_the_operator_to_allow(vrsky: Vrsky, write: Write, tmp_path: Path) -> None:
+    outs = f"out: {{file: {{path: {tmp_path / 'elsewhere.ndjson'}}}}}\n"
+    path = write("orders.yaml", HEAD + "in: {http: {path: /orders}}\n" + outs)
+    told = report(vrsky, path, code=3)
+    assert states(told) == {"in": "ok", "default": "file/outside"}
+    assert "--files-anywhere" in told["connectors"][1]["hint"]
+    assert states(report(vrsky, path, "--files-anywhere", code=0)) == {"in": "ok", "default": "ok"}
 
 
 def test_what_the_operator_allows_is_reached_and_metadata_only_by_its_own_address(

@@ -21,7 +21,7 @@ def test_connectors_lists_kinds_and_the_options_of_one(vrsky: Vrsky) -> None:
     ]
     shown = vrsky("connectors", "file").stdout
     assert "path  required" in shown
-    assert "Below the node's folder" in shown
+    assert "Below the customer's folder" in shown
     specs = json.loads(vrsky("connectors", "http", "--json").stdout)
     assert [spec["direction"] for spec in specs] == ["in", "out"]
     assert specs[1]["schema"]["$defs"]["Secret"]["writeOnly"] is True

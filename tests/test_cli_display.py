@@ -72,8 +72,11 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
 @pytest.mark.parametrize(("base", "where"), [("http://h:1", "http://h:1/in/acme/orders"), (None, "/in/acme/orders")])
 def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path, base: str | None, where: str) -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen), load_all(minimal)).ready(base)
-    assert screen.getvalue().splitlines()[0] == f"acme/orders  POST {where}"
+    Display(Terminal(screen), load_all(minimal), Path("data/files")).ready(base)
+    assert screen.getvalue().splitlines()[:2] == [
+        f"acme/orders  POST {where}",
+        "  to default  data/files/acme/orders.ndjson",
+    ]
 
 
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:

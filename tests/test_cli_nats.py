@@ -52,7 +52,7 @@ def test_orders_pass_over_tls_and_what_failed_is_found(
     letters = vrsky("dlq", "ls", "--json", *files(certificates), VRSKY_NATS=url)
     assert json.loads(letters.stdout)["code"] == "filter/missing-field", letters.stderr
     assert run.stop() == 0
-    written = json.loads((tmp_path / ".vrsky" / "files" / "orders.ndjson").read_text())
+    written = json.loads((tmp_path / ".vrsky" / "files" / "acme" / "orders.ndjson").read_text())
     assert written["order"]["note"] == "x" * 3_000_000
     assert PASSWORD not in json.dumps(run.said) + letters.stderr
 

@@ -44,10 +44,56 @@ def test_an_order_comes_in_by_http_and_goes_out_to_a_file(start: Start, minimal:
     assert post(url, order(150))[0] == 202
     assert post(url, order(50))[0] == 202
     assert run.kind("filtered")["pipeline"] == "orders"
-    written = tmp_path / ".vrsky" / "files" / "orders.ndjson"
+    written = tmp_path / ".vrsky" / "files" / "acme" / "orders.ndjson"
     assert run.stop() == 0
     assert lines(written) == [{"order": {"total": 150}}]
     run.kind("stopped")
+
+
+def test_the_same_file_of_two_customers_is_two_files(start: Start, write: Write, tmp_path: Path) -> None:
+    customers = ["acme", "acme-eu"]
+    for customer in customers:
+        write(f"pipelines/{customer}.yaml", MINIMAL.replace("customer: acme", f"customer: {customer}"))
+    run = start(tmp_path / "pipelines")
+    base = run.ready()
+    for total, customer in enumerate(customers, 150):
+        assert post(f"{base}/in/{customer}/orders", order(total))[0] == 202
+        run.kind("delivered")
+    assert run.stop() == 0
+    for total, customer in enumerate(customers, 150):
+        written = tmp_path / ".vrsky" / "files" / customer / "orders.ndjson"
+        assert lines(written) == [{"order": {"total": total}}]
+
+
+def test_a_path_that_is_absolute_is_refused_with_its_place_unless_the_operator_allows_it(
+    start: Start, vrsky: Vrsky, write: Write, tmp_path: Path
+) -> None:
+    token = write("secrets/globex/token", "keep out\n")
+    path = write("orders.yaml", MINIMAL.replace("path: orders.ndjson", f"path: {token}"))
+    refused = vrsky("run", path, "--json")
+    (problem,) = json.loads(refused.stdout)["problems"]
+    assert (refused.returncode, problem["code"], problem["line"]) == (1, "file/outside", 9)
+    assert "--files-anywhere" in problem["hint"]
+    assert not (tmp_path / ".vrsky").exists()
+    run = start(path, "--files-anywhere")
+    assert post(run.ready() + "/in/acme/orders", order(150))[0] == 202
+    run.kind("delivered")
+    assert run.stop() == 0
+    assert token.read_text() == 'keep out\n{"order":{"total":150}}\n'
+
+
+def test_a_file_from_before_customers_had_folders_is_left_and_named(
+    start: Start, minimal: Path, write: Write, tmp_path: Path
+) -> None:
+    before = write(".vrsky/files/orders.ndjson", "{}\n")
+    run = start(minimal)
+    now = before.parent / "acme" / "orders.ndjson"
+    note = run.wait_for(lambda said: said["kind"] == "note" and str(before) in said["text"])
+    assert note["text"] == f"acme/orders writes {now}; what it wrote before is in {before}"
+    assert post(run.ready() + "/in/acme/orders", order(150))[0] == 202
+    run.kind("delivered")
+    assert run.stop() == 0
+    assert (before.read_text(), lines(now)) == ("{}\n", [{"order": {"total": 150}}])
 
 
 def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Start, minimal: Path, vrsky: Vrsky) -> None:
@@ -169,7 +215,7 @@ def test_after_kill_9_the_next_run_ends_the_orphan_and_loses_nothing(
     while delivered < 20:
         delivered += second.wait_for(lambda said: said["kind"] == "delivered")["step"] == "default"
     assert second.stop() == 0
-    totals = {line["order"]["total"] for line in lines(tmp_path / ".vrsky" / "files" / "orders.ndjson")}  # type: ignore[index,call-overload]
+    totals = {line["order"]["total"] for line in lines(tmp_path / ".vrsky" / "files" / "acme" / "orders.ndjson")}  # type: ignore[index,call-overload]
     assert totals == set(range(101, 121))
 
 
@@ -196,7 +242,7 @@ def test_the_run_goes_on_when_its_server_is_killed(start: Start, minimal: Path, 
     assert answer[0] == 202
     run.kind("delivered")
     assert run.stop() == 0
-    assert lines(tmp_path / ".vrsky" / "files" / "orders.ndjson")[-1] == {"order": {"total": 160}}
+    assert lines(tmp_path / ".vrsky" / "files" / "acme" / "orders.ndjson")[-1] == {"order": {"total": 160}}
 
 
 def test_a_server_of_ones_own_is_used_and_left_running(start: Start, minimal: Path, server: Server) -> None:
@@ -252,7 +298,7 @@ def test_each_part_of_the_way_can_be_a_node_of_its_own(
     assert logic.kind("filtered")["pipeline"] == "orders"
     assert outgoing.kind("delivered")["pipeline"] == "orders"
     assert [run.stop() for run in (source, logic, outgoing)] == [0, 0, 0]
-    assert lines(tmp_path / "outgoing" / "files" / "orders.ndjson") == [{"order": {"total": 150}}]
+    assert lines(tmp_path / "outgoing" / "files" / "acme" / "orders.ndjson") == [{"order": {"total": 150}}]
     assert "delivered" not in [said["kind"] for said in source.said + logic.said]
 
 
@@ -282,11 +328,11 @@ def test_a_jetstream_in_without_a_durable_gets_one_of_its_own(
     run = start(pipeline, "--nats", url)
     assert run.kind("delivered")["pipeline"] == "shop"
     assert run.stop() == 0
-    assert lines(tmp_path / ".vrsky" / "files" / "shop.ndjson") == [{"order": {"total": "150"}}]
+    assert lines(tmp_path / ".vrsky" / "files" / "acme" / "shop.ndjson") == [{"order": {"total": "150"}}]
 
 
 def test_a_run_goes_on_when_its_log_cannot_be_written(tmp_path: Path, minimal: Path) -> None:
-    written = tmp_path / ".vrsky" / "files" / "orders.ndjson"
+    written = tmp_path / ".vrsky" / "files" / "acme" / "orders.ndjson"
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     with open("/dev/full", "w") as full:

@@ -157,6 +157,61 @@ def test_what_is_deleted_makes_room_in_a_full_stream(background: Background, end
     background(scenario())
 
 
+async def fill_parts(client: Client, *parts: tuple[str, int]) -> None:
+    """A letter for each part of these messages, then the whole messages."""
+    await provision(client, [streams.dead()])
+    for message, part in parts:
+        headers = {"Vrsky-Id": message, "Vrsky-Original": message, "Vrsky-Part": str(part), "Vrsky-Step": "1:filter"}
+        await client.jetstream().publish("vrsky.dead.acme.orders.1:filter", b"part %d" % part, headers=headers)
+    for message in dict.fromkeys(message for message, _ in parts):
+        subject = f"vrsky.original.acme.orders.{message.replace('.', '-')}"
+        await client.jetstream().publish(subject, message.encode(), headers={"Vrsky-Id": message})
+
+
+async def originals(client: Client) -> list[str]:
+    info = await client.jetstream().stream_info(streams.DEAD, subjects_filter="vrsky.original.>")
+    return [subject.rpartition(".")[2] for subject in info.state.subjects or {}]
+
+
+def test_the_whole_message_beside_a_part_is_no_letter(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await fill_parts(client, ("acme.1", 0), ("acme.1", 2), ("acme.2", 1))
+            for limit in (2, 3, 10):
+                found = await dead_letters.newest(client, limit)
+                assert [one.sequence for one in found] == [1, 2, 3][-limit:]
+            letter = await dead_letters.show(client, 2)
+            assert letter is not None
+            whole = await dead_letters.original(client, letter)
+            assert whole is not None
+            assert (letter.payload, whole.payload) == (b"part 2", b"acme.1")
+            assert await dead_letters.show(client, 4) is None
+            assert await dead_letters.remove(client, [4, 5]) == [4, 5]
+            assert await originals(client) == ["acme-1", "acme-2"]
+
+    background(scenario())
+
+
+def test_a_whole_message_goes_with_the_last_of_its_parts(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await fill_parts(client, ("acme.1", 0), ("acme.1", 2), ("acme.2", 1))
+            await dead_letters.sweep(client)
+            assert await dead_letters.remove(client, [1, 3]) == []
+            await dead_letters.sweep(client)
+            assert await originals(client) == ["acme-1"]
+            assert await dead_letters.remove(client, [2]) == []
+            await dead_letters.sweep(client)
+            assert await originals(client) == []
+            await fill_parts(client, ("acme.3", 0))
+            assert await dead_letters.purge(client, "other") == 0
+            assert await originals(client) == ["acme-3"]
+            assert await dead_letters.purge(client, "acme") == 1
+            assert await originals(client) == []
+
+    background(scenario())
+
+
 @pytest.mark.parametrize("name", ["*", ">", "acme.orders", "ACME", "", "acme\n"])
 def test_only_a_name_is_asked_for(background: Background, endpoint: Endpoint, name: str) -> None:
     async def list_them(**names: str) -> None:

@@ -39,10 +39,10 @@ def test_the_topology_is_made_once_and_then_left_alone(background: Background, e
         "VRSKY_OUTGOING_T1000_0",
         "VRSKY_DEAD",
     ]
-    assert wanted[-1] == streams.parked()
+    assert wanted[-2:] == [streams.parked(), streams.keys()]
 
     async def scenario(client: Client) -> None:
-        assert len(await provision(client, wanted)) == 10 + 8
+        assert len(await provision(client, wanted)) == 11 + 8
         assert await provision(client, wanted) == []
         jetstream = client.jetstream()
         config = (await jetstream.stream_info("VRSKY_OUTGOING_T10000_1")).config
@@ -54,6 +54,9 @@ def test_the_topology_is_made_once_and_then_left_alone(background: Background, e
         parked = (await jetstream.stream_info("VRSKY_PARKED")).config
         assert (parked.retention, parked.discard, parked.max_msgs_per_subject) == ("workqueue", "new", 100_000)
         assert parked.discard_new_per_subject
+        keys = (await jetstream.stream_info("VRSKY_KEYS")).config
+        assert (keys.retention, keys.discard, keys.max_msgs_per_subject) == ("limits", "new", 1)
+        assert keys.discard_new_per_subject and keys.allow_direct and keys.max_age == 24 * 3600.0
         consumer = (await jetstream.consumer_info("VRSKY_OUTGOING_T10000_1", "outgoing")).config
         assert (consumer.ack_wait, consumer.max_ack_pending, consumer.max_deliver) == (10.0, -1, -1)
         assert consumer.filter_subject is None

@@ -53,7 +53,7 @@ def test_the_whole_example_shows_what_happened_and_ends_with_0(tmp_path: Path) -
         rest = example.stderr.read()
     assert example.returncode == 0, "".join(shown) + rest
     assert "stopped: 6 in" in rest
-    (audit,) = (tmp_path / "data" / "files" / "audit.ndjson").read_text().splitlines()
+    (audit,) = (tmp_path / "data" / "files" / "acme" / "audit.ndjson").read_text().splitlines()
     assert '"1004"' in audit
 
 

@@ -14,10 +14,11 @@ CRATES = sorted(folder for folder in ROOT.glob("native/*/tests") if folder.is_di
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test.stem)
-def test_a_test_named_by_a_folder_of_the_package_names_a_file_in_it(test: Path) -> None:
+def test_a_test_named_by_a_folder_of_the_package_names_a_file_or_a_folder_in_it(test: Path) -> None:
     folder, _, file = test.stem.removeprefix("test_").partition("_")
     if (PACKAGE / folder).is_dir() and file:
-        assert (PACKAGE / folder / f"{file}.py").is_file(), f"there is no {folder}/{file}.py"
+        named = PACKAGE / folder / file
+        assert named.with_suffix(".py").is_file() or named.is_dir(), f"there is no {folder}/{file}.py"
 
 
 @pytest.mark.parametrize("folder", CRATES, ids=lambda folder: folder.parent.name)

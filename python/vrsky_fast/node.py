@@ -15,7 +15,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,11 @@ from nats.aio.client import Client
 from . import _native
 from .config import InvalidConfig, PipelineFile
 from .config.secrets import resolve
-from .control import streams
+from .control import served, streams
 from .control.connection import connect, endpoint_of
 from .control.lock import DataFolder
 from .control.provision import consumer_of_source, provision, share
+from .control.served import Served, Serving
 from .control.server import Server
 from .control.server_config import Endpoint
 from .control.tls import AS_THE_SERVER_SAYS, Tls
@@ -47,7 +48,8 @@ NODE_TYPES = ("incoming", "logic", "outgoing")
 class Settings:
     """What `vrsky run` takes. `nats` names a running server; without it one is started in `data`. `types`
     is what of a message's way this node serves, some of `NODE_TYPES`; `tls` is for `nats`. `allow` names
-    networks that outgoing HTTP may reach though they are not public."""
+    networks that outgoing HTTP may reach though they are not public. With `files_anywhere` file outs may name
+    absolute paths; without it each customer's files are below its own folder, `data`/files/CUSTOMER."""
 
     data: Path
     listen: str = "127.0.0.1:8080"
@@ -57,6 +59,7 @@ class Settings:
     types: Sequence[str] = NODE_TYPES
     tls: Tls = AS_THE_SERVER_SAYS
     allow: Sequence[str] = ()
+    files_anywhere: bool = False
 
 
 class Watcher(Protocol):
@@ -78,16 +81,25 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
     check_types(settings)
     check_secrets(settings)
     check_allow(settings)
+    check_files(pipelines, settings)
     listen = check_listen(pipelines, settings.listen) if "incoming" in settings.types else None
     secrets = [resolve(one.customer, one.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data:
         async with _signals() as stop, _server(settings, data.path, watcher, stop) as (endpoint, server):
             await _provision(endpoint, pipelines, server, watcher)
+            for text in files_of_before(pipelines, data.files) if "outgoing" in settings.types else ():
+                watcher.note(text)
             node = _native.Node(_config(endpoint, listen, settings, data.files))
             for one, values in zip(pipelines, secrets, strict=True):
                 node.install(one.json, one.scripts, values)
+            _record(data.path, None if server else endpoint.url, pipelines)
             await asyncio.to_thread(node.start)
             await _watch(node, server, watcher, stop)
+
+
+def _record(data: Path, nats: str | None, pipelines: Sequence[PipelineFile]) -> None:
+    """For commands that look at the streams beside the run."""
+    served.write(data, nats, Serving.of(Served.of(one.model, one.outs) for one in pipelines))
 
 
 def check_types(settings: Settings) -> None:
@@ -115,6 +127,32 @@ def check_allow(settings: Settings) -> None:
         node_to_ask(settings)
     except ConfigError as error:
         raise error_for(error.code, f"--allow: {error.reason}") from None
+
+
+def check_files(pipelines: Sequence[PipelineFile], settings: Settings) -> None:
+    """An absolute path leads to every customer's files: raises InvalidConfig naming each, unless they are allowed."""
+    if settings.files_anywhere or "outgoing" not in settings.types:
+        return
+    reason = "the path is absolute; a customer's files are below its own folder"
+    problems = [
+        one.problem("file/outside", reason, pointer)
+        for one in pipelines
+        for pointer, path in one.file_outs
+        if path.is_absolute()
+    ]
+    if problems:
+        raise InvalidConfig(problems)
+
+
+def files_of_before(pipelines: Sequence[PipelineFile], files: Path) -> Iterator[str]:
+    """What customers' outs have written before each customer had a folder of its own: one note for each file."""
+    customers = {one.customer for one in pipelines}
+    for one in pipelines:
+        for _, path in one.file_outs:
+            before = files / path
+            if not path.is_absolute() and path.parts[0] not in customers and before.is_file():
+                now = files / one.customer / path
+                yield f"{one.customer}/{one.pipeline} writes {now}; what it wrote before is in {before}"
 
 
 def check_listen(pipelines: Sequence[PipelineFile], listen: str) -> str | None:
@@ -173,10 +211,10 @@ def _config(endpoint: Endpoint, listen: str | None, settings: Settings, files: P
             "lanes": 1,
             "tiers": list(streams.TIERS),
             "files": str(files),
-            # One user on one machine: the example's receiver is on loopback, and paths are their own.
+            # One user on one machine: the example's receiver is on loopback.
             "allow_loopback": True,
             "allow": list(settings.allow),
-            "absolute_files": True,
+            "absolute_files": settings.files_anywhere,
         }
     )
 

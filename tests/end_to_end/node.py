@@ -122,8 +122,8 @@ class Node:
         return problem
 
     def lines(self, name: str) -> list[Any]:
-        """The complete lines of a file out."""
-        path = self.data / "files" / name
+        """The complete lines of a file out of acme."""
+        path = self.data / "files" / "acme" / name
         if not path.exists():
             return []
         complete, _, _ = path.read_bytes().rpartition(b"\n")
@@ -167,7 +167,7 @@ class Node:
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """As `vrsky dlq ls --json` lists them."""
-        listed = self._vrsky("dlq", "ls", "--json", "--limit", "100000")
+        listed = self._dlq("ls", "--json", "--limit", "100000")
         return [json.loads(line) for line in listed.splitlines()]
 
     def dead_letters_of(self, ids: set[str]) -> dict[str, dict[str, Any]]:
@@ -191,18 +191,29 @@ class Node:
 
     def shown(self, sequence: int) -> dict[str, Any]:
         """As `vrsky dlq show --json` shows it."""
-        letter: dict[str, Any] = json.loads(self._vrsky("dlq", "show", str(sequence), "--json"))
+        letter: dict[str, Any] = json.loads(self._dlq("show", str(sequence), "--json"))
         return letter
 
-    def _vrsky(self, *arguments: str) -> str:
-        done = subprocess.run(
-            command(*arguments, "--data", self.data),
+    def redrives(self, *arguments: str | int, exits: int = 0) -> dict[str, Any]:
+        """Sends dead letters again without asking; the report."""
+        done = self.dlq("redrive", *arguments, "--yes", "--json")
+        assert done.returncode == exits, done.stderr + done.stdout
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    def dlq(self, *arguments: str | int) -> subprocess.CompletedProcess[str]:
+        """`vrsky dlq` on the data folder, until it ends."""
+        return subprocess.run(
+            command("dlq", *map(str, arguments), "--data", self.data),
             cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             env=clean_environment(),
         )
+
+    def _dlq(self, *arguments: str) -> str:
+        done = self.dlq(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -94,7 +94,7 @@ def test_a_full_disk_refuses_with_503_and_goes_on_when_there_is_room(
     start_node: StartNode, disk: Disk, tmp_path: Path
 ) -> None:
     written = tmp_path / "orders.ndjson"
-    node = start_node({"orders.yaml": ORDERS % written}, data=disk.folder / "data")
+    node = start_node({"orders.yaml": ORDERS % written}, "--files-anywhere", data=disk.folder / "data")
     with under_load(node.url("/orders"), clients=2) as load:
         load.wait_for(50)
         disk.fill()
@@ -120,8 +120,7 @@ def test_a_full_disk_refuses_with_503_and_goes_on_when_there_is_room(
 
 def numbers(node: Node, written: Path) -> set[int]:
     """As in the file outside the data folder."""
-    link = node.data / "files" / written
-    return node.numbers(str(link))
+    return node.numbers(str(written))
 
 
 def fill_the_store(node: Node) -> set[int]:
@@ -161,7 +160,7 @@ def test_a_store_at_the_end_of_its_share_refuses_with_503_and_recovers(
     assert b"no space left" not in (data / "nats" / "server.log").read_bytes()
     # A stop would wait for the server that is not there.
     node.kill()
-    node = start_node({"orders.yaml": ORDERS % written}, data=data)
+    node = start_node({"orders.yaml": ORDERS % written}, "--files-anywhere", data=data)
     eventually(lambda: accepted <= numbers(node, written), "every accepted message in the file")
     node.assert_alive()
     number = a_number()
@@ -227,7 +226,7 @@ def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_roo
     disk.fill()
     node.kill()
     disk.free()
-    node = start_node({"orders.yaml": ORDERS % written}, data=data)
+    node = start_node({"orders.yaml": ORDERS % written}, "--files-anywhere", data=data)
     node.hears("ready")
     disk.fill()
     problem = node.refuses("/orders", b'{"n": 1, "text": "%s"}' % (b"x" * MEGABYTE))
@@ -239,7 +238,7 @@ def test_what_is_parked_when_others_fill_the_disk_is_delivered_when_there_is_roo
 
 def test_a_file_out_on_a_full_disk_waits_for_room(start_node: StartNode, disk: Disk) -> None:
     written = disk.folder / "orders.ndjson"
-    node = start_node({"orders.yaml": ORDERS % written})
+    node = start_node({"orders.yaml": ORDERS % written}, "--files-anywhere")
     disk.fill()
     sent = {a_number() for _ in range(20)}
     for number in sent:

@@ -32,12 +32,12 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_accepted(start_node: StartN
                 os.kill(node.server().pid, signal.SIGKILL)
             node.kill()
             accepted |= load.stop()
-        tear(node.data / "files" / "orders.ndjson")
+        tear(node.data / "files" / "acme" / "orders.ndjson")
     node = start_node({"orders.yaml": ORDERS})
     node.delivers_all("orders.ndjson", accepted)
     node.still_works("/orders", "orders.ndjson")
     assert node.stop() == 0
-    written = (node.data / "files" / "orders.ndjson").read_bytes()
+    written = (node.data / "files" / "acme" / "orders.ndjson").read_bytes()
     assert written.endswith(b"\n")
     # Every line is whole: the torn ones are gone, not glued to the next.
     assert all(json.loads(line)["seen"] is True for line in written.splitlines())
@@ -61,7 +61,7 @@ def test_a_torn_last_line_is_mended_at_the_start_before_any_message(start_node: 
     node = start_node({"orders.yaml": ORDERS})
     node.still_works("/orders", "orders.ndjson")
     assert node.stop() == 0
-    file = node.data / "files" / "orders.ndjson"
+    file = node.data / "files" / "acme" / "orders.ndjson"
     whole = file.read_bytes()
     tear(file)
     node = start_node({"orders.yaml": ORDERS})

@@ -70,7 +70,7 @@ def test_everything_in_the_store_is_delivered_once(taken_over: TakenOver, backgr
     assert taken_over.node.stop() == 0
     assert taken_over.arrived() == LEFT
     # No consumer of the program before is left beside one of today's.
-    assert Counter(streams[name]["consumer_count"] for name in streams if name != "VRSKY_PARKED") == {1: 5, 0: 1}
+    assert Counter(streams[name]["consumer_count"] for name in streams if name != "VRSKY_PARKED") == {1: 5, 0: 2}
 
 
 def emptied(streams: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -109,3 +109,15 @@ def test_its_dead_letters_are_listed_with_all_that_they_say(taken_over: TakenOve
     assert [one["id"] for one in listed] == [
         dict(frame.headers)["Vrsky-Id"] for frame in taken_over.store.frames("VRSKY_DEAD")
     ]
+
+
+def test_its_dead_letters_are_sent_again_but_for_the_part(taken_over: TakenOver) -> None:
+    """A part has to go on with the step where it died, and the program before did not say that it was one."""
+    node, server = taken_over.node, taken_over.server
+    part = next(one for one in node.dead_letters() if one["customer"] == "acme-eu")
+    report = node.redrives("--all", exits=1)
+    assert (report["sent"], [one["sequence"] for one in report["refused"]]) == (2, [part["sequence"]])
+    assert server.got(b'{"n": 404}').target == "/strict"
+    # No number, as before.
+    again = eventually(lambda: [one for one in node.dead_letters() if one["sequence"] > 3], "another letter")
+    assert [(one["pipeline"], one["code"]) for one in again] == [("eu-orders", "convert/not-a-number")]

@@ -74,7 +74,7 @@ codes! {
     ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
     ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";
     ConfigFileNotFound = "config/file-not-found", Config, false, 400, "A file named by the pipeline file does not exist.", "Create it, or mend the path; it is relative to the pipeline file.";
-    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside its folder.", "Name it without `..`: scripts and payloads of tests beside the pipeline file, file outs below the node's folder for files.";
+    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside its folder.", "Name it without `..`: scripts and payloads of tests beside the pipeline file, file outs below the customer's folder for files.";
     ConfigUnknownOut = "config/unknown-out", Config, false, 400, "A route names an out that is not defined.", "Define the out, or mend the name.";
     ConfigNeedsRoute = "config/needs-route", Config, false, 400, "There are several outs and no route to choose between them.", "Add a `route` as the last step.";
     ConfigNeedsConvert = "config/needs-convert", Config, false, 400, "The step edits a document that is still XML.", "Put a `convert: {from: xml}` before it.";
@@ -199,7 +199,7 @@ codes! {
 
     // -- file --------------------------------------------------------------------------------
     FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";
-    FileOutside = "file/outside", File, false, 400, "The path leaves the folder for files, or is a symlink.", "Use a relative path without `..`.";
+    FileOutside = "file/outside", File, false, 400, "The path leaves the customer's folder for files, or is a symlink.", "Use a relative path without `..`; an absolute one needs the option `--files-anywhere`.";
 
     // -- deliver -----------------------------------------------------------------------------
     DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for what sent it back, or for crashes.";

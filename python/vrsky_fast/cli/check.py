@@ -65,6 +65,7 @@ class Finding:
 @click.option("--data", default=".vrsky", show_default=True, type=click.Path(path_type=Path), help="As for `run`.")
 @click.option("--secrets", "folder", type=click.Path(path_type=Path), metavar="DIR", help="As for `run`.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="As for `run`; may be repeated.")
+@click.option("--files-anywhere", is_flag=True, help="As for `run`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     paths: tuple[Path, ...],
@@ -73,10 +74,13 @@ def command(
     data: Path,
     folder: Path | None,
     allow: tuple[str, ...],
+    files_anywhere: bool,
     as_json: bool,
 ) -> int:
     pipelines = [one for path in paths for one in config.load_all(path)]
-    settings = Settings(data, nats=server.url, secrets=folder, tls=server.tls, allow=allow)
+    settings = Settings(
+        data, nats=server.url, secrets=folder, tls=server.tls, allow=allow, files_anywhere=files_anywhere
+    )
     check_secrets(settings)
     check_allow(settings)
     found = [finding for one in pipelines for finding in _connectors(one, settings)]

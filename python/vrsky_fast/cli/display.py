@@ -67,17 +67,17 @@ class Display:
             )
             self.terminal.line(f"{self.terminal.strong(f'{one.customer}/{one.pipeline}')}  {safe(where)}")
             for name, connector in one.outs.items():
-                self.terminal.line(f"  to {safe(name)}  {safe(self._target(connector))}")
+                self.terminal.line(f"  to {safe(name)}  {safe(self._target(one.customer, connector))}")
         self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
 
-    def _target(self, connector: dict[str, Any]) -> str:
+    def _target(self, customer: str, connector: dict[str, Any]) -> str:
         """Where an out writes, as people would look for it."""
         kind, options = next(iter(connector.items()))
         match kind:
             case "http":
                 return f"{options.get('method', 'POST')} {options['url']}"
             case "file":
-                return str(self._files / options["path"])
+                return str(self._files / customer / options["path"])
             case "nats":
                 return f"NATS {options['subject']}"
             case _:

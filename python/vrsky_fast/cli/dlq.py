@@ -1,4 +1,4 @@
-"""`vrsky dlq`: list, show and delete dead letters."""
+"""`vrsky dlq`: list, show, delete and send again dead letters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import click
 
 from ..control import dead_letters
 from ..control.streams import dead_subject
-from . import choice, exit_codes, nats, server_of
+from . import choice, exit_codes, nats, redrive, server_of
 from .choice import SEQUENCE, counted
 from .server_of import agrees, client_of
 from .terminal import Terminal, safe
 
-_HELP = """List, show and delete dead letters: messages that failed for good, with the reason and the payload.
+_HELP = """Dead letters, messages that failed for good: list them, show one, send them again, delete them.
 
 Without --nats the data folder of `vrsky run` is used; it may be running or not.
 
@@ -29,6 +29,7 @@ Examples:
   vrsky dlq ls --code http --step out:erp --newer-than 1h
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
+  vrsky dlq redrive 17 18
   vrsky dlq rm 17 18
   vrsky dlq rm --customer acme --pipeline orders --yes
 """
@@ -37,6 +38,9 @@ Examples:
 @click.group(name="dlq", help=_HELP)
 def command() -> None:
     pass
+
+
+command.add_command(redrive.command)
 
 
 @command.command(name="ls", help="The newest dead letters, oldest first.")
@@ -60,18 +64,24 @@ def ls(wanted: dead_letters.Wanted, limit: int, server: nats.Server, data: Path,
 @command.command(name="show", help="One dead letter with its headers and payload.")
 @click.argument("sequence", type=SEQUENCE)
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
+@click.option("--original", "whole", is_flag=True, help="Of a part: the whole message, as it came in.")
 @server_of.options
-def show(sequence: int, only_payload: bool, server: nats.Server, data: Path, as_json: bool) -> int:
+def show(sequence: int, only_payload: bool, whole: bool, server: nats.Server, data: Path, as_json: bool) -> int:
     if only_payload and as_json:
         raise click.UsageError("--payload writes the bytes as they are; --json has the payload as text")
 
-    async def fetch() -> dead_letters.DeadLetter | None:
+    async def fetch() -> tuple[dead_letters.DeadLetter | None, str]:
         async with client_of(server, data) as client:
-            return await dead_letters.show(client, sequence)
+            letter = await dead_letters.show(client, sequence)
+            if letter is None:
+                return None, f"there is no dead letter {sequence}"
+            if not whole or letter.original is None:
+                return letter, ""
+            return await dead_letters.original(client, letter), f"the whole message of {sequence} is not kept"
 
-    letter = asyncio.run(fetch())
+    letter, reason = asyncio.run(fetch())
     if letter is None:
-        reason, hint = f"there is no dead letter {sequence}", "`vrsky dlq ls` lists them"
+        hint = "`vrsky dlq ls` lists them"
         if as_json:
             problem = {"code": None, "reason": reason, "hint": hint}
             Terminal(sys.stdout).line(json.dumps({"ok": False, "problems": [problem]}))
@@ -131,6 +141,7 @@ def rm(
             if not numbers:
                 return await dead_letters.purge(client, customer, pipeline), []
             missing = await dead_letters.remove(client, numbers)
+            await dead_letters.sweep(client)
             return len(numbers) - len(missing), missing
 
     deleted, missing = asyncio.run(delete())

@@ -18,7 +18,7 @@ _VERBS = {
     "connectors": ("connectors", "List the kinds of connectors and their options."),
     "test": ("test", "Run the tests of pipeline files."),
     "dry-run": ("dry_run", "Show a message after every step."),
-    "dlq": ("dlq", "List, show and delete dead letters."),
+    "dlq": ("dlq", "List, show, delete and send again dead letters."),
 }
 
 _EXAMPLES = """\b

@@ -64,6 +64,12 @@ Examples:
     help="Let outgoing HTTP reach this address or network, such as 10.0.0.0/8, though it is not public; may be"
     " repeated. A metadata service, such as 169.254.169.254, has to be named by its own address.",
 )
+@click.option(
+    "--files-anywhere",
+    is_flag=True,
+    help="Let file outs name absolute paths: any file that this process may write, other customers' too. Without it"
+    " a customer's files are below files/CUSTOMER in the data folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 def command(
     path: Path,
@@ -74,10 +80,13 @@ def command(
     types: tuple[str, ...],
     secrets: Path | None,
     allow: tuple[str, ...],
+    files_anywhere: bool,
     as_json: bool,
 ) -> int:
     pipelines = config.load_all(path)
-    settings = Settings(data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls, allow)
+    settings = Settings(
+        data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls, allow, files_anywhere
+    )
     display = (
         JsonDisplay(Log(sys.stdout), pipelines)
         if as_json

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from nats.aio.client import Client
 
-from ..control import server_config
+from ..control import served, server_config
 from ..control.connection import connect, endpoint_of
 from ..control.lock import FOR_A_MOMENT, DataFolder, on_disk
+from ..control.served import Serving
 from ..control.server import Server
 from ..errors import error_for
 from . import nats
@@ -54,6 +55,11 @@ async def client_of(named: nats.Server, data: Path) -> AsyncIterator[Client]:
     finally:
         await server.stop()
         folder.unlock()
+
+
+def known(named: nats.Server, data: Path) -> Serving | None:
+    """What a run on this data folder serves, or served last, on that server; None when that is not known."""
+    return served.read(data, None if named.url is None else endpoint_of(named.url).url)
 
 
 def agrees(question: str, doing: str) -> bool:

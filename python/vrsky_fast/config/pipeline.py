@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import _native
@@ -53,6 +53,13 @@ class PipelineFile:
         """Name of the out to its connector; a single one is called `default`."""
         out: dict[str, dict[str, Any]] = self.model["out"]
         return {"default": out} if out.keys() & _CONNECTORS else out
+
+    @property
+    def file_outs(self) -> list[tuple[str, PurePosixPath]]:
+        """Of each file out the pointer to its path, and the path."""
+        single = self.model["out"].keys() & _CONNECTORS
+        named = [("/out" if single else f"/out/{name}", out) for name, out in self.outs.items()]
+        return [(f"{pointer}/file/path", PurePosixPath(out["file"]["path"])) for pointer, out in named if "file" in out]
 
     @property
     def secrets(self) -> set[str]:

@@ -5,8 +5,9 @@
                                 ▼
                              connection ──► provision: streams and consumers of `streams`
                                 │
-                                └─────────► dead_letters: list, show
+                                └─────────► dead_letters: list, show, delete · redrive: send again
 
 A data folder holds: `lock`, `nats/` (the server's configuration, log and record, readable by its owner
-only), `jetstream/` (the messages) and whatever file outs write with a relative path under `files/`.
+only), `served.json` (what the last run served), `jetstream/` (the messages) and whatever file outs write with a
+relative path under `files/<customer>/`.
 """

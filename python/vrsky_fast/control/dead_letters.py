@@ -16,14 +16,15 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from .failure import fail
-from .streams import DEAD, dead_subject
+from .streams import DEAD, dead_subject, original_subject
 
 _BATCH = 500
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """`sequence` is its number in the stream and stays the same; `stored_ms` is when it came there."""
+    """`sequence` is its number in the stream and stays the same; `stored_ms` is when it came there. The whole message
+    that is kept beside a part has the same form, and is no letter."""
 
     sequence: int
     customer: str
@@ -32,6 +33,7 @@ class DeadLetter:
     headers: dict[str, str] = field(repr=False)
     payload: bytes = field(default=b"", repr=False)
     stored_ms: int = 0
+    is_letter: bool = True
 
     @property
     def code(self) -> str:
@@ -44,6 +46,11 @@ class DeadLetter:
     @property
     def id(self) -> str:
         return self.headers.get("Vrsky-Id") or self.headers.get("Nats-Msg-Id", "")
+
+    @property
+    def original(self) -> str | None:
+        """The id under which the whole message is kept, when this is a part of one."""
+        return self.headers.get("Vrsky-Original")
 
     @property
     def time_ms(self) -> int:
@@ -112,12 +119,16 @@ async def newest(client: Client, limit: int, wanted: Wanted = EVERYTHING) -> lis
     if bounds is None:
         return []
     first, last = bounds
-    if wanted == EVERYTHING:
-        first = max(first, last - limit + 1)
-    found: deque[DeadLetter] = deque(maxlen=limit)
-    async for letter in _scan(client, wanted, first):
-        found.append(letter)
-    return list(found)
+    # Not all of the stream's messages are dead letters, nor are all of those wanted.
+    span = limit if wanted == EVERYTHING else last
+    while True:
+        start = max(first, last - span + 1)
+        found: deque[DeadLetter] = deque(maxlen=limit)
+        async for letter in _scan(client, wanted, start):
+            found.append(letter)
+        if len(found) == limit or start == first:
+            return list(found)
+        span *= 8
 
 
 async def oldest_first(client: Client, wanted: Wanted) -> AsyncGenerator[DeadLetter]:
@@ -176,8 +187,20 @@ async def _scan(client: Client, wanted: Wanted, first: int) -> AsyncGenerator[De
 
 async def show(client: Client, sequence: int) -> DeadLetter | None:
     """One with its payload; None when there is none of this number."""
+    found = await _message(client, seq=sequence)
+    return found if found is not None and found.is_letter else None
+
+
+async def original(client: Client, letter: DeadLetter) -> DeadLetter | None:
+    """The whole message, as it came, of a letter that is a part; None for others. Raises NatsError."""
+    if letter.original is None:
+        return None
+    return await _message(client, subject=original_subject(letter.customer, letter.pipeline, letter.original))
+
+
+async def _message(client: Client, seq: int | None = None, subject: str | None = None) -> DeadLetter | None:
     try:
-        message: RawStreamMsg = await client.jetstream(timeout=10).get_msg(DEAD, sequence)
+        message: RawStreamMsg = await client.jetstream(timeout=10).get_msg(DEAD, seq, subject)
     except NotFoundError:
         return None
     except APIError as error:
@@ -185,14 +208,22 @@ async def show(client: Client, sequence: int) -> DeadLetter | None:
     except (JetStreamError, TimeoutError) as error:
         fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
     stored_ms = int(message.time.timestamp() * 1000) if message.time else 0
-    return _letter(sequence, message.subject or "", dict(message.headers or {}), stored_ms, message.data or b"")
+    headers = dict(message.headers or {})
+    return _letter(message.seq or 0, message.subject or "", headers, stored_ms, message.data or b"")
 
 
 async def remove(client: Client, sequences: Iterable[int]) -> list[int]:
     """Deletes these; returns the ones that were not there. Raises NatsError."""
+    there = {sequence: await show(client, sequence) is not None for sequence in sequences}
+    gone = await delete(client, [sequence for sequence, is_there in there.items() if is_there])
+    return [sequence for sequence, is_there in there.items() if not is_there or sequence in gone]
+
+
+async def delete(client: Client, letters: Iterable[int]) -> list[int]:
+    """Deletes what is known to be dead letters; returns those that others have deleted. Raises NatsError."""
     jetstream = client.jetstream(timeout=10)
     missing = []
-    for sequence in sequences:
+    for sequence in letters:
         try:
             await jetstream.delete_msg(DEAD, sequence)
         except APIError as error:
@@ -204,11 +235,34 @@ async def remove(client: Client, sequences: Iterable[int]) -> list[int]:
     return missing
 
 
+async def sweep(client: Client) -> None:
+    """Deletes the whole messages of which no part is a dead letter any more. Raises NatsError."""
+    try:
+        # First: what dies later is not among them.
+        info = await client.jetstream(timeout=10).stream_info(DEAD, subjects_filter=original_subject(None, None))
+    except NotFoundError:
+        return
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+    kept = set(info.state.subjects or {})
+    if not kept:
+        return
+    async for letter in oldest_first(client, EVERYTHING):
+        if letter.original is not None:
+            kept.discard(original_subject(letter.customer, letter.pipeline, letter.original))
+    for subject in kept:
+        await _purge(client, {"filter": subject})
+
+
 async def purge(client: Client, customer: str | None = None, pipeline: str | None = None) -> int:
     """Deletes those of a customer, of one pipeline of it, or all there are; returns how many. Raises NatsError,
     and ConfigError for what is no name."""
-    everything = customer is None and pipeline is None
-    wanted = {} if everything else {"filter": dead_subject(customer, pipeline)}
+    purged = await _purge(client, {"filter": dead_subject(customer, pipeline)})
+    await _purge(client, {"filter": original_subject(customer, pipeline)})
+    return purged
+
+
+async def _purge(client: Client, wanted: dict[str, str]) -> int:
     try:
         # By hand, as nats-py drops the number.
         message = await client.request(f"$JS.API.STREAM.PURGE.{DEAD}", json.dumps(wanted).encode(), timeout=30)
@@ -225,4 +279,5 @@ async def purge(client: Client, customer: str | None = None, pipeline: str | Non
 def _letter(sequence: int, subject: str, headers: dict[str, str], stored_ms: int, payload: bytes = b"") -> DeadLetter:
     tokens = subject.split(".", 4) + [""] * 5
     step = headers.get("Vrsky-Step") or tokens[4]
-    return DeadLetter(sequence, tokens[2], tokens[3], step, headers, payload, stored_ms)
+    is_letter = tokens[1] == "dead"
+    return DeadLetter(sequence, tokens[2], tokens[3], step, headers, payload, stored_ms, is_letter)

@@ -94,7 +94,7 @@ async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
 def _stream_config(stream: Stream) -> StreamConfig:
     return StreamConfig(
         name=stream.name,
-        subjects=[stream.subject, *stream.more_subjects],
+        subjects=stream.subjects,
         retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,

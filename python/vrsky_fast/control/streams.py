@@ -6,6 +6,7 @@ messages per subject is one number a stream. Changing anything here is changing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ KEYS = "VRSKY_KEYS"
 KEY_WINDOW_SECONDS = 24 * 3600.0
 # Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
 PARKED_CAP = 100_000
+# What a subject cannot hold, or has a meaning there: as the node replaces it.
+_NO_TOKEN = re.compile(r"[^0-9A-Za-z:_]")
 # No share is a smaller part of the room than one in so many.
 _LEAST_PART = 64
 # Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
@@ -31,7 +34,8 @@ ACK_WAIT_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class Stream:
     """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
-    cap. `consumer` is its durable; `max_age` the seconds after which a message goes by itself."""
+    cap. `consumer` is its durable; `more` are further subjects; `max_age` the seconds after which a message goes by
+    itself."""
 
     name: str
     subject: str
@@ -39,8 +43,12 @@ class Stream:
     cap: int | None = None
     consumer: str | None = None
     max_bytes: int | None = None
-    more_subjects: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
     max_age: float | None = None
+
+    @property
+    def subjects(self) -> list[str]:
+        return [self.subject, *self.more]
 
 
 def lane(lane_type: str, tier: str, number: int) -> Stream:
@@ -55,9 +63,8 @@ def lane(lane_type: str, tier: str, number: int) -> Stream:
 
 
 def dead() -> Stream:
-    """vrsky.dead.<customer>.<pipeline>.<step>: the letters; vrsky.original.<customer>.<pipeline>.<id>: the whole
-    messages of which a part is a letter."""
-    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False, more_subjects=("vrsky.original.>",))
+    """Dead letters, and beside those of parts the whole messages: vrsky.original.<customer>.<pipeline>.<id>."""
+    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False, more=("vrsky.original.>",))
 
 
 def parked() -> Stream:
@@ -103,6 +110,13 @@ def dead_subject(customer: str | None, pipeline: str | None) -> str:
     """The dead letters of a customer, of one pipeline, or of all. Raises ConfigError for what is no name:
     a wildcard would ask for those of others."""
     return f"vrsky.dead.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
+
+
+def original_subject(customer: str | None, pipeline: str | None, message: str | None = None) -> str:
+    """The whole messages of parts that are dead letters: of a customer, of one pipeline, of one message id, or all.
+    Raises ConfigError for what is no name."""
+    names = f"{_token('customer', customer)}.{_token('pipeline', pipeline)}"
+    return f"vrsky.original.{names}.{'*' if message is None else _NO_TOKEN.sub('-', message)}"
 
 
 def _token(what: str, name: str | None) -> str:

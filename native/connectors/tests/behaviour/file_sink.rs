@@ -11,24 +11,31 @@ use message::{Code, Fault};
 
 use crate::delivery::{delivery, json};
 
-/// Files below a folder of the test's own.
+/// A folder for files of the test's own, with that of `acme` in it.
 struct Files(Folder);
+
+fn options(base: impl Into<PathBuf>, path: &str) -> FileOptions {
+    FileOptions { base: base.into(), customer: "acme".into(), path: path.into(), allow_absolute: false }
+}
 
 impl Files {
     fn new() -> Files {
-        Files(Folder::new())
+        let files = Files(Folder::new());
+        fs::create_dir(files.base("acme")).unwrap();
+        files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    fn base(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn options(&self, path: &str) -> FileOptions {
-        FileOptions { base: self.0.path().into(), path: path.into(), allow_absolute: false }
+    /// Of acme's files.
+    fn path(&self, name: &str) -> PathBuf {
+        self.base("acme").join(name)
     }
 
     fn sink(&self, path: &str) -> FileSink {
-        FileSink::new(&self.options(path)).unwrap()
+        FileSink::new(&options(self.0.path(), path)).unwrap()
     }
 
     fn read(&self, path: &str) -> String {
@@ -90,7 +97,7 @@ fn a_torn_last_line_is_mended_on_open() {
 fn paths_stay_in_the_folder() {
     let folder = Files::new();
     let elsewhere = Files::new();
-    let code = |path: &str| FileSink::new(&folder.options(path)).err().unwrap().code();
+    let code = |path: &str| FileSink::new(&options(folder.0.path(), path)).err().unwrap().code();
     for outside in ["/etc/x", "../x", "a/../../x", "..", "."] {
         assert_eq!(code(outside), Code::FileOutside, "{outside}");
     }
@@ -98,7 +105,7 @@ fn paths_stay_in_the_folder() {
         assert_eq!(code(nameless), Code::ConfigInvalidValue, "{nameless}");
     }
     symlink(elsewhere.0.path(), folder.path("link")).unwrap();
-    symlink(elsewhere.path("x"), folder.path("file-link")).unwrap();
+    symlink(elsewhere.base("x"), folder.path("file-link")).unwrap();
     fs::create_dir(folder.path("folder")).unwrap();
     fs::write(folder.path("plain"), "").unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.path("pipe"), rustix::fs::Mode::RWXU).unwrap();
@@ -108,7 +115,34 @@ fn paths_stay_in_the_folder() {
             assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileOutside, false), "{path}");
         }
     });
-    assert!(!elsewhere.path("x").exists());
+    assert!(!elsewhere.base("x").exists());
+}
+
+#[test]
+fn a_customer_has_a_folder_of_its_own() {
+    let folder = Files::new();
+    fs::write(folder.base("plain"), "").unwrap();
+    symlink("acme", folder.base("link")).unwrap();
+    let sink = |of: &str| FileSink::new(&FileOptions { customer: of.into(), ..options(folder.0.path(), "out") });
+    run(async {
+        for customer in ["acme", "acme-eu", "globex"] {
+            let line = [json(&format!("\"{customer}\""))];
+            assert!(matches!(sink(customer).unwrap().write_batch(&line).await[..], [Outcome::Delivered]));
+        }
+        for customer in ["acme", "acme-eu", "globex"] {
+            let written = fs::read_to_string(folder.base(customer).join("out")).unwrap();
+            assert_eq!(written, format!("\"{customer}\"\n"));
+        }
+        // What else may stand in the place of a customer's folder.
+        for customer in ["plain", "link"] {
+            let outcomes = sink(customer).unwrap().write_batch(&[json("1")]).await;
+            assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileOutside, false));
+            assert!(fault(&outcomes[0]).0.reason().contains(&format!("{customer}/out")));
+        }
+    });
+    for nobody in ["", "..", "a/b", "acme/..", "Acme"] {
+        assert_eq!(sink(nobody).err().unwrap().code(), Code::ConfigInvalidName, "{nobody}");
+    }
 }
 
 #[test]
@@ -116,8 +150,8 @@ fn absolute_paths_are_for_those_who_may() {
     let folder = Files::new();
     let path = folder.path("deep/down.ndjson").to_str().unwrap().to_owned();
     run(async {
-        let options = FileOptions { base: "/nowhere".into(), path, allow_absolute: true };
-        let sink = FileSink::new(&options).unwrap();
+        let anywhere = FileOptions { allow_absolute: true, ..options("/nowhere", &path) };
+        let sink = FileSink::new(&anywhere).unwrap();
         assert!(matches!(sink.write_batch(&[json("1")]).await[..], [Outcome::Delivered]));
     });
     assert_eq!(folder.read("deep/down.ndjson"), "1\n");
@@ -188,10 +222,10 @@ fn a_file_that_another_process_holds_is_tried_again() {
 #[test]
 fn what_cannot_be_opened_is_tried_again() {
     let folder = Files::new();
-    fs::write(folder.path("base"), "a file").unwrap();
+    fs::write(folder.base("base"), "a file").unwrap();
     run(async {
-        let options = FileOptions { base: folder.path("base/deeper"), path: "x".into(), allow_absolute: false };
-        let outcomes = FileSink::new(&options).unwrap().write_batch(&[json("1")]).await;
+        let blocked = options(folder.base("base/deeper"), "x");
+        let outcomes = FileSink::new(&blocked).unwrap().write_batch(&[json("1")]).await;
         assert_eq!((fault(&outcomes[0]).0.code(), fault(&outcomes[0]).1), (Code::FileWrite, true));
     });
 }
@@ -223,15 +257,14 @@ fn a_check_finds_what_a_connect_would_and_makes_nothing() {
 #[test]
 fn a_check_finds_a_base_that_cannot_be_made() {
     let folder = Files::new();
-    std::os::unix::fs::symlink("nowhere", folder.path("link")).unwrap();
-    let mut bases = vec![folder.path("link"), folder.path("link/deeper")];
+    std::os::unix::fs::symlink("nowhere", folder.base("link")).unwrap();
+    let mut bases = vec![folder.base("link"), folder.base("link/deeper")];
     if cfg!(target_os = "linux") {
         bases.extend(["/proc/vrsky", "/sys/vrsky/deeper"].map(PathBuf::from));
     }
     run(async {
         for base in bases {
-            let options = FileOptions { base: base.clone(), path: "x".into(), allow_absolute: false };
-            let sink = FileSink::new(&options).unwrap();
+            let sink = FileSink::new(&options(&base, "x")).unwrap();
             let checked = sink.check().await.map_err(|fault| fault.code());
             let opened = sink.connect().await.map_err(|fault| fault.code());
             assert_eq!((checked, opened), (Err(Code::FileWrite), Err(Code::FileWrite)), "{}", base.display());

@@ -41,6 +41,15 @@ pub enum HttpAuth {
 }
 
 impl Input {
+    /// The stream that is read, and the durable consumer on it.
+    #[must_use]
+    pub fn consumer(&self) -> Option<(&str, &str)> {
+        match self {
+            Input::Nats { mode: NatsMode::Jetstream, stream, durable, .. } => Some((stream, durable)),
+            _ => None,
+        }
+    }
+
     pub(super) fn secrets(&self) -> Vec<&str> {
         match self {
             Input::Http(HttpInput { auth: HttpAuth::Bearer { secret }, .. }) => vec![secret],
@@ -57,6 +66,7 @@ pub fn compile(file: &PipelineFile, expected: Option<Format>, outs_read: bool) -
             subject: nats.subject.clone(),
             mode: nats.mode,
             stream: nats.stream.clone().unwrap_or_default(),
+            // No name holds an underscore, and no file may name a durable that begins so.
             durable: nats.durable.clone().unwrap_or_else(|| format!("vrsky_{}_{}", file.customer, file.pipeline)),
         },
     }

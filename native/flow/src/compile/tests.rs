@@ -207,6 +207,27 @@ fn tests_of_a_file_have_to_make_sense() {
 }
 
 #[test]
+fn a_durable_is_named_by_its_pipeline_as_no_other_one_can_be() {
+    let reads = |customer: &str, name: &str, durable: Option<&str>| {
+        let mut nats = json!({"subject": "a.b", "mode": "jetstream", "stream": "S"});
+        durable.inspect(|durable| nats["durable"] = json!(durable));
+        let file = json!({"customer": customer, "pipeline": name, "in": {"nats": nats}, "out": {"stdout": {}}});
+        let compiled = Pipeline::from_json(&file.to_string(), &());
+        compiled.map(|pipeline| pipeline.input().consumer().map(|(_, durable)| durable.to_owned()))
+    };
+    // Users' streams have consumers of these names: another one would read a stream once more from its beginning.
+    for (customer, name, durable) in [
+        ("acme", "orders", "vrsky_acme_orders"),
+        ("acme", "eu-orders", "vrsky_acme_eu-orders"),
+        ("acme-eu", "orders", "vrsky_acme-eu_orders"),
+    ] {
+        assert_eq!(reads(customer, name, None).unwrap().as_deref(), Some(durable));
+        let faults = reads("evil", "orders", Some(durable)).unwrap_err();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/nats/durable"));
+    }
+}
+
+#[test]
 fn a_nats_in_needs_what_its_mode_needs() {
     for (nats, pointer) in [
         (json!({"subject": "a", "mode": "jetstream"}), "/in/nats"),

@@ -30,7 +30,7 @@ pub struct Settings {
     /// The tiers whose streams exist.
     #[serde(default)]
     pub tiers: Vec<String>,
-    /// The folder of file outs.
+    /// The folder of file outs, in which each customer has its own.
     pub files: PathBuf,
     /// Whether outgoing connections may go to loopback.
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct Settings {
     /// Networks that outgoing connections may reach though they are not public.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Whether file outs may name absolute paths.
+    /// Whether file outs may name absolute paths, which lead to any customer's files and to any other.
     #[serde(default)]
     pub absolute_files: bool,
     /// Failures in a row after which an out's messages are parked. The default is reached in about 3 s.

@@ -150,7 +150,8 @@ pub struct BearerAuth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOut {
-    /// Below the node's folder for files; without `..`. Absolute only under `vrsky run`.
+    /// Below the customer's folder for files, `<data>/files/<customer>/`; without `..`. Outs of a customer that name the
+    /// same file share it, line by line. Absolute only on a node that runs with `--files-anywhere`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 }

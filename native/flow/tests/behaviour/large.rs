@@ -70,7 +70,7 @@ fn a_large_document_goes_through_steps_and_script_to_its_out() {
         (stat(&node, "orders", "delivered") == 1).then_some(())
     });
     assert!(node.drain(Duration::from_secs(10)));
-    let written = std::fs::read(server.folder().join("files/out.ndjson")).unwrap();
+    let written = std::fs::read(server.folder().join("files/acme/out.ndjson")).unwrap();
     let json: Value = serde_json::from_slice(&written).unwrap();
     assert_eq!((&json["order"]["@id"], &json["order"]["net"]), (&json!("7"), &json!(100)));
     assert_eq!(json["order"]["item"].as_array().unwrap().len(), 6 * ITEMS_PER_MIB);

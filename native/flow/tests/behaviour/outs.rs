@@ -46,7 +46,7 @@ fn every_sink_is_connected_at_the_start_without_a_message() {
     }
     eventually("the in", || (condition(&node, "/in").as_deref() == Some("up")).then_some(()));
     // Up says that nothing is known against it; a disk may be slower than the first look.
-    eventually("the file", || server.folder().join("files/lines.ndjson").exists().then_some(()));
+    eventually("the file", || server.folder().join("files/acme/lines.ndjson").exists().then_some(()));
     let mut said: Vec<_> = node.events().into_iter().map(|event| (event.pipeline, event.step, event.code)).collect();
     said.sort();
     let event = |out: &str, code| ("orders".to_owned(), out.to_owned(), Some(code));
@@ -99,7 +99,7 @@ fn a_file_is_closed_when_its_revision_is_replaced_and_when_the_node_is_drained()
     let node = node(&server, &[file("first.ndjson")]);
     // A file that is open is locked.
     let is_locked = |name: &str| {
-        let opened = std::fs::File::open(server.folder().join("files").join(name)).ok()?;
+        let opened = std::fs::File::open(server.folder().join("files/acme").join(name)).ok()?;
         Some(opened.try_lock().is_err())
     };
     eventually("the first is open", || (is_locked("first.ndjson") == Some(true)).then_some(()));

@@ -40,7 +40,7 @@ fn an_http_post_is_stored_converted_filtered_and_written() {
         (stat(&node, "orders", "delivered") == 2 && stat(&node, "orders", "filtered") == 2).then_some(())
     });
     assert!(node.drain(Duration::from_secs(10)));
-    let written = std::fs::read_to_string(server.folder().join("files/out.ndjson")).unwrap();
+    let written = std::fs::read_to_string(server.folder().join("files/acme/out.ndjson")).unwrap();
     let mut ids: Vec<String> = written
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["order"]["@id"].as_str().unwrap().to_owned())
@@ -196,7 +196,7 @@ fn a_killed_server_loses_nothing_that_was_answered_with_202() {
             (answer.0 == 202).then(|| accepted.push(id))
         });
     }
-    let path = server.folder().join("files/out.ndjson");
+    let path = server.folder().join("files/acme/out.ndjson");
     eventually("every accepted order is in the file", || {
         let written = std::fs::read_to_string(&path).ok()?;
         let ids: std::collections::HashSet<u32> = written

@@ -31,7 +31,7 @@ fn send(node: &Node, content_type: &str, body: &str) {
 fn written(server: &Server, node: &Node, count: usize) -> Vec<String> {
     let delivered = || stat(node, "split", "delivered") + stat(node, "split", "dead");
     eventually("all are delivered, or dead letters", || (delivered() >= count as u64).then_some(()));
-    let text = std::fs::read_to_string(server.folder().join("files/out.txt")).unwrap_or_default();
+    let text = std::fs::read_to_string(server.folder().join("files/acme/out.txt")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 

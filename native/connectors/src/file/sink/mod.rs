@@ -21,9 +21,11 @@ pub use mend::Mended;
 
 #[derive(Clone, Debug)]
 pub struct FileOptions {
-    /// The folder for files; made when missing. May itself be reached through a symlink.
+    /// The folder for files of all customers; made when missing. May itself be reached through a symlink.
     pub base: PathBuf,
-    /// Below `base`, through no symlink; or absolute, where that is allowed.
+    /// Whose file it is. Its folder is `base/<customer>`.
+    pub customer: String,
+    /// Below the customer's folder, through no symlink; or absolute, where that is allowed.
     pub path: String,
     pub allow_absolute: bool,
 }
@@ -37,8 +39,9 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Looks at the path alone: `file/outside` when it leaves the folder, `config/invalid-value`
-    /// when it names no file. The file is opened by the first batch, or by `open`.
+    /// Looks at the path alone: `file/outside` when it leaves the customer's folder, `config/invalid-value`
+    /// when it names no file, `config/invalid-name` when the customer is none. The file is opened by the first
+    /// batch, or by `open`.
     pub fn new(options: &FileOptions) -> Result<FileSink, Fault> {
         let place = Place::new(options)?;
         Ok(FileSink { place, writer: RefCell::default(), lines: RefCell::default() })

@@ -1,11 +1,16 @@
 //! Where a file may lie, and the way there: folder by folder, through no symlink.
+//!
+//! ```text
+//! files/ ─► acme/ ─► orders/ ─► out.ndjson       acme's `orders/out.ndjson`
+//! trusted   └─ never a symlink ──┘
+//! ```
 
 use std::ffi::OsStr;
 use std::fs::{File, create_dir_all};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use message::{Code, Fault};
+use message::{Code, Fault, check_name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat, accessat, fsync, mkdirat, open, openat, statat};
 use rustix::io::Errno;
@@ -30,7 +35,7 @@ pub(super) struct Place {
     /// Below it, not trusted.
     folders: Vec<String>,
     name: String,
-    /// As the file names it, for faults.
+    /// For faults: the path below the base, or the absolute one.
     shown: String,
 }
 
@@ -62,21 +67,29 @@ impl Place {
         if path.is_absolute() && !options.allow_absolute {
             return Err(outside("is absolute"));
         }
-        let mut names = Vec::new();
+        let mut folders = Vec::new();
         for component in path.components() {
             match component {
-                Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
+                Component::Normal(name) => folders.push(name.to_string_lossy().into_owned()),
                 Component::RootDir | Component::CurDir => {}
                 Component::ParentDir | Component::Prefix(_) => return Err(outside("has a part `..`")),
             }
         }
-        let name = names.pop().ok_or_else(|| outside("names no file"))?;
+        let name = folders.pop().ok_or_else(|| outside("names no file"))?;
         if path.is_absolute() {
             // Whoever may write absolute paths is trusted with the folders on the way, too.
             let base = path.parent().unwrap_or(Path::new("/")).to_owned();
             return Ok(Place { base, folders: Vec::new(), name, shown });
         }
-        Ok(Place { base: options.base.clone(), folders: names, name, shown })
+        Place::of_customer(options, folders, name)
+    }
+
+    fn of_customer(options: &FileOptions, mut folders: Vec<String>, name: String) -> Result<Place, Fault> {
+        let FileOptions { base, customer, path, .. } = options;
+        check_name(customer)
+            .map_err(|error| Fault::new(Code::ConfigInvalidName, format!("the customer {customer:?} {}", error.0)))?;
+        folders.insert(0, customer.clone());
+        Ok(Place { base: base.clone(), folders, name, shown: format!("{customer}/{path}") })
     }
 
     /// Makes what is missing. Blocks. `file/outside` for a symlink or what is no file,

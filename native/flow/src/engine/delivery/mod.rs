@@ -43,7 +43,7 @@ use tokio::time::Instant;
 
 pub use parking::{AfterPoll, MIN_PAUSE, PAUSE, PollRequest, PollResponse};
 pub use queue::{Asking, Next, Queued};
-pub use sinks::{Outlet, Sinks};
+pub use sinks::{Outlet, Sinks, check_files};
 
 use super::consumers::Consumers;
 use super::message::{Envelope, InputRef, OwnedMessage, QueueId, RevisionId, StreamName, Target};

@@ -62,7 +62,9 @@ impl Queued {
     #[must_use]
     pub fn delivery_id(&self, revision: &Revision, target: &Target) -> Id {
         let customer = revision.owner.customer();
-        Id::derived(customer, &target.delivery_key, &self.message.id, self.message.part, 0)
+        let message = &self.message;
+        Id::of_earlier_program(&message.id)
+            .unwrap_or_else(|| Id::derived(customer, &target.delivery_key, &message.id, message.part, 0))
     }
 }
 

@@ -124,8 +124,41 @@ impl Drop for User<'_> {
 pub struct Sinks {
     tls: Tls,
     policy: AddressPolicy,
-    files: PathBuf,
-    absolute_files: bool,
+    files: Files,
+}
+
+/// Where file outs may write.
+#[derive(Clone)]
+struct Files {
+    base: PathBuf,
+    allow_absolute: bool,
+}
+
+impl Files {
+    fn new(settings: &Settings) -> Files {
+        Files { base: settings.files.clone(), allow_absolute: settings.absolute_files }
+    }
+
+    fn options(&self, pipeline: &Pipeline, path: &str) -> FileOptions {
+        let (base, customer) = (self.base.clone(), pipeline.customer().to_owned());
+        FileOptions { base, customer, path: path.to_owned(), allow_absolute: self.allow_absolute }
+    }
+}
+
+/// Looks at the paths of all file outs, so that one that may not be written refuses the revision instead of its
+/// messages.
+///
+/// # Errors
+/// `config/file-outside` and what else is wrong with a path, with its pointer.
+pub fn check_files(pipeline: &Pipeline, settings: &Settings) -> Result<(), Fault> {
+    let files = Files::new(settings);
+    for (out, (.., pointer)) in pipeline.outs().iter().zip(pipeline.file().out.list()) {
+        if let OutKind::File { path } = &out.kind {
+            let checked = FileSink::new(&files.options(pipeline, path));
+            checked.map_err(|fault| fault.at_pointer(format!("{pointer}/file/path")))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lines of one write and one sync.
@@ -140,8 +173,7 @@ impl Sinks {
         Ok(Sinks {
             tls,
             policy: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()? },
-            files: settings.files.clone(),
-            absolute_files: settings.absolute_files,
+            files: Files::new(settings),
         })
     }
 
@@ -158,11 +190,7 @@ impl Sinks {
                 let has_placeholders = !http.url.is_static();
                 Ok(Outlet { batch: 1, workers, retry_for: http.retry_for, has_placeholders, ..Outlet::lines(sink) })
             }
-            OutKind::File { path } => {
-                let options =
-                    FileOptions { base: self.files.clone(), path: path.clone(), allow_absolute: self.absolute_files };
-                Ok(Outlet::lines(Rc::new(FileSink::new(&options)?)))
-            }
+            OutKind::File { path } => Ok(Outlet::lines(Rc::new(FileSink::new(&self.files.options(pipeline, path))?))),
             OutKind::Stdout => Ok(Outlet::lines(Rc::new(StdoutSink::new()))),
             OutKind::Nats { .. } => Err(Fault::new(Code::InternalPanic, "a NATS out has no sink")),
         }

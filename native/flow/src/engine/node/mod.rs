@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 pub use check::Finding;
 pub use stats::{Changes, PipelineStats};
 
+use super::delivery::check_files;
 use super::observe::{Counters, Event, Events};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
@@ -52,6 +53,8 @@ struct State {
     installed: BTreeMap<Key, Arc<Prepared>>,
     /// Which pipeline of a customer listens on a path.
     paths: HashMap<Key, Box<str>>,
+    /// Which pipeline reads a stream by a durable.
+    durables: HashMap<Key, Key>,
     shards: Vec<Shard>,
     /// Of the server, since the start.
     max_payload: Option<usize>,
@@ -97,8 +100,8 @@ impl Node {
     /// hand finishes under the revision it began with.
     ///
     /// # Errors
-    /// `secret/not-found`, `config/conflict` for a path that another pipeline has, `config/invalid-value` for limits
-    /// that the server does not allow. The earlier revision goes on then.
+    /// `secret/not-found`; `config/conflict` for a path or a durable that another pipeline has; `config/file-outside`;
+    /// `config/invalid-value` for limits that the server does not allow. The earlier revision goes on then.
     pub fn install(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<(), Fault> {
         let _change = lock(&self.change);
         let prepared = self.prepare(pipeline, secrets)?;
@@ -111,6 +114,10 @@ impl Node {
         let state = lock(&self.state);
         let key = key(&pipeline);
         state.check_path(&key, &pipeline)?;
+        state.check_durable(&key, &pipeline)?;
+        if self.settings.serves(NodeType::Outgoing) {
+            check_files(&pipeline, &self.settings)?;
+        }
         let counters = match state.installed.get(&key) {
             Some(earlier) => earlier.counters.clone(),
             None => (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect(),
@@ -273,9 +280,26 @@ impl State {
         }
     }
 
+    /// Two pipelines on one durable consumer would each get a part of the other's messages.
+    fn check_durable(&self, key: &Key, pipeline: &Pipeline) -> Result<(), Fault> {
+        let Some((stream, durable)) = pipeline.input().consumer() else { return Ok(()) };
+        match self.durables.get(&(stream.into(), durable.into())) {
+            Some(other) if other != key => {
+                let (customer, pipeline) = other;
+                let reason =
+                    format!("{customer}/{pipeline} already reads the stream {stream} by the durable {durable}");
+                Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/nats/durable"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn put(&mut self, prepared: Arc<Prepared>) {
         let key = key(&prepared.pipeline);
         self.take(&key);
+        if let Some((stream, durable)) = prepared.pipeline.input().consumer() {
+            self.durables.insert((stream.into(), durable.into()), key.clone());
+        }
         if let Some(path) = prepared.pipeline.http_path() {
             self.paths.insert((key.0.clone(), path.into()), key.1.clone());
         }
@@ -286,6 +310,9 @@ impl State {
         let Some(earlier) = self.installed.remove(key) else { return };
         if let Some(path) = earlier.pipeline.http_path() {
             self.paths.remove(&(key.0.clone(), path.into()));
+        }
+        if let Some((stream, durable)) = earlier.pipeline.input().consumer() {
+            self.durables.remove(&(stream.into(), durable.into()));
         }
     }
 }

@@ -20,57 +20,11 @@ use std::time::Duration;
 
 use message::Fault;
 
+use super::entry::{Entry, MAX_KEPT_TOKEN, Output, State};
+pub use super::entry::{Meaning, Origin, Outcome};
+use super::offer::Offer;
 use super::usage::{Usage, Usages};
 use crate::engine::message::{CustomerId, EntryId, QueueId, RevisionId};
-
-/// Where an input came from, and so how it is settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A JetStream message; the entry keeps its ack subject.
-    JetStream,
-    /// One publish of a core NATS message, which only its frame could repeat.
-    Core,
-    /// A request that waits for its answer.
-    Source { item: u64, binding: u32, bytes: u32 },
-}
-
-/// What a piece of work on an input comes to.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    Ok,
-    /// Try the whole input again, after this long.
-    Retry(Duration, Fault),
-}
-
-/// What a PubAck means beside its input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Meaning {
-    #[default]
-    Stored,
-    /// An output to a stream of the user's: delivered now.
-    Delivered { target: u32, bytes: u32 },
-    /// The message itself, moved to the parked ones of its out.
-    Parked(QueueId),
-    /// A record of the client's key: the message itself follows.
-    Key,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Refused,
-    Confirmed,
-}
-
-#[derive(Debug)]
-struct Output {
-    state: State,
-    meaning: Meaning,
-    /// The stream that has to confirm it; any may while it is not known.
-    stream: Option<Rc<str>>,
-    /// What was published, for a repetition; empty when the whole input is repeated instead.
-    frame: Vec<u8>,
-}
 
 /// A closed entry: what is left to do is to tell where the input came from.
 #[derive(Debug)]
@@ -98,30 +52,6 @@ pub struct Refused {
     pub is_kept: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    generation: u32,
-    open: bool,
-    origin: Origin,
-    revision: RevisionId,
-    customer: CustomerId,
-    /// Pieces of work in hand here.
-    work: u32,
-    /// Outputs without a PubAck.
-    unconfirmed: u32,
-    outputs: Vec<Output>,
-    keeps_frames: bool,
-    /// A frame was published again, so that more answers may come than there are outputs.
-    resent: bool,
-    retry: Option<(Duration, Fault)>,
-    /// Tick at which it was opened, or at which the last output was published.
-    since: u64,
-    /// Of the input and of kept frames.
-    bytes: usize,
-    /// The ack subject of a JetStream message, the message id of a request. The allocation is kept.
-    token: Vec<u8>,
-}
-
 /// What a new entry is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
@@ -129,7 +59,7 @@ pub struct Input<'a> {
     pub revision: RevisionId,
     pub customer: CustomerId,
     pub bytes: usize,
-    /// See [`Entry::token`].
+    /// The ack subject of a JetStream message, the message id of a request.
     pub token: &'a [u8],
 }
 
@@ -144,28 +74,6 @@ pub struct Ledger {
     /// How many of them are offered at a time, and behind which entry the next ones are looked for.
     offer: Offer,
 }
-
-/// A refused publish costs the server as much as an accepted one: few are offered while none is taken.
-#[derive(Clone, Copy, Debug)]
-struct Offer {
-    count: usize,
-    next: usize,
-    /// Whether one was taken since the last offer.
-    is_taken: bool,
-}
-
-impl Default for Offer {
-    fn default() -> Offer {
-        Offer { count: MIN_OFFER, next: 0, is_taken: true }
-    }
-}
-
-const MIN_OFFER: usize = 16;
-const MAX_OFFER: usize = 2_048;
-
-/// Kept per entry for its next use; more is given back.
-const MAX_KEPT_TOKEN: usize = 1024;
-const MAX_KEPT_OUTPUTS: usize = 16;
 
 impl Ledger {
     /// Enters an input without work or outputs.
@@ -421,8 +329,7 @@ impl Ledger {
         if !self.has_refused() {
             return;
         }
-        let Offer { count, next, is_taken } = self.offer;
-        let count = if is_taken { (count * 2).min(MAX_OFFER) } else { (count / 2).max(MIN_OFFER) };
+        let (count, next) = (self.offer.now(), self.offer.next);
         let (mut left, total) = (count, self.entries.len());
         for turn in 0..total {
             if left == 0 || self.refused == 0 {
@@ -453,59 +360,6 @@ pub struct Pick {
     /// For PubAcks.
     pub waits: bool,
     pub keeps_frames: bool,
-}
-
-impl Entry {
-    fn unused() -> Entry {
-        Entry {
-            generation: 0,
-            open: false,
-            origin: Origin::JetStream,
-            revision: RevisionId::default(),
-            customer: CustomerId::default(),
-            work: 0,
-            unconfirmed: 0,
-            outputs: Vec::new(),
-            keeps_frames: false,
-            resent: false,
-            retry: None,
-            since: 0,
-            bytes: 0,
-            token: Vec::new(),
-        }
-    }
-
-    /// Publishes wanted frames once more, so many at most. Gives how many.
-    fn resend(&mut self, tick: u64, max: usize, wire: &mut Vec<u8>, wanted: impl Fn(u64, &Output) -> bool) -> usize {
-        if !self.open || self.unconfirmed == 0 {
-            return 0;
-        }
-        let (age, mut count) = (tick.saturating_sub(self.since), 0);
-        let frames = self.outputs.iter_mut().filter(|output| !output.frame.is_empty() && wanted(age, output));
-        for output in frames.take(max) {
-            // A frame that was refused has had its answer.
-            self.resent |= output.state == State::Waiting;
-            output.state = State::Waiting;
-            self.since = tick;
-            wire.extend_from_slice(&output.frame);
-            count += 1;
-        }
-        count
-    }
-
-    fn reset(&mut self) {
-        self.open = false;
-        (self.work, self.unconfirmed) = (0, 0);
-        (self.keeps_frames, self.resent) = (false, false);
-        self.outputs.clear();
-        self.outputs.shrink_to(MAX_KEPT_OUTPUTS);
-    }
-
-    fn note(&mut self, outcome: Outcome) {
-        if let Outcome::Retry(delay, fault) = outcome {
-            self.retry = Some((delay, fault));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@
 //! `letters.rs` writes dead letters, `publish.rs` outputs, `headers.rs` their headers; `ledger.rs` knows what waits
 //! for what; `reply.rs` how an answer finds it.
 
+mod entry;
 mod headers;
 mod ledger;
 mod letters;
+mod offer;
 mod publish;
 mod reply;
 mod usage;

@@ -1,4 +1,4 @@
-//! How much is in hand: of everybody, of each customer, of each revision.
+//! How much is in hand: of each customer, of each revision.
 
 use crate::engine::message::{CustomerId, RevisionId};
 
@@ -11,7 +11,6 @@ pub struct Usage {
 
 #[derive(Debug, Default)]
 pub struct Usages {
-    total: Usage,
     customers: Vec<Usage>,
     revisions: Vec<Usage>,
 }
@@ -45,14 +44,8 @@ impl Usages {
 
     #[inline]
     fn each(&mut self, revision: RevisionId, customer: CustomerId, change: impl Fn(&mut Usage)) {
-        change(&mut self.total);
         change(at(&mut self.customers, customer.0));
         change(at(&mut self.revisions, revision.0));
-    }
-
-    #[must_use]
-    pub fn total(&self) -> Usage {
-        self.total
     }
 
     #[must_use]

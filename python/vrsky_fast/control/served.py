@@ -1,0 +1,78 @@
+"""What a node serves, as other commands need to know it: outs, steps and the backlog tier of every pipeline.
+
+`vrsky run` writes it into its data folder. Without it nothing is known, and nothing is refused for that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .lanes import tier_of
+from .server_config import private
+
+_FILE = "served.json"
+_DEFAULT_BACKLOG = 1_000
+
+
+@dataclass(frozen=True)
+class Served:
+    """One pipeline. `steps` are labels such as `1:filter`, by which dead letters name a step."""
+
+    customer: str
+    pipeline: str
+    tier: str
+    steps: tuple[str, ...]
+    outs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any], outs: Iterable[str]) -> Served:
+        """Of a canonical pipeline file and the names of its outs."""
+        backlog = model.get("limits", {}).get("backlog", _DEFAULT_BACKLOG)
+        steps = (f"{number}:{next(iter(step))}" for number, step in enumerate(model.get("steps", [])))
+        return cls(model["customer"], model["pipeline"], tier_of(backlog), tuple(steps), tuple(outs))
+
+
+@dataclass(frozen=True)
+class Serving:
+    """All pipelines of a node, by customer and pipeline."""
+
+    pipelines: Mapping[tuple[str, str], Served]
+
+    @classmethod
+    def of(cls, pipelines: Iterable[Served]) -> Serving:
+        return cls({(one.customer, one.pipeline): one for one in pipelines})
+
+    def find(self, customer: str, pipeline: str) -> Served | None:
+        return self.pipelines.get((customer, pipeline))
+
+
+def write(data: Path, nats: str | None, serving: Serving) -> None:
+    """`nats` is the address of the server, None for the embedded one. One that cannot be written is not there: an
+    older one would be believed."""
+    file = data / _FILE
+    whole = {"nats": nats, "pipelines": [asdict(one) for one in serving.pipelines.values()]}
+    try:
+        private(file, json.dumps(whole))
+    except OSError:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def read(data: Path, nats: str | None) -> Serving | None:
+    """What the last run on this data folder, with this server, has written. None when there is nothing, or nothing
+    readable."""
+    try:
+        whole = json.loads((data / _FILE).read_text(encoding="utf-8"))
+        if whole["nats"] != nats:
+            return None
+        return Serving.of(
+            Served(one["customer"], one["pipeline"], one["tier"], tuple(one["steps"]), tuple(one["outs"]))
+            for one in whole["pipelines"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
