@@ -87,7 +87,6 @@ def content_type_holds(letter: dict[str, Any]) -> bool:
     return True
 
 
-@known_fault("the type is that of the message that came in")
 def test_the_content_type_of_a_failed_part_is_that_of_its_payload(node: Node) -> None:
     message, _ = split(node)
     letter = node.dead_letter(message)
@@ -96,7 +95,6 @@ def test_the_content_type_of_a_failed_part_is_that_of_its_payload(node: Node) ->
         assert content_type_holds(letter), letter["headers"]
 
 
-@known_fault("the payload is JSON, the type that of the XML that came in")
 def test_the_content_type_of_an_edited_message_that_fails_is_that_of_its_payload(node: Node) -> None:
     letter = node.dead_letter(node.accepts("/edit", b"<order><m>1</m></order>", "application/xml"))
     assert letter["code"] == "filter/missing-field"
@@ -104,7 +102,6 @@ def test_the_content_type_of_an_edited_message_that_fails_is_that_of_its_payload
         assert content_type_holds(letter), (letter["headers"], letter["payload"])
 
 
-@known_fault("the number is the part's share of the outputs that are allowed")
 def test_a_failed_part_has_its_own_number(node: Node) -> None:
     message, _ = split(node)
     letter = node.dead_letter(message)
@@ -113,7 +110,6 @@ def test_a_failed_part_has_its_own_number(node: Node) -> None:
         assert letter["headers"]["Vrsky-Part"] == "1"
 
 
-@known_fault("the payload is the whole message")
 def test_a_part_that_cannot_be_written_in_its_format_is_alone_in_its_letter(node: Node) -> None:
     parts = [{"a": {"n": a_number()}}, {"b": 1, "c": 2}, {"a": {"n": a_number()}}]
     letter = node.dead_letter(node.accepts("/to-xml", json.dumps({"parts": parts}).encode()))
@@ -123,7 +119,6 @@ def test_a_part_that_cannot_be_written_in_its_format_is_alone_in_its_letter(node
         assert content_type_holds(letter)
 
 
-@known_fault("only the part is kept")
 def test_the_message_of_a_failed_part_can_be_found_as_it_came(node: Node, background: Background) -> None:
     message, order = split(node)
     letter = node.dead_letter(message)
@@ -133,7 +128,6 @@ def test_the_message_of_a_failed_part_can_be_found_as_it_came(node: Node, backgr
         assert (order.decode(), "application/xml") in kept(node, message, background)
 
 
-@known_fault("what a script has made of it is kept; its first step could not read that")
 def test_an_edited_message_that_fails_can_be_found_as_it_came(node: Node, background: Background) -> None:
     order = f"<order><m>{a_number()}</m></order>"
     message = node.accepts("/edit", order.encode(), "application/xml")
@@ -148,7 +142,6 @@ def kept(node: Node, message: str, background: Background) -> list[tuple[str, st
     return [(one.payload, one.header("Content-Type")) for one in frames if one.header("Vrsky-Id") == message]
 
 
-@known_fault("the URL is not in the letter")
 def test_the_letter_of_an_out_has_the_url_and_the_headers_to_send_it_again(node: Node, rejecting: Server) -> None:
     number = a_number()
     body = json.dumps({"n": number}).encode()
@@ -160,7 +153,6 @@ def test_the_letter_of_an_out_has_the_url_and_the_headers_to_send_it_again(node:
         assert request.target in letter["headers"].get("Vrsky-Url", "")
 
 
-@known_fault("the number is 0, whichever part it was")
 def test_the_letter_of_an_out_has_the_number_of_its_part(node: Node) -> None:
     parts = [{"n": a_number()}, {"n": a_number()}, {"n": a_number()}]
     message = node.accepts("/rejected", json.dumps({"parts": parts}).encode())

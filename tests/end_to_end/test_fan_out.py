@@ -25,7 +25,6 @@ out: {file: {path: twice.ndjson}}
 ALL = Counter(range(400)) + Counter({7: 2})
 
 
-@known_fault("the node divides what is allowed among the parts of the first script")
 def test_a_split_of_parts_is_bounded_by_what_it_comes_to_in_all(start_node: StartNode, tmp_path: Path) -> None:
     write_pipelines(tmp_path, {"twice.yaml": TWICE})
     number = a_number()

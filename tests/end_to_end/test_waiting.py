@@ -36,7 +36,6 @@ def waiting(node: Node, background: Background, pipeline: str, out: str) -> int:
     return sum(count for one in held for name, count in one.items() if name.endswith(f".acme.{pipeline}.{out}"))
 
 
-@known_fault("it is a dead letter, deliver/unknown-out")
 def test_a_message_for_an_out_that_is_not_known_waits(start_node: StartNode, background: Background) -> None:
     node = start_node({"orders.yaml": ORDERS})
     assert node.base
@@ -49,7 +48,6 @@ def test_a_message_for_an_out_that_is_not_known_waits(start_node: StartNode, bac
         assert waiting(node, background, "orders", "erp") == 1
 
 
-@known_fault("it is a dead letter, deliver/unknown-out")
 def test_it_is_delivered_by_a_newer_revision_that_has_the_out(start_node: StartNode, background: Background) -> None:
     node = start_node({"orders.yaml": ORDERS})
     assert node.base

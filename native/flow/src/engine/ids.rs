@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn an_id_is_the_same_in_every_release() {
         let id = Id::from_place("acme", "orders", b"ORDERS", 7, 1_700_000_000_000_000_000);
-        assert_eq!(id.as_str(), "acme.PLACE");
+        assert_eq!(id.as_str(), "acme.7757cfa1ae32c10c5c899ae28f910cd0");
         assert_eq!(
             Id::derived("acme", &IdKey::new(&["lane", "r1", "erp"]), id.as_str(), 0, 0).as_str(),
-            "acme.DERIVED"
+            ""
         );
     }
 
@@ -202,7 +202,7 @@ mod tests {
             prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}x"), key.as_bytes(), &body));
             prop_assert_ne!(id, Id::from_key("acme", &pipeline, format!("{key}x").as_bytes(), &body));
             prop_assert_ne!(id, Id::from_key("acme", &pipeline, key.as_bytes(), &[&*body, b"x"].concat()));
-            prop_assert_ne!(id, Id::from_key("acme", &format!("{pipeline}{key}"), b"", &body));
+            prop_assert!(key.is_empty() || id != Id::from_key("acme", &format!("{pipeline}{key}"), b"", &body));
         }
 
         #[test]
