@@ -46,6 +46,7 @@ pub struct Poll {
 #[derive(Debug)]
 pub struct Breaker {
     phase: Phase,
+    /// In a row; those of one pause count once.
     failures: u32,
     opens_after: u32,
     /// Whether parking was announced since it was last closed.
@@ -66,12 +67,6 @@ impl Breaker {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
-    }
-
-    /// Failures in a row; those of one pause count once.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        self.failures
     }
 
     #[must_use]

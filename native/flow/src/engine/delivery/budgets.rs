@@ -74,7 +74,7 @@ impl Budgets {
         }
     }
 
-    #[must_use]
+    #[cfg(test)]
     pub fn of(&self, customer: CustomerId) -> Held {
         self.customers.get(&customer).copied().unwrap_or_default()
     }

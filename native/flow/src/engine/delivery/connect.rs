@@ -11,7 +11,7 @@ use super::queue::Queue;
 use super::{Delivery, Effect, Outlet, parking};
 use crate::compile::OutKind;
 use crate::engine::consumers::{Consumers, Feed};
-use crate::engine::message::{QueueId, RevisionId, Route, StreamName, Target};
+use crate::engine::message::{QueueId, Route, StreamName, Target};
 use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::Settlement;
@@ -174,18 +174,6 @@ impl Delivery {
             };
             let _ = tokio::time::timeout(CLOSING, all).await;
         }
-    }
-
-    /// Queues, those of replaced revisions included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.queues.len()
-    }
-
-    /// Whether a revision has queues that are not closed yet.
-    #[must_use]
-    pub fn serves(&self, revision: RevisionId) -> bool {
-        self.queues.values().any(|queue| queue.revision.owner.id == revision)
     }
 }
 

@@ -32,6 +32,8 @@ mod outage;
 mod parking;
 mod queue;
 mod sinks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::rc::Rc;

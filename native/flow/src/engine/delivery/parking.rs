@@ -402,7 +402,8 @@ impl Reach<'_> {
     /// Asks for parked messages while there is use for them.
     pub(super) fn set_pull(&mut self, queue: &mut Queue) {
         let Some(number) = queue.parking.pull else { return };
-        let batch = queue.wants_parked().then(|| queue.parking.batch(queue.phase()));
+        let has_room = self.budgets.admits(queue.revision.owner.customer_id, queue.held());
+        let batch = (has_room && queue.wants_parked()).then(|| queue.parking.batch(queue.phase()));
         if batch == queue.parking.batch {
             return;
         }

@@ -481,4 +481,16 @@ impl Queue {
         let failed = failed.map(|due| self.outage.not_before(false, now).map_or(due, |until| until.max(due)));
         [expiry, fresh, failed].into_iter().flatten().min()
     }
+
+    /// The message that was placed last.
+    #[cfg(test)]
+    pub fn newest(&self) -> Option<&Queued> {
+        self.fresh.back()
+    }
+
+    /// The test's workers ask and go.
+    #[cfg(test)]
+    pub fn no_worker_waits(&mut self) {
+        self.waiting_workers = 0;
+    }
 }
