@@ -9,6 +9,7 @@ use std::time::Instant;
 use connectors::http::source::{Auth, Route as SourceRoute, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
+use script::{Executor, Loaded};
 
 use super::crowd::Crowd;
 use super::health::Healths;
@@ -97,6 +98,11 @@ impl Prepared {
         Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
     }
 
+    /// Its scripts, for as long as what is returned lives.
+    pub fn load(&self, executor: &Rc<dyn Executor>) -> Vec<Loaded> {
+        self.pipeline.programs().map(|program| Loaded::new(executor, program)).collect()
+    }
+
     /// `config/invalid-value` when the file asks for larger payloads than the server takes. For the
     /// default nobody has asked.
     pub fn check_size(&self, max_payload: usize) -> Result<(), Fault> {
@@ -142,6 +148,8 @@ pub struct Installed {
     pub outgoing_cap: u64,
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
+    /// Its scripts stay loaded for as long as anything of this revision is in hand.
+    _scripts: Vec<Loaded>,
     auth: Option<Auth>,
 }
 
@@ -153,7 +161,7 @@ impl std::fmt::Debug for Installed {
 
 impl Installed {
     #[must_use]
-    pub fn new(prepared: &Prepared, shard: usize) -> Rc<Installed> {
+    pub fn new(prepared: &Prepared, shard: usize, scripts: Vec<Loaded>) -> Rc<Installed> {
         let pipeline = Arc::clone(&prepared.pipeline);
         let (customer, name) = (pipeline.customer().to_owned(), pipeline.name().to_owned());
         let (tier, cap) = subjects::tier_for(pipeline.backlog());
@@ -189,6 +197,7 @@ impl Installed {
             outgoing_stream: subjects::stream(LaneType::Outgoing, tier, lane),
             outgoing_cap: cap,
             active: Cell::new(false),
+            _scripts: scripts,
             auth: prepared.auth.clone(),
             pipeline,
         })
@@ -229,5 +238,5 @@ pub(super) fn installed(out: &str) -> Rc<Installed> {
     let pipeline = Pipeline::from_json(&file, &()).unwrap();
     let counters = vec![Arc::new(Counters::default())];
     let settings: Settings = serde_json::from_str(settings).unwrap();
-    Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0)
+    Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0, Vec::new())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use connectors::http::source::Routes;
 use message::{Code, Fault};
 use nats::protocol;
+use script::Loaded;
 
 use super::core::Core;
 use super::events::{Event, EventKind};
@@ -93,8 +94,8 @@ impl Core {
     }
 
     /// Puts a pipeline in place of its earlier revision, between two bursts.
-    pub fn install(&mut self, prepared: &Arc<Prepared>, out: &mut Vec<u8>) {
-        let installed = Installed::new(prepared, self.shard_number);
+    pub fn install(&mut self, prepared: &Arc<Prepared>, scripts: Vec<Loaded>, out: &mut Vec<u8>) {
+        let installed = Installed::new(prepared, self.shard_number, scripts);
         let (customer, name) = (installed.customer().to_owned(), installed.name().to_owned());
         self.last = None;
         let old = self.pipelines.insert(key(&customer, &name).into(), Rc::clone(&installed));

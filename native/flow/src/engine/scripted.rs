@@ -108,7 +108,7 @@ impl Core {
         });
         self.waiting.tasks.push(Task {
             token,
-            program: program.clone(),
+            program: program.id(),
             document,
             context: installed.pipeline.task_context(envelope.id, envelope.time_ms, envelope.headers.block()),
             limits: installed.pipeline.shared_limits().clone(),

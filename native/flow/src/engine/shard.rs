@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use connectors::{Incoming, Source as _};
 use message::{Code, Fault};
 use nats::{Connection, Handler, Message, Outbox, Pace, ServerError, ServerInfo};
-use script::{Executor, ThreadExecutor, ThreadOptions};
+use script::Executor;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ pub enum Command {
 pub struct Shard {
     pub core: RefCell<Core>,
     pub outbox: Outbox,
-    executor: ThreadExecutor,
+    executor: Rc<dyn Executor>,
     scripts_done: Arc<Notify>,
     collected: Notify,
     progress: Notify,
@@ -54,19 +54,18 @@ const TURN: Duration = Duration::from_millis(2);
 const STUCK: Duration = Duration::from_secs(2);
 
 impl Shard {
-    pub fn new(core: Core, outbox: Outbox) -> Result<Rc<Shard>, Fault> {
+    pub fn new(core: Core, outbox: Outbox, executor: Rc<dyn Executor>) -> Rc<Shard> {
         let scripts_done = Arc::new(Notify::new());
         let wake = Arc::clone(&scripts_done);
-        let executor = ThreadExecutor::new(Box::new(move || wake.notify_one()), ThreadOptions::default())
-            .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
-        Ok(Rc::new(Shard {
+        executor.on_completed(Box::new(move || wake.notify_one()));
+        Rc::new(Shard {
             core: RefCell::new(core),
             outbox,
             executor,
             scripts_done,
             collected: Notify::new(),
             progress: Notify::new(),
-        }))
+        })
     }
 
     /// Runs `work` with the connection's output; while there is none, what it writes waits.
@@ -177,7 +176,10 @@ impl Shard {
         let drained = async move {
             while let Some(command) = commands.recv().await {
                 match command {
-                    Command::Install(prepared) => shard.with_core(|core, out| core.install(&prepared, out)),
+                    Command::Install(prepared) => {
+                        let scripts = prepared.load(&shard.executor);
+                        shard.with_core(|core, out| core.install(&prepared, scripts, out));
+                    }
                     Command::Drain(deadline) => return shard.drain(deadline).await,
                 }
             }

@@ -12,6 +12,7 @@ use connectors::http::source::HttpSource;
 use connectors::http::source::SourceOptions;
 use message::{Code, Fault};
 use nats::Connection;
+use script::{Executor, ThreadExecutor, ThreadOptions};
 use tokio::sync::mpsc;
 
 use super::connect::Connects;
@@ -79,15 +80,18 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     };
     let mut core = core(start, source)?;
     core.publisher.max_payload = connection.max_payload();
+    let scripts = ThreadExecutor::new(ThreadOptions::default())
+        .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+    let executor: Rc<dyn Executor> = Rc::new(scripts);
     let mut unconnected = Vec::new();
     for prepared in &start.pipelines {
         prepared.check_size(connection.max_payload())?;
-        core.install(prepared, &mut unconnected);
+        core.install(prepared, prepared.load(&executor), &mut unconnected);
     }
     if let Some(source) = &core.source {
         source.connect().await?;
     }
-    Ok((Shard::new(core, connection.outbox())?, connection))
+    Ok((Shard::new(core, connection.outbox(), executor), connection))
 }
 
 fn core(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Core, Fault> {

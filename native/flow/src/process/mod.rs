@@ -12,7 +12,7 @@
 mod tests;
 
 use message::{Code, Context, Document, Fault, Format, Headers, Outs, Verdict, Work};
-use script::{Runner, Task};
+use script::Runner;
 
 use crate::compile::{OutKind, Pipeline, Progress};
 
@@ -207,13 +207,8 @@ impl<'p: 'm, 'm> Run<'p, 'm, '_> {
 
     fn script(&mut self, stage: usize, document: &mut Document, part: &str) {
         let Some(program) = self.pipeline.program(stage) else { return };
-        let done = self.runner.run(Task {
-            token: 0,
-            program: program.clone(),
-            document: std::mem::take(document),
-            context: self.pipeline.task_context(self.message.id, self.message.time_ms, self.message.headers),
-            limits: self.pipeline.shared_limits().clone(),
-        });
+        let context = self.pipeline.task_context(self.message.id, self.message.time_ms, self.message.headers);
+        let done = self.runner.run(program, std::mem::take(document), &context, self.pipeline.limits());
         *document = done.document;
         let limit = self.pipeline.limits().outputs;
         let roots = match done.outcome {

@@ -155,7 +155,7 @@ mod tests {
         let settings = json!({"nats": {"url": "nats://127.0.0.1"}, "files": "files"});
         let settings = serde_json::from_value(settings).unwrap();
         let counters = vec![Arc::new(Counters::default())];
-        Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0)
+        Installed::new(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), 0, Vec::new())
     }
 
     fn submit(large: &mut Large, installed: &Rc<Installed>, payload: Vec<u8>) {
