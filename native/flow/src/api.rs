@@ -8,12 +8,11 @@
 //! ```
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use expression::Filter;
 use formats::xml::Reader;
 use message::{Code, Context, Document, Fault, Format, Headers, Limits};
-use script::{Program, Runner, Task, TaskContext};
+use script::{Program, Runner, TaskContext};
 
 use crate::compile::detect;
 use crate::fan_out::OutputBudget;
@@ -81,8 +80,8 @@ pub fn matches(filter: &Filter, reader: &Reader, format: Option<Format>, payload
 /// `script/...`; `deliver/too-many-outputs`; `json/...` and `convert/unexpected-format` for a payload that is no JSON.
 pub fn run_script(
     runner: &mut Runner,
-    program: &Arc<Program>,
-    limits: &Arc<Limits>,
+    program: &Program,
+    limits: &Limits,
     message: &Message<'_>,
 ) -> Result<Vec<Vec<u8>>, Fault> {
     if detect(message.payload, message.content_type) == Format::Xml {
@@ -92,8 +91,7 @@ pub fn run_script(
     formats::json::parse(message.payload, limits, &mut document)?;
     let headers = message.headers.into();
     let context = TaskContext { id: message.id.into(), time_ms: message.time_ms, headers, ..TaskContext::default() };
-    let done =
-        runner.run(Task { token: 0, program: Arc::clone(program), document, context, limits: Arc::clone(limits) });
+    let done = runner.run(program, document, &context, limits);
     let mut document = done.document;
     let roots = done.outcome?;
     let mut budget = OutputBudget::default();

@@ -102,8 +102,7 @@ impl PyPipeline {
     ) -> PyResult<T> {
         self.owner.check(py)?;
         detached(py, || {
-            let scripts = (0..self.pipeline.stage_count()).any(|stage| self.pipeline.program(stage).is_some());
-            if !scripts {
+            if self.pipeline.programs().next().is_none() {
                 return work(&self.pipeline, &mut Runner::new());
             }
             let pipeline = Arc::clone(&self.pipeline);

@@ -52,7 +52,7 @@ impl Case {
         assert!(parsed.is_ok());
         let id = "0123456789abcdef0123456789abcdef".into();
         let context = TaskContext { id, customer: "acme".into(), ..TaskContext::default() };
-        Task { token: 0, program: Arc::clone(&self.program), document, context, limits: Arc::clone(&self.limits) }
+        Task { token: 0, program: self.program.id(), document, context, limits: Arc::clone(&self.limits) }
     }
 
     /// Parsing and making tasks, without running them.
@@ -67,10 +67,13 @@ impl Case {
 
     fn inline(&self) -> f64 {
         let runner = Runner::new();
+        runner.load(&self.program);
         let mut documents = vec![Document::default(); BATCH];
+        let mut done = Vec::new();
         let mut batch = || {
-            let done: Vec<Done> = documents.drain(..).map(|document| runner.run(self.task(document))).collect();
-            documents.extend(done.into_iter().map(finished));
+            assert!(runner.submit(documents.drain(..).map(|document| self.task(document)).collect()).is_ok());
+            runner.completed(&mut done);
+            documents.extend(done.drain(..).map(finished));
             BATCH
         };
         batch();
@@ -82,7 +85,9 @@ impl Case {
         let wake = move || {
             let _ = wake.send(());
         };
-        let Ok(executor) = ThreadExecutor::new(Box::new(wake), ThreadOptions::default()) else { return f64::NAN };
+        let Ok(executor) = ThreadExecutor::new(ThreadOptions::default()) else { return f64::NAN };
+        executor.on_completed(Box::new(wake));
+        executor.load(&self.program);
         let submit = |documents: &mut dyn Iterator<Item = Document>| {
             executor.submit(documents.map(|document| self.task(document)).collect()).is_ok()
         };

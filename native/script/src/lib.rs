@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! net.ts ──► strip/ ──────────► JavaScript, types blanked in place ──► runtime/bytecode ──► Program
-//!            caps, parse, blank                                                              │ Arc
-//! Document ─► Task ─► executor/ (queue, thread, one runtime a customer) ─► runtime/ ─► Done ─┘
-//!             submit    │ in turns of customers                            read, call, write
-//!             completed ◄┘ and one wake-up for each turn
+//!            caps, parse, blank                                                              │ load
+//! Document ─► Task, by ProgramId ─► executor/ (queue, thread, one runtime a customer) ◄──────┘
+//!             submit                  │ in turns of customers ─► runtime/: read, call, write
+//!             completed ◄── Done ─────┘ and one wake-up for each turn
 //! ```
 //!
 //! A document moves into a task and comes back in its `Done`, with the roots of what the script
@@ -33,5 +33,5 @@ mod program;
 mod runtime;
 mod strip;
 
-pub use executor::{Done, Executor, Keep, Runner, Task, TaskContext, ThreadExecutor, ThreadOptions};
-pub use program::{Language, Program, compile, strip_types};
+pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, ThreadExecutor, ThreadOptions};
+pub use program::{Language, Program, ProgramId, compile, strip_types};

@@ -26,9 +26,19 @@ impl Language {
     }
 }
 
-/// A script that compiled. Share it by `Arc`; executors keep what they loaded of it by its identity.
+/// Names a program in executors and in tasks. Never used for another program while the process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProgramId(u64);
+
+impl std::fmt::Display for ProgramId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A script that compiled. Share it by `Arc`; an executor that has loaded it runs it by its id.
 pub struct Program {
-    id: u64,
+    id: ProgramId,
     file: Box<str>,
     javascript: Box<str>,
     /// The source, when columns in bytes and in characters differ; otherwise the JavaScript will do.
@@ -37,7 +47,8 @@ pub struct Program {
 }
 
 impl Program {
-    pub(crate) fn id(&self) -> u64 {
+    #[must_use]
+    pub fn id(&self) -> ProgramId {
         self.id
     }
 
@@ -87,7 +98,7 @@ pub fn compile(source: &str, language: Language, file_name: &str) -> Result<Prog
     let javascript = strip::strip(source, language, &file)?;
     let bytecode = to_bytecode(&javascript, Origin { file: &file, text: source }, Form::Module)?;
     let program = Program {
-        id: NEXT.fetch_add(1, Ordering::Relaxed),
+        id: ProgramId(NEXT.fetch_add(1, Ordering::Relaxed)),
         file: file.into(),
         javascript: javascript.into(),
         source: (!source.is_ascii()).then(|| source.into()),

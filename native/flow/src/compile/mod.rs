@@ -206,6 +206,11 @@ impl Pipeline {
         }
     }
 
+    /// The scripts of all stages.
+    pub fn programs(&self) -> impl Iterator<Item = &Arc<Program>> {
+        (0..self.stages.len()).filter_map(|stage| self.program(stage))
+    }
+
     /// What a script of this pipeline sees as `ctx`. `headers` is a NATS header block.
     #[must_use]
     pub fn task_context(&self, id: &str, time_ms: u64, headers: &[u8]) -> TaskContext {

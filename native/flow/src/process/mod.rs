@@ -16,7 +16,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use message::{Context, Document, Fault, Headers};
-use script::{Done, Runner, Task, TaskContext};
+use script::{Done, Runner, TaskContext};
 
 use crate::compile::{OutKind, Pipeline, Target, detect};
 use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Trace, content_type};
@@ -158,11 +158,10 @@ fn script(
     stage: usize,
     document: Document,
 ) -> Option<Done> {
-    let program = pipeline.program(stage)?.clone();
+    let program = pipeline.program(stage)?;
     let context = pipeline.task_context(message.id, message.time_ms, message.headers);
     let context = TaskContext { seed: path.seed(stage, None), ..context };
-    let limits = pipeline.shared_limits().clone();
-    Some(runner.run(Task { token: 0, program, document, context, limits }))
+    Some(runner.run(program, document, &context, pipeline.limits()))
 }
 
 fn context<'a>(pipeline: &'a Pipeline, message: &Message<'a>) -> Context<'a> {

@@ -1,23 +1,30 @@
 //! Who runs scripts: the contract, and two that keep it.
 //!
 //! ```text
-//! shard ──submit(batch)──► ThreadExecutor: queue ─► its thread ─► Runner ─► one runtime a customer
-//!       ◄──wake, once a turn───┘   │               in turns of customers
-//!       ──completed()──────────────┘                 Runner alone: the same, on the calling thread
+//!       ──load, unload─────────► programs, by id
+//! shard ──submit(batch)────────► ThreadExecutor: queue ─► its thread ─► one runtime a customer
+//!       ◄──wake, once a turn─────┘   │               in turns of customers
+//!       ──completed()────────────────┘               Runner: the same, on the calling thread
 //! ```
 
+mod engines;
+mod loaded;
+mod programs;
 mod queue;
 mod runner;
 mod thread;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use message::{Document, Fault, Limits};
 
-pub use runner::{Keep, Runner};
+pub use engines::Keep;
+pub use loaded::Loaded;
+pub use runner::Runner;
 pub use thread::{ThreadExecutor, ThreadOptions};
 
-use crate::program::Program;
+use crate::program::{Program, ProgramId};
 
 /// What a script sees as `ctx`.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +45,7 @@ pub struct TaskContext {
 pub struct Task {
     /// Comes back unchanged in [`Done`].
     pub token: u64,
-    pub program: Arc<Program>,
+    pub program: ProgramId,
     pub document: Document,
     pub context: TaskContext,
     pub limits: Arc<Limits>,
@@ -53,11 +60,20 @@ pub struct Done {
     pub outcome: Result<Vec<u32>, Fault>,
 }
 
-/// Runs scripts, somewhere else.
+/// Runs scripts, somewhere else: on a thread, or in a process that gets ids and bytes and no pointers.
 pub trait Executor {
+    /// Makes a program known under its id, before the first task that names it. Loads are counted:
+    /// each needs one [`Executor::unload`]. The script's own top level runs at its first task.
+    fn load(&self, program: &Arc<Program>);
+
+    /// Takes one load back. With the last one the executor frees what it holds of the program, after
+    /// the tasks that it has taken; a later task that names it fails. An id that is not loaded is ignored.
+    fn unload(&self, program: ProgramId);
+
     /// Takes a batch, which may hold tasks of several customers, or gives it back whole when the
     /// queue has no room for it. Never blocks. Every task that was taken comes back once, from
-    /// [`Executor::completed`]; those of one customer in their order.
+    /// [`Executor::completed`]; those of one customer in their order. A task whose program is not loaded
+    /// comes back as `script/unavailable`.
     ///
     /// # Errors
     /// The batch, when it was not taken: try again after the next completion.
@@ -65,6 +81,15 @@ pub trait Executor {
 
     /// Moves what is done to the end of `into`. Never blocks.
     fn completed(&self, into: &mut Vec<Done>);
+
+    /// From now on `wake` is called whenever there is something new to fetch by [`Executor::completed`],
+    /// at least once for all of it. It is called on any thread, must be quick and must not panic. Set it before
+    /// the first batch.
+    fn on_completed(&self, wake: Box<dyn Fn() + Send>);
+
+    /// Whose turn it is, and for how long it has been: long after a turn's end inside a built-in that does
+    /// not stop. Never blocks.
+    fn turn(&self) -> Option<(Box<str>, Duration)>;
 }
 
 impl Task {

@@ -1,46 +1,23 @@
-//! Runs tasks on the calling thread, with one runtime for each customer.
-#![allow(unsafe_code)] // One `Send`, for a reason that stands beside it.
+//! Runs tasks on the calling thread.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use message::{Code, Fault, Limits};
+use message::{Document, Limits};
 
-use super::{Done, Executor, Task};
-use crate::runtime::Engine;
-
-/// How many runtimes are kept, and how much memory in all of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Keep {
-    pub runtimes: usize,
-    pub bytes: usize,
-}
-
-impl Default for Keep {
-    fn default() -> Keep {
-        Keep { runtimes: 256, bytes: 512 << 20 }
-    }
-}
+use super::engines::{Engines, Keep};
+use super::programs::Programs;
+use super::{Done, Executor, Task, TaskContext};
+use crate::program::{Program, ProgramId};
 
 /// Runs tasks one by one, here and now, on whichever thread asks; callers take turns.
 #[derive(Default)]
 pub struct Runner {
     engines: Mutex<Engines>,
+    programs: Mutex<Programs>,
     done: Mutex<Vec<Done>>,
+    wake: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
-
-/// Customers' runtimes; the one used last comes last.
-#[derive(Default)]
-struct Engines {
-    kept: Vec<(Box<str>, Engine)>,
-    keep: Keep,
-}
-
-// SAFETY: everything in an engine (reference counts that are not atomic, raw pointers of the engine)
-// is reached only through `Engines`, which is used by one thread at a time (`&mut self`, behind the
-// runner's lock) and hands nothing of it out. The engine has no thread-local state, and is told its
-// stack on every entry.
-unsafe impl Send for Engines {}
 
 impl Runner {
     #[must_use]
@@ -50,70 +27,75 @@ impl Runner {
 
     #[must_use]
     pub fn with_keep(keep: Keep) -> Runner {
-        Runner { engines: Mutex::new(Engines { kept: Vec::new(), keep }), done: Mutex::default() }
+        Runner { engines: Mutex::new(Engines::new(keep)), ..Runner::default() }
     }
 
-    /// Runs one task to its end, at most for its CPU limit (see the crate's notes for built-ins that
-    /// do not stop in time). Blocks while another thread uses the runner. Never panics.
-    pub fn run(&self, task: Task) -> Done {
-        lock(&self.engines).run(task)
+    /// Runs a program that need not be loaded on one document, at most for its CPU limit (see the crate's
+    /// notes for built-ins that do not stop in time). Blocks while another thread uses the runner. Never
+    /// panics.
+    pub fn run(&self, program: &Program, mut document: Document, context: &TaskContext, limits: &Limits) -> Done {
+        let outcome = lock(&self.engines).run(program, &mut document, context, limits);
+        Done { token: 0, document, outcome }
+    }
+
+    /// Bytes of all script heaps.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        lock(&self.engines).memory()
+    }
+
+    fn run_task(&self, task: Task) -> Done {
+        let program = lock(&self.programs).begin(task.program);
+        let done = lock(&self.engines).run_task(program.as_deref(), task);
+        if let Some(program) = program
+            && lock(&self.programs).end(program.id())
+        {
+            lock(&self.engines).forget(program.id());
+        }
+        done
     }
 }
 
 impl Executor for Runner {
+    fn load(&self, program: &Arc<Program>) {
+        lock(&self.programs).load(program);
+    }
+
+    /// Blocks while another thread uses the runner.
+    fn unload(&self, program: ProgramId) {
+        if lock(&self.programs).unload(program) {
+            lock(&self.engines).forget(program);
+        }
+    }
+
     /// Runs the batch before it returns; never gives it back.
     fn submit(&self, batch: Vec<Task>) -> Result<(), Vec<Task>> {
-        let mut done: Vec<Done> = batch.into_iter().map(|task| self.run(task)).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut done: Vec<Done> = batch.into_iter().map(|task| self.run_task(task)).collect();
         lock(&self.done).append(&mut done);
+        if let Some(wake) = &*lock(&self.wake) {
+            wake();
+        }
         Ok(())
     }
 
     fn completed(&self, into: &mut Vec<Done>) {
         into.append(&mut lock(&self.done));
     }
-}
 
-impl Engines {
-    fn run(&mut self, task: Task) -> Done {
-        let Task { token, program, mut document, context, limits } = task;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            self.engine(&context.customer, &limits)?.run(&program, &mut document, &context, &limits)
-        }));
-        let outcome = outcome.unwrap_or_else(|_| {
-            // What the engine was doing is unknown: let it go with the message.
-            self.kept.pop();
-            Err(Fault::new(Code::InternalPanic, "the script executor failed on this message"))
-        });
-        self.retire();
-        Done { token, document, outcome }
+    fn on_completed(&self, wake: Box<dyn Fn() + Send>) {
+        *lock(&self.wake) = Some(wake);
     }
 
-    /// The customer's runtime, brought to the end of the list.
-    fn engine(&mut self, customer: &str, limits: &Limits) -> Result<&mut Engine, Fault> {
-        match self.kept.iter().rposition(|(name, _)| **name == *customer) {
-            Some(index) => self.kept[index..].rotate_left(1),
-            None => self.kept.push((customer.into(), Engine::new(limits)?)),
-        }
-        match self.kept.last_mut() {
-            Some((_, engine)) => Ok(engine),
-            None => Err(Fault::new(Code::InternalPanic, "no runtime after one was made")),
-        }
-    }
-
-    /// Throws away the runtime just used if it met a limit, then those used longest ago while there
-    /// are too many or they hold too much.
-    fn retire(&mut self) {
-        if self.kept.last().is_some_and(|(_, engine)| engine.is_spent()) {
-            self.kept.pop();
-        }
-        let mut bytes: usize = self.kept.iter().map(|(_, engine)| engine.memory()).sum();
-        while self.kept.len() > 1 && (self.kept.len() > self.keep.runtimes || bytes > self.keep.bytes) {
-            bytes -= self.kept.remove(0).1.memory();
-        }
+    /// None: whoever could ask is running it.
+    fn turn(&self) -> Option<(Box<str>, Duration)> {
+        None
     }
 }
 
 /// A panic while a lock is held leaves nothing half changed: what runs scripts catches its own.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,16 +1,18 @@
 //! A thread that runs scripts, so that a shard's reactor never waits for one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use message::Code;
 
-use super::queue::Queue;
-use super::runner::{Keep, Runner, lock};
+use super::engines::{Engines, Keep};
+use super::queue::{Job, Queue, Ran, Work};
+use super::runner::lock;
 use super::{Done, Executor, Task};
+use crate::program::{Program, ProgramId};
 
 /// The thread's stack: what scripts may use at most, and room for the engine and for conversions.
 const STACK: usize = 32 << 20;
@@ -39,6 +41,8 @@ struct Shared {
     queue: Mutex<Queue>,
     arrived: Condvar,
     done: Mutex<Vec<Done>>,
+    memory: AtomicUsize,
+    wake: Mutex<Option<Box<dyn Fn() + Send>>>,
     turn: Mutex<Option<(Box<str>, Instant)>>,
 }
 
@@ -51,32 +55,24 @@ pub struct ThreadExecutor {
 }
 
 impl ThreadExecutor {
-    /// `wake` is called on the executor's thread after every turn of a customer, when its results can
-    /// be fetched; it must be quick and must not panic.
-    ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn new(wake: Box<dyn Fn() + Send>, options: ThreadOptions) -> std::io::Result<ThreadExecutor> {
+    pub fn new(options: ThreadOptions) -> std::io::Result<ThreadExecutor> {
         let shared = Arc::new(Shared {
             stopping: AtomicBool::new(false),
             queue: Mutex::default(),
             arrived: Condvar::new(),
             done: Mutex::default(),
+            memory: AtomicUsize::new(0),
+            wake: Mutex::default(),
             turn: Mutex::default(),
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("scripts".into())
             .stack_size(STACK)
-            .spawn(move || work(&theirs, &*wake, options.keep))?;
+            .spawn(move || work(&theirs, options.keep))?;
         Ok(ThreadExecutor { shared, options, thread: Some(thread) })
-    }
-
-    /// Whose turn it is, and for how long it has been: long after a turn's end inside a built-in that does
-    /// not stop.
-    #[must_use]
-    pub fn turn(&self) -> Option<(Box<str>, Duration)> {
-        lock(&self.shared.turn).as_ref().map(|(customer, since)| (customer.clone(), since.elapsed()))
     }
 
     /// Tasks that wait or run.
@@ -84,9 +80,31 @@ impl ThreadExecutor {
     pub fn queued(&self) -> usize {
         lock(&self.shared.queue).tasks()
     }
+
+    /// Bytes of all script heaps, after the last turn.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.shared.memory.load(Ordering::Relaxed)
+    }
+
+    /// Programs that are loaded, or of which tasks wait or run.
+    #[must_use]
+    pub fn programs(&self) -> usize {
+        lock(&self.shared.queue).programs()
+    }
 }
 
 impl Executor for ThreadExecutor {
+    fn load(&self, program: &Arc<Program>) {
+        lock(&self.shared.queue).load(program);
+    }
+
+    /// The thread frees the program's memory between two turns.
+    fn unload(&self, program: ProgramId) {
+        lock(&self.shared.queue).unload(program);
+        self.shared.arrived.notify_one();
+    }
+
     fn submit(&self, batch: Vec<Task>) -> Result<(), Vec<Task>> {
         if batch.is_empty() {
             return Ok(());
@@ -102,6 +120,15 @@ impl Executor for ThreadExecutor {
     fn completed(&self, into: &mut Vec<Done>) {
         into.append(&mut lock(&self.shared.done));
     }
+
+    /// Called on the executor's thread, after every turn of a customer.
+    fn on_completed(&self, wake: Box<dyn Fn() + Send>) {
+        *lock(&self.shared.wake) = Some(wake);
+    }
+
+    fn turn(&self) -> Option<(Box<str>, Duration)> {
+        lock(&self.shared.turn).as_ref().map(|(customer, since)| (customer.clone(), since.elapsed()))
+    }
 }
 
 impl Drop for ThreadExecutor {
@@ -116,30 +143,40 @@ impl Drop for ThreadExecutor {
     }
 }
 
-fn work(shared: &Shared, wake: &dyn Fn(), keep: Keep) {
-    let runner = Runner::with_keep(keep);
-    while let Some(mut tasks) = next(shared) {
-        let started = Instant::now();
-        *lock(&shared.turn) = tasks.front().map(|task| (task.context.customer.clone(), started));
-        let mut done = Vec::with_capacity(tasks.len());
-        let mut bytes = 0;
-        while let Some(task) = tasks.pop_front() {
-            if shared.stopping.load(Ordering::Relaxed) {
-                return;
-            }
-            bytes += task.size();
-            let one = runner.run(task);
-            let is_over = is_overrun(&one) || started.elapsed() >= TURN;
-            done.push(one);
-            if is_over {
-                break;
-            }
+fn work(shared: &Shared, keep: Keep) {
+    let mut engines = Engines::new(keep);
+    while let Some(work) = next(shared) {
+        match work {
+            Work::Forget(programs) => programs.into_iter().for_each(|program| engines.forget(program)),
+            Work::Turn(jobs) => turn(shared, &mut engines, jobs),
         }
-        *lock(&shared.turn) = None;
-        let count = done.len();
-        // In this order: whoever sees the results may count on the room.
-        lock(&shared.queue).ran(count, bytes, tasks);
-        lock(&shared.done).append(&mut done);
+    }
+}
+
+/// One customer's turn.
+fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
+    let started = Instant::now();
+    *lock(&shared.turn) = jobs.front().map(|job| (job.task.context.customer.clone(), started));
+    let mut done = Vec::with_capacity(jobs.len());
+    let mut ran = Ran::default();
+    while let Some(Job { task, program }) = jobs.pop_front() {
+        if shared.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        ran.count(&task, program.as_deref());
+        let one = engines.run_task(program.as_deref(), task);
+        let is_over = is_overrun(&one) || started.elapsed() >= TURN;
+        done.push(one);
+        if is_over {
+            break;
+        }
+    }
+    *lock(&shared.turn) = None;
+    shared.memory.store(engines.memory(), Ordering::Relaxed);
+    // In this order: whoever sees the results may count on the room.
+    lock(&shared.queue).ran(&ran, jobs);
+    lock(&shared.done).append(&mut done);
+    if let Some(wake) = &*lock(&shared.wake) {
         wake();
     }
 }
@@ -148,15 +185,15 @@ fn is_overrun(done: &Done) -> bool {
     matches!(&done.outcome, Err(fault) if matches!(fault.code(), Code::ScriptTimeout | Code::ScriptOutOfMemory))
 }
 
-/// What the customer whose turn it is has; waits for something; none when the executor was dropped.
-fn next(shared: &Shared) -> Option<VecDeque<Task>> {
+/// What is to be done; waits for something; none when the executor was dropped.
+fn next(shared: &Shared) -> Option<Work> {
     let mut queue = lock(&shared.queue);
     loop {
         if shared.stopping.load(Ordering::Relaxed) {
             return None;
         }
-        if let Some(tasks) = queue.next() {
-            return Some(tasks);
+        if let Some(work) = queue.next() {
+            return Some(work);
         }
         queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }

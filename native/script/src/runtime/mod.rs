@@ -44,7 +44,7 @@ use self::allocator::Metered;
 use self::guard::Guard;
 use self::realm::Realm;
 use crate::TaskContext;
-use crate::program::Program;
+use crate::program::{Program, ProgramId};
 
 /// Scripts of one customer that stay loaded; a further one takes the place of the one used longest ago.
 const REALMS: usize = 16;
@@ -54,7 +54,7 @@ const LOADING: u32 = 20;
 
 /// One customer's runtime. Not `Send` by itself: see the executor for who may move it, and when.
 pub struct Engine {
-    realms: Vec<(u64, Realm)>,
+    realms: Vec<(ProgramId, Realm)>,
     guard: Rc<Guard>,
     runtime: Runtime,
     stack: usize,
@@ -99,6 +99,17 @@ impl Engine {
     /// Whether a limit was met that a runtime does not survive.
     pub fn is_spent(&self) -> bool {
         self.guard.stopped().is_some()
+    }
+
+    /// Drops what was loaded of a program. Gives whether nothing is loaded any more.
+    pub fn forget(&mut self, program: ProgramId) -> bool {
+        let before = self.realms.len();
+        self.realms.retain(|(id, _)| *id != program);
+        if self.realms.len() < before && !self.realms.is_empty() {
+            // A context lies in cycles with its functions.
+            self.runtime.run_gc();
+        }
+        self.realms.is_empty()
     }
 
     /// Bytes of the heap.

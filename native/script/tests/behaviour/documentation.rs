@@ -1,8 +1,6 @@
 //! The examples of `docs/scripts.md` do what they say.
 
-use std::sync::Arc;
-
-use crate::support::{task, texts};
+use crate::support::{run_in, texts};
 use message::Fault;
 use script::{Language, Runner, compile};
 
@@ -50,7 +48,7 @@ fn every_example_does_what_it_says() {
             compile(&example.source, Language::TypeScript, "t.ts").unwrap_or_else(|fault| panic!("{block}{fault}"));
         compiled += 1;
         let Some(input) = &example.input else { continue };
-        let done = Runner::new().run(task(&Arc::new(program), input));
+        let done = run_in(&Runner::new(), &program, input);
         match texts(&done) {
             Ok(outputs) => assert_eq!((outputs, None), (example.outputs, example.error), "{block}"),
             Err(fault) => assert_eq!(Some(shown(&fault)), example.error, "{block}"),

@@ -5,24 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::support::{context, program, task, texts};
+use crate::support::{context, program, run_in, run_task, task, texts};
 use message::Limits;
 use script::{Done, Executor, Keep, Program, Runner, Task, ThreadExecutor, ThreadOptions};
 
 fn executor(options: ThreadOptions) -> (ThreadExecutor, Receiver<()>) {
     let (wake, woken) = channel();
-    let executor = ThreadExecutor::new(
-        Box::new(move || {
-            // The receiver is gone when a test ends before its last batch.
-            let _ = wake.send(());
-        }),
-        options,
-    )
-    .unwrap();
+    let executor = ThreadExecutor::new(options).unwrap();
+    executor.on_completed(Box::new(move || {
+        // The receiver is gone when a test ends before its last batch.
+        let _ = wake.send(());
+    }));
     (executor, woken)
 }
 
-fn batch(program: &Arc<Program>, tokens: std::ops::Range<u64>) -> Vec<Task> {
+fn loaded(executor: &dyn Executor, source: &str) -> Arc<Program> {
+    let program = program(source);
+    executor.load(&program);
+    program
+}
+
+fn batch(program: &Program, tokens: std::ops::Range<u64>) -> Vec<Task> {
     tokens.map(|token| Task { token, ..task(program, r#"{"a":1}"#) }).collect()
 }
 
@@ -47,7 +50,7 @@ fn tokens(done: &[Done]) -> Vec<u64> {
 #[test]
 fn all_tasks_come_back_in_order() {
     let (executor, woken) = executor(ThreadOptions::default());
-    let program = program("export default msg => msg.a === 1 ? { ...msg, b: 2 } : null");
+    let program = loaded(&executor, "export default msg => msg.a === 1 ? { ...msg, b: 2 } : null");
     for start in (0..1000).step_by(100) {
         assert!(executor.submit(batch(&program, start..start + 100)).is_ok());
     }
@@ -61,7 +64,7 @@ fn all_tasks_come_back_in_order() {
 #[test]
 fn a_full_queue_gives_the_batch_back() {
     let (executor, woken) = executor(ThreadOptions { tasks: 10, ..ThreadOptions::default() });
-    let slow = program("export default msg => { for (let i = 0; i < 1e5; i++); return msg }");
+    let slow = loaded(&executor, "export default msg => { for (let i = 0; i < 1e5; i++); return msg }");
     // Larger than the queue, but the executor is idle.
     assert!(executor.submit(batch(&slow, 0..20)).is_ok());
     let refused = executor.submit(batch(&slow, 20..22)).unwrap_err();
@@ -74,7 +77,7 @@ fn a_full_queue_gives_the_batch_back() {
 #[test]
 fn bytes_are_bounded_too() {
     let (executor, woken) = executor(ThreadOptions { bytes: 10_000, ..ThreadOptions::default() });
-    let slow = program("export default msg => { for (let i = 0; i < 1e5; i++); return 1 }");
+    let slow = loaded(&executor, "export default msg => { for (let i = 0; i < 1e5; i++); return 1 }");
     let large = format!("\"{}\"", "x".repeat(8_000));
     assert!(executor.submit(vec![task(&slow, &large)]).is_ok());
     assert!(executor.submit(vec![task(&slow, &large)]).is_err());
@@ -98,9 +101,12 @@ fn tasks_of(customers: &[&str], program: impl Fn(&str) -> Arc<Program>) -> Vec<T
 fn customers_take_turns_and_an_overrun_ends_one() {
     let (executor, woken) = executor(ThreadOptions::default());
     let (loops, hoards, quick) = (
-        program("export default msg => { while (true); }"),
-        program("export default msg => { const a = []; while (true) a.push('x'.repeat(1 << 20) + a.length); }"),
-        program("export default msg => msg"),
+        loaded(&executor, "export default msg => { while (true); }"),
+        loaded(
+            &executor,
+            "export default msg => { const a = []; while (true) a.push('x'.repeat(1 << 20) + a.length); }",
+        ),
+        loaded(&executor, "export default msg => msg"),
     );
     let customers = ["loops", "loops", "loops", "hoards", "hoards", "quick", "loops"];
     let batch = tasks_of(&customers, |customer| match customer {
@@ -117,12 +123,13 @@ fn customers_take_turns_and_an_overrun_ends_one() {
 #[test]
 fn a_customer_whose_scripts_are_only_slow_shares_the_thread_too() {
     let (executor, woken) = executor(ThreadOptions::default());
-    let slow = program("export default msg => { let n = 0; while (n < 2e6) n++; return n }");
+    let slow = loaded(&executor, "export default msg => { let n = 0; while (n < 2e6) n++; return n }");
     let mut batch = batch(&slow, 0..6);
     for task in &mut batch {
         task.limits = Arc::new(Limits { script_cpu_ms: 10_000, ..Limits::default() });
     }
-    batch.push(Task { token: 6, context: context("quick"), ..task(&program("export default msg => msg"), "{}") });
+    let quick = loaded(&executor, "export default msg => msg");
+    batch.push(Task { token: 6, context: context("quick"), ..task(&quick, "{}") });
     assert!(executor.submit(batch).is_ok());
     // One slow task is a turn.
     assert_eq!(tokens(&collect(&executor, &woken, 7)), [0, 6, 1, 2, 3, 4, 5]);
@@ -131,7 +138,7 @@ fn a_customer_whose_scripts_are_only_slow_shares_the_thread_too() {
 #[test]
 fn what_comes_during_a_customers_turn_waits_behind_what_is_left_of_it() {
     let (executor, woken) = executor(ThreadOptions::default());
-    let loops = program("export default msg => { while (true); }");
+    let loops = loaded(&executor, "export default msg => { while (true); }");
     for start in (0..30).step_by(3) {
         assert!(executor.submit(batch(&loops, start..start + 3)).is_ok());
     }
@@ -141,7 +148,7 @@ fn what_comes_during_a_customers_turn_waits_behind_what_is_left_of_it() {
 #[test]
 fn dropping_the_executor_does_not_wait_for_its_queue() {
     let (executor, woken) = executor(ThreadOptions::default());
-    let slow = program("export default msg => { while (true); }");
+    let slow = loaded(&executor, "export default msg => { while (true); }");
     assert!(executor.submit(batch(&slow, 0..1000)).is_ok());
     drop(executor);
     // The thread lets go of the wake-up when it ends: without having run 5 s of scripts.
@@ -162,7 +169,7 @@ fn runtimes_are_evicted_by_number() {
     let program = program("let count = 0; export default () => ++count");
     let run = |customer: &str| {
         let task = Task { context: context(customer), ..task(&program, "{}") };
-        texts(&runner.run(task)).unwrap().remove(0)
+        texts(&run_task(&runner, &program, task)).unwrap().remove(0)
     };
     assert_eq!([run("a"), run("b"), run("a"), run("b")], ["1", "1", "2", "2"]);
     assert_eq!([run("c"), run("b"), run("a")], ["1", "3", "1"]);
@@ -175,7 +182,7 @@ fn runtimes_are_evicted_by_memory() {
         program("const kept = []; export default () => { kept.push('x'.repeat(5 << 20)); return kept.length }");
     let run = |customer: &str| {
         let task = Task { context: context(customer), ..task(&hoarder, "{}") };
-        texts(&runner.run(task)).unwrap().remove(0)
+        texts(&run_task(&runner, &hoarder, task)).unwrap().remove(0)
     };
     assert_eq!([run("a"), run("a"), run("b"), run("a")], ["1", "2", "1", "1"]);
 }
@@ -186,7 +193,7 @@ fn many_scripts_of_one_customer_take_turns() {
     let programs: Vec<_> = (0..40).map(|index| program(&format!("export default () => {index}"))).collect();
     for round in 0..2 {
         for (index, program) in programs.iter().enumerate() {
-            assert_eq!(texts(&runner.run(task(program, "{}"))).unwrap(), [index.to_string()], "round {round}");
+            assert_eq!(texts(&run_in(&runner, program, "{}")).unwrap(), [index.to_string()], "round {round}");
         }
     }
 }
@@ -202,7 +209,7 @@ fn a_runner_may_be_used_from_any_thread() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..10 {
-                    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), ["true"]);
+                    assert_eq!(texts(&run_in(&runner, &program, "{}")).unwrap(), ["true"]);
                     counted.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -214,9 +221,12 @@ fn a_runner_may_be_used_from_any_thread() {
 #[test]
 fn the_runner_is_an_executor() {
     let runner = Runner::new();
-    let program = program("export default msg => msg");
+    let (wake, woken) = channel();
+    runner.on_completed(Box::new(move || wake.send(()).unwrap()));
+    let program = loaded(&runner, "export default msg => msg");
     assert!(runner.submit(batch(&program, 0..3)).is_ok());
     let mut done = Vec::new();
     runner.completed(&mut done);
-    assert_eq!(done.iter().map(|done| done.token).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(tokens(&done), [0, 1, 2]);
+    assert_eq!((woken.try_iter().count(), runner.turn()), (1, None));
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{context, document, program};
+use crate::support::{context, document, program, run_task};
 use message::{Code, Limits};
 use script::{Done, Executor, Language, Program, Runner, Task, ThreadExecutor, ThreadOptions, compile};
 
@@ -121,13 +121,13 @@ fn hostile(body: &str) -> Arc<Program> {
     program(&format!("export default (msg, ctx) => {{ {body}\n}}"))
 }
 
-fn task(program: &Arc<Program>, token: u64, customer: &str) -> Task {
+fn task(program: &Program, token: u64, customer: &str) -> Task {
     let limits = Arc::new(Limits { script_cpu_ms: 1000, ..Limits::default() });
-    Task { token, program: Arc::clone(program), document: document(r#"{"a":1}"#), context: context(customer), limits }
+    Task { token, program: program.id(), document: document(r#"{"a":1}"#), context: context(customer), limits }
 }
 
 /// A time-out has to come; everything else must not be overtaken by one on a busy machine.
-fn hostile_task(program: &Arc<Program>, token: u64, code: Code) -> Task {
+fn hostile_task(program: &Program, token: u64, code: Code) -> Task {
     let script_cpu_ms = if code == Code::ScriptTimeout { 5 } else { 10_000 };
     let limits = Arc::new(Limits { script_cpu_ms, ..Limits::default() });
     Task { limits, ..task(program, token, "hostile") }
@@ -146,27 +146,30 @@ fn hostile_scripts_fail_their_message_and_nothing_else() {
     let good = program("export default msg => ({ ...msg, b: 2 })");
     for (name, body, code) in HOSTILE {
         let program = hostile(body);
-        let done = runner.run(hostile_task(&program, 1, *code));
+        let done = run_task(&runner, &program, hostile_task(&program, 1, *code));
         let fault = done.outcome.as_ref().expect_err(name);
         assert_eq!(fault.code(), *code, "{name}: {fault}");
         assert!(fault.reason().chars().count() <= 301, "{name}");
         // The document is as it came: it goes to the dead letters.
         assert!(done.document.is_unchanged(), "{name}");
-        assert_passed(name, &runner.run(task(&good, 2, "hostile")));
-        assert_passed(name, &runner.run(task(&good, 2, "other")));
+        assert_passed(name, &run_task(&runner, &good, task(&good, 2, "hostile")));
+        assert_passed(name, &run_task(&runner, &good, task(&good, 2, "other")));
     }
 }
 
 #[test]
 fn a_batch_of_several_customers_survives_the_hostile_one() {
     let (wake, woken) = std::sync::mpsc::channel();
-    let executor =
-        ThreadExecutor::new(Box::new(move || wake.send(()).unwrap_or_default()), ThreadOptions::default()).unwrap();
+    let executor = ThreadExecutor::new(ThreadOptions::default()).unwrap();
+    executor.on_completed(Box::new(move || wake.send(()).unwrap_or_default()));
     let good = program("export default msg => ({ ...msg, b: 2 })");
+    executor.load(&good);
     let mut token = 0;
     let mut batch = Vec::new();
     for (_, body, code) in HOSTILE {
-        batch.push(hostile_task(&hostile(body), token, *code));
+        let hostile = hostile(body);
+        executor.load(&hostile);
+        batch.push(hostile_task(&hostile, token, *code));
         batch.push(task(&good, token + 1, "acme"));
         batch.push(task(&good, token + 2, "hostile"));
         token += 3;
@@ -245,7 +248,8 @@ fn nothing_of_a_built_in_can_be_changed() {
   return { open, count: seen.size > 500 };
 }";
     let runner = Runner::new();
-    let mut slow = task(&program(source), 1, "acme");
+    let program = program(source);
+    let mut slow = task(&program, 1, "acme");
     slow.limits = Arc::new(Limits { script_cpu_ms: 5000, ..Limits::default() });
-    assert_eq!(crate::support::texts(&runner.run(slow)).unwrap(), [r#"{"open":[],"count":true}"#]);
+    assert_eq!(crate::support::texts(&run_task(&runner, &program, slow)).unwrap(), [r#"{"open":[],"count":true}"#]);
 }

@@ -8,6 +8,7 @@ mod documentation;
 mod executor;
 mod hostile;
 mod parser;
+mod programs;
 mod scripts;
 mod strip;
 mod views;

@@ -22,10 +22,10 @@ pub fn context(customer: &str) -> TaskContext {
     }
 }
 
-pub fn task(program: &Arc<Program>, json: &str) -> Task {
+pub fn task(program: &Program, json: &str) -> Task {
     Task {
         token: 1,
-        program: Arc::clone(program),
+        program: program.id(),
         document: document(json),
         context: context("acme"),
         limits: Arc::new(Limits::default()),
@@ -37,12 +37,20 @@ pub fn program(source: &str) -> Arc<Program> {
 }
 
 pub fn run(source: &str, json: &str) -> Done {
-    Runner::new().run(task(&program(source), json))
+    run_in(&Runner::new(), &program(source), json)
+}
+
+pub fn run_in(runner: &Runner, program: &Program, json: &str) -> Done {
+    run_task(runner, program, task(program, json))
+}
+
+pub fn run_task(runner: &Runner, program: &Program, task: Task) -> Done {
+    Done { token: task.token, ..runner.run(program, task.document, &task.context, &task.limits) }
 }
 
 pub fn run_ts(source: &str, json: &str) -> Done {
     let program = compile(source, Language::TypeScript, "t.ts").unwrap_or_else(|fault| panic!("{source}: {fault}"));
-    Runner::new().run(task(&Arc::new(program), json))
+    run_in(&Runner::new(), &program, json)
 }
 
 /// What was returned, each as JSON.

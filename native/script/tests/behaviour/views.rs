@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::support::{program, task, texts};
+use crate::support::{program, run_in, run_task, task, texts};
 use message::{Code, Limits};
 use proptest::prelude::*;
 use script::{Program, Runner, Task};
@@ -95,7 +95,7 @@ proptest! {
             json!(document), json!(operations)
         );
         let limits = Arc::new(Limits { script_cpu_ms: 10_000, ..Limits::default() });
-        let done = RUNNER.run(Task { limits, ..task(&PROGRAM, &message) });
+        let done = run_task(&RUNNER, &PROGRAM, Task { limits, ..task(&PROGRAM, &message) });
         let texts = texts(&done).unwrap();
         let results: Vec<Value> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
         let [view, parsed, view_log, parsed_log] = &results[..] else { panic!("{texts:?}") };
@@ -107,10 +107,10 @@ proptest! {
     fn an_untouched_message_keeps_its_bytes(document in value()) {
         let text = document;
         let wrapped = format!("{{ \"a\" : {text},\n \"b\": 1.50 }}");
-        let read = RUNNER.run(task(&READING, &wrapped));
+        let read = run_in(&RUNNER, &READING, &wrapped);
         prop_assert!(read.document.is_unchanged());
         prop_assert_eq!(texts(&read).unwrap(), [wrapped.clone()]);
-        let written = RUNNER.run(task(&WRITING, &wrapped));
+        let written = run_in(&RUNNER, &WRITING, &wrapped);
         prop_assert_eq!(texts(&written).unwrap(), [format!("{{\"a\":{text},\"b\":1.50,\"c\":1}}")]);
     }
 }
@@ -120,7 +120,7 @@ fn a_name_is_not_taken_for_another_one_with_its_bytes_in_latin_1() {
     let copies = program("export default msg => [Object.keys(msg), { ...msg }]");
     let runner = Runner::new();
     for name in ["\u{c3}\u{a9}", "\u{e9}", "\u{c2}\u{a5}", "\u{a5}", "\u{e2}\u{82}\u{ac}", "\u{20ac}"] {
-        let done = runner.run(task(&copies, &format!(r#"{{"{name}":1}}"#)));
+        let done = run_in(&runner, &copies, &format!(r#"{{"{name}":1}}"#));
         assert_eq!(texts(&done).unwrap(), [format!(r#"["{name}"]"#), format!(r#"{{"{name}":1}}"#)]);
     }
 }
@@ -287,7 +287,7 @@ fn a_number_that_loses_nothing_is_refused_beside_one_that_reads_the_same() {
 fn the_numbers_of_one_message_are_forgotten_with_it() {
     let (runner, program) =
         (Runner::new(), program("export default m => m.id ? { id: m.id } : { id: 12345678901234567890 }"));
-    let run = |json: &str| texts(&runner.run(task(&program, json))).unwrap().remove(0);
+    let run = |json: &str| texts(&run_in(&runner, &program, json)).unwrap().remove(0);
     assert_eq!(run(r#"{"id":12345678901234567891}"#), r#"{"id":12345678901234567891}"#);
     assert_eq!(run("{}"), r#"{"id":12345678901234567000}"#);
     assert_eq!(run(r#"{"id":12345678901234567892}"#), r#"{"id":12345678901234567892}"#);
@@ -334,7 +334,7 @@ fn a_view_may_be_kept_for_later_messages() {
     let (runner, program) = (Runner::new(), program(source));
     let run = |n: u32| {
         let json = format!(r#"{{"n":{n},"a":{{"b":{{"c":"c{n}"}}}},"list":[{{"n":{n}}}]}}"#);
-        texts(&runner.run(task(&program, &json))).unwrap().remove(0)
+        texts(&run_in(&runner, &program, &json)).unwrap().remove(0)
     };
     assert_eq!(run(1), r#"{"n":1,"before":null,"deep":null,"first":null,"list":[]}"#);
     assert_eq!(run(2), r#"{"n":2,"before":1,"deep":"c1","first":1,"list":[{"n":1}]}"#);
@@ -346,9 +346,9 @@ fn messages_that_are_kept_count_as_memory() {
     let source = "const kept = []; export default msg => { kept.push(msg); return kept.length }";
     let (runner, program) = (Runner::new(), program(source));
     let json = format!(r#"{{"text":"{}"}}"#, "x".repeat(1 << 20));
-    let failed = (0..60).any(|_| runner.run(task(&program, &json)).outcome.is_err());
+    let failed = (0..60).any(|_| run_in(&runner, &program, &json).outcome.is_err());
     // The runtime was thrown away in between, with everything that was kept.
-    let last = texts(&runner.run(task(&program, &json)));
+    let last = texts(&run_in(&runner, &program, &json));
     assert!(failed || last.unwrap()[0].parse::<u32>().unwrap() < 60);
 }
 
@@ -358,7 +358,7 @@ fn cycles_through_views_are_collected() {
     let (runner, program) = (Runner::new(), program(source));
     let json = format!(r#"{{"text":"{}","a":{{"b":[{{"c":1}}]}}}}"#, "x".repeat(1 << 16));
     for _ in 0..2000 {
-        assert_eq!(texts(&runner.run(task(&program, &json))).unwrap(), [r#"{"ok":true}"#]);
+        assert_eq!(texts(&run_in(&runner, &program, &json)).unwrap(), [r#"{"ok":true}"#]);
     }
 }
 
@@ -374,7 +374,8 @@ fn xml_reads_as_its_json_model() {
       order.seen = [order['@id'], order.item.length, order.item[0]['#text'], order.item[1]['@n'], Array.isArray(order.note), order.note[0], order.to.name];
       return [msg, order.item[0], { item: order.item, note: order.note }]
     }";
-    let done = Runner::new().run(Task { document, ..task(&program(source), "{}") });
+    let program = program(source);
+    let done = run_task(&Runner::new(), &program, Task { document, ..task(&program, "{}") });
     assert_eq!(
         texts(&done).unwrap(),
         [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{context, outputs, program, task, texts};
+use crate::support::{context, outputs, program, run_in, run_task, task, texts};
 use script::{Runner, Task};
 
 #[test]
@@ -20,11 +20,11 @@ fn ctx_tells_of_the_message() {
 fn ctx_is_the_current_messages_even_when_it_was_kept() {
     let source = "let kept; export default (msg, ctx) => { kept ??= ctx; return kept.id + kept.headers['x-trace'] }";
     let (runner, program) = (Runner::new(), program(source));
-    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), ["\"0123456789abcdefa\""]);
+    assert_eq!(texts(&run_in(&runner, &program, "{}")).unwrap(), ["\"0123456789abcdefa\""]);
     let mut second = task(&program, "{}");
     second.context.id = "second".into();
     second.context.headers = (*b"NATS/1.0\r\nX-Trace: z\r\n\r\n").into();
-    assert_eq!(texts(&runner.run(second)).unwrap(), ["\"secondz\""]);
+    assert_eq!(texts(&run_task(&runner, &program, second)).unwrap(), ["\"secondz\""]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn random_numbers_follow_from_the_message() {
         let mut task = task(&program, "{}");
         task.context.id = id.into();
         task.context.time_ms = time_ms;
-        texts(&runner.run(task)).unwrap()
+        texts(&run_task(&runner, &program, task)).unwrap()
     };
     let first = run("a", 1);
     assert_eq!(first, run("a", 1), "a redelivered message sees the same numbers");
@@ -83,7 +83,7 @@ fn top_level_state_stays_within_the_customer_and_the_script() {
     let (runner, first, second) = (Runner::new(), program(source), program(source));
     let run = |program: &Arc<script::Program>, customer: &str| {
         let task = Task { context: context(customer), ..task(program, "{}") };
-        texts(&runner.run(task)).unwrap().remove(0)
+        texts(&run_task(&runner, program, task)).unwrap().remove(0)
     };
     assert_eq!(run(&first, "acme"), r#"{"count":1}"#);
     assert_eq!(run(&first, "acme"), r#"{"count":2}"#);
@@ -112,8 +112,8 @@ fn callbacks_of_promises_run_before_the_message_leaves() {
     let source =
         "let late = 0; export default msg => { Promise.resolve().then(() => { msg.late = ++late }); return msg }";
     let (runner, program) = (Runner::new(), program(source));
-    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), [r#"{"late":1}"#]);
-    assert_eq!(texts(&runner.run(task(&program, "{}"))).unwrap(), [r#"{"late":2}"#]);
+    assert_eq!(texts(&run_in(&runner, &program, "{}")).unwrap(), [r#"{"late":1}"#]);
+    assert_eq!(texts(&run_in(&runner, &program, "{}")).unwrap(), [r#"{"late":2}"#]);
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod secrets;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use script::Loaded;
+
 pub use prepared::Prepared;
 pub use revision::Revision;
 pub use secrets::Secrets;
@@ -54,10 +56,10 @@ impl Registry {
         Registry { shard, revisions: vec![None], ..Registry::default() }
     }
 
-    /// Makes a revision the active one. Gives it, and the one that it has replaced.
-    pub fn install(&mut self, prepared: &Prepared) -> (Rc<Revision>, Option<Rc<Revision>>) {
+    /// Makes a revision the active one. `scripts` stay loaded for as long as it lives. Gives it, and the one that it has replaced.
+    pub fn install(&mut self, prepared: &Prepared, scripts: Vec<Loaded>) -> (Rc<Revision>, Option<Rc<Revision>>) {
         let numbers = self.numbers(prepared.pipeline.customer());
-        let revision = Revision::new(prepared, self.shard, numbers);
+        let revision = Revision::new(prepared, self.shard, numbers, scripts);
         self.revisions[numbers.revision.0 as usize] = Some(Rc::clone(&revision));
         self.bindings.insert(numbers.binding, numbers.revision);
         let key = key(revision.owner.customer(), revision.owner.name());
@@ -194,7 +196,7 @@ mod tests {
         let mut registry = Registry::new(0);
         let both = [prepared("acme", "orders", 10), prepared("acme", "orders", 20)];
         for number in 0..10_000 {
-            drop(registry.install(&both[number % 2]));
+            drop(registry.install(&both[number % 2], Vec::new()));
             registry.release(|_| false);
         }
         assert_eq!(registry.len(), (1, 0));
@@ -204,24 +206,24 @@ mod tests {
     #[test]
     fn a_revision_in_hand_keeps_its_number_and_its_binding() {
         let mut registry = Registry::new(0);
-        let (first, _) = registry.install(&prepared("acme", "orders", 10));
+        let (first, _) = registry.install(&prepared("acme", "orders", 10), Vec::new());
         let (id, binding) = (first.owner.id, first.binding);
         drop(first);
-        let (second, replaced) = registry.install(&prepared("acme", "orders", 20));
+        let (second, replaced) = registry.install(&prepared("acme", "orders", 20), Vec::new());
         assert_eq!(replaced.map(|replaced| replaced.owner.id), Some(id));
         registry.release(|_| true);
         assert_eq!(registry.bound(binding).map(|revision| revision.owner.id), Some(id));
         assert_ne!(second.owner.id, id);
         registry.release(|_| false);
         assert!(registry.bound(binding).is_none() && registry.get(id).is_none());
-        assert_eq!(registry.install(&prepared("beta", "orders", 10)).0.owner.id, id);
+        assert_eq!(registry.install(&prepared("beta", "orders", 10), Vec::new()).0.owner.id, id);
     }
 
     #[test]
     fn names_that_join_alike_are_different_pipelines() {
         let mut registry = Registry::new(0);
-        let (one, _) = registry.install(&prepared("acme", "eu-orders", 10));
-        let (other, replaced) = registry.install(&prepared("acme-eu", "orders", 10));
+        let (one, _) = registry.install(&prepared("acme", "eu-orders", 10), Vec::new());
+        let (other, replaced) = registry.install(&prepared("acme-eu", "orders", 10), Vec::new());
         assert!(replaced.is_none() && one.owner.customer_id != other.owner.customer_id);
         assert_eq!(find(&mut registry, "acme", "eu-orders"), Some(one.owner.id));
         assert_eq!(find(&mut registry, "acme-eu", "orders"), Some(other.owner.id));

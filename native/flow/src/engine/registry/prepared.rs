@@ -1,11 +1,13 @@
 //! A compiled pipeline on its way to the shards: checked once, the same for all.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use connectors::http::source::{Auth, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
+use script::{Executor, Loaded};
 
 use super::secrets::Secrets;
 use crate::compile::{HttpAuth, Input, Pipeline};
@@ -51,6 +53,12 @@ impl Prepared {
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
         Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
+    }
+
+    /// Its scripts, for as long as what is returned lives.
+    #[must_use]
+    pub fn load(&self, executor: &Rc<dyn Executor>) -> Vec<Loaded> {
+        self.pipeline.programs().map(|program| Loaded::new(executor, program)).collect()
     }
 
     /// Whether the server takes payloads as large as the file asks for. For the default nobody has asked.

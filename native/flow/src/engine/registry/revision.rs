@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use connectors::http::source::{Auth, Route as SourceRoute};
 use connectors::rate::TokenBucket;
+use script::Loaded;
 
 use super::backpressure::Backpressure;
 use super::prepared::Prepared;
@@ -39,6 +40,8 @@ pub struct Revision {
     pub active: Cell<bool>,
     pub backpressure: Backpressure,
     auth: Option<Auth>,
+    /// Loaded for as long as anything of this revision is in hand.
+    _scripts: Vec<Loaded>,
 }
 
 impl std::fmt::Debug for Revision {
@@ -56,7 +59,7 @@ pub(super) struct Numbers {
 }
 
 impl Revision {
-    pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers) -> Rc<Revision> {
+    pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {
         let pipeline = Arc::clone(&prepared.pipeline);
         let (tier, capacity) = subjects::tier_for(pipeline.backlog());
         let lane = subjects::lane_of(pipeline.customer(), prepared.lanes);
@@ -77,6 +80,7 @@ impl Revision {
             active: Cell::new(false),
             backpressure: Backpressure::default(),
             auth: prepared.auth.clone(),
+            _scripts: scripts,
             owner: Owner {
                 id: numbers.revision,
                 customer_id: numbers.customer,

@@ -29,7 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use message::Fault;
 use nats::{Connection, Outbox};
-use script::ThreadExecutor;
+use script::Executor;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -52,7 +52,7 @@ pub enum Command {
 pub struct Shard {
     parts: RefCell<Parts>,
     outbox: Outbox,
-    executor: ThreadExecutor,
+    executor: Rc<dyn Executor>,
     scripts_done: Arc<Notify>,
     /// Something that was elsewhere has come back.
     collected: Notify,
@@ -61,7 +61,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    fn new(parts: Parts, outbox: Outbox, executor: ThreadExecutor, scripts_done: Arc<Notify>) -> Rc<Shard> {
+    fn new(parts: Parts, outbox: Outbox, executor: Rc<dyn Executor>) -> Rc<Shard> {
+        let scripts_done = Arc::new(Notify::new());
+        let wake = Arc::clone(&scripts_done);
+        executor.on_completed(Box::new(move || wake.notify_one()));
         Rc::new(Shard {
             parts: RefCell::new(parts),
             outbox,
@@ -126,7 +129,8 @@ impl Shard {
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Install(prepared, done) => {
-                    self.with(|parts| parts.install(&prepared));
+                    let scripts = prepared.load(&self.executor);
+                    self.with(|parts| parts.install(&prepared, scripts));
                     // The node does not wait any more when it is gone.
                     let _ = done.send(());
                 }

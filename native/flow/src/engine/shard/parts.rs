@@ -3,10 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use message::{Code, Fault};
-use nats::ServerError;
-use script::Executor as _;
-
 use super::{Shard, tasks};
 use crate::engine::consumers::Consumers;
 use crate::engine::delivery::{self, Delivery};
@@ -18,6 +14,8 @@ use crate::engine::registry::{Registry, Revision};
 use crate::engine::settings::Settings;
 use crate::engine::settlement::{Effect, Settlement};
 use crate::engine::steps::{self, Steps};
+use message::{Code, Fault};
+use nats::ServerError;
 
 /// Everything one shard owns. Borrowed for one burst or one completion at a time.
 pub struct Parts {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use connectors::Health;
 use message::Code;
+use script::Loaded;
 
 use super::Parts;
 use crate::compile::{Input, OutKind};
@@ -37,8 +38,8 @@ impl Parts {
 
     /// Puts a revision in place of the one before it, between two bursts. What is in hand ends under the revision it
     /// began with.
-    pub fn install(&mut self, prepared: &Prepared) {
-        let (revision, replaced) = self.registry.install(prepared);
+    pub fn install(&mut self, prepared: &Prepared, scripts: Vec<Loaded>) {
+        let (revision, replaced) = self.registry.install(prepared, scripts);
         let owner = &revision.owner;
         self.unknown.installed(owner.customer(), owner.name());
         if self.settings.serves(NodeType::Outgoing) {

@@ -10,8 +10,8 @@ use connectors::http::sink::Tls;
 use connectors::http::source::{HttpSource, SourceOptions};
 use message::{Code, Fault};
 use nats::Connection;
-use script::{ThreadExecutor, ThreadOptions};
-use tokio::sync::{Notify, mpsc};
+use script::{Executor, ThreadExecutor, ThreadOptions};
+use tokio::sync::mpsc;
 
 use super::{Command, Parts, Shard, now_ms, secret};
 use crate::engine::delivery::Delivery;
@@ -68,18 +68,17 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
     parts.pull_lanes();
+    let executor = ThreadExecutor::new(ThreadOptions::default())
+        .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+    let executor: Rc<dyn Executor> = Rc::new(executor);
     for prepared in &start.pipelines {
         prepared.check_size(max_payload)?;
-        parts.install(prepared);
+        parts.install(prepared, prepared.load(&executor));
     }
     if let Some(source) = &source {
         source.connect().await?;
     }
-    let scripts_done = Arc::new(Notify::new());
-    let wake = Arc::clone(&scripts_done);
-    let executor = ThreadExecutor::new(Box::new(move || wake.notify_one()), ThreadOptions::default())
-        .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
-    let shard = Shard::new(parts, connection.outbox(), executor, scripts_done);
+    let shard = Shard::new(parts, connection.outbox(), executor);
     // What the installs have left to be done elsewhere.
     shard.with(|_| ());
     Ok((shard, connection))

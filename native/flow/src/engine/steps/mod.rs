@@ -22,11 +22,10 @@ mod slab;
 mod tests;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use message::Fault;
-use script::{Program, Task};
+use script::Task;
 
 use super::message::{InputRef, OwnedMessage};
 use super::registry::Revision;
@@ -81,12 +80,6 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The scripts of a revision: the executor has to have them loaded for as long as the revision is in hand.
-    pub fn programs(revision: &Revision) -> impl Iterator<Item = &Arc<Program>> {
-        let pipeline = revision.pipeline();
-        (0..pipeline.stage_count()).filter_map(|stage| pipeline.program(stage))
-    }
-
     /// Moves the tasks for the executor to the end of `into`.
     pub fn take_tasks(&mut self, into: &mut Vec<Task>) {
         into.append(&mut self.scripted.tasks);

@@ -66,7 +66,7 @@ impl Scripted {
         let context = TaskContext { seed, ..pipeline.task_context(&message.id, message.time_ms, &message.headers) };
         let limits = pipeline.shared_limits().clone();
         let token = self.waiting.insert(Waiting { message: key, path, stage });
-        self.tasks.push(Task { token, program: program.clone(), document, context, limits });
+        self.tasks.push(Task { token, program: program.id(), document, context, limits });
     }
 
     pub fn waiting(&self) -> usize {

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use script::Executor as _;
-
 use super::super::Shard;
 
 pub async fn collect(shard: Rc<Shard>) {

@@ -46,7 +46,7 @@ fn what_the_executor_refuses_is_sent_back_but_for_core_messages_and_parts() {
         assert!(shard.steps.is_overfull());
         let mut tasks = shard.tasks();
         assert_eq!(tasks.len(), expected);
-        let done = shard.runner.run(tasks.remove(0));
+        let done = shard.run_task(tasks.remove(0));
         shard.steps.on_script(&mut shard.settlement, done);
         shard.steps.refuse_tasks(&mut shard.settlement, tasks);
     }

@@ -17,17 +17,17 @@ fn nothing_is_published_before_the_last_part_is_through_all_scripts() {
     let mut shard = Shard::new(&json!([code("msg"), code("[{n: msg}]")]), &stdout(), &json!({}));
     shard.begin("", "[1, 2, 3]");
     let mut tasks = shard.tasks();
-    let split = shard.runner.run(tasks.remove(0));
+    let split = shard.run_task(tasks.remove(0));
     shard.steps.on_script(&mut shard.settlement, split);
     tasks = shard.tasks();
     assert_eq!((tasks.len(), shard.steps.waiting()), (3, 3));
     // The second and the third come back first.
     for task in [tasks.remove(2), tasks.remove(1)] {
-        let done = shard.runner.run(task);
+        let done = shard.run_task(task);
         shard.steps.on_script(&mut shard.settlement, done);
         assert!(shard.settlement.wire.is_empty() && !shard.steps.is_idle());
     }
-    let done = shard.runner.run(tasks.remove(0));
+    let done = shard.run_task(tasks.remove(0));
     shard.steps.on_script(&mut shard.settlement, done);
     let sent = shard.sent();
     assert_eq!(payloads(&sent), [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);

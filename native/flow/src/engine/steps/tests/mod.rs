@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use message::Headers;
-use script::{Runner, Task};
+use script::{Done, Runner, Task};
 use serde_json::{Value, json};
 
 use super::*;
@@ -31,7 +31,7 @@ pub(super) fn revision(steps: &Value, out: &Value, limits: &Value) -> Rc<Revisio
     let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
     let settings = serde_json::from_value(settings).unwrap();
     let prepared = Prepared::new(pipeline, Secrets::default(), vec![Arc::new(Counters::default())], &settings).unwrap();
-    Registry::new(0).install(&prepared).0
+    Registry::new(0).install(&prepared, Vec::new()).0
 }
 
 pub(super) fn envelope(owner: &Owner, input: InputRef) -> Envelope<'_> {
@@ -121,12 +121,18 @@ impl Shard {
         tasks
     }
 
+    fn run_task(&self, task: Task) -> Done {
+        let mut programs = self.revision.pipeline().programs();
+        let program = programs.find(|program| program.id() == task.program).unwrap();
+        Done { token: task.token, ..self.runner.run(program, task.document, &task.context, &task.limits) }
+    }
+
     /// Runs all scripts; `pick` says which of so many comes back next.
     fn run_scripts(&mut self, mut pick: impl FnMut(usize) -> usize) {
         let mut tasks = self.tasks();
         while !tasks.is_empty() {
             let task = tasks.remove(pick(tasks.len()));
-            let done = self.runner.run(task);
+            let done = self.run_task(task);
             self.steps.on_script(&mut self.settlement, done);
             tasks.extend(self.tasks());
         }

@@ -1,0 +1,105 @@
+//! Customers' runtimes: one for each, made when it is needed.
+#![allow(unsafe_code)] // One `Send`, for a reason that stands beside it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use message::{Code, Document, Fault, Limits};
+
+use super::{Done, Task, TaskContext};
+use crate::program::{Program, ProgramId};
+use crate::runtime::Engine;
+
+/// How many runtimes are kept, and how much memory in all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    pub runtimes: usize,
+    pub bytes: usize,
+}
+
+impl Default for Keep {
+    fn default() -> Keep {
+        Keep { runtimes: 256, bytes: 512 << 20 }
+    }
+}
+
+/// Customers' runtimes; the one used last comes last.
+#[derive(Default)]
+pub struct Engines {
+    kept: Vec<(Box<str>, Engine)>,
+    keep: Keep,
+}
+
+// SAFETY: everything in an engine (reference counts that are not atomic, raw pointers of the engine)
+// is reached only through `Engines`, which is used by one thread at a time (`&mut self`; it is not `Sync`)
+// and hands nothing of it out. The engine has no thread-local state, and is told its stack on every entry.
+unsafe impl Send for Engines {}
+
+impl Engines {
+    pub fn new(keep: Keep) -> Engines {
+        Engines { kept: Vec::new(), keep }
+    }
+
+    /// Runs a task to its end. Without its program it fails. Never panics.
+    pub fn run_task(&mut self, program: Option<&Program>, task: Task) -> Done {
+        let Task { token, program: id, mut document, context, limits } = task;
+        let outcome = match program {
+            Some(program) => self.run(program, &mut document, &context, &limits),
+            None => Err(Fault::new(Code::ScriptUnavailable, format!("the program {id} is not loaded"))),
+        };
+        Done { token, document, outcome }
+    }
+
+    /// Runs a program on a document to its end. Never panics.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        document: &mut Document,
+        context: &TaskContext,
+        limits: &Limits,
+    ) -> Result<Vec<u32>, Fault> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            self.engine(&context.customer, limits)?.run(program, document, context, limits)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| {
+            // What the engine was doing is unknown: let it go with the message.
+            self.kept.pop();
+            Err(Fault::new(Code::InternalPanic, "the script executor failed on this message"))
+        });
+        self.retire();
+        outcome
+    }
+
+    /// Frees what is held of a program, and runtimes that hold no other one.
+    pub fn forget(&mut self, program: ProgramId) {
+        self.kept.retain_mut(|(_, engine)| !engine.forget(program));
+    }
+
+    /// Bytes of all heaps.
+    pub fn memory(&self) -> usize {
+        self.kept.iter().map(|(_, engine)| engine.memory()).sum()
+    }
+
+    /// The customer's runtime, brought to the end of the list.
+    fn engine(&mut self, customer: &str, limits: &Limits) -> Result<&mut Engine, Fault> {
+        match self.kept.iter().rposition(|(name, _)| **name == *customer) {
+            Some(index) => self.kept[index..].rotate_left(1),
+            None => self.kept.push((customer.into(), Engine::new(limits)?)),
+        }
+        match self.kept.last_mut() {
+            Some((_, engine)) => Ok(engine),
+            None => Err(Fault::new(Code::InternalPanic, "no runtime after one was made")),
+        }
+    }
+
+    /// Throws away the runtime just used if it met a limit, then those used longest ago while there
+    /// are too many or they hold too much.
+    fn retire(&mut self) {
+        if self.kept.last().is_some_and(|(_, engine)| engine.is_spent()) {
+            self.kept.pop();
+        }
+        let mut bytes = self.memory();
+        while self.kept.len() > 1 && (self.kept.len() > self.keep.runtimes || bytes > self.keep.bytes) {
+            bytes -= self.kept.remove(0).1.memory();
+        }
+    }
+}
