@@ -170,7 +170,8 @@ impl Reach<'_> {
         queue.attempted(Some(fault.code()));
         queue.parking.last_fault = Some(fault.clone());
         let jitter = 0.5 + fastrand::f64() / 2.0;
-        let failure = Failure { message: queued.number, is_first: queued.attempts == 1, after, jitter };
+        let (is_first, is_unreached) = (queued.attempts == 1, fault.code() == Code::HttpConnect);
+        let failure = Failure { message: queued.number, is_first, is_unreached, after, jitter };
         let opens = queue.outage.failed(&failure, self.now) && queue.breaker.failed();
         if queued.age(self.now) >= queue.outlet.retry_for {
             let reason = format!("given up after {} s; last: {fault}", queued.age(self.now).as_secs());

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A message that fails alone has a pause of its own, and others overtake it. Where order is kept, nothing overtakes,
-//! so the first failure pauses the out.
+//! so the first failure pauses the out. So does a server that is not reached at all.
 //!
 //! Messages that were not tried yet may probe earlier than those that have failed: only their failures make their
 //! pause longer. So two messages that always fail hold up nobody.
@@ -28,6 +28,8 @@ pub struct Failure {
     pub message: u64,
     /// Whether it was the message's first attempt.
     pub is_first: bool,
+    /// Whether no server was reached: then no other message would reach it.
+    pub is_unreached: bool,
     /// How long the server asks to wait.
     pub after: Option<Duration>,
     /// Between 0.5 and 1: spreads the attempts of outs that failed together.
@@ -111,7 +113,7 @@ impl Outage {
     pub fn failed(&mut self, failure: &Failure, now: Instant) -> bool {
         let is_another = self.suspect.is_some_and(|suspect| suspect != failure.message);
         self.suspect.get_or_insert(failure.message);
-        self.is_outage |= self.keeps_order || is_another;
+        self.is_outage |= self.keeps_order || is_another || failure.is_unreached;
         let begins = self.is_outage && self.rounds.failed(failure, now);
         if self.is_outage && failure.is_first {
             self.fresh.failed(failure, now);
@@ -164,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn failure(message: u64, is_first: bool) -> Failure {
-        Failure { message, is_first, after: None, jitter: 1.0 }
+        Failure { message, is_first, is_unreached: false, after: None, jitter: 1.0 }
     }
 
     #[test]
@@ -190,6 +192,12 @@ mod tests {
         assert_eq!(outage.not_before(true, later), Some(later + 2 * FIRST_PAUSE));
         assert!(outage.succeeded() && !outage.is_paused() && !outage.succeeded());
         assert!(!outage.failed(&failure(5, true), later));
+    }
+
+    #[test]
+    fn a_server_that_is_not_reached_pauses_it_with_the_first_failure() {
+        let (mut outage, now) = (Outage::new(false), Instant::now());
+        assert!(outage.failed(&Failure { is_unreached: true, ..failure(1, true) }, now) && outage.is_paused());
     }
 
     #[test]
