@@ -148,6 +148,10 @@ impl FanOut {
             Err(fault) => {
                 let fault = fault.in_step(label);
                 trace.on_failed(run, path, stage, document, &fault);
+                // The executor counts results itself.
+                if fault.code() == Code::ScriptTooManyOutputs {
+                    return Err(fault);
+                }
                 self.fail(run, path, fault, document)?
             }
         };

@@ -24,8 +24,8 @@ proptest! {
     #[test]
     fn scripts_that_finish_in_any_order_give_what_process_gives(tree in tree(), order in any::<u64>(), outputs in 1..40_u32) {
         let split = code("{ if (msg.fail) throw new Error('fails'); if (msg.none) return null; return msg.items || msg }");
-        let route = json!({"route": [{"when": "has(n) && n > 4", "to": ["log", "erp"]}, {"to": "log"}]});
-        let steps = json!([split, {"filter": "!has(drop)"}, split, split, {"filter": "has(n)"}, route]);
+        let route = json!({"route": [{"when": "has(msg.n) && n > 4", "to": ["log", "erp"]}, {"to": "log"}]});
+        let steps = json!([split, {"filter": "!has(msg.drop)"}, split, split, {"filter": "has(msg.n)"}, route]);
         let out = json!({"erp": {"http": {"url": "https://e.example/{n}"}}, "log": {"stdout": {}}});
         let mut shard = Shard::new(&steps, &out, &json!({"outputs": outputs}));
         let payload = tree.to_string();
