@@ -64,7 +64,7 @@ impl World {
         let settings: Settings = serde_json::from_value(settings).unwrap();
         let delivery = Delivery::new(&settings, Tls::new(None).unwrap()).unwrap();
         let mut registry = Registry::new(0);
-        let (revision, _) = registry.install(&prepared(&file("acme", http, outs), &settings));
+        let (revision, _) = registry.install(&prepared(&file("acme", http, outs), &settings), Vec::new());
         let mut settlement = Settlement::new("test", [7; 32], Arc::new(Events::default()), 1);
         settlement.subscribe(1 << 20, &mut Vec::new());
         let (consumers, published) = (Consumers::default(), Vec::new());
@@ -407,7 +407,7 @@ fn what_one_customers_outs_hold_is_bounded_and_another_customer_is_taken() {
         let held = world.delivery.budgets.of(acme);
         assert!((4_096..4_300).contains(&held.messages), "{held:?}");
         assert_eq!(world.count("nak"), 50_000 - held.messages);
-        let (beta, _) = world.registry.install(&prepared(&file("beta", &json!({}), 1), &world.settings));
+        let (beta, _) = world.registry.install(&prepared(&file("beta", &json!({}), 1), &world.settings), Vec::new());
         world.revision = beta;
         world.install();
         world.accept(0..200);
@@ -461,7 +461,7 @@ fn a_replaced_revision_delivers_what_it_has_and_leaves_what_fails_to_the_next() 
         let (with_sink, also) = (world.take(), world.take());
         world.written();
         let next = prepared(&file("acme", &json!({"timeout": "7s"}), 1), &world.settings);
-        (world.revision, _) = world.registry.install(&next);
+        (world.revision, _) = world.registry.install(&next, Vec::new());
         world.install();
         let (settlement, consumers) = (&mut world.settlement, &mut world.consumers);
         world.delivery.retire(settlement, consumers, &old);
@@ -492,7 +492,7 @@ fn ten_thousand_reloads_leave_one_queue() {
             ["7s", "8s"].map(|timeout| prepared(&file("acme", &json!({"timeout": timeout}), 1), &world.settings));
         for round in 0..10_000 {
             let old = Rc::clone(&world.revision);
-            let (new, _) = world.registry.install(&both[round % 2]);
+            let (new, _) = world.registry.install(&both[round % 2], Vec::new());
             world.revision = new;
             world.delivery.install(&mut world.settlement, &world.revision, false);
             let (settlement, consumers) = (&mut world.settlement, &mut world.consumers);
@@ -527,7 +527,7 @@ fn the_receiver_sees_one_key_over_attempts_redrives_and_revisions() {
         batch[0].message.redrive = 3;
         assert_eq!(key(&world, &batch[0]), first);
         (world.revision, _) =
-            world.registry.install(&prepared(&file("acme", &json!({"timeout": "7s"}), 1), &world.settings));
+            world.registry.install(&prepared(&file("acme", &json!({"timeout": "7s"}), 1), &world.settings), Vec::new());
         assert_eq!(key(&world, &batch[0]), first);
         batch[0].message.part = 1;
         assert_ne!(key(&world, &batch[0]), first);
