@@ -31,7 +31,7 @@ MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native", "harness"}
 # Modules in which `unsafe` is allowed, below native/script/src: what speaks to the engine directly.
 # Each says why in its first lines.
 MAY_BE_UNSAFE = {
-    "executor/runner.rs",
+    "executor/engines.rs",
     "runtime/allocator.rs",
     "runtime/bytecode.rs",
     "runtime/define.rs",

@@ -10,14 +10,16 @@
 //!          └─ close ─► UNSUB, messages that are on their way still come ─► forgotten two ticks later
 //! ```
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod pull;
 
-use nats::jetstream::{self, PullEnd, PullRequest, PullStatus};
+use std::collections::BTreeMap;
+
+use nats::jetstream::{self, PullEnd, PullStatus};
 use nats::protocol;
 
 use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
+use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS};
 
 /// What a pull consumer's messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,39 +47,6 @@ pub enum Subscription {
     Core(RevisionId),
 }
 
-struct Pull {
-    feed: Feed,
-    /// Where requests go.
-    next: String,
-    reply: String,
-    open: bool,
-    /// The tick at which it was closed for good.
-    closed: Option<u64>,
-    /// Messages of one request at most.
-    max_batch: i64,
-    /// Messages asked for and not come.
-    credit: i64,
-    /// Tick of the last sign of life.
-    last_activity: u64,
-    /// Tick before which nothing is asked for, after a refusal.
-    not_before: u64,
-}
-
-impl Pull {
-    fn request(&mut self, batch: i64, tick: u64, out: &mut Vec<u8>) {
-        let request = PullRequest {
-            batch: u32::try_from(batch).unwrap_or(1),
-            expires: Duration::from_secs(EXPIRES_SECONDS),
-            max_bytes: None,
-            idle_heartbeat: None,
-            no_wait: false,
-        };
-        jetstream::encode_pull(out, self.next.as_bytes(), self.reply.as_bytes(), &request);
-        self.credit += batch;
-        self.last_activity = self.last_activity.max(tick);
-    }
-}
-
 /// A core NATS in of a revision.
 struct Subject {
     revision: RevisionId,
@@ -98,17 +67,6 @@ pub struct Consumers {
     next_index: usize,
     draining: bool,
 }
-
-/// Messages of one request at most. Below 128 the server's rate falls (measured).
-const MAX_BATCH: i64 = 512;
-/// What an out that fails again has in hand at most is twice this.
-const MAX_PARKED_BATCH: i64 = 128;
-const REQUESTS: i64 = 2;
-const EXPIRES_SECONDS: u64 = 30;
-/// Without a sign of life for this long, the credit is taken for lost.
-const SILENCE_TICKS: u64 = EXPIRES_SECONDS + 5;
-/// For so long messages may still come to a subscription that was ended.
-const CLOSED_TICKS: u64 = 2;
 
 impl Consumers {
     /// A pull consumer; `reply` gives the reply subject by the pull's number. Gives the number. Parked messages are

@@ -158,7 +158,7 @@ impl Registry {
     }
 
     /// Revisions that are active, and those that are draining.
-    #[must_use]
+    #[cfg(test)]
     pub fn len(&self) -> (usize, usize) {
         (self.active.len(), self.draining.len())
     }
