@@ -34,6 +34,14 @@ def diff(expected: str, actual: str, *, subset: bool = False) -> list[tuple[str,
         ('{"a": {"b": [1, 2]}}', '{"a": {"b": [1, 3, 4]}}', [("a.b[1]", "2", "3"), ("a.b[2]", "nothing", "4")]),
         ("1234567890123456789.1", "1234567890123456789.2", [("", "1234567890123456789.1", "1234567890123456789.2")]),
         ("[]", "{}", [("", "[]", "{}")]),
+        # A name may hold what joins names in a path.
+        ('{"a.b": 1, "a": {"b": 1}}', '{"a.b": 2, "a": {"b": 1}}', [('["a.b"]', "1", "2")]),
+        ('{"": 1}', '{"": 2}', [('[""]', "1", "2")]),
+        (
+            '{"a": {"@id": 1, "[0]": [1]}}',
+            '{"a": {"[0]": [2]}}',
+            [('a["@id"]', "1", "nothing"), ('a["[0]"][0]', "1", "2")],
+        ),
     ],
 )
 def test_what_is_different_is_named_by_its_path(expected: str, actual: str, found: list[tuple[str, str, str]]) -> None:

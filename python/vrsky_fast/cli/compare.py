@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 _SHOWN = 200
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class _Missing:
@@ -21,7 +23,7 @@ MISSING = _Missing()
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`path` leads to the value, such as `order.items[0].price`; empty for the whole."""
+    """`path` leads to the value, such as `order.items[0]["@sku"]`; empty for the whole."""
 
     path: str
     expected: Any
@@ -49,7 +51,7 @@ def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> 
     """With `subset`, members that are not expected may be there; lists are compared whole."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for name in expected:
-            below = f"{path}.{name}" if path else str(name)
+            below = _below(path, name)
             if name in actual:
                 yield from differences(expected[name], actual[name], subset=subset, path=below)
             else:
@@ -57,7 +59,7 @@ def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> 
         if not subset:
             for name in actual:
                 if name not in expected:
-                    yield Difference(f"{path}.{name}" if path else str(name), MISSING, actual[name])
+                    yield Difference(_below(path, name), MISSING, actual[name])
     elif isinstance(expected, list) and isinstance(actual, list):
         for index in range(max(len(expected), len(actual))):
             wanted = expected[index] if index < len(expected) else MISSING
@@ -68,6 +70,13 @@ def differences(expected: Any, actual: Any, *, subset: bool, path: str = "") -> 
                 yield from differences(wanted, got, subset=subset, path=f"{path}[{index}]")
     elif not _equal(expected, actual):
         yield Difference(path, expected, actual)
+
+
+def _below(path: str, name: str) -> str:
+    """As pipelines write paths: `order.id`, `order["@id"]`."""
+    if not _IDENTIFIER.match(name):
+        return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+    return f"{path}.{name}" if path else name
 
 
 def _text(value: Any) -> str:
