@@ -56,7 +56,7 @@ def test_the_topology_is_made_once_and_then_left_alone(background: Background, e
         assert parked.discard_new_per_subject
         keys = (await jetstream.stream_info("VRSKY_KEYS")).config
         assert (keys.retention, keys.discard, keys.max_msgs_per_subject) == ("limits", "new", 1)
-        assert keys.discard_new_per_subject and keys.allow_direct and keys.max_age == 24 * 3600.0
+        assert (keys.discard_new_per_subject, keys.allow_direct, keys.max_age) == (True, True, 24 * 3600.0)
         consumer = (await jetstream.consumer_info("VRSKY_OUTGOING_T10000_1", "outgoing")).config
         assert (consumer.ack_wait, consumer.max_ack_pending, consumer.max_deliver) == (10.0, -1, -1)
         assert consumer.filter_subject is None

@@ -45,7 +45,7 @@ def imports(file: Path) -> Iterator[tuple[int, str]]:
             continue  # above the engine
         line = text.count("\n", 0, match.start()) + 1
         for first in heads(text, match.end()):
-            room = (base + [first])[0]
+            room = [*base, first][0]
             if room in FLOOR:
                 yield line, room
 
@@ -74,6 +74,10 @@ def room_of(file: Path) -> str:
     return file.relative_to(ENGINE).with_suffix("").parts[0]
 
 
+def beside_or_above(room: str, own: str) -> str:
+    return "beside" if FLOOR[room] == FLOOR[own] else "above"
+
+
 FILES = sorted(ENGINE.rglob("*.rs"))
 
 
@@ -87,8 +91,8 @@ def test_a_room_imports_only_what_stands_below_it(file: Path) -> None:
     if own == MAP:
         return
     wrong = [
-        f"{file.name}:{line}: `{own}` imports `{room}`, which stands {'beside' if FLOOR[room] == FLOOR[own] else 'above'}"
-        f" it. Return an effect that the shard routes to `{room}`, or move what both need to a room below."
+        f"{file.name}:{line}: `{own}` imports `{room}`, which stands {beside_or_above(room, own)} it. Return an effect"
+        f" that the shard routes to `{room}`, or move what both need to a room below."
         for line, room in imports(file)
         if room != own and FLOOR[room] <= FLOOR[own]
     ]
@@ -96,7 +100,9 @@ def test_a_room_imports_only_what_stands_below_it(file: Path) -> None:
 
 
 def test_files_stay_short() -> None:
-    long = {str(file.relative_to(ENGINE)): lines for file in FILES if (lines := len(file.read_text().splitlines())) > 400}
+    long = {
+        str(file.relative_to(ENGINE)): lines for file in FILES if (lines := len(file.read_text().splitlines())) > 400
+    }
     assert not long
 
 
@@ -108,4 +114,4 @@ def test_an_import_across_rooms_would_be_found(tmp_path: Path, monkeypatch: pyte
         "use super::super::delivery::{Queue, work};\nuse crate::engine::{ids::Id, shard::{Shard, Parts}};\n"
         "// use crate::engine::node;\nfn f() { crate::engine::intake::place(); super::pool::take() }\n"
     )
-    assert list(imports(file)) == [(1, "delivery"), (2, "ids"), (2, "shard"), (4, "intake")] + [(4, "steps")]
+    assert list(imports(file)) == [(1, "delivery"), (2, "ids"), (2, "shard"), (4, "intake"), (4, "steps")]

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ..conftest import Background
-from .faults import known_fault, right_value
+from .faults import right_value
 from .node import Node, a_number, eventually
 from .servers import Server, answer, serving
 from .streams import frames_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from vrsky_fast import Message, Pipeline
 
 from .conftest import StartNode, write_pipelines
-from .faults import known_fault, right_value
+from .faults import right_value
 from .node import a_number, eventually
 
 # 400 parts, one of which becomes three: 402 of the 1,000 that are allowed.

@@ -12,7 +12,7 @@ import pytest
 
 from ..conftest import clean_environment, command
 from .conftest import StartNode
-from .faults import known_fault, right_value
+from .faults import right_value
 from .node import PATIENCE, Node, a_number, eventually
 from .servers import Server, answer, serving
 
@@ -76,7 +76,6 @@ def test_what_an_out_refused_goes_to_that_out_again(start_node: StartNode) -> No
         assert node.stop() == 0
 
 
-@known_fault("a sink's key is made of a publish's id")
 def test_a_sink_sees_the_same_key_again(start_node: StartNode) -> None:
     with serving(answer(404)) as server:
         node = start_node({"orders.yaml": OUT.format(url=server.url)})

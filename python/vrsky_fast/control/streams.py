@@ -74,7 +74,7 @@ def parked() -> Stream:
 
 
 def keys() -> Stream:
-    """vrsky.key.<customer>.<hash>: one record for each `Idempotency-Key` of a pipeline, which says what came with it."""
+    """vrsky.key.<customer>.<hash>: a record of each `Idempotency-Key`, which says what came with it."""
     return Stream(name=KEYS, subject="vrsky.key.>", work_queue=False, cap=1, max_age=KEY_WINDOW_SECONDS)
 
 

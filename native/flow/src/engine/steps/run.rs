@@ -56,7 +56,7 @@ impl Steps {
         match fan_out.begin(&run, stage, &mut document, &mut ()) {
             Ok(Some(stage)) => {
                 let message = OwnedMessage::of(envelope, bytes::Bytes::new());
-                self.to_script(settlement, (revision, envelope.input, message), stage, document);
+                self.submit_whole(settlement, (revision, envelope.input, message), stage, document);
                 return;
             }
             // One leaf needs no order.
@@ -69,7 +69,7 @@ impl Steps {
     }
 
     /// A whole message to its first script. `message`: without its payload, which the document has.
-    pub(super) fn to_script(
+    pub(super) fn submit_whole(
         &mut self,
         settlement: &mut Settlement,
         (revision, input, message): (&Rc<Revision>, InputRef, OwnedMessage),

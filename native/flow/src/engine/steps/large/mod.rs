@@ -93,7 +93,7 @@ impl Steps {
         match worked {
             Ok(Worked::Script(stage, document)) => {
                 message.payload = Bytes::new();
-                self.to_script(settlement, (&revision, input, message), stage, document);
+                self.submit_whole(settlement, (&revision, input, message), stage, document);
                 return;
             }
             Ok(Worked::Through(fan_out)) => {
