@@ -104,8 +104,9 @@ fmt: $(VENV)/.dev-installed ## Format Rust and Python
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# The package before Rust: clippy builds in another environment, after which pyo3 would be built again.
 .PHONY: lint
-lint: lint-python lint-rust lint-package lint-advisories ## Check formats, types, stubs, licences and advisories
+lint: lint-python lint-package lint-rust lint-advisories ## Check formats, types, stubs, licences and advisories
 
 .PHONY: lint-python
 lint-python: wheel
@@ -114,17 +115,17 @@ lint-python: wheel
 	$(BIN)/mypy
 	$(UNDER_TEST) $(BIN)/python -m mypy.stubtest vrsky_fast._native $(if $(wildcard .stubtest-allowlist),--allowlist .stubtest-allowlist)
 
-.PHONY: lint-rust
-lint-rust: $(VENV)/.run-installed
-	cargo fmt --all --check
-	$(call target,ci) cargo clippy $(CARGO_SET) --all-targets -- -D warnings
-	cargo deny check --hide-inclusion-graph bans licenses sources
-
 .PHONY: lint-package
 lint-package: wheel
 	@rm -rf $(VENV)/dist
 	@$(build_wheel)
 	$(BIN)/python .ci/package.py check $(WHEEL) $(VENV)/dist/*.whl
+
+.PHONY: lint-rust
+lint-rust: $(VENV)/.run-installed
+	cargo fmt --all --check
+	$(call target,ci) cargo clippy $(CARGO_SET) --all-targets -- -D warnings
+	cargo deny check --hide-inclusion-graph bans licenses sources
 
 .PHONY: lint-advisories
 lint-advisories: $(VENV)/.dev-installed
@@ -133,8 +134,8 @@ lint-advisories: $(VENV)/.dev-installed
 # -- care -------------------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: $(VENV)/.extension ## Regenerate docs/pipeline-file.md and docs/errors.md
-	@$(BIN)/python docs/generate.py
+docs: wheel ## Regenerate docs/pipeline-file.md and docs/errors.md
+	@$(UNDER_TEST) $(BIN)/python docs/generate.py
 
 .PHONY: lock
 lock: $(VENV)/.dev-installed ## Pin requirements/*.in anew, with hashes

@@ -18,7 +18,6 @@ from vrsky_fast.errors import ConvertError, VrskyError, XmlError
 
 many = settings(deadline=None, max_examples=150)
 
-HEADER = b'<?xml version="1.0" encoding="utf-8"?>\n'
 
 # -- documents: mostly well-formed, with everything that is easy to get wrong -------------------------
 

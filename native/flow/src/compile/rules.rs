@@ -71,7 +71,7 @@ impl Rules<'_> {
                     self.convert(convert, at, format);
                     (format, edited) = (Some(target(convert)), None);
                 }
-                Step::Set(_) | Step::Remove(_) | Step::Rename(_) | Step::Script(_) => {
+                step if step.is_edit() => {
                     if format == Some(Format::Xml) {
                         needs_convert(&mut self.faults, at, step.name(), "edits what has become XML");
                     }
@@ -79,7 +79,7 @@ impl Rules<'_> {
                         edited.get_or_insert((at, step.name()));
                     }
                 }
-                Step::Filter(_) | Step::Route(_) => {}
+                _ => {}
             }
         }
     }

@@ -28,10 +28,9 @@ pub fn compile(file: &PipelineFile, faults: &mut Vec<Fault>) -> Source {
         Step::Convert(convert) => Some((at, convert)),
         _ => None,
     });
-    let edits = |step: &Step| matches!(step, Step::Set(_) | Step::Remove(_) | Step::Rename(_) | Step::Script(_));
     let expect = match first {
         Some((_, convert)) => Some(wire(convert.from)),
-        None => file.steps.iter().any(edits).then_some(Format::Json),
+        None => file.steps.iter().any(Step::is_edit).then_some(Format::Json),
     };
     let stage = first.map_or(0, |(at, _)| at);
     let options = match first {

@@ -47,6 +47,15 @@ impl Step {
             Step::Route(_) => "route",
         }
     }
+
+    /// Whether it changes fields, and so needs a document that is no XML any more.
+    #[must_use]
+    pub fn is_edit(&self) -> bool {
+        match self {
+            Step::Set(_) | Step::Remove(_) | Step::Rename(_) | Step::Script(_) => true,
+            Step::Convert(_) | Step::Filter(_) | Step::Route(_) => false,
+        }
+    }
 }
 
 /// A conversion between XML and JSON.
