@@ -1,13 +1,16 @@
-//! An HTTP server that answers 503 until it is told to recover, and keeps what it has taken.
+//! An HTTP server that answers 503 until it is told to recover, or 500 to some messages for ever, and keeps what it has
+//! taken.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
 struct State {
     well: AtomicBool,
+    /// Messages below this number are answered with 500.
+    refused_below: AtomicU32,
     refused: AtomicU64,
     taken: Mutex<Vec<u32>>,
 }
@@ -20,6 +23,14 @@ pub struct Receiver {
 impl Receiver {
     pub fn failing() -> Receiver {
         Receiver::asking_to_wait("0")
+    }
+
+    /// Works, but answers 500 to every message below this number.
+    pub fn refusing_below(number: u32) -> Receiver {
+        let receiver = Receiver::failing();
+        receiver.state.refused_below.store(number, Ordering::SeqCst);
+        receiver.recover();
+        receiver
     }
 
     /// `retry_after` is what its 503 says.
@@ -45,7 +56,7 @@ impl Receiver {
         self.state.well.store(true, Ordering::SeqCst);
     }
 
-    /// How many requests were answered with 503.
+    /// How many requests were answered with 503 or 500.
     pub fn refused(&self) -> u64 {
         self.state.refused.load(Ordering::SeqCst)
     }
@@ -82,8 +93,14 @@ fn serve(socket: TcpStream, state: &State, retry_after: &str) -> Option<()> {
                 Some(number) => number,
                 None => serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?,
             };
-            state.taken.lock().unwrap().push(u32::try_from(number).ok()?);
-            "200 OK".to_owned()
+            let number = u32::try_from(number).ok()?;
+            if number < state.refused_below.load(Ordering::SeqCst) {
+                state.refused.fetch_add(1, Ordering::SeqCst);
+                "500 Oops".to_owned()
+            } else {
+                state.taken.lock().unwrap().push(number);
+                "200 OK".to_owned()
+            }
         } else {
             state.refused.fetch_add(1, Ordering::SeqCst);
             format!("503 Unavailable\r\nRetry-After: {retry_after}")

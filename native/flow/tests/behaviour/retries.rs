@@ -47,3 +47,26 @@ fn an_attempt_that_was_a_messages_last_is_none_to_be_made_again() {
     let (_server, node, all) = all_are_dead_letters(&receiver, "retry", "never");
     assert_eq!((stat(&node, "orders", "retried"), receiver.refused()), (0, all));
 }
+
+#[test]
+fn messages_that_are_always_refused_hold_up_no_other_and_alone_become_dead_letters() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.make_parked(100_000);
+    client.make_stream("IN", "in.>", true, None);
+    client.make_consumer("IN", "orders", "in.orders");
+    let receiver = Receiver::refusing_below(2);
+    let http = json!({"url": receiver.url(), "retry_for": "3s"});
+    let input = json!({"nats": {"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "orders"}});
+    let pipeline = json!({"customer": "acme", "pipeline": "orders", "in": input, "out": {"http": http}});
+    for n in 0..300 {
+        client.publish("in.orders", &[], format!("{{\"n\": {n}}}").as_bytes());
+    }
+    client.sync();
+    let node = node_with(&server, &[pipeline], &json!({}));
+    eventually("all others are delivered", || (stat(&node, "orders", "delivered") == 298).then_some(()));
+    eventually("the two are dead letters", || (client.count("VRSKY_DEAD") == 2).then_some(()));
+    assert_eq!((stat(&node, "orders", "parked"), stat(&node, "orders", "dead")), (0, 2));
+    assert!(receiver.refused() >= 6, "each was tried again and again: {}", receiver.refused());
+}
