@@ -5,6 +5,9 @@
 //! since with a limit one customer's delayed NAKs would block the lane. All consumers share that
 //! bound: the more there are, the smaller their requests, down to one message.
 //!
+//! Credit is counted in bytes, too: nats-server disconnects a client that has left 64 MiB unread. A request brings at
+//! most as much as the largest message, or 4 MiB; what it is likely to bring is reserved until it has come.
+//!
 //! ```text
 //! add ─► open ─top_up─► requests ─► messages: on_message ─► credit falls ─► top_up
 //!          └─ close ─► UNSUB, messages that are on their way still come ─► forgotten two ticks later
@@ -19,7 +22,7 @@ use nats::protocol;
 
 use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
-use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS};
+use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
 
 /// What a pull consumer's messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,16 @@ pub enum Feed {
 /// Subscription ids of pulls and of core subjects count from here. None is used twice on a connection.
 const FIRST_PULL: u64 = 1 << 10;
 const FIRST_SUBJECT: u64 = 1 << 40;
+
+/// Messages, and the bytes that they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    pub messages: i64,
+    pub bytes: i64,
+}
+
+/// What was asked for and has not come is this at most, in bytes, as far as it is known: the server keeps 64 MiB.
+const MAX_UNREAD: i64 = 40 << 20;
 
 /// What a subscription id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +76,13 @@ pub struct Consumers {
     subjects: BTreeMap<u64, Subject>,
     next_pull: u64,
     next_subject: u64,
+    /// Of the server, bytes.
+    max_payload: usize,
+    /// Messages of one request, as it was reckoned last.
+    share: i64,
+    /// Whether something may have to be asked for; looked at once a tick otherwise.
+    is_short: bool,
+    last_tick: u64,
     /// Who is asked first when there is not room for all; another one every time.
     next_index: usize,
     draining: bool,
@@ -87,10 +107,13 @@ impl Consumers {
             closed: None,
             max_batch,
             credit: 0,
+            reserved: 0,
+            largest: 0,
             last_activity: 0,
             not_before: 0,
         };
         self.pulls.insert(number, pull);
+        self.is_short = true;
         number
     }
 
@@ -150,6 +173,7 @@ impl Consumers {
     pub fn set_pull(&mut self, number: u64, open: bool) {
         if let Some(pull) = self.pulls.get_mut(&number).filter(|pull| pull.closed.is_none()) {
             pull.open = open && !self.draining;
+            self.is_short = true;
         }
     }
 
@@ -185,10 +209,10 @@ impl Consumers {
 
     /// A message came.
     #[inline]
-    pub fn on_message(&mut self, number: u64, tick: u64) {
+    pub fn on_message(&mut self, number: u64, bytes: usize, tick: u64) {
         if let Some(pull) = self.pulls.get_mut(&number) {
-            pull.credit -= 1;
-            pull.last_activity = tick;
+            pull.on_message(bytes, tick);
+            self.is_short |= pull.credit <= self.share;
         }
     }
 
@@ -196,29 +220,33 @@ impl Consumers {
     pub fn on_status(&mut self, number: u64, status: &PullStatus, tick: u64) {
         let Some(pull) = self.pulls.get_mut(&number) else { return };
         pull.last_activity = tick;
+        self.is_short = true;
         match status {
             PullStatus::Heartbeat => {}
             PullStatus::Ended { reason, pending_messages, .. } => match reason {
                 PullEnd::Expired | PullEnd::NoMessages | PullEnd::BatchCompleted | PullEnd::MaxBytes => {
-                    pull.credit -= i64::try_from(*pending_messages).unwrap_or(MAX_BATCH);
+                    let messages = i64::try_from(*pending_messages).unwrap_or(MAX_BATCH);
+                    pull.take(messages, pull.reserve(messages, request_bytes(self.max_payload)));
                 }
                 // The consumer is gone, has moved, or is not ours to ask: all its requests are void.
                 _ => {
-                    pull.credit = 0;
+                    pull.void();
                     pull.not_before = tick + 2;
                 }
             },
         }
-        pull.credit = pull.credit.max(0);
     }
 
     /// Subscribes to everything on a new connection. What was asked for is gone with the last one.
-    pub fn on_connected(&mut self, tick: u64, out: &mut Vec<u8>) {
+    pub fn on_connected(&mut self, max_payload: usize, tick: u64, out: &mut Vec<u8>) {
+        self.max_payload = max_payload;
         self.pulls.retain(|_, pull| pull.closed.is_none());
         self.subjects.retain(|_, subject| subject.closed.is_none());
         for pull in self.pulls.values_mut() {
-            (pull.credit, pull.last_activity, pull.not_before) = (0, tick, 0);
+            pull.void();
+            (pull.last_activity, pull.not_before) = (tick, 0);
         }
+        self.is_short = true;
         self.pulls.keys().for_each(|number| self.subscribe_pull(*number, out));
         if !self.draining {
             self.subjects.keys().for_each(|number| self.subscribe_subject(*number, out));
@@ -252,134 +280,55 @@ impl Consumers {
         self.pulls.values().map(|pull| pull.credit).sum()
     }
 
-    /// Asks for more where the credit has run down. `in_hand`: messages the shard has; with what was
-    /// asked for they are never more than `bound`.
-    pub fn top_up(&mut self, tick: u64, in_hand: i64, bound: i64, out: &mut Vec<u8>) {
+    /// Asks for more where the credit has run down. `in_hand`: what the shard has. With the messages that were asked
+    /// for these are never more than `bound`; above the bytes of the bound nothing is asked for.
+    pub fn top_up(&mut self, tick: u64, in_hand: Load, bound: Load, out: &mut Vec<u8>) {
+        if !self.is_short && tick == self.last_tick {
+            return;
+        }
+        (self.is_short, self.last_tick) = (false, tick);
         for pull in self.pulls.values_mut() {
             if pull.credit > 0 && tick.saturating_sub(pull.last_activity) > SILENCE_TICKS {
-                pull.credit = 0;
+                pull.void();
             }
         }
-        let share = self.batch(bound);
-        let mut room = bound - in_hand - self.credit();
+        self.share = self.batch(bound.messages);
+        let mut room = Load {
+            messages: bound.messages - in_hand.messages - self.credit(),
+            bytes: (bound.bytes - in_hand.bytes).min(MAX_UNREAD) - self.reserved(),
+        };
         let start = self.next_index % self.pulls.len().max(1);
         let (before, after) = (0..start, start..self.pulls.len());
-        let mut pulls: Vec<(usize, &mut Pull)> = self.pulls.values_mut().enumerate().collect();
+        let max_bytes = request_bytes(self.max_payload);
+        let mut pulls: Vec<&mut Pull> = self.pulls.values_mut().collect();
         for index in after.chain(before) {
-            let pull = &mut *pulls[index].1;
-            if !pull.open || tick < pull.not_before {
-                continue;
-            }
-            let batch = share.min(pull.max_batch);
-            while pull.credit <= batch * (REQUESTS - 1) {
-                if room < batch {
-                    self.next_index = index;
-                    return;
-                }
-                pull.request(batch, tick, out);
-                room -= batch;
+            let pull = &mut *pulls[index];
+            if pull.open && tick >= pull.not_before && !ask(pull, self.share, max_bytes, tick, &mut room, out) {
+                (self.next_index, self.is_short) = (index, true);
+                return;
             }
         }
     }
+
+    /// Bytes that may still come of what was asked for, of all pulls.
+    fn reserved(&self) -> i64 {
+        self.pulls.values().map(|pull| pull.reserved).sum()
+    }
+}
+
+/// Asks for what one pull is short of; `false` when there is no room for it.
+fn ask(pull: &mut Pull, share: i64, max_bytes: i64, tick: u64, room: &mut Load, out: &mut Vec<u8>) -> bool {
+    let batch = share.min(pull.max_batch);
+    while pull.credit <= batch * (REQUESTS - 1) {
+        let bytes = pull.reserve(batch, max_bytes);
+        if room.messages < batch || room.bytes < bytes {
+            return false;
+        }
+        pull.request(batch, max_bytes, tick, out);
+        *room = Load { messages: room.messages - batch, bytes: room.bytes - bytes };
+    }
+    true
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUND: i64 = 16_384;
-
-    fn pulls(count: usize) -> Consumers {
-        let mut pulls = Consumers::default();
-        for number in 0..count {
-            add(&mut pulls, &format!("S{number}"));
-        }
-        pulls
-    }
-
-    fn add(pulls: &mut Consumers, stream: &str) -> u64 {
-        pulls.add_pull(Feed::Lane(LaneType::Logic), stream, "c", |number| format!("_INBOX.test.p.{number}"))
-    }
-
-    fn credits(pulls: &Consumers) -> Vec<i64> {
-        pulls.pulls.values().map(|pull| pull.credit).collect()
-    }
-
-    fn asked(pulls: &Consumers) -> (i64, i64) {
-        let credits = || pulls.pulls.values().map(|pull| pull.credit);
-        (credits().min().unwrap_or(0), credits().max().unwrap_or(0))
-    }
-
-    #[test]
-    fn however_many_there_are_all_get_a_share_and_the_bound_holds() {
-        for count in [1, 4, 8, 9, 32, 300, 1_000, 4_096] {
-            let mut pulls = pulls(count);
-            pulls.top_up(1, 0, BOUND, &mut Vec::new());
-            let (least, most) = asked(&pulls);
-            assert!(least >= 1 && least == most, "{count}: {least} to {most}");
-            assert!(pulls.credit() <= BOUND / 2, "{count}: {}", pulls.credit());
-        }
-        let mut few = pulls(8);
-        few.top_up(1, 0, BOUND, &mut Vec::new());
-        assert_eq!(asked(&few), (MAX_BATCH * REQUESTS, MAX_BATCH * REQUESTS));
-    }
-
-    #[test]
-    fn more_pulls_than_messages_in_the_bound_take_turns() {
-        let count = 20_000;
-        let mut pulls = pulls(count);
-        let mut served = vec![false; count];
-        for tick in 1..=3 {
-            pulls.top_up(tick, 0, BOUND, &mut Vec::new());
-            assert!(pulls.credit() <= BOUND);
-            for (number, served) in (0..).zip(served.iter_mut()) {
-                while pulls.pulls[&number].credit > 0 {
-                    *served = true;
-                    pulls.on_message(number, tick);
-                }
-            }
-        }
-        assert!(served.iter().all(|one| *one));
-    }
-
-    #[test]
-    fn a_pull_that_is_opened_later_finds_room() {
-        let mut pulls = pulls(100);
-        pulls.top_up(1, 0, BOUND, &mut Vec::new());
-        let late = add(&mut pulls, "LATE");
-        pulls.top_up(1, BOUND / 4, BOUND, &mut Vec::new());
-        assert!(pulls.pulls[&late].credit > 0);
-    }
-
-    #[test]
-    fn what_is_in_hand_counts_and_those_left_out_are_first_the_next_time() {
-        let mut pulls = pulls(4);
-        let room_for_one = BOUND - MAX_BATCH * REQUESTS;
-        pulls.top_up(1, room_for_one, BOUND, &mut Vec::new());
-        assert_eq!(credits(&pulls), [1_024, 0, 0, 0]);
-        for _ in 0..1_024 {
-            pulls.on_message(0, 1);
-        }
-        pulls.top_up(1, room_for_one, BOUND, &mut Vec::new());
-        assert_eq!(credits(&pulls), [0, 1_024, 0, 0]);
-    }
-
-    #[test]
-    fn a_closed_source_is_forgotten_when_nothing_of_it_can_come_any_more() {
-        let mut consumers = Consumers::default();
-        let (gone, stays) = (RevisionId(1), RevisionId(2));
-        for revision in [gone, stays] {
-            consumers.add_subject(revision, "in.orders", "g");
-            consumers.add_pull(Feed::Source(revision), "S", "c", |_| String::new());
-        }
-        let mut wire = Vec::new();
-        consumers.close_source(gone, 5, &mut wire);
-        assert_eq!(wire.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"UNSUB")).count(), 2);
-        consumers.on_tick(5 + CLOSED_TICKS);
-        assert!(consumers.serves(gone));
-        assert_eq!(consumers.subscription(FIRST_SUBJECT), Some(Subscription::Core(gone)));
-        consumers.on_tick(6 + CLOSED_TICKS);
-        assert!(!consumers.serves(gone) && consumers.serves(stays));
-        assert_eq!(consumers.subscription(FIRST_SUBJECT), None);
-    }
-}
+mod tests;

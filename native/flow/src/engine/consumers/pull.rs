@@ -17,6 +17,18 @@ pub(super) const SILENCE_TICKS: u64 = EXPIRES_SECONDS + 5;
 /// For so long messages may still come to a subscription that was ended.
 pub(super) const CLOSED_TICKS: u64 = 2;
 
+/// Bytes of one request at most, where the largest message of the server is smaller: 512 messages of 8 KB.
+const MIN_REQUEST_BYTES: usize = 4 << 20;
+/// What subject, headers and the server's own words add to the largest payload.
+const HEADROOM_BYTES: usize = 64 << 10;
+/// What a message of a consumer is taken for that has brought nothing yet, bytes.
+const MIN_MESSAGE_BYTES: i64 = 512;
+
+/// Bytes of one request: never less than the largest message, which would block its lane.
+pub(super) fn request_bytes(max_payload: usize) -> i64 {
+    i64::try_from((max_payload + HEADROOM_BYTES).max(MIN_REQUEST_BYTES)).unwrap_or(i64::MAX)
+}
+
 pub(super) struct Pull {
     pub feed: Feed,
     /// Where requests go.
@@ -29,6 +41,10 @@ pub(super) struct Pull {
     pub max_batch: i64,
     /// Messages asked for and not come.
     pub credit: i64,
+    /// Bytes that may still come of what was asked for, about.
+    pub reserved: i64,
+    /// The largest message lately, in bytes: what the next ones may be like.
+    pub largest: i64,
     /// Tick of the last sign of life.
     pub last_activity: u64,
     /// Tick before which nothing is asked for, after a refusal.
@@ -36,16 +52,43 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    pub fn request(&mut self, batch: i64, tick: u64, out: &mut Vec<u8>) {
+    /// Bytes that a request for so many messages is expected to bring at most: twice as much as lately, and never more
+    /// than it may bring.
+    pub fn reserve(&self, batch: i64, max_bytes: i64) -> i64 {
+        self.largest.max(MIN_MESSAGE_BYTES).saturating_mul(2 * batch).min(max_bytes)
+    }
+
+    pub fn request(&mut self, batch: i64, max_bytes: i64, tick: u64, out: &mut Vec<u8>) {
         let request = PullRequest {
             batch: u32::try_from(batch).unwrap_or(1),
             expires: Duration::from_secs(EXPIRES_SECONDS),
-            max_bytes: None,
+            max_bytes: u64::try_from(max_bytes).ok(),
             idle_heartbeat: None,
             no_wait: false,
         };
         jetstream::encode_pull(out, self.next.as_bytes(), self.reply.as_bytes(), &request);
         self.credit += batch;
+        self.reserved += self.reserve(batch, max_bytes);
         self.last_activity = self.last_activity.max(tick);
+    }
+
+    /// A message came.
+    #[inline]
+    pub fn on_message(&mut self, bytes: usize, tick: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.largest = bytes.max(self.largest - self.largest / 64);
+        self.take(1, bytes);
+        self.last_activity = tick;
+    }
+
+    /// So much of what was asked for has come, or will not come.
+    pub fn take(&mut self, messages: i64, bytes: i64) {
+        self.credit = (self.credit - messages).max(0);
+        self.reserved = if self.credit == 0 { 0 } else { (self.reserved - bytes).max(0) };
+    }
+
+    /// Nothing of what was asked for will come.
+    pub fn void(&mut self) {
+        (self.credit, self.reserved) = (0, 0);
     }
 }

@@ -292,6 +292,12 @@ impl Ledger {
         self.len() == 0
     }
 
+    /// What all entries hold, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.usages.bytes()
+    }
+
     /// What the entries of a customer hold, of a revision.
     #[must_use]
     pub fn usage_of_customer(&self, customer: CustomerId) -> Usage {

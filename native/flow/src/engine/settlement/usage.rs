@@ -11,6 +11,7 @@ pub struct Usage {
 
 #[derive(Debug, Default)]
 pub struct Usages {
+    total: Usage,
     customers: Vec<Usage>,
     revisions: Vec<Usage>,
 }
@@ -44,8 +45,14 @@ impl Usages {
 
     #[inline]
     fn each(&mut self, revision: RevisionId, customer: CustomerId, change: impl Fn(&mut Usage)) {
+        change(&mut self.total);
         change(at(&mut self.customers, customer.0));
         change(at(&mut self.revisions, revision.0));
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.total.bytes
     }
 
     #[must_use]

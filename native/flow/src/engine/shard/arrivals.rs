@@ -48,7 +48,8 @@ impl Parts {
             }
             return;
         };
-        self.consumers.on_message(number, tick);
+        let bytes = message.headers.len() + message.payload.len() + message.subject.len();
+        self.consumers.on_message(number, bytes, tick);
         match self.consumers.feed(number) {
             Some(Feed::Lane(lane_type)) => self.on_lane(lane_type, &ack, message),
             Some(Feed::Aside(revision)) => {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Shard, tasks};
-use crate::engine::consumers::Consumers;
+use crate::engine::consumers::{Consumers, Load};
 use crate::engine::delivery::{self, Delivery};
 use crate::engine::ingress::{Ingress, KeyAction};
 use crate::engine::intake::Unknown;
@@ -41,8 +41,8 @@ pub struct Parts {
     pub deliveries: Vec<delivery::Effect>,
 }
 
-/// Inputs one shard has in hand at most, with those it has asked for.
-const MAX_IN_HAND: i64 = 16_384;
+/// Inputs one shard has in hand at most, with those it has asked for; above so many bytes it asks for no more.
+const MAX_IN_HAND: Load = Load { messages: 16_384, bytes: 128 << 20 };
 
 impl Parts {
     #[allow(clippy::too_many_arguments)] // each room once
@@ -80,9 +80,10 @@ impl Parts {
         if self.draining || !self.settlement.is_connected() || self.steps.is_full() {
             return;
         }
-        let in_hand = i64::try_from(self.settlement.ledger().len()).unwrap_or(i64::MAX);
-        let tick = self.settlement.tick();
-        self.consumers.top_up(tick, in_hand, MAX_IN_HAND, &mut self.settlement.wire);
+        let ledger = self.settlement.ledger();
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let in_hand = Load { messages: number(ledger.len()), bytes: number(ledger.bytes()) };
+        self.consumers.top_up(self.settlement.tick(), in_hand, MAX_IN_HAND, &mut self.settlement.wire);
     }
 
     /// Whether nothing may be read before something that is elsewhere has come back.

@@ -120,7 +120,7 @@ impl Parts {
         if is_new {
             self.limit_bodies();
         }
-        self.consumers.on_connected(self.settlement.tick(), out);
+        self.consumers.on_connected(max_payload, self.settlement.tick(), out);
         self.settlement.resend_all();
         self.top_up();
     }

@@ -1,0 +1,152 @@
+//! Tests of the credit.
+
+use super::*;
+
+const BOUND: i64 = 16_384;
+const BYTES: i64 = 128 << 20;
+
+fn top_up(pulls: &mut Consumers, tick: u64, in_hand: i64) {
+    let load = |messages, bytes| Load { messages, bytes };
+    pulls.is_short = true;
+    pulls.top_up(tick, load(in_hand, 0), load(BOUND, BYTES), &mut Vec::new());
+}
+
+fn pulls(count: usize) -> Consumers {
+    let mut pulls = Consumers::default();
+    for number in 0..count {
+        add(&mut pulls, &format!("S{number}"));
+    }
+    pulls
+}
+
+fn add(pulls: &mut Consumers, stream: &str) -> u64 {
+    pulls.add_pull(Feed::Lane(LaneType::Logic), stream, "c", |number| format!("_INBOX.test.p.{number}"))
+}
+
+fn credits(pulls: &Consumers) -> Vec<i64> {
+    pulls.pulls.values().map(|pull| pull.credit).collect()
+}
+
+fn asked(pulls: &Consumers) -> (i64, i64) {
+    let credits = || pulls.pulls.values().map(|pull| pull.credit);
+    (credits().min().unwrap_or(0), credits().max().unwrap_or(0))
+}
+
+#[test]
+fn however_many_there_are_all_get_a_share_and_the_bound_holds() {
+    for count in [1, 4, 8, 9, 32, 300, 1_000, 4_096] {
+        let mut pulls = pulls(count);
+        top_up(&mut pulls, 1, 0);
+        let (least, most) = asked(&pulls);
+        assert!(least >= 1 && least == most, "{count}: {least} to {most}");
+        assert!(pulls.credit() <= BOUND / 2, "{count}: {}", pulls.credit());
+    }
+    let mut few = pulls(8);
+    top_up(&mut few, 1, 0);
+    assert_eq!(asked(&few), (MAX_BATCH * REQUESTS, MAX_BATCH * REQUESTS));
+}
+
+#[test]
+fn more_pulls_than_messages_in_the_bound_take_turns() {
+    let count = 20_000;
+    let mut pulls = pulls(count);
+    let mut served = vec![false; count];
+    for tick in 1..=3 {
+        top_up(&mut pulls, tick, 0);
+        assert!(pulls.credit() <= BOUND);
+        for (number, served) in (0..).zip(served.iter_mut()) {
+            while pulls.pulls[&number].credit > 0 {
+                *served = true;
+                pulls.on_message(number, 500, tick);
+            }
+        }
+    }
+    assert!(served.iter().all(|one| *one));
+}
+
+#[test]
+fn a_pull_that_is_opened_later_finds_room() {
+    let mut pulls = pulls(100);
+    top_up(&mut pulls, 1, 0);
+    let late = add(&mut pulls, "LATE");
+    top_up(&mut pulls, 1, BOUND / 4);
+    assert!(pulls.pulls[&late].credit > 0);
+}
+
+#[test]
+fn what_is_in_hand_counts_and_those_left_out_are_first_the_next_time() {
+    let mut pulls = pulls(4);
+    let room_for_one = BOUND - MAX_BATCH * REQUESTS;
+    top_up(&mut pulls, 1, room_for_one);
+    assert_eq!(credits(&pulls), [1_024, 0, 0, 0]);
+    for _ in 0..1_024 {
+        pulls.on_message(0, 500, 1);
+    }
+    top_up(&mut pulls, 1, room_for_one);
+    assert_eq!(credits(&pulls), [0, 1_024, 0, 0]);
+}
+
+#[test]
+fn a_closed_source_is_forgotten_when_nothing_of_it_can_come_any_more() {
+    let mut consumers = Consumers::default();
+    let (gone, stays) = (RevisionId(1), RevisionId(2));
+    for revision in [gone, stays] {
+        consumers.add_subject(revision, "in.orders", "g");
+        consumers.add_pull(Feed::Source(revision), "S", "c", |_| String::new());
+    }
+    let mut wire = Vec::new();
+    consumers.close_source(gone, 5, &mut wire);
+    assert_eq!(wire.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"UNSUB")).count(), 2);
+    consumers.on_tick(5 + CLOSED_TICKS);
+    assert!(consumers.serves(gone));
+    assert_eq!(consumers.subscription(FIRST_SUBJECT), Some(Subscription::Core(gone)));
+    consumers.on_tick(6 + CLOSED_TICKS);
+    assert!(!consumers.serves(gone) && consumers.serves(stays));
+    assert_eq!(consumers.subscription(FIRST_SUBJECT), None);
+}
+
+#[test]
+fn large_messages_are_asked_for_a_few_at_a_time_and_small_ones_in_full() {
+    let mut pulls = pulls(8);
+    pulls.max_payload = 8 << 20;
+    for tick in 1..20 {
+        top_up(&mut pulls, tick, 0);
+        for number in 0..8 {
+            pulls.on_message(number, 8 << 20, tick);
+        }
+    }
+    top_up(&mut pulls, 20, 0);
+    assert!(pulls.reserved() <= MAX_UNREAD);
+    // At least two of the largest are on their way.
+    assert!(pulls.pulls.values().filter(|pull| pull.credit > 0).count() >= 2);
+    for _ in 0..1_000 {
+        (0..8).for_each(|number| pulls.on_message(number, 500, 20));
+    }
+    top_up(&mut pulls, 21, 0);
+    assert!(asked(&pulls).0 >= MAX_BATCH);
+}
+
+#[test]
+fn a_request_is_never_smaller_than_the_largest_message() {
+    for max_payload in [1 << 10, 1 << 20, 8 << 20, 64 << 20] {
+        assert!(request_bytes(max_payload) > i64::try_from(max_payload).unwrap());
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_while_too_many_bytes_are_in_hand() {
+    let mut pulls = pulls(4);
+    let (full, bound) = (Load { messages: 10, bytes: BYTES }, Load { messages: BOUND, bytes: BYTES });
+    pulls.top_up(1, full, bound, &mut Vec::new());
+    assert_eq!(pulls.credit(), 0);
+    pulls.top_up(1, Load { bytes: 0, ..full }, bound, &mut Vec::new());
+    assert!(pulls.credit() > 0);
+}
+
+#[test]
+fn a_thousand_idle_consumers_all_have_a_request_though_the_largest_message_is_large() {
+    let mut pulls = pulls(400);
+    pulls.max_payload = 8 << 20;
+    top_up(&mut pulls, 1, 0);
+    assert!(asked(&pulls).0 >= 1);
+}
