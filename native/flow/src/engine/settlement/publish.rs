@@ -362,7 +362,7 @@ impl Settlement {
 
     /// Core NATS only, where nothing upstream could send it again: counted and shown, since there
     /// is nowhere left to put it.
-    pub(super) fn lose(&self, envelope: &Envelope<'_>, fault: &Fault) {
+    pub fn lose(&self, envelope: &Envelope<'_>, fault: &Fault) {
         envelope.owner.counters.add(Metric::Lost, 1);
         self.event(EventKind::Dead, envelope, "in", Some(fault), 0);
     }

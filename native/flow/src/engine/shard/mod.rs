@@ -54,8 +54,6 @@ pub struct Shard {
     outbox: Outbox,
     executor: Rc<dyn Executor>,
     scripts_done: Arc<Notify>,
-    /// Something that was elsewhere has come back.
-    collected: Notify,
     /// A draining shard has come further.
     progress: Notify,
 }
@@ -65,14 +63,7 @@ impl Shard {
         let scripts_done = Arc::new(Notify::new());
         let wake = Arc::clone(&scripts_done);
         executor.on_completed(Box::new(move || wake.notify_one()));
-        Rc::new(Shard {
-            parts: RefCell::new(parts),
-            outbox,
-            executor,
-            scripts_done,
-            collected: Notify::new(),
-            progress: Notify::new(),
-        })
+        Rc::new(Shard { parts: RefCell::new(parts), outbox, executor, scripts_done, progress: Notify::new() })
     }
 
     /// Runs `work`, routes what it has left to be done elsewhere, and sends what it has written.
@@ -89,19 +80,6 @@ impl Shard {
         done
     }
 
-    /// Core NATS cannot be asked to wait, but its socket can: while scripts or the thread for large
-    /// payloads have more than enough, nothing is read.
-    async fn have_room(&self) {
-        while self.parts.borrow().is_overfull() {
-            self.collected.notified().await;
-        }
-    }
-
-    /// Something that was elsewhere has come back.
-    pub(super) fn has_collected(&self) {
-        self.collected.notify_one();
-    }
-
     /// Runs the shard until it is drained; `true` when everything in hand was finished. In a local set.
     async fn run(self: Rc<Self>, mut connection: Connection, commands: mpsc::UnboundedReceiver<Command>) -> bool {
         let mut tasks = JoinSet::new();
@@ -110,7 +88,6 @@ impl Shard {
         let connected = async move {
             let mut turn = Turn::new(shard);
             loop {
-                turn.shard().have_room().await;
                 if connection.turn(&mut turn).await.is_err() {
                     return;
                 }

@@ -44,6 +44,9 @@ pub struct Parts {
 /// Inputs one shard has in hand at most, with those it has asked for; above so many bytes it asks for no more.
 const MAX_IN_HAND: Load = Load { messages: 16_384, bytes: 128 << 20 };
 
+/// Tasks that the executor is given at a time.
+const MAX_SUBMIT: usize = 256;
+
 impl Parts {
     #[allow(clippy::too_many_arguments)] // each room once
     pub fn new(
@@ -84,12 +87,6 @@ impl Parts {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let in_hand = Load { messages: number(ledger.len()), bytes: number(ledger.bytes()) };
         self.consumers.top_up(self.settlement.tick(), in_hand, MAX_IN_HAND, &mut self.settlement.wire);
-    }
-
-    /// Whether nothing may be read before something that is elsewhere has come back.
-    #[must_use]
-    pub fn is_overfull(&self) -> bool {
-        self.steps.is_overfull()
     }
 
     /// Takes what settlement has to tell to who has to know it.
@@ -205,11 +202,14 @@ impl Shard {
     fn submit_scripts(&self, parts: &mut Parts) {
         let mut tasks = Vec::new();
         parts.steps.take_tasks(&mut tasks);
-        if tasks.is_empty() {
-            return;
-        }
-        if let Err(refused) = self.executor.submit(tasks) {
-            parts.steps.refuse_tasks(&mut parts.settlement, refused);
+        // In pieces: the executor takes a batch as a whole or not at all.
+        while !tasks.is_empty() {
+            let rest = tasks.split_off(tasks.len().min(MAX_SUBMIT));
+            if let Err(mut refused) = self.executor.submit(tasks) {
+                refused.extend(rest);
+                return parts.steps.refuse_tasks(&mut parts.settlement, refused);
+            }
+            tasks = rest;
         }
     }
 }

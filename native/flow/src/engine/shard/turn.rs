@@ -29,10 +29,6 @@ impl Turn {
     pub fn new(shard: Rc<Shard>) -> Turn {
         Turn { shard, started: Instant::now(), messages: 0, reported: None }
     }
-
-    pub fn shard(&self) -> &Rc<Shard> {
-        &self.shard
-    }
 }
 
 impl Handler for Turn {
@@ -53,7 +49,7 @@ impl Handler for Turn {
         }
         parts.on_message(&message);
         self.messages += 1;
-        // After a large one, the next turn asks first whether there is room for more of them.
+        // A large one is enough for a turn.
         let is_enough = message.payload.len() > LARGE
             || self.messages >= TURN_MESSAGES
             || self.messages.is_multiple_of(LOOK_MESSAGES) && self.started.elapsed() > TURN;

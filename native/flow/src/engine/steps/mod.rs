@@ -12,6 +12,7 @@
 //! An input brings one piece of work, which ends here when all of its parts are through: nothing is published before
 //! (`fan_out/`). An input over its limits is one dead letter, with its own bytes.
 
+mod core_budget;
 mod document_pool;
 mod large;
 mod publish;
@@ -30,6 +31,7 @@ use script::Task;
 use super::message::{InputRef, OwnedMessage};
 use super::registry::Revision;
 use crate::fan_out::FanOut;
+use core_budget::CoreBudget;
 use document_pool::DocumentPool;
 use large::Large;
 use scripted::Scripted;
@@ -45,8 +47,6 @@ const REFUSED_DELAY: Duration = Duration::from_millis(250);
 const FULL_DELAY: Duration = Duration::from_secs(1);
 /// Script tasks in hand at most; each has a document.
 const MAX_TASKS: usize = 4_096;
-/// Tasks that wait for a script, above which the connection is not read. The executor takes 4,096.
-const HIGH_WATERMARK: usize = 2_048;
 /// What split messages have become so far, in bytes, while other parts of them are with a script. Above it no more
 /// is taken in.
 const MAX_COLLECTED: usize = 64 << 20;
@@ -76,6 +76,7 @@ pub struct Steps {
     /// A script does not end: others cannot begin.
     is_stuck: bool,
     large: Large,
+    core: CoreBudget,
     effects: Vec<Effect>,
 }
 
@@ -83,10 +84,6 @@ impl Steps {
     /// Moves the tasks for the executor to the end of `into`.
     pub fn take_tasks(&mut self, into: &mut Vec<Task>) {
         into.append(&mut self.scripted.tasks);
-    }
-
-    fn has_tasks(&self) -> bool {
-        !self.scripted.tasks.is_empty()
     }
 
     /// Says whether a script does not end: until it does, no message of a stream begins one. Gives what was said last.
@@ -109,15 +106,6 @@ impl Steps {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.waiting() > MAX_TASKS || self.scripted.collected() > MAX_COLLECTED || self.large.is_full()
-    }
-
-    /// Whether nothing may be read before something that is elsewhere has come back. Tasks are left after a burst only
-    /// when the executor has refused them.
-    #[must_use]
-    pub fn is_overfull(&self) -> bool {
-        // While one does not end, those of a stream are sent back, and the others may fill the executor.
-        let most = if self.is_stuck { MAX_TASKS } else { HIGH_WATERMARK };
-        self.waiting() >= most || self.has_tasks() || self.large.is_overfull()
     }
 
     /// Whether no message is here.

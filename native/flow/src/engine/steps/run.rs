@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use message::{Code, Document, Fault};
 
+use super::core_budget::{CoreShare, document_bytes};
 use super::publish::{self, Work};
 use super::scripted::InHand;
 use super::{LARGE, STUCK_DELAY, Steps};
@@ -55,8 +56,16 @@ impl Steps {
         let fan_out = &mut self.spare;
         match fan_out.begin(&run, stage, &mut document, &mut ()) {
             Ok(Some(stage)) => {
-                let message = OwnedMessage::of(envelope, bytes::Bytes::new());
-                self.submit_whole(settlement, (revision, envelope.input, message), stage, document);
+                match self.core_share(envelope, document_bytes(document.source().len())) {
+                    Ok(share) => {
+                        let message = OwnedMessage::of(envelope, bytes::Bytes::new());
+                        self.submit_whole(settlement, (revision, envelope.input, message), share, stage, document);
+                    }
+                    Err(fault) => {
+                        self.documents.put(document);
+                        settlement.lose(envelope, &fault);
+                    }
+                }
                 return;
             }
             // One leaf needs no order.
@@ -68,11 +77,20 @@ impl Steps {
         settlement.settle(envelope.input, Outcome::Ok);
     }
 
+    /// What a core NATS message may hold while it waits; nothing for others, which a stream holds too.
+    pub(super) fn core_share(&mut self, envelope: &Envelope<'_>, bytes: usize) -> Result<Option<CoreShare>, Fault> {
+        match envelope.input {
+            InputRef::Core => self.core.take(envelope.owner.customer_id, bytes).map(Some),
+            InputRef::Entry(_) => Ok(None),
+        }
+    }
+
     /// A whole message to its first script. `message`: without its payload, which the document has.
     pub(super) fn submit_whole(
         &mut self,
         settlement: &mut Settlement,
         (revision, input, message): (&Rc<Revision>, InputRef, OwnedMessage),
+        share: Option<CoreShare>,
         stage: usize,
         document: Document,
     ) {
@@ -83,7 +101,14 @@ impl Steps {
             return;
         }
         let revision = Rc::clone(revision);
-        let key = self.scripted.hold(InHand { revision, input, message, fan_out: FanOut::default(), waiting: 0 });
+        let key = self.scripted.hold(InHand {
+            revision,
+            input,
+            message,
+            fan_out: FanOut::default(),
+            waiting: 0,
+            _share: share,
+        });
         self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
     }
 }

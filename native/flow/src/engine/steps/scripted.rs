@@ -11,6 +11,7 @@ use std::rc::Rc;
 use message::{Code, Fault};
 use script::{Done, Task, TaskContext};
 
+use super::core_budget::CoreShare;
 use super::publish::{self, Work};
 use super::slab::Slab;
 use super::{REFUSED_DELAY, Steps};
@@ -28,6 +29,8 @@ pub(super) struct InHand {
     pub fan_out: FanOut,
     /// Tasks that have not come back.
     pub waiting: usize,
+    /// Of a core NATS message.
+    pub _share: Option<CoreShare>,
 }
 
 /// What is with the executor: a message, or a part of one.
@@ -92,7 +95,7 @@ impl Steps {
             documents.put(document);
             return;
         };
-        let InHand { revision, input, message, fan_out, waiting } = in_hand;
+        let InHand { revision, input, message, fan_out, waiting, .. } = in_hand;
         let envelope = &message.envelope(&revision.owner, *input);
         let work = Work { revision, envelope };
         let run = Run { pipeline: revision.pipeline(), context: envelope.context() };

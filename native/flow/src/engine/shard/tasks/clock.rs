@@ -53,5 +53,4 @@ fn look_at_scripts(shard: &Rc<Shard>) {
             parts.node_event(EventKind::Node, &Fault::new(Code::ScriptUnavailable, reason));
         }
     });
-    shard.has_collected();
 }

@@ -12,6 +12,5 @@ pub async fn collect(shard: Rc<Shard>) {
             parts.steps.on_large(&mut parts.settlement, done);
             parts.top_up();
         });
-        shard.has_collected();
     }
 }

@@ -14,6 +14,5 @@ pub async fn collect(shard: Rc<Shard>) {
                 parts.steps.on_script(&mut parts.settlement, one);
             }
         });
-        shard.has_collected();
     }
 }

@@ -8,6 +8,7 @@ use message::Fault;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::super::LARGE;
+use super::super::core_budget::CoreShare;
 use super::work::{Job, Worked, work};
 use crate::catch_panic::catch_panic;
 use crate::engine::message::InputRef;
@@ -30,6 +31,8 @@ pub type LargeReceiver = UnboundedReceiver<LargeDone>;
 pub struct Held {
     pub revision: Rc<Revision>,
     pub input: InputRef,
+    /// Of a core NATS message.
+    pub share: Option<CoreShare>,
 }
 
 type Work = fn(&Job) -> Result<Worked, Fault>;
@@ -65,12 +68,6 @@ impl Large {
 
     pub fn has_room(&self, bytes: usize) -> bool {
         self.held.is_empty() || self.bytes + bytes <= MAX_BYTES
-    }
-
-    /// Whether it was given more than it should hold, which only core NATS does.
-    #[must_use]
-    pub fn is_overfull(&self) -> bool {
-        self.bytes > MAX_BYTES && self.held.len() > 1
     }
 
     /// Whether another payload may be too much.
@@ -156,7 +153,7 @@ mod tests {
             pipeline: Arc::clone(&revision.owner.pipeline),
             message: OwnedMessage::of(&envelope, payload.into()),
         };
-        large.submit(Held { revision: Rc::clone(revision), input }, job);
+        large.submit(Held { revision: Rc::clone(revision), input, share: None }, job);
     }
 
     /// The only one.
@@ -195,9 +192,8 @@ mod tests {
         let revision = filters();
         assert!(large.has_room(MAX_BYTES + 1));
         submit(&mut large, &revision, vec![0; MAX_BYTES]);
-        assert!(large.is_full() && !large.has_room(1) && !large.is_overfull());
+        assert!(large.is_full() && !large.has_room(1));
         submit(&mut large, &revision, vec![0; LARGE]);
-        assert!(large.is_overfull());
         for left in [1, 0] {
             let done = next(&mut large);
             assert!(large.release(&done.job).is_some());

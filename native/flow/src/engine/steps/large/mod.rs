@@ -41,8 +41,10 @@ impl Steps {
         envelope: &Envelope<'_>,
         payload: &[u8],
     ) {
-        if let Err(fault) = self.hand_over(revision, envelope, Wanted::Steps, payload) {
-            settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault));
+        match self.hand_over(revision, envelope, Wanted::Steps, payload) {
+            Ok(()) => {}
+            Err(fault) if envelope.input == InputRef::Core => settlement.lose(envelope, &fault),
+            Err(fault) => settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault)),
         }
     }
 
@@ -67,14 +69,15 @@ impl Steps {
         wanted: Wanted,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        // Nobody could send a core message again: it is taken, and nothing more is read.
-        if envelope.input != InputRef::Core && !self.large.has_room(payload.len()) {
+        let share = self.core_share(envelope, payload.len())?;
+        // Nobody could send a core message again: its customer's share bounds it.
+        if share.is_none() && !self.large.has_room(payload.len()) {
             return Err(Fault::new(Code::LimitMemory, "too many large payloads wait"));
         }
         let pipeline = Arc::clone(&revision.owner.pipeline);
         let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
         self.large.submit(
-            Held { revision: Rc::clone(revision), input: envelope.input },
+            Held { revision: Rc::clone(revision), input: envelope.input, share },
             Job { token: 0, wanted, pipeline, message },
         );
         Ok(())
@@ -83,7 +86,7 @@ impl Steps {
     /// The thread is done with a payload.
     pub fn on_large(&mut self, settlement: &mut Settlement, done: LargeDone) {
         let LargeDone { job, worked } = done;
-        let Some(Held { revision, input }) = self.large.release(&job) else { return };
+        let Some(Held { revision, input, share }) = self.large.release(&job) else { return };
         let Job { wanted, mut message, .. } = job;
         if let Wanted::Url(target) = wanted {
             let url = worked.map(|worked| if let Worked::Url(url) = worked { url } else { None });
@@ -93,7 +96,7 @@ impl Steps {
         match worked {
             Ok(Worked::Script(stage, document)) => {
                 message.payload = Bytes::new();
-                self.submit_whole(settlement, (&revision, input, message), stage, document);
+                self.submit_whole(settlement, (&revision, input, message), share, stage, document);
                 return;
             }
             Ok(Worked::Through(fan_out)) => {
