@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,10 +27,17 @@ class Broker:
         return eventually(lambda: recall(self.layout), "a server that runs")[1]
 
     @property
+    def port(self) -> int:
+        return int(self.endpoint.url.rpartition(":")[2])
+
+    @property
     def url(self) -> str:
         """For `--nats`."""
-        endpoint = self.endpoint
-        return endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+        return self.url_on(self.port)
+
+    def url_on(self, port: int) -> str:
+        """The same, for what listens there in its place."""
+        return f"nats://{self.endpoint.user}:{self.endpoint.password}@127.0.0.1:{port}"
 
     def disconnects(self) -> int:
         """How often it hung up on a client that did not read."""
@@ -70,6 +78,20 @@ class Broker:
                 jetstream = client.jetstream()
                 config = (await jetstream.stream_info(stream)).config
                 await jetstream.update_stream(config.evolve(duplicate_window=seconds))
+
+        self._background(change())
+
+    def expire(self, stream: str, consumer: str) -> None:
+        """Lets it offer again what nobody has acked, without the wait of 10 s. For when no node runs; the next
+        one sets the wait again."""
+
+        async def change() -> None:
+            async with connect(self.endpoint) as client:
+                jetstream = client.jetstream()
+                config = (await jetstream.consumer_info(stream, consumer)).config
+                await jetstream.add_consumer(stream, config.evolve(ack_wait=0.1))
+                # Nothing tells when it has noticed; it looks after 100 ms.
+                await asyncio.sleep(1)
 
         self._background(change())
 

@@ -3,8 +3,9 @@ takes everything unless a test says otherwise."""
 
 from __future__ import annotations
 
+import json
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -135,6 +136,11 @@ class Server:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
+
+
+def taken_numbers(server: Server) -> Counter[int]:
+    """How often a server has taken each message, by the `n` of its body."""
+    return Counter(json.loads(one.body)["n"] for one in list(server.taken))
 
 
 def _read(connection: socket.socket) -> Request | None:

@@ -11,7 +11,7 @@ from vrsky_fast.control.server import Server
 
 from .conftest import BrokerOf, StartNode
 from .node import a_number, eventually, settled
-from .servers import Gate, Request, serving
+from .servers import Gate, serving, taken_numbers
 
 # The lane holds 1,000 messages of each out.
 LANE = "VRSKY_OUTGOING_T1000_0"
@@ -38,10 +38,6 @@ out: {{http: {{url: 'http://127.0.0.1:{port}/', timeout: 60s}}}}
 WINDOW = 0.5
 
 
-def numbers(requests: list[Request]) -> Counter[int]:
-    return Counter(json.loads(one.body)["n"] for one in list(requests))
-
-
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="an input whose outputs are not all stored is run again")
 def test_an_out_that_has_its_messages_does_not_get_them_again_while_another_is_full(
     start_node: StartNode, server: Server, broker_of: BrokerOf
@@ -59,11 +55,11 @@ def test_an_out_that_has_its_messages_does_not_get_them_again_while_another_is_f
         eventually(lambda: operator.stored(LANE) >= ROOM, "there is no room")
         settled(lambda: len(node.lines("quick.ndjson")), "what the other out has", 4 * WINDOW)
         gate.open()
-        eventually(lambda: set(numbers(receiver.taken)) == set(alone + both), "all are taken")
+        eventually(lambda: set(taken_numbers(receiver)) == set(alone + both), "all are taken")
         node.delivers_all("quick.ndjson", set(both))
         assert node.stop() == 0
         assert Counter(line["n"] for line in node.lines("quick.ndjson")) == Counter(both)
-        assert numbers(receiver.taken) == Counter(alone + both)
+        assert taken_numbers(receiver) == Counter(alone + both)
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="an input whose outputs are not all stored is run again")
@@ -82,6 +78,6 @@ def test_a_split_into_a_small_lane_delivers_each_part_once(start_node: StartNode
             eventually(lambda wanted=stored: operator.stored(LANE) >= wanted, "they are in the lane")
         settled(lambda: operator.stored(LANE), "what the lane holds", 4 * WINDOW)
         gate.open()
-        eventually(lambda: set(numbers(receiver.taken)) == set(parts), "all are taken")
+        eventually(lambda: set(taken_numbers(receiver)) == set(parts), "all are taken")
         assert node.stop() == 0
-        assert numbers(receiver.taken) == Counter(parts)
+        assert taken_numbers(receiver) == Counter(parts)
