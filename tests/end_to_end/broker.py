@@ -1,18 +1,21 @@
-"""The NATS server of a run, as its operator sees it: streams, consumers, and what is published by hand."""
+"""The NATS server of a run, as its operator sees it: what streams hold, what nodes have in hand, and what is
+published by hand."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
-
-from nats.js.api import ConsumerInfo
+from typing import Any, TypeVar
 
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.server_config import Endpoint, Layout, recall
 
 from ..conftest import Background
-from .node import eventually
+from .node import PATIENCE, eventually
+from .streams import call, held, make
+
+T = TypeVar("T")
 
 
 class Broker:
@@ -20,11 +23,14 @@ class Broker:
 
     def __init__(self, background: Background, data: Path) -> None:
         self._background = background
-        self.layout = Layout(data)
+        self._layout = Layout(data)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._background(work, PATIENCE)
 
     @property
     def endpoint(self) -> Endpoint:
-        return eventually(lambda: recall(self.layout), "a server that runs")[1]
+        return eventually(lambda: recall(self._layout), "a server that runs")[1]
 
     @property
     def port(self) -> int:
@@ -41,7 +47,9 @@ class Broker:
 
     def disconnects(self) -> int:
         """How often it hung up on a client that did not read."""
-        return self.layout.log.read_text(errors="replace").count("Slow Consumer Detected")
+        return self._layout.log.read_text(errors="replace").count("Slow Consumer Detected")
+
+    # -- streams --------------------------------------------------------------------------------
 
     def publish(self, subject: str, payloads: Iterable[bytes]) -> None:
         """Without waiting for anybody to take them; returns when the server has all of them."""
@@ -52,65 +60,54 @@ class Broker:
                     await client.publish(subject, payload)
                 await client.flush(timeout=60)
 
-        self._background(publish(), 90.0)
+        self._wait(publish())
 
     def make_stream(self, name: str, subject: str) -> None:
-        async def make() -> None:
-            async with connect(self.endpoint) as client:
-                await client.jetstream().add_stream(name=name, subjects=[subject])
-
-        self._background(make())
+        self._wait(make(self.endpoint, name, subject))
 
     def stored(self, stream: str) -> int:
         """Messages that a stream holds."""
-
-        async def ask() -> int:
-            async with connect(self.endpoint) as client:
-                return (await client.jetstream().stream_info(stream)).state.messages
-
-        return self._background(ask())
+        return self._wait(held(self.endpoint, stream))
 
     def shorten_window(self, stream: str, seconds: float) -> None:
         """For how long the stream knows a message's id again."""
 
         async def change() -> None:
-            async with connect(self.endpoint) as client:
-                jetstream = client.jetstream()
-                config = (await jetstream.stream_info(stream)).config
-                await jetstream.update_stream(config.evolve(duplicate_window=seconds))
+            config = (await call(self.endpoint, f"STREAM.INFO.{stream}"))["config"]
+            config["duplicate_window"] = int(seconds * 1e9)
+            await call(self.endpoint, f"STREAM.UPDATE.{stream}", config)
 
-        self._background(change())
+        self._wait(change())
+
+    # -- consumers ------------------------------------------------------------------------------
 
     def expire(self, stream: str, consumer: str) -> None:
         """Lets it offer again what nobody has acked, without the wait of 10 s. For when no node runs; the next
         one sets the wait again."""
 
         async def change() -> None:
-            async with connect(self.endpoint) as client:
-                jetstream = client.jetstream()
-                config = (await jetstream.consumer_info(stream, consumer)).config
-                await jetstream.add_consumer(stream, config.evolve(ack_wait=0.1))
-                # Nothing tells when it has noticed; it looks after 100 ms.
-                await asyncio.sleep(1)
+            config = (await call(self.endpoint, f"CONSUMER.INFO.{stream}.{consumer}"))["config"]
+            config["ack_wait"] = int(0.1e9)
+            wanted = {"stream_name": stream, "config": config}
+            await call(self.endpoint, f"CONSUMER.DURABLE.CREATE.{stream}.{consumer}", wanted)
+            # It looks every 100 ms, and nothing tells when it has.
+            await asyncio.sleep(1)
 
-        self._background(change())
+        self._wait(change())
 
-    def _consumers(self, stream: str) -> list[ConsumerInfo]:
-        async def ask() -> list[ConsumerInfo]:
-            async with connect(self.endpoint) as client:
-                return await client.jetstream().consumers_info(stream)
-
-        return self._background(ask())
+    def _consumers(self, stream: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._wait(call(self.endpoint, f"CONSUMER.LIST.{stream}"))["consumers"]
+        return found
 
     def in_hand(self, stream: str) -> int:
         """Messages that were delivered to nodes and are not acked yet."""
-        return sum(one.num_ack_pending or 0 for one in self._consumers(stream))
+        return sum(one["num_ack_pending"] for one in self._consumers(stream))
 
     def deliveries(self, stream: str) -> int:
         """Messages that were delivered to nodes, each as often as it was."""
-        return sum(one.delivered.consumer_seq for one in self._consumers(stream) if one.delivered)
+        return sum(one["delivered"]["consumer_seq"] for one in self._consumers(stream))
 
     def redeliveries(self, stream: str) -> int:
         """How many of the deliveries were not a message's first."""
-        delivered = [one.delivered for one in self._consumers(stream) if one.delivered]
-        return sum(one.consumer_seq - one.stream_seq for one in delivered)
+        delivered = [one["delivered"] for one in self._consumers(stream)]
+        return sum(one["consumer_seq"] - one["stream_seq"] for one in delivered)

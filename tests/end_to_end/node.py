@@ -35,11 +35,11 @@ def eventually(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> 
     return result
 
 
-def settled(look: Callable[[], T], what: str, seconds: float = 1.0, enough: T | None = None) -> T:
-    """The first result of `look` that stays the same for so long, or is `enough`."""
+def settled(look: Callable[[], int], what: str, seconds: float, enough: int) -> int:
+    """The first result of `look` that stays the same for so long, or is at least `enough`."""
     until = time.monotonic() + PATIENCE
     result, since = look(), time.monotonic()
-    while result != enough and time.monotonic() - since < seconds:
+    while result < enough and time.monotonic() - since < seconds:
         assert time.monotonic() < until, f"never settled: {what}, at last {result}"
         time.sleep(0.02)
         if (now := look()) != result:

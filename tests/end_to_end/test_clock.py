@@ -10,8 +10,9 @@ import pytest
 
 from .clock import Clock
 from .conftest import StartNode
+from .faults import known_fault, right_value
 from .node import Node, a_number, eventually
-from .servers import Server, answer, closed_port, fails, serving
+from .servers import Server, answer, closed_port, fails, serving, taken_numbers
 
 ORDERS = """\
 customer: acme
@@ -38,21 +39,18 @@ def send(node: Node, count: int) -> set[int]:
     return numbers
 
 
-def taken(server: Server) -> set[int]:
-    return {json.loads(one.body)["n"] for one in list(server.taken)}
-
-
 def dead(node: Node) -> list[str]:
     """The messages that have become dead letters."""
     return [one["id"] for one in list(node.said) if one["kind"] == "dead"]
 
 
 def all_are_taken(node: Node, server: Server, numbers: set[int]) -> None:
-    eventually(lambda: dead(node) or numbers <= taken(server), "all are taken")
-    assert not dead(node)
+    eventually(lambda: dead(node) or numbers <= set(taken_numbers(server)), "all are taken")
+    with right_value():
+        assert not dead(node)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=AGE)
+@known_fault(AGE)
 def test_a_clock_that_jumps_two_hours_makes_no_dead_letter_of_what_is_in_hand(
     start_node: StartNode, clock: Clock
 ) -> None:
@@ -65,7 +63,7 @@ def test_a_clock_that_jumps_two_hours_makes_no_dead_letter_of_what_is_in_hand(
         all_are_taken(node, server, send(node, 1))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=AGE)
+@known_fault(AGE)
 def test_a_clock_that_jumps_two_hours_makes_no_dead_letters_of_what_is_parked(
     start_node: StartNode, clock: Clock
 ) -> None:
@@ -78,7 +76,7 @@ def test_a_clock_that_jumps_two_hours_makes_no_dead_letters_of_what_is_parked(
         all_are_taken(node, server, numbers)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=AGE)
+@known_fault(AGE)
 def test_a_node_whose_clock_is_two_hours_ahead_makes_no_dead_letters_of_what_another_has_parked(
     start_node: StartNode, clock: Clock
 ) -> None:
@@ -93,7 +91,7 @@ def test_a_node_whose_clock_is_two_hours_ahead_makes_no_dead_letters_of_what_ano
         all_are_taken(again, server, numbers)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=AGE)
+@known_fault(AGE)
 def test_a_clock_that_is_set_back_does_not_prolong_the_attempts(start_node: StartNode, clock: Clock) -> None:
     def jump(connection: socket.socket, server: Server) -> None:
         clock.jump(-2)
@@ -104,4 +102,5 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_attempts(start_node: Star
         send(node, 1)
         # Their pauses grow: so many take far more than a second.
         eventually(lambda: dead(node) or len(server.requests) >= 7, "a dead letter")
-        assert dead(node)
+        with right_value():
+            assert dead(node)

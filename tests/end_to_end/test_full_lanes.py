@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import pytest
-
 from vrsky_fast.control.server import Server
 
 from .conftest import BrokerOf, StartNode
+from .faults import known_fault, right_value
 from .node import a_number, eventually, settled
 from .servers import Gate, serving, taken_numbers
 
@@ -38,7 +37,7 @@ out: {{http: {{url: 'http://127.0.0.1:{port}/', timeout: 60s}}}}
 WINDOW = 0.5
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="an input whose outputs are not all stored is run again")
+@known_fault("an input whose outputs are not all stored is run again")
 def test_an_out_that_has_its_messages_does_not_get_them_again_while_another_is_full(
     start_node: StartNode, server: Server, broker_of: BrokerOf
 ) -> None:
@@ -53,16 +52,17 @@ def test_an_out_that_has_its_messages_does_not_get_them_again_while_another_is_f
         eventually(lambda: operator.stored(LANE) == len(alone), "there is room for 100")
         operator.publish("in.both", [b'{"n": %d, "both": true}' % number for number in both])
         eventually(lambda: operator.stored(LANE) >= ROOM, "there is no room")
-        settled(lambda: len(node.lines("quick.ndjson")), "what the other out has", 4 * WINDOW)
+        settled(lambda: len(node.lines("quick.ndjson")), "what the other out has", 4 * WINDOW, len(both) + 1)
         gate.open()
         eventually(lambda: set(taken_numbers(receiver)) == set(alone + both), "all are taken")
         node.delivers_all("quick.ndjson", set(both))
         assert node.stop() == 0
-        assert Counter(line["n"] for line in node.lines("quick.ndjson")) == Counter(both)
+        with right_value():
+            assert Counter(line["n"] for line in node.lines("quick.ndjson")) == Counter(both)
         assert taken_numbers(receiver) == Counter(alone + both)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="an input whose outputs are not all stored is run again")
+@known_fault("an input whose outputs are not all stored is run again")
 def test_a_split_into_a_small_lane_delivers_each_part_once(start_node: StartNode, broker_of: BrokerOf) -> None:
     gate = Gate()
     with serving(rule=gate) as receiver:
@@ -76,8 +76,9 @@ def test_a_split_into_a_small_lane_delivers_each_part_once(start_node: StartNode
             node.accepts("/split", json.dumps({"parts": [{"n": number} for number in more]}).encode())
             stored = min(len(parts), ROOM)
             eventually(lambda wanted=stored: operator.stored(LANE) >= wanted, "they are in the lane")
-        settled(lambda: operator.stored(LANE), "what the lane holds", 4 * WINDOW)
+        settled(lambda: operator.stored(LANE), "what the lane holds", 4 * WINDOW, ROOM + 1)
         gate.open()
         eventually(lambda: set(taken_numbers(receiver)) == set(parts), "all are taken")
         assert node.stop() == 0
-        assert taken_numbers(receiver) == Counter(parts)
+        with right_value():
+            assert taken_numbers(receiver) == Counter(parts)
