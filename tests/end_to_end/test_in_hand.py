@@ -91,7 +91,6 @@ def test_parked_messages_are_pulled_within_a_bound(
         eventually(all_are_taken, "all are taken")
 
 
-@known_fault("what finds its out's queue full goes back to its lane")
 def test_a_hanging_sink_redelivers_nothing(start_node: StartNode, broker_of: BrokerOf) -> None:
     gate, count = Gate(), 200
     with serving(rule=gate) as receiver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vrsky_fast.control.server import Server
 
 from .conftest import BrokerOf, StartNode
-from .faults import known_fault, right_value
+from .faults import right_value
 from .node import a_number, eventually, settled
 from .proxy import in_between
 from .servers import Behaviour, Gate, Request, answer, serving, taken_numbers
@@ -22,7 +22,6 @@ OUTGOING, PARKED = "VRSKY_OUTGOING_T10000_0", "VRSKY_PARKED"
 IN_FLIGHT = 300
 
 
-@known_fault("all that waits for an out is parked at once")
 def test_a_kill_while_an_out_parks_doubles_at_most_what_was_in_flight(
     start_node: StartNode, server: Server, broker_of: BrokerOf
 ) -> None:

@@ -26,6 +26,8 @@ use crate::engine::settlement::{self, Letter, Outcome};
 
 /// Without room for it, a message is offered again after this, at first.
 const FULL_DELAY: Duration = Duration::from_secs(1);
+/// The same while the sink answers nothing: what would come again sooner stands in the way of other customers.
+const SILENT_DELAY: Duration = Duration::from_secs(10);
 /// The URL of a larger payload is found on another thread.
 const LARGE: usize = 1 << 20;
 
@@ -36,12 +38,15 @@ impl Reach<'_> {
         if !has_room && queue.breaker.filled(queue.is_stalled(self.now)) {
             self.opened(queue);
         }
-        if queue.place() == Place::Parked && self.park(queue, envelope, (Duration::ZERO, None), payload) {
+        // Without room to hold it, it is parked though many are on their way: unless it would overtake others.
+        let waits = if has_room { queue.parks_behind() } else { queue.holds_any() };
+        if queue.place() == Place::Parked && !waits && self.park(queue, envelope, (Duration::ZERO, None), payload) {
             return;
         }
         if !has_room {
             let fault = Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name()));
-            return self.settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault));
+            let delay = if queue.is_answering(self.now) { FULL_DELAY } else { SILENT_DELAY };
+            return self.settlement.settle(envelope.input, Outcome::Retry(delay, fault));
         }
         if queue.outlet.has_placeholders && payload.len() > LARGE && carried(queue, envelope).is_none() {
             queue.expect();
@@ -89,11 +94,12 @@ impl Reach<'_> {
     /// Into the queue, or behind the parked messages that are coming back.
     fn place(&mut self, queue: &mut Queue, queued: Queued) {
         match queue.place() {
-            Place::Behind => {
+            Place::Parked if !queue.parks_behind() => self.push(queue, queued),
+            Place::Behind | Place::Parked => {
                 self.budgets.add(queue.revision.owner.customer_id, queued.bytes());
                 queue.hold(queued);
             }
-            Place::Queue | Place::Parked => self.push(queue, queued),
+            Place::Queue => self.push(queue, queued),
         }
     }
 

@@ -108,7 +108,10 @@ impl Parts {
                     let action = self.ingress.on_key(&mut self.settlement, input, item, recorded);
                     self.keys.extend(action);
                 }
-                Effect::Parked { queue, stored } => self.delivery.on_parked_confirmed(queue, stored),
+                Effect::Parked { queue, stored } => {
+                    let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
+                    self.delivery.on_parked_confirmed(settlement, consumers, queue, stored);
+                }
             }
         }
         self.effects = effects;

@@ -43,6 +43,8 @@ const MAX_LIFE: Duration = Duration::from_secs(86_400 * 365);
 /// Parked messages that one request asks for: to probe, and to drain.
 const PROBE_BATCH: i64 = 1;
 const DRAIN_BATCH: i64 = 128;
+/// Messages on their way to the parked ones at a time.
+const MAX_UNCONFIRMED: usize = 256;
 /// What one request asks for, in bytes, by the size of those that came.
 const DRAIN_BYTES: usize = 4 << 20;
 /// Their size before one came.
@@ -141,6 +143,12 @@ impl Parking {
         self.unconfirmed == 0
     }
 
+    /// Whether so many are on their way that the next ones wait.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unconfirmed >= MAX_UNCONFIRMED
+    }
+
     /// How many messages one request asks for.
     fn batch(&self, phase: Phase) -> i64 {
         if phase == Phase::Open {
@@ -191,8 +199,14 @@ impl Delivery {
     }
 
     /// A message has reached the parked ones, or has not.
-    pub fn on_parked_confirmed(&mut self, id: QueueId, stored: bool) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+    pub fn on_parked_confirmed(
+        &mut self,
+        settlement: &mut Settlement,
+        consumers: &mut Consumers,
+        id: QueueId,
+        stored: bool,
+    ) {
+        let Some((queue, mut reach)) = self.reach(settlement, consumers, id) else { return };
         let parking = &mut queue.parking;
         parking.unconfirmed = parking.unconfirmed.saturating_sub(1);
         if parking.is_settled() {
@@ -206,8 +220,10 @@ impl Delivery {
         }
         if stored && queue.retired {
             let subject = queue.parking.subject.clone();
-            self.found(&subject);
+            return self.found(&subject);
         }
+        reach.park_behind(queue);
+        reach.after(queue);
     }
 
     /// The parked subjects of the stream, a few times a minute: what nobody brings back is looked after from here. Of a

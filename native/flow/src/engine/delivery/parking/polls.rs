@@ -79,19 +79,21 @@ impl Reach<'_> {
         queue.outlet.changed.notify_one();
         // At the end of a run everything goes back to the lane. What a sink that hangs has been given stays with it.
         if !self.draining && queue.outage.is_paused() {
-            for queued in queue.take_surplus() {
-                self.park_queued(queue, queued);
-            }
+            queue.hold_surplus();
+            self.park_behind(queue);
         }
     }
 
-    /// A message that is in hand: to the parked ones, or back to where it waits.
-    pub(super) fn park_queued(&mut self, queue: &mut Queue, queued: Queued) {
-        self.release(queue, &queued);
-        let revision = Rc::clone(&queue.revision);
-        let spent = (queued.age(self.now), queued.parked_with);
-        if !self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
-            self.push(queue, queued);
+    /// What is held: to the parked ones, so many at a time. A node that is killed meanwhile doubles no more.
+    pub(super) fn park_behind(&mut self, queue: &mut Queue) {
+        while queue.place() == Place::Parked && !queue.parking.is_full() && !self.draining {
+            let Some(queued) = queue.take_first_behind() else { return };
+            let revision = Rc::clone(&queue.revision);
+            let spent = (queued.age(self.now), queued.parked_with);
+            if !self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
+                return queue.hold_first(queued);
+            }
+            self.budgets.remove(queue.revision.owner.customer_id, queued.bytes());
         }
     }
 
@@ -107,11 +109,7 @@ impl Reach<'_> {
                 self.report(queue, EventKind::Resumed, None);
             }
         }
-        if queue.breaker.place() == Place::Parked {
-            for queued in queue.take_behind() {
-                self.park_queued(queue, queued);
-            }
-        }
+        self.park_behind(queue);
         if stored > 0 && queue.parking.pull.is_none() && !queue.retired {
             self.add_pull(queue);
         }

@@ -9,6 +9,8 @@
 
 mod next;
 
+pub use next::{Asking, Next};
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -70,28 +72,6 @@ impl Queued {
     }
 }
 
-/// What a worker does next.
-#[derive(Debug)]
-pub enum Next {
-    /// Writes these to the sink.
-    Write(Vec<Queued>),
-    /// Waits until something arrives, or until then.
-    Wait(Option<Instant>),
-    /// Ends.
-    End,
-}
-
-/// How a worker comes to ask for more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asking {
-    /// It was just started, or has written a batch.
-    Busy,
-    /// It has waited, and something happened.
-    Woken,
-    /// It has waited for long, and nothing happened.
-    Idle,
-}
-
 /// The messages of one out of one revision.
 pub struct Queue {
     pub id: QueueId,
@@ -121,6 +101,7 @@ pub struct Queue {
     /// No message in hand is tried for the last time before this.
     expiry: Option<Instant>,
     last_outcome: Instant,
+    has_answered: bool,
     /// Result of the last delivery attempt; overrides the connect result.
     last_error: Option<Code>,
     pub connect_error: Option<Code>,
@@ -130,6 +111,8 @@ pub struct Queue {
 const MAX_FAILED: usize = 1_024;
 /// A sink that has not answered for so long, while messages wait, is taken to hang.
 const STALLED: Duration = Duration::from_secs(5);
+/// A sink that has answered nothing for so long may hang.
+const SILENT: Duration = Duration::from_millis(500);
 /// Parked messages are asked for while fewer than these are in hand.
 const LOW_WATERMARK: Held = Held { messages: 64, bytes: 4 << 20 };
 
@@ -158,6 +141,7 @@ impl Queue {
             waiting_workers: 0,
             expiry: None,
             last_outcome: Instant::now(),
+            has_answered: false,
             last_error: None,
             connect_error: None,
         }
@@ -228,6 +212,12 @@ impl Queue {
     #[must_use]
     pub fn is_stalled(&self, now: Instant) -> bool {
         self.in_flight > 0 && now.saturating_duration_since(self.last_outcome) >= STALLED
+    }
+
+    /// Whether the sink works, as far as is known: it has answered, and not long ago.
+    #[must_use]
+    pub fn is_answering(&self, now: Instant) -> bool {
+        self.has_answered && now.saturating_duration_since(self.last_outcome) < SILENT
     }
 
     /// Whether one more message may wait for a pause of its own.
@@ -319,6 +309,7 @@ impl Queue {
         self.in_flight = self.in_flight.saturating_sub(batch.len());
         self.retrying = self.retrying.saturating_sub(batch.iter().filter(|queued| queued.attempts > 0).count());
         self.last_outcome = now;
+        self.has_answered = true;
     }
 
     /// One more message will come; its URL is found elsewhere.
@@ -331,19 +322,44 @@ impl Queue {
         self.expected = self.expected.saturating_sub(1);
     }
 
-    /// What is parked when the out fails: all that was not tried, but the batch that probes and what was parked.
-    pub fn take_surplus(&mut self) -> Vec<Queued> {
-        let (mut kept, mut taken) = (VecDeque::new(), Vec::new());
+    /// Holds what is parked when the out fails: all that was not tried, but the batch that probes and what was parked.
+    pub fn hold_surplus(&mut self) {
+        let (mut kept, mut held) = (VecDeque::new(), VecDeque::new());
         for queued in std::mem::take(&mut self.fresh) {
             if kept.len() < self.outlet.batch || queued.parked_with.is_some() {
                 kept.push_back(queued);
             } else {
-                taken.push(queued);
+                held.push_back(queued);
             }
         }
         self.fresh = kept;
-        taken.extend(std::mem::take(&mut self.behind));
-        taken
+        held.append(&mut self.behind);
+        self.behind = held;
+    }
+
+    /// Whether the next message to be parked has to wait for those before it.
+    #[must_use]
+    pub fn parks_behind(&self) -> bool {
+        self.holds_any() || self.parking.is_full()
+    }
+
+    /// Whether messages are held behind the parked ones.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// The first message that is held; it counts no more.
+    pub fn take_first_behind(&mut self) -> Option<Queued> {
+        let queued = self.behind.pop_front()?;
+        self.remove(&queued);
+        Some(queued)
+    }
+
+    /// It is held again, in its place.
+    pub fn hold_first(&mut self, queued: Queued) {
+        self.add(&queued);
+        self.behind.push_front(queued);
     }
 
     pub fn take_behind(&mut self) -> Vec<Queued> {

@@ -2,6 +2,28 @@
 
 use super::*;
 
+/// What a worker does next.
+#[derive(Debug)]
+pub enum Next {
+    /// Writes these to the sink.
+    Write(Vec<Queued>),
+    /// Waits until something arrives, or until then.
+    Wait(Option<Instant>),
+    /// Ends.
+    End,
+}
+
+/// How a worker comes to ask for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// It was just started, or has written a batch.
+    Busy,
+    /// It has waited, and something happened.
+    Woken,
+    /// It has waited for long, and nothing happened.
+    Idle,
+}
+
 impl Queue {
     /// How many more workers would find something to do.
     pub fn start_workers(&mut self) -> usize {

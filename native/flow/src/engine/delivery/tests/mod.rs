@@ -204,7 +204,7 @@ impl World {
 
     fn confirm_parked(&mut self, queue: QueueId) {
         while !self.delivery.queues[&queue].parking.is_settled() {
-            self.delivery.on_parked_confirmed(queue, true);
+            self.delivery.on_parked_confirmed(&mut self.settlement, &mut self.consumers, queue, true);
         }
     }
 }
