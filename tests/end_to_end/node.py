@@ -145,17 +145,17 @@ class Node:
         assert problem["status"] == status
         return problem
 
-    def lines(self, name: str) -> list[Any]:
-        """The complete lines of a file out of acme."""
-        path = self.data / "files" / "acme" / name
+    def lines(self, name: str, customer: str = "acme") -> list[Any]:
+        """The complete lines of a customer's file out."""
+        path = self.data / "files" / customer / name
         if not path.exists():
             return []
         complete, _, _ = path.read_bytes().rpartition(b"\n")
         return [json.loads(line) for line in complete.split(b"\n") if line]
 
-    def numbers(self, name: str) -> set[int]:
+    def numbers(self, name: str, customer: str = "acme") -> set[int]:
         """The `n` of every line."""
-        return {line["n"] for line in self.lines(name)}
+        return {line["n"] for line in self.lines(name, customer)}
 
     def delivers_all(self, name: str, numbers: set[int]) -> None:
         """Waits until each of them is in the file out."""

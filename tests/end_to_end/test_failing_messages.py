@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from .conftest import StartNode
-from .faults import known_fault, right_value
+from .faults import right_value
 from .load import under_load
 from .node import Node, a_number, eventually
 from .servers import Rule, Server, answer, fails, serving
@@ -66,12 +66,12 @@ def test_a_message_that_is_always_answered_500_holds_up_no_other(start_node: Sta
             assert set(taken(server)) == healthy
 
 
-@known_fault("only the message that fails probes the out")
 def test_a_message_that_fails_is_tried_beside_the_others_until_it_is_taken(start_node: StartNode) -> None:
     with serving(rule=fails(b"poison")) as server:
         node = start_node(orders(server, "retry_for: 1h"))
-        (poison,) = send_poison(node).values()
         with under_load(node.url("/orders"), clients=1):
+            eventually(lambda: taken(server), "the load has begun")
+            (poison,) = send_poison(node).values()
             eventually(lambda: attempts(server, b"poison") >= 4, "4 attempts of the poison")
             tried = [at for at, one in enumerate(list(server.requests)) if b"poison" in one.body]
             with right_value():
