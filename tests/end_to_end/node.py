@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, TypeVar
@@ -35,6 +35,18 @@ def eventually(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> 
     return result
 
 
+def settled(look: Callable[[], int], what: str, seconds: float, enough: int) -> int:
+    """The first result of `look` that stays the same for so long, or is at least `enough`."""
+    until = time.monotonic() + PATIENCE
+    result, since = look(), time.monotonic()
+    while result < enough and time.monotonic() - since < seconds:
+        assert time.monotonic() < until, f"never settled: {what}, at last {result}"
+        time.sleep(0.02)
+        if (now := look()) != result:
+            result, since = now, time.monotonic()
+    return result
+
+
 def a_number() -> int:
     """One that no other message of this test run has."""
     return next(_numbers)
@@ -43,7 +55,13 @@ def a_number() -> int:
 class Node:
     """One run. `folder` holds `pipelines/`; messages are kept in `data`, by default below `folder`."""
 
-    def __init__(self, folder: Path, *arguments: str | Path, data: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        data: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.data = data or folder / ".vrsky"
         self.said: list[dict[str, Any]] = []
@@ -58,7 +76,7 @@ class Node:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=clean_environment(),
+                env=clean_environment() | dict(environment or {}),
             )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -94,14 +112,20 @@ class Node:
     def ended_with(self) -> str:
         return f"exit code {self.process.poll()}, {self.errors.read_text()[-2000:]}"
 
+    def counters(self, pipeline: str) -> dict[str, Any]:
+        """What it said last of this pipeline's counters; empty before the first time."""
+        with self._news:
+            stats = next((one for one in reversed(self.said) if one["kind"] == "stats"), {"pipelines": []})
+        return next((one for one in stats["pipelines"] if one["pipeline"] == pipeline), {})
+
     @property
     def base(self) -> str:
         if not self._base:
             self._base = str(self.hears("ready")["address"])
         return self._base
 
-    def url(self, path: str) -> str:
-        return f"{self.base}/in/acme{path}"
+    def url(self, path: str, customer: str = "acme") -> str:
+        return f"{self.base}/in/{customer}{path}"
 
     def assert_alive(self) -> None:
         assert self.process.poll() is None, self.ended_with()
@@ -244,11 +268,8 @@ class Node:
 
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+            # Whether it ends in order is for tests to ask; a drain may take as long as it likes.
+            self.kill()
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()

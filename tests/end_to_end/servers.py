@@ -1,17 +1,21 @@
-"""The customer's server, as it is on a bad day: a queue of behaviours, one per request, then it is well."""
+"""The customer's server, as it is on a bad day: a queue of behaviours, one per request, then a rule, which
+takes everything unless a test says otherwise."""
 
 from __future__ import annotations
 
+import json
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
-from .node import eventually
+from .node import PATIENCE, eventually
 
 Behaviour = Callable[[socket.socket, "Server"], None]
+# What a request meets by what it is; None: it is answered well. May block.
+Rule = Callable[["Request"], Behaviour | None]
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,38 @@ def hang(connection: socket.socket, server: Server) -> None:
         pass
 
 
+def fails(*texts: bytes) -> Rule:
+    """500 for every request whose body holds one of these; without texts, for every request."""
+    return lambda request: answer(500) if not texts or any(text in request.body for text in texts) else None
+
+
+class Gate:
+    """A rule: requests wait until it is opened, and are answered well then."""
+
+    def __init__(self) -> None:
+        self._opened = Event()
+        self._lock = Lock()
+        self.waiting = 0
+        """Requests that came while it was closed."""
+
+    def __call__(self, request: Request) -> Behaviour | None:
+        if not self._opened.is_set():
+            with self._lock:
+                self.waiting += 1
+            self._opened.wait(PATIENCE)
+        return None
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 class Server:
     """Takes HTTP requests on a port of its own; closes each connection after one."""
 
-    def __init__(self, *behaviours: Behaviour, port: int = 0) -> None:
+    def __init__(self, *behaviours: Behaviour, port: int = 0, rule: Rule = lambda _: None) -> None:
         self._behaviours = deque(behaviours)
+        self.rule = rule
+        """For what comes after the behaviours; may be replaced at any time."""
         self._lock = Lock()
         self._ended = Event()
         self.requests: list[Request] = []
@@ -92,8 +123,8 @@ class Server:
                 with self._lock:
                     self.requests.append(request)
                     behaviour = self._behaviours.popleft() if self._behaviours else None
-                    if behaviour is None:
-                        self.taken.append(request)
+                if behaviour is None and (behaviour := self.rule(request)) is None:
+                    self.taken.append(request)
                 (behaviour or answer(200))(connection, self)
             except OSError:
                 pass  # the client has gone
@@ -105,6 +136,11 @@ class Server:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
+
+
+def taken_numbers(server: Server) -> Counter[int]:
+    """How often a server has taken each message, by the `n` of its body."""
+    return Counter(json.loads(one.body)["n"] for one in list(server.taken))
 
 
 def _read(connection: socket.socket) -> Request | None:
@@ -135,8 +171,8 @@ def closed_port() -> int:
 
 
 @contextmanager
-def serving(*behaviours: Behaviour, port: int = 0) -> Iterator[Server]:
-    server = Server(*behaviours, port=port)
+def serving(*behaviours: Behaviour, port: int = 0, rule: Rule = lambda _: None) -> Iterator[Server]:
+    server = Server(*behaviours, port=port, rule=rule)
     try:
         yield server
     finally:

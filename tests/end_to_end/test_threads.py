@@ -18,17 +18,10 @@ def test_what_three_threads_accept_is_delivered_once(start_node: StartNode) -> N
         accepted = load.stop()
     assert not load.refused
     counted = {"received": len(accepted), "emitted": len(accepted), "delivered": len(accepted), "refused": 0}
-    eventually(lambda: counted.items() <= counters(node).items(), f"the counters {counted}")
+    eventually(lambda: counted.items() <= node.counters("orders").items(), f"the counters {counted}")
     node.delivers_once("orders.ndjson", accepted)
 
 
 def shards(node: Node) -> set[str]:
     tasks = Path(f"/proc/{node.process.pid}/task").iterdir()
     return {name for task in tasks if (name := (task / "comm").read_text().strip()).startswith("vrsky-shard-")}
-
-
-def counters(node: Node) -> dict[str, int]:
-    """The last ones that it said."""
-    node.hears("stats")
-    (orders,) = [one for one in list(node.said) if one["kind"] == "stats"][-1]["pipelines"]
-    return dict(orders)
