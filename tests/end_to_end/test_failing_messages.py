@@ -1,0 +1,113 @@
+"""A server that takes all messages but one, and a message's right to an attempt of its own."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from .conftest import StartNode
+from .faults import known_fault, right_value
+from .load import under_load
+from .node import Node, a_number, eventually
+from .servers import Rule, Server, answer, fails, serving
+
+ORDERS = """\
+customer: acme
+pipeline: orders
+in: {{http: {{path: /orders, content_types: [json]}}}}
+out: {{http: {{url: '{url}/', {options}}}}}
+"""
+
+
+def orders(server: Server, options: str) -> dict[str, str]:
+    return {"orders.yaml": ORDERS.format(url=server.url, options=options)}
+
+
+def send(node: Node, count: int, **fields: object) -> dict[str, int]:
+    """Posts so many messages; their numbers by their ids."""
+    sent = {}
+    for _ in range(count):
+        number = a_number()
+        sent[node.accepts("/orders", json.dumps({"n": number} | fields).encode())] = number
+    return sent
+
+
+def send_poison(node: Node) -> dict[str, int]:
+    """A message that the server does not take; the node knows that before anything else comes."""
+    sent = send(node, 1, kind="poison")
+    node.hears("retried", id=next(iter(sent)))
+    return sent
+
+
+def taken(server: Server) -> list[int]:
+    """The numbers of what the server has taken, in order."""
+    return [json.loads(one.body)["n"] for one in list(server.taken)]
+
+
+def attempts(server: Server, text: bytes) -> int:
+    return sum(text in one.body for one in list(server.requests))
+
+
+@known_fault("only the message that fails probes the out")
+@pytest.mark.parametrize(("before", "more"), [(1, 5), (5, 2)], ids=["at once", "when the out is parked"])
+def test_a_message_that_is_always_answered_500_holds_up_no_other(start_node: StartNode, before: int, more: int) -> None:
+    with serving(rule=fails(b"poison")) as server:
+        node = start_node(orders(server, "retry_for: 1h"))
+        send_poison(node)
+        eventually(lambda: attempts(server, b"poison") >= before, f"{before} attempts of the poison")
+        healthy = set(send(node, 20).values())
+        # Its pauses grow: so many more attempts take seconds.
+        eventually(
+            lambda: healthy <= set(taken(server)) or attempts(server, b"poison") >= before + more,
+            "all others are taken, or the poison was tried again and again",
+        )
+        with right_value():
+            assert set(taken(server)) == healthy
+
+
+@known_fault("only the message that fails probes the out")
+def test_a_message_that_fails_is_tried_beside_the_others_until_it_is_taken(start_node: StartNode) -> None:
+    with serving(rule=fails(b"poison")) as server:
+        node = start_node(orders(server, "retry_for: 1h"))
+        (poison,) = send_poison(node).values()
+        with under_load(node.url("/orders"), clients=1):
+            eventually(lambda: attempts(server, b"poison") >= 4, "4 attempts of the poison")
+            tried = [at for at, one in enumerate(list(server.requests)) if b"poison" in one.body]
+            with right_value():
+                assert all(later - earlier > 1 for earlier, later in pairwise(tried)), "no other was tried in between"
+            server.rule = lambda _: None
+            eventually(lambda: poison in taken(server), "the poison is taken in the end")
+
+
+def test_with_a_concurrency_of_1_a_message_that_fails_keeps_its_place(start_node: StartNode) -> None:
+    with serving(*[answer(500)] * 3) as server:
+        node = start_node(orders(server, "concurrency: 1"))
+        numbers = list(send(node, 20).values())
+        eventually(lambda: len(taken(server)) >= len(numbers), "all are taken")
+        assert taken(server) == numbers
+
+
+@known_fault("what waits is buried when another message fails")
+@pytest.mark.parametrize(
+    ("rule", "options"),
+    [
+        pytest.param(fails(b"poison"), "retry_for: 2s", id="two messages fail"),
+        pytest.param(fails(), "retry_for: 2s, concurrency: 1", id="the server fails"),
+    ],
+)
+def test_nothing_becomes_a_dead_letter_without_an_attempt_of_its_own(
+    start_node: StartNode, rule: Rule, options: str
+) -> None:
+    with serving(rule=rule) as server:
+        node = start_node(orders(server, options))
+        sent = send_poison(node) | send(node, 1, kind="poison") | send(node, 20)
+
+        def dead() -> set[str]:
+            return {one["id"] for one in list(node.said) if one["kind"] == "dead"}
+
+        eventually(lambda: len(dead()) + len(server.taken) >= len(sent), "each is taken or a dead letter")
+        tried = {json.loads(one.body)["n"] for one in server.requests}
+        with right_value():
+            assert {sent[id] for id in dead()} <= tried
