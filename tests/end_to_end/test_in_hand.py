@@ -1,0 +1,192 @@
+"""What a node has in hand, and asks the server for: bounded in messages and bytes, for each customer."""
+
+from __future__ import annotations
+
+import pytest
+
+from vrsky_fast.control.server import Server
+
+from .conftest import BrokerOf, StartNode
+from .faults import known_fault, right_value
+from .load import under_load
+from .node import a_number, eventually, settled
+from .servers import Gate, answer, closed_port, serving
+
+# With room in its lanes for whatever a test sends.
+ORDERS = """\
+customer: acme
+pipeline: {name}
+in: {{nats: {{subject: in.orders}}}}
+out: {{http: {{url: 'http://127.0.0.1:{port}/', timeout: 60s}}}}
+limits: {{backlog: 10000}}
+"""
+QUIET = """\
+customer: quiet
+pipeline: quiet
+in: {{{source}}}
+out: {{file: {{path: quiet.ndjson}}}}
+limits: {{backlog: {backlog}}}
+"""
+HTTP = "http: {path: /quiet, content_types: [json]}"
+NATS = "nats: {subject: in.quiet}"
+SLOW_SCRIPT = """\
+customer: acme
+pipeline: scripted
+in: {{nats: {{subject: in.scripted}}}}
+steps:
+  - script:
+      language: js
+      code: "export default (msg) => {{ let n = 0; while (n < {loops}) n++; delete msg.text; return msg; }}"
+out: {{file: {{path: scripted.ndjson}}}}
+limits: {{script: {{cpu_ms: 1000}}, backlog: 10000}}
+"""
+LARGE = """customer: acme
+pipeline: large
+in: {nats: {subject: in.large, mode: jetstream, stream: IN}}
+out: {file: {path: large.ndjson}}
+"""
+OUTGOING, PARKED = "VRSKY_OUTGOING_T10000_0", "VRSKY_PARKED"
+MEGABYTE = 1 << 20
+
+
+def orders(port: int, *names: str) -> dict[str, str]:
+    return {f"{name}.yaml": ORDERS.format(name=name, port=port) for name in names or ["orders"]}
+
+
+def scripted(milliseconds: int) -> dict[str, str]:
+    """About so long for each message, or longer on a machine that is busy."""
+    return {"scripted.yaml": SLOW_SCRIPT.format(loops=milliseconds * 40_000)}
+
+
+def quiet(source: str, backlog: int = 1_000) -> dict[str, str]:
+    return {"quiet.yaml": QUIET.format(source=source, backlog=backlog)}
+
+
+@known_fault("each that comes back asks for another")
+@pytest.mark.parametrize(
+    ("count", "size", "most"),
+    [pytest.param(4_000, 10, 1_024, id="small"), pytest.param(300, 300_000, 64 * MEGABYTE // 300_000, id="large")],
+)
+def test_parked_messages_are_pulled_within_a_bound(
+    start_node: StartNode, broker_of: BrokerOf, count: int, size: int, most: int
+) -> None:
+    port = closed_port()
+    node = start_node(orders(port))
+    server = broker_of(node)
+    for sent in range(count // 4, count + 1, count // 4):
+        server.publish("in.orders", [b"{}" + b" " * size] * (count // 4))
+        # But for those that probe.
+        eventually(lambda wanted=sent - 50: server.stored(PARKED) >= wanted, "they are parked")
+    gate = Gate()
+    with serving(answer(200), port=port, rule=gate) as receiver:
+        eventually(lambda: gate.waiting >= 32, "the out has as many requests as it may")
+        with right_value():
+            assert settled(lambda: server.in_hand(PARKED), "what is in hand", 2.0, most + 1) <= most
+        gate.open()
+
+        def all_are_taken() -> bool:
+            with right_value():
+                assert server.in_hand(PARKED) <= most
+            return len(receiver.taken) >= count - 1
+
+        eventually(all_are_taken, "all are taken")
+
+
+@known_fault("what finds its out's queue full goes back to its lane")
+def test_a_hanging_sink_redelivers_nothing(start_node: StartNode, broker_of: BrokerOf) -> None:
+    gate, count = Gate(), 200
+    with serving(rule=gate) as receiver:
+        node = start_node(orders(receiver.port))
+        server = broker_of(node)
+        # 60 MB: more than the out's queue holds. In parts, or the server would hang up on the node.
+        for sent in range(40, count + 1, 40):
+            server.publish("in.orders", [b"{}" + b" " * 300_000] * 40)
+            eventually(lambda wanted=sent: server.stored(OUTGOING) + server.stored(PARKED) == wanted, "they are stored")
+        eventually(lambda: gate.waiting >= 32, "the out has as many requests as it may")
+        with right_value():
+            assert settled(lambda: server.redeliveries(OUTGOING), "what comes again", 5.0, 1) == 0
+        gate.open()
+        eventually(lambda: len(receiver.taken) >= count, "all are taken")
+        assert len(receiver.taken) == count
+
+
+@known_fault("all customers share what a shard may have in hand")
+@pytest.mark.parametrize("backlog", [1_000, 10_000], ids=["in a lane of its own", "in the same lane"])
+def test_slow_outs_of_one_customer_with_a_large_backlog_do_not_delay_another(
+    start_node: StartNode, broker_of: BrokerOf, backlog: int
+) -> None:
+    gate = Gate()
+    with serving(rule=gate) as receiver:
+        slow = orders(receiver.port, *(f"slow-{number}" for number in range(5)))
+        node = start_node(slow | quiet(NATS, backlog))
+        server = broker_of(node)
+        # Each of the five pipelines gets all of them.
+        server.publish("in.orders", [b"{}"] * 6_000)
+        settled(lambda: server.deliveries(OUTGOING), "what the slow outs have", 3.0, 16_384)
+        sent: set[int] = set()
+        # The second time more than what the node had asked for before.
+        for _ in range(2):
+            numbers = [a_number() for _ in range(800)]
+            server.publish("in.quiet", [b'{"n": %d}' % number for number in numbers])
+            sent |= set(numbers)
+            with right_value() as soon:
+                delivered = settled(lambda: len(node.numbers("quiet.ndjson")), "what is delivered", soon, len(sent))
+                assert delivered == len(sent)
+        # The gate is still closed.
+        assert not receiver.taken
+        node.kill()
+
+
+@known_fault("pulls ask for messages, not for bytes")
+def test_messages_of_8_mb_that_wait_do_not_disconnect_the_node(
+    start_node: StartNode, server: Server, broker_of: BrokerOf
+) -> None:
+    operator, numbers = broker_of(server), {a_number() for _ in range(24)}
+    operator.make_stream("IN", "in.large")
+    operator.publish("in.large", [b'{"n": %d%s}' % (number, b" " * 8_000_000) for number in numbers])
+    node = start_node({"large.yaml": LARGE} | quiet(HTTP), "--nats", operator.url)
+    with under_load(node.url("/quiet", "quiet"), clients=1) as load:
+
+        def is_over() -> bool:
+            return operator.disconnects() > 0 or numbers <= node.numbers("large.ndjson")
+
+        eventually(is_over, "all are delivered, or the server has hung up")
+    # What comes back after a disconnect takes its time.
+    node.kill()
+    with right_value():
+        assert operator.disconnects() == 0
+        assert not load.refused
+    assert sorted(line["n"] for line in node.lines("large.ndjson")) == sorted(numbers)
+
+
+@known_fault("while scripts wait, the connection is not read")
+def test_a_slow_script_behind_a_core_nats_in_stops_nobody_else(start_node: StartNode, broker_of: BrokerOf) -> None:
+    node = start_node(scripted(10) | quiet(HTTP))
+    broker_of(node).publish("in.scripted", [b'{"n": 1}'] * 4_000)
+    with under_load(node.url("/quiet", "quiet"), clients=1) as load:
+        # So many take a second, and all of them far longer.
+        eventually(
+            lambda: node.numbers("quiet.ndjson") or node.counters("scripted").get("emitted", 0) >= 100,
+            "a message of the quiet customer is delivered, or the script has had its turns",
+        )
+        node.kill()
+    with right_value():
+        assert load.accepted
+
+
+@known_fault("a connection that is not read is closed")
+def test_core_nats_messages_beyond_memory_are_counted_as_lost(start_node: StartNode, broker_of: BrokerOf) -> None:
+    count = 2_000
+    node = start_node(scripted(3))
+    server = broker_of(node)
+    # 200 MB, faster than the script takes them.
+    server.publish("in.scripted", [b'{"n": 1, "text": "%s"}' % (b"x" * 100_000)] * count)
+
+    def accounted() -> int:
+        counters = node.counters("scripted")
+        return counters.get("delivered", 0) + counters.get("lost", 0)
+
+    eventually(lambda: accounted() >= count or server.disconnects(), "all are delivered or lost")
+    with right_value():
+        assert accounted() == count
+    assert node.counters("scripted")["lost"] > 0
