@@ -11,6 +11,8 @@ use crate::{Server, WAIT_TIMEOUT};
 #[derive(Debug)]
 pub struct Got {
     pub subject: String,
+    /// Where an answer is waited for.
+    pub reply: Option<String>,
     pub headers: Vec<u8>,
     pub payload: Vec<u8>,
 }
@@ -92,6 +94,7 @@ impl Client {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     let got = Got {
                         subject: text(message.subject),
+                        reply: (!message.reply.is_empty()).then(|| text(message.reply)),
                         headers: message.headers.to_vec(),
                         payload: message.payload.to_vec(),
                     };
@@ -184,6 +187,13 @@ impl Client {
         );
         let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);
         assert!(answer["error"].is_null(), "{answer}");
+    }
+
+    /// Messages in a stream under one subject.
+    pub fn count_of(&mut self, stream: &str, subject: &str) -> u64 {
+        let filter = format!("{{\"subjects_filter\":\"{subject}\"}}");
+        let info = self.request(&format!("$JS.API.STREAM.INFO.{stream}"), &filter);
+        info["state"]["subjects"][subject].as_u64().unwrap_or(0)
     }
 
     /// Messages in a stream.

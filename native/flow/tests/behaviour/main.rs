@@ -6,6 +6,7 @@ mod node;
 
 mod customer_ids;
 mod delivered;
+mod ids;
 mod large;
 mod limits;
 mod names;
@@ -14,6 +15,7 @@ mod outs;
 mod parked;
 mod passing;
 mod refused;
+mod replies;
 mod retries;
 mod splits;
 mod urls;

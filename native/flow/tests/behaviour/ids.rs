@@ -1,0 +1,108 @@
+//! Names that others choose never decide whether a message is stored.
+
+use harness::{Client, Server, eventually, post};
+use serde_json::{Value, json};
+
+use crate::node::{node, stat};
+
+fn durable(client: &mut Client, server: &Server) -> flow::engine::Node {
+    client.provision();
+    client.make_stream("OUT", "out.>", false, None);
+    let source = json!({"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "orders"});
+    let target = json!({"nats": {"subject": "out.orders", "mode": "jetstream"}});
+    node(server, &[json!({"customer": "acme", "pipeline": "orders", "in": {"nats": source}, "out": target})])
+}
+
+fn input(client: &mut Client) {
+    client.make_stream("IN", "in.>", true, None);
+    client.make_consumer("IN", "orders", "in.orders");
+}
+
+#[test]
+fn the_same_id_accepted_again_by_the_users_stream_is_another_message() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    input(&mut client);
+    let node = durable(&mut client, &server);
+    for (number, id) in (1..).zip(["", "", "same", "other"]) {
+        client.publish("in.orders", &[("Nats-Msg-Id", id)], b"{}");
+        eventually("it is delivered", || (stat(&node, "orders", "delivered") == number).then_some(()));
+    }
+    // A work queue forgets the ids of what was consumed when the server restarts; a user's id counts for nothing here.
+    client.request("$JS.API.STREAM.PURGE.IN", "");
+    assert_eq!((client.count("OUT"), stat(&node, "orders", "duplicate")), (4, 0));
+}
+
+#[test]
+fn a_stream_that_was_made_anew_brings_other_messages() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    input(&mut client);
+    let first = durable(&mut client, &server);
+    (0..10).for_each(|_| client.publish("in.orders", &[], b"{}"));
+    eventually("all are delivered", || (stat(&first, "orders", "delivered") == 10).then_some(()));
+    drop(first);
+    client.request("$JS.API.STREAM.DELETE.IN", "");
+    input(&mut client);
+    let second = {
+        let source = json!({"subject": "in.orders", "mode": "jetstream", "stream": "IN", "durable": "orders"});
+        let target = json!({"nats": {"subject": "out.orders", "mode": "jetstream"}});
+        node(&server, &[json!({"customer": "acme", "pipeline": "orders", "in": {"nats": source}, "out": target})])
+    };
+    (0..10).for_each(|_| client.publish("in.orders", &[], b"{}"));
+    eventually("all are delivered", || (stat(&second, "orders", "delivered") == 10).then_some(()));
+    assert_eq!((client.count("OUT"), stat(&second, "orders", "duplicate")), (20, 0));
+}
+
+#[test]
+fn two_core_producers_that_number_from_0_lose_nothing() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.make_stream("OUT", "out.>", false, None);
+    let target = json!({"nats": {"subject": "out.orders", "mode": "jetstream"}});
+    let source = json!({"nats": {"subject": "in.orders"}});
+    let node = node(&server, &[json!({"customer": "acme", "pipeline": "orders", "in": source, "out": target})]);
+    eventually("the node is subscribed", || {
+        client.publish("in.orders", &[], b"{}");
+        (stat(&node, "orders", "received") > 0).then_some(())
+    });
+    let before = stat(&node, "orders", "received");
+    for _ in 0..2 {
+        for number in 0..20 {
+            client.publish("in.orders", &[("Nats-Msg-Id", &number.to_string())], b"{}");
+        }
+    }
+    eventually("all are delivered", || (stat(&node, "orders", "delivered") >= before + 40).then_some(()));
+}
+
+fn keyed(node: &flow::engine::Node, key: &str, body: &str) -> (u16, Value) {
+    let port = node.address().unwrap().port();
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+    let (status, text) = post(port, "/in/acme/orders", &headers, body.as_bytes());
+    (status, serde_json::from_str(&text).unwrap_or_default())
+}
+
+#[test]
+fn a_key_stands_for_one_body_on_any_node() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "out": {"file": {"path": "orders.ndjson"}},
+    });
+    let nodes = [node(&server, &[pipeline.clone()]), node(&server, &[pipeline])];
+    let (status, first) = keyed(&nodes[0], "k1", r#"{"n": 1}"#);
+    assert_eq!(status, 202);
+    for node in &nodes {
+        let (status, again) = keyed(node, "k1", r#"{"n": 1}"#);
+        assert_eq!((status, &again["id"]), (202, &first["id"]));
+        let (status, problem) = keyed(node, "k1", r#"{"n": 2}"#);
+        assert_eq!((status, problem["code"].as_str()), (422, Some("http/key-reused")));
+        assert_eq!(keyed(node, "k2", r#"{"n": 2}"#).0, 202);
+    }
+    assert_eq!(client.count("VRSKY_KEYS"), 2);
+    let delivered = || nodes.iter().map(|node| stat(node, "orders", "delivered")).sum::<u64>();
+    eventually("each key's message is delivered", || (delivered() >= 2).then_some(()));
+}
