@@ -62,7 +62,7 @@ fn a_publish_that_another_stream_confirms_is_not_taken_for_delivered() {
     let heard = liar.receive();
     liar.publish(&heard.reply.unwrap(), &[], br#"{"stream":"OTHER","seq":1}"#);
     liar.sync();
-    eventually("it is tried again", || (stat(&node, "orders", "retried") > 0).then_some(()));
+    eventually("it is tried again", || (stat(&node, "orders", "redelivered") > 0).then_some(()));
     assert_eq!((stat(&node, "orders", "delivered"), client.count("IN")), (0, 1));
     client.make_stream("OUT", "out.>", false, None);
     eventually("it is stored", || (stat(&node, "orders", "delivered") == 1).then_some(()));
