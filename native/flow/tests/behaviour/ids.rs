@@ -92,7 +92,8 @@ fn a_key_stands_for_one_body_on_any_node() {
         "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
         "out": {"file": {"path": "orders.ndjson"}},
     });
-    let nodes = [node(&server, &[pipeline.clone()]), node(&server, &[pipeline])];
+    let pipelines = [pipeline];
+    let nodes = [node(&server, &pipelines), node(&server, &pipelines)];
     let (status, first) = keyed(&nodes[0], "k1", r#"{"n": 1}"#);
     assert_eq!(status, 202);
     for node in &nodes {
