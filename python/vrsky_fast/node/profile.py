@@ -17,9 +17,10 @@ class Profile:
     suits a node that customers share: no loopback, no absolute paths.
 
     `types` are some of `facts.NODE_TYPES`; `lanes` and `tiers` name the streams, and have to be the same for all
-    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served. `files` is the folder of file
-    outs, in which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that outgoing HTTP may reach though they are not public. After `park_after` failures in
-    a row an out's messages are parked."""
+    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served. `files` is the folder of file outs, in
+    which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that
+    outgoing HTTP may reach though they are not public. After `park_after` failures in a row an out's messages are
+    parked."""
 
     files: Path
     types: tuple[str, ...] = DEFAULTS.types
