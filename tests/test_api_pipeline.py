@@ -103,8 +103,8 @@ def model(**changes: Any) -> str:
 
 
 def test_check_pipeline_gives_canonical_json() -> None:
-    canonical = _native.check_pipeline(model())
-    assert _native.check_pipeline(canonical, {}) == canonical
+    canonical, summary = _native.check_pipeline(model())
+    assert _native.check_pipeline(canonical, {}) == (canonical, summary)
     assert list(json.loads(canonical))[:3] == ["vrsky", "customer", "pipeline"]
 
 

@@ -219,7 +219,7 @@ def test_a_name_of_a_secret_passes_when_it_can_be_looked_up(
             config.parse("orders.yaml", text, path)
         assert caught.value.problems[0].pointer == "/in/http/auth/bearer/secret"
     else:
-        assert config.parse("orders.yaml", text, path).secrets == {name}
+        assert config.parse("orders.yaml", text, path).summary.secrets == (name,)
 
 
 def test_an_error_in_a_script_names_the_scripts_line(write: Write) -> None:
@@ -292,7 +292,7 @@ pipeline: orders
 in: {http: {path: /orders, auth: {bearer: {secret: orders-token}}}}
 out: {http: {url: http://localhost:1/x, auth: {bearer: {secret: erp-token}}, headers: {X-Key: {secret: key}}}}
 """
-    assert config.load(write("orders.yaml", text)).secrets == {"orders-token", "erp-token", "key"}
+    assert config.load(write("orders.yaml", text)).summary.secrets == ("erp-token", "key", "orders-token")
 
 
 def test_a_folder_gives_all_files_or_all_their_errors(write: Write, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vrsky_fast.config import reader
 from vrsky_fast.config.problem import InvalidConfig, Problem
 from vrsky_fast.config.tree import Mapping, Scalar, Sequence
+from vrsky_fast.facts import MAX_FILE_BYTES
 
 
 def refused(text: str | bytes) -> Problem:
@@ -57,7 +58,7 @@ def test_an_empty_file_is_said_to_be_empty() -> None:
 
 
 def test_too_many_bytes_or_values_are_refused() -> None:
-    problem = refused(b"#" * (reader.MAX_BYTES + 1))
+    problem = refused(b"#" * (MAX_FILE_BYTES + 1))
     assert (problem.code, problem.reason) == ("config/too-large", "the file has more than 1,048,576 bytes")
     assert refused("[" + "a," * (reader.MAX_NODES + 1) + "]").code == "config/too-large"
 

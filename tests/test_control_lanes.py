@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from vrsky_fast import _native
 from vrsky_fast.control import streams
 from vrsky_fast.control.connection import connect
-from vrsky_fast.control.lanes import Lanes, lane_of, tier_of
+from vrsky_fast.control.lanes import Lanes
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.facts import TIERS
 
 from .conftest import Background, post
 from .end_to_end.streams import frames
@@ -20,19 +19,11 @@ from .end_to_end.streams import frames
 CUSTOMERS = ["a", "acme", "acme-eu", "zeta", "foobar", "customer-0", "c" * 40]
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("", 0xCBF29CE484222325), ("a", 0xAF63DC4C8601EC8C), ("foobar", 0x85944171F73967E8)]
-)
-def test_the_hash_is_fnv_1a(text: str, value: int) -> None:
-    """The values are those of its authors."""
-    assert lane_of(text, 2**64) == value
-
-
 def test_the_node_puts_a_customers_messages_on_the_lane_that_is_found(
     background: Background, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     """Seven lanes, a prime, so that no bit of the hash is left out."""
-    wanted = list(streams.topology(list(streams.TIERS), 7))
+    wanted = list(streams.topology(list(TIERS), 7))
 
     async def make() -> None:
         async with connect(endpoint) as client:
@@ -40,7 +31,7 @@ def test_the_node_puts_a_customers_messages_on_the_lane_that_is_found(
 
     background(make())
     nats = {"url": endpoint.url, "user": endpoint.user, "password": endpoint.password}
-    config = {"nats": nats, "listen": "127.0.0.1:0", "lanes": 7, "tiers": list(streams.TIERS), "types": ["incoming"]}
+    config = {"nats": nats, "listen": "127.0.0.1:0", "lanes": 7, "tiers": list(TIERS), "types": ["incoming"]}
     node = _native.Node(json.dumps(config | {"files": str(tmp_path)}))
     for backlog, pipeline in ((1_000, "small"), (1_001, "large")):
         for customer in CUSTOMERS:
@@ -63,9 +54,9 @@ def test_the_node_puts_a_customers_messages_on_the_lane_that_is_found(
 
     lanes = Lanes.among(one.name for one in wanted)
     expected = {}
-    for backlog, pipeline in ((1_000, "small"), (1_001, "large")):
+    for tier, pipeline in (("t1000", "small"), ("t10000", "large")):
         for customer in CUSTOMERS:
-            lane = lanes.find("logic", tier_of(backlog), customer)
+            lane = lanes.find("logic", tier, customer)
             assert lane is not None
             expected[f"{lane[1]}.{customer}.{pipeline}.in"] = lane[0]
     assert background(found()) == expected

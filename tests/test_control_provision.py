@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError
 
+from vrsky_fast.config.summary import JetStream
 from vrsky_fast.control import streams
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.provision import consumer_of_source, provision, share
@@ -205,13 +206,12 @@ def test_a_stream_of_somebody_else_on_our_subjects_is_an_error(background: Backg
 
 def test_the_durable_of_a_jetstream_in_is_made_on_its_stream_only(background: Background, endpoint: Endpoint) -> None:
     async def scenario(client: Client) -> None:
+        source = JetStream("orders.>", "THEIRS", "vrsky-acme-orders")
         with pytest.raises(NatsError) as caught:
-            await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>")
+            await consumer_of_source(client, source)
         assert caught.value.code == "nats/no-stream"
         await client.jetstream().add_stream(StreamConfig(name="THEIRS", subjects=["orders.>", "other"]))
-        assert await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>") == [
-            "consumer THEIRS/vrsky-acme-orders"
-        ]
-        assert await consumer_of_source(client, "THEIRS", "vrsky-acme-orders", "orders.>") == []
+        assert await consumer_of_source(client, source) == ["consumer THEIRS/vrsky-acme-orders"]
+        assert await consumer_of_source(client, source) == []
 
     with_client(background, endpoint, scenario)

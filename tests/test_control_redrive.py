@@ -20,11 +20,12 @@ from vrsky_fast.control.redrive.send import Redrive
 from vrsky_fast.control.served import Served, Serving
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import NatsError
+from vrsky_fast.facts import TIERS
 
 from .conftest import Background
 from .end_to_end.streams import Frame, frames
 
-LANES = Lanes.among(stream.name for stream in streams.topology(list(streams.TIERS), 4))
+LANES = Lanes.among(stream.name for stream in streams.topology(list(TIERS), 4))
 ORDERS = Served("acme", "orders", "t10000", ("0:convert", "1:script", "2:filter"), ("erp", "audit"))
 SERVING = Serving.of([ORDERS])
 
@@ -147,7 +148,7 @@ class Store:
         self.client = client
 
     async def fill(self, count: int, step: str = "out:erp") -> None:
-        await provision(self.client, streams.topology(list(streams.TIERS), 1))
+        await provision(self.client, streams.topology(list(TIERS), 1))
         for number in range(count):
             headers = letter(step, Vrsky_Id=f"acme.{number}", Nats_Msg_Id=f"{step} {number}", Vrsky_Died="9").headers
             await self.client.jetstream().publish("vrsky.dead.acme.orders.x", b"%d" % number, headers=headers)
@@ -269,7 +270,7 @@ def test_a_subject_of_another_stream_is_refused_and_the_letter_kept(background: 
             store = Store(client)
             await store.fill(1)
             jetstream = client.jetstream()
-            for tier in streams.TIERS:
+            for tier in TIERS:
                 await jetstream.delete_stream(streams.lane("outgoing", tier, 0).name)
             await jetstream.add_stream(name="VRSKY_OUTGOING_T10000_0", subjects=["vrsky.elsewhere"])
             await jetstream.add_stream(name="OTHER", subjects=["vrsky.outgoing.>"])

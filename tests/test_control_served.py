@@ -34,7 +34,7 @@ out: {stdout: {}}
 def serving(folder: Path) -> Serving:
     (folder / "orders.yaml").write_text(FILE)
     (folder / "single.yaml").write_text(SINGLE)
-    return Serving.of(Served.of(one.model, one.outs) for one in load_all(folder))
+    return Serving.of(Served.of(one.summary) for one in load_all(folder))
 
 
 def test_it_holds_steps_outs_and_the_tier_of_each_pipeline(tmp_path: Path) -> None:

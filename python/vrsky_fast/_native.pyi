@@ -26,8 +26,13 @@ __all__ = [
     "check_pipeline",
     "connectors",
     "error_table",
+    "facts",
+    "is_name",
+    "is_secret_name",
     "json_schema",
     "json_to_xml",
+    "lane_of",
+    "subject_token",
     "xml_to_json",
 ]
 
@@ -51,12 +56,30 @@ def json_to_xml(data: bytes | bytearray | memoryview, options: XmlOptions | None
     and for keys and texts that XML cannot carry.
     """
 
-def check_pipeline(json: str, files: dict[str, str] | None = None) -> str:
-    """Validates and compiles a pipeline file given as JSON; returns its canonical JSON.
+def check_pipeline(json: str, files: dict[str, str] | None = None) -> tuple[str, str]:
+    """Validates and compiles a pipeline file given as JSON; returns its canonical JSON, and as a second JSON what a
+    host has to know of it: `customer`, `pipeline`, `revision`, the names of its `secrets`, `in` and `outs`
+    (`config/summary.py`).
 
     `files` are the scripts it names, by their name in the file. Raises ConfigError or ScriptError for
     the first fault, with `code`, `reason`, `pointer`, `column`; `faults` holds all that were found.
     """
+
+def facts() -> str:
+    """What the engine and its hosts both have to know, as a JSON object: node types, backlog tiers, streams, kinds
+    of connectors, defaults and caps of settings, counters. `vrsky_fast.facts` reads it."""
+
+def is_name(text: str) -> bool:
+    """Whether a customer, pipeline or out may have this name."""
+
+def is_secret_name(text: str) -> bool:
+    """Whether a secret may have this name: one without two hyphens in a row."""
+
+def lane_of(customer: str, lanes: int) -> int:
+    """The lane that a customer's messages take in a deployment with so many lanes."""
+
+def subject_token(text: str) -> str:
+    """The text as one token of a subject: what has a meaning there becomes a hyphen."""
 
 def json_schema() -> str:
     """The JSON Schema (2020-12) of a pipeline file, as JSON.

@@ -9,6 +9,7 @@
 //!                         ▼            ▼
 //!                  process (pure)   engine (shards, NATS, connectors)
 //!                  api, worker: for callers outside a node
+//!                  facts, summary: what other languages need to know
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -17,7 +18,9 @@ pub mod api;
 pub mod catch_panic;
 pub mod compile;
 pub mod engine;
+pub mod facts;
 mod fan_out;
 pub mod model;
 pub mod process;
+pub mod summary;
 pub mod worker;

@@ -34,6 +34,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(convert::xml_to_json, module)?)?;
     module.add_function(wrap_pyfunction!(convert::json_to_xml, module)?)?;
     module.add_function(wrap_pyfunction!(model::check_pipeline, module)?)?;
+    module.add_function(wrap_pyfunction!(model::facts, module)?)?;
+    module.add_function(wrap_pyfunction!(model::is_name, module)?)?;
+    module.add_function(wrap_pyfunction!(model::is_secret_name, module)?)?;
+    module.add_function(wrap_pyfunction!(model::lane_of, module)?)?;
+    module.add_function(wrap_pyfunction!(model::subject_token, module)?)?;
     module.add_function(wrap_pyfunction!(model::json_schema, module)?)?;
     module.add_function(wrap_pyfunction!(model::connectors, module)?)?;
     module.add_function(wrap_pyfunction!(model::error_table, module)?)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::message::Code;
+use ::message::{Code, check_name, check_secret_name};
 use pyo3::prelude::*;
 use serde_json::json;
 
@@ -10,8 +10,38 @@ use crate::pipeline::compile;
 
 #[pyfunction]
 #[pyo3(signature = (json, files = None))]
-pub fn check_pipeline(py: Python<'_>, json: &str, files: Option<HashMap<String, String>>) -> PyResult<String> {
-    Ok(compile(py, json, &files.unwrap_or_default())?.file().canonical())
+pub fn check_pipeline(
+    py: Python<'_>,
+    json: &str,
+    files: Option<HashMap<String, String>>,
+) -> PyResult<(String, String)> {
+    let pipeline = compile(py, json, &files.unwrap_or_default())?;
+    Ok((pipeline.file().canonical(), json!(pipeline.summary()).to_string()))
+}
+
+#[pyfunction]
+pub fn facts() -> String {
+    flow::facts::facts().to_string()
+}
+
+#[pyfunction]
+pub fn is_name(text: &str) -> bool {
+    check_name(text).is_ok()
+}
+
+#[pyfunction]
+pub fn is_secret_name(text: &str) -> bool {
+    check_secret_name(text).is_ok()
+}
+
+#[pyfunction]
+pub fn lane_of(customer: &str, lanes: u32) -> u32 {
+    flow::facts::lane_of(customer, lanes)
+}
+
+#[pyfunction]
+pub fn subject_token(text: &str) -> String {
+    flow::facts::token(text)
 }
 
 #[pyfunction]

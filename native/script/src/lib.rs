@@ -35,3 +35,4 @@ mod strip;
 
 pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, ThreadExecutor, ThreadOptions};
 pub use program::{Language, Program, ProgramId, compile, strip_types};
+pub use strip::MAX_SOURCE_BYTES;

@@ -15,11 +15,13 @@ from nats.aio.client import Client
 
 from .. import config
 from ..config import secrets
-from ..config.pipeline import advice, secret_names
+from ..config.pipeline import advice
+from ..config.summary import Connector
 from ..control.connection import connect, endpoint_of
 from ..control.presence import look_for_stream
 from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
-from ..node import Settings, check_allow, check_free, check_listen, check_secrets, node_to_ask
+from ..node import Profile, check_allow, check_free, check_open, check_secrets, parse_listen
+from ..node.engine import Engine
 from . import exit_codes, nats
 from .terminal import Terminal, safe
 
@@ -78,12 +80,11 @@ def command(
     as_json: bool,
 ) -> int:
     pipelines = [one for path in paths for one in config.load_all(path)]
-    settings = Settings(
-        data, nats=server.url, secrets=folder, tls=server.tls, allow=allow, files_anywhere=files_anywhere
-    )
-    check_secrets(settings)
-    check_allow(settings)
-    found = [finding for one in pipelines for finding in _connectors(one, settings)]
+    profile = Profile.of_one_machine(data, allow=allow, files_anywhere=files_anywhere)
+    check_secrets(folder)
+    check_allow(profile)
+    engine = Engine.to_ask(profile)
+    found = [finding for one in pipelines for finding in _connectors(one, engine, folder, server)]
     if listen is not None:
         _listener(pipelines, listen, found)
     away = asyncio.run(_streams(server, pipelines, found))
@@ -98,18 +99,19 @@ def command(
     return exit_codes.OK if ok else exit_codes.ENVIRONMENT
 
 
-def _connectors(one: config.PipelineFile, settings: Settings) -> Iterator[Finding]:
+def _connectors(
+    one: config.PipelineFile, engine: Engine, folder: Path | None, server: nats.Server
+) -> Iterator[Finding]:
     """What the node itself would find; a secret is named with the places it is looked for in."""
-    values, missing = _resolve(one, settings.secrets)
-    answer = node_to_ask(settings).check(one.json, one.scripts, values)
-    for row in json.loads(answer):
+    values, missing = _resolve(one, folder)
+    for row in engine.check(one, values):
         finding = Finding(one.customer, one.pipeline, row["direction"], row.get("name"), row["kind"], "ok")
-        named = secret_names(_options(one, finding))
         if not row["ok"]:
+            named = set(_connector(one, finding).secrets)
             reasons = [missing[name] for name in sorted(named & missing.keys())]
             reason = "; ".join(reasons) if row["code"] == "secret/not-found" else row["reason"]
             finding.fail(error_for(row["code"], reason))
-        elif finding.kind == "nats" and settings.nats is None:
+        elif finding.kind == "nats" and server.url is None:
             finding.state, finding.hint = "unchecked", "Name the server with --nats."
         yield finding
 
@@ -118,7 +120,7 @@ def _resolve(one: config.PipelineFile, folder: Path | None) -> tuple[dict[str, s
     """The values by name, and the reasons of those that have none."""
     values: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for name in sorted(one.secrets):
+    for name in one.summary.secrets:
         try:
             values |= secrets.resolve(one.customer, {name}, folder)
         except SecretError as error:
@@ -126,17 +128,19 @@ def _resolve(one: config.PipelineFile, folder: Path | None) -> tuple[dict[str, s
     return values, missing
 
 
-def _options(one: config.PipelineFile, finding: Finding) -> dict[str, Any]:
-    connector = one.model["in"] if finding.direction == "in" else one.outs[finding.name or "default"]
-    options: dict[str, Any] = connector[finding.kind]
-    return options
+def _connector(one: config.PipelineFile, finding: Finding) -> Connector:
+    if finding.direction == "in":
+        return one.summary.source
+    return next(out for out in one.summary.outs if out.name == finding.name)
 
 
 def _listener(pipelines: Sequence[config.PipelineFile], listen: str, found: Sequence[Finding]) -> None:
     """Raises as `run` does when the address is none, or serves what has no `auth` beyond loopback."""
-    address = check_listen(pipelines, listen)
-    if address is None:
+    with_http = [one for one in pipelines if one.summary.source.address is not None]
+    if not with_http:
         return
+    address = parse_listen(listen)
+    check_open(with_http, address)
     try:
         check_free(address)
     except ConfigError as error:
@@ -165,8 +169,11 @@ async def _streams(
 
 
 async def _stream(client: Client, one: config.PipelineFile, finding: Finding) -> None:
+    needed = _connector(one, finding).jetstream
+    if needed is None:
+        return
     try:
-        await look_for_stream(client, finding.direction, _options(one, finding))
+        await look_for_stream(client, needed)
     except NatsError as error:
         finding.fail(error)
 

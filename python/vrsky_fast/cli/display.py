@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PipelineFile
+from ..config.summary import Connector
 from .terminal import Output, Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
@@ -59,29 +60,23 @@ class Display:
 
     def ready(self, base: str | None) -> None:
         for one in self._pipelines:
-            source = one.model["in"]
-            where = (
-                f"POST {base or ''}/in/{one.customer}{source['http']['path']}"
-                if "http" in source
-                else f"NATS {source['nats']['subject']}"
-            )
-            self.terminal.line(f"{self.terminal.strong(f'{one.customer}/{one.pipeline}')}  {safe(where)}")
-            for name, connector in one.outs.items():
-                self.terminal.line(f"  to {safe(name)}  {safe(self._target(one.customer, connector))}")
+            where = _source(one.summary.source, base)
+            self.terminal.line(f"{self.terminal.strong(one.name)}  {safe(where)}")
+            for out in one.summary.outs:
+                self.terminal.line(f"  to {safe(out.name)}  {safe(self._target(one.customer, out))}")
         self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
 
-    def _target(self, customer: str, connector: dict[str, Any]) -> str:
+    def _target(self, customer: str, out: Connector) -> str:
         """Where an out writes, as people would look for it."""
-        kind, options = next(iter(connector.items()))
-        match kind:
+        match out.kind:
             case "http":
-                return f"{options.get('method', 'POST')} {options['url']}"
+                return f"{out.options.get('method', 'POST')} {out.options['url']}"
             case "file":
-                return str(self._files / customer / options["path"])
+                return str(self._files / customer / out.options["path"])
             case "nats":
-                return f"NATS {options['subject']}"
+                return f"NATS {out.options['subject']}"
             case _:
-                return str(kind)
+                return out.kind
 
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:
@@ -144,6 +139,13 @@ class Display:
         parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
         parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES if name not in _ALWAYS and totals.get(name)]
         return "  ".join(parts)
+
+
+def _source(source: Connector, base: str | None) -> str:
+    """Where an in takes its messages from."""
+    if source.address is not None:
+        return f"POST {base or ''}{source.address}"
+    return f"NATS {source.options['subject']}"
 
 
 class Health:

@@ -92,7 +92,7 @@ def command(
 
 def _serving(path: Path) -> Serving:
     """Raises InvalidConfig."""
-    return Serving.of(Served.of(one.model, one.outs) for one in config.load_all(path))
+    return Serving.of(Served.of(one.summary) for one in config.load_all(path))
 
 
 async def _chosen(client: Client, numbers: list[int], wanted: Wanted) -> AsyncGenerator[int]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from .. import config
-from ..node import NODE_TYPES, Settings, serve
+from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
+from ..node import Profile, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
 from .terminal import Log, Terminal
@@ -48,7 +49,13 @@ Examples:
     type=click.Path(path_type=Path),
     help="Where messages and file outs are kept.",
 )
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 64), help="Shards, one thread each.")
+@click.option(
+    "--threads",
+    default=DEFAULTS.threads,
+    show_default=True,
+    type=click.IntRange(1, MAX_THREADS),
+    help="Shards, one thread each.",
+)
 @click.option(
     "--type",
     "types",
@@ -84,9 +91,8 @@ def command(
     as_json: bool,
 ) -> int:
     pipelines = config.load_all(path)
-    settings = Settings(
-        data, listen, server.url, threads, secrets, types or NODE_TYPES, server.tls, allow, files_anywhere
-    )
+    profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
+    settings = Settings(data, profile, server.url, server.tls, secrets)
     display = (
         JsonDisplay(Log(sys.stdout), pipelines)
         if as_json

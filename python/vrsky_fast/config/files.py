@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-MAX_SCRIPT_BYTES = 256 * 1024
+from ..facts import MAX_SCRIPT_BYTES
 
 
 class Refused(Exception):

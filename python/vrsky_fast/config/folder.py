@@ -80,14 +80,9 @@ def _look_at(file: Path) -> None:
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
     """Two files may not define the same pipeline, nor listen on the same path of a customer."""
     return [
-        *_twice(loaded, lambda one: f"{one.customer}/{one.pipeline}", "/pipeline", "the pipeline"),
-        *_twice(loaded, _address, "/in/http", "the address"),
+        *_twice(loaded, lambda one: one.name, "/pipeline", "the pipeline"),
+        *_twice(loaded, lambda one: one.summary.source.address, "/in/http", "the address"),
     ]
-
-
-def _address(one: PipelineFile) -> str | None:
-    http = one.model.get("in", {}).get("http")
-    return f"/in/{one.customer}{http['path']}" if http else None
 
 
 def _twice(

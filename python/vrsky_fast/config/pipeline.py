@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -11,25 +10,25 @@ from typing import Any
 
 from .. import _native
 from ..errors import Place, VrskyError
-from . import files, reader, schema
+from ..facts import MAX_FILE_BYTES
+from . import files, reader, schema, summary
 from .emit import emit, misread, walk
 from .locate import locate
 from .problem import InvalidConfig, Problem
 from .source import Mark, Source
 from .tree import Node, Scalar
 
-# Reserved as names of outs, so that one connector can stand in place of named ones.
-_CONNECTORS = frozenset({"http", "file", "stdout", "nats"})
-
 _ANY_SCRIPT = "export default (msg) => msg"
 
 
 @dataclass(frozen=True)
 class PipelineFile:
-    """What the node installs: `json` is canonical, `scripts` holds the files it names by their name."""
+    """What the node installs: `json` is canonical, `scripts` holds the files it names by their name, and
+    `summary` is what everybody else wants to know of it."""
 
     path: Path
     json: str
+    summary: summary.Summary
     scripts: dict[str, str]
     source: Source
     root: Node = field(repr=False)
@@ -42,29 +41,22 @@ class PipelineFile:
 
     @property
     def customer(self) -> str:
-        return str(self.model["customer"])
+        return self.summary.customer
 
     @property
     def pipeline(self) -> str:
-        return str(self.model["pipeline"])
+        return self.summary.pipeline
 
     @property
-    def outs(self) -> dict[str, dict[str, Any]]:
-        """Name of the out to its connector; a single one is called `default`."""
-        out: dict[str, dict[str, Any]] = self.model["out"]
-        return {"default": out} if out.keys() & _CONNECTORS else out
+    def name(self) -> str:
+        """Such as `acme/orders`."""
+        return f"{self.customer}/{self.pipeline}"
 
     @property
     def file_outs(self) -> list[tuple[str, PurePosixPath]]:
         """Of each file out the pointer to its path, and the path."""
-        single = self.model["out"].keys() & _CONNECTORS
-        named = [("/out" if single else f"/out/{name}", out) for name, out in self.outs.items()]
-        return [(f"{pointer}/file/path", PurePosixPath(out["file"]["path"])) for pointer, out in named if "file" in out]
-
-    @property
-    def secrets(self) -> set[str]:
-        """The names of the secrets it uses."""
-        return secret_names(self.model)
+        files = (out for out in self.summary.outs if out.kind == "file")
+        return [(f"{out.pointer}/path", PurePosixPath(out.options["path"])) for out in files]
 
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""
@@ -84,7 +76,7 @@ def load(path: Path, name: str | None = None) -> PipelineFile:
     called = name or str(path)
     try:
         with path.open("rb") as file:
-            data = file.read(reader.MAX_BYTES + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise InvalidConfig([Problem("config/file-not-found", reason, called, hint="Check the path.")]) from None
@@ -98,14 +90,14 @@ def parse(name: str, data: bytes, path: Path) -> PipelineFile:
     scripts, missing = _files(source, root, model, path.parent)
     cut = misread(source, root, model)
     found: list[Problem] = []
-    canonical = ""
+    canonical = known = ""
     try:
-        canonical = _native.check_pipeline(emit(root, model), scripts)
+        canonical, known = _native.check_pipeline(emit(root, model), scripts)
     except VrskyError as error:
         found = [_problem(source, root, scripts, fault) for fault in _faults(error)]
     if problems := [*missing, *cut, *_others(found, missing)]:
         raise InvalidConfig(sorted(problems, key=lambda problem: _order(problem, name)))
-    return PipelineFile(path, canonical, scripts, source, root)
+    return PipelineFile(path, canonical, summary.read(known), scripts, source, root)
 
 
 def _others(found: list[Problem], missing: list[Problem]) -> list[Problem]:
@@ -189,22 +181,6 @@ def _is_of_key(root: Node, code: str, pointer: str) -> bool:
 
 def _next_to(name: str, script: str) -> str:
     return str(Path(name).parent / script)
-
-
-def secret_names(value: Any) -> set[str]:
-    """The names of the secrets in a part of the model."""
-    return set(_secrets(value))
-
-
-def _secrets(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("secret"), str) and len(value) == 1:
-            yield value["secret"]
-        for child in value.values():
-            yield from _secrets(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _secrets(child)
 
 
 @cache

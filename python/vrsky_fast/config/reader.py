@@ -12,12 +12,12 @@ from typing import NoReturn, Protocol
 
 import yaml
 
+from ..facts import MAX_FILE_BYTES
 from . import quoting
 from .problem import InvalidConfig, Problem
 from .source import Mark, Source
 from .tree import Entry, Mapping, Node, Scalar, Sequence
 
-MAX_BYTES = 1024 * 1024
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 
@@ -38,8 +38,8 @@ class _YamlMark(Protocol):
 
 def read(name: str, data: bytes) -> tuple[Source, Node]:
     """Raises InvalidConfig naming the place; never anything else, whatever the bytes are."""
-    if len(data) > MAX_BYTES:
-        reason = f"the file has more than {MAX_BYTES:,} bytes"
+    if len(data) > MAX_FILE_BYTES:
+        reason = f"the file has more than {MAX_FILE_BYTES:,} bytes"
         raise InvalidConfig([Problem("config/too-large", reason, name, Mark(1, 1), hint="Split the file.")])
     try:
         text = data.decode("utf-8-sig")

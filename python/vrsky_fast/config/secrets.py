@@ -7,11 +7,11 @@ Values are handed to the node and nowhere else: no message, log line or repr hol
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .._native import is_name, is_secret_name
 from ..errors import VrskyError, error_for
-from ..names import is_name, is_secret_name
 from . import files
 
 _MAX_BYTES = 64 * 1024
@@ -25,7 +25,7 @@ def variable(customer: str, name: str) -> str:
 
 
 def resolve(
-    customer: str, names: set[str], folder: Path | None = None, environment: Mapping[str, str] = os.environ
+    customer: str, names: Iterable[str], folder: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """The values by name. Raises SecretError for the first that is not defined."""
     return {name: _one(customer, name, folder, environment) for name in sorted(names)}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nats.aio.client import Client
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
+from ..config.summary import JetStream
 from .failure import fail
 
 
-async def look_for_stream(client: Client, direction: str, options: dict[str, Any]) -> None:
-    """`options` are those of a `nats` connector in the canonical model. Raises NatsError."""
-    if options.get("mode") != "jetstream":
-        return
+async def look_for_stream(client: Client, needed: JetStream) -> None:
+    """Raises NatsError: `nats/no-stream`, or why there is no answer."""
     jetstream = client.jetstream(timeout=5)
-    stream, subject = options.get("stream"), options["subject"]
+    stream, subject = needed.stream, needed.subject
     try:
         if stream is not None:
             await jetstream.stream_info(stream)
-        if direction == "out":
+        if needed.durable is None:
             found = await jetstream.find_stream_name_by_subject(subject)
             if stream not in {None, found}:
                 fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")

@@ -24,9 +24,11 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.errors import Error as JetStreamError
 
+from ..config.summary import JetStream as SourceStream
+from ..facts import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS
 from .failure import fail
 from .store import room
-from .streams import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS, Stream, sharing
+from .streams import Stream, sharing
 
 _UNLIMITED = -1
 # A share of the disk changes with every file on it. Less of it soon counts; more of it is worth an update when
@@ -63,12 +65,12 @@ async def share(client: Client, wanted: list[Stream], store: Path) -> list[str]:
     return await provision(client, sharing(wanted, await asyncio.to_thread(room, store), held))
 
 
-async def consumer_of_source(client: Client, stream: str, durable: str, subject: str) -> list[str]:
-    """The durable of a `nats` in with `mode: jetstream`, on a stream that is somebody else's."""
-    jetstream = client.jetstream(timeout=10)
+async def consumer_of_source(client: Client, source: SourceStream) -> list[str]:
+    """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. Raises NatsError."""
+    jetstream, stream, durable = client.jetstream(timeout=10), source.stream or "", source.durable or ""
     try:
         await jetstream.stream_info(stream)
-        return await _consumer(jetstream, stream, durable, subject)
+        return await _consumer(jetstream, stream, durable, source.subject)
     except NotFoundError:
         fail("nats/no-stream", f"there is no stream {stream}; create it first")
     except APIError as error:

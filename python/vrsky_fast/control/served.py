@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from .lanes import tier_of
+from ..config.summary import Summary
 from .server_config import private
 
 _FILE = "served.json"
-_DEFAULT_BACKLOG = 1_000
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,9 @@ class Served:
     outs: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: Mapping[str, Any], outs: Iterable[str]) -> Served:
-        """Of a canonical pipeline file and the names of its outs."""
-        backlog = model.get("limits", {}).get("backlog", _DEFAULT_BACKLOG)
-        steps = (f"{number}:{next(iter(step))}" for number, step in enumerate(model.get("steps", [])))
-        return cls(model["customer"], model["pipeline"], tier_of(backlog), tuple(steps), tuple(outs))
+    def of(cls, summary: Summary) -> Served:
+        outs = tuple(out.name for out in summary.outs if out.name is not None)
+        return cls(summary.customer, summary.pipeline, summary.tier, summary.steps, outs)
 
 
 @dataclass(frozen=True)

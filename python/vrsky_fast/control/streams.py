@@ -1,34 +1,35 @@
-"""Streams, consumers and subjects: the Python side of what the native engine expects.
+"""The streams of a deployment: which of those that the engine knows, and how they share a disk.
 
 A lane is a stream with one unfiltered durable consumer; a tier is a class of streams, since the cap on
-messages per subject is one number a stream. Changing anything here is changing the topology.
+messages per subject is one number a stream. Names, subjects and caps are the engine's (`facts`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..names import is_name
+from .._native import is_name, subject_token
+from ..facts import DEAD, DEAD_SUBJECT, KEYS, ORIGINAL_SUBJECT, PARKED, STREAMS, StreamFact
 from .failure import fail
 
-TIERS = {"t1000": 1_000, "t10000": 10_000}
-LANE_TYPES = ("logic", "outgoing")
-DEAD = "VRSKY_DEAD"
-PARKED = "VRSKY_PARKED"
-KEYS = "VRSKY_KEYS"
-# For so long an `Idempotency-Key` stands for the body that came with it first.
-KEY_WINDOW_SECONDS = 24 * 3600.0
-# Of one out: ten times what the largest tier holds, and still some GB of small messages at most.
-PARKED_CAP = 100_000
-# What a subject cannot hold, or has a meaning there: as the node replaces it.
-_NO_TOKEN = re.compile(r"[^0-9A-Za-z:_]")
+__all__ = [
+    "DEAD",
+    "KEYS",
+    "PARKED",
+    "Stream",
+    "dead",
+    "dead_subject",
+    "keys",
+    "lane",
+    "original_subject",
+    "parked",
+    "sharing",
+    "topology",
+]
+
 # No share is a smaller part of the room than one in so many.
 _LEAST_PART = 64
-# Longer than ack_wait plus the retries of a publish, or a repeated one would count as new.
-DUPLICATE_WINDOW_SECONDS = 30.0
-ACK_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +53,35 @@ class Stream:
 
 
 def lane(lane_type: str, tier: str, number: int) -> Stream:
-    """VRSKY_LOGIC_T1000_0 with vrsky.logic.t1000.0.> and the durable `logic`."""
-    return Stream(
-        name=f"VRSKY_{lane_type}_{tier}_{number}".upper(),
-        subject=f"vrsky.{lane_type}.{tier}.{number}.>",
-        work_queue=True,
-        cap=TIERS[tier],
-        consumer=lane_type,
-    )
+    """Such as VRSKY_LOGIC_T1000_0 with vrsky.logic.t1000.0.> and the durable `logic`."""
+    wanted = (lane_type, tier, number)
+    return next(_stream(one) for one in STREAMS if (one.consumer, one.tier, one.lane) == wanted)
 
 
 def dead() -> Stream:
-    """Dead letters, and beside those of parts the whole messages: vrsky.original.<customer>.<pipeline>.<id>."""
-    return Stream(name=DEAD, subject="vrsky.dead.>", work_queue=False, more=("vrsky.original.>",))
+    """Dead letters, and beside those of parts the whole messages."""
+    return next(_stream(one) for one in STREAMS if one.name == DEAD)
 
 
 def parked() -> Stream:
-    """vrsky.parked.<customer>.<pipeline>.<out>: what waits for an out that fails. The node makes a
-    consumer per out when there is something to bring back."""
-    return Stream(name=PARKED, subject="vrsky.parked.>", work_queue=True, cap=PARKED_CAP)
+    """What waits for an out that fails. The node makes a consumer per out when there is something to bring back."""
+    return next(_stream(one) for one in STREAMS if one.name == PARKED)
 
 
 def keys() -> Stream:
-    """vrsky.key.<customer>.<hash>: a record of each `Idempotency-Key`, which says what came with it."""
-    return Stream(name=KEYS, subject="vrsky.key.>", work_queue=False, cap=1, max_age=KEY_WINDOW_SECONDS)
+    """A record of each `Idempotency-Key`, which says what came with it."""
+    return next(_stream(one) for one in STREAMS if one.name == KEYS)
 
 
-def topology(tiers: list[str], lanes: int) -> Iterator[Stream]:
-    """Every stream of a deployment."""
-    for lane_type in LANE_TYPES:
-        for tier in tiers:
-            for number in range(lanes):
-                yield lane(lane_type, tier, number)
-    yield dead()
-    yield parked()
-    yield keys()
+def topology(tiers: Collection[str], lanes: int) -> Iterator[Stream]:
+    """Every stream of a deployment with these backlog tiers and so many lanes in each; lanes come first."""
+    for one in STREAMS:
+        if one.tier is None or (one.tier in tiers and one.lane is not None and one.lane < lanes):
+            yield _stream(one)
+
+
+def _stream(one: StreamFact) -> Stream:
+    return Stream(one.name, one.subject, one.work_queue, one.cap, one.consumer, more=one.more, max_age=one.max_age)
 
 
 def sharing(wanted: list[Stream], room: int, held: Mapping[str, int]) -> list[Stream]:
@@ -109,14 +104,15 @@ def sharing(wanted: list[Stream], room: int, held: Mapping[str, int]) -> list[St
 def dead_subject(customer: str | None, pipeline: str | None) -> str:
     """The dead letters of a customer, of one pipeline, or of all. Raises ConfigError for what is no name:
     a wildcard would ask for those of others."""
-    return f"vrsky.dead.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
+    tokens = {"customer": _token("customer", customer), "pipeline": _token("pipeline", pipeline)}
+    return DEAD_SUBJECT.format(**tokens, step=">")
 
 
 def original_subject(customer: str | None, pipeline: str | None, message: str | None = None) -> str:
     """The whole messages of parts that are dead letters: of a customer, of one pipeline, of one message id, or all.
     Raises ConfigError for what is no name."""
-    names = f"{_token('customer', customer)}.{_token('pipeline', pipeline)}"
-    return f"vrsky.original.{names}.{'*' if message is None else _NO_TOKEN.sub('-', message)}"
+    tokens = {"customer": _token("customer", customer), "pipeline": _token("pipeline", pipeline)}
+    return ORIGINAL_SUBJECT.format(**tokens, message="*" if message is None else subject_token(message))
 
 
 def _token(what: str, name: str | None) -> str:

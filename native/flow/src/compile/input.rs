@@ -50,7 +50,7 @@ impl Input {
         }
     }
 
-    pub(super) fn secrets(&self) -> Vec<&str> {
+    pub(crate) fn secrets(&self) -> Vec<&str> {
         match self {
             Input::Http(HttpInput { auth: HttpAuth::Bearer { secret }, .. }) => vec![secret],
             _ => Vec::new(),

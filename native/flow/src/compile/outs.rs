@@ -117,7 +117,7 @@ impl Target {
         matches!(&self.kind, OutKind::Http(http) if !http.url.is_static())
     }
 
-    pub(super) fn secrets(&self) -> Vec<&str> {
+    pub(crate) fn secrets(&self) -> Vec<&str> {
         let OutKind::Http(http) = &self.kind else { return Vec::new() };
         let headers = http.model.headers.values().filter_map(|value| match value {
             HeaderValue::Secret(secret) => Some(secret.secret.as_str()),

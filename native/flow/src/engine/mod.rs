@@ -29,9 +29,9 @@ mod settings;
 mod settlement;
 mod shard;
 mod steps;
-mod subjects;
+pub(crate) mod subjects;
 
-pub use node::{Changes, Finding, Node, PipelineStats};
+pub use node::{Changes, Finding, MAX_LANES, MAX_THREADS, Node, PipelineStats};
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use connectors::http::guard::Network;
 use message::Fault;
 use nats::TlsOptions;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::subjects::LaneType;
 
@@ -128,7 +128,7 @@ fn sixty() -> u32 {
 
 /// Which part of a message's way a node serves. `vrsky run` serves all of it; a cluster runs each type
 /// as a deployment of its own, so that it scales by its own load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeType {
     /// HTTP and NATS ins. A NATS in is taken through its steps where it comes in: no lane lies between.

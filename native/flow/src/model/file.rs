@@ -14,7 +14,7 @@ use super::{Example, In, Limits, Outs, Step};
 pub const VERSION: u32 = 1;
 
 /// Larger files are refused before they are parsed, bytes.
-const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// A pipeline of one customer: where messages come in, what happens to them, where they go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -29,11 +29,13 @@ mod walk;
 mod tests;
 
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
-pub use file::{PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
+pub use file::{MAX_BYTES, PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
 pub use hint::instead;
 pub use input::{ContentType, HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
 pub use limits::{Limits, ScriptLimits};
-pub use out::{BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, Outs, Retry, Secret, StdoutOut};
+pub use out::{
+    BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, Outs, Retry, SINGLE_OUT, Secret, StdoutOut,
+};
 pub use scalar::Span;
 pub use spec::{Spec, specs};
 pub use step::{Case, Convert, Format, Language, Namespaces, OneOrMany, Script, ScriptSource, Step};

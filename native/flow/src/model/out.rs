@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{HeaderText, NatsMode, Span};
 
+/// The name of an out that is the file's only connector and has no name there.
+pub const SINGLE_OUT: &str = "default";
+
 /// One connector, which is then the out named `default`, or several by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -24,7 +27,7 @@ impl Outs {
     #[must_use]
     pub fn list(&self) -> Vec<(&str, &Out, String)> {
         match self {
-            Outs::Single(out) => vec![("default", out, "/out".to_owned())],
+            Outs::Single(out) => vec![(SINGLE_OUT, out, "/out".to_owned())],
             Outs::Named(outs) => outs.iter().map(|(name, out)| (name.as_str(), out, format!("/out/{name}"))).collect(),
         }
     }

@@ -18,6 +18,7 @@ mod types;
 
 use message::Fault;
 
+pub use nesting::MAX_SOURCE_BYTES;
 pub use position::Origin;
 
 use crate::program::Language;

@@ -9,7 +9,7 @@ use message::{Code, Fault};
 use super::position;
 
 /// Longest script, bytes.
-const BYTES: usize = 256 << 10;
+pub const MAX_SOURCE_BYTES: usize = 256 << 10;
 /// Brackets inside brackets.
 const DEPTH: usize = 256;
 /// Tokens in a row without a separator: `!!!!x`, `a ? b : c ? d : e`, `x => y => z`, `A<B<C>>` nest
@@ -51,8 +51,11 @@ const HEADS: [&[u8]; 4] = [b"if", b"while", b"for", b"with"];
 const HEAD: u8 = b'h';
 
 pub fn check(source: &str) -> Result<(), Fault> {
-    if source.len() > BYTES {
-        return Err(Fault::new(Code::ScriptTooLarge, format!("{} bytes, {BYTES} are allowed", source.len())));
+    if source.len() > MAX_SOURCE_BYTES {
+        return Err(Fault::new(
+            Code::ScriptTooLarge,
+            format!("{} bytes, {MAX_SOURCE_BYTES} are allowed", source.len()),
+        ));
     }
     let mut scan = Scan {
         bytes: source.as_bytes(),
@@ -294,6 +297,6 @@ mod tests {
             assert_eq!(fault.code(), Code::ScriptTooLarge);
             assert!(fault.place().line.is_some());
         }
-        assert_eq!(check(&" ".repeat(BYTES + 1)).unwrap_err().code(), Code::ScriptTooLarge);
+        assert_eq!(check(&" ".repeat(MAX_SOURCE_BYTES + 1)).unwrap_err().code(), Code::ScriptTooLarge);
     }
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from ...names import is_name
+from ..._native import is_name
 from ..dead_letters import DeadLetter
 from ..lanes import Lanes
 from ..served import Served, Serving

@@ -31,8 +31,11 @@ use super::shard::{Command, Start, run_shard};
 use crate::compile::Pipeline;
 use stats::Seen;
 
-const MAX_THREADS: u32 = 64;
-const MAX_LANES: u32 = 8;
+/// The most shards of a node.
+pub const MAX_THREADS: u32 = 64;
+
+/// The most lanes that a node type has in each tier.
+pub const MAX_LANES: u32 = 8;
 
 /// Customer and name of a pipeline.
 type Key = (Box<str>, Box<str>);

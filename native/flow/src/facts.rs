@@ -1,0 +1,183 @@
+//! Facts that other languages need: names, numbers and defaults, each taken from the place that defines it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::engine::subjects::{self, LaneType, TIERS};
+use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, Settings};
+use crate::model::{self, SINGLE_OUT, specs};
+
+/// How long a consumer waits for an ack before it sends a message again.
+pub const ACK_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a stream remembers the id of a message. Longer than [`ACK_WAIT`] plus the retries of a publish, or a
+/// repeated publish would count as new.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30);
+
+/// The most messages of one out that may be parked: ten times what the largest tier holds.
+pub const PARKED_CAP: u64 = 100_000;
+
+/// For so long an `Idempotency-Key` stands for the body that came with it first.
+pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// A stream that a deployment needs, with its durable consumer.
+#[derive(Debug, Serialize)]
+pub struct Stream {
+    name: String,
+    subject: String,
+    /// Further subjects.
+    more: Vec<String>,
+    work_queue: bool,
+    /// The most messages that a subject may hold.
+    cap: Option<u64>,
+    /// The durable consumer; the node makes those of `VRSKY_PARKED` itself.
+    consumer: Option<&'static str>,
+    /// Seconds after which a message goes by itself.
+    max_age: Option<u64>,
+    /// Set for lanes only.
+    tier: Option<&'static str>,
+    lane: Option<u32>,
+}
+
+/// The lane of a customer in a deployment with so many of them.
+#[must_use]
+pub fn lane_of(customer: &str, lanes: u32) -> u32 {
+    subjects::lane_of(customer, lanes)
+}
+
+/// A text as one token of a subject.
+#[must_use]
+pub fn token(text: &str) -> String {
+    subjects::token(text)
+}
+
+/// Every fact, as the JSON object that Python reads.
+#[must_use]
+pub fn facts() -> Value {
+    json!({
+        "version": model::VERSION,
+        "max_file_bytes": model::MAX_BYTES,
+        "max_script_bytes": script::MAX_SOURCE_BYTES,
+        "kinds": {"in": kinds("in"), "out": kinds("out")},
+        "single_out": SINGLE_OUT,
+        "node_types": NodeType::ALL,
+        "serves_http": NodeType::Incoming,
+        "serves_files": NodeType::Outgoing,
+        "defaults": defaults(),
+        "max_threads": MAX_THREADS,
+        "max_lanes": MAX_LANES,
+        "tiers": TIERS.iter().map(|(name, cap)| ((*name).to_owned(), json!(cap))).collect::<Map<_, _>>(),
+        "streams": streams(),
+        "dead": {"stream": subjects::DEAD, "subject": subjects::dead("{customer}", "{pipeline}", "{step}")},
+        "original": {"subject": subjects::original("{customer}", "{pipeline}", "{message}")},
+        "parked": {"stream": subjects::PARKED},
+        "keys": {"stream": subjects::KEYS},
+        "ack_wait_seconds": ACK_WAIT.as_secs(),
+        "duplicate_window_seconds": DUPLICATE_WINDOW.as_secs(),
+        "counters": Metric::ALL.map(Metric::as_str),
+    })
+}
+
+/// The kinds of connectors. Those of outs cannot be names of outs.
+fn kinds(direction: &str) -> Vec<String> {
+    specs().into_iter().filter(|spec| spec.direction == direction).map(|spec| spec.kind).collect()
+}
+
+/// What a node's settings are where its host names none.
+fn defaults() -> Value {
+    let least = json!({"nats": {"url": "nats://127.0.0.1"}, "files": "."});
+    serde_json::from_value::<Settings>(least).map_or(Value::Null, |settings| {
+        json!({
+            "types": settings.types,
+            "threads": settings.threads,
+            "lanes": settings.lanes,
+            "park_after": settings.park_after,
+            "allow_loopback": settings.allow_loopback,
+            "absolute_files": settings.absolute_files,
+        })
+    })
+}
+
+/// The streams of a deployment with all tiers and the most lanes.
+#[must_use]
+pub fn streams() -> Vec<Stream> {
+    let types = NodeType::ALL.into_iter().filter_map(NodeType::lane);
+    let tiers = types.flat_map(|lane_type| TIERS.iter().map(move |tier| (lane_type, tier)));
+    let lanes =
+        tiers.flat_map(|(lane_type, (tier, cap))| (0..MAX_LANES).map(move |lane| of(lane_type, tier, *cap, lane)));
+    let originals = vec![everything(&subjects::original("", "", ""))];
+    let dead = Stream { work_queue: false, more: originals, ..shared(subjects::DEAD, &subjects::dead("", "", "")) };
+    let parked = Stream { cap: Some(PARKED_CAP), ..shared(subjects::PARKED, &subjects::parked("", "", "")) };
+    let record = shared(subjects::KEYS, &subjects::key("", ""));
+    let keys = Stream { work_queue: false, cap: Some(1), max_age: Some(KEY_WINDOW.as_secs()), ..record };
+    lanes.chain([dead, parked, keys]).collect()
+}
+
+fn of(lane_type: LaneType, tier: &'static str, cap: u64, lane: u32) -> Stream {
+    Stream {
+        name: subjects::stream(lane_type, tier, lane),
+        subject: everything(&subjects::subject(lane_type, tier, lane, "", "", "")),
+        more: Vec::new(),
+        work_queue: true,
+        cap: Some(cap),
+        consumer: Some(lane_type.as_str()),
+        max_age: None,
+        tier: Some(tier),
+        lane: Some(lane),
+    }
+}
+
+/// A stream that all lanes share.
+fn shared(name: &str, subject: &str) -> Stream {
+    let subject = everything(subject);
+    Stream {
+        name: name.to_owned(),
+        subject,
+        more: Vec::new(),
+        work_queue: true,
+        cap: None,
+        consumer: None,
+        max_age: None,
+        tier: None,
+        lane: None,
+    }
+}
+
+/// The subject without its empty tokens, and with all subjects below it.
+fn everything(subject: &str) -> String {
+    format!("{}.>", subject.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_is_a_stream_with_a_durable_and_the_shared_streams_come_last() {
+        let streams = streams();
+        assert_eq!(streams.len(), 2 * 2 * MAX_LANES as usize + 3);
+        let lane = serde_json::to_value(&streams[1]).unwrap();
+        let expected = json!({"name": "VRSKY_LOGIC_T1000_1", "subject": "vrsky.logic.t1000.1.>", "more": [],
+            "work_queue": true,
+            "cap": 1000, "consumer": "logic", "max_age": null, "tier": "t1000", "lane": 1});
+        assert_eq!(lane, expected);
+        let subjects: Vec<&str> = streams.iter().rev().take(3).map(|stream| &*stream.subject).collect();
+        assert_eq!(subjects, ["vrsky.key.>", "vrsky.parked.>", "vrsky.dead.>"]);
+    }
+
+    #[test]
+    fn defaults_are_those_that_a_node_takes() {
+        let defaults = defaults();
+        assert_eq!(defaults["types"], json!(["incoming", "logic", "outgoing"]));
+        assert_eq!((&defaults["threads"], &defaults["allow_loopback"]), (&json!(1), &json!(false)));
+    }
+
+    #[test]
+    fn kinds_are_the_models() {
+        assert_eq!(kinds("in"), ["http", "nats"]);
+        assert_eq!(kinds("out"), ["http", "file", "stdout", "nats"]);
+        assert_eq!(facts()["dead"]["subject"], "vrsky.dead.{customer}.{pipeline}.{step}");
+    }
+}

@@ -1,0 +1,77 @@
+"""What the host of a pipeline knows of it, as Rust sums it up; nothing in Python walks the model for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class JetStream:
+    """A stream of the user's that an in reads, or an out publishes to. Without `stream` it is whichever one
+    has the subject; `durable` is the consumer of an in."""
+
+    subject: str
+    stream: str | None
+    durable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One in or out. `name` is None for an in; `pointer` leads to its kind in the file; `options` are canonical;
+    `secrets` are names. `address` is where clients of an HTTP in post to, such as `/in/acme/orders`; `jetstream` is
+    set where a stream is needed."""
+
+    name: str | None
+    kind: str
+    pointer: str
+    options: dict[str, Any]
+    secrets: tuple[str, ...]
+    address: str | None
+    loopback_only: bool
+    jetstream: JetStream | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A pipeline. `tier` is the class of streams that its messages wait in, `steps` are labels such as `1:filter`;
+    `secrets` are the names of all that its connectors use."""
+
+    customer: str
+    pipeline: str
+    revision: str
+    tier: str
+    steps: tuple[str, ...]
+    secrets: tuple[str, ...]
+    source: Connector
+    outs: tuple[Connector, ...]
+
+
+def read(text: str) -> Summary:
+    """From what `_native.check_pipeline` gives beside the canonical file."""
+    given = json.loads(text)
+    return Summary(
+        given["customer"],
+        given["pipeline"],
+        given["revision"],
+        given["tier"],
+        tuple(given["steps"]),
+        tuple(given["secrets"]),
+        _connector(given["in"]),
+        tuple(map(_connector, given["outs"])),
+    )
+
+
+def _connector(given: dict[str, Any]) -> Connector:
+    jetstream = given.get("jetstream")
+    return Connector(
+        given.get("name"),
+        given["kind"],
+        given["pointer"],
+        given["options"],
+        tuple(given["secrets"]),
+        given.get("address"),
+        given["loopback_only"],
+        JetStream(**jetstream) if jetstream else None,
+    )

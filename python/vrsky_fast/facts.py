@@ -1,0 +1,86 @@
+"""What Rust and Python both know: names, numbers and defaults of the engine, as Rust defines them.
+
+No file of this package writes such a list a second time (tests/test_facts.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from . import _native
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFact:
+    """A stream that a deployment needs; `more` are further subjects. `tier` and `lane` are None for the streams that
+    all lanes share, `consumer` for a stream whose consumers the node makes, `cap` for a stream without a bound per
+    subject, `max_age` (seconds) for messages that stay."""
+
+    name: str
+    subject: str
+    more: tuple[str, ...]
+    work_queue: bool
+    cap: int | None
+    consumer: str | None
+    max_age: int | None
+    tier: str | None
+    lane: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The engine's own settings where its host names none."""
+
+    types: tuple[str, ...]
+    threads: int
+    lanes: int
+    park_after: int
+    allow_loopback: bool
+    absolute_files: bool
+
+
+_ALL: dict[str, Any] = json.loads(_native.facts())
+
+NODE_TYPES: tuple[str, ...] = tuple(_ALL["node_types"])
+"""The parts of a message's way, each of which can be a node of its own."""
+
+SERVES_HTTP: str = _ALL["serves_http"]
+"""The one of them that HTTP clients post to."""
+
+SERVES_FILES: str = _ALL["serves_files"]
+"""The one of them that writes the files of file outs."""
+
+KINDS_OF_OUTS: tuple[str, ...] = tuple(_ALL["kinds"]["out"])
+"""The kinds of connectors that an out may be; none of them can be the name of an out."""
+
+DEFAULTS = Defaults(**(_ALL["defaults"] | {"types": tuple(_ALL["defaults"]["types"])}))
+
+MAX_THREADS: int = _ALL["max_threads"]
+MAX_LANES: int = _ALL["max_lanes"]
+
+TIERS: dict[str, int] = _ALL["tiers"]
+"""Name of a backlog tier to the most messages that one of its subjects may hold."""
+
+STREAMS: tuple[StreamFact, ...] = tuple(StreamFact(**(one | {"more": tuple(one["more"])})) for one in _ALL["streams"])
+"""All streams of a deployment with every tier and the most lanes."""
+
+DEAD: str = _ALL["dead"]["stream"]
+DEAD_SUBJECT: str = _ALL["dead"]["subject"]
+"""With the places `{customer}`, `{pipeline}` and `{step}`."""
+
+ORIGINAL_SUBJECT: str = _ALL["original"]["subject"]
+"""With the places `{customer}`, `{pipeline}` and `{message}`: whole messages beside dead letters of their parts."""
+
+PARKED: str = _ALL["parked"]["stream"]
+KEYS: str = _ALL["keys"]["stream"]
+
+ACK_WAIT_SECONDS = float(_ALL["ack_wait_seconds"])
+DUPLICATE_WINDOW_SECONDS = float(_ALL["duplicate_window_seconds"])
+
+COUNTERS: tuple[str, ...] = tuple(_ALL["counters"])
+"""What `stats` counts of a pipeline."""
+
+MAX_FILE_BYTES: int = _ALL["max_file_bytes"]
+MAX_SCRIPT_BYTES: int = _ALL["max_script_bytes"]

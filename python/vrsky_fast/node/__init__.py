@@ -1,0 +1,29 @@
+"""One node from start to drain.
+
+cli/run ──► settings    what this run was asked for: data folder, server, secrets, profile
+            profile     what a node serves and may reach; a value that each deployment fills its own way
+            options     whether all of it can be used, before anything runs
+               │
+               ▼
+serve:  lock ─► server ─► provision ─► engine: install, start ─► polling ... signals ─► drain ─► stop
+                embedded   streams,     the only caller of        stats and events
+                or named   consumers    `_native.Node`            to the Watcher
+"""
+
+from .options import check_allow, check_free, check_open, check_secrets, parse_listen
+from .polling import Watcher
+from .profile import Profile
+from .serve import serve
+from .settings import Settings
+
+__all__ = [
+    "Profile",
+    "Settings",
+    "Watcher",
+    "check_allow",
+    "check_free",
+    "check_open",
+    "check_secrets",
+    "parse_listen",
+    "serve",
+]

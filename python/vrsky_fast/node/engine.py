@@ -1,0 +1,58 @@
+"""The engine as the rest of this package sees it: the only caller of `_native.Node`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any, Self
+
+from .. import _native
+from ..config import PipelineFile
+from ..control.server_config import Endpoint
+from .profile import Profile
+
+# A node that is only asked needs no server; the address is never dialled.
+_NOBODY = Endpoint("nats://127.0.0.1:4222")
+
+
+class Engine:
+    """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
+
+    def __init__(self, profile: Profile, endpoint: Endpoint) -> None:
+        self._node = _native.Node(profile.for_engine(endpoint))
+
+    @classmethod
+    def to_ask(cls, profile: Profile) -> Self:
+        """One that is asked whether connectors would work, and never started."""
+        return cls(replace(profile, listen=None), _NOBODY)
+
+    async def install(self, one: PipelineFile, secrets: dict[str, str]) -> str:
+        """Puts the pipeline in place of its earlier revision; returns the revision."""
+        return await asyncio.to_thread(self._node.install, one.json, one.scripts, secrets)
+
+    def check(self, one: PipelineFile, secrets: dict[str, str]) -> list[dict[str, Any]]:
+        """See `_native.Node.check`. Blocks for some seconds at most."""
+        found: list[dict[str, Any]] = json.loads(self._node.check(one.json, one.scripts, secrets))
+        return found
+
+    async def start(self) -> None:
+        """Binds and connects; returns when every shard runs."""
+        await asyncio.to_thread(self._node.start)
+
+    def address(self) -> str | None:
+        """Where HTTP pipelines are served, such as http://127.0.0.1:8080."""
+        addresses = self._node.addresses()
+        return f"http://{addresses[0]}" if addresses else None
+
+    def stats(self) -> list[dict[str, Any]]:
+        stats: list[dict[str, Any]] = json.loads(self._node.stats())
+        return stats
+
+    def events(self) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = json.loads(self._node.events())
+        return events
+
+    async def drain(self, seconds: float) -> bool:
+        """Whether everything was finished in time."""
+        return await asyncio.to_thread(self._node.drain, seconds)

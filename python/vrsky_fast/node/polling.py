@@ -1,0 +1,30 @@
+"""What a running node says, handed on a few times a second to whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from .engine import Engine
+
+POLL_SECONDS = 0.25
+
+
+class Watcher(Protocol):
+    """Who is told what happens; called on the event loop, and never blocks for long."""
+
+    def note(self, text: str) -> None:
+        """Something about the node itself, for people."""
+
+    def ready(self, base: str | None) -> None:
+        """Messages flow. `base` is the address of HTTP pipelines, such as http://127.0.0.1:8080."""
+
+    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+        """A few times a second: the counters of every pipeline, and what happened since."""
+
+
+async def poll_until(ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher) -> None:
+    """Returns soon after the first of `ends` has ended; what it raised is its own."""
+    while not any(task.done() for task in ends):
+        await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        watcher.poll(engine.stats(), engine.events())

@@ -1,0 +1,84 @@
+"""The profile of a node: which part of the way it serves, how much of it, and what it may reach."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..control.server_config import Endpoint
+from ..facts import DEFAULTS, TIERS
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The engine's settings but for the NATS server. Everything that is not named is the engine's default, which
+    suits a node that customers share: no loopback, no absolute paths.
+
+    `types` are some of `facts.NODE_TYPES`; `lanes` and `tiers` name the streams, and have to be the same for all
+    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served. `files` is the folder of file outs, in
+    which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that
+    outgoing HTTP may reach though they are not public. After `park_after` failures in a row an out's messages are
+    parked."""
+
+    files: Path
+    types: tuple[str, ...] = DEFAULTS.types
+    threads: int = DEFAULTS.threads
+    lanes: int = DEFAULTS.lanes
+    tiers: tuple[str, ...] = tuple(TIERS)
+    listen: str | None = None
+    allow_loopback: bool = DEFAULTS.allow_loopback
+    allow: tuple[str, ...] = ()
+    absolute_files: bool = DEFAULTS.absolute_files
+    park_after: int = DEFAULTS.park_after
+
+    @classmethod
+    def of_one_machine(
+        cls,
+        data: Path,
+        listen: str | None = None,
+        threads: int = DEFAULTS.threads,
+        types: tuple[str, ...] = DEFAULTS.types,
+        allow: tuple[str, ...] = (),
+        files_anywhere: bool = False,
+    ) -> Self:
+        """The node of one user on one machine, as `vrsky run` makes it: receivers may listen on loopback."""
+        return cls(
+            files=data.absolute() / "files",
+            listen=listen,
+            threads=threads,
+            types=types,
+            allow=allow,
+            allow_loopback=True,
+            absolute_files=files_anywhere,
+        )
+
+    def for_engine(self, endpoint: Endpoint) -> str:
+        """As the engine takes it, with the server, as JSON. Holds the server's credentials."""
+        tls = endpoint.tls
+        nats = {
+            "url": endpoint.url,
+            "user": endpoint.user,
+            "password": endpoint.password,
+            "token": endpoint.token,
+            "ca": tls.ca and str(tls.ca),
+            "cert": tls.cert and str(tls.cert),
+            "key": tls.key and str(tls.key),
+            "tls_first": tls.first,
+        }
+        return json.dumps(
+            {
+                "nats": {name: value for name, value in nats.items() if value is not None},
+                "types": self.types,
+                "threads": self.threads,
+                "lanes": self.lanes,
+                "tiers": self.tiers,
+                "listen": self.listen,
+                "files": str(self.files),
+                "allow_loopback": self.allow_loopback,
+                "allow": self.allow,
+                "absolute_files": self.absolute_files,
+                "park_after": self.park_after,
+            }
+        )

@@ -1,0 +1,21 @@
+"""What a run was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..control.tls import AS_THE_SERVER_SAYS, Tls
+from .profile import Profile
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`data` is the folder of the run's own files. `nats` names a running server, which `tls` is for; without it
+    one is started in `data`. `secrets` is a folder with files <customer>/<name>."""
+
+    data: Path
+    profile: Profile
+    nats: str | None = None
+    tls: Tls = AS_THE_SERVER_SAYS
+    secrets: Path | None = None

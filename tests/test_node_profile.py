@@ -1,0 +1,72 @@
+"""The profile of a node is a value: each deployment fills it its own way, and the engine takes it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import vrsky_fast
+from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.control.tls import Tls
+from vrsky_fast.errors import ConfigError
+from vrsky_fast.facts import DEFAULTS, TIERS
+from vrsky_fast.node import Profile
+from vrsky_fast.node.engine import Engine
+
+PACKAGE = Path(vrsky_fast.__file__).parent
+
+
+def test_a_run_on_one_machine_may_reach_loopback_and_name_absolute_paths_where_it_is_said(tmp_path: Path) -> None:
+    profile = Profile.of_one_machine(tmp_path, listen="127.0.0.1:0", threads=2)
+    assert (profile.allow_loopback, profile.absolute_files) == (True, False)
+    assert Profile.of_one_machine(tmp_path, files_anywhere=True).absolute_files
+    assert profile.files == tmp_path / "files"
+    assert (profile.lanes, profile.types, list(profile.tiers)) == (1, DEFAULTS.types, list(TIERS))
+
+
+def test_what_a_profile_does_not_name_is_the_engines_default(tmp_path: Path) -> None:
+    given = json.loads(Profile(tmp_path).for_engine(Endpoint("nats://127.0.0.1:1")))
+    assert {name: given[name] for name in ("threads", "lanes", "park_after", "allow_loopback", "absolute_files")} == {
+        "threads": DEFAULTS.threads,
+        "lanes": DEFAULTS.lanes,
+        "park_after": DEFAULTS.park_after,
+        "allow_loopback": False,
+        "absolute_files": False,
+    }
+
+
+def test_a_deployment_fills_it_another_way_and_the_engine_takes_that(tmp_path: Path) -> None:
+    profile = Profile(
+        tmp_path, types=("outgoing",), threads=4, lanes=4, tiers=("t10000",), allow=("10.0.0.0/8",), park_after=2
+    )
+    tls = Tls(ca=tmp_path / "ca.pem", first=True)
+    endpoint = Endpoint("tls://nats:4222", user="vrsky", password="hidden", tls=tls)
+    given = json.loads(profile.for_engine(endpoint))
+    assert (given["lanes"], given["tiers"], given["park_after"], given["types"]) == (4, ["t10000"], 2, ["outgoing"])
+    assert given["nats"] == {
+        "url": "tls://nats:4222",
+        "user": "vrsky",
+        "password": "hidden",
+        "ca": str(tmp_path / "ca.pem"),
+        "tls_first": True,
+    }
+    assert "hidden" not in repr(endpoint)
+    Engine(profile, endpoint)
+
+
+def test_what_no_engine_would_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lanes"):
+        Engine.to_ask(Profile(tmp_path, lanes=9))
+
+
+def test_one_file_alone_speaks_to_the_engine() -> None:
+    named = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "_native.Node"
+    }
+    assert named == {"node/engine.py"}
