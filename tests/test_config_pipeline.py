@@ -335,6 +335,28 @@ def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_
     assert found == [("b.yaml", "config/conflict"), ("b.yaml", "config/conflict"), ("c.yaml", "config/conflict")]
 
 
+def test_two_files_cannot_read_a_stream_by_the_same_durable(write: Write, tmp_path: Path) -> None:
+    for name, customer, stream, durable in [
+        ("a", "acme", "IN", "durable: shared"),
+        ("b", "globex", "IN", "durable: shared"),
+        ("c", "globex", "OTHER", "durable: shared"),
+        ("d", "acme", "IN", ""),
+        ("e", "globex", "IN", ""),
+    ]:
+        reads = f"subject: a.b, mode: jetstream, stream: {stream}, {durable}"
+        write(
+            f"{name}.yaml",
+            f"customer: {customer}\npipeline: {name}\nin:\n  nats: {{{reads}}}\nout: {{stdout: {{}}}}\n",
+        )
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path)
+    (found,) = caught.value.problems
+    assert (Path(found.file).name, found.code, found.pointer) == ("b.yaml", "config/conflict", "/in/nats/durable")
+    assert found.mark is not None
+    assert found.mark.line == 4
+    assert "a.yaml" in found.reason
+
+
 def test_a_path_that_holds_nothing_is_said_so(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing.yaml"):
         with pytest.raises(InvalidConfig) as caught:

@@ -15,6 +15,7 @@ from nats.js.errors import APIError
 from vrsky_fast.config.summary import JetStream
 from vrsky_fast.control import streams
 from vrsky_fast.control.connection import connect
+from vrsky_fast.control.durables import Owner
 from vrsky_fast.control.provision import consumer_of_source, provision, share
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
@@ -23,6 +24,7 @@ from vrsky_fast.errors import NatsError
 from .conftest import Background
 
 ONE = streams.lane("logic", "t1000", 0)
+ACME = Owner("acme", "orders")
 
 
 def with_client(background: Background, endpoint: Endpoint, scenario):  # type: ignore[no-untyped-def]
@@ -208,10 +210,10 @@ def test_the_durable_of_a_jetstream_in_is_made_on_its_stream_only(background: Ba
     async def scenario(client: Client) -> None:
         source = JetStream("orders.>", "THEIRS", "vrsky-acme-orders")
         with pytest.raises(NatsError) as caught:
-            await consumer_of_source(client, source)
+            await consumer_of_source(client, source, ACME)
         assert caught.value.code == "nats/no-stream"
         await client.jetstream().add_stream(StreamConfig(name="THEIRS", subjects=["orders.>", "other"]))
-        assert await consumer_of_source(client, source) == ["consumer THEIRS/vrsky-acme-orders"]
-        assert await consumer_of_source(client, source) == []
+        assert await consumer_of_source(client, source, ACME) == ["consumer THEIRS/vrsky-acme-orders"]
+        assert await consumer_of_source(client, source, ACME) == []
 
     with_client(background, endpoint, scenario)

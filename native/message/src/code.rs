@@ -79,7 +79,7 @@ codes! {
     ConfigNeedsRoute = "config/needs-route", Config, false, 400, "There are several outs and no route to choose between them.", "Add a `route` as the last step.";
     ConfigNeedsConvert = "config/needs-convert", Config, false, 400, "The step edits a document that is still XML.", "Put a `convert: {from: xml}` before it.";
     ConfigNeedsAuth = "config/needs-auth", Config, false, 400, "An HTTP route without `auth` would listen beyond loopback.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
-    ConfigConflict = "config/conflict", Config, false, 409, "Two pipelines claim the same name or the same address.", "Rename one of them.";
+    ConfigConflict = "config/conflict", Config, false, 409, "Two pipelines claim the same name, address or durable.", "Rename one of them.";
     ConfigUnsupportedVersion = "config/unsupported-version", Config, false, 400, "The pipeline file is of a version this build does not know.", "Use `vrsky: 1`, or a newer build.";
     ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";

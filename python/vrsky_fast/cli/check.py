@@ -18,6 +18,7 @@ from ..config import secrets
 from ..config.pipeline import advice
 from ..config.summary import Connector
 from ..control.connection import connect, endpoint_of
+from ..control.durables import Owner
 from ..control.presence import look_for_stream
 from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
 from ..node import Profile, check_allow, check_free, check_open, check_secrets, parse_listen
@@ -173,8 +174,8 @@ async def _stream(client: Client, one: config.PipelineFile, finding: Finding) ->
     if needed is None:
         return
     try:
-        await look_for_stream(client, needed)
-    except NatsError as error:
+        await look_for_stream(client, needed, Owner(one.customer, one.pipeline))
+    except (NatsError, ConfigError) as error:
         finding.fail(error)
 
 

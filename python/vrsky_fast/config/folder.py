@@ -78,11 +78,20 @@ def _look_at(file: Path) -> None:
 
 
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
-    """Two files may not define the same pipeline, nor listen on the same path of a customer."""
+    """Two files may not define the same pipeline, nor listen on the same path of a customer, nor read a stream by the
+    same durable: each would get a part of the other's messages."""
     return [
         *_twice(loaded, lambda one: one.name, "/pipeline", "the pipeline"),
         *_twice(loaded, lambda one: one.summary.source.address, "/in/http", "the address"),
+        *_twice(loaded, _durable, "/in/nats/durable", "the durable"),
     ]
+
+
+def _durable(one: PipelineFile) -> str | None:
+    """One that the file names; the others are named by their pipelines."""
+    source = one.summary.source
+    named = source.jetstream is not None and "durable" in source.options
+    return f"{source.options['stream']}/{source.options['durable']}" if named else None
 
 
 def _twice(

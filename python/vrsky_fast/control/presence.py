@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from ..config.summary import JetStream
+from .durables import Owner
 from .failure import fail
 
 
-async def look_for_stream(client: Client, needed: JetStream) -> None:
-    """Raises NatsError: `nats/no-stream`, or why there is no answer."""
+async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> None:
+    """Raises NatsError: `nats/no-stream`, or why there is no answer; ConfigError when another customer reads by the
+    durable."""
     jetstream = client.jetstream(timeout=5)
     stream, subject = needed.stream, needed.subject
     try:
         if stream is not None:
             await jetstream.stream_info(stream)
-        if needed.durable is None:
+        if needed.durable is not None:
+            await _look_for_durable(jetstream, stream or "", needed.durable, owner)
+        else:
             found = await jetstream.find_stream_name_by_subject(subject)
             if stream not in {None, found}:
                 fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
@@ -27,3 +32,10 @@ async def look_for_stream(client: Client, needed: JetStream) -> None:
         fail("nats/refused", f"{stream or subject}: {error.description}")
     except (JetStreamError, TimeoutError) as error:
         fail("nats/timeout", f"{stream or subject}: JetStream did not answer: {error}")
+
+
+async def _look_for_durable(jetstream: JetStreamContext, stream: str, durable: str, owner: Owner) -> None:
+    try:
+        owner.refuse_another(stream, (await jetstream.consumer_info(stream, durable)).config)
+    except NotFoundError:
+        return  # a run makes it

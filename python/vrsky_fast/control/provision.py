@@ -26,6 +26,7 @@ from nats.js.errors import Error as JetStreamError
 
 from ..config.summary import JetStream as SourceStream
 from ..facts import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS
+from .durables import Owner
 from .failure import fail
 from .store import room
 from .streams import Stream, sharing
@@ -65,12 +66,13 @@ async def share(client: Client, wanted: list[Stream], store: Path) -> list[str]:
     return await provision(client, sharing(wanted, await asyncio.to_thread(room, store), held))
 
 
-async def consumer_of_source(client: Client, source: SourceStream) -> list[str]:
-    """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. Raises NatsError."""
+async def consumer_of_source(client: Client, source: SourceStream, owner: Owner) -> list[str]:
+    """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. Raises NatsError, and
+    ConfigError when another customer reads by it."""
     jetstream, stream, durable = client.jetstream(timeout=10), source.stream or "", source.durable or ""
     try:
         await jetstream.stream_info(stream)
-        return await _consumer(jetstream, stream, durable, source.subject)
+        return await _consumer(jetstream, stream, durable, source.subject, owner)
     except NotFoundError:
         fail("nats/no-stream", f"there is no stream {stream}; create it first")
     except APIError as error:
@@ -147,7 +149,9 @@ def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:
         )
 
 
-async def _consumer(jetstream: JetStreamContext, stream: str, durable: str, subject: str | None) -> list[str]:
+async def _consumer(
+    jetstream: JetStreamContext, stream: str, durable: str, subject: str | None, owner: Owner | None = None
+) -> list[str]:
     wanted = ConsumerConfig(
         durable_name=durable,
         ack_policy=AckPolicy.EXPLICIT,
@@ -157,12 +161,16 @@ async def _consumer(jetstream: JetStreamContext, stream: str, durable: str, subj
         # Bounded by the node's pull credit: with a limit here one customer's delayed NAKs block the lane.
         max_ack_pending=_UNLIMITED,
         filter_subject=subject,
+        metadata=owner.metadata() if owner else None,
     )
     try:
         have = (await jetstream.consumer_info(stream, durable)).config
     except NotFoundError:
         await jetstream.add_consumer(stream, wanted)
         return [f"consumer {stream}/{durable}"]
+    if owner is not None:
+        owner.refuse_another(stream, have)
+        wanted.metadata = owner.metadata(have)
     names = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
     if all((getattr(have, name) or None) == (getattr(wanted, name) or None) for name in names):
         return []

@@ -8,13 +8,14 @@ from typing import NoReturn
 
 from nats.aio.client import Client
 
-from ..config import PipelineFile
+from ..config import InvalidConfig, PipelineFile
 from ..control import streams
 from ..control.connection import connect
+from ..control.durables import Owner
 from ..control.provision import consumer_of_source, provision, share
 from ..control.server import Server
 from ..control.server_config import Endpoint
-from ..errors import VrskyError
+from ..errors import ConfigError, VrskyError
 from .polling import Watcher
 from .profile import Profile
 
@@ -25,7 +26,8 @@ _SHARE_SECONDS = 30.0
 async def prepare(
     endpoint: Endpoint, server: Server | None, profile: Profile, pipelines: Sequence[PipelineFile], watcher: Watcher
 ) -> None:
-    """Makes the streams and consumers that are not there yet. Raises NatsError."""
+    """Makes the streams and consumers that are not there yet. Raises NatsError, and InvalidConfig for an in that
+    names the durable of another customer."""
     async with connect(endpoint) as client:
         done = await _streams(client, server, profile)
         for one in pipelines:
@@ -56,7 +58,10 @@ async def _streams(client: Client, server: Server | None, profile: Profile) -> l
 async def _source(client: Client, one: PipelineFile, watcher: Watcher) -> list[str]:
     source = one.summary.source
     if source.jetstream is not None:
-        return await consumer_of_source(client, source.jetstream)
+        try:
+            return await consumer_of_source(client, source.jetstream, Owner(one.customer, one.pipeline))
+        except ConfigError as error:
+            raise InvalidConfig([one.problem(error.code, error.reason, f"{source.pointer}/durable")]) from None
     if source.address is None:
         watcher.note(f"{one.name}: core NATS in is at most once")
     return []

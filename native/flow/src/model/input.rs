@@ -88,7 +88,7 @@ pub struct NatsIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "stream"))]
     pub stream: Option<String>,
-    /// The durable consumer's name. Without it: `vrsky_<customer>_<pipeline>`.
+    /// The durable consumer's name; no other pipeline may have it. Without it: `vrsky_<customer>_<pipeline>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "stream"))]
     pub durable: Option<String>,

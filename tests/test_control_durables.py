@@ -1,0 +1,132 @@
+"""A durable is of one customer: another one that names it is refused, and what is taken over stays where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig, DeliverPolicy, StreamConfig
+
+from vrsky_fast.config.summary import JetStream
+from vrsky_fast.control.connection import connect
+from vrsky_fast.control.durables import Owner
+from vrsky_fast.control.presence import look_for_stream
+from vrsky_fast.control.provision import consumer_of_source
+from vrsky_fast.control.server import Server
+from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.errors import ConfigError
+
+from .conftest import Background, Running, Vrsky
+
+SHARED = JetStream("orders.>", "IN", "shared")
+# Joined by a hyphen they are one.
+ACME, ACME_EU = Owner("acme", "eu-orders"), Owner("acme-eu", "orders")
+
+
+def on_a_stream(background: Background, endpoint: Endpoint, scenario):  # type: ignore[no-untyped-def]
+    async def run():  # type: ignore[no-untyped-def]
+        async with connect(endpoint) as client:
+            await client.jetstream().add_stream(StreamConfig(name="IN", subjects=["orders.>", "returns.>"]))
+            return await scenario(client)
+
+    return background(run())
+
+
+async def config(client: Client) -> ConsumerConfig:
+    return (await client.jetstream().consumer_info("IN", "shared")).config
+
+
+def test_another_customer_is_refused_and_changes_nothing(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await consumer_of_source(client, SHARED, ACME)
+        made = await config(client)
+        for source in (SHARED, JetStream("returns.>", "IN", "shared")):
+            with pytest.raises(ConfigError) as caught:
+                await consumer_of_source(client, source, ACME_EU)
+            assert caught.value.code == "config/conflict"
+            assert "the durable shared of the stream IN is that of acme/eu-orders" in str(caught.value)
+            with pytest.raises(ConfigError):
+                await look_for_stream(client, source, ACME_EU)
+        assert await config(client) == made
+        await look_for_stream(client, SHARED, ACME)
+        assert await consumer_of_source(client, SHARED, ACME) == []
+
+    on_a_stream(background, endpoint, scenario)
+
+
+def test_a_renamed_pipeline_goes_on_where_it_was(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        await consumer_of_source(client, SHARED, ACME)
+        await client.jetstream().publish("orders.1", b"{}")
+        reader = await client.jetstream().pull_subscribe_bind("shared", "IN")
+        await (await reader.fetch(1, timeout=10))[0].ack_sync()
+        assert await consumer_of_source(client, SHARED, Owner("acme", "renamed")) == []
+        info = await client.jetstream().consumer_info("IN", "shared")
+        assert (info.num_pending, info.ack_floor.stream_seq if info.ack_floor else 0) == (0, 1)
+
+    on_a_stream(background, endpoint, scenario)
+
+
+def test_a_durable_that_was_there_before_is_taken_as_it_is(background: Background, endpoint: Endpoint) -> None:
+    """Made by an earlier version or by hand: nobody knows whose it is, and what it says of itself stays."""
+
+    async def scenario(client: Client) -> None:
+        by_hand = ConsumerConfig(
+            durable_name="shared",
+            deliver_policy=DeliverPolicy.NEW,
+            ack_wait=10.0,
+            max_ack_pending=-1,
+            filter_subject="orders.>",
+            metadata={"team": "shop"},
+        )
+        await client.jetstream().add_consumer("IN", by_hand)
+        await look_for_stream(client, SHARED, ACME)
+        assert await consumer_of_source(client, SHARED, ACME) == []
+        assert (await config(client)).deliver_policy == DeliverPolicy.NEW
+        assert await consumer_of_source(client, SHARED, ACME_EU) == []
+
+    on_a_stream(background, endpoint, scenario)
+
+
+def test_what_a_durable_says_of_itself_outlives_a_change(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        made = ConsumerConfig(durable_name="shared", filter_subject="orders.>", metadata={"team": "shop"})
+        await client.jetstream().add_consumer("IN", made)
+        assert await consumer_of_source(client, SHARED, ACME) == ["consumer IN/shared: changed"]
+        metadata = (await config(client)).metadata or {}
+        assert {name: value for name, value in metadata.items() if not name.startswith("_nats.")} == {
+            "team": "shop",
+            "vrsky.customer": "acme",
+            "vrsky.pipeline": "eu-orders",
+        }
+
+    on_a_stream(background, endpoint, scenario)
+
+
+def test_check_and_run_name_the_line_of_a_durable_of_another_customer(
+    vrsky: Vrsky,
+    start: Callable[..., Running],
+    write: Callable[[str, str], Path],
+    server: Server,
+    background: Background,
+) -> None:
+    async def scenario(client: Client) -> None:
+        await consumer_of_source(client, SHARED, ACME)
+
+    endpoint = server.endpoint
+    on_a_stream(background, endpoint, scenario)
+    reads = "in:\n  nats: {subject: orders.>, mode: jetstream, stream: IN, durable: shared}\nout: {stdout: {}}\n"
+    path = write("orders.yaml", "customer: acme-eu\npipeline: orders\n" + reads)
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    checked = vrsky("check", path, "--nats", url)
+    assert (checked.returncode, "in  nats  config/conflict" in checked.stdout) == (3, True), checked.stdout
+    refused = vrsky("run", path, "--nats", url)
+    assert refused.returncode == 1
+    assert "orders.yaml:4:" in refused.stderr
+    assert "config/conflict: the durable shared of the stream IN is that of acme/eu-orders" in refused.stderr
+    write("orders.yaml", "customer: acme\npipeline: eu-orders\n" + reads)
+    run = start(path, "--nats", url)
+    run.ready()
+    assert run.stop() == 0
