@@ -60,7 +60,7 @@ impl View {
         if fields.get(index).is_some_and(|field| field.flags & CONFIGURABLE == 0) {
             return Ok(false);
         }
-        let field = fields.remove(index);
+        let Some(field) = fields.remove(index) else { return Ok(true) };
         drop(fields);
         self.message.guard.give_back(FIELD);
         release(js, field.slot);

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 
+use message::NONE;
 use rquickjs::qjs;
 
 pub const CONFIGURABLE: c_int = qjs::JS_PROP_CONFIGURABLE as c_int;
@@ -50,10 +51,14 @@ pub struct Field {
 /// Objects with more properties get a table.
 const SEARCHED: usize = 24;
 
+/// No name: of a property that was removed and still has its place.
+const REMOVED: qjs::JSAtom = 0;
+
 #[derive(Default)]
 pub struct Fields {
     fields: Vec<Field>,
     by_atom: Option<HashMap<qjs::JSAtom, usize>>,
+    removed: usize,
     /// Whether anything is not as it was in the document, not looking into the values.
     pub changed: bool,
     /// Whether `Order::Index` or `Order::Symbol` occur, so that the order is not that of the vector.
@@ -84,13 +89,23 @@ impl Fields {
         }
     }
 
-    pub fn remove(&mut self, index: usize) -> Field {
-        let field = self.fields.remove(index);
+    /// Gives a property out, and forgets it. Places move only once half of them are empty.
+    pub fn remove(&mut self, index: usize) -> Option<Field> {
+        let place = self.fields.get_mut(index)?;
+        let field = std::mem::replace(place, Field { atom: REMOVED, slot: Slot::Document, ..*place });
         self.changed = true;
-        if self.by_atom.is_some() {
-            self.index();
+        self.removed += 1;
+        if let Some(by_atom) = &mut self.by_atom {
+            by_atom.remove(&field.atom);
         }
-        field
+        if self.removed > self.fields.len() / 2 {
+            self.fields.retain(|field| field.atom != REMOVED);
+            self.removed = 0;
+            if self.by_atom.is_some() {
+                self.index();
+            }
+        }
+        Some(field)
     }
 
     #[inline]
@@ -104,16 +119,16 @@ impl Fields {
     }
 
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.fields.len() - self.removed
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, Field> {
-        self.fields.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.atom != REMOVED)
     }
 
     /// The properties in the order in which an ordinary object names them.
     pub fn in_order(&self) -> Vec<Field> {
-        let mut fields = self.fields.clone();
+        let mut fields: Vec<Field> = self.iter().copied().collect();
         if self.ordered {
             fields.sort_by_key(|field| field.order);
         }
@@ -122,8 +137,7 @@ impl Fields {
 
     /// The values that the collector has to know of.
     pub fn values(&self) -> impl Iterator<Item = qjs::JSValue> + '_ {
-        self.fields
-            .iter()
+        self.iter()
             .flat_map(|field| match field.slot {
                 Slot::Document => [None, None],
                 Slot::Read(value) | Slot::Set(value) => [Some(value), None],
@@ -136,6 +150,11 @@ impl Fields {
 impl Field {
     pub fn of_member(atom: qjs::JSAtom, member: u32, name: &str) -> Field {
         Field { atom, flags: ALL, order: order_of(name), member, slot: Slot::Document }
+    }
+
+    /// As a property that is gone: what it reads as now is the engine's answer.
+    pub fn removed(self) -> Field {
+        Field { member: NONE, slot: Slot::Accessor { getter: qjs::JS_UNDEFINED, setter: qjs::JS_UNDEFINED }, ..self }
     }
 
     pub fn is_enumerable(&self) -> bool {
@@ -163,6 +182,25 @@ mod tests {
         assert_eq!(order_of("4294967294"), Order::Index(4_294_967_294));
         for name in ["", "00", "01", "-1", "1.0", "4294967295", "99999999999", "a", "+1"] {
             assert_eq!(order_of(name), Order::Text, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stays_is_found_in_its_order_whatever_is_removed() {
+        for count in [4, SEARCHED as u32, 100] {
+            let mut fields = Fields::default();
+            (1..=count).for_each(|atom| fields.push(Field::of_member(atom, atom, "name")));
+            let mut left: Vec<u32> = (1..=count).collect();
+            while !left.is_empty() {
+                let atom = left.remove(left.len() / 3);
+                let index = fields.find(atom).unwrap();
+                assert_eq!(fields.remove(index).unwrap().atom, atom);
+                assert_eq!((fields.find(atom), fields.len()), (None, left.len()));
+                assert!(left.iter().all(|atom| fields.get(fields.find(*atom).unwrap()).unwrap().atom == *atom));
+                assert_eq!(fields.in_order().iter().map(|field| field.atom).collect::<Vec<_>>(), left);
+            }
+            fields.push(Field::of_member(7, 0, "name"));
+            assert_eq!(fields.iter().count(), 1);
         }
     }
 }

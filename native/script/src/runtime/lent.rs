@@ -16,6 +16,8 @@ pub struct Views {
     pub class: qjs::JSClassID,
     /// Where the context's `Object.prototype` lies.
     pub prototype: usize,
+    /// And its `Array.prototype`.
+    pub list_prototype: usize,
     pub keys: Rc<Keys>,
 }
 
@@ -29,13 +31,50 @@ pub struct Message {
     pub long: Long,
     /// Bytes of the copy that are counted as the script's.
     counted: Cell<usize>,
+    /// Set while the result is written.
+    is_writing: Cell<bool>,
+    /// Nodes that are part of the output, or may be: what is first read while the output is written may lie
+    /// inside of what was written as unchanged.
+    taken: RefCell<Vec<bool>>,
 }
 
 impl Message {
     pub fn new(realm: &Views, guard: &Rc<Guard>) -> Rc<Message> {
         let (realm, guard) = (realm.clone(), Rc::clone(guard));
         let (document, long, counted) = <(RefCell<Document>, Long, Cell<usize>)>::default();
-        Rc::new(Message { document, realm, guard, long, counted })
+        let (is_writing, taken) = <(Cell<bool>, RefCell<Vec<bool>>)>::default();
+        Rc::new(Message { document, realm, guard, long, counted, is_writing, taken })
+    }
+
+    /// From here on until the loan ends, the result is written.
+    pub fn begin_writing(&self) {
+        self.is_writing.set(true);
+    }
+
+    /// A node is read; gives it back.
+    #[inline]
+    pub fn reading(&self, node: u32) -> u32 {
+        if self.is_writing.get() {
+            self.take(node);
+        }
+        node
+    }
+
+    pub fn is_taken(&self, node: u32) -> bool {
+        self.taken.borrow().get(node as usize).copied().unwrap_or(false)
+    }
+
+    pub fn take(&self, node: u32) {
+        let (index, mut taken) = (node as usize, self.taken.borrow_mut());
+        if taken.len() <= index {
+            taken.resize(index + 1, false);
+        }
+        taken[index] = true;
+    }
+
+    fn end_writing(&self) {
+        self.is_writing.set(false);
+        self.taken.replace(Vec::new());
     }
 
     /// A copy for the views that the script kept, counted as the script's memory. None when that is
@@ -82,6 +121,7 @@ impl<'d> Lent<'d> {
         let is_kept = Rc::strong_count(&message) > 3;
         let copy = if is_kept { message.copy() } else { None };
         drop(self);
+        message.end_writing();
         if let Some(copy) = copy {
             message.document.replace(copy);
         }

@@ -51,10 +51,12 @@
     if (typeof name !== "string" || !/Error$/.test(name)) continue;
     overridable.push(globalThis[name].prototype);
   }
+  const behind = [];
   const enable = (object, key) => {
     const own = getOwnPropertyDescriptor(object, key);
     if (!own.configurable || !("value" in own)) return;
     const value = own.value;
+    behind.push(value);
     const get = () => value;
     const set = function (replacement) {
       if (this === object || this === null || (typeof this !== "object" && typeof this !== "function")) {
@@ -79,6 +81,8 @@
     seen.add(value);
     waiting.push(value);
   };
+  // Reached by getters only.
+  for (const value of behind) visit(value);
   // Reached by syntax only.
   for (const value of kinds) visit(getPrototypeOf(value)), visit(value.prototype && getPrototypeOf(value.prototype));
   visit(getPrototypeOf([][Symbol.iterator]()));

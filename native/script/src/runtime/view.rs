@@ -72,9 +72,10 @@ pub fn register(js: Js) -> Result<qjs::JSClassID, Thrown> {
 pub fn prepare(js: Js, class: qjs::JSClassID) -> Result<Views, Thrown> {
     let object = js.globals().get_named(c"Object")?.get_named(c"prototype")?;
     let prototype = object.identity();
+    let list_prototype = js.globals().get_named(c"Array")?.get_named(c"prototype")?.identity();
     // SAFETY: the class is registered; the engine takes the reference.
     unsafe { qjs::JS_SetClassProto(js.context(), class, object.into_raw()) };
-    Ok(Views { class, prototype, keys: Rc::default() })
+    Ok(Views { class, prototype, list_prototype, keys: Rc::default() })
 }
 
 /// A view of the object at a position of the message's document.
@@ -82,6 +83,7 @@ pub fn create(js: Js, message: &Rc<Message>, node: u32, item: bool) -> Result<Ow
     // SAFETY: the class was registered before any message; the object owns the box from here on.
     unsafe {
         let object = js.own(qjs::JS_NewObjectClass(js.context(), message.realm.class))?;
+        let node = message.reading(node);
         let view = Box::new(View { message: Rc::clone(message), node, item, fields: RefCell::new(None) });
         qjs::JS_SetOpaque(object.raw(), Box::into_raw(view).cast());
         Ok(object)
@@ -124,7 +126,7 @@ impl View {
 
     /// The value of a property that is still in the document; made on first use.
     fn value(&self, js: Js, index: usize, member: u32) -> Result<qjs::JSValue, Thrown> {
-        let value = read::value(js, &self.message, member, false)?;
+        let value = read::value(js, &self.message, self.message.reading(member), false)?;
         let mut fields = self.fields(js)?;
         let Some(field) = fields.get_mut(index) else { return Err(Thrown) };
         field.slot = Slot::Read(value.raw());

@@ -243,6 +243,10 @@ fn nothing_of_a_built_in_can_be_changed() {
     }
   };
   visit(globalThis, 'globalThis');
+  const get = (object, key) => { try { return object[key] } catch {} };
+  for (const object of [Object.prototype, Function.prototype, Error.prototype, TypeError.prototype]) {
+    for (const key of Reflect.ownKeys(object)) visit(get(object, key), String(key));
+  }
   for (const value of [function () {}, function* () {}, async () => {}, async function* () {}]) visit(Object.getPrototypeOf(value), 'function kind');
   for (const value of [[][Symbol.iterator](), ''[Symbol.iterator](), new Map()[Symbol.iterator](), new Set()[Symbol.iterator](), ''.matchAll(/a/g), [].values().map(x => x), Iterator.from({ next() {} })]) visit(Object.getPrototypeOf(value), 'iterator');
   return { open, count: seen.size > 500 };

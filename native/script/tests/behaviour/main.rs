@@ -5,6 +5,7 @@
 mod support;
 
 mod documentation;
+mod edits;
 mod executor;
 mod hostile;
 mod parser;

@@ -1,7 +1,7 @@
 //! Scripts run inline, their outputs as JSON text.
 use std::sync::Arc;
 
-use message::{Document, Fault, Limits};
+use message::{Document, Fault, Limits, NONE};
 use script::{Done, Language, Program, Runner, Task, TaskContext, compile};
 
 pub fn document(json: &str) -> Document {
@@ -70,4 +70,20 @@ pub fn texts(done: &Done) -> Result<Vec<String>, Fault> {
 
 pub fn outputs(source: &str, json: &str) -> Vec<String> {
     texts(&run(source, json)).unwrap_or_else(|fault| panic!("{source}: {fault}"))
+}
+
+/// A node that is a part of two of these messages, or twice of one. There may be none: a step edits a message
+/// in its place.
+pub fn used_twice(document: &Document, roots: &[u32]) -> Option<u32> {
+    let mut is_used = vec![false; document.node_count()];
+    let mut waiting: Vec<(u32, bool)> = roots.iter().map(|root| (*root, true)).collect();
+    while let Some((at, is_root)) = waiting.pop() {
+        if std::mem::replace(&mut is_used[at as usize], true) {
+            return Some(at);
+        }
+        let node = document.node(at);
+        let relatives = [node.first, if is_root { NONE } else { node.next }, node.same];
+        waiting.extend(relatives.into_iter().filter(|at| *at != NONE).map(|at| (at, false)));
+    }
+    None
 }

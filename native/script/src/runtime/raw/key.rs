@@ -3,7 +3,7 @@
 
 use rquickjs::qjs;
 
-use super::{Js, Thrown};
+use super::{Js, Owned, Thrown};
 
 /// An own property's name; holds one reference.
 pub struct Key {
@@ -27,6 +27,12 @@ impl Key {
     #[inline]
     pub fn atom(&self) -> qjs::JSAtom {
         self.atom
+    }
+
+    /// The name as a string.
+    pub fn to_value(&self) -> Result<Owned, Thrown> {
+        // SAFETY: context and atom live.
+        self.js.own(unsafe { qjs::JS_AtomToString(self.js.context, self.atom) })
     }
 
     /// Gives the reference away.

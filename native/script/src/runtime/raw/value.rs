@@ -146,6 +146,56 @@ impl Owned {
         self.js.own(unsafe { qjs::JS_GetPropertyInt64(self.js.context, self.value, index) })
     }
 
+    /// The own element `index`, when that is plain data: never runs a getter or a trap.
+    #[inline]
+    pub fn own_item(&self, index: u32) -> Result<Option<Owned>, Thrown> {
+        // SAFETY: the context lives; small numbers are atoms by themselves, others are counted.
+        let key = unsafe { Key { js: self.js, atom: qjs::JS_NewAtomUInt32(self.js.context, index) } };
+        if key.atom == 0 { Err(Thrown) } else { self.own_data(&key) }
+    }
+
+    /// The own property `key` of an object that is no proxy, when it is plain data: never runs a getter.
+    #[inline]
+    fn own_data(&self, key: &Key) -> Result<Option<Owned>, Thrown> {
+        let mut found = std::mem::MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
+        // SAFETY: context, value and atom live; the descriptor is filled, with references, when there is a property.
+        let (value, getter, setter, flags) = unsafe {
+            match qjs::JS_GetOwnProperty(self.js.context, found.as_mut_ptr(), self.value, key.atom) {
+                0 => return Ok(None),
+                status if status < 0 => return Err(Thrown),
+                _ => {
+                    let found = found.assume_init();
+                    let own = |value| Owned { js: self.js, value };
+                    (own(found.value), own(found.getter), own(found.setter), found.flags)
+                }
+            }
+        };
+        drop((getter, setter));
+        Ok((flags & qjs::JS_PROP_GETSET as c_int == 0).then_some(value))
+    }
+
+    /// Whether an object that is no proxy has the own property `key`.
+    #[inline]
+    pub fn has_own(&self, key: &Key) -> Result<bool, Thrown> {
+        // SAFETY: context, value and atom live; only existence is asked for.
+        match unsafe { qjs::JS_GetOwnProperty(self.js.context, ptr::null_mut(), self.value, key.atom) } {
+            status if status < 0 => Err(Thrown),
+            status => Ok(status > 0),
+        }
+    }
+
+    /// What `Number(value)` gives, by `valueOf` and so on of an object.
+    pub fn to_number(&self) -> Result<Owned, Thrown> {
+        // SAFETY: context and value live.
+        self.js.own(unsafe { qjs::JS_ToNumber(self.js.context, self.value) })
+    }
+
+    /// What `String(value)` gives, by `toString` and so on of an object.
+    pub fn to_text(&self) -> Result<Owned, Thrown> {
+        // SAFETY: context and value live.
+        self.js.own(unsafe { qjs::JS_ToString(self.js.context, self.value) })
+    }
+
     pub fn length(&self) -> Result<i64, Thrown> {
         let mut length = 0;
         // SAFETY: context and value live; `length` is ours.
@@ -177,10 +227,11 @@ impl Owned {
         })
     }
 
-    /// Calls `self.method()` when `method` is a function.
-    pub fn call_method(&self, method: &Owned) -> Result<Owned, Thrown> {
-        // SAFETY: both values live through the call.
-        self.js.own(unsafe { qjs::JS_Call(self.js.context, method.value, self.value, 0, ptr::null_mut()) })
+    /// Calls `self.method(argument)` when `method` is a function.
+    pub fn call_method(&self, method: &Owned, argument: &Owned) -> Result<Owned, Thrown> {
+        let mut raw = argument.value;
+        // SAFETY: all values live through the call; the engine does not keep the pointer.
+        self.js.own(unsafe { qjs::JS_Call(self.js.context, method.value, self.value, 1, &raw mut raw) })
     }
 
     /// The characters of a string as the engine writes them in UTF-8; half a surrogate pair is not

@@ -1,7 +1,7 @@
 //! Objects that say their JSON form themselves, by `toJSON` or as wrapped primitives; and those that
 //! have none.
 
-use super::{Refusal, Writer, bad};
+use super::{At, Refusal, Writer, bad};
 use crate::runtime::raw::{Owned, Tag, Thrown};
 
 /// The engine's numbers of the classes that read as JSON; see its table of classes.
@@ -14,20 +14,25 @@ pub(super) mod class {
 }
 
 impl Writer<'_> {
-    /// Calls `toJSON` as `JSON.stringify` does.
-    pub(super) fn own_form(&mut self, value: &Owned) -> Result<Option<Owned>, Refusal> {
+    /// Calls `toJSON` as `JSON.stringify` does, with the key under which the value stands.
+    pub(super) fn own_form(&mut self, value: &Owned, at: At<'_>) -> Result<Option<Owned>, Refusal> {
         let method = value.get(&self.to_json)?;
         if method.tag() == Tag::Object && method.is_function() {
-            Ok(Some(value.call_method(&method)?))
+            Ok(Some(self.call_form(value, &method, at)?))
         } else {
             Ok(None)
         }
     }
 
+    fn call_form(&mut self, value: &Owned, method: &Owned, at: At<'_>) -> Result<Owned, Thrown> {
+        self.has_run = true;
+        value.call_method(method, &at.key(self.js)?)
+    }
+
     /// What `toJSON` gave is not asked for its own `toJSON`.
     pub(super) fn replacement(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         if value.tag() != Tag::Object {
-            return self.plain(value);
+            return self.leaf_of(value);
         }
         match value.class() {
             class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
@@ -40,7 +45,7 @@ impl Writer<'_> {
 
     /// Objects of the engine's other classes: those with `toJSON`, such as dates, and wrapped primitives
     /// have a JSON form.
-    pub(super) fn special(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+    pub(super) fn special(&mut self, value: &Owned, at: At<'_>) -> Result<Option<u32>, Refusal> {
         // Asking one of these would run its traps.
         if value.is_proxy() {
             return bad("a proxy is no JSON value; make it a plain object or a list");
@@ -50,7 +55,7 @@ impl Writer<'_> {
         }
         let method = value.get(&self.to_json)?;
         if method.is_function() {
-            let replaced = value.call_method(&method)?;
+            let replaced = self.call_form(value, &method, at)?;
             if replaced.tag() == Tag::Null && value.class() == class::DATE && self.is_of_dates(&method)? {
                 return bad("an invalid date is no JSON value");
             }
@@ -73,15 +78,17 @@ impl Writer<'_> {
         Ok(prototype.get(&self.to_json)?.identity() == method.identity())
     }
 
+    /// Numbers and strings are asked, as by `Number(x)` and `String(x)`; a boolean is what was wrapped.
     fn wrapped(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
-        let method = value.get_named(c"valueOf")?;
-        if !method.is_function() {
-            return bad("an object without a usable valueOf");
-        }
-        let primitive = value.call_method(&method)?;
-        if primitive.tag() == Tag::Object {
-            return bad("a wrapped value that is no JSON value");
-        }
-        self.plain(&primitive)
+        self.has_run = true;
+        let primitive = match value.class() {
+            class::NUMBER => value.to_number()?,
+            class::STRING => value.to_text()?,
+            _ => {
+                let prototype = self.js.globals().get_named(c"Boolean")?.get_named(c"prototype")?;
+                value.call_method(&prototype.get_named(c"valueOf")?, &self.js.undefined())?
+            }
+        };
+        self.leaf_of(&primitive)
     }
 }

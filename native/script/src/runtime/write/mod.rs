@@ -91,8 +91,8 @@ pub struct Writer<'m> {
     bytes_left: usize,
     nodes_left: usize,
     ancestors: Vec<usize>,
-    /// Nodes of views that are part of the output already.
-    taken: Vec<bool>,
+    /// Whether code of the script has run, which may have changed what is still to be written.
+    has_run: bool,
     /// Names that were written: the objects of a list mostly have the same.
     names: Vec<(Key, Span)>,
 }
@@ -100,6 +100,7 @@ pub struct Writer<'m> {
 impl<'m> Writer<'m> {
     /// `argument` is what the script was called with.
     pub fn new(js: Js, message: &'m Rc<Message>, argument: &'m Owned, limits: &'m Limits) -> Result<Self, Thrown> {
+        message.begin_writing();
         Ok(Writer {
             js,
             message,
@@ -109,7 +110,7 @@ impl<'m> Writer<'m> {
             bytes_left: limits.output_bytes,
             nodes_left: limits.nodes,
             ancestors: Vec::new(),
-            taken: Vec::new(),
+            has_run: false,
             names: Vec::new(),
         })
     }
@@ -134,7 +135,7 @@ impl<'m> Writer<'m> {
             let root = self.message.document.borrow().root_index();
             return Ok(Written { roots: vec![root], unchanged: true });
         }
-        match self.plain(returned)? {
+        match self.plain(returned, At::Top)? {
             Some(root) => Ok(Written { roots: vec![root], unchanged: false }),
             None => bad("the script returned undefined from `toJSON`"),
         }
@@ -159,7 +160,7 @@ impl<'m> Writer<'m> {
             let place = || item(index);
             let written = match origins.next() {
                 Some(origin) if is_clean => self.clean(&value, origin),
-                origin => self.element(&value, origin),
+                origin => self.element(&value, origin, At::Top),
             };
             match within(written, place)? {
                 Some(root) => roots.push(root),
@@ -170,10 +171,17 @@ impl<'m> Writer<'m> {
     }
 
     /// The node of a value; `None` for undefined, which its holder leaves out or writes as null.
-    fn plain(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
+    fn plain(&mut self, value: &Owned, at: At<'_>) -> Result<Option<u32>, Refusal> {
+        match value.tag() {
+            Tag::Object => self.object_or_list(value, None, at),
+            _ => self.leaf_of(value),
+        }
+    }
+
+    /// The node of a value that is neither object nor list.
+    fn leaf_of(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         let node = match value.tag() {
             Tag::Undefined => return Ok(None),
-            Tag::Object => return self.object_or_list(value, None),
             Tag::Null => self.leaf(Kind::Null, b"")?,
             Tag::Bool(value) => self.leaf(if value { Kind::True } else { Kind::False }, b"")?,
             Tag::Int(value) => self.int(value)?,
@@ -181,36 +189,35 @@ impl<'m> Writer<'m> {
             Tag::Text => self.text(value)?,
             Tag::Symbol => return bad("a symbol is no JSON value"),
             Tag::BigInt => return bad("a bigint is no JSON value; use Number(x) or String(x)"),
-            Tag::Other => return bad("this is no JSON value"),
+            Tag::Object | Tag::Other => return bad("this is no JSON value"),
         };
         Ok(Some(node))
     }
 
     /// A list that was read from `origin` keeps the digits of what it has from there.
-    fn object_or_list(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
+    fn object_or_list(&mut self, value: &Owned, origin: Option<Position>, at: At<'_>) -> Result<Option<u32>, Refusal> {
         if !value.is_array() && value.class() != form::class::OBJECT && value.class() != self.message.realm.class {
-            return self.special(value);
+            return self.special(value, at);
         }
         if let Some(node) = self.clean_view(value)? {
             return Ok(Some(node));
         }
-        if let Some(replaced) = self.own_form(value)? {
+        if let Some(replaced) = self.own_form(value, at)? {
             return self.replacement(&replaced);
         }
         self.container(value, origin).map(Some)
     }
 
-    /// An object or list, one level down. Far down, a cycle is told from mere depth.
+    /// An object or list, one level down.
     fn container(&mut self, value: &Owned, origin: Option<Position>) -> Result<u32, Refusal> {
-        let identity = value.identity();
+        if self.is_open(value) {
+            return bad("the value contains itself");
+        }
         let deepest = self.limits.depth.min(DEEPEST);
         if self.ancestors.len() >= deepest {
-            if self.ancestors.contains(&identity) {
-                return bad("the value contains itself");
-            }
             return too_large(format!("nested deeper than {deepest} levels"));
         }
-        self.ancestors.push(identity);
+        self.ancestors.push(value.identity());
         let node = match self.own_view(value) {
             Some(view) => self.view(view, value),
             None if value.is_array() => self.list(value, origin.or_else(|| self.whole_message(value))),
@@ -220,16 +227,27 @@ impl<'m> Writer<'m> {
         node
     }
 
+    /// Whether a value is being written: inside of it, it would be a cycle.
+    fn is_open(&self, value: &Owned) -> bool {
+        self.ancestors.contains(&value.identity())
+    }
+
     fn object(&mut self, value: &Owned) -> Result<u32, Refusal> {
         let object = self.begin(Kind::Object)?;
         let mut previous = NONE;
         for key in value.keys()? {
-            let member = value.get(&key)?;
-            let Some(child) = within(self.plain(&member), || field(&key))? else { continue };
+            let member = self.get(value, &key)?;
+            let Some(child) = within(self.plain(&member, At::Member(&key)), || field(&key))? else { continue };
             self.name(child, key)?;
             self.link(object, &mut previous, child);
         }
         Ok(object)
+    }
+
+    /// A property of an object, which may run a getter.
+    fn get(&mut self, object: &Owned, key: &Key) -> Result<Owned, Thrown> {
+        self.has_run = true;
+        object.get(key)
     }
 
     /// Gives a member the name of a property.
@@ -265,6 +283,25 @@ impl<'m> Writer<'m> {
     fn link(&mut self, parent: u32, previous: &mut u32, child: u32) {
         self.message.document.borrow_mut().link(parent, *previous, child);
         *previous = child;
+    }
+}
+
+/// Where a value stands in what holds it.
+#[derive(Clone, Copy)]
+enum At<'k> {
+    Top,
+    Member(&'k Key),
+    Item(i64),
+}
+
+impl At<'_> {
+    /// What `toJSON` is called with.
+    fn key(self, js: Js) -> Result<Owned, Thrown> {
+        match self {
+            At::Top => js.text(""),
+            At::Member(key) => key.to_value(),
+            At::Item(index) => js.text(&index.to_string()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use message::{Document, Flags, Kind, NONE, Node};
 
-use super::{Refusal, Writer, within};
+use super::{At, Refusal, Writer, within};
 use crate::runtime::digits::Digits;
 use crate::runtime::fields::{Field, Order, Slot};
 use crate::runtime::raw::{Key, Owned, Tag};
@@ -47,7 +47,8 @@ impl Writer<'_> {
         view::of(value, self.message.realm.class).filter(|view| Rc::ptr_eq(&view.message, self.message))
     }
 
-    /// Whether a value is as the document has it at `position`. Collects the nodes of the views seen.
+    /// Whether a value is as the document has it at `position`. Collects the nodes of the views seen. Runs no
+    /// code of the script.
     fn is_clean(&self, value: &Owned, position: Position, seen: &mut Vec<u32>) -> Result<bool, Refusal> {
         if value.tag() != Tag::Object {
             return Ok(self.is_same_leaf(value, position));
@@ -84,16 +85,22 @@ impl Writer<'_> {
 
     pub(super) fn is_clean_list(&self, list: &Owned, position: Position, seen: &mut Vec<u32>) -> Result<bool, Refusal> {
         seen.push(position.0);
-        let items = self.items(position);
-        if list.length()? != i64::try_from(items.len()).unwrap_or(i64::MAX) || list.get(&self.to_json)?.is_function() {
+        let Some(items) = self.listed(position) else { return Ok(false) };
+        if list.length()? != i64::try_from(items.len()).unwrap_or(i64::MAX) || !self.is_plain_list(list)? {
             return Ok(false);
         }
         for (index, item) in (0..).zip(items) {
-            if !self.is_clean(&list.get_index(index)?, item, seen)? {
+            let Some(value) = list.own_item(index)? else { return Ok(false) };
+            if !self.is_clean(&value, item, seen)? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether a list has no JSON form of its own.
+    fn is_plain_list(&self, list: &Owned) -> Result<bool, Refusal> {
+        Ok(list.prototype() == self.message.realm.list_prototype && !list.has_own(&self.to_json)?)
     }
 
     fn is_same_leaf(&self, value: &Owned, (node, item): Position) -> bool {
@@ -116,33 +123,26 @@ impl Writer<'_> {
         matches!(value.tag(), Tag::Float(value) if self.message.long.find(value) == Some(Digits::Ambiguous))
     }
 
-    /// The elements of what reads as a list at a position.
-    pub(super) fn items(&self, (node, item): Position) -> Vec<Position> {
+    /// The elements of what reads as a list at a position; `None` when something else stands there.
+    fn listed(&self, (node, item): Position) -> Option<Vec<Position>> {
         let document = self.message.document.borrow();
-        document.value_at(node, item).items().map(|item| item.position()).collect()
+        let value = document.value_at(node, item);
+        (value.kind() == Kind::List).then(|| value.items().map(|item| item.position()).collect())
+    }
+
+    pub(super) fn items(&self, position: Position) -> Vec<Position> {
+        self.listed(position).unwrap_or_default()
     }
 
     // -- what is used once is shared ---------------------------------------------------------------
 
-    fn is_taken(&self, node: u32) -> bool {
-        self.taken.get(node as usize).copied().unwrap_or(false)
-    }
-
-    fn take(&mut self, node: u32) {
-        let index = node as usize;
-        if self.taken.len() <= index {
-            self.taken.resize(index + 1, false);
-        }
-        self.taken[index] = true;
-    }
-
     /// A node for an unchanged value: sharing its members the first time, a copy after that.
     fn unchanged(&mut self, position: Position, seen: &[u32]) -> Result<u32, Refusal> {
-        if seen.iter().any(|node| self.is_taken(*node)) {
+        if seen.iter().any(|node| self.message.is_taken(*node)) {
             return self.copied(position);
         }
         for node in seen {
-            self.take(*node);
+            self.message.take(*node);
         }
         self.spend(0)?;
         let mut document = self.message.document.borrow_mut();
@@ -175,20 +175,36 @@ impl Writer<'_> {
     /// The node of a value that is as the document has it at `position`.
     pub(super) fn clean(&mut self, value: &Owned, position: Position) -> Result<Option<u32>, Refusal> {
         let mut seen = Vec::new();
-        if self.is_clean(value, position, &mut seen)? { self.unchanged(position, &seen).map(Some) } else { Ok(None) }
+        let is_clean = !self.is_open(value) && self.is_clean(value, position, &mut seen)?;
+        if is_clean { self.unchanged(position, &seen).map(Some) } else { Ok(None) }
     }
 
     /// A view in which something was changed: its own members, as they are now.
     pub(super) fn view(&mut self, view: &View, value: &Owned) -> Result<u32, Refusal> {
-        let is_first = !self.is_taken(view.node);
-        self.take(view.node);
+        let is_first = !self.message.is_taken(view.node);
+        self.message.take(view.node);
         let object = self.begin(Kind::Object)?;
         let mut previous = NONE;
-        for property in self.properties(view) {
+        let has_run = std::mem::take(&mut self.has_run);
+        for mut property in self.properties(view) {
+            if self.has_run {
+                property = self.current(view, property);
+            }
             let Some(child) = self.property(value, &property, is_first)? else { continue };
             self.link(object, &mut previous, child);
         }
+        self.has_run |= has_run;
         Ok(object)
+    }
+
+    /// A property as it is now that the script's code has run.
+    fn current(&self, view: &View, property: Property) -> Property {
+        let touched = view.touched();
+        let Some(fields) = &*touched else { return property };
+        match fields.find(property.key.atom()).and_then(|index| fields.get(index)) {
+            Some(field) => self.property_of(field),
+            None => Property { field: Field::removed(property.field), value: None, key: property.key },
+        }
     }
 
     /// The properties that are written. An untouched view is written so when its prototype changed.
@@ -197,16 +213,15 @@ impl Writer<'_> {
         let Some(fields) = &*touched else { return self.untouched(view) };
         let written = fields.in_order().into_iter();
         let written = written.filter(|field| field.is_enumerable() && field.order != Order::Symbol);
-        written
-            .map(|field| Property {
-                key: self.js.key_of(field.atom),
-                value: match field.slot {
-                    Slot::Read(value) | Slot::Set(value) => Some(self.js.adopt(self.js.duplicate(value))),
-                    Slot::Document | Slot::Accessor { .. } => None,
-                },
-                field,
-            })
-            .collect()
+        written.map(|field| self.property_of(&field)).collect()
+    }
+
+    fn property_of(&self, field: &Field) -> Property {
+        let value = match field.slot {
+            Slot::Read(value) | Slot::Set(value) => Some(self.js.adopt(self.js.duplicate(value))),
+            Slot::Document | Slot::Accessor { .. } => None,
+        };
+        Property { key: self.js.key_of(field.atom), value, field: *field }
     }
 
     fn untouched(&self, view: &View) -> Vec<Property> {
@@ -225,10 +240,13 @@ impl Writer<'_> {
         let child = match (field.slot, value) {
             (Slot::Document, _) => Some(self.member(field.member, is_first)?),
             (Slot::Read(_), Some(value)) => {
-                within(self.read_before(value, field.member, is_first), || super::field(key))?
+                within(self.read_before(value, key, field.member, is_first), || super::field(key))?
             }
-            (_, Some(value)) => within(self.plain(value), || super::field(key))?,
-            (_, None) => within(self.plain(&holder.get(key)?), || super::field(key))?,
+            (_, Some(value)) => within(self.plain(value, At::Member(key)), || super::field(key))?,
+            (_, None) => {
+                let value = self.get(holder, key)?;
+                within(self.plain(&value, At::Member(key)), || super::field(key))?
+            }
         };
         let Some(child) = child else { return Ok(None) };
         if field.member == NONE {
@@ -249,26 +267,20 @@ impl Writer<'_> {
     }
 
     /// A member that the script has read.
-    fn read_before(&mut self, value: &Owned, member: u32, is_first: bool) -> Result<Option<u32>, Refusal> {
+    fn read_before(&mut self, value: &Owned, key: &Key, member: u32, is_first: bool) -> Result<Option<u32>, Refusal> {
         if value.tag() != Tag::Object {
             return self.member(member, is_first).map(Some);
         }
-        if value.is_array() && !value.get(&self.to_json)?.is_function() {
-            return self.known_list(value, (member, false)).map(Some);
+        if !value.is_array() {
+            return self.plain(value, At::Member(key));
         }
-        self.plain(value)
+        match self.clean(value, (member, false))? {
+            Some(node) => Ok(Some(node)),
+            None => self.object_or_list(value, Some((member, false)), At::Member(key)),
+        }
     }
 
     // -- lists -------------------------------------------------------------------------------------
-
-    /// A list that was read from `position`.
-    fn known_list(&mut self, list: &Owned, position: Position) -> Result<u32, Refusal> {
-        let mut seen = Vec::new();
-        if self.is_clean_list(list, position, &mut seen)? {
-            return self.unchanged(position, &seen);
-        }
-        self.list(list, Some(position))
-    }
 
     /// Any list; elements that are as they were at `origin` keep their digits.
     pub(super) fn list(&mut self, value: &Owned, origin: Option<Position>) -> Result<u32, Refusal> {
@@ -277,9 +289,10 @@ impl Writer<'_> {
         let list = self.begin(Kind::List)?;
         let mut previous = NONE;
         for index in 0..value.length()? {
+            self.has_run = true;
             let item = value.get_index(index)?;
             let origin = origins.next();
-            let child = within(self.element(&item, origin), || super::item(index))?;
+            let child = within(self.element(&item, origin, At::Item(index)), || super::item(index))?;
             let child = match child {
                 Some(child) => child,
                 None => self.leaf(Kind::Null, b"")?,
@@ -291,9 +304,16 @@ impl Writer<'_> {
     }
 
     /// An element of a list which had `origin` in this place.
-    pub(super) fn element(&mut self, value: &Owned, origin: Option<Position>) -> Result<Option<u32>, Refusal> {
+    pub(super) fn element(
+        &mut self,
+        value: &Owned,
+        origin: Option<Position>,
+        at: At<'_>,
+    ) -> Result<Option<u32>, Refusal> {
         match origin {
-            Some(origin) if value.tag() == Tag::Object && value.is_array() => self.object_or_list(value, Some(origin)),
+            Some(origin) if value.tag() == Tag::Object && value.is_array() => {
+                self.object_or_list(value, Some(origin), at)
+            }
             // In a list that was changed, one of several that read the same may be another than it was.
             Some(origin) if !self.is_ambiguous(value) && self.is_same_leaf(value, origin) => {
                 let mut document = self.message.document.borrow_mut();
@@ -303,7 +323,7 @@ impl Writer<'_> {
                 self.spend(twin.value.length as usize)?;
                 Ok(Some(node))
             }
-            _ => self.plain(value),
+            _ => self.plain(value, at),
         }
     }
 }
