@@ -171,8 +171,7 @@ impl<'a> Evaluation<'a> {
                 found.map(Operand::Bool).map_err(|mishap| mishap.at(node))
             }
             Operation::Call(function, arguments) => {
-                let mut values: [Operand<'a>; crate::functions::MOST_ARGUMENTS] =
-                    std::array::from_fn(|_| Operand::Null);
+                let mut values: [Operand<'a>; crate::functions::MAX_ARGUMENTS] = std::array::from_fn(|_| Operand::Null);
                 for (value, argument) in values.iter_mut().zip(arguments) {
                     *value = self.scalar(argument)?;
                 }

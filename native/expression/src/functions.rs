@@ -69,7 +69,7 @@ functions! {
 }
 
 /// The most arguments any function takes, receiver counted.
-pub(crate) const MOST_ARGUMENTS: usize = 4;
+pub(crate) const MAX_ARGUMENTS: usize = 4;
 
 impl Function {
     pub fn name(self) -> &'static str {
@@ -142,6 +142,6 @@ mod tests {
 
     #[test]
     fn no_function_takes_more_than_is_reserved() {
-        assert!(TABLE.iter().all(|row| row.3 <= row.4 && row.4 <= MOST_ARGUMENTS));
+        assert!(TABLE.iter().all(|row| row.3 <= row.4 && row.4 <= MAX_ARGUMENTS));
     }
 }

@@ -11,7 +11,7 @@ const DAY: i64 = 86_400;
 const FIRST_SECOND: i64 = -62_135_596_800;
 const LAST_SECOND: i64 = 253_402_300_799;
 /// Ten thousand years, the specification's range.
-const LONGEST: i64 = 315_576_000_000;
+const MAX_SECONDS: i64 = 315_576_000_000;
 
 /// A point in time, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +189,7 @@ impl Duration {
 }
 
 fn nanos_in_range(seconds: i64, nanos: u32) -> bool {
-    join(seconds, nanos).abs() <= i128::from(LONGEST) * NANOS
+    join(seconds, nanos).abs() <= i128::from(MAX_SECONDS) * NANOS
 }
 
 /// Nanoseconds of one unit, and what follows its name.
@@ -387,7 +387,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back(seconds in FIRST_SECOND..=LAST_SECOND, nanos in 0_u32..1_000_000_000, length in -LONGEST..LONGEST) {
+        fn what_is_written_reads_back(seconds in FIRST_SECOND..=LAST_SECOND, nanos in 0_u32..1_000_000_000, length in -MAX_SECONDS..MAX_SECONDS) {
             let time = Timestamp { seconds, nanos };
             prop_assert_eq!(Timestamp::parse(&time.to_string()).unwrap(), time);
             let duration = Duration { seconds: length, nanos };

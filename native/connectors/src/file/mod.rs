@@ -8,7 +8,7 @@
 //!              sink/registry.rs one writer per file and process   sink/place.rs where it may lie
 //!                 ▼
 //!              sink/writer.rs   one write, fdatasync; back to the last good length on an error
-//!              sink/mend.rs     a last line torn by a crash, on open
+//!              sink/repair.rs     a last line torn by a crash, on open
 //! ```
 
 pub(crate) mod line;

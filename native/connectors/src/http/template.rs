@@ -14,7 +14,7 @@ use message::{Code, Fault, Path};
 use super::guard::numeric_host;
 
 /// Bytes of a finished URL.
-const LONGEST: usize = 8 << 10;
+const MAX_LENGTH: usize = 8 << 10;
 
 /// A parsed template. Cheap to render: literals are checked once, here.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl UrlTemplate {
     /// `config/invalid-value`, with the column, unless it is an absolute http or https URL with a
     /// host, without userinfo and fragment, whose placeholders stand in path or query.
     pub fn parse(text: &str) -> Result<UrlTemplate, Fault> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(invalid(text, 0, "is longer than 8 KiB"));
         }
         let origin = check_origin(text)?;
@@ -91,7 +91,7 @@ impl UrlTemplate {
 
     /// A value and the text around it can make what neither is alone: `.` before `{x}`.
     fn check_rendered(&self, url: &str) -> Result<(), Fault> {
-        let reason = if url.len() > LONGEST {
+        let reason = if url.len() > MAX_LENGTH {
             "the URL is longer than 8 KiB"
         } else if dotted_segment(path_of(&url[self.origin..])).is_some() {
             "the URL's path has a part that is `.` or `..`"
@@ -239,7 +239,7 @@ fn check_value(text: &str) -> Result<(), &'static str> {
     if text.split(['/', '\\']).any(|part| part == "." || part == "..") {
         return Err("the value is, or has a part that is, `.` or `..`");
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_LENGTH {
         return Err("the value is longer than 8 KiB");
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use connectors::file::sink::{FileOptions, FileSink, Mended};
+use connectors::file::sink::{FileOptions, FileSink, Repaired};
 use connectors::{Outcome, Sink};
 use harness::{Folder, run};
 use message::{Code, Fault};
@@ -72,21 +72,21 @@ fn a_torn_last_line_is_mended_on_open() {
     let folder = Files::new();
     let long = format!("[\"{}", "x".repeat(200_000));
     let cases = [
-        ("", Mended::Whole, "3\n"),
-        ("1\n", Mended::Whole, "1\n3\n"),
-        ("1\n{\"a\":", Mended::Cut { bytes: 5 }, "1\n3\n"),
-        ("1\n{\"a\":2}", Mended::Ended, "1\n{\"a\":2}\n3\n"),
-        ("12", Mended::Cut { bytes: 2 }, "3\n"),
-        ("1\n\0\0\0", Mended::Cut { bytes: 3 }, "1\n3\n"),
-        ("by hand", Mended::Ended, "by hand\n3\n"),
-        (&long, Mended::Cut { bytes: long.len() as u64 }, "3\n"),
+        ("", Repaired::Whole, "3\n"),
+        ("1\n", Repaired::Whole, "1\n3\n"),
+        ("1\n{\"a\":", Repaired::Cut { bytes: 5 }, "1\n3\n"),
+        ("1\n{\"a\":2}", Repaired::Ended, "1\n{\"a\":2}\n3\n"),
+        ("12", Repaired::Cut { bytes: 2 }, "3\n"),
+        ("1\n\0\0\0", Repaired::Cut { bytes: 3 }, "1\n3\n"),
+        ("by hand", Repaired::Ended, "by hand\n3\n"),
+        (&long, Repaired::Cut { bytes: long.len() as u64 }, "3\n"),
     ];
     run(async {
-        for (number, (before, mended, after)) in cases.into_iter().enumerate() {
+        for (number, (before, repaired, after)) in cases.into_iter().enumerate() {
             let name = format!("{number}.ndjson");
             fs::write(folder.path(&name), before).unwrap();
             let sink = folder.sink(&name);
-            assert_eq!(sink.open().await.unwrap(), mended, "{number}");
+            assert_eq!(sink.open().await.unwrap(), repaired, "{number}");
             assert!(matches!(sink.write_batch(&[json("3")]).await[..], [Outcome::Delivered]));
             assert_eq!(folder.read(&name), after, "{number}");
         }

@@ -4,8 +4,8 @@
 #[must_use]
 pub fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     // Far longer words cannot be near, and comparing costs the product of the lengths.
-    const LONGEST: usize = 64;
-    if word.is_empty() || word.len() > LONGEST {
+    const MAX_LENGTH: usize = 64;
+    if word.is_empty() || word.len() > MAX_LENGTH {
         return None;
     }
     let allowed = (word.chars().count() / 3).clamp(1, 3);
@@ -35,7 +35,7 @@ pub fn instead<'w>(word: &str, words: impl IntoIterator<Item = &'w str> + Clone)
 /// A text of the user's in a message of ours: short, on one line.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let cut: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    const MAX_LENGTH: usize = 60;
+    let cut: String = text.chars().take(MAX_LENGTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if cut.len() < text.len() { format!("`{cut}...`") } else { format!("`{cut}`") }
 }

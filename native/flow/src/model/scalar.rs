@@ -15,7 +15,7 @@ pub struct Span {
 }
 
 /// Far below what clocks and timers can add.
-const LONGEST: Duration = Duration::from_secs(720 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(720 * 3600);
 
 impl Span {
     #[must_use]
@@ -42,7 +42,7 @@ impl TryFrom<String> for Span {
             "h" => Duration::from_secs(count * 3600),
             _ => return Err(SAY),
         };
-        if length.is_zero() || length > LONGEST {
+        if length.is_zero() || length > MAX_DURATION {
             return Err("wants a time above 0, at most `720h`");
         }
         Ok(Span { length, text })

@@ -32,7 +32,7 @@ impl fmt::Display for SubjectError {
 
 impl std::error::Error for SubjectError {}
 
-const LONGEST: usize = 1024;
+const MAX_LENGTH: usize = 1024;
 
 /// Whether a message can be published to `subject`.
 ///
@@ -63,7 +63,7 @@ fn check_tokens(subject: &str) -> Result<(), SubjectError> {
     if subject.is_empty() {
         return Err(SubjectError::Empty);
     }
-    if subject.len() > LONGEST {
+    if subject.len() > MAX_LENGTH {
         return Err(SubjectError::TooLong);
     }
     if subject.chars().any(|c| c.is_whitespace() || c.is_control()) {

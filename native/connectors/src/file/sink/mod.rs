@@ -1,8 +1,8 @@
 //! The file out: a batch is one block of lines, on disk before it counts as delivered.
 
-mod mend;
 mod place;
 mod registry;
+mod repair;
 mod writer;
 
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ use place::Place;
 use registry::open;
 use writer::Writer;
 
-pub use mend::Mended;
+pub use repair::Repaired;
 
 #[derive(Clone, Debug)]
 pub struct FileOptions {
@@ -47,13 +47,13 @@ impl FileSink {
         Ok(FileSink { place, writer: RefCell::default(), lines: RefCell::default() })
     }
 
-    /// Opens the file now, makes its folders, and mends a last line torn by a crash. Waits for
+    /// Opens the file now, makes its folders, and repairs a last line torn by a crash. Waits for
     /// the disk, off this thread. `file/write` may be tried again, `file/outside` not.
-    pub async fn open(&self) -> Result<Mended, Fault> {
+    pub async fn open(&self) -> Result<Repaired, Fault> {
         let place = self.place.clone();
-        let (writer, mended) = off_thread(move || open(&place)).await?;
+        let (writer, repaired) = off_thread(move || open(&place)).await?;
         *self.writer.borrow_mut() = Some(writer);
-        Ok(mended)
+        Ok(repaired)
     }
 
     async fn append(&self, lines: Vec<u8>) -> (Vec<u8>, Result<(), Fault>) {
@@ -90,7 +90,7 @@ impl Sink for FileSink {
         Box::pin(async move { self.open().await.map(drop) })
     }
 
-    /// A file whose end could not be put right is opened and mended by the next batch.
+    /// A file whose end could not be put right is opened and repaired by the next batch.
     fn health(&self) -> Health {
         match &*self.writer.borrow() {
             Some(writer) if writer.is_broken() => Health::Failing(Code::FileWrite),

@@ -41,7 +41,7 @@ pub(super) struct Writer {
     place: Place,
     folder: OwnedFd,
     identity: Identity,
-    /// `None` when the end of the file could not be put right: it has to be opened and mended.
+    /// `None` when the end of the file could not be put right: it has to be opened and repaired.
     file: Mutex<Option<File>>,
 }
 

@@ -7,7 +7,7 @@ use connectors::http::source::SourceOptions;
 use harness::run;
 use tokio::io::AsyncWriteExt;
 
-use super::host::{MOST_BODY, Sender, post, source, store_all, until};
+use super::host::{MAX_BODY, Sender, post, source, store_all, until};
 
 const HEAD: &str = "POST /in/acme/orders HTTP/1.1\r\nHost: here\r\n";
 const SHORT: Duration = Duration::from_millis(50);
@@ -49,7 +49,7 @@ fn a_hundred_megabytes_in_chunks_are_cut_at_the_limit() {
             (writer, written)
         });
         until(|| !source.stats().refusals.is_empty()).await;
-        assert!(source.stats().in_flight_bytes <= MOST_BODY);
+        assert!(source.stats().in_flight_bytes <= MAX_BODY);
         let (writer, _) = flood.await.unwrap();
         let mut sender = Sender(reader.reunite(writer).unwrap());
         assert_eq!((sender.answer().await.code().as_str(), all.borrow().len()), ("http/too-large", 0));

@@ -7,7 +7,7 @@ use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
 
-use super::host::{MOST_BODY, Sender, next, post, source, store_all, stored};
+use super::host::{MAX_BODY, Sender, next, post, source, store_all, stored};
 
 #[test]
 fn a_message_is_answered_only_after_it_is_stored() {
@@ -179,8 +179,8 @@ fn a_body_at_the_limit_comes_in_and_one_byte_more_does_not() {
         let source = source(SourceOptions::default()).await;
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
-        assert_eq!(sender.post("/in/acme/orders", "", &"x".repeat(MOST_BODY)).await.status, 202);
-        let answer = sender.post("/in/acme/orders", "", &"x".repeat(MOST_BODY + 1)).await;
+        assert_eq!(sender.post("/in/acme/orders", "", &"x".repeat(MAX_BODY)).await.status, 202);
+        let answer = sender.post("/in/acme/orders", "", &"x".repeat(MAX_BODY + 1)).await;
         assert_eq!((answer.status, answer.code().as_str()), (413, "http/too-large"));
         // The rest was small enough to read over, so the connection goes on.
         assert_eq!(sender.post("/in/acme/orders", "", "").await.status, 202);

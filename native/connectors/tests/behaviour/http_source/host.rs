@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const LONG: Duration = Duration::from_secs(60);
-pub const MOST_BODY: usize = 1000;
+pub const MAX_BODY: usize = 1000;
 
 /// Waits for what another task is about to do.
 pub async fn until(mut done: impl FnMut() -> bool) {
@@ -21,7 +21,7 @@ pub async fn until(mut done: impl FnMut() -> bool) {
 }
 
 pub fn routes() -> Routes {
-    let route = |binding, auth| Route { binding, auth, max_body: MOST_BODY, accept: Accept::ALL };
+    let route = |binding, auth| Route { binding, auth, max_body: MAX_BODY, accept: Accept::ALL };
     let mut routes = Routes::new();
     routes.insert("acme", "/orders", route(7, Auth::None)).unwrap();
     routes.insert("acme", "/guarded", route(8, Auth::Bearer(Token::new("s3cret").unwrap()))).unwrap();

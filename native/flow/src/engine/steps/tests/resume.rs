@@ -40,8 +40,8 @@ fn a_part_that_died_behind_a_convert_is_what_it_was_there() {
     let sent = shard.run("", r#"[{"o":{"n":"text","-id":1}},{"o":{"n":2,"-id":2}}]"#);
     let letter = sent.iter().find(|frame| frame.header("Vrsky-Code").is_some()).unwrap();
     assert_eq!((letter.kind(), letter.payload.as_str()), ("2:filter", r#"{"o":{"n":"text","-id":1}}"#));
-    let mended = letter.payload.replace("\"text\"", "7");
-    let sent = shard.resume("2:filter", 0, &mended);
+    let repaired = letter.payload.replace("\"text\"", "7");
+    let sent = shard.resume("2:filter", 0, &repaired);
     assert!(sent[0].payload.ends_with(r#"<o id="1"><n>7</n></o>"#), "{}", sent[0].payload);
     assert_eq!(sent[0].header("Content-Type"), Some("application/xml"));
 }

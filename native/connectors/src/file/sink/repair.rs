@@ -21,7 +21,7 @@ const CHUNK: usize = 64 << 10;
 
 /// What was done to the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mended {
+pub enum Repaired {
     /// Nothing: it was empty or ended with a line end.
     Whole,
     /// This many bytes of a torn line were cut away.
@@ -31,11 +31,11 @@ pub enum Mended {
 }
 
 /// Blocks. The file is open for appending.
-pub(super) fn mend(file: &File) -> io::Result<Mended> {
+pub(super) fn repair(file: &File) -> io::Result<Repaired> {
     let length = file.metadata()?.len();
     let Some(tail) = tail(file, length)? else { return end(file) };
     if tail.is_empty() {
-        return Ok(Mended::Whole);
+        return Ok(Repaired::Whole);
     }
     if !is_torn(&tail) {
         return end(file);
@@ -43,13 +43,13 @@ pub(super) fn mend(file: &File) -> io::Result<Mended> {
     let bytes = tail.len() as u64;
     file.set_len(length - bytes)?;
     file.sync_all()?;
-    Ok(Mended::Cut { bytes })
+    Ok(Repaired::Cut { bytes })
 }
 
-fn end(mut file: &File) -> io::Result<Mended> {
+fn end(mut file: &File) -> io::Result<Repaired> {
     io::Write::write_all(&mut file, b"\n")?;
     file.sync_data()?;
-    Ok(Mended::Ended)
+    Ok(Repaired::Ended)
 }
 
 /// What stands after the last line end; `None` when it is too long for a line.
