@@ -13,6 +13,7 @@
 //!          └─ close ─► UNSUB, messages that are on their way still come ─► forgotten two ticks later
 //! ```
 
+mod losses;
 mod pull;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use nats::protocol;
 
 use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
+use losses::Losses;
+pub use losses::LostConsumer;
 use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
 
 /// What a pull consumer's messages are.
@@ -86,6 +89,7 @@ pub struct Consumers {
     /// Who is asked first when there is not room for all; another one every time.
     next_index: usize,
     draining: bool,
+    losses: Losses,
 }
 
 impl Consumers {
@@ -101,6 +105,8 @@ impl Consumers {
         };
         let pull = Pull {
             feed,
+            stream: stream.into(),
+            consumer: consumer.into(),
             next: jetstream::next_subject(stream, consumer),
             reply: reply(number),
             open,
@@ -232,6 +238,7 @@ impl Consumers {
                 _ => {
                     pull.void();
                     pull.not_before = tick + 2;
+                    self.losses.on_end(number, pull.feed, *reason);
                 }
             },
         }

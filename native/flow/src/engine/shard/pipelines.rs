@@ -148,6 +148,12 @@ impl Parts {
         self.note_health();
     }
 
+    /// Whether the messages of a pipeline cannot be asked for.
+    fn lost_health(&self, revision: &Revision) -> Option<Health> {
+        let fault = self.consumers.fault(Feed::Source(revision.owner.id), &revision.logic_stream);
+        fault.filter(|_| self.settlement.is_connected()).map(Health::Failing)
+    }
+
     /// Says what every in and out is like, as far as this node looks after it.
     pub fn note_health(&self) {
         let is_connected = self.settlement.is_connected();
@@ -157,7 +163,7 @@ impl Parts {
             if self.settings.serves(NodeType::Incoming) {
                 let is_http = matches!(revision.pipeline().input(), Input::Http(_));
                 let health = if is_http && is_connected { self.ingress.health() } else { nats };
-                revision.health.set_in(health, now_ms);
+                revision.health.set_in(self.lost_health(revision).unwrap_or(health), now_ms);
             }
             for (target, out) in revision.pipeline().outs().iter().enumerate() {
                 let OutKind::Nats { mode, .. } = &out.kind else { continue };
