@@ -171,7 +171,9 @@ pub async fn make_consumer(
     life: Option<Duration>,
 ) -> Result<ConsumerInfo, Unknown> {
     let filter = subject.map_or_else(String::new, |subject| format!(",\"filter_subject\":\"{subject}\""));
-    let of_subject = subject.map_or_else(String::new, |subject| format!(".{subject}"));
+    // In the request's subject for those who permit by it; no publish has a wildcard there.
+    let named = subject.filter(|subject| !subject.contains(['*', '>']));
+    let of_subject = named.map_or_else(String::new, |subject| format!(".{subject}"));
     let life = life.map_or_else(String::new, |life| format!(",\"inactive_threshold\":{}", life.as_nanos()));
     let config = format!(
         "{{\"stream_name\":\"{stream}\",\"config\":{{\"durable_name\":\"{consumer}\",\"name\":\"{consumer}\",\

@@ -70,6 +70,8 @@ struct Subject {
     /// Shards and nodes of a pipeline share its messages.
     group: String,
     closed: Option<u64>,
+    /// The server does not permit it.
+    refused: bool,
 }
 
 /// All subscriptions of a shard.
@@ -128,7 +130,7 @@ impl Consumers {
         let number = self.next_subject;
         self.next_subject += 1;
         let (subject, group) = (subject.to_owned(), group.to_owned());
-        self.subjects.insert(number, Subject { revision, subject, group, closed: None });
+        self.subjects.insert(number, Subject { revision, subject, group, closed: None, refused: false });
         number
     }
 
@@ -253,6 +255,7 @@ impl Consumers {
             pull.void();
             (pull.last_activity, pull.not_before) = (tick, 0);
         }
+        self.permit_all();
         self.is_short = true;
         self.pulls.keys().for_each(|number| self.subscribe_pull(*number, out));
         if !self.draining {

@@ -67,6 +67,9 @@ impl Parts {
 
     fn on_unrepaired(&mut self, number: u64, lost: &LostConsumer, unknown: Unknown) {
         let fault = match unknown {
+            Unknown::NoAnswer if self.may_not_make(lost) => {
+                Fault::new(Code::NatsAuthorization, "the server does not permit to make its consumer")
+            }
             Unknown::NoAnswer => Fault::new(Code::NatsTimeout, "JetStream does not answer"),
             Unknown::Refused(fault) => fault,
         };
@@ -75,6 +78,10 @@ impl Parts {
             let fault = Fault::new(fault.code(), reason);
             self.report_lost(lost.feed, |event| event.with_fault(&fault));
         }
+    }
+
+    fn may_not_make(&self, lost: &LostConsumer) -> bool {
+        self.settlement.refuses(&format!("$JS.API.CONSUMER.CREATE.{}.{}", lost.stream, lost.consumer))
     }
 
     fn report_lost(&self, feed: Feed, tell: impl FnOnce(Event) -> Event) {
