@@ -12,7 +12,7 @@ from ..errors import NatsError, VrskyError
 # How long a cluster may be without a leader at the start of a node.
 LEADER_SECONDS = 300.0
 # Between two looks at the streams, and at how much room the disk has.
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 # After a look that failed, and at least between two looks.
 _PAUSE_SECONDS = 1.0
 
