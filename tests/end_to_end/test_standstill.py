@@ -19,7 +19,6 @@ from vrsky_fast.control.server_config import Endpoint
 from ..certificates import Listening
 from ..conftest import Background, clean_environment, command, post
 from .conftest import StartNode, write_pipelines
-from .faults import known_fault, right_value
 from .node import Node, a_number, eventually
 from .servers import closed_port
 from .streams import call, held, make, put
@@ -65,40 +64,33 @@ def events(start_node: StartNode, server: Server, background: Background) -> Nod
     return node
 
 
-def deliver_event(node: Node, server: Server, background: Background, *soon: float) -> None:
+def deliver_event(node: Node, server: Server, background: Background) -> None:
     number = a_number()
     background(put(server.endpoint, "events.new", json.dumps({"n": number}), Content_Type="application/json"))
-    eventually(lambda: number in node.numbers("events.ndjson"), "an event that was published now", *soon)
+    eventually(lambda: number in node.numbers("events.ndjson"), "an event that was published now")
 
 
-@known_fault("it is asked for messages for ever; nothing is said, and nothing comes")
 def test_a_pull_consumer_that_was_deleted_is_made_again(events: Node, server: Server, background: Background) -> None:
     background(call(server.endpoint, "CONSUMER.DELETE.EVENTS.vrsky_acme_events"))
-    with right_value() as soon:
-        deliver_event(events, server, background, soon)
+    deliver_event(events, server, background)
     events.still_works("/orders", "orders.ndjson")
 
 
-@known_fault("its in is up, and nothing is said")
 def test_a_users_stream_that_was_deleted_is_an_event_and_failing(
     events: Node, server: Server, background: Background
 ) -> None:
     background(call(server.endpoint, "STREAM.DELETE.EVENTS"))
-    with right_value() as soon:
-        eventually(lambda: is_failing(last_stats(events, "events").get("in", {})), "an in that is failing", soon)
-        assert [one for one in list(events.said) if one["kind"] == "node" and "EVENTS" in one["why"]]
+    eventually(lambda: is_failing(last_stats(events, "events").get("in", {})), "an in that is failing")
+    assert [one for one in list(events.said) if one["kind"] == "node" and "EVENTS" in one["why"]]
     events.still_works("/orders", "orders.ndjson")
 
 
-@known_fault("its consumer went with it, and nobody makes another one")
 def test_a_users_stream_that_is_made_again_is_read_again(events: Node, server: Server, background: Background) -> None:
     background(call(server.endpoint, "STREAM.DELETE.EVENTS"))
     background(make(server.endpoint, "EVENTS", "events.>"))
-    with right_value() as soon:
-        deliver_event(events, server, background, soon)
+    deliver_event(events, server, background)
 
 
-@known_fault("a lane without its consumer stands still")
 @pytest.mark.parametrize("lane", ["logic", "outgoing"])
 def test_the_consumer_of_a_lane_that_was_deleted_is_made_again(
     start_node: StartNode, server: Server, background: Background, lane: str
@@ -108,15 +100,13 @@ def test_the_consumer_of_a_lane_that_was_deleted_is_made_again(
     background(call(server.endpoint, f"CONSUMER.DELETE.VRSKY_{lane.upper()}_T1000_0.{lane}"))
     number = a_number()
     node.accepts("/orders", b'{"n": %d}' % number)
-    with right_value() as soon:
-        eventually(lambda: number in node.numbers("orders.ndjson"), "a message that was accepted now", soon)
+    eventually(lambda: number in node.numbers("orders.ndjson"), "a message that was accepted now")
     node.assert_alive()
 
 
 FILTERED = ORDERS.replace("out:", "steps: [{filter: n > 0}]\nout:")
 
 
-@known_fault("streams are made at the start only")
 @pytest.mark.parametrize("stream", ["VRSKY_LOGIC_T1000_0", "VRSKY_OUTGOING_T1000_0", "VRSKY_DEAD"])
 def test_a_stream_of_ours_that_was_deleted_in_the_middle_is_made_again(
     start_node: StartNode, server: Server, background: Background, stream: str
@@ -124,9 +114,8 @@ def test_a_stream_of_ours_that_was_deleted_in_the_middle_is_made_again(
     node = start_node({"orders.yaml": FILTERED}, "--nats", url_of(server.endpoint))
     node.still_works("/orders", "orders.ndjson")
     background(call(server.endpoint, f"STREAM.DELETE.{stream}"))
-    with right_value() as soon:
-        eventually(lambda: stream in streams_of(server, background), f"another {stream}", soon)
-        assert any(stream in json.dumps(one) for one in list(node.said)), "nobody says that it was gone"
+    eventually(lambda: stream in streams_of(server, background), f"another {stream}")
+    eventually(lambda: any(stream in json.dumps(one) for one in list(node.said)), "a word that it was gone")
     node.still_works("/orders", "orders.ndjson")
     node.accepts("/orders", b"{}")
     eventually(lambda: background(held(server.endpoint, "VRSKY_DEAD")) == 1, "a dead letter")
@@ -136,7 +125,6 @@ def streams_of(server: Server, background: Background) -> list[str]:
     return list(background(call(server.endpoint, "STREAM.NAMES"))["streams"])
 
 
-@known_fault("every publish is refused until the node is started again")
 def test_after_a_server_that_comes_back_empty_messages_flow_again(
     start_node: StartNode, server: Server, background: Background
 ) -> None:
@@ -146,8 +134,7 @@ def test_after_a_server_that_comes_back_empty_messages_flow_again(
     background(server.stop())
     shutil.rmtree(server.layout.store)
     assert background(server.start()).url == url
-    with right_value() as soon:
-        eventually(lambda: accepts(node), "an answer 202", soon)
+    eventually(lambda: accepts(node), "an answer 202")
     node.still_works("/orders", "orders.ndjson")
 
 
@@ -206,7 +193,6 @@ def publish_core(endpoint: Endpoint, background: Background, subject: str) -> No
     background(scenario())
 
 
-@known_fault("a publish to core NATS that the server refuses counts as delivered")
 def test_a_publish_that_is_refused_is_failing_and_counted_and_never_delivered(
     start_node: StartNode, tmp_path: Path, background: Background
 ) -> None:
@@ -215,11 +201,10 @@ def test_a_publish_that_is_refused_is_failing_and_counted_and_never_delivered(
         node.hears("ready")
         publish_core(admin, background, "in.free")
         eventually(lambda: last_stats(node, "relay").get("received") == 1, "a message")
-        with right_value() as soon:
-            eventually(lambda: is_failing(out_of(node)), "an out that is failing", soon)
-            stats = last_stats(node, "relay")
-            assert stats["delivered"] == 0
-            assert stats["retried"] + stats["lost"] + stats["dead"] > 0
+        eventually(lambda: is_failing(out_of(node)), "an out that is failing")
+        stats = last_stats(node, "relay")
+        assert stats["delivered"] == 0
+        assert stats["retried"] + stats["lost"] + stats["dead"] > 0
         assert node.stop() == 0
 
 
@@ -231,7 +216,6 @@ def out_of(node: Node) -> dict[str, Any]:
     return dict(last_stats(node, "relay").get("outs", {}).get("default", {}))
 
 
-@known_fault("its PubAck is waited for, and the out is up")
 def test_a_publish_to_a_stream_that_is_refused_is_failing(
     start_node: StartNode, tmp_path: Path, background: Background
 ) -> None:
@@ -242,25 +226,21 @@ def test_a_publish_to_a_stream_that_is_refused_is_failing(
         publish_core(admin, background, "in.free")
         eventually(lambda: last_stats(node, "relay").get("received") == 1, "a message")
         try:
-            with right_value() as soon:
-                eventually(lambda: is_failing(out_of(node), "nats/authorization"), "an out that is failing", soon)
+            eventually(lambda: is_failing(out_of(node), "nats/authorization"), "an out that is failing")
             assert last_stats(node, "relay")["delivered"] == 0
         finally:
             # A drain would wait for the message.
             node.kill()
 
 
-@known_fault("the in is up, though the server has refused its subscription")
 def test_a_subscription_that_is_refused_is_an_event_and_failing(start_node: StartNode, tmp_path: Path) -> None:
     with permitting(tmp_path / "nats", subscribe='"in.denied"') as (url, _):
         node = start_node({"relay.yaml": FROM_DENIED}, "--nats", url)
         node.hears("ready")
-        with right_value() as soon:
-            eventually(lambda: is_failing(in_of(node), "nats/authorization"), "an in that is failing", soon)
-            assert [one for one in list(node.said) if one["kind"] == "node" and "in.denied" in one["why"]]
+        eventually(lambda: is_failing(in_of(node), "nats/authorization"), "an in that is failing")
+        assert [one for one in list(node.said) if one["kind"] == "node" and "in.denied" in one["why"]]
 
 
-@known_fault("the server's refusal is not read, only that no answer comes: nats/timeout")
 @pytest.mark.parametrize("verb", ["run", "dlq"])
 def test_a_jetstream_api_that_may_not_be_used_is_no_time_out(tmp_path: Path, verb: str) -> None:
     write_pipelines(tmp_path, {"orders.yaml": ORDERS})
@@ -275,8 +255,7 @@ def test_a_jetstream_api_that_may_not_be_used_is_no_time_out(tmp_path: Path, ver
             env=clean_environment() | {"VRSKY_NATS": url},
         )
     assert done.returncode == 3, done.stderr
-    with right_value():
-        assert "nats/authorization" in done.stdout + done.stderr
+    assert "nats/authorization" in done.stdout + done.stderr
 
 
 # -- a cluster without a leader -------------------------------------------------------------------
@@ -304,17 +283,15 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield Cluster(tmp_path / "cluster", servers)
 
 
-@known_fault("the start gives up after some seconds")
 def test_a_start_waits_for_the_leader_of_its_cluster(start_node: StartNode, cluster: Cluster) -> None:
     url = cluster.start(0)
     node = start_node({"orders.yaml": ORDERS}, "--nats", url)
     node.hears("note")
-    with right_value():
-        eventually(lambda: waits_or_ended(node), "a note that it waits")
-        node.assert_alive()
-        cluster.start(1)
-        cluster.start(2)
-        node.still_works("/orders", "orders.ndjson")
+    eventually(lambda: waits_or_ended(node), "a note that it waits")
+    node.assert_alive()
+    cluster.start(1)
+    cluster.start(2)
+    node.still_works("/orders", "orders.ndjson")
 
 
 def waits_or_ended(node: Node) -> bool:

@@ -21,4 +21,4 @@ pub mod jetstream;
 pub mod protocol;
 
 pub use driver::{Auth, Connection, Handler, Options, Outbox, Pace, Reply, Server, TlsOptions, unique_name};
-pub use protocol::{Message, ServerError, ServerInfo};
+pub use protocol::{Message, Refusal, ServerError, ServerInfo};

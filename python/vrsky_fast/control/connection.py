@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
@@ -50,7 +50,7 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
     logging.getLogger("asyncio").addFilter(_is_worth_saying)
     context = await asyncio.to_thread(endpoint.tls.context) if endpoint.secured else None
     client = StrictClient(endpoint.tls, endpoint.secured)
-    refused: list[Exception] = []
+    refused = _Refusals()
 
     async def remember(error: Exception) -> None:
         # nats-py would log each of them; the last one says why there is no connection.
@@ -78,9 +78,50 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
             fail("nats/authorization", f"{endpoint.url} refused the credentials")
         _refuse(endpoint, refused[-1] if refused else error)
     try:
-        yield client
+        async with _permitted(refused):
+            yield client
     finally:
         await client.close()
+
+
+class _Refusals(list[Exception]):
+    """What the server complained about; `on_violation` is called for a request to JetStream that it does not allow."""
+
+    on_violation: Callable[[], object] | None = None
+
+    def append(self, error: Exception) -> None:
+        super().append(error)
+        if self.on_violation and _is_violation(error):
+            self.on_violation()
+
+
+def _is_violation(error: Exception) -> bool:
+    text = str(error).lower()
+    return "permissions violation for publish" in text and "$js.api" in text
+
+
+@asynccontextmanager
+async def _permitted(refused: _Refusals) -> AsyncIterator[None]:
+    """Raises NatsError `nats/authorization` as soon as the server refuses a request to JetStream: nobody would answer
+    it, and it would look like a server that is slow."""
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled = False
+
+    def cancel() -> None:
+        nonlocal cancelled
+        if not cancelled:
+            cancelled = task.cancel()
+
+    refused.on_violation = cancel
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not cancelled or task.uncancel() > 0:
+            raise
+        fail("nats/authorization", f"the server does not permit it: {str(refused[-1]).removeprefix('nats: ')}")
+    finally:
+        refused.on_violation = None
 
 
 def _refuse(endpoint: Endpoint, error: Exception) -> NoReturn:

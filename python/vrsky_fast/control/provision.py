@@ -32,6 +32,8 @@ from .store import room
 from .streams import Stream, sharing
 
 _UNLIMITED = -1
+# The cluster has no leader just now, or is not ready.
+_PASSES = (10004, 10008, 10009, 10118)
 # A share of the disk changes with every file on it. Less of it soon counts; more of it is worth an update when
 # it is a good deal more.
 _LESS, _MORE = 0.95, 1.25
@@ -47,6 +49,8 @@ async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
             if stream.consumer is not None:
                 done += await _consumer(jetstream, stream.name, stream.consumer, None)
         except ServiceUnavailableError as error:
+            if error.err_code in _PASSES:
+                fail("nats/timeout", f"{stream.name}: {error.description}")
             fail("nats/refused", f"JetStream is not to be had: {error.description or 'is it enabled?'}")
         except APIError as error:
             fail("nats/refused", f"{stream.name}: {error.description}")
@@ -76,7 +80,9 @@ async def consumer_of_source(client: Client, source: SourceStream, owner: Owner)
     except NotFoundError:
         fail("nats/no-stream", f"there is no stream {stream}; create it first")
     except APIError as error:
-        fail("nats/refused", f"{stream}: {error.description}")
+        fail("nats/timeout" if error.err_code in _PASSES else "nats/refused", f"{stream}: {error.description}")
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{stream}: JetStream did not answer: {error}")
 
 
 async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from ..control.upkeep import Upkeep
 from .engine import Engine
 
 POLL_SECONDS = 0.25
@@ -23,8 +24,10 @@ class Watcher(Protocol):
         """A few times a second: the counters of every pipeline, and what happened since."""
 
 
-async def poll_until(ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher) -> None:
+async def poll_until(ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep) -> None:
     """Returns soon after the first of `ends` has ended; what it raised is its own."""
     while not any(task.done() for task in ends):
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        watcher.poll(engine.stats(), engine.events())
+        events = engine.events()
+        upkeep.notice(events)
+        watcher.poll(engine.stats(), events)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NoReturn
 
 from nats.aio.client import Client
 
@@ -15,38 +14,49 @@ from ..control.durables import Owner
 from ..control.provision import consumer_of_source, provision, share
 from ..control.server import Server
 from ..control.server_config import Endpoint
-from ..errors import ConfigError, VrskyError
+from ..control.upkeep import Upkeep, provisioned
+from ..errors import ConfigError
 from .polling import Watcher
 from .profile import Profile
 
-# Between two looks at how much room the disk has.
-_SHARE_SECONDS = 30.0
-
 
 async def prepare(
-    endpoint: Endpoint, server: Server | None, profile: Profile, pipelines: Sequence[PipelineFile], watcher: Watcher
-) -> None:
-    """Makes the streams and consumers that are not there yet. Raises NatsError, and InvalidConfig for an in that
-    names the durable of another customer."""
-    async with connect(endpoint) as client:
-        done = await _streams(client, server, profile)
-        for one in pipelines:
-            done += await _source(client, one, watcher)
+    endpoint: Endpoint,
+    server: Server | None,
+    profile: Profile,
+    pipelines: Sequence[PipelineFile],
+    watcher: Watcher,
+    asked: asyncio.Event,
+) -> bool:
+    """Makes the streams and consumers that are not there yet; waits for a cluster that has no leader. False when
+    `asked` is set before. Raises NatsError, and InvalidConfig for an in that names the durable of another customer."""
+
+    async def everything() -> list[str]:
+        async with connect(endpoint) as client:
+            done = await _streams(client, server, profile)
+            for one in pipelines:
+                done += await _source(client, one)
+        return done
+
+    done = await provisioned(everything, asked, watcher.note)
+    if done is None:
+        return False
+    for one in pipelines:
+        if one.summary.source.jetstream is None and one.summary.source.address is None:
+            watcher.note(f"{one.name}: core NATS in is at most once")
     if done:
         watcher.note(f"provisioned {len(done)} streams and consumers")
+    return True
 
 
-async def share_again(server: Server, profile: Profile, watcher: Watcher) -> NoReturn:
-    """Others take room on the disk, and leave it again."""
-    while True:
-        await asyncio.sleep(_SHARE_SECONDS)
-        try:
-            async with connect(server.endpoint) as client:
-                done = await _streams(client, server, profile)
-        except (VrskyError, OSError):
-            continue  # the server is away, or the disk is full: later
-        if done:
-            watcher.note(f"the room on the disk has changed: {'; '.join(done)}")
+def upkeep(endpoint: Endpoint, server: Server | None, profile: Profile, watcher: Watcher) -> Upkeep:
+    """Of streams that are gone, and of shares of a disk on which others take room, and leave it again."""
+
+    async def again() -> list[str]:
+        async with connect(endpoint) as client:
+            return await _streams(client, server, profile)
+
+    return Upkeep(again, watcher.note)
 
 
 async def _streams(client: Client, server: Server | None, profile: Profile) -> list[str]:
@@ -55,13 +65,11 @@ async def _streams(client: Client, server: Server | None, profile: Profile) -> l
     return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
 
 
-async def _source(client: Client, one: PipelineFile, watcher: Watcher) -> list[str]:
+async def _source(client: Client, one: PipelineFile) -> list[str]:
     source = one.summary.source
-    if source.jetstream is not None:
-        try:
-            return await consumer_of_source(client, source.jetstream, Owner(one.customer, one.pipeline))
-        except ConfigError as error:
-            raise InvalidConfig([one.problem(error.code, error.reason, f"{source.pointer}/durable")]) from None
-    if source.address is None:
-        watcher.note(f"{one.name}: core NATS in is at most once")
-    return []
+    if source.jetstream is None:
+        return []
+    try:
+        return await consumer_of_source(client, source.jetstream, Owner(one.customer, one.pipeline))
+    except ConfigError as error:
+        raise InvalidConfig([one.problem(error.code, error.reason, f"{source.pointer}/durable")]) from None

@@ -13,13 +13,14 @@ from ..control import served
 from ..control.lock import DataFolder
 from ..control.served import Served, Serving
 from ..control.server import Server
+from ..control.upkeep import Upkeep
 from ..facts import SERVES_HTTP
 from .earlier_files import earlier_files
 from .engine import Engine
 from .options import check_allow, check_files, check_open, check_secrets, check_types, parse_listen
 from .polling import Watcher, poll_until
 from .profile import Profile
-from .provision import prepare, share_again
+from .provision import prepare, upkeep
 from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
@@ -34,7 +35,8 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
     secrets = [resolve(one.customer, one.summary.secrets, settings.secrets) for one in pipelines]
     with DataFolder(settings.data) as data, stop_signals() as stop:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
-            await prepare(endpoint, server, profile, pipelines, watcher)
+            if not await prepare(endpoint, server, profile, pipelines, watcher, stop.asked):
+                return
             for text in earlier_files(pipelines, profile):
                 watcher.note(text)
             engine = Engine(profile, endpoint)
@@ -44,7 +46,7 @@ async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: 
             serving = Serving.of(Served.of(one.summary) for one in pipelines)
             served.write(data.path, None if server else endpoint.url, serving)
             await engine.start()
-            await _run(engine, server, profile, watcher, stop)
+            await _run(engine, server, upkeep(endpoint, server, profile, watcher), watcher, stop)
 
 
 def _checked(pipelines: Sequence[PipelineFile], settings: Settings) -> Profile:
@@ -62,22 +64,21 @@ def _checked(pipelines: Sequence[PipelineFile], settings: Settings) -> Profile:
     return replace(profile, listen=listen)
 
 
-async def _run(engine: Engine, server: Server | None, profile: Profile, watcher: Watcher, stop: Stop) -> None:
+async def _run(engine: Engine, server: Server | None, keeps: Upkeep, watcher: Watcher, stop: Stop) -> None:
     """Polls until a signal comes or the server is lost for good; then drains."""
     watcher.ready(engine.address())
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
-    others: list[asyncio.Task[Any]] = []
+    others: list[asyncio.Task[Any]] = [asyncio.create_task(keeps.run())]
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
-        others.append(asyncio.create_task(share_again(server, profile, watcher)))
     try:
-        await poll_until(ends, engine, watcher)
+        await poll_until(ends, engine, watcher, keeps)
         for task in ends:
             if task.done():
                 await task
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
-        await poll_until([drain], engine, watcher)
+        await poll_until([drain], engine, watcher, keeps)
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:

@@ -147,9 +147,18 @@ pub struct ConsumerInfo {
     pub num_pending: u64,
     #[serde(default)]
     pub num_ack_pending: u64,
+    #[serde(default)]
+    pub delivered: Delivered,
 }
 
-/// Makes a durable consumer of one subject, or finds it as it is. `life`: how long it stays without a pull; for ever
+/// What a consumer has delivered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct Delivered {
+    #[serde(default)]
+    pub consumer_seq: u64,
+}
+
+/// Makes a durable consumer of one subject, or of a whole stream, or finds it as it is. `life`: how long it stays without a pull; for ever
 /// without it.
 ///
 /// # Errors
@@ -158,16 +167,19 @@ pub async fn make_consumer(
     outbox: &Outbox,
     stream: &str,
     consumer: &str,
-    subject: &str,
+    subject: Option<&str>,
     life: Option<Duration>,
 ) -> Result<ConsumerInfo, Unknown> {
+    let filter = subject.map_or_else(String::new, |subject| format!(",\"filter_subject\":\"{subject}\""));
+    // In the request's subject for those who permit by it; no publish has a wildcard there.
+    let named = subject.filter(|subject| !subject.contains(['*', '>']));
+    let of_subject = named.map_or_else(String::new, |subject| format!(".{subject}"));
     let life = life.map_or_else(String::new, |life| format!(",\"inactive_threshold\":{}", life.as_nanos()));
     let config = format!(
         "{{\"stream_name\":\"{stream}\",\"config\":{{\"durable_name\":\"{consumer}\",\"name\":\"{consumer}\",\
-         \"ack_policy\":\"explicit\",\"ack_wait\":10000000000,\"max_deliver\":-1,\"max_ack_pending\":-1,\
-         \"filter_subject\":\"{subject}\"{life}}}}}"
+         \"ack_policy\":\"explicit\",\"ack_wait\":10000000000,\"max_deliver\":-1,\"max_ack_pending\":-1{filter}{life}}}}}"
     );
-    request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{subject}"), &config).await
+    request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}{of_subject}"), &config).await
 }
 
 /// Deletes a consumer; whether the server answered.
@@ -210,7 +222,7 @@ mod tests {
         let reply = r#"{"name":"c","num_pending":7,"num_ack_pending":2,"num_waiting":0}"#;
         assert_eq!(
             read::<ConsumerInfo>(reply.as_bytes()).unwrap(),
-            ConsumerInfo { num_pending: 7, num_ack_pending: 2 }
+            ConsumerInfo { num_pending: 7, num_ack_pending: 2, delivered: Delivered::default() }
         );
     }
 }

@@ -23,5 +23,5 @@ pub use error::ProtocolError;
 pub use frame::{Frame, Message, ParserLimits, parse};
 pub use header::{check_header, status};
 pub use info::ServerInfo;
-pub use server_error::ServerError;
+pub use server_error::{Refusal, ServerError};
 pub use subject::{SubjectError, check_filter, check_subject};

@@ -25,6 +25,13 @@ pub enum ServerError {
     Other(String),
 }
 
+/// What the account may not do, with the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    Publish(&'a str),
+    Subscription(&'a str),
+}
+
 impl ServerError {
     /// `text` is what stands between the quotes of `-ERR '...'`.
     #[must_use]
@@ -45,6 +52,19 @@ impl ServerError {
                 Self::AuthorizationViolation(text())
             }
             _ => Self::Other(text()),
+        }
+    }
+
+    /// The publish or subscription that a permissions violation names.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal<'_>> {
+        let Self::PermissionsViolation(text) = self else { return None };
+        let mut quoted = text.split('"');
+        let (verb, subject) = (quoted.next()?.to_ascii_lowercase(), quoted.next()?);
+        match verb.split_whitespace().next_back()? == "to" {
+            true if verb.contains("publish") => Some(Refusal::Publish(subject)),
+            true if verb.contains("subscription") => Some(Refusal::Subscription(subject)),
+            _ => None,
         }
     }
 
@@ -121,5 +141,19 @@ mod tests {
             assert_eq!((parsed.fault().code(), parsed.closes()), (code, closes), "{text}");
             assert_eq!(parsed, error);
         }
+    }
+
+    #[test]
+    fn a_permissions_violation_names_what_is_refused() {
+        let refusal = |text: &str| match ServerError::parse(text.as_bytes()).refusal() {
+            Some(Refusal::Publish(subject)) => format!("publish {subject}"),
+            Some(Refusal::Subscription(subject)) => format!("subscription {subject}"),
+            None => String::new(),
+        };
+        assert_eq!(refusal("Permissions Violation for Publish to \"a.b\""), "publish a.b");
+        assert_eq!(refusal("Permissions Violation for Subscription to \"a.>\""), "subscription a.>");
+        assert_eq!(refusal("Permissions Violation for Subscription to \"a\" using queue \"q\""), "subscription a");
+        assert_eq!(refusal("Permissions Violation for Publish with Reply of \"a\""), "");
+        assert_eq!(refusal("Slow Consumer"), "");
     }
 }

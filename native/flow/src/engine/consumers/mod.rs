@@ -13,6 +13,7 @@
 //!          └─ close ─► UNSUB, messages that are on their way still come ─► forgotten two ticks later
 //! ```
 
+mod losses;
 mod pull;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use nats::protocol;
 
 use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
+use losses::Losses;
+pub use losses::LostConsumer;
 use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
 
 /// What a pull consumer's messages are.
@@ -67,6 +70,8 @@ struct Subject {
     /// Shards and nodes of a pipeline share its messages.
     group: String,
     closed: Option<u64>,
+    /// The server does not permit it.
+    refused: bool,
 }
 
 /// All subscriptions of a shard.
@@ -86,6 +91,7 @@ pub struct Consumers {
     /// Who is asked first when there is not room for all; another one every time.
     next_index: usize,
     draining: bool,
+    losses: Losses,
 }
 
 impl Consumers {
@@ -101,6 +107,8 @@ impl Consumers {
         };
         let pull = Pull {
             feed,
+            stream: stream.into(),
+            consumer: consumer.into(),
             next: jetstream::next_subject(stream, consumer),
             reply: reply(number),
             open,
@@ -122,7 +130,7 @@ impl Consumers {
         let number = self.next_subject;
         self.next_subject += 1;
         let (subject, group) = (subject.to_owned(), group.to_owned());
-        self.subjects.insert(number, Subject { revision, subject, group, closed: None });
+        self.subjects.insert(number, Subject { revision, subject, group, closed: None, refused: false });
         number
     }
 
@@ -232,6 +240,7 @@ impl Consumers {
                 _ => {
                     pull.void();
                     pull.not_before = tick + 2;
+                    self.losses.on_end(number, pull.feed, *reason);
                 }
             },
         }
@@ -246,6 +255,7 @@ impl Consumers {
             pull.void();
             (pull.last_activity, pull.not_before) = (tick, 0);
         }
+        self.permit_all();
         self.is_short = true;
         self.pulls.keys().for_each(|number| self.subscribe_pull(*number, out));
         if !self.draining {

@@ -31,6 +31,8 @@ pub(super) fn request_bytes(max_payload: usize) -> i64 {
 
 pub(super) struct Pull {
     pub feed: Feed,
+    pub stream: Box<str>,
+    pub consumer: Box<str>,
     /// Where requests go.
     pub next: String,
     pub reply: String,

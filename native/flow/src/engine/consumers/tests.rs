@@ -1,5 +1,7 @@
 //! Tests of the credit.
 
+use message::Code;
+
 use super::*;
 
 const BOUND: i64 = 16_384;
@@ -149,4 +151,27 @@ fn a_thousand_idle_consumers_all_have_a_request_though_the_largest_message_is_la
     pulls.max_payload = 8 << 20;
     top_up(&mut pulls, 1, 0);
     assert!(asked(&pulls).0 >= 1);
+}
+
+#[test]
+fn a_pull_whose_consumer_is_gone_is_lost_once_until_it_is_repaired() {
+    let ended = |reason| PullStatus::Ended { reason, pending_messages: 1, pending_bytes: 0 };
+    let mut pulls = pulls(1);
+    pulls.on_status(0, &ended(PullEnd::Expired), 1);
+    pulls.on_status(0, &ended(PullEnd::LeadershipChange), 1);
+    assert!(pulls.take_lost().is_empty());
+    pulls.on_status(0, &ended(PullEnd::ConsumerDeleted), 1);
+    pulls.on_status(0, &ended(PullEnd::NoResponders), 3);
+    assert_eq!((pulls.take_lost(), pulls.take_lost()), (vec![0], Vec::new()));
+    let lost = pulls.lost(0).unwrap();
+    assert_eq!((&*lost.stream, &*lost.consumer), ("S0", "c"));
+    assert!(pulls.on_unrepaired(0, Code::NatsNoStream) && !pulls.on_unrepaired(0, Code::NatsNoStream));
+    assert_eq!(pulls.fault(Feed::Source(RevisionId(1)), "S0"), Some(Code::NatsNoStream));
+    assert_eq!(pulls.fault(Feed::Source(RevisionId(1)), "S1"), None);
+    pulls.on_repaired(0);
+    assert_eq!(pulls.fault(lost.feed, "S0"), None);
+    pulls.on_status(0, &ended(PullEnd::ConsumerDeleted), 9);
+    assert_eq!(pulls.take_lost(), [0]);
+    pulls.close_all(&mut Vec::new());
+    assert_eq!(pulls.lost(0), None);
 }

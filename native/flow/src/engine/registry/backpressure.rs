@@ -18,8 +18,8 @@ const REFUSAL_TICKS: u64 = 15;
 /// What the streams of a pipeline's outs have refused.
 #[derive(Debug, Default)]
 pub struct Backpressure {
-    /// The last refusal, and at which tick.
-    last: Cell<Option<(Code, u64)>>,
+    /// The last refusal: of which out, `None` for all of them; and at which tick.
+    last: Cell<Option<(Code, Option<u32>, u64)>>,
     throttled: Cell<bool>,
     /// Inputs that are let through while it is throttled.
     room: Cell<u64>,
@@ -61,23 +61,26 @@ impl Backpressure {
     }
 
     /// A stream has refused something that the operator has to look at. `true` when that is news.
-    pub fn refused(&self, code: Code, tick: u64) -> bool {
-        let before = self.refusal(tick);
-        self.last.set(Some((code, tick)));
-        before != Some(code)
+    pub fn refused(&self, code: Code, target: Option<u32>, tick: u64) -> bool {
+        let before = self.last.replace(Some((code, target, tick)));
+        before.is_none_or(|(said, of, last)| (said, of) != (code, target) || is_over(last, tick))
     }
 
-    /// Why the streams of its outs do not take what it publishes, at present.
+    /// Why what it publishes for an out is not taken, at present.
     #[must_use]
-    pub fn refusal(&self, tick: u64) -> Option<Code> {
-        let (code, last) = self.last.get()?;
-        (tick.saturating_sub(last) < REFUSAL_TICKS).then_some(code)
+    pub fn refusal(&self, target: u32, tick: u64) -> Option<Code> {
+        let (code, of, last) = self.last.get()?;
+        (of.is_none_or(|of| of == target) && !is_over(last, tick)).then_some(code)
     }
 
     /// A stream of the user's has taken something: what it refuses next is news again.
     pub fn accepted(&self) {
         self.last.set(None);
     }
+}
+
+fn is_over(last: u64, tick: u64) -> bool {
+    tick.saturating_sub(last) >= REFUSAL_TICKS
 }
 
 #[cfg(test)]
@@ -97,10 +100,10 @@ mod tests {
     #[test]
     fn a_refusal_is_news_once_for_each_reason_and_again_after_a_success() {
         let pressure = Backpressure::default();
-        assert!(pressure.refused(Code::NatsNoStream, 1) && !pressure.refused(Code::NatsNoStream, 2));
-        assert!(pressure.refused(Code::NatsStreamFull, 3));
-        assert_eq!(pressure.refusal(3 + REFUSAL_TICKS), None);
+        assert!(pressure.refused(Code::NatsNoStream, None, 1) && !pressure.refused(Code::NatsNoStream, None, 2));
+        assert!(pressure.refused(Code::NatsStreamFull, None, 3));
+        assert_eq!(pressure.refusal(0, 3 + REFUSAL_TICKS), None);
         pressure.accepted();
-        assert!(pressure.refused(Code::NatsStreamFull, 4));
+        assert!(pressure.refused(Code::NatsStreamFull, None, 4));
     }
 }

@@ -8,9 +8,12 @@
 //! settle ─► all done: ack or NAK on the wire, or Effect::Answer for the source
 //! ```
 //!
-//! `letters.rs` writes dead letters, `publish.rs` outputs, `headers.rs` their headers; `ledger.rs` knows what waits
+//! `letters.rs` writes dead letters, `publish.rs` outputs, `core.rs` knows which of those to core NATS are
+//! delivered, `headers.rs` writes headers; `ledger.rs` knows what waits
 //! for what; `reply.rs` how an answer finds it.
 
+mod core;
+mod effect;
 mod entry;
 mod headers;
 mod ledger;
@@ -29,12 +32,13 @@ use message::{Code, Fault};
 use nats::jetstream::{self, AckReply, PubAck};
 use nats::protocol;
 
+pub use effect::Effect;
 pub use headers::{Block, ParsedHeaders, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::{Letter, Original};
 pub use publish::{Forward, Parking, Stored};
 
-use super::message::{EntryId, Envelope, InputRef, QueueId, RevisionId};
+use super::message::{EntryId, Envelope, InputRef};
 use super::observe::{Event, EventKind, Events};
 use ledger::Closed;
 use reply::Replies;
@@ -54,23 +58,6 @@ const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Delivered events that wait for their PubAcks: as few as anybody will read, so that under load none is kept.
 const MAX_ANNOUNCED: usize = 256;
 
-/// What other rooms have to be told; the shard routes it.
-#[derive(Debug)]
-pub enum Effect {
-    /// A source's message is stored, or refused.
-    Answer { item: u64, binding: u32, bytes: u32, settled: Settled },
-    /// A stream of the user's has taken an output.
-    Delivered { revision: RevisionId, bytes: u32, duplicate: bool },
-    /// A stream of ours already held what was published.
-    Duplicate { revision: RevisionId },
-    /// A stream has refused an output. `target`: of a stream of the user's.
-    Refused { revision: RevisionId, target: Option<u32>, fault: Fault },
-    /// A message has reached the parked ones of its out, or has not.
-    Parked { queue: QueueId, stored: bool },
-    /// The key of a request is recorded, or there is a record of it already (`limit/backlog`), or neither.
-    Key { input: EntryId, item: u64, recorded: Result<(), Fault> },
-}
-
 /// Everything that waits for an answer of the server, and what is said to it.
 pub struct Settlement {
     ledger: Ledger,
@@ -81,6 +68,7 @@ pub struct Settlement {
     /// Frames for the server: taken at the end of a burst, kept while there is no connection.
     pub wire: Vec<u8>,
     effects: Vec<Effect>,
+    core: core::CorePublishes,
     events: Arc<Events>,
     /// Delivered events, held until their PubAcks arrive.
     announced: Vec<(EntryId, u32, Event)>,
@@ -107,6 +95,7 @@ impl Settlement {
             reply: Vec::with_capacity(128),
             wire: Vec::new(),
             effects: Vec::new(),
+            core: core::CorePublishes::default(),
             events,
             announced: Vec::new(),
             keys_stream: super::subjects::KEYS.into(),
@@ -167,7 +156,12 @@ impl Settlement {
 
     /// An answer to a publish, or what somebody else has sent to where one is expected.
     pub fn on_pub_ack(&mut self, subject: &[u8], headers: &[u8], payload: &[u8]) {
-        let Some(address) = self.replies.read(subject) else { return };
+        let Some(address) = self.replies.read(subject) else {
+            if self.replies.is_marker(subject) {
+                self.on_marker();
+            }
+            return;
+        };
         let (id, output, customer) = (address.entry, address.output, address.customer);
         match PubAck::parse(headers, payload) {
             Ok(ack) => {
@@ -258,6 +252,7 @@ impl Settlement {
     /// PubAcks that were on their way are lost: their inputs come again, their clients are told.
     pub fn on_disconnected(&mut self, fault: &Fault) {
         self.connected = false;
+        self.forget_core();
         self.abandon(fault, |pick| pick.waits && pick.origin != Origin::Core);
     }
 

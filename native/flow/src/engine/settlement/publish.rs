@@ -6,9 +6,10 @@ use std::time::Duration;
 use message::{Code, Fault, Headers};
 use nats::protocol;
 
+use super::core::CoreOut;
 use super::headers;
 use super::ledger::{Input, Meaning, Origin, Outcome};
-use super::{MAX_ANNOUNCED, Settlement};
+use super::{MAX_ANNOUNCED, RETRY_PUBLISH, Settlement};
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Body, CustomerId, EntryId, Envelope, InputRef, Owner, QueueId, Route, Target};
 use crate::engine::observe::{Event, EventKind, Metric};
@@ -117,8 +118,9 @@ impl Settlement {
     fn publish_output(&mut self, envelope: &Envelope<'_>, target: &Target, body: Body<'_>) -> Result<(), Fault> {
         match &target.route {
             Route::Core { subject } => {
-                self.publish_core(subject, body.bytes);
-                self.count_delivered(envelope, &target.name, body.bytes.len());
+                if let Err(fault) = self.publish_core(envelope, target, subject, body.bytes) {
+                    self.retry(envelope, fault);
+                }
                 Ok(())
             }
             Route::Lane { subject, stream } => {
@@ -151,9 +153,7 @@ impl Settlement {
         }
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
         if !forward.is_confirmed {
-            self.publish_core(forward.subject, payload);
-            self.count_delivered(envelope, &target.name, payload.len());
-            return Ok(());
+            return self.publish_core(envelope, target, forward.subject, payload);
         }
         let to = Destination {
             subject: forward.subject,
@@ -260,9 +260,35 @@ impl Settlement {
         Err(Fault::new(Code::NatsMaxPayload, reason))
     }
 
-    /// To a subject nobody confirms.
-    fn publish_core(&mut self, subject: &str, payload: &[u8]) {
+    /// To a subject nobody confirms; delivered when its marker comes back. While the server refuses the subject, a
+    /// message that can come again waits.
+    fn publish_core(
+        &mut self,
+        envelope: &Envelope<'_>,
+        target: &Target,
+        subject: &str,
+        payload: &[u8],
+    ) -> Result<(), Fault> {
+        if envelope.input != InputRef::Core && self.core.must_wait(subject, self.tick) {
+            envelope.owner.counters.add(Metric::Retried, 1);
+            return Err(Fault::new(Code::NatsAuthorization, "the server refuses the subject"));
+        }
         protocol::encode_hpub(&mut self.wire, subject.as_bytes(), b"", self.block.bytes(), payload);
+        let out = CoreOut { revision: envelope.owner.id, target: target.number, subject };
+        let (now_ms, has_room) = (self.now_ms, self.events.has_room());
+        self.core.add(out, payload.len(), || {
+            let event = || Event::about(EventKind::Delivered, now_ms, &envelope.owner.pipeline, envelope.id);
+            has_room.then(|| event().at(&target.name, payload.len()))
+        });
+        Ok(())
+    }
+
+    /// Has the whole input tried again, beside the work that is done with it.
+    fn retry(&mut self, envelope: &Envelope<'_>, fault: Fault) {
+        if let InputRef::Entry(id) = envelope.input {
+            self.ledger.begin_work(id);
+            self.settle(envelope.input, Outcome::Retry(RETRY_PUBLISH, fault));
+        }
     }
 
     /// To a stream: the input waits for the PubAck. Gives the entry that does, and the output's number in it.

@@ -26,6 +26,8 @@ pub struct Address {
 pub struct Replies {
     prefix: String,
     own: Vec<u8>,
+    /// Where the marker behind publishes to core NATS goes.
+    marker: Vec<u8>,
     users: Vec<u8>,
     /// Each customer's part of the prefix, by its number.
     customers: Vec<Box<[u8]>>,
@@ -45,11 +47,23 @@ impl Replies {
         let prefix = format!("_INBOX.{name}");
         Replies {
             own: format!("{prefix}.a.").into_bytes(),
+            marker: format!("{prefix}.a.marker").into_bytes(),
             users: format!("_INBOX.{}.", unguessable(&secret, b"users")).into_bytes(),
             customers: Vec::new(),
             prefix,
             secret,
         }
+    }
+
+    /// Publishes a marker to ourselves.
+    pub fn write_marker(&self, wire: &mut Vec<u8>) {
+        protocol::encode_pub(wire, &self.marker, b"", b"");
+    }
+
+    /// Whether a subject is the marker's.
+    #[must_use]
+    pub fn is_marker(&self, subject: impl AsRef<[u8]>) -> bool {
+        *subject.as_ref() == *self.marker
     }
 
     /// What the shard subscribes to for PubAcks.

@@ -48,7 +48,9 @@ impl Parts {
     /// Whether nothing is in hand that could be finished: what waits for a server that fails would
     /// only use up the drain's time, and goes back to its stream.
     fn is_idle(&self) -> bool {
-        self.settlement.ledger().len() <= self.delivery.held() && self.steps.is_idle()
+        !self.settlement.has_unmarked()
+            && self.settlement.ledger().len() <= self.delivery.held()
+            && self.steps.is_idle()
     }
 
     /// What could not be finished goes back to its stream, and comes to another node at once.

@@ -17,6 +17,7 @@ mod arrivals;
 mod drain;
 mod parts;
 mod pipelines;
+mod refusals;
 mod start;
 mod tasks;
 mod turn;

@@ -15,7 +15,6 @@ use crate::engine::settings::Settings;
 use crate::engine::settlement::{Effect, Settlement};
 use crate::engine::steps::{self, Steps};
 use message::{Code, Fault};
-use nats::ServerError;
 
 /// Everything one shard owns. Borrowed for one burst or one completion at a time.
 pub struct Parts {
@@ -102,6 +101,8 @@ impl Parts {
                 Effect::Delivered { revision, bytes, duplicate } => {
                     self.count_delivered(revision, bytes, duplicate);
                 }
+                Effect::DeliveredCore { revision, count, bytes } => self.count_delivered_core(revision, count, bytes),
+                Effect::LostCore { revision, target, count } => self.on_lost_core(revision, target, count),
                 Effect::Duplicate { revision } => self.count(revision, Metric::Duplicate),
                 Effect::Refused { revision, target, fault } => self.on_refused(revision, target, &fault),
                 Effect::Key { input, item, recorded } => {
@@ -167,7 +168,11 @@ impl Parts {
             return;
         }
         revision.owner.counters.add(Metric::Retried, 1);
-        if pressure.refused(fault.code(), self.settlement.tick()) {
+        self.report_refused(&revision, target, fault);
+    }
+
+    pub(super) fn report_refused(&self, revision: &Revision, target: Option<u32>, fault: &Fault) {
+        if revision.backpressure.refused(fault.code(), target, self.settlement.tick()) {
             let name = target.and_then(|number| revision.targets.get(number as usize)).map_or("", |out| &out.name);
             self.settlement.events().push_rare(|| {
                 let pipeline = &revision.owner.pipeline;
@@ -181,11 +186,6 @@ impl Parts {
         let now_ms = self.settlement.now_ms();
         self.settlement.events().push_rare(|| Event::of_node(kind, now_ms).with_fault(fault));
     }
-
-    /// The server complained.
-    pub fn on_server_error(&mut self, error: &ServerError) {
-        self.node_event(EventKind::Node, &error.fault());
-    }
 }
 
 impl Shard {
@@ -197,6 +197,7 @@ impl Shard {
         tasks::spawn_wanted(self, parts);
         // What was refused above may have closed inputs.
         parts.route_settlement();
+        parts.settlement.mark_core();
         if parts.draining {
             self.progress.notify_one();
         }

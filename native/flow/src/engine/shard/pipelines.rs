@@ -148,6 +148,13 @@ impl Parts {
         self.note_health();
     }
 
+    /// Why messages of a pipeline cannot be asked for.
+    fn in_fault(&self, revision: &Revision) -> Option<Code> {
+        let id = revision.owner.id;
+        let refused = self.consumers.is_refused(id).then_some(Code::NatsAuthorization);
+        refused.or_else(|| self.consumers.fault(Feed::Source(id), &revision.logic_stream))
+    }
+
     /// Says what every in and out is like, as far as this node looks after it.
     pub fn note_health(&self) {
         let is_connected = self.settlement.is_connected();
@@ -157,12 +164,15 @@ impl Parts {
             if self.settings.serves(NodeType::Incoming) {
                 let is_http = matches!(revision.pipeline().input(), Input::Http(_));
                 let health = if is_http && is_connected { self.ingress.health() } else { nats };
-                revision.health.set_in(health, now_ms);
+                revision.health.set_in(
+                    self.in_fault(revision).filter(|_| is_connected).map(Health::Failing).unwrap_or(health),
+                    now_ms,
+                );
             }
             for (target, out) in revision.pipeline().outs().iter().enumerate() {
-                let OutKind::Nats { mode, .. } = &out.kind else { continue };
-                let refusal = revision.backpressure.refusal(self.settlement.tick());
-                let refusal = refusal.filter(|_| *mode == NatsMode::Jetstream && is_connected);
+                let OutKind::Nats { .. } = &out.kind else { continue };
+                let number = u32::try_from(target).unwrap_or(u32::MAX);
+                let refusal = revision.backpressure.refusal(number, self.settlement.tick()).filter(|_| is_connected);
                 revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
             }
         }

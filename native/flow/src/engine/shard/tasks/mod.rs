@@ -8,6 +8,7 @@
 mod backpressure;
 mod clock;
 mod connect;
+mod consumers;
 mod deliver;
 mod ingress;
 mod keys;
@@ -73,6 +74,9 @@ pub fn spawn_wanted(shard: &Rc<Shard>, parts: &mut Parts) {
     }
     for KeyAction::Read { item, subject } in std::mem::take(&mut parts.keys) {
         spawn_local(keys::read(Rc::clone(shard), item, subject));
+    }
+    for number in parts.consumers.take_lost() {
+        spawn_local(consumers::repair(Rc::clone(shard), number));
     }
     spawn_for_sinks(shard, parts);
     for revision in std::mem::take(&mut parts.unlearnt) {

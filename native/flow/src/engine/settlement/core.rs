@@ -1,0 +1,205 @@
+//! Publishes to core NATS. Nobody confirms them, but the server answers in order: its refusal of a publish comes before
+//! whatever is published later comes back. So each burst of them ends with a marker to ourselves.
+//!
+//! ```text
+//! publish, publish, marker ─► server ─► -ERR for a refused subject ─► marker: the others are delivered
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use super::{Effect, Settlement};
+use crate::engine::message::RevisionId;
+use crate::engine::observe::Event;
+
+/// While a subject is refused, one message after so many ticks finds out whether it still is.
+const PROBE_TICKS: u64 = 5;
+/// Subjects that are refused, at most: an ack's is another one every time.
+const MAX_REFUSED: usize = 1024;
+/// Delivered events of one burst at most.
+const MAX_EVENTS: usize = 32;
+
+/// What was published for one out between two markers.
+#[derive(Debug)]
+struct Group {
+    revision: RevisionId,
+    target: u32,
+    subject: Box<str>,
+    count: u64,
+    bytes: u64,
+    events: Vec<Event>,
+}
+
+/// Publishes whose marker has not come back.
+#[derive(Debug, Default)]
+pub(super) struct CorePublishes {
+    unmarked: Vec<Group>,
+    marked: VecDeque<Vec<Group>>,
+    /// Subjects that the server refuses, and the tick of the next probe.
+    refused: BTreeMap<Box<str>, u64>,
+}
+
+/// Whose publish it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoreOut<'a> {
+    pub revision: RevisionId,
+    pub target: u32,
+    pub subject: &'a str,
+}
+
+impl CorePublishes {
+    /// Whether a message has to wait because its subject is refused.
+    pub fn must_wait(&mut self, subject: &str, tick: u64) -> bool {
+        match self.refused.get_mut(subject) {
+            Some(probe) if tick < *probe => true,
+            Some(probe) => {
+                *probe = tick + PROBE_TICKS;
+                false
+            }
+            None => false,
+        }
+    }
+
+    pub fn add(&mut self, out: CoreOut<'_>, bytes: usize, event: impl FnOnce() -> Option<Event>) {
+        let is_same = |group: &Group| group.revision == out.revision && group.target == out.target;
+        let index = self.unmarked.iter().position(is_same).unwrap_or_else(|| {
+            let (revision, target, subject) = (out.revision, out.target, out.subject.into());
+            self.unmarked.push(Group { revision, target, subject, count: 0, bytes: 0, events: Vec::new() });
+            self.unmarked.len() - 1
+        });
+        let group = &mut self.unmarked[index];
+        (group.count, group.bytes) = (group.count + 1, group.bytes + bytes as u64);
+        if group.events.len() < MAX_EVENTS {
+            group.events.extend(event());
+        }
+    }
+
+    /// Whether a marker is due.
+    pub fn mark(&mut self) -> bool {
+        let is_due = !self.unmarked.is_empty();
+        if is_due {
+            self.marked.push_back(std::mem::take(&mut self.unmarked));
+        }
+        is_due
+    }
+
+    /// The server refuses a subject. Gives whose publishes are lost with the oldest marker; `true`: it is news.
+    fn refuse(&mut self, subject: &str, tick: u64) -> (bool, Vec<Group>) {
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.clear();
+        }
+        let is_news = self.refused.insert(subject.into(), tick + PROBE_TICKS).is_none();
+        let oldest = self.marked.iter_mut().find(|groups| groups.iter().any(|group| *group.subject == *subject));
+        let lost = oldest.map(|groups| groups.extract_if(.., |group| *group.subject == *subject).collect());
+        (is_news, lost.unwrap_or_default())
+    }
+
+    /// The oldest marker is back.
+    fn confirm(&mut self) -> Vec<Group> {
+        let delivered = self.marked.pop_front().unwrap_or_default();
+        if !self.refused.is_empty() {
+            delivered.iter().for_each(|group| {
+                self.refused.remove(&group.subject);
+            });
+        }
+        delivered
+    }
+}
+
+impl Settlement {
+    /// Ends a burst of publishes to core NATS.
+    pub fn mark_core(&mut self) {
+        if self.connected && self.core.mark() {
+            self.replies.write_marker(&mut self.wire);
+        }
+    }
+
+    /// The marker has come back: what was published before it and was not refused is delivered.
+    pub(super) fn on_marker(&mut self) {
+        for group in self.core.confirm() {
+            let Group { revision, count, bytes, events, .. } = group;
+            self.effects.push(Effect::DeliveredCore { revision, count, bytes });
+            for event in events {
+                self.events.push(|| event);
+            }
+        }
+    }
+
+    /// The server does not permit a publish. `true` when that is news about its subject.
+    pub fn on_publish_refused(&mut self, subject: &str) -> bool {
+        if self.replies.is_marker(subject) {
+            self.on_marker();
+            return false;
+        }
+        let (is_news, lost) = self.core.refuse(subject, self.tick);
+        for Group { revision, target, count, .. } in lost {
+            self.effects.push(Effect::LostCore { revision, target, count });
+        }
+        is_news
+    }
+
+    /// Whether the server has refused a publish to a subject that begins like this.
+    #[must_use]
+    pub fn refuses(&self, prefix: &str) -> bool {
+        let mut from = self.core.refused.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.next().is_some_and(|(subject, _)| subject.starts_with(prefix))
+    }
+
+    /// The connection is gone: nobody will know what became of what was on its way.
+    pub(super) fn forget_core(&mut self) {
+        self.core.mark();
+        while !self.core.marked.is_empty() {
+            self.on_marker();
+        }
+        self.core.refused.clear();
+    }
+
+    /// Whether publishes to core NATS wait for their marker.
+    #[must_use]
+    pub fn has_unmarked(&self) -> bool {
+        !self.core.unmarked.is_empty() || !self.core.marked.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(core: &mut CorePublishes, target: u32, subject: &str) {
+        core.add(CoreOut { revision: RevisionId(1), target, subject }, 10, || None);
+    }
+
+    fn counts(groups: &[Group]) -> Vec<(u32, u64, u64)> {
+        groups.iter().map(|group| (group.target, group.count, group.bytes)).collect()
+    }
+
+    #[test]
+    fn what_is_not_refused_before_its_marker_comes_back_is_delivered() {
+        let mut core = CorePublishes::default();
+        assert!(!core.mark());
+        add(&mut core, 0, "free");
+        add(&mut core, 1, "denied");
+        add(&mut core, 0, "free");
+        assert!(core.mark());
+        add(&mut core, 1, "denied");
+        assert!(core.mark());
+        let (is_news, lost) = core.refuse("denied", 7);
+        assert_eq!((is_news, counts(&lost)), (true, vec![(1, 1, 10)]));
+        assert_eq!(counts(&core.confirm()), [(0, 2, 20)]);
+        assert_eq!(counts(&core.refuse("denied", 7).1), [(1, 1, 10)]);
+        assert_eq!(counts(&core.confirm()), []);
+    }
+
+    #[test]
+    fn while_a_subject_is_refused_one_message_at_a_time_probes_it() {
+        let mut core = CorePublishes::default();
+        assert!(!core.must_wait("denied", 7));
+        core.refuse("denied", 7);
+        assert!(core.must_wait("denied", 7 + PROBE_TICKS - 1));
+        assert!(!core.must_wait("denied", 7 + PROBE_TICKS) && core.must_wait("denied", 7 + PROBE_TICKS));
+        add(&mut core, 0, "denied");
+        core.mark();
+        core.confirm();
+        assert!(!core.must_wait("denied", 7 + PROBE_TICKS) && core.refuse("denied", 30).0);
+    }
+}

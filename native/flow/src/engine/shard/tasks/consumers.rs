@@ -1,0 +1,100 @@
+//! Makes consumers again that are gone: deleted by a person, or with a stream, or by a server that came back empty.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Code, Fault};
+use nats::Outbox;
+
+use super::super::{Parts, Shard};
+use crate::compile::Input;
+use crate::engine::consumers::{Feed, LostConsumer};
+use crate::engine::message::RevisionId;
+use crate::engine::nats_api::{ConsumerInfo, Unknown, make_consumer};
+use crate::engine::observe::{Event, EventKind};
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Tries until the consumer of a pull is there, or nobody wants its messages. `vrsky run` makes missing streams of
+/// ours; a user's stream is waited for.
+pub async fn repair(shard: Rc<Shard>, number: u64) {
+    while let Some(lost) = shard.with(|parts| parts.lost_consumer(number)) {
+        let subject = shard.parts.borrow().filter_of(lost.feed);
+        match make(&shard.outbox, &lost, subject.as_deref()).await {
+            Ok(made) => return shard.with(|parts| parts.on_repaired(number, &lost, made)),
+            Err(unknown) => shard.with(|parts| parts.on_unrepaired(number, &lost, unknown)),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn make(outbox: &Outbox, lost: &LostConsumer, subject: Option<&str>) -> Result<ConsumerInfo, Unknown> {
+    make_consumer(outbox, &lost.stream, &lost.consumer, subject, None).await
+}
+
+impl Parts {
+    /// What a lost pull needs. The pull of set-aside messages is closed: another look at them begins a new one.
+    fn lost_consumer(&mut self, number: u64) -> Option<LostConsumer> {
+        let lost = self.consumers.lost(number)?;
+        if matches!(lost.feed, Feed::Aside(_)) {
+            self.consumers.close_pulls(lost.feed, self.settlement.tick(), &mut self.settlement.wire);
+            return self.consumers.lost(number);
+        }
+        Some(lost)
+    }
+
+    /// The subject that a consumer is for; `None`: the whole stream.
+    fn filter_of(&self, feed: Feed) -> Option<String> {
+        let Feed::Source(revision) = feed else { return None };
+        match self.registry.get(revision)?.pipeline().input() {
+            Input::Nats { subject, .. } => Some(subject.clone()),
+            Input::Http(_) => None,
+        }
+    }
+
+    fn on_repaired(&mut self, number: u64, lost: &LostConsumer, made: ConsumerInfo) {
+        self.consumers.on_repaired(number);
+        // One that has delivered something was there all the time.
+        if made.delivered.consumer_seq == 0 {
+            let LostConsumer { stream, consumer, .. } = lost;
+            self.report_lost(lost.feed, |event| {
+                event.because(&format!("the consumer {consumer} of the stream {stream} was gone, and is made again"))
+            });
+        }
+        self.top_up();
+    }
+
+    fn on_unrepaired(&mut self, number: u64, lost: &LostConsumer, unknown: Unknown) {
+        let fault = match unknown {
+            Unknown::NoAnswer if self.may_not_make(lost) => {
+                Fault::new(Code::NatsAuthorization, "the server does not permit to make its consumer")
+            }
+            Unknown::NoAnswer => Fault::new(Code::NatsTimeout, "JetStream does not answer"),
+            Unknown::Refused(fault) => fault,
+        };
+        if self.consumers.on_unrepaired(number, fault.code()) && self.settlement.is_connected() {
+            let reason = format!("nothing comes from the stream {}: {}", lost.stream, fault.reason());
+            let fault = Fault::new(fault.code(), reason);
+            self.report_lost(lost.feed, |event| event.with_fault(&fault));
+        }
+    }
+
+    fn may_not_make(&self, lost: &LostConsumer) -> bool {
+        self.settlement.refuses(&format!("$JS.API.CONSUMER.CREATE.{}.{}", lost.stream, lost.consumer))
+    }
+
+    fn report_lost(&self, feed: Feed, tell: impl FnOnce(Event) -> Event) {
+        let revision = match feed {
+            Feed::Source(revision) | Feed::Aside(revision) => revision,
+            Feed::Lane(_) | Feed::Parked(_) => RevisionId::default(),
+        };
+        let (revision, now_ms) = (self.registry.get(revision), self.settlement.now_ms());
+        self.settlement.events().push_rare(|| {
+            tell(match revision {
+                Some(revision) => Event::about(EventKind::Node, now_ms, &revision.owner.pipeline, "").at("in", 0),
+                None => Event::of_node(EventKind::Node, now_ms),
+            })
+        });
+    }
+}

@@ -1,0 +1,76 @@
+"""Streams of ours for as long as a node runs: waited for at the start, made again when somebody has deleted them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from ..errors import NatsError, VrskyError
+
+# How long a cluster may be without a leader at the start of a node.
+LEADER_SECONDS = 300.0
+# Between two looks at the streams, and at how much room the disk has.
+LOOK_SECONDS = 5.0
+# After a look that failed, and at least between two looks.
+_PAUSE_SECONDS = 1.0
+
+Provision = Callable[[], Awaitable[list[str]]]
+Note = Callable[[str], None]
+
+
+async def provisioned(provision: Provision, asked: asyncio.Event, note: Note) -> list[str] | None:
+    """What `provision` made, once JetStream answers; None when `asked` is set before that. Raises NatsError: at once
+    what does not pass, and `nats/timeout` after LEADER_SECONDS."""
+    loop = asyncio.get_running_loop()
+    until, noted = loop.time() + LEADER_SECONDS, False
+    while True:
+        try:
+            return await _unless(asked, provision())
+        except NatsError as error:
+            if error.code != "nats/timeout" or loop.time() > until:
+                raise
+            if not noted:
+                note(f"JetStream has no leader, or does not answer: waiting for it ({error.reason})")
+                noted = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asked.wait(), _PAUSE_SECONDS)
+
+
+async def _unless(asked: asyncio.Event, work: Awaitable[list[str]]) -> list[str] | None:
+    """None as soon as `asked` is set."""
+    working, stop = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.done() else await working
+    finally:
+        working.cancel()
+        stop.cancel()
+
+
+class Upkeep:
+    """Looks at the streams every LOOK_SECONDS, and at once when an event says that one is missing."""
+
+    def __init__(self, provision: Provision, note: Note) -> None:
+        self._provision, self._note = provision, note
+        self._missing = asyncio.Event()
+
+    def notice(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """What the node says."""
+        if any(event.get("code") == "nats/no-stream" for event in events):
+            self._missing.set()
+
+    async def run(self) -> NoReturn:
+        pause = LOOK_SECONDS
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._missing.wait(), pause)
+            self._missing.clear()
+            try:
+                if done := await self._provision():
+                    self._note(f"missing or changed on the server, and made right: {'; '.join(done)}")
+                pause = LOOK_SECONDS
+            except (VrskyError, OSError):
+                pause = _PAUSE_SECONDS  # the server is away, or the disk is full: later
+            await asyncio.sleep(_PAUSE_SECONDS)
