@@ -192,17 +192,9 @@ def test_the_whole_message_beside_a_part_is_no_letter(background: Background, en
     background(scenario())
 
 
-def test_a_whole_message_goes_with_the_last_of_its_parts(background: Background, endpoint: Endpoint) -> None:
+def test_the_whole_messages_go_with_all_letters_of_their_customer(background: Background, endpoint: Endpoint) -> None:
     async def scenario() -> None:
         async with connect(endpoint) as client:
-            await fill_parts(client, ("acme.1", 0), ("acme.1", 2), ("acme.2", 1))
-            await dead_letters.sweep(client)
-            assert await dead_letters.remove(client, [1, 3]) == []
-            await dead_letters.sweep(client)
-            assert await originals(client) == ["acme-1"]
-            assert await dead_letters.remove(client, [2]) == []
-            await dead_letters.sweep(client)
-            assert await originals(client) == []
             await fill_parts(client, ("acme.3", 0))
             assert await dead_letters.purge(client, "other") == 0
             assert await originals(client) == ["acme-3"]

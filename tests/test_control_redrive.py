@@ -18,6 +18,7 @@ from vrsky_fast.control.redrive.journal import Journal
 from vrsky_fast.control.redrive.plan import Refused, Sending, plan, publish_id
 from vrsky_fast.control.redrive.send import Redrive
 from vrsky_fast.control.served import Served, Serving
+from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import NatsError
 from vrsky_fast.facts import TIERS
@@ -124,10 +125,12 @@ def test_what_cannot_be_sent_stays_and_says_why(one: DeadLetter, reason: str) ->
     assert reason in refused(one)
 
 
-def test_a_letter_of_an_earlier_program_is_sent_only_where_it_is_surely_whole() -> None:
+def test_a_letter_of_an_earlier_program_is_sent_where_it_is_surely_whole_or_a_part() -> None:
     for step in ("in", "0:convert", "1:script"):
         assert sent(letter(step, Vrsky_Part="0")).to == "the start"
-    assert "whether it is a part" in refused(letter("2:filter", Vrsky_Part="333"))
+    part = sent(letter("2:filter", Vrsky_Part="333"))
+    assert (part.to, part.headers["Vrsky-Part"]) == ("step 2:filter", "333")
+    assert "whether it is a part" in refused(letter("2:filter", Vrsky_Part="0"))
     assert "whether it is a part" in refused(letter("1:script", Vrsky_Part="0"), serving=None)
     assert sent(letter("out:erp", Vrsky_Part="333")).headers["Vrsky-Part"] == "333"
 
@@ -278,6 +281,60 @@ def test_a_subject_of_another_stream_is_refused_and_the_letter_kept(background: 
                 await store.redrive(1)
             assert await store.letters() == [1]
             assert await frames(client, "OTHER") == []
+
+    background(scenario())
+
+
+def test_a_server_that_goes_in_the_middle_is_an_error_and_what_was_in_hand_is_named_afterwards(
+    background: Background, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Journal.begin
+
+    async def begin_and_lose(journal: Journal, sequences: Iterable[int]) -> None:
+        await begin(journal, sequences)
+        await server.stop()
+
+    async def lose() -> None:
+        async with connect(server.endpoint) as client:
+            store = Store(client)
+            await store.fill(3)
+            monkeypatch.setattr(Journal, "begin", begin_and_lose)
+            with pytest.raises(NatsError) as caught:
+                await store.redrive(1, 2)
+            assert caught.value.code == "nats/timeout"
+        monkeypatch.setattr(Journal, "begin", begin)
+        await server.start()
+
+    async def resume() -> None:
+        async with connect(server.endpoint) as client:
+            store = Store(client)
+            assert (await store.redrive(1, 2, 3)).report.doubtful == [1, 2]
+            assert (await store.letters(), len(await store.lane())) == ([], 3)
+
+    background(lose())
+    background(resume())
+
+
+def test_large_letters_are_sent_a_few_at_a_time(
+    background: Background, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[int]] = []
+    begin = Journal.begin
+
+    async def record(journal: Journal, sequences: Iterable[int]) -> None:
+        batches.append(list(sequences))
+        await begin(journal, batches[-1])
+
+    monkeypatch.setattr(Journal, "begin", record)
+    monkeypatch.setattr("vrsky_fast.control.redrive.send._MOST_BYTES", 2)
+
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            store = Store(client)
+            await store.fill(12)
+            assert len((await store.redrive(*range(1, 13))).report.sent) == 12
+            # Those of two digits are larger: one at a time.
+            assert batches == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11], [12]]
 
     background(scenario())
 

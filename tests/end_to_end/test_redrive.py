@@ -12,7 +12,6 @@ import pytest
 
 from ..conftest import clean_environment, command
 from .conftest import StartNode
-from .faults import right_value
 from .node import PATIENCE, Node, a_number, eventually
 from .servers import Server, answer, serving
 
@@ -82,8 +81,64 @@ def test_a_sink_sees_the_same_key_again(start_node: StartNode) -> None:
         dead(node, 1)
         assert node.redrives("--all")["sent"] == 1
         eventually(lambda: len(server.taken) == 1, "the message")
-        with right_value():
-            assert len({one.headers["idempotency-key"] for one in server.requests}) == 1
+        assert len({one.headers["idempotency-key"] for one in server.requests}) == 1
+
+
+SPLIT = """\
+customer: acme
+pipeline: split
+in: {http: {path: /split, content_types: [json]}}
+steps:
+  - script: {language: js, code: "export default (msg) => msg.parts"}
+  - filter: FIELD > 0
+out: {file: {path: split.ndjson}}
+"""
+
+
+def dead_part(start_node: StartNode) -> tuple[Node, int]:
+    """A node that has stopped, and the number of the letter of the second of three parts."""
+    node = start_node({"split.yaml": SPLIT.replace("FIELD", "n")})
+    parts = [{"n": 1}, {"m": 2}, {"n": 3}]
+    letter = node.dead_letter(node.accepts("/split", json.dumps({"parts": parts}).encode()))
+    assert json.loads(letter["payload"]) == {"m": 2}
+    node.delivers_all("split.ndjson", {1, 3})
+    assert node.stop() == 0
+    return node, int(letter["sequence"])
+
+
+def test_a_part_goes_on_with_the_step_where_it_failed_and_the_others_stay(start_node: StartNode) -> None:
+    _, sequence = dead_part(start_node)
+    node = start_node({"split.yaml": SPLIT.replace("FIELD", "m")})
+    assert node.base
+    (planned,) = node.redrives(sequence, "--dry-run")["planned"]
+    assert planned["to"] == "step 1:filter"
+    assert node.redrives(sequence)["sent"] == 1
+    eventually(lambda: {"m": 2} in node.lines("split.ndjson"), "the part")
+    assert node.stop() == 0
+    assert node.lines("split.ndjson") == [{"n": 1}, {"n": 3}, {"m": 2}]
+    assert node.dead_letters() == []
+
+
+def test_a_part_that_dies_again_has_its_whole_message_still(start_node: StartNode) -> None:
+    _, sequence = dead_part(start_node)
+    node = start_node({"split.yaml": SPLIT.replace("FIELD", "n")})
+    assert node.base
+    assert node.redrives(sequence)["sent"] == 1
+    (again,) = eventually(node.dead_letters, "another letter")
+    whole = node.dlq("show", again["sequence"], "--original", "--payload")
+    assert json.loads(whole.stdout) == {"parts": [{"n": 1}, {"m": 2}, {"n": 3}]}
+    shown = node.shown(again["sequence"])
+    assert (shown["headers"]["Vrsky-Part"], shown["headers"]["Vrsky-Redrive"]) == ("1", "1")
+
+
+def test_a_part_whose_step_is_gone_is_refused_with_the_way_to_the_whole_message(start_node: StartNode) -> None:
+    _, sequence = dead_part(start_node)
+    node = start_node({"split.yaml": SPLIT.replace("  - filter: FIELD > 0\n", "")})
+    assert node.base
+    (refused,) = node.redrives(sequence, exits=1)["refused"]
+    assert refused["reason"] == "acme/split has no step `1:filter` any more"
+    assert f"`vrsky dlq show {sequence} --original --payload`" in refused["hint"]
+    assert [one["sequence"] for one in node.dead_letters()] == [sequence]
 
 
 def test_a_redrive_that_is_killed_and_resumed_delivers_each_once(start_node: StartNode) -> None:

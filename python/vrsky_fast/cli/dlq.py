@@ -6,17 +6,17 @@ import asyncio
 import base64
 import json
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from ..control import dead_letters
+from ..control.originals import sweep
 from ..control.streams import dead_subject
 from . import choice, exit_codes, nats, redrive, server_of
 from .choice import SEQUENCE, counted
 from .server_of import agrees, client_of
-from .terminal import Terminal, safe
+from .terminal import Terminal, moment, safe
 
 _HELP = """Dead letters, messages that failed for good: list them, show one, send them again, delete them.
 
@@ -141,7 +141,7 @@ def rm(
             if not numbers:
                 return await dead_letters.purge(client, customer, pipeline), []
             missing = await dead_letters.remove(client, numbers)
-            await dead_letters.sweep(client)
+            await sweep(client)
             return len(numbers) - len(missing), missing
 
     deleted, missing = asyncio.run(delete())
@@ -164,14 +164,10 @@ def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:
     who = f"{letter.customer}/{letter.pipeline}"
     parts = [
         f"{letter.sequence:>6}",
-        terminal.quiet(f"came {_moment(letter.time_ms)}"),
-        terminal.quiet(f"died {_moment(letter.died_ms)}"),
+        terminal.quiet(f"came {moment(letter.time_ms)}"),
+        terminal.quiet(f"died {moment(letter.died_ms)}"),
         safe(who),
         safe(letter.step),
         terminal.bad(safe(letter.code)),
     ]
     return "  ".join([*parts, safe(letter.reason)])
-
-
-def _moment(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if time_ms else "-"

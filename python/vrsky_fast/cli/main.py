@@ -19,6 +19,7 @@ _VERBS = {
     "test": ("test", "Run the tests of pipeline files."),
     "dry-run": ("dry_run", "Show a message after every step."),
     "dlq": ("dlq", "List, show, delete and send again dead letters."),
+    "parked": ("parked", "List and discard messages that are set aside."),
 }
 
 _EXAMPLES = """\b

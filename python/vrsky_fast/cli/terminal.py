@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol, TextIO
 
 from ..config.problem import Problem, visible
@@ -102,3 +103,8 @@ class Terminal:
 def safe(text: object) -> str:
     """Text from messages and files, with control characters escaped: it cannot drive the terminal."""
     return visible(str(text))
+
+
+def moment(time_ms: int) -> str:
+    """Date and time of day here; `-` for 0, which is none."""
+    return datetime.fromtimestamp(time_ms / 1000).strftime("%Y-%m-%d %H:%M:%S") if time_ms else "-"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
@@ -10,11 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
+from . import subjects
 from .failure import fail
 from .streams import DEAD, dead_subject, original_subject
 
@@ -235,45 +234,12 @@ async def delete(client: Client, letters: Iterable[int]) -> list[int]:
     return missing
 
 
-async def sweep(client: Client) -> None:
-    """Deletes the whole messages of which no part is a dead letter any more. Raises NatsError."""
-    try:
-        # First: what dies later is not among them.
-        info = await client.jetstream(timeout=10).stream_info(DEAD, subjects_filter=original_subject(None, None))
-    except NotFoundError:
-        return
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
-    kept = set(info.state.subjects or {})
-    if not kept:
-        return
-    async for letter in oldest_first(client, EVERYTHING):
-        if letter.original is not None:
-            kept.discard(original_subject(letter.customer, letter.pipeline, letter.original))
-    for subject in kept:
-        await _purge(client, {"filter": subject})
-
-
 async def purge(client: Client, customer: str | None = None, pipeline: str | None = None) -> int:
     """Deletes those of a customer, of one pipeline of it, or all there are; returns how many. Raises NatsError,
     and ConfigError for what is no name."""
-    purged = await _purge(client, {"filter": dead_subject(customer, pipeline)})
-    await _purge(client, {"filter": original_subject(customer, pipeline)})
+    purged = await subjects.purge(client, DEAD, dead_subject(customer, pipeline))
+    await subjects.purge(client, DEAD, original_subject(customer, pipeline))
     return purged
-
-
-async def _purge(client: Client, wanted: dict[str, str]) -> int:
-    try:
-        # By hand, as nats-py drops the number.
-        message = await client.request(f"$JS.API.STREAM.PURGE.{DEAD}", json.dumps(wanted).encode(), timeout=30)
-    except NatsError as error:
-        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
-    answer = json.loads(message.data)
-    if refused := answer.get("error"):
-        if refused.get("code") == 404:
-            return 0
-        fail("nats/refused", f"{DEAD}: {refused.get('description')}")
-    return int(answer["purged"])
 
 
 def _letter(sequence: int, subject: str, headers: dict[str, str], stored_ms: int, payload: bytes = b"") -> DeadLetter:

@@ -113,6 +113,20 @@ class DataFolder:
         self.unlock()
 
 
+def is_used(data: Path) -> bool:
+    """Whether a run works on this folder now; one who is done in a moment does not count."""
+    lock = Lock(data / "lock")
+    try:
+        if not lock.path.exists():
+            return False
+        if lock.try_acquire():
+            lock.release()
+            return False
+    except OSError:
+        return False
+    return _note(lock.path)[1:] != [FOR_A_MOMENT]
+
+
 def _holder(path: Path) -> str:
     words = _note(path)
     return f"process {words[0]}" if words and words[0].isdecimal() else "another process"

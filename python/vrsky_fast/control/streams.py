@@ -115,9 +115,14 @@ def original_subject(customer: str | None, pipeline: str | None, message: str | 
     return ORIGINAL_SUBJECT.format(**tokens, message="*" if message is None else subject_token(message))
 
 
+def parked_subject(customer: str | None, pipeline: str | None, out: str | None) -> str:
+    """What is set aside for a customer, a pipeline, an out, or all of them. Raises ConfigError for what is no name."""
+    return f"vrsky.parked.{_token('customer', customer)}.{_token('pipeline', pipeline)}.{_token('out', out)}"
+
+
 def _token(what: str, name: str | None) -> str:
     if name is None:
         return "*"
     if not is_name(name):
-        fail("config/invalid-name", f"{name!r} is no name of a {what}")
+        fail("config/invalid-name", f"{name!r} is no name of {'an' if what == 'out' else 'a'} {what}")
     return name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..._native import is_name
 from ..dead_letters import DeadLetter
@@ -26,6 +26,10 @@ class Sending:
     subject: str
     headers: dict[str, str] = field(repr=False)
     payload: bytes = field(repr=False)
+
+    def without_payload(self) -> Sending:
+        """For a report, which may hold many."""
+        return replace(self, payload=b"")
 
 
 @dataclass(frozen=True)
@@ -159,11 +163,14 @@ def _check_step(letter: DeadLetter, served: Served | None) -> None:
 
 
 def _is_part(letter: DeadLetter, served: Served | None) -> bool:
-    """Programs before this one said neither when a message died nor whether it was a part."""
+    """Programs before this one said neither when a message died nor whether it was a part; the number of a part's
+    first was 0, as that of a whole message."""
     if letter.original is not None:
         return True
     if "Vrsky-Died" in letter.headers or letter.step == _START or letter.step.startswith("0:"):
         return False
+    if letter.headers.get("Vrsky-Part", "0") != "0":
+        return True
     before = served.steps[: served.steps.index(letter.step)] if served and letter.step in served.steps else None
     if before is not None and not any(label.endswith(":script") for label in before):
         return False
@@ -171,4 +178,6 @@ def _is_part(letter: DeadLetter, served: Served | None) -> bool:
 
 
 def _by_hand(letter: DeadLetter) -> str:
-    return f"`vrsky dlq show {letter.sequence} --payload` writes its payload, to be sent by hand."
+    if letter.original is None:
+        return f"`vrsky dlq show {letter.sequence} --payload` writes its payload, to be sent by hand."
+    return f"`vrsky dlq show {letter.sequence} --original --payload` writes the whole message, to be sent by hand."

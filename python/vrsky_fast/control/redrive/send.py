@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
-from nats.js.errors import Error as JetStreamError
 
 from .. import dead_letters
-from ..dead_letters import DeadLetter
 from ..failure import fail
 from ..lanes import Lanes
+from ..originals import sweep
 from ..served import Serving
+from ..subjects import streams_of
 from .journal import Journal
 from .plan import Refused, Sending, plan
 
 _MOST = 100
+_MOST_BYTES = 16 * 1024 * 1024
 # What nats-server says of a full subject, stream or disk.
 _FULL = {10077, 10002, 10023, 10028, 10047}
 # Pauses before a full lane is tried again; after the last one the redrive ends.
@@ -29,8 +29,8 @@ _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 
 @dataclass
 class Report:
-    """What became of the letters. `doubtful` are those that an earlier redrive had in hand when it ended: they may be
-    delivered twice. `left` is None, or why the rest was not sent."""
+    """What became of the letters; `sent` is without payloads. `doubtful` are those that an earlier redrive had in hand
+    when it ended: they may be delivered twice. `left` is None, or why the rest was not sent."""
 
     sent: list[Sending] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -63,46 +63,33 @@ class Redrive:
         """What `run` would do. Nothing is sent; those that would be are in `sent`."""
         await self._look()
         async for sequence in sequences:
-            self._sort(sequence, await dead_letters.show(self._client, sequence), self.report.sent)
+            if (sending := await self._prepare(sequence)) is not None:
+                self.report.sent.append(sending.without_payload())
         return self.report
 
     async def run(self, sequences: AsyncIterable[int]) -> Report:
         """Sends them in this order."""
-        await self._look()
-        # Before the first is sent: a scan that pauses for long would lose its place.
-        wanted = [sequence async for sequence in sequences]
         try:
+            await self._look()
+            # Before the first is sent: a scan that pauses for long would lose its place.
+            wanted = [sequence async for sequence in sequences]
             others = await self._journal.others()
             self._name_doubtful(wanted, others)
-            for batch in self._batches(wanted):
-                if not await self._send(batch):
-                    break
+            await self._send(wanted)
             await self._journal.end()
             await self._forget(others)
-            await dead_letters.sweep(self._client)
+            await sweep(self._client)
         except NoStreamResponseError:
             fail("nats/no-stream", "the stream of a lane is gone; `vrsky run` makes it again")
         except APIError as error:
             fail("nats/refused", f"{error.description}")
-        except (JetStreamError, TimeoutError) as error:
+        except (NatsError, TimeoutError) as error:
             fail("nats/timeout", f"JetStream did not answer: {error}; run the redrive again")
         return self.report
 
     async def _look(self) -> None:
         """Which lanes the server has."""
-        try:
-            wanted = json.dumps({"subject": "vrsky.>"}).encode()
-            answer = json.loads((await self._client.request("$JS.API.STREAM.NAMES", wanted, timeout=10)).data)
-        except NatsError as error:
-            fail("nats/timeout", f"JetStream did not answer: {error}")
-        if refused := answer.get("error"):
-            fail("nats/refused", f"{refused.get('description')}")
-        self._lanes = Lanes.among(answer.get("streams") or [])
-
-    def _batches(self, wanted: Sequence[int]) -> Iterator[Sequence[int]]:
-        size = max(1, min(_MOST, int(self._rate)))
-        for first in range(0, len(wanted), size):
-            yield wanted[first : first + size]
+        self._lanes = Lanes.among(await streams_of(self._client, "vrsky.>"))
 
     def _name_doubtful(self, wanted: Sequence[int], others: dict[str, list[int]]) -> None:
         in_hand = {sequence for batch in others.values() for sequence in batch}
@@ -110,17 +97,28 @@ class Redrive:
         if self.report.doubtful:
             self._doubts(self.report.doubtful)
 
-    async def _send(self, batch: Sequence[int]) -> bool:
-        """Whether to go on."""
-        letters = await asyncio.gather(*(dead_letters.show(self._client, sequence) for sequence in batch))
-        sendings: list[Sending] = []
-        for sequence, letter in zip(batch, letters, strict=True):
-            self._sort(sequence, letter, sendings)
-        if not sendings:
+    async def _send(self, wanted: Sequence[int]) -> None:
+        """In batches, up to the first that does not fit its lane."""
+        most = max(1, min(_MOST, int(self._rate)))
+        batch: list[Sending] = []
+        for sequence in wanted:
+            if (sending := await self._prepare(sequence)) is None:
+                continue
+            if len(batch) == most or sum(len(one.payload) for one in batch) + len(sending.payload) > _MOST_BYTES:
+                if not await self._send_batch(batch):
+                    return
+                batch = []
+            batch.append(sending)
+        if batch:
+            await self._send_batch(batch)
+
+    async def _send_batch(self, batch: list[Sending]) -> bool:
+        """Whether all of it was stored."""
+        if not batch:
             return True
-        await self._turn(len(sendings))
-        await self._journal.begin(one.sequence for one in sendings)
-        return await self._publish(sendings)
+        await self._turn(len(batch))
+        await self._journal.begin(one.sequence for one in batch)
+        return await self._publish(batch)
 
     async def _turn(self, count: int) -> None:
         """Waits until so many may be sent."""
@@ -128,15 +126,17 @@ class Redrive:
         await asyncio.sleep(max(0.0, self._next - loop.time()))
         self._next = loop.time() + count / self._rate
 
-    def _sort(self, sequence: int, letter: DeadLetter | None, sendings: list[Sending]) -> None:
+    async def _prepare(self, sequence: int) -> Sending | None:
+        """None for a letter that is not there, or stays: the report has it."""
+        letter = await dead_letters.show(self._client, sequence)
         if letter is None:
             self.report.missing.append(sequence)
-            return
+            return None
         planned = plan(letter, self._lanes, self._serving)
         if isinstance(planned, Refused):
             self.report.refused.append(planned)
-        else:
-            sendings.append(planned)
+            return None
+        return planned
 
     async def _publish(self, sendings: list[Sending]) -> bool:
         """Whether all were stored; those that were are deleted whatever happens to the others."""
@@ -144,7 +144,7 @@ class Redrive:
             outcomes = await asyncio.gather(*(self._publish_one(one) for one in sendings), return_exceptions=True)
             done = [one for one, outcome in zip(sendings, outcomes, strict=True) if outcome is True]
             await dead_letters.delete(self._client, [one.sequence for one in done])
-            self.report.sent += done
+            self.report.sent += [one.without_payload() for one in done]
             for outcome in outcomes:
                 if isinstance(outcome, BaseException):
                     raise outcome

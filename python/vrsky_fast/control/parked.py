@@ -1,0 +1,87 @@
+"""Messages that are set aside in `VRSKY_PARKED`: for which out, how many, and since when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+
+from . import subjects
+from .failure import fail
+from .streams import PARKED, parked_subject
+
+STEPS = "in"
+"""In place of an out: messages that wait for the steps of their pipeline."""
+
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Those of one out. Of the oldest: when it was accepted, 0 when unknown, and when it was set aside; milliseconds
+    since the Unix epoch."""
+
+    customer: str
+    pipeline: str
+    out: str
+    messages: int
+    came_ms: int
+    parked_ms: int
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "customer": self.customer,
+            "pipeline": self.pipeline,
+            "out": self.out,
+            "messages": self.messages,
+            "oldest_came_ms": self.came_ms,
+            "oldest_parked_ms": self.parked_ms,
+        }
+
+
+async def listing(
+    client: Client, customer: str | None = None, pipeline: str | None = None, out: str | None = None
+) -> list[Parked]:
+    """By customer, pipeline and out. Raises NatsError, and ConfigError for what is no name."""
+    counts = await subjects.counts(client, PARKED, parked_subject(customer, pipeline, out))
+    found: list[Parked] = []
+    for some in _some(sorted(counts)):
+        oldest = await asyncio.gather(*(_oldest(client, subject) for subject in some))
+        for subject, times in zip(some, oldest, strict=True):
+            if times is not None:
+                found.append(_parked(subject, counts[subject], *times))
+    return found
+
+
+async def discard(
+    client: Client, customer: str | None = None, pipeline: str | None = None, out: str | None = None
+) -> int:
+    """Deletes them for good; returns how many. Raises NatsError, and ConfigError for what is no name."""
+    return await subjects.purge(client, PARKED, parked_subject(customer, pipeline, out))
+
+
+async def _oldest(client: Client, subject: str) -> tuple[int, int] | None:
+    """When it came and was set aside; None when it has left meanwhile."""
+    try:
+        message = await client.jetstream(timeout=10).get_msg(PARKED, seq=1, subject=subject, next=True)
+    except NotFoundError:
+        return None
+    except (JetStreamError, TimeoutError) as error:
+        fail("nats/timeout", f"{PARKED}: JetStream did not answer: {error}")
+    came = (message.headers or {}).get("Vrsky-Time", "")
+    came_ms = int(came) if came.isascii() and came.isdigit() and len(came) < 16 else 0
+    return came_ms, int(message.time.timestamp() * 1000) if message.time else 0
+
+
+def _parked(subject: str, messages: int, came_ms: int, parked_ms: int) -> Parked:
+    _, _, customer, pipeline, out = subject.split(".")
+    return Parked(customer, pipeline, out, messages, came_ms, parked_ms)
+
+
+def _some(all_of_them: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(all_of_them), _AT_ONCE):
+        yield all_of_them[first : first + _AT_ONCE]

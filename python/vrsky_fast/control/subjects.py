@@ -1,0 +1,59 @@
+"""What the server knows of subjects: the streams that have them, how many messages each has; and their deletion."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from .failure import fail
+
+
+async def streams_of(client: Client, subject: str) -> list[str]:
+    """The names of the streams that take subjects like this. Raises NatsError."""
+    names: list[str] = []
+    while True:
+        told = await _ask(client, "STREAM.NAMES", {"subject": subject, "offset": len(names)}, "JetStream")
+        more = (told or {}).get("streams") or []
+        names += more
+        if not more or len(names) >= (told or {}).get("total", 0):
+            return names
+
+
+async def counts(client: Client, stream: str, subject: str) -> dict[str, int]:
+    """How many messages each of these subjects has, `subject` with wildcards; without those that have none. Empty
+    when the stream is not there. Raises NatsError."""
+    found: dict[str, int] = {}
+    while True:
+        wanted = {"subjects_filter": subject, "offset": len(found)}
+        told = await _ask(client, f"STREAM.INFO.{stream}", wanted, stream)
+        more = told["state"].get("subjects") or {} if told else {}
+        found |= more
+        # The server answers some of them at a time.
+        if not more or len(found) >= (told or {}).get("total", 0):
+            return found
+
+
+async def purge(client: Client, stream: str, subject: str) -> int:
+    """Deletes the messages of these subjects, `subject` with wildcards; returns how many. 0 when the stream is not
+    there. Raises NatsError."""
+    # By hand, as nats-py drops the number.
+    told = await _ask(client, f"STREAM.PURGE.{stream}", {"filter": subject}, stream)
+    return int(told["purged"]) if told else 0
+
+
+async def _ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:
+    """None when there is no such stream."""
+    try:
+        answer = await client.request(f"$JS.API.{verb}", json.dumps(wanted).encode(), timeout=30)
+    except NatsError as error:
+        fail("nats/timeout", f"{what}: JetStream did not answer: {error}")
+    told: dict[str, Any] = json.loads(answer.data)
+    refused = told.get("error")
+    if refused is None:
+        return told
+    if refused.get("code") == 404:
+        return None
+    fail("nats/refused", f"{what}: {refused.get('description')}")
