@@ -24,23 +24,36 @@ pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u1
     (status, body)
 }
 
+/// A request as a server reads it.
+pub(crate) struct Request {
+    /// `POST /orders HTTP/1.1`
+    pub line: String,
+    pub body: Vec<u8>,
+}
+
+/// The next request on a connection; `None` where the client is gone.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let (mut line, mut length) = (String::new(), 0);
+    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok().filter(|count| *count > 0)?;
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Request { line: line.trim().to_owned(), body })
+}
+
 /// Takes one request, answers it, and gives its first line and its payload.
 pub fn take_one(listener: &TcpListener) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(listener.accept().unwrap().0);
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).unwrap();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut payload = vec![0; length];
-    reader.read_exact(&mut payload).unwrap();
+    let request = read_request(&mut reader).expect("a request");
     reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-    (first.trim().to_owned(), payload)
+    (request.line, request.body)
 }

@@ -1,14 +1,16 @@
 //! An HTTP server that answers 503 until it is told to recover, or 500 to some messages for ever, and keeps what it has
 //! taken.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::http::{Request, read_request};
+
 #[derive(Default)]
 struct State {
-    well: AtomicBool,
+    is_well: AtomicBool,
     /// Messages below this number are answered with 500.
     refused_below: AtomicU32,
     refused: AtomicU64,
@@ -53,7 +55,7 @@ impl Receiver {
     }
 
     pub fn recover(&self) {
-        self.state.well.store(true, Ordering::SeqCst);
+        self.state.is_well.store(true, Ordering::SeqCst);
     }
 
     /// How many requests were answered with 503 or 500.
@@ -71,40 +73,29 @@ fn serve(socket: TcpStream, state: &State, retry_after: &str) -> Option<()> {
     let mut writer = socket.try_clone().ok()?;
     let mut reader = BufReader::new(socket);
     loop {
-        let (mut length, mut target) = (0, None);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            let line = line.trim().to_ascii_lowercase();
-            target.get_or_insert_with(|| line.split(' ').nth(1).unwrap_or_default().to_owned());
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let status = if state.well.load(Ordering::SeqCst) {
-            let number = match target.as_deref().and_then(|target| target.rsplit('/').next()?.parse().ok()) {
-                Some(number) => number,
-                None => serde_json::from_slice::<serde_json::Value>(&body).ok()?["n"].as_u64()?,
-            };
-            let number = u32::try_from(number).ok()?;
-            if number < state.refused_below.load(Ordering::SeqCst) {
-                state.refused.fetch_add(1, Ordering::SeqCst);
-                "500 Oops".to_owned()
-            } else {
-                state.taken.lock().unwrap().push(number);
-                "200 OK".to_owned()
-            }
-        } else {
-            state.refused.fetch_add(1, Ordering::SeqCst);
-            format!("503 Unavailable\r\nRetry-After: {retry_after}")
-        };
+        let request = read_request(&mut reader)?;
+        let status = answer(&request, state, retry_after)?;
         writer.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok()?;
     }
+}
+
+fn answer(request: &Request, state: &State, retry_after: &str) -> Option<String> {
+    if !state.is_well.load(Ordering::SeqCst) {
+        state.refused.fetch_add(1, Ordering::SeqCst);
+        return Some(format!("503 Unavailable\r\nRetry-After: {retry_after}"));
+    }
+    let number = number(request)?;
+    if number < state.refused_below.load(Ordering::SeqCst) {
+        state.refused.fetch_add(1, Ordering::SeqCst);
+        return Some("500 Oops".to_owned());
+    }
+    state.taken.lock().unwrap().push(number);
+    Some("200 OK".to_owned())
+}
+
+fn number(request: &Request) -> Option<u32> {
+    let target = request.line.split(' ').nth(1)?;
+    let last = target.rsplit('/').next()?.parse().ok();
+    let in_body = || serde_json::from_slice::<serde_json::Value>(&request.body).ok()?["n"].as_u64()?.try_into().ok();
+    last.or_else(in_body)
 }
