@@ -15,6 +15,8 @@ mod outs;
 mod parked;
 mod passing;
 mod refused;
+mod reloads;
+mod removed;
 mod replies;
 mod retries;
 mod splits;

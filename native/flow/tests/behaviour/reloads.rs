@@ -1,0 +1,244 @@
+//! Pipelines that come and go on a running node: memory stays flat, and messages do not notice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flow::compile::Pipeline;
+use flow::engine::{Node, Secrets};
+use harness::{Client, Receiver, Server, WAIT_TIMEOUT, alone, eventually, post};
+use serde_json::{Value, json};
+
+use crate::node::{install, node_with, stat};
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+/// What the process may grow by once it is warm. A revision that leaks takes more than 2 KB.
+const MAX_GROWTH: u64 = 16 << 20;
+
+/// Resident memory of this process, bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// Two scripts that both say which version they are of: a message that two revisions have run shows two numbers.
+fn steps(version: usize) -> Value {
+    let mark = |name: &str| json!({"script": {"code": format!("export default msg => {{ msg.{name} = {version}; return msg }}")}});
+    json!([mark("first"), mark("second")])
+}
+
+fn over_http(name: &str, version: usize, out: &Value) -> Value {
+    let input = json!({"http": {"path": format!("/{name}")}});
+    json!({"customer": "acme", "pipeline": name, "in": input, "steps": steps(version), "out": out})
+}
+
+fn to_stream(name: &str) -> Value {
+    json!({"nats": {"subject": format!("out.{name}"), "mode": "jetstream", "stream": "OUT"}})
+}
+
+fn from_stream(name: &str, version: usize) -> Value {
+    let source = json!({"subject": format!("in.{name}"), "mode": "jetstream", "stream": "IN", "durable": name});
+    json!({
+        "customer": "acme", "pipeline": name, "in": {"nats": source}, "steps": steps(version), "out": to_stream(name),
+    })
+}
+
+fn from_core(name: &str, version: usize) -> Value {
+    let mut steps = steps(version);
+    steps.as_array_mut().unwrap().push(json!({"route": [{"to": ["lines", "copy"]}]}));
+    json!({
+        "customer": "acme", "pipeline": name, "in": {"nats": {"subject": format!("core.{name}")}}, "steps": steps,
+        "out": {"lines": {"file": {"path": format!("{name}.ndjson")}}, "copy": {"nats": {"subject": "copy"}}},
+    })
+}
+
+fn client(server: &Server) -> Client {
+    let mut client = Client::connect(server);
+    client.provision();
+    client.make_parked(100_000);
+    client.make_stream("IN", "in.>", true, None);
+    client.make_stream("OUT", "out.>", false, None);
+    client
+}
+
+/// A receiver that takes everything.
+fn receiver() -> (Receiver, Value) {
+    let receiver = Receiver::failing();
+    receiver.recover();
+    let out = json!({"http": {"url": receiver.url()}});
+    (receiver, out)
+}
+
+fn port(node: &Node) -> u16 {
+    node.address().unwrap().port()
+}
+
+fn is_flat(what: &str, before: u64) {
+    let after = resident();
+    println!("{what}: {} KiB, then {} KiB", before >> 10, after >> 10);
+    assert!(after < before + MAX_GROWTH, "{what}: {before} bytes, then {after}");
+}
+
+/// Installs versions in turn, so many times, and sends something now and then.
+fn reload(node: &Node, times: usize, versions: &[Arc<Pipeline>], send: &mut dyn FnMut()) {
+    for (time, version) in (0..times).zip(versions.iter().cycle()) {
+        node.install(Arc::clone(version), Secrets::default()).unwrap();
+        if time.is_multiple_of(100) {
+            send();
+        }
+    }
+}
+
+/// Each of them sends 100 messages, and one more.
+fn ten_thousand_reloads(
+    node: &Node,
+    pipeline: &dyn Fn(usize) -> Value,
+    send: &mut dyn FnMut(),
+    arrived: impl Fn() -> u64,
+) {
+    let compile = |version| Pipeline::from_json(&pipeline(version).to_string(), &()).unwrap();
+    let versions: Vec<_> = (0..200).map(compile).collect();
+    reload(node, 3_000, &versions, send);
+    let before = resident();
+    reload(node, 7_000, &versions, send);
+    is_flat("ten thousand reloads", before);
+    send();
+    eventually("all are delivered", || (arrived() == 101).then_some(()));
+    assert_eq!(stat(node, "orders", "dead"), 0);
+}
+
+#[test]
+fn ten_thousand_reloads_with_http_in_and_out_leave_memory_flat() {
+    alone(|| {
+        let server = Server::start();
+        client(&server);
+        let (receiver, out) = receiver();
+        let pipeline = |version| over_http("orders", version, &out);
+        let node = node_with(&server, &[pipeline(0)], &json!({}));
+        let port = port(&node);
+        let mut n = 0;
+        let mut send = || {
+            assert_eq!(post(port, "/in/acme/orders", &JSON, format!("{{\"n\": {n}}}").as_bytes()).0, 202);
+            n += 1;
+        };
+        let arrived = || receiver.numbers().len() as u64;
+        ten_thousand_reloads(&node, &pipeline, &mut send, arrived);
+        let mut numbers = receiver.numbers();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..101).collect::<Vec<u32>>());
+        assert!(node.drain(Duration::from_secs(20)));
+    });
+}
+
+#[test]
+fn ten_thousand_reloads_from_stream_to_stream_leave_memory_flat() {
+    alone(|| {
+        let server = Server::start();
+        let mut client = client(&server);
+        client.make_consumer("IN", "orders", "in.orders");
+        let pipeline = |version| from_stream("orders", version);
+        let node = node_with(&server, &[pipeline(0)], &json!({}));
+        let mut send = || {
+            client.publish("in.orders", &[], b"{}");
+            client.sync();
+        };
+        ten_thousand_reloads(&node, &pipeline, &mut send, || stat(&node, "orders", "delivered"));
+        assert_eq!(client.count("OUT"), 101);
+    });
+}
+
+#[test]
+fn ten_thousand_reloads_of_core_nats_and_a_file_leave_memory_flat() {
+    alone(|| {
+        let server = Server::start();
+        let mut client = client(&server);
+        let pipeline = |version| from_core("orders", version);
+        let node = node_with(&server, &[pipeline(0)], &json!({}));
+        eventually("the node is subscribed", || {
+            client.publish("core.orders", &[], br#"{"probe": true}"#);
+            (stat(&node, "orders", "received") > 0).then_some(())
+        });
+        let mut n = 0;
+        let mut send = || {
+            client.publish("core.orders", &[], format!("{{\"n\": {n}}}").as_bytes());
+            client.sync();
+            n += 1;
+        };
+        let lines = || std::fs::read_to_string(server.folder().join("files/acme/orders.ndjson")).unwrap();
+        let arrived = || lines().lines().filter(|line| line.contains("\"n\"")).count() as u64;
+        ten_thousand_reloads(&node, &pipeline, &mut send, arrived);
+    });
+}
+
+/// Sends numbered messages until it is told to stop; how many. Each has to be accepted.
+fn post_until(stop: &AtomicBool, port: u16) -> u32 {
+    let mut n = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let (status, problem) = post(port, "/in/acme/posted", &JSON, format!("{{\"n\": {n}}}").as_bytes());
+        assert_eq!(status, 202, "{problem}");
+        n += 1;
+    }
+    n
+}
+
+fn publish_until(stop: &AtomicBool, mut client: Client) -> u32 {
+    let mut n = 0;
+    while !stop.load(Ordering::SeqCst) {
+        client.publish("in.streamed", &[], format!("{{\"n\": {n}}}").as_bytes());
+        client.sync();
+        n += 1;
+    }
+    n
+}
+
+/// Every publish to `out.streamed`, those included that its stream takes for duplicates: one of each number, and
+/// both scripts of one revision.
+fn check_published(client: &mut Client, count: u32) {
+    let mut numbers: Vec<u32> = (0..count)
+        .map(|_| {
+            let message = client.receive().json();
+            assert_eq!(message["first"], message["second"], "run by one revision: {message}");
+            serde_json::from_value(message["n"].clone()).unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..count).collect::<Vec<u32>>());
+}
+
+#[test]
+fn two_hundred_reloads_under_load_lose_double_and_refuse_nothing() {
+    let server = Server::start();
+    let mut client = client(&server);
+    client.make_consumer("IN", "streamed", "in.streamed");
+    client.subscribe("out.streamed");
+    let (receiver, out) = receiver();
+    let pipelines = |version| [over_http("posted", version, &out), from_stream("streamed", version)];
+    let node = node_with(&server, &pipelines(0), &json!({"threads": 2}));
+    let stop = AtomicBool::new(false);
+    let sender = Client::connect(&server);
+    let (posted, published) = std::thread::scope(|scope| {
+        let posts = scope.spawn(|| post_until(&stop, port(&node)));
+        let publishes = scope.spawn(|| publish_until(&stop, sender));
+        for version in 1..=200 {
+            let before = stat(&node, "posted", "received");
+            pipelines(version).iter().for_each(|pipeline| install(&node, pipeline));
+            eventually("messages go on", || (stat(&node, "posted", "received") > before).then_some(()));
+        }
+        stop.store(true, Ordering::SeqCst);
+        (posts.join().unwrap(), publishes.join().unwrap())
+    });
+    check_published(&mut client, published);
+    eventually("all are delivered", || (receiver.numbers().len() >= posted as usize).then_some(()));
+    for stream in ["IN", "VRSKY_LOGIC_T1000_0", "VRSKY_OUTGOING_T1000_0", "VRSKY_PARKED"] {
+        eventually(stream, || (client.count(stream) == 0).then_some(()));
+    }
+    let mut numbers = receiver.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..posted).collect::<Vec<u32>>());
+    assert_eq!((stat(&node, "posted", "refused"), client.count("VRSKY_DEAD")), (0, 0));
+    assert_eq!(client.count("OUT"), u64::from(published));
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(node.drain(Duration::from_secs(20))));
+    assert!(ended.recv_timeout(WAIT_TIMEOUT).expect("a drain in time"));
+}
