@@ -4,6 +4,7 @@
 //! a while; then it is moved to the parked ones, where it costs nothing and is listed.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Names that are remembered; more of them are offered again without end, which loses nothing.
 const MAX_NAMES: usize = 10_000;
@@ -62,7 +63,10 @@ impl Unknown {
     /// A pipeline has come: its names are met anew when it goes again.
     pub fn installed(&mut self, customer: &str, pipeline: &str) {
         let prefix = format!("{customer}.{pipeline}.");
-        self.names.retain(|name, _| !name.starts_with(&prefix));
+        let first = Bound::Included(&*prefix);
+        let names = self.names.range::<str, _>((first, Bound::Unbounded)).map(|(name, _)| name);
+        let gone: Vec<Box<str>> = names.take_while(|name| name.starts_with(&prefix)).cloned().collect();
+        gone.iter().for_each(|name| drop(self.names.remove(name)));
     }
 
     /// Forgets names of which nothing came for a while.

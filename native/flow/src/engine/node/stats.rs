@@ -1,5 +1,6 @@
 //! What a node has counted and how its connectors are, all shards together; as a whole, or what has changed.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,7 +36,6 @@ pub struct Changes {
 #[derive(Default)]
 pub struct Seen(BTreeMap<Key, Snapshot>);
 
-#[derive(PartialEq)]
 struct Snapshot {
     revision: Box<str>,
     counters: [u64; Metric::ALL.len()],
@@ -76,19 +76,27 @@ impl Seen {
     /// Compares every pipeline with what was told of it last.
     pub fn changes(&mut self, installed: &BTreeMap<Key, Arc<Prepared>>) -> Changes {
         let mut changes = Changes::default();
-        self.0.retain(|key, _| {
-            let stays = installed.contains_key(key);
-            if !stays {
-                changes.removed.push(key.clone());
+        // Both are in the order of their keys: one walk, without a search for each of thousands.
+        let mut rest = installed.iter().peekable();
+        let mut new = Vec::new();
+        self.0.retain(|key, snapshot| {
+            while let Some((other, prepared)) = rest.peek() {
+                match (*other).cmp(key) {
+                    Ordering::Less => new.extend(rest.next()),
+                    Ordering::Equal => {
+                        snapshot.update(prepared, &mut changes);
+                        rest.next();
+                        return true;
+                    }
+                    Ordering::Greater => break,
+                }
             }
-            stays
+            changes.removed.push(key.clone());
+            false
         });
-        for (key, prepared) in installed {
-            let now = Snapshot::of(prepared);
-            if self.0.get(key) != Some(&now) {
-                changes.changed.push(PipelineStats::of(prepared));
-                self.0.insert(key.clone(), now);
-            }
+        for (key, prepared) in new.into_iter().chain(rest) {
+            changes.changed.push(PipelineStats::of(prepared));
+            self.0.insert(key.clone(), Snapshot::of(prepared));
         }
         changes
     }
@@ -96,13 +104,31 @@ impl Seen {
 
 impl Snapshot {
     fn of(prepared: &Prepared) -> Snapshot {
-        let outs = (0..prepared.pipeline.outs().len()).map(|target| of_out(health(prepared), target));
         Snapshot {
             revision: prepared.pipeline.revision().into(),
             counters: Metric::ALL.map(|metric| count(prepared, metric)),
-            conditions: std::iter::once(of_in(health(prepared))).chain(outs).collect(),
+            conditions: conditions(prepared).collect(),
         }
     }
+
+    fn update(&mut self, prepared: &Prepared, changes: &mut Changes) {
+        if !self.is_of(prepared) {
+            changes.changed.push(PipelineStats::of(prepared));
+            *self = Snapshot::of(prepared);
+        }
+    }
+
+    /// Whether nothing has changed. Allocates nothing: thousands of pipelines are compared a few times a second.
+    fn is_of(&self, prepared: &Prepared) -> bool {
+        *self.revision == *prepared.pipeline.revision()
+            && Metric::ALL.iter().zip(self.counters).all(|(metric, counted)| count(prepared, *metric) == counted)
+            && conditions(prepared).eq(self.conditions.iter().copied())
+    }
+}
+
+fn conditions(prepared: &Prepared) -> impl Iterator<Item = Option<Condition>> {
+    let outs = (0..prepared.pipeline.outs().len()).map(|target| of_out(health(prepared), target));
+    std::iter::once(of_in(health(prepared))).chain(outs)
 }
 
 #[cfg(test)]
@@ -145,5 +171,18 @@ mod tests {
         let changes = seen.changes(&pipelines);
         assert_eq!((names(&changes).len(), changes.removed.len()), (0, 1));
         assert!(seen.changes(&pipelines).removed.is_empty());
+    }
+
+    #[test]
+    fn those_that_are_new_and_those_that_go_are_told_at_once() {
+        let mut seen = Seen::default();
+        seen.changes(&installed(&["b", "c", "e"]));
+        let now = installed(&["a", "c", "d", "f"]);
+        let changes = seen.changes(&now);
+        let removed: Vec<&str> = changes.removed.iter().map(|(_, name)| &**name).collect();
+        let mut changed = names(&changes);
+        changed.sort_unstable();
+        assert_eq!((changed, removed), (vec!["a", "d", "f"], vec!["b", "e"]));
+        assert_eq!(names(&seen.changes(&now)), [""; 0]);
     }
 }
