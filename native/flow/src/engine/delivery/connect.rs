@@ -8,7 +8,7 @@ use connectors::Health;
 use message::Fault;
 
 use super::queue::Queue;
-use super::{Delivery, Effect, Outlet, parking};
+use super::{Delivery, Effect, Outlet};
 use crate::compile::OutKind;
 use crate::engine::consumers::{Consumers, Feed};
 use crate::engine::message::{QueueId, Route, StreamName, Target};
@@ -68,7 +68,7 @@ impl Delivery {
         self.next_queue += 1;
         let id = QueueId(self.next_queue);
         let mut queue = Queue::new(id, revision, target.number as usize, Rc::new(outlet), self.park_after);
-        parking::supervise(&mut queue, &mut self.effects);
+        self.first_polls.open(&mut queue, &mut self.effects);
         self.subjects.insert(queue.parking.subject().into(), id);
         self.queues.insert(id, queue);
         self.outs.insert(key, id);

@@ -55,6 +55,7 @@ use super::settlement::{Forward, Outcome, RETRY_PUBLISH, Settlement};
 use crate::compile::OutKind;
 use crate::model::NatsMode;
 use budgets::Budgets;
+use parking::FirstPolls;
 use queue::Queue;
 
 /// What is left to be done outside of the room.
@@ -63,6 +64,8 @@ pub enum Effect {
     StartWorkers { queue: QueueId, count: usize, outlet: Rc<Outlet> },
     /// Start the task that looks after the parked messages of a queue.
     Supervise { queue: QueueId, outlet: Rc<Outlet> },
+    /// Start the task that learns what is parked of new queues.
+    PollNew,
     /// Connect a sink.
     Connect { queue: QueueId, outlet: Rc<Outlet>, reports: bool },
     /// Close a sink when nothing of its queue is in hand.
@@ -93,6 +96,7 @@ pub struct Delivery {
     /// The streams of NATS outs.
     streams: HashMap<(RevisionId, u32), StreamName>,
     budgets: Budgets,
+    first_polls: FirstPolls,
     effects: Vec<Effect>,
     next_queue: u32,
     next_number: u64,
@@ -121,6 +125,7 @@ impl Delivery {
             subjects: HashMap::new(),
             streams: HashMap::new(),
             budgets: Budgets::default(),
+            first_polls: FirstPolls::default(),
             effects: Vec::new(),
             next_queue: 0,
             next_number: 0,

@@ -9,14 +9,18 @@
 //! The consumer is shared by all shards and nodes that have this out; whoever sees it work drains. A queue has few
 //! parked messages in hand at a time: the pull is open while they are below a watermark.
 
+mod first;
 mod polls;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use message::{Code, Fault};
 use nats::jetstream::AckReply;
 use tokio::time::Instant;
+
+pub use first::FirstPolls;
 
 use super::ages::Ages;
 use super::breaker::{Phase, Place, Poll};

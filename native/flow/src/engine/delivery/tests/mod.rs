@@ -1,6 +1,7 @@
 //! The room from outside: what becomes of messages, by what the sink says of them.
 
 mod failing;
+mod new_queues;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};

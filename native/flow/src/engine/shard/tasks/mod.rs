@@ -80,7 +80,7 @@ pub fn spawn_wanted(shard: &Rc<Shard>, parts: &mut Parts) {
     }
     spawn_for_sinks(shard, parts);
     for revision in std::mem::take(&mut parts.unlearnt) {
-        spawn_local(streams::learn(Rc::clone(shard), revision));
+        spawn_local(streams::learn(Rc::clone(shard), revision, Rc::clone(&parts.turns.poll)));
     }
 }
 
@@ -97,6 +97,9 @@ fn spawn_for_sinks(shard: &Rc<Shard>, parts: &mut Parts) {
             }
             Effect::Supervise { queue, outlet } => {
                 spawn_local(parking::supervise(Rc::clone(shard), queue, outlet, Rc::clone(&parts.turns.poll)));
+            }
+            Effect::PollNew => {
+                spawn_local(parking::poll_new(Rc::clone(shard)));
             }
             Effect::Connect { queue, outlet, reports } => {
                 let turns = Rc::clone(&parts.turns.connect);

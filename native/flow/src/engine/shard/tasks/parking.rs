@@ -1,5 +1,6 @@
 //! Looks after the parked messages of outs.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ use crate::engine::subjects;
 pub const MAX_POLLING: usize = 64;
 /// How often messages are looked for that nobody brings back.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Subjects that the server lists in one answer.
+const MAX_LISTED: usize = 100_000;
+/// Requests for that list, before each new queue asks for itself.
+const MAX_TRIES: u32 = 5;
 
 /// Polls the parked messages of a queue until its breaker is closed.
 pub async fn supervise<H: Host>(host: H, queue: QueueId, outlet: Rc<Outlet>, turns: Rc<Semaphore>) {
@@ -54,6 +59,28 @@ async fn poll(outbox: &Outbox, request: &PollRequest) -> Result<PollResponse, Un
         is_idle = made.num_pending + made.num_ack_pending == 0;
     }
     Ok(PollResponse { stored, last_sequence, is_idle })
+}
+
+/// Learns what is parked of new queues: one request for all that were opened meanwhile.
+pub async fn poll_new<H: Host>(host: H) {
+    while let Some(queues) = host.with(|delivery, _, _| delivery.begin_first_polls()) {
+        let stored = all_parked(host.outbox()).await;
+        host.with(|delivery, settlement, consumers| {
+            delivery.on_first_polls(settlement, consumers, queues, stored.as_ref());
+        });
+    }
+}
+
+/// The parked messages, by subject; `None` when the server has not told all.
+async fn all_parked(outbox: &Outbox) -> Option<BTreeMap<String, u64>> {
+    for _ in 0..MAX_TRIES {
+        match stored_under(outbox, subjects::PARKED, subjects::ALL_PARKED).await {
+            Ok(stored) => return (stored.len() < MAX_LISTED).then_some(stored),
+            Err(Unknown::Refused(_)) => return None,
+            Err(Unknown::NoAnswer) => sleep(PAUSE).await,
+        }
+    }
+    None
 }
 
 /// For as long as the shard lives: looks for parked messages of outs that work, of a node that is gone, or stored
