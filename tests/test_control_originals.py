@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from nats.aio.client import Client
 
+from vrsky_fast import facts
 from vrsky_fast.control import dead_letters, streams
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.originals import sweep
