@@ -171,46 +171,6 @@ fn ten_thousand_reloads_of_core_nats_and_a_file_leave_memory_flat() {
     });
 }
 
-#[test]
-fn a_thousand_pipelines_that_come_and_go_ten_times_leave_memory_flat() {
-    alone(|| {
-        let server = Server::start();
-        let mut client = client(&server);
-        let (receiver, out) = receiver();
-        let count = 1_000;
-        for number in (0..count).filter(|number| number % 3 == 1) {
-            client.make_consumer("IN", &format!("p{number}"), &format!("in.p{number}"));
-        }
-        let pipeline = |number: usize| match (number % 3, format!("p{number}")) {
-            (0, name) => over_http(&name, number, &out),
-            (1, name) => from_stream(&name, number),
-            (_, name) => from_core(&name, number),
-        };
-        let node = node_with(&server, &[], &json!({}));
-        let port = port(&node);
-        let (mut sent, mut streamed) = (0_usize, 0);
-        let mut round = || {
-            (0..count).for_each(|number| install(&node, &pipeline(number)));
-            for number in (0..count).step_by(30) {
-                let body = format!("{{\"n\": {sent}}}");
-                assert_eq!(post(port, &format!("/in/acme/p{number}"), &JSON, body.as_bytes()).0, 202);
-                client.publish(&format!("in.p{}", number + 1), &[], b"{}");
-                (sent, streamed) = (sent + 1, streamed + 1);
-            }
-            client.sync();
-            eventually("all are delivered", || (receiver.numbers().len() == sent).then_some(()));
-            eventually("all are stored", || (client.count("OUT") == streamed).then_some(()));
-            (0..count).for_each(|number| assert!(node.remove("acme", &format!("p{number}"))));
-            assert!(node.stats().is_empty());
-        };
-        (0..3).for_each(|_| round());
-        let before = resident();
-        (3..10).for_each(|_| round());
-        is_flat("a thousand pipelines", before);
-        assert!(node.drain(Duration::from_secs(20)));
-    });
-}
-
 /// Sends numbered messages until it is told to stop; how many. Each has to be accepted.
 fn post_until(stop: &AtomicBool, port: u16) -> u32 {
     let mut n = 0;
