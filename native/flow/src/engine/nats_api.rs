@@ -9,6 +9,7 @@ use nats::jetstream::ApiError;
 use nats::protocol::status;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -158,7 +159,7 @@ pub struct Delivered {
     pub consumer_seq: u64,
 }
 
-/// Makes a durable consumer of one subject, or of a whole stream, or finds it as it is. `life`: how long it stays without a pull; for ever
+/// Makes a durable consumer of one subject, or finds it as it is. `life`: how long it stays without a pull; for ever
 /// without it.
 ///
 /// # Errors
@@ -167,19 +168,51 @@ pub async fn make_consumer(
     outbox: &Outbox,
     stream: &str,
     consumer: &str,
-    subject: Option<&str>,
+    subject: &str,
     life: Option<Duration>,
 ) -> Result<ConsumerInfo, Unknown> {
-    let filter = subject.map_or_else(String::new, |subject| format!(",\"filter_subject\":\"{subject}\""));
-    // In the request's subject for those who permit by it; no publish has a wildcard there.
-    let named = subject.filter(|subject| !subject.contains(['*', '>']));
-    let of_subject = named.map_or_else(String::new, |subject| format!(".{subject}"));
     let life = life.map_or_else(String::new, |life| format!(",\"inactive_threshold\":{}", life.as_nanos()));
     let config = format!(
         "{{\"stream_name\":\"{stream}\",\"config\":{{\"durable_name\":\"{consumer}\",\"name\":\"{consumer}\",\
-         \"ack_policy\":\"explicit\",\"ack_wait\":10000000000,\"max_deliver\":-1,\"max_ack_pending\":-1{filter}{life}}}}}"
+         \"ack_policy\":\"explicit\",\"ack_wait\":10000000000,\"max_deliver\":-1,\"max_ack_pending\":-1,\
+         \"filter_subject\":\"{subject}\"{life}}}}}"
     );
-    request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}{of_subject}"), &config).await
+    request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{subject}"), &config).await
+}
+
+/// The answer to a request for a consumer that is there, and is not quite as the request says.
+const CONSUMER_EXISTS: u32 = 10_148;
+
+/// Makes a durable consumer that is gone; one that is there stays as it is. `subject`: its filter. `owner`: customer
+/// and pipeline, where the stream is a user's. Gives whether it was gone.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn restore_consumer(
+    outbox: &Outbox,
+    (stream, consumer): (&str, &str),
+    subject: Option<&str>,
+    owner: Option<(&str, &str)>,
+) -> Result<bool, Unknown> {
+    let mut config = json!({
+        "durable_name": consumer, "name": consumer, "ack_policy": "explicit", "ack_wait": 10_000_000_000_u64,
+        "max_deliver": -1, "max_ack_pending": -1,
+    });
+    if let Some(subject) = subject {
+        config["filter_subject"] = json!(subject);
+    }
+    if let Some((customer, pipeline)) = owner {
+        config["metadata"] = json!({"vrsky.customer": customer, "vrsky.pipeline": pipeline});
+    }
+    let body = json!({"stream_name": stream, "config": config, "action": "create"}).to_string();
+    let api = format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}");
+    let reply = outbox.request(&api, body.as_bytes(), TIMEOUT).await.map_err(|_| Unknown::NoAnswer)?;
+    match serde_json::from_slice(&reply.payload).map_err(|_| unreadable())? {
+        Answer::<ConsumerInfo> { error: Some(error), .. } if error.err_code == CONSUMER_EXISTS => Ok(false),
+        Answer { error: Some(error), .. } => Err(Unknown::Refused(error.fault())),
+        // The same request finds it again; one that has delivered something was there all the time.
+        Answer { value, .. } => Ok(value.is_some_and(|info| info.delivered.consumer_seq == 0)),
+    }
 }
 
 /// Deletes a consumer; whether the server answered.

@@ -10,8 +10,9 @@ use super::super::{Parts, Shard};
 use crate::compile::Input;
 use crate::engine::consumers::{Feed, LostConsumer};
 use crate::engine::message::RevisionId;
-use crate::engine::nats_api::{ConsumerInfo, Unknown, make_consumer};
+use crate::engine::nats_api::{Unknown, restore_consumer};
 use crate::engine::observe::{Event, EventKind};
+use crate::engine::registry::Revision;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,17 +21,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// ours; a user's stream is waited for.
 pub async fn repair(shard: Rc<Shard>, number: u64) {
     while let Some(lost) = shard.with(|parts| parts.lost_consumer(number)) {
-        let subject = shard.parts.borrow().filter_of(lost.feed);
-        match make(&shard.outbox, &lost, subject.as_deref()).await {
-            Ok(made) => return shard.with(|parts| parts.on_repaired(number, &lost, made)),
+        let revision = shard.parts.borrow().source_of(lost.feed);
+        match restore(&shard.outbox, &lost, revision.as_deref()).await {
+            Ok(was_gone) => return shard.with(|parts| parts.on_repaired(number, &lost, was_gone)),
             Err(unknown) => shard.with(|parts| parts.on_unrepaired(number, &lost, unknown)),
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn make(outbox: &Outbox, lost: &LostConsumer, subject: Option<&str>) -> Result<ConsumerInfo, Unknown> {
-    make_consumer(outbox, &lost.stream, &lost.consumer, subject, None).await
+async fn restore(outbox: &Outbox, lost: &LostConsumer, source: Option<&Revision>) -> Result<bool, Unknown> {
+    let subject = source.and_then(|revision| match revision.pipeline().input() {
+        Input::Nats { subject, .. } => Some(subject.as_str()),
+        Input::Http(_) => None,
+    });
+    let owner = source.map(|revision| (revision.owner.customer(), revision.owner.name()));
+    restore_consumer(outbox, (&lost.stream, &lost.consumer), subject, owner).await
 }
 
 impl Parts {
@@ -44,19 +50,15 @@ impl Parts {
         Some(lost)
     }
 
-    /// The subject that a consumer is for; `None`: the whole stream.
-    fn filter_of(&self, feed: Feed) -> Option<String> {
+    /// The revision whose own in it is; none for a lane.
+    fn source_of(&self, feed: Feed) -> Option<Rc<Revision>> {
         let Feed::Source(revision) = feed else { return None };
-        match self.registry.get(revision)?.pipeline().input() {
-            Input::Nats { subject, .. } => Some(subject.clone()),
-            Input::Http(_) => None,
-        }
+        self.registry.get(revision).map(Rc::clone)
     }
 
-    fn on_repaired(&mut self, number: u64, lost: &LostConsumer, made: ConsumerInfo) {
+    fn on_repaired(&mut self, number: u64, lost: &LostConsumer, was_gone: bool) {
         self.consumers.on_repaired(number);
-        // One that has delivered something was there all the time.
-        if made.delivered.consumer_seq == 0 {
+        if was_gone {
             let LostConsumer { stream, consumer, .. } = lost;
             self.report_lost(lost.feed, |event| {
                 event.because(&format!("the consumer {consumer} of the stream {stream} was gone, and is made again"))

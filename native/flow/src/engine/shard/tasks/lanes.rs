@@ -53,8 +53,7 @@ async fn look_aside(shard: &Rc<Shard>) {
             // A hash: two names in one could be read in more than one way.
             let id = Id::derived(customer, &IdKey::new(&["aside consumer", pipeline]), "", 0, 0);
             let consumer = id.as_str().replace('.', "_");
-            let (filter, life) = (Some(subject.as_str()), Some(CONSUMER_LIFE));
-            let made = make_consumer(&shard.outbox, subjects::PARKED, &consumer, filter, life).await;
+            let made = make_consumer(&shard.outbox, subjects::PARKED, &consumer, &subject, Some(CONSUMER_LIFE)).await;
             if made.is_ok() {
                 shard.with(|parts| parts.pull_aside(&revision, &consumer));
             }

@@ -55,7 +55,7 @@ async fn poll(outbox: &Outbox, request: &PollRequest) -> Result<PollResponse, Un
     let mut is_idle = false;
     if stored > 0 && !request.in_use {
         let life = Some(request.life);
-        let made = make_consumer(outbox, subjects::PARKED, &request.consumer, Some(&request.subject), life).await?;
+        let made = make_consumer(outbox, subjects::PARKED, &request.consumer, &request.subject, life).await?;
         is_idle = made.num_pending + made.num_ack_pending == 0;
     }
     Ok(PollResponse { stored, last_sequence, is_idle })
