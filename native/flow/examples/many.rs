@@ -3,6 +3,8 @@
 //! `many SETTINGS.json COUNT KIND [later]`; KIND: `http`, `stream` or `core`; `later` installs after the start.
 //! Pipelines `stream` read the stream `IN` by the durables `p0`, `p1` and so on.
 
+#![allow(clippy::disallowed_methods, reason = "no shard runs on this thread")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -66,7 +66,9 @@ impl Unknown {
         let first = Bound::Included(&*prefix);
         let names = self.names.range::<str, _>((first, Bound::Unbounded)).map(|(name, _)| name);
         let gone: Vec<Box<str>> = names.take_while(|name| name.starts_with(&prefix)).cloned().collect();
-        gone.iter().for_each(|name| drop(self.names.remove(name)));
+        for name in &gone {
+            self.names.remove(name);
+        }
     }
 
     /// Forgets names of which nothing came for a while.
