@@ -92,6 +92,13 @@ test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
 test-python: wheel ## Run the Python tests against the installed wheel
 	$(UNDER_TEST) $(BIN)/python -m pytest $(TESTS)
 
+# What `make test` does for some seconds.
+FUZZ_SECONDS ?= 50
+.PHONY: fuzz
+fuzz: $(VENV)/.run-installed ## Try random scripts against their reference for FUZZ_SECONDS; SEED=N runs one case alone
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SEED=$(SEED) $(MAKE) test-rust CRATES="-p script -p vrsky-native" \
+		TESTS="--test behaviour reference:: -- --nocapture"
+
 .PHONY: bench
 bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python
 	@$(call target,release) bench/run

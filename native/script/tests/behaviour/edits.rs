@@ -138,6 +138,7 @@ fn what_is_first_read_while_the_message_is_written_stands_apart() {
         "m.a.toJSON = () => m.b.c",
         "m.a.toJSON = () => [m.b.d[1], m.b.d]",
         "m.a.toJSON = () => { const c = m.b.c; m.b = 1; return { c } }",
+        "m.b; m.a.toJSON = () => { m.b.x = 1; return m.b }",
         "m.z = { toJSON: () => { m.b.x = 1; m.b.d; return m.b } }",
     ] {
         let message = r#"{"b":{"c":{"e":1},"d":[{},{"f":2}]},"a":{}}"#;
