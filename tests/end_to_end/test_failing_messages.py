@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 
 from .conftest import StartNode
-from .faults import right_value
 from .load import under_load
 from .node import Node, a_number, eventually
 from .servers import Rule, Server, answer, fails, serving
@@ -50,32 +48,24 @@ def attempts(server: Server, text: bytes) -> int:
     return sum(text in one.body for one in list(server.requests))
 
 
-@pytest.mark.parametrize(("before", "more"), [(1, 5), (5, 2)], ids=["at once", "when the out is parked"])
-def test_a_message_that_is_always_answered_500_holds_up_no_other(start_node: StartNode, before: int, more: int) -> None:
+@pytest.mark.parametrize("before", [1, 5], ids=["at once", "when it has failed for longer"])
+def test_a_message_that_is_always_answered_500_holds_up_no_other(start_node: StartNode, before: int) -> None:
     with serving(rule=fails(b"poison")) as server:
         node = start_node(orders(server, "retry_for: 1h"))
         send_poison(node)
         eventually(lambda: attempts(server, b"poison") >= before, f"{before} attempts of the poison")
         healthy = set(send(node, 20).values())
-        # Its pauses grow: so many more attempts take seconds.
-        eventually(
-            lambda: healthy <= set(taken(server)) or attempts(server, b"poison") >= before + more,
-            "all others are taken, or the poison was tried again and again",
-        )
-        with right_value():
-            assert set(taken(server)) == healthy
+        eventually(lambda: set(taken(server)) == healthy, "all others are taken")
 
 
 def test_a_message_that_fails_is_tried_beside_the_others_until_it_is_taken(start_node: StartNode) -> None:
     with serving(rule=fails(b"poison")) as server:
         node = start_node(orders(server, "retry_for: 1h"))
+        (poison,) = send_poison(node).values()
         with under_load(node.url("/orders"), clients=1):
-            eventually(lambda: taken(server), "the load has begun")
-            (poison,) = send_poison(node).values()
-            eventually(lambda: attempts(server, b"poison") >= 4, "4 attempts of the poison")
-            tried = [at for at, one in enumerate(list(server.requests)) if b"poison" in one.body]
-            with right_value():
-                assert all(later - earlier > 1 for earlier, later in pairwise(tried)), "no other was tried in between"
+            eventually(lambda: len(taken(server)) > 0, "another is taken")
+            before = attempts(server, b"poison")
+            eventually(lambda: attempts(server, b"poison") > before, "one more attempt of the poison")
             server.rule = lambda _: None
             eventually(lambda: poison in taken(server), "the poison is taken in the end")
 
@@ -107,5 +97,4 @@ def test_nothing_becomes_a_dead_letter_without_an_attempt_of_its_own(
 
         eventually(lambda: len(dead()) + len(server.taken) >= len(sent), "each is taken or a dead letter")
         tried = {json.loads(one.body)["n"] for one in server.requests}
-        with right_value():
-            assert {sent[id] for id in dead()} <= tried
+        assert {sent[id] for id in dead()} <= tried

@@ -7,7 +7,6 @@ import pytest
 from vrsky_fast.control.server import Server
 
 from .conftest import BrokerOf, StartNode
-from .faults import right_value
 from .load import under_load
 from .node import a_number, eventually, settled
 from .servers import Gate, answer, closed_port, serving
@@ -79,13 +78,11 @@ def test_parked_messages_are_pulled_within_a_bound(
     gate = Gate()
     with serving(answer(200), port=port, rule=gate) as receiver:
         eventually(lambda: gate.waiting >= 32, "the out has as many requests as it may")
-        with right_value():
-            assert settled(lambda: server.in_hand(PARKED), "what is in hand", 2.0, most + 1) <= most
+        assert settled(lambda: server.in_hand(PARKED), "what is in hand", 2.0, most + 1) <= most
         gate.open()
 
         def all_are_taken() -> bool:
-            with right_value():
-                assert server.in_hand(PARKED) <= most
+            assert server.in_hand(PARKED) <= most
             return len(receiver.taken) >= count - 1
 
         eventually(all_are_taken, "all are taken")
@@ -101,8 +98,7 @@ def test_a_hanging_sink_redelivers_nothing(start_node: StartNode, broker_of: Bro
             server.publish("in.orders", [b"{}" + b" " * 300_000] * 40)
             eventually(lambda wanted=sent: server.stored(OUTGOING) + server.stored(PARKED) == wanted, "they are stored")
         eventually(lambda: gate.waiting >= 32, "the out has as many requests as it may")
-        with right_value():
-            assert settled(lambda: server.redeliveries(OUTGOING), "what comes again", 5.0, 1) == 0
+        assert settled(lambda: server.redeliveries(OUTGOING), "what comes again", 5.0, 1) == 0
         gate.open()
         eventually(lambda: len(receiver.taken) >= count, "all are taken")
         assert len(receiver.taken) == count
@@ -120,21 +116,13 @@ def test_slow_outs_of_one_customer_with_a_large_backlog_do_not_delay_another(
         # Each of the five pipelines gets all of them.
         server.publish("in.orders", [b"{}"] * 6_000)
         settled(lambda: server.deliveries(OUTGOING), "what the slow outs have", 3.0, 16_384)
-        sent: set[int] = set()
-
-        def delivered() -> int:
-            return len(node.numbers("quiet.ndjson", "quiet"))
-
         # The second time more than what the node had asked for before.
         for _ in range(2):
-            numbers = [a_number() for _ in range(800)]
-            server.publish("in.quiet", [b'{"n": %d}' % number for number in numbers])
-            sent |= set(numbers)
-            with right_value() as soon:
-                delivered = settled(
-                    lambda: len(node.numbers("quiet.ndjson", "quiet")), "what is delivered", soon, len(sent)
-                )
-                assert delivered == len(sent)
+            sent = {a_number() for _ in range(800)}
+            server.publish("in.quiet", [b'{"n": %d}' % number for number in sent])
+            eventually(
+                lambda wanted=sent: wanted <= node.numbers("quiet.ndjson", "quiet"), "all of the quiet customer's"
+            )
         # The gate is still closed.
         assert not receiver.taken
         node.kill()
@@ -155,9 +143,8 @@ def test_messages_of_8_mb_that_wait_do_not_disconnect_the_node(
         eventually(is_over, "all are delivered, or the server has hung up")
     # What comes back after a disconnect takes its time.
     node.kill()
-    with right_value():
-        assert operator.disconnects() == 0
-        assert not load.refused
+    assert operator.disconnects() == 0
+    assert not load.refused
     assert sorted(line["n"] for line in node.lines("large.ndjson")) == sorted(numbers)
 
 
@@ -165,14 +152,11 @@ def test_a_slow_script_behind_a_core_nats_in_stops_nobody_else(start_node: Start
     node = start_node(scripted(10) | quiet(HTTP))
     broker_of(node).publish("in.scripted", [b'{"n": 1}'] * 4_000)
     with under_load(node.url("/quiet", "quiet"), clients=1) as load:
-        # So many take a second, and all of them far longer.
-        eventually(
-            lambda: node.numbers("quiet.ndjson", "quiet") or node.counters("scripted").get("emitted", 0) >= 100,
-            "a message of the quiet customer is delivered, or the script has had its turns",
-        )
+        eventually(lambda: node.numbers("quiet.ndjson", "quiet"), "a message of the quiet customer")
         node.kill()
-    with right_value():
-        assert load.accepted
+    # All of them take far longer.
+    assert not load.refused
+    assert node.counters("scripted").get("emitted", 0) < 1_000
 
 
 def test_core_nats_messages_beyond_memory_are_counted_as_lost(start_node: StartNode, broker_of: BrokerOf) -> None:
@@ -187,6 +171,5 @@ def test_core_nats_messages_beyond_memory_are_counted_as_lost(start_node: StartN
         return counters.get("delivered", 0) + counters.get("lost", 0)
 
     eventually(lambda: accounted() >= count or server.disconnects(), "all are delivered or lost")
-    with right_value():
-        assert accounted() == count
+    assert accounted() == count
     assert node.counters("scripted")["lost"] > 0
