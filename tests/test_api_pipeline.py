@@ -102,9 +102,9 @@ def model(**changes: Any) -> str:
     return json.dumps(file | changes)
 
 
-def test_check_pipeline_gives_canonical_json() -> None:
-    canonical, summary = _native.check_pipeline(model())
-    assert _native.check_pipeline(canonical, {}) == (canonical, summary)
+def test_the_json_of_a_pipeline_is_canonical() -> None:
+    canonical = Pipeline.from_json(model()).json
+    assert Pipeline.from_json(canonical, {}).json == canonical
     assert list(json.loads(canonical))[:3] == ["vrsky", "customer", "pipeline"]
 
 
@@ -124,11 +124,11 @@ def test_check_pipeline_gives_canonical_json() -> None:
         ({"surprise": 1}, ConfigError, "config/unknown-key", "/surprise", None),
     ],
 )
-def test_check_pipeline_names_code_pointer_and_column(
+def test_a_fault_has_code_pointer_and_column(
     changes: dict[str, Any], error: type[ConfigError], code: str, pointer: str, column: int | None
 ) -> None:
     with pytest.raises(error) as caught:
-        _native.check_pipeline(model(**changes))
+        Pipeline.from_json(model(**changes))
     assert (caught.value.code, caught.value.pointer) == (code, pointer)
     assert column is None or caught.value.column == column
     assert caught.value.faults == (caught.value,)
@@ -136,7 +136,7 @@ def test_check_pipeline_names_code_pointer_and_column(
 
 def test_all_faults_come_with_the_first() -> None:
     with pytest.raises(ConfigError) as caught:
-        _native.check_pipeline(model(customer="A", limits={"rate": "fast"}, steps=[{"fliter": 1}]))
+        Pipeline.from_json(model(customer="A", limits={"rate": "fast"}, steps=[{"fliter": 1}]))
     found = [(fault.code, fault.pointer) for fault in caught.value.faults]
     assert sorted(found) == [
         ("config/invalid-name", "/customer"),
@@ -149,3 +149,15 @@ def test_the_schema_has_what_the_model_has() -> None:
     schema = json.loads(_native.json_schema())
     assert list(schema["properties"]) == ["vrsky", "customer", "pipeline", "in", "steps", "out", "limits", "tests"]
     assert set(schema["required"]) == {"customer", "pipeline", "in", "out"}
+
+
+def test_many_are_compiled_together_and_each_has_its_own_fault() -> None:
+    files = [(model(pipeline=f"p-{n}", steps=[{"filter": "a >" if n % 3 == 0 else "a > 1"}]), {}) for n in range(20)]
+    for number, one in enumerate(_native.compile_pipelines(files)):
+        if number % 3:
+            assert isinstance(one, Pipeline)
+            assert (one.name, json.loads(one.summary)["revision"]) == (f"p-{number}", one.revision)
+        else:
+            assert isinstance(one, ConfigError)
+            assert (one.code, one.pointer) == ("config/invalid-expression", "/steps/0/filter")
+    assert _native.compile_pipelines([]) == []

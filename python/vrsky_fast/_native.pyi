@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal, Self, final
 
-from .errors import Place
+from .errors import Place, VrskyError
 
 __all__ = [
     "Filter",
@@ -23,7 +23,7 @@ __all__ = [
     "Script",
     "XmlOptions",
     "__version__",
-    "check_pipeline",
+    "compile_pipelines",
     "connectors",
     "error_table",
     "facts",
@@ -56,13 +56,9 @@ def json_to_xml(data: bytes | bytearray | memoryview, options: XmlOptions | None
     and for keys and texts that XML cannot carry.
     """
 
-def check_pipeline(json: str, files: dict[str, str] | None = None) -> tuple[str, str]:
-    """Validates and compiles a pipeline file given as JSON; returns its canonical JSON, and as a second JSON what a
-    host has to know of it: `customer`, `pipeline`, `revision`, the names of its `secrets`, `in` and `outs`
-    (`config/summary.py`).
-
-    `files` are the scripts it names, by their name in the file. Raises ConfigError or ScriptError for
-    the first fault, with `code`, `reason`, `pointer`, `column`; `faults` holds all that were found.
+def compile_pipelines(files: Sequence[tuple[str, dict[str, str]]]) -> list[Pipeline | VrskyError]:
+    """What `Pipeline.from_json` gives for each file, or the error that it would raise. Uses all processors; blocks
+    until the last one is compiled.
     """
 
 def facts() -> str:
@@ -327,7 +323,10 @@ class Pipeline:
 
     @staticmethod
     def from_json(json: str, files: dict[str, str] | None = None) -> Pipeline:
-        """The same from JSON; see `check_pipeline`."""
+        """Validates and compiles a pipeline file given as JSON.
+
+        `files` are the scripts it names, by their name in the file. Raises ConfigError or ScriptError for
+        the first fault, with `code`, `reason`, `pointer`, `column`; `faults` holds all that were found."""
 
     @property
     def customer(self) -> str:
@@ -344,6 +343,11 @@ class Pipeline:
     @property
     def json(self) -> str:
         """The file's canonical JSON."""
+
+    @property
+    def summary(self) -> str:
+        """What a host has to know of it, as JSON: `customer`, `pipeline`, `revision`, `tier`, `steps`, the names of
+        its `secrets`, `in` and `outs`. `vrsky_fast.config.summary` reads it."""
 
     def process(self, messages: Sequence[Message]) -> list[Result]:
         """Runs every message; one result for each, in order. Never raises for a message."""
@@ -362,20 +366,31 @@ class Node:
         `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`.
         Raises ConfigError. Connects to nothing yet."""
 
-    def install(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
-        """Compiles a pipeline file and puts it in place of its earlier revision; returns the revision when every
-        shard has done so. Raises like `check_pipeline`, and SecretError for a secret that is not in `secrets`;
-        the earlier revision goes on then."""
+    def install(
+        self,
+        pipeline: Pipeline | str,
+        files: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
+    ) -> str:
+        """Puts a pipeline, or one that is compiled from the JSON of its file and `files`, in place of its earlier
+        revision; returns the revision when every shard has done so. Raises like `Pipeline.from_json`, SecretError
+        for a secret that is not in `secrets`, and ConfigError for what this node or its server cannot do; the
+        earlier revision goes on then."""
 
     def remove(self, customer: str, pipeline: str) -> bool:
         """Takes a pipeline out; returns when no shard takes anything more in for it. What is in hand is finished.
         False when it is not installed."""
 
-    def check(self, json: str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None) -> str:
-        """Whether the connectors of a pipeline file would work with these settings, as a JSON list of
+    def check(
+        self,
+        pipeline: Pipeline | str,
+        files: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
+    ) -> str:
+        """Whether the connectors of a pipeline would work with these settings, as a JSON list of
         `{direction, name, kind, ok, code, reason}`, one for the in and one for each out. Sends nothing,
         makes nothing, and asks no NATS server; blocks for some seconds at most. Raises like
-        `check_pipeline`; a missing secret is a finding."""
+        `Pipeline.from_json`; a missing secret is a finding."""
 
     def start(self) -> None:
         """Binds and connects; returns when every shard runs. Raises NatsError or HttpError."""

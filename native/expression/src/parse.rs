@@ -1,11 +1,12 @@
 //! From text to the parser's tree, on a stack that is large enough for it, with its panics caught
 //! and its errors in one sentence with a column.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::{ParseError, Parser};
-use message::{Code, Fault};
+use message::{Code, Fault, has_stack};
 
 use crate::checks::{check, invalid};
 
@@ -17,7 +18,7 @@ const STACK_BYTES: usize = 32 << 20;
 const MAX_RECURSION: u16 = 300;
 
 /// Checks and parses `source`, and hands the tree to `then` on the same large stack, since walking
-/// and freeing it recurse as deep. Blocks the calling thread until it is done.
+/// and freeing it recurse as deep: the caller's, where that is known to be large. Blocks until it is done.
 pub(crate) fn parse<T: Send>(
     source: &str,
     then: impl FnOnce(&IdedExpr, &SourceInfo) -> Result<T, Fault> + Send,
@@ -33,6 +34,9 @@ pub(crate) fn parse<T: Send>(
             })?;
         then(&tree, &positions)
     };
+    if has_stack(STACK_BYTES) {
+        return catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| Err(invalid(source, 0, "does not parse")));
+    }
     let finished = thread::scope(|scope| {
         let builder = thread::Builder::new().name("expression".into()).stack_size(STACK_BYTES);
         builder.spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)

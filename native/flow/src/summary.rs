@@ -56,37 +56,34 @@ pub struct JetStream<'p> {
     pub durable: Option<&'p str>,
 }
 
-impl Pipeline {
-    #[must_use]
-    pub fn summary(&self) -> Summary<'_> {
-        let outs = self.file().out.list().into_iter().zip(self.outs());
-        Summary {
-            customer: self.customer(),
-            pipeline: self.name(),
-            revision: self.revision(),
-            tier: tier_for(self.backlog()).0,
-            steps: (0..self.stage_count()).map(|stage| self.stage_label(stage)).collect(),
-            secrets: self.secret_names(),
-            input: self.in_summary(),
-            outs: outs.map(|((name, model, pointer), target)| out_summary(name, model, &pointer, target)).collect(),
-        }
+#[must_use]
+pub fn summary(pipeline: &Pipeline) -> Summary<'_> {
+    let outs = pipeline.file().out.list().into_iter().zip(pipeline.outs());
+    Summary {
+        customer: pipeline.customer(),
+        pipeline: pipeline.name(),
+        revision: pipeline.revision(),
+        tier: tier_for(pipeline.backlog()).0,
+        steps: (0..pipeline.stage_count()).map(|stage| pipeline.stage_label(stage)).collect(),
+        secrets: pipeline.secret_names(),
+        input: in_summary(pipeline),
+        outs: outs.map(|((name, model, pointer), target)| out_summary(name, model, &pointer, target)).collect(),
     }
+}
 
-    fn in_summary(&self) -> Connector<'_> {
-        let (kind, options) = tagged(&self.file().input);
-        let (pointer, secrets) = (format!("/in/{kind}"), self.input().secrets());
-        let base = Connector { kind, pointer, options, secrets, ..Connector::default() };
-        match self.input() {
-            Input::Http(http) => Connector {
-                address: Some(format!("/in/{}{}", self.customer(), http.path)),
-                loopback_only: http.auth == HttpAuth::LoopbackOnly,
-                ..base
-            },
-            Input::Nats { mode: NatsMode::Core, .. } => base,
-            Input::Nats { subject, stream, durable, .. } => Connector {
-                jetstream: Some(JetStream { subject, stream: Some(stream), durable: Some(durable) }),
-                ..base
-            },
+fn in_summary(pipeline: &Pipeline) -> Connector<'_> {
+    let (kind, options) = tagged(&pipeline.file().input);
+    let (pointer, secrets) = (format!("/in/{kind}"), pipeline.input().secrets());
+    let base = Connector { kind, pointer, options, secrets, ..Connector::default() };
+    match pipeline.input() {
+        Input::Http(http) => Connector {
+            address: Some(format!("/in/{}{}", pipeline.customer(), http.path)),
+            loopback_only: http.auth == HttpAuth::LoopbackOnly,
+            ..base
+        },
+        Input::Nats { mode: NatsMode::Core, .. } => base,
+        Input::Nats { subject, stream, durable, .. } => {
+            Connector { jetstream: Some(JetStream { subject, stream: Some(stream), durable: Some(durable) }), ..base }
         }
     }
 }
@@ -117,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn summary(input: &Value, out: &Value) -> Value {
+    fn summary_of(input: &Value, out: &Value) -> Value {
         let steps = out.as_object().filter(|outs| outs.len() > 1).map(|outs| {
             let names: Vec<&String> = outs.keys().collect();
             json!([{"route": [{"to": names}]}])
@@ -125,7 +122,7 @@ mod tests {
         let file = json!({"customer": "acme", "pipeline": "orders", "in": input, "out": out,
             "steps": steps.unwrap_or_else(|| json!([]))});
         let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
-        serde_json::to_value(pipeline.summary()).unwrap()
+        serde_json::to_value(summary(&pipeline)).unwrap()
     }
 
     #[test]
@@ -136,7 +133,7 @@ mod tests {
                 "headers": {"X-Key": {"secret": "key"}}}},
             "lines": {"file": {"path": "lines.ndjson"}},
         });
-        let found = summary(&json!({"http": {"path": "/orders", "auth": auth}}), &outs);
+        let found = summary_of(&json!({"http": {"path": "/orders", "auth": auth}}), &outs);
         assert_eq!((&found["tier"], &found["steps"]), (&json!("t1000"), &json!(["0:route"])));
         assert_eq!(found["secrets"], json!(["erp", "key", "token"]));
         assert_eq!((&found["in"]["kind"], &found["in"]["secrets"]), (&json!("http"), &json!(["token"])));
@@ -154,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_http_in_without_auth_is_for_loopback() {
-        let found = summary(&json!({"http": {"path": "/orders"}}), &json!({"stdout": {}}));
+        let found = summary_of(&json!({"http": {"path": "/orders"}}), &json!({"stdout": {}}));
         assert_eq!(found["in"]["loopback_only"], true);
         assert_eq!(
             (&found["outs"][0]["name"], &found["outs"][0]["pointer"]),
@@ -165,11 +162,11 @@ mod tests {
     #[test]
     fn what_is_needed_of_jetstream_is_named() {
         let input = json!({"nats": {"subject": "in.x", "mode": "jetstream", "stream": "IN"}});
-        let found = summary(&input, &json!({"nats": {"subject": "out.x", "mode": "jetstream"}}));
+        let found = summary_of(&input, &json!({"nats": {"subject": "out.x", "mode": "jetstream"}}));
         let durable = json!({"subject": "in.x", "stream": "IN", "durable": "vrsky_acme_orders"});
         assert_eq!(found["in"]["jetstream"], durable);
         assert_eq!(found["outs"][0]["jetstream"], json!({"subject": "out.x", "stream": null, "durable": null}));
-        let found = summary(&json!({"nats": {"subject": "in.x"}}), &json!({"nats": {"subject": "out.x"}}));
+        let found = summary_of(&json!({"nats": {"subject": "in.x"}}), &json!({"nats": {"subject": "out.x"}}));
         assert_eq!((found["in"].get("jetstream"), found["outs"][0].get("jetstream")), (None, None));
     }
 }

@@ -6,7 +6,7 @@
 //!              read by Value, addressed by Path        document/value.rs, path.rs
 //!              edited in place                         document/edit.rs
 //! steps    ──► Verdict, or a Fault with code and place step.rs, fault.rs, code.rs
-//! caps     ──► Limits                                  limits.rs
+//! caps     ──► Limits                                  limits.rs, stack.rs
 //! ```
 //!
 //! No sockets, no clocks, no threads: this crate only holds and moves data.
@@ -18,6 +18,7 @@ mod fault;
 mod limits;
 mod name;
 mod path;
+mod stack;
 mod step;
 
 pub use code::{Code, Stage};
@@ -30,4 +31,5 @@ pub use fault::{Fault, Place};
 pub use limits::Limits;
 pub use name::{NameError, check_name, check_secret_name};
 pub use path::{Path, PathError, Segment};
+pub use stack::{declare_stack, has_stack};
 pub use step::{Context, Outs, Step, Verdict, Work};

@@ -33,7 +33,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(convert::xml_to_json, module)?)?;
     module.add_function(wrap_pyfunction!(convert::json_to_xml, module)?)?;
-    module.add_function(wrap_pyfunction!(model::check_pipeline, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::compile_pipelines, module)?)?;
     module.add_function(wrap_pyfunction!(model::facts, module)?)?;
     module.add_function(wrap_pyfunction!(model::is_name, module)?)?;
     module.add_function(wrap_pyfunction!(model::is_secret_name, module)?)?;

@@ -1,23 +1,8 @@
 //! The pipeline file's model, for those who read YAML and write docs.
 
-use std::collections::HashMap;
-
 use ::message::{Code, check_name, check_secret_name};
 use pyo3::prelude::*;
 use serde_json::json;
-
-use crate::pipeline::compile;
-
-#[pyfunction]
-#[pyo3(signature = (json, files = None))]
-pub fn check_pipeline(
-    py: Python<'_>,
-    json: &str,
-    files: Option<HashMap<String, String>>,
-) -> PyResult<(String, String)> {
-    let pipeline = compile(py, json, &files.unwrap_or_default())?;
-    Ok((pipeline.file().canonical(), json!(pipeline.summary()).to_string()))
-}
 
 #[pyfunction]
 pub fn facts() -> String {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::border::{Owner, detached};
 use crate::errors::raise;
-use crate::pipeline::compile;
+use crate::pipeline::{PyPipeline, compile};
 
 #[pyclass(frozen, module = "vrsky_fast", name = "Node")]
 pub struct PyNode {
@@ -33,31 +33,31 @@ impl PyNode {
         Ok(PyNode { node: Some(node), owner: Owner::this() })
     }
 
-    #[pyo3(signature = (json, files = None, secrets = None))]
+    #[pyo3(signature = (pipeline, files = None, secrets = None))]
     fn install(
         &self,
         py: Python<'_>,
-        json: &str,
+        pipeline: Given<'_>,
         files: Option<HashMap<String, String>>,
         secrets: Option<HashMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
-        let (pipeline, secrets) = given(py, json, files, secrets)?;
+        let (pipeline, secrets) = given(py, pipeline, files, secrets)?;
         let revision = pipeline.revision().to_owned();
         detached(py, || node.install(pipeline, secrets))?;
         Ok(revision)
     }
 
-    #[pyo3(signature = (json, files = None, secrets = None))]
+    #[pyo3(signature = (pipeline, files = None, secrets = None))]
     fn check(
         &self,
         py: Python<'_>,
-        json: &str,
+        pipeline: Given<'_>,
         files: Option<HashMap<String, String>>,
         secrets: Option<HashMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
-        let (pipeline, secrets) = given(py, json, files, secrets)?;
+        let (pipeline, secrets) = given(py, pipeline, files, secrets)?;
         detached(py, || text(&node.check(&pipeline, &secrets)?))
     }
 
@@ -118,14 +118,24 @@ impl Drop for PyNode {
     }
 }
 
-/// A pipeline as Python gives it, with its secrets.
+/// A pipeline as Python gives it: compiled, or as its file's JSON.
+#[derive(FromPyObject)]
+enum Given<'py> {
+    Compiled(Bound<'py, PyPipeline>),
+    Json(String),
+}
+
+/// The same with its secrets.
 fn given(
     py: Python<'_>,
-    json: &str,
+    pipeline: Given<'_>,
     files: Option<HashMap<String, String>>,
     secrets: Option<HashMap<String, String>>,
 ) -> PyResult<(Arc<Pipeline>, Secrets)> {
-    let pipeline = compile(py, json, &files.unwrap_or_default())?;
+    let pipeline = match pipeline {
+        Given::Compiled(compiled) => Arc::clone(&compiled.get().pipeline),
+        Given::Json(json) => compile(py, &json, &files.unwrap_or_default())?,
+    };
     Ok((pipeline, Secrets::new(secrets.unwrap_or_default())))
 }
 

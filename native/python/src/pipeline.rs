@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::message::Fault;
-use flow::compile::Pipeline;
+use flow::compile::{Compiled, Pipeline, compile_all};
 use flow::process::{Processed, Snapshot, dry_run, now_ms, process};
+use flow::summary::summary;
 use flow::worker::Worker;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 use script::Runner;
+use serde_json::json;
 
 use crate::border::{Owner, detached};
 use crate::errors::raise_all;
@@ -22,9 +24,23 @@ pub fn compile(py: Python<'_>, json: &str, files: &HashMap<String, String>) -> P
     compiled.map_err(|faults| raise_all(py, &faults))
 }
 
+/// Compiles many; in place of each that has faults stands the exception that `compile` would raise.
+#[pyfunction]
+pub fn compile_pipelines(
+    py: Python<'_>,
+    files: Vec<(String, HashMap<String, String>)>,
+) -> PyResult<Vec<Bound<'_, PyAny>>> {
+    let compiled = detached(py, || Ok(compile_all(&files)))?;
+    let object = |one: Compiled| match one {
+        Ok(pipeline) => Bound::new(py, PyPipeline::new(pipeline)).map(Bound::into_any),
+        Err(faults) => Ok(raise_all(py, &faults).into_value(py).into_bound(py).into_any()),
+    };
+    compiled.into_iter().map(object).collect()
+}
+
 #[pyclass(frozen, module = "vrsky_fast", name = "Pipeline")]
 pub struct PyPipeline {
-    pipeline: Arc<Pipeline>,
+    pub pipeline: Arc<Pipeline>,
     worker: Worker,
     owner: Owner,
 }
@@ -35,15 +51,13 @@ impl PyPipeline {
     fn load<'py>(class: &Bound<'py, PyType>, path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
         let path = py.import("pathlib")?.getattr("Path")?.call1((path,))?;
-        let file = py.import("vrsky_fast.config")?.getattr("load")?.call1((path,))?;
-        class.call_method1("from_json", (file.getattr("json")?, file.getattr("scripts")?))
+        py.import("vrsky_fast.config")?.getattr("load")?.call1((path,))?.getattr("compiled")
     }
 
     #[staticmethod]
     #[pyo3(signature = (json, files = None))]
     fn from_json(py: Python<'_>, json: &str, files: Option<HashMap<String, String>>) -> PyResult<Self> {
-        let pipeline = compile(py, json, &files.unwrap_or_default())?;
-        Ok(PyPipeline { pipeline, worker: Worker::default(), owner: Owner::this() })
+        compile(py, json, &files.unwrap_or_default()).map(PyPipeline::new)
     }
 
     #[getter]
@@ -64,6 +78,11 @@ impl PyPipeline {
     #[getter]
     fn json(&self) -> String {
         self.pipeline.file().canonical()
+    }
+
+    #[getter]
+    fn summary(&self) -> String {
+        json!(summary(&self.pipeline)).to_string()
     }
 
     fn process(&self, py: Python<'_>, messages: Vec<Bound<'_, PyMessage>>) -> PyResult<Vec<PyOutcome>> {
@@ -94,6 +113,10 @@ impl PyPipeline {
 }
 
 impl PyPipeline {
+    fn new(pipeline: Arc<Pipeline>) -> PyPipeline {
+        PyPipeline { pipeline, worker: Worker::default(), owner: Owner::this() }
+    }
+
     /// Scripts need a stack that the caller's thread may not have; everything else runs on it.
     fn with_runner<T: Send + 'static>(
         &self,

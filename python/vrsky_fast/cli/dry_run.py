@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from .. import Message, Pipeline, Result, config
+from .. import Message, Result, config
 from . import compare, exit_codes
 from .terminal import Terminal, safe
 
@@ -48,7 +48,7 @@ Snapshot = tuple[str, bytes, str]
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message on standard output.")
 def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, ...], as_json: bool) -> int:
     file = _only_one(pipeline)
-    compiled = Pipeline.from_json(file.json, file.scripts)
+    compiled = file.compiled
     terminal = Terminal(sys.stdout)
     failed = 0
     for number, payload in enumerate(_payloads(source, ndjson), 1):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .. import Message, Pipeline, Result, config
+from .. import Message, Result, config
 from ..config import files
 from . import compare, exit_codes
 from .terminal import Terminal, safe
@@ -87,7 +87,7 @@ def run_tests(file: config.PipelineFile, only: str = "") -> Iterator[Outcome]:
     tests = [test for test in _tests(file) if only in test["name"]]
     if not tests:
         return
-    pipeline = Pipeline.from_json(file.json, file.scripts)
+    pipeline = file.compiled
     for test in tests:
         outcome = Outcome(str(file.path), test["name"])
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from . import quoting
 from .problem import Problem
@@ -11,6 +13,9 @@ from .scalar import to_json
 from .schema import View
 from .source import Source
 from .tree import Mapping, Node, Scalar, children
+
+# The keys of a folder's files are the same few.
+_key = lru_cache(maxsize=4096)(json.dumps)
 
 
 def emit(root: Node, schema: View) -> str:
@@ -22,28 +27,57 @@ def emit(root: Node, schema: View) -> str:
 
 def _emit(node: Node, schema: View, out: list[str]) -> None:
     if isinstance(node, Scalar):
-        out.append(to_json(node, schema.types()))
+        out.append(to_json(node, schema.types))
     elif isinstance(node, Mapping):
-        out.append("{")
-        for index, entry in enumerate(node.entries):
-            out.append(("," if index else "") + json.dumps(entry.key.text) + ":")
+        separator = "{"
+        for entry in node.entries:
+            out.append(f"{separator}{_key(entry.key.text)}:")
             _emit(entry.value, schema.key(entry.key.text), out)
-        out.append("}")
+            separator = ","
+        out.append("}" if node.entries else "{}")
     else:
-        out.append("[")
+        separator = "["
         for index, item in enumerate(node.items):
-            out.append("," if index else "")
+            out.append(separator)
             _emit(item, schema.item(index), out)
-        out.append("]")
+            separator = ","
+        out.append("]" if node.items else "[]")
 
 
-def misread(source: Source, root: Node, schema: View) -> list[Problem]:
+@dataclass(slots=True)
+class Place:
+    """A scalar, the collection that it stands in, and the JSON pointer to it."""
+
+    pointer: str
+    parent: Node
+    node: Scalar
+
+
+def scalars_of(root: Node, schema: View, *formats: str) -> dict[str, list[Place]]:
+    """By each of these formats of the model the scalars that are of it, in the order of the file."""
+    found: dict[str, list[Place]] = {name: [] for name in formats}
+    _collect(root, schema, "", frozenset(formats), found)
+    return found
+
+
+def _collect(parent: Node, schema: View, pointer: str, formats: frozenset[str], found: dict[str, list[Place]]) -> None:
+    for token, entry, child in children(parent):
+        here = schema.key(entry.key.text) if entry else schema.item(int(token))
+        if isinstance(child, Scalar):
+            for name in here.formats & formats:
+                found[name].append(Place(f"{pointer}/{token}", parent, child))
+        else:
+            _collect(child, here, f"{pointer}/{token}", formats, found)
+
+
+def misread(source: Source, expressions: list[Place]) -> list[Problem]:
     """Expressions that YAML has silently cut: valid YAML, but not what was meant. In place of each stands then
     one that hides nothing else, without what was cut off."""
     problems = []
-    for pointer, parent, node, here in walk(root, schema):
-        if not isinstance(node, Scalar) or not here.has_format("expression"):
-            continue
+    for place in expressions:
+        node, parent = place.node, place.parent
+        if isinstance(parent, Mapping) and not any(entry.value is node for entry in parent.entries):
+            continue  # cut off from the one before
         if hint := quoting.cut_short(source, parent, node):
             reason = "YAML cuts the expression off here"
             length = node.end.column - node.start.column
@@ -55,7 +89,7 @@ def misread(source: Source, root: Node, schema: View) -> list[Problem]:
                     reason,
                     hint=hint,
                     length=length,
-                    pointer=pointer,
+                    pointer=place.pointer,
                 )
             )
             _put_right(source, parent, node)
@@ -69,7 +103,6 @@ def _put_right(source: Source, parent: Node, cut: Scalar) -> None:
         after = at
         while after < len(parent.entries) and (end is None or parent.entries[after].key.start < end):
             after += 1
-        # In place: a walk that is here goes on behind them.
         del parent.entries[at:after]
     cut.text = "true"
 

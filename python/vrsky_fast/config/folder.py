@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .pipeline import PipelineFile, load
+from .pipeline import PipelineFile, load_each
 from .problem import InvalidConfig, Problem
 
-MAX_FILES = 10_000
+MAX_FILES = 100_000
 
 
 def load_all(path: Path) -> list[PipelineFile]:
@@ -24,43 +25,59 @@ def load_all(path: Path) -> list[PipelineFile]:
 def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     """The files that are right, and every problem of those that are not."""
     loaded: list[PipelineFile] = []
-    problems: list[Problem] = []
-    try:
-        for file in find(path):
-            try:
-                if file != path:
-                    _look_at(file)
-                loaded.append(load(file))
-            except InvalidConfig as invalid:
-                problems += invalid.problems
-    except InvalidConfig as invalid:
-        problems += invalid.problems
+    names, problems = find(path)
+    there = []
+    for file in names:
+        try:
+            if file != path:
+                look_at(file)
+            there.append(file)
+        except InvalidConfig as invalid:
+            problems += invalid.problems
+    for one in load_each(there):
+        if isinstance(one, InvalidConfig):
+            problems += one.problems
+        else:
+            loaded.append(one)
     problems += conflicts(loaded)
     wrong = {problem.file for problem in problems}
     return [one for one in loaded if one.source.name not in wrong], problems
 
 
-def find(path: Path) -> list[Path]:
-    """Raises InvalidConfig when there is nothing to read. Hidden folders are left out; what has the name of
-    a pipeline file and is none is not."""
+def find(path: Path) -> tuple[list[Path], list[Problem]]:
+    """What has the name of a pipeline file, sorted, and the folders that cannot be read. Hidden folders are left
+    out; what has such a name and is no file is not."""
     if not path.is_dir():
-        return [path]
-    names = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    if not names:
+        return [path], []
+    unreadable: list[OSError] = []
+    found = [Path(name) for name in sorted(_names(path, unreadable), key=_parts)]
+    problems = [_unreadable(error, path) for error in unreadable]
+    if not found and not problems:
         reason = "the folder holds no *.yaml or *.yml file"
-        raise InvalidConfig(
-            [Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")]
-        )
-    if len(names) > MAX_FILES:
-        raise InvalidConfig([Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))])
-    return names
+        problems = [Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")]
+    if len(found) > MAX_FILES:
+        return [], [Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))]
+    return found, problems
 
 
-def _look_at(file: Path) -> None:
+def _names(path: Path, unreadable: list[OSError]) -> Iterator[str]:
+    for folder, folders, files in os.walk(path, onerror=unreadable.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in (*folders, *files):
+            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
+                yield os.path.join(folder, name)  # noqa: PTH118 - a Path each costs more than all the rest
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(os.sep)  # noqa: PTH206 - likewise
+
+
+def _unreadable(error: OSError, path: Path) -> Problem:
+    reason = f"the folder cannot be read: {error.strerror}"
+    return Problem("config/file-not-found", reason, str(error.filename or path), hint="Check the path.")
+
+
+def look_at(file: Path) -> None:
     """Raises InvalidConfig for what stands in a folder and is no file: left out without a word, its pipeline
     would be missed only when messages are."""
     try:

@@ -102,9 +102,26 @@ class _Builder:
 
     def build(self) -> Node:
         parser = _Parser(self.source.text)
+        get_event = parser.get_event
         try:
-            while (event := parser.get_event()) is not None:
-                self._take(event)
+            while (event := get_event()) is not None:
+                # A class each, and most events are scalars: looked at in this order, since a folder may hold
+                # thousands of files.
+                kind = event.__class__
+                if kind is yaml.ScalarEvent:
+                    self._check(event)
+                    start, end = event.start_mark, event.end_mark
+                    self._scalar(Scalar(event.value, _mark(start), _mark(end), event.style or None))
+                elif kind is yaml.MappingStartEvent:
+                    self._check(event)
+                    self._start(Mapping(_mark(event.start_mark), bool(event.flow_style)))
+                elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                    self.open.pop()
+                elif kind is yaml.SequenceStartEvent:
+                    self._check(event)
+                    self._start(Sequence(_mark(event.start_mark), bool(event.flow_style)))
+                else:
+                    self._other(event)
         finally:
             parser.dispose()
         if self.root is None:
@@ -112,7 +129,7 @@ class _Builder:
             self._refuse(Mark(1, 1), "config/missing-key", "the file is empty", hint)
         return self.root
 
-    def _take(self, event: yaml.Event) -> None:
+    def _other(self, event: yaml.Event) -> None:
         mark = _mark(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
@@ -122,25 +139,18 @@ class _Builder:
                 self._refuse(mark, "config/tag", "a %TAG directive", "Remove the directive.")
         elif isinstance(event, yaml.AliasEvent):
             self._refuse(mark, "config/alias", f"the alias *{event.anchor} is not allowed", _WRITE_OUT)
-        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            self._check(mark, event.anchor, event.tag)
-            if isinstance(event, yaml.ScalarEvent):
-                self._scalar(Scalar(event.value, mark, _mark(event.end_mark), event.style or None))
-            else:
-                flow = bool(event.flow_style)
-                is_mapping = isinstance(event, yaml.MappingStartEvent)
-                self._start(Mapping(mark, flow) if is_mapping else Sequence(mark, flow))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self.open.pop()
 
-    def _check(self, mark: Mark, anchor: str | None, tag: str | None) -> None:
-        if anchor is not None:
-            self._refuse(mark, "config/alias", f"the anchor &{anchor} is not allowed", _WRITE_OUT)
-        if tag is not None:
-            self._refuse(mark, "config/tag", f"the tag {tag}", "Remove the tag; the schema decides the type.")
+    def _check(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        if event.anchor is not None:
+            reason = f"the anchor &{event.anchor} is not allowed"
+            self._refuse(_mark(event.start_mark), "config/alias", reason, _WRITE_OUT)
+        if event.tag is not None:
+            hint = "Remove the tag; the schema decides the type."
+            self._refuse(_mark(event.start_mark), "config/tag", f"the tag {event.tag}", hint)
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            self._refuse(mark, "config/too-large", f"more than {MAX_NODES:,} values", "Split the file.")
+            reason = f"more than {MAX_NODES:,} values"
+            self._refuse(_mark(event.start_mark), "config/too-large", reason, "Split the file.")
 
     def _start(self, node: Mapping | Sequence) -> None:
         if len(self.open) >= MAX_DEPTH:

@@ -21,7 +21,7 @@ _TYPE_OF = {str: "string", bool: "boolean", int: "integer", float: "number", typ
 class View:
     """The schemas that may apply to one place of the file."""
 
-    __slots__ = ("_alternatives", "_known", "_root", "_views")
+    __slots__ = ("_alternatives", "_known", "_root", "_views", "formats", "types")
 
     def __init__(self, root: dict[str, Any], alternatives: list[Any]) -> None:
         self._root = root
@@ -30,6 +30,10 @@ class View:
         # Views below this one. Keys that the schema does not name share one, so that the names of a
         # file do not pile up here.
         self._views: dict[str | int | None, View] = {}
+        self.types = _wanted(self._alternatives)
+        """The JSON types wanted here; None when anything goes, or when nothing is known."""
+        self.formats = frozenset(schema["format"] for schema in self._alternatives if "format" in schema)
+        """What a text here may be, in the model's words: `expression`, `file`, `path` ..."""
 
     def key(self, name: str) -> View:
         slot = name if name in self._known else None
@@ -63,19 +67,15 @@ class View:
                 found.append(schema["items"])
         return View(self._root, found)
 
-    def types(self) -> frozenset[str] | None:
-        """The JSON types wanted here; None when anything goes, or when nothing is known."""
-        wanted: set[str] = set()
-        for schema in self._alternatives:
-            types = _types(schema)
-            if not types:
-                return None
-            wanted |= types
-        return frozenset(wanted) or None
 
-    def has_format(self, name: str) -> bool:
-        """Whether a text here is of this format of the model: `expression`, `file`, `path` ..."""
-        return any(schema.get("format") == name for schema in self._alternatives)
+def _wanted(alternatives: list[Any]) -> frozenset[str] | None:
+    wanted: set[str] = set()
+    for schema in alternatives:
+        types = _types(schema)
+        if not types:
+            return None
+        wanted |= types
+    return frozenset(wanted) or None
 
 
 def _types(schema: dict[str, Any]) -> set[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 # The line breaks that libyaml counts, so that its line numbers find our lines.
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Mark:
-    """A place in a file: line and column are 1-based, the column counts characters."""
+class Mark(NamedTuple):
+    """A place in a file: line and column are 1-based, the column counts characters. There are two for each scalar, so
+    that it is a tuple: nothing else is made as quickly."""
 
     line: int
     column: int

@@ -29,11 +29,11 @@ class Engine:
 
     async def install(self, one: PipelineFile, secrets: dict[str, str]) -> str:
         """Puts the pipeline in place of its earlier revision; returns the revision."""
-        return await asyncio.to_thread(self._node.install, one.json, one.scripts, secrets)
+        return await asyncio.to_thread(self._node.install, one.compiled, None, secrets)
 
     def check(self, one: PipelineFile, secrets: dict[str, str]) -> list[dict[str, Any]]:
         """See `_native.Node.check`. Blocks for some seconds at most."""
-        found: list[dict[str, Any]] = json.loads(self._node.check(one.json, one.scripts, secrets))
+        found: list[dict[str, Any]] = json.loads(self._node.check(one.compiled, None, secrets))
         return found
 
     async def start(self) -> None:

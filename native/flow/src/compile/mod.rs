@@ -15,6 +15,7 @@
 //! ```
 
 mod advance;
+mod batch;
 mod files;
 mod input;
 mod outs;
@@ -32,6 +33,7 @@ use message::{Fault, Limits, Outs};
 use script::{Program, TaskContext};
 
 pub use advance::Progress;
+pub use batch::{Compiled, compile_all};
 pub use files::Files;
 pub use input::{HttpAuth, HttpInput, Input};
 pub use outs::{HttpTarget, OutKind, Target, Urls};
