@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .pipeline import PipelineFile, load_each
@@ -26,15 +26,9 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     """The files that are right, and every problem of those that are not."""
     loaded: list[PipelineFile] = []
     names, problems = find(path)
-    there = []
-    for file in names:
-        try:
-            if file != path:
-                look_at(file)
-            there.append(file)
-        except InvalidConfig as invalid:
-            problems += invalid.problems
-    for one in load_each(there):
+    if not names and not problems:
+        problems = [nothing_in(path)]
+    for one in read_each(names, path):
         if isinstance(one, InvalidConfig):
             problems += one.problems
         else:
@@ -42,6 +36,26 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     problems += conflicts(loaded)
     wrong = {problem.file for problem in problems}
     return [one for one in loaded if one.source.name not in wrong], problems
+
+
+def read_each(names: Iterable[Path], path: Path) -> Iterator[PipelineFile | InvalidConfig]:
+    """What `find` has found in `path`, read and compiled; what is wrong with one takes its place."""
+    there: list[Path | InvalidConfig] = []
+    for file in names:
+        try:
+            if file != path:
+                look_at(file)
+            there.append(file)
+        except InvalidConfig as invalid:
+            there.append(invalid)
+    loaded = load_each(file for file in there if isinstance(file, Path))
+    for one in there:
+        yield one if isinstance(one, InvalidConfig) else next(loaded)
+
+
+def nothing_in(path: Path) -> Problem:
+    reason = "the folder holds no *.yaml or *.yml file"
+    return Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")
 
 
 def find(path: Path) -> tuple[list[Path], list[Problem]]:
@@ -52,9 +66,6 @@ def find(path: Path) -> tuple[list[Path], list[Problem]]:
     unreadable: list[OSError] = []
     found = [Path(name) for name in sorted(_names(path, unreadable), key=_parts)]
     problems = [_unreadable(error, path) for error in unreadable]
-    if not found and not problems:
-        reason = "the folder holds no *.yaml or *.yml file"
-        problems = [Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")]
     if len(found) > MAX_FILES:
         return [], [Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))]
     return found, problems

@@ -146,7 +146,8 @@ def _finished(draft: _Draft, compiled: _native.Pipeline | VrskyError) -> Pipelin
     faults = _faults(compiled) if isinstance(compiled, VrskyError) else []
     found = [_problem(draft.source, draft.root, draft.scripts, fault) for fault in faults]
     if problems := [*draft.problems, *_others(found, draft.problems)]:
-        return InvalidConfig(sorted(problems, key=lambda problem: _order(problem, draft.source.name)))
+        in_order = sorted(problems, key=lambda problem: _order(problem, draft.source.name))
+        return InvalidConfig(in_order, draft.scripts)
     assert isinstance(compiled, _native.Pipeline)
     return PipelineFile(draft.path, compiled, summary.read(compiled.summary), tuple(draft.scripts), draft.source)
 

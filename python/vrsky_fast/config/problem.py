@@ -78,10 +78,11 @@ class Problem:
 
 class InvalidConfig(ConfigError):
     """Everything that was found wrong in one or more pipeline files; `problems` is never empty.
-    As an error of the API it speaks of the first one."""
+    As an error of the API it speaks of the first one. `scripts` are the names of those that one file names."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], scripts: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.scripts = tuple(scripts)
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         super().__init__(first.code, first.reason + more, first.as_place())
