@@ -1,8 +1,10 @@
 //! Pipelines that come and go on a running node: memory stays flat, and messages do not notice.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow::compile::Pipeline;
 use flow::engine::{Node, Secrets};
@@ -90,13 +92,12 @@ fn reload(node: &Node, times: usize, versions: &[Arc<Pipeline>], send: &mut dyn 
     }
 }
 
-/// Each of them sends 100 messages, and one more. So many may be `missing`.
+/// Each of them sends 100 messages, and one more.
 fn ten_thousand_reloads(
     node: &Node,
     pipeline: &dyn Fn(usize) -> Value,
     send: &mut dyn FnMut(),
     arrived: impl Fn() -> u64,
-    missing: u64,
 ) {
     let compile = |version| Pipeline::from_json(&pipeline(version).to_string(), &()).unwrap();
     let versions: Vec<_> = (0..200).map(compile).collect();
@@ -105,7 +106,8 @@ fn ten_thousand_reloads(
     reload(node, 7_000, &versions, send);
     is_flat("ten thousand reloads", before);
     send();
-    eventually("all are delivered", || (101 - missing..=101).contains(&arrived()).then_some(()));
+    eventually("all are delivered", || (arrived() >= 101).then_some(()));
+    assert_eq!(arrived(), 101);
     assert_eq!(stat(node, "orders", "dead"), 0);
 }
 
@@ -124,7 +126,7 @@ fn ten_thousand_reloads_with_http_in_and_out_leave_memory_flat() {
             n += 1;
         };
         let arrived = || receiver.numbers().len() as u64;
-        ten_thousand_reloads(&node, &pipeline, &mut send, arrived, 0);
+        ten_thousand_reloads(&node, &pipeline, &mut send, arrived);
         let mut numbers = receiver.numbers();
         numbers.sort_unstable();
         assert_eq!(numbers, (0..101).collect::<Vec<u32>>());
@@ -144,7 +146,8 @@ fn ten_thousand_reloads_from_stream_to_stream_leave_memory_flat() {
             client.publish("in.orders", &[], b"{}");
             client.sync();
         };
-        ten_thousand_reloads(&node, &pipeline, &mut send, || stat(&node, "orders", "delivered"), 0);
+        ten_thousand_reloads(&node, &pipeline, &mut send, || stat(&node, "orders", "delivered"));
+        assert_eq!(stat(&node, "orders", "redelivered"), 0);
         assert_eq!(client.count("OUT"), 101);
     });
 }
@@ -168,10 +171,46 @@ fn ten_thousand_reloads_of_core_nats_and_a_file_leave_memory_flat() {
         };
         let lines = || std::fs::read_to_string(server.folder().join("files/acme/orders.ndjson")).unwrap();
         let arrived = || lines().lines().filter(|line| line.contains("\"n\"")).count() as u64;
-        // A known fault that shows in some runs of a busy machine only: one message does not reach the file, and is
-        // not counted as lost. `missing` goes to 0 together with it.
-        ten_thousand_reloads(&node, &pipeline, &mut send, arrived, 1);
+        ten_thousand_reloads(&node, &pipeline, &mut send, arrived);
     });
+}
+
+/// The head of a request and the first byte of its body.
+fn begin_post(port: u16, body: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        socket,
+        "POST /in/acme/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{}",
+        &body[..1]
+    )
+    .unwrap();
+    socket
+}
+
+#[test]
+fn a_request_whose_body_comes_after_a_reload_is_taken() {
+    let server = Server::start();
+    client(&server);
+    let (receiver, out) = receiver();
+    let node = node_with(&server, &[over_http("orders", 0, &out)], &json!({}));
+    let mut slow = begin_post(port(&node), r#"{"n": 0}"#);
+    // The door has let it in when a later request is answered.
+    assert_eq!(post(port(&node), "/in/acme/orders", &JSON, br#"{"n": 1}"#).0, 202);
+    eventually("the later one is delivered", || (receiver.numbers() == [1]).then_some(()));
+    for version in 1..=3 {
+        install(&node, &over_http("orders", version, &out));
+        // A revision of which nothing is in hand is gone with the next tick.
+        let installed = Instant::now();
+        eventually("a tick", || (installed.elapsed() > Duration::from_millis(1_500)).then_some(()));
+    }
+    slow.write_all(br#""n": 0}"#).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    eventually("both are delivered", || (receiver.numbers() == [1, 0]).then_some(()));
+    assert_eq!(stat(&node, "orders", "received"), 2);
 }
 
 /// Sends numbered messages until it is told to stop; how many. Each has to be accepted.
@@ -240,6 +279,8 @@ fn two_hundred_reloads_under_load_lose_double_and_refuse_nothing() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..posted).collect::<Vec<u32>>());
     assert_eq!((stat(&node, "posted", "refused"), client.count("VRSKY_DEAD")), (0, 0));
+    // What a closed pull had been sent would come again after its `ack_wait` only.
+    assert_eq!(stat(&node, "streamed", "redelivered"), 0);
     assert_eq!(client.count("OUT"), u64::from(published));
     let (done, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(node.drain(Duration::from_secs(20))));

@@ -93,8 +93,24 @@ fn what_runs_while_the_message_is_written_runs_once_and_counts() {
             "let n = 0; Object.defineProperty(m.a, 'toJSON', { get() { n++; return () => n } })",
             r#"{"a":1}"#,
         ),
+        (
+            r#"{"a":{},"b":1,"c":2}"#,
+            "Object.defineProperty(m.a, 'toJSON', { get() { m.b = []; delete m.c } }); m.a.d = 3",
+            r#"{"a":{"d":3},"b":[]}"#,
+        ),
+        (
+            r#"{"a":1,"b":1,"c":2}"#,
+            "m.a = Object.create(new Proxy({}, { get() { m.b = []; delete m.c } }))",
+            r#"{"a":{},"b":[]}"#,
+        ),
+        (
+            r#"{"a":1,"b":1}"#,
+            "m.a = new Proxy({}, { get() { return function (key) { m.b = []; return [key, this === m.a] } } })",
+            r#"{"a":["a",true],"b":[]}"#,
+        ),
         (r#"{"a":[1]}"#, "m.a.toJSON = () => ['x']", r#"{"a":["x"]}"#),
         (r#"{"a":[1]}"#, "Object.setPrototypeOf(m.a, { toJSON: () => 'x' })", r#"{"a":"x"}"#),
+        (r#"{"a":[1]}"#, "Object.setPrototypeOf(m.a, new Proxy([], { get: () => () => 'x' }))", r#"{"a":"x"}"#),
         (r#"{"a":{"b":1}}"#, "Object.setPrototypeOf(m.a, { toJSON: () => 'x' })", r#"{"a":"x"}"#),
         (
             r#"{"a":{},"b":1,"c":2,"d":3}"#,

@@ -15,6 +15,22 @@ const HOSTILE: &[(&str, &str, Code)] = &[
     ("a loop in a generator", "function* g() { while (true) yield 1 } for (const x of g()) {}", Code::ScriptTimeout),
     ("a loop in a getter of the result", "return { get a() { while (true) {} } }", Code::ScriptTimeout),
     ("a loop in toJSON of the result", "return { toJSON() { while (true) {} } }", Code::ScriptTimeout),
+    (
+        "a loop in toJSON of a proxy",
+        "return [new Proxy({}, { get: () => () => { while (true) {} } })]",
+        Code::ScriptTimeout,
+    ),
+    ("a loop in a trap for toJSON", "return { a: new Proxy({}, { get() { while (true) {} } }) }", Code::ScriptTimeout),
+    (
+        "a growing list in toJSON of a proxy",
+        "return new Proxy({}, { get: () => () => { const a = []; for (;;) a.push(new Array(1000).fill(1)) } })",
+        Code::ScriptOutOfMemory,
+    ),
+    (
+        "recursion in a trap for toJSON",
+        "const get = (target, key, proxy) => proxy[key]; return new Proxy({}, { get })",
+        Code::ScriptStackOverflow,
+    ),
     ("a loop in a getter of what is thrown", "throw { get message() { while (true) {} } }", Code::ScriptTimeout),
     (
         "a loop in the stack of what is thrown",
@@ -114,7 +130,7 @@ const HOSTILE: &[(&str, &str, Code)] = &[
     ("write to the headers", "ctx.headers.x = 'x'", Code::ScriptThrew),
     ("no return", "msg.a = 1", Code::ScriptNoReturn),
     ("garbage", "return { a: Symbol.iterator }", Code::ScriptBadReturn),
-    ("a revoked proxy", "const r = Proxy.revocable([], {}); r.revoke(); return r.proxy", Code::ScriptBadReturn),
+    ("a revoked proxy", "const r = Proxy.revocable([], {}); r.revoke(); return r.proxy", Code::ScriptThrew),
 ];
 
 fn hostile(body: &str) -> Arc<Program> {

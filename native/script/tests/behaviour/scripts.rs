@@ -117,7 +117,6 @@ fn values_that_are_no_json_are_refused_by_name() {
         ("({ a: Object(5n) })", Code::ScriptBadReturn, Some("a")),
         ("({ a: Object(Symbol('x')) })", Code::ScriptBadReturn, Some("a")),
         ("({ a: [1].values() })", Code::ScriptBadReturn, Some("a")),
-        ("({ a: new Proxy({}, { get() { throw new Error('asked') } }) })", Code::ScriptBadReturn, Some("a")),
         ("(() => { const a = {}; a.a = a; return a })()", Code::ScriptBadReturn, None),
         ("(() => { const a = []; a[0] = a; return a })()", Code::ScriptBadReturn, None),
         (
@@ -180,5 +179,76 @@ fn values_are_written_as_json_stringify_does() {
         ("(function () { return { a: arguments.length } })(1, 2)", r#"{"a":2}"#),
     ] {
         assert_eq!(outputs(&format!("export default msg => {returned}"), "{}"), [expected], "{returned}");
+    }
+}
+
+/// Each holds `toJSON`, its own or an inherited one, and would be refused without it.
+const WITH_A_FORM: &[&str] = &[
+    "new Proxy({ toJSON: () => 1 }, {})",
+    "new Proxy(Object.create({ toJSON: () => 1 }), {})",
+    "new Proxy([1, 2], { get: (list, key) => key === 'toJSON' ? () => [...list, key] : list[key] })",
+    "new Proxy({}, { get: (_, name) => name === 'toJSON' && (key => ({ key: typeof key })) })",
+    "new Proxy({}, { get: () => new Proxy(() => ['by a proxy'], {}) })",
+    "new Proxy(new Proxy({ toJSON: () => 1 }, {}), {})",
+    "new Proxy({ toJSON() { return this.a }, a: 2 }, { get: (o, key) => o[key] })",
+    "new Proxy({ toJSON: () => null }, {})",
+    "new Proxy({ toJSON: () => undefined }, {})",
+    "new Proxy(() => 1, { get: () => () => 'a function' })",
+    "Object.setPrototypeOf({ a: 1 }, new Proxy({}, { get: () => () => 'inherited' }))",
+    "Object.assign(() => 1, { toJSON: () => 'a function' })",
+    "Object.assign(class A {}, { toJSON: () => 'a class' })",
+    "Object.assign(Object(5n), { toJSON() { return String(this) } })",
+    "Object.assign(Object(Symbol('x')), { toJSON: () => 'a symbol' })",
+    "Object.assign(Promise.resolve(1), { toJSON: () => 'a promise' })",
+    "Object.assign(new Set([1]), { toJSON() { return [...this] } })",
+    "Object.assign([1].values(), { toJSON: () => ['an iterator'] })",
+    "new (class A { #b = 1; toJSON() { return this.#b } })()",
+    "new (class A extends Promise { toJSON() { return 'a promise' } })(() => 1)",
+    "Object.defineProperty(new Map(), 'toJSON', { get: () => () => 'by a getter' })",
+];
+
+#[test]
+fn to_json_is_asked_before_a_value_is_judged() {
+    for value in WITH_A_FORM {
+        for held in ["({ a: VALUE, b: [VALUE, 1] })", "({ a: { b: VALUE } })", "Object.assign(m, { a: VALUE })"] {
+            let held = held.replace("VALUE", &format!("({value})"));
+            let expected = outputs(&format!("export default m => JSON.stringify({held})"), r#"{"m":1}"#);
+            let expected: String = serde_json::from_str(&expected[0]).unwrap();
+            assert_eq!(outputs(&format!("export default m => {held}"), r#"{"m":1}"#), [expected], "{held}");
+        }
+        let script = format!("export default () => [JSON.stringify({value}) ?? 'undefined', {value}]");
+        match crate::support::texts(&run(&script, "{}")) {
+            Ok(texts) => {
+                assert_eq!(serde_json::from_str::<String>(&texts[0]).unwrap(), texts[1], "{value}");
+                assert_eq!(outputs(&format!("export default () => {value}"), "{}"), texts[1..], "{value}");
+            }
+            Err(fault) => assert_eq!(fault.to_string(), "script/bad-return: undefined is no message (t.js, field [1])"),
+        }
+    }
+}
+
+#[test]
+fn what_to_json_gives_is_judged_and_not_asked_again() {
+    for (value, code, reason) in [
+        ("new Proxy({}, {})", Code::ScriptBadReturn, "a proxy is no JSON value; make it a plain object or a list"),
+        ("new Proxy({ toJSON: 1 }, {})", Code::ScriptBadReturn, "a proxy is no JSON value"),
+        ("new Proxy({ toJSON() { return this } }, {})", Code::ScriptBadReturn, "toJSON gave a proxy"),
+        ("({ toJSON: () => new Proxy({ toJSON: () => 1 }, {}) })", Code::ScriptBadReturn, "toJSON gave a proxy"),
+        ("({ toJSON: () => new Date(0) })", Code::ScriptBadReturn, "toJSON gave `Date`"),
+        ("({ toJSON: async () => 1 })", Code::ScriptBadReturn, "toJSON gave `Promise`"),
+        ("({ toJSON: () => 1n })", Code::ScriptBadReturn, "a bigint is no JSON value"),
+        ("({ toJSON: () => Object(1n) })", Code::ScriptBadReturn, "toJSON gave `BigInt`"),
+        ("({ toJSON: () => () => 1 })", Code::ScriptBadReturn, "toJSON gave `Function`"),
+        ("new Proxy({}, { get() { throw new Error('asked') } })", Code::ScriptThrew, "Error: asked"),
+        ("new Proxy({ toJSON() { throw new Error('called') } }, {})", Code::ScriptThrew, "Error: called"),
+        ("new Proxy(new Date(0), {})", Code::ScriptThrew, "TypeError: "),
+        ("Object.create(Date.prototype)", Code::ScriptThrew, "TypeError: "),
+        ("(r => (r.revoke(), r.proxy))(Proxy.revocable({}, {}))", Code::ScriptThrew, "TypeError: "),
+    ] {
+        for held in [value.to_owned(), format!("({{ a: [{value}] }})"), format!("Object.assign(m, {{ a: {value} }})")] {
+            let fault = run(&format!("export default m => {held}"), r#"{"m":1}"#).outcome.expect_err(&held);
+            assert_eq!(fault.code(), code, "{held}: {fault}");
+            assert!(fault.reason().starts_with(reason), "{held}: {fault}");
+        }
     }
 }

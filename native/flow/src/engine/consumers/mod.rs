@@ -10,9 +10,14 @@
 //!
 //! ```text
 //! add ─► open ─top_up─► requests ─► messages: on_message ─► credit falls ─► top_up
-//!          └─ close ─► UNSUB, messages that are on their way still come ─► forgotten two ticks later
+//!         │ └─ hand_over ─► open, of the next revision
+//!         └─ close ─► UNSUB, messages that are on their way still come ─► forgotten
 //! ```
+//!
+//! A pull is forgotten two ticks later: what comes after that comes again. A core NATS in is forgotten when a marker
+//! behind its UNSUB is back: the server answers in order, so nothing can come after that.
 
+mod hand_over;
 mod losses;
 mod pull;
 
@@ -69,6 +74,7 @@ struct Subject {
     subject: String,
     /// Shards and nodes of a pipeline share its messages.
     group: String,
+    /// The marker behind its UNSUB, once it was closed.
     closed: Option<u64>,
     /// The server does not permit it.
     refused: bool,
@@ -155,11 +161,17 @@ impl Consumers {
         self.pulls.values().any(|pull| pull.feed == feed && pull.closed.is_none())
     }
 
-    /// Takes nothing more in for a revision.
-    pub fn close_source(&mut self, revision: RevisionId, tick: u64, out: &mut Vec<u8>) {
+    /// Whether a revision has an open core NATS in, whose UNSUB needs a marker behind it.
+    #[must_use]
+    pub fn has_subject(&self, revision: RevisionId) -> bool {
+        self.subjects.values().any(|subject| subject.revision == revision && subject.closed.is_none())
+    }
+
+    /// Takes nothing more in for a revision. `marker`: the number of the next one.
+    pub fn close_source(&mut self, revision: RevisionId, tick: u64, marker: u64, out: &mut Vec<u8>) {
         for (number, subject) in &mut self.subjects {
             if subject.revision == revision && subject.closed.is_none() {
-                subject.closed = Some(tick);
+                subject.closed = Some(marker);
                 protocol::encode_unsub(out, FIRST_SUBJECT + number, None);
             }
         }
@@ -192,13 +204,14 @@ impl Consumers {
         }
     }
 
-    /// Takes nothing more in at all.
-    pub fn close_all(&mut self, out: &mut Vec<u8>) {
+    /// Takes nothing more in at all. `true`: a core NATS in was closed, whose UNSUB needs a marker behind it.
+    pub fn close_all(&mut self, out: &mut Vec<u8>) -> bool {
         self.draining = true;
         self.pulls.values_mut().for_each(|pull| pull.open = false);
         for number in self.subjects.keys() {
             protocol::encode_unsub(out, FIRST_SUBJECT + number, None);
         }
+        !self.subjects.is_empty()
     }
 
     /// Whether messages of a revision may still come.
@@ -208,11 +221,10 @@ impl Consumers {
             || self.pulls.values().any(|pull| [Feed::Source(revision), Feed::Aside(revision)].contains(&pull.feed))
     }
 
-    /// Forgets what was closed a while ago.
-    pub fn on_tick(&mut self, tick: u64) {
-        let is_over = |closed: Option<u64>| closed.is_some_and(|closed| tick > closed + CLOSED_TICKS);
-        self.pulls.retain(|_, pull| !is_over(pull.closed));
-        self.subjects.retain(|_, subject| !is_over(subject.closed));
+    /// Forgets what was closed a while ago. `marker`: the last one that is back.
+    pub fn on_tick(&mut self, tick: u64, marker: u64) {
+        self.pulls.retain(|_, pull| pull.closed.is_none_or(|closed| tick <= closed + CLOSED_TICKS));
+        self.subjects.retain(|_, subject| subject.closed.is_none_or(|closed| marker < closed));
     }
 
     /// A message came.

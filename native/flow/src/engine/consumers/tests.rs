@@ -97,14 +97,92 @@ fn a_closed_source_is_forgotten_when_nothing_of_it_can_come_any_more() {
         consumers.add_pull(Feed::Source(revision), "S", "c", |_| String::new());
     }
     let mut wire = Vec::new();
-    consumers.close_source(gone, 5, &mut wire);
+    assert!(consumers.has_subject(gone));
+    consumers.close_source(gone, 5, 3, &mut wire);
+    assert!(!consumers.has_subject(gone) && consumers.has_subject(stays));
     assert_eq!(wire.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"UNSUB")).count(), 2);
-    consumers.on_tick(5 + CLOSED_TICKS);
+    consumers.on_tick(5 + CLOSED_TICKS, 3);
     assert!(consumers.serves(gone));
-    assert_eq!(consumers.subscription(FIRST_SUBJECT), Some(Subscription::Core(gone)));
-    consumers.on_tick(6 + CLOSED_TICKS);
+    assert_eq!((consumers.subscription(FIRST_SUBJECT), consumers.feed(0)), (None, Some(Feed::Source(gone))));
+    consumers.on_tick(6 + CLOSED_TICKS, 3);
     assert!(!consumers.serves(gone) && consumers.serves(stays));
+}
+
+#[test]
+fn a_core_subscription_is_known_until_the_marker_behind_its_unsub_is_back_however_long_that_takes() {
+    let mut consumers = Consumers::default();
+    consumers.add_subject(RevisionId(1), "in.orders", "g");
+    consumers.close_source(RevisionId(1), 5, 3, &mut Vec::new());
+    consumers.on_tick(1_000, 2);
+    assert_eq!(consumers.subscription(FIRST_SUBJECT), Some(Subscription::Core(RevisionId(1))));
+    consumers.on_tick(1_000, 3);
     assert_eq!(consumers.subscription(FIRST_SUBJECT), None);
+}
+
+/// A core NATS in and a JetStream in of revision 1, and its set-aside messages.
+fn sources() -> Consumers {
+    let mut consumers = Consumers::default();
+    consumers.add_subject(RevisionId(1), "in.orders", "g");
+    for (feed, stream) in [(Feed::Source(RevisionId(1)), "S"), (Feed::Aside(RevisionId(1)), "VRSKY_PARKED")] {
+        consumers.add_pull(feed, stream, "c", |number| format!("_INBOX.test.p.{number}"));
+    }
+    consumers
+}
+
+#[test]
+fn what_two_revisions_read_is_handed_over_and_the_server_learns_nothing_of_it() {
+    let mut consumers = sources();
+    top_up(&mut consumers, 1, 0);
+    let (first, second) = (RevisionId(1), RevisionId(2));
+    let credit = consumers.credit();
+    assert!(consumers.hand_over_subject(first, second, "in.orders", "g"));
+    assert!(consumers.hand_over_pull(first, second, "S", "c"));
+    consumers.hand_over_aside(first, second);
+    let mut wire = Vec::new();
+    consumers.close_source(first, 1, 1, &mut wire);
+    assert_eq!((wire.as_slice(), consumers.credit()), (&b""[..], credit));
+    assert!(!consumers.serves(first));
+    assert_eq!(consumers.subscription(FIRST_SUBJECT), Some(Subscription::Core(second)));
+    assert_eq!([0, 1].map(|number| consumers.feed(number)), [Some(Feed::Source(second)), Some(Feed::Aside(second))]);
+    // A removal after that ends all three.
+    consumers.close_source(second, 1, 1, &mut wire);
+    assert_eq!(String::from_utf8(wire).unwrap().matches("UNSUB ").count(), 3);
+    consumers.on_tick(2 + CLOSED_TICKS, 1);
+    assert!(!consumers.serves(second));
+}
+
+#[test]
+fn what_differs_is_refused_or_is_closed_is_not_handed_over() {
+    let (first, second) = (RevisionId(1), RevisionId(2));
+    let mut consumers = sources();
+    assert!(!consumers.hand_over_subject(first, second, "in.other", "g"));
+    assert!(!consumers.hand_over_subject(first, second, "in.orders", "other"));
+    assert!(!consumers.hand_over_subject(second, first, "in.orders", "g"));
+    assert!(
+        !consumers.hand_over_pull(first, second, "S", "other") && !consumers.hand_over_pull(first, second, "T", "c")
+    );
+    // A refused subscription is none: the server may permit another one.
+    assert!(consumers.refuse_subject("in.orders"));
+    assert!(!consumers.hand_over_subject(first, second, "in.orders", "g"));
+    consumers.on_connected(1 << 20, 1, &mut Vec::new());
+    assert!(consumers.hand_over_subject(first, first, "in.orders", "g"));
+    consumers.close_source(first, 1, 1, &mut Vec::new());
+    assert!(!consumers.hand_over_subject(first, second, "in.orders", "g"));
+    assert!(!consumers.hand_over_pull(first, second, "S", "c"));
+    consumers.hand_over_aside(first, second);
+    assert!(!consumers.serves(second));
+}
+
+#[test]
+fn a_subscription_that_was_handed_over_is_made_again_on_a_new_connection_and_may_be_refused() {
+    let (first, second) = (RevisionId(1), RevisionId(2));
+    let mut consumers = sources();
+    assert!(consumers.hand_over_subject(first, second, "in.orders", "g"));
+    assert!(consumers.refuse_subject("in.orders") && consumers.is_refused(second) && !consumers.is_refused(first));
+    let mut wire = Vec::new();
+    consumers.on_connected(1 << 20, 1, &mut wire);
+    assert_eq!(String::from_utf8(wire).unwrap().matches("SUB in.orders g ").count(), 1);
+    assert!(!consumers.is_refused(second));
 }
 
 #[test]

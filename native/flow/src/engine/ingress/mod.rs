@@ -60,9 +60,12 @@ impl Ingress {
         source.update_routes(|routes| routes.replace(revision.owner.customer(), &path, route))
     }
 
-    /// Takes the route of a revision out, unless another one has it by now.
-    pub fn retire(&self, revision: &Revision) {
-        if let (Some(source), Some((path, route))) = (&self.source, revision.route(0)) {
+    /// Takes the route of a revision out, unless `next`, which has replaced it, listens on its path.
+    pub fn retire(&self, revision: &Revision, next: Option<&Revision>) {
+        let next_path = next.and_then(|next| next.pipeline().http_path());
+        if let (Some(source), Some((path, route))) = (&self.source, revision.route(0))
+            && next_path != Some(&path)
+        {
             source.update_routes(|routes| routes.remove(revision.owner.customer(), &path, route.binding));
         }
     }

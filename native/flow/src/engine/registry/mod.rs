@@ -37,7 +37,7 @@ pub struct Registry {
     active: BTreeMap<Box<str>, Rc<Revision>>,
     draining: Vec<RevisionId>,
     customers: HashMap<Box<str>, CustomerId>,
-    /// What a source calls the active and draining ones.
+    /// What a source calls the pipelines, and the last revision of each.
     bindings: BTreeMap<u32, RevisionId>,
     next_binding: u32,
     /// That of the last message: lanes bring runs of the same.
@@ -58,11 +58,12 @@ impl Registry {
 
     /// Makes a revision the active one. `scripts` stay loaded for as long as it lives. Gives it, and the one that it has replaced.
     pub fn install(&mut self, prepared: &Prepared, scripts: Vec<Loaded>) -> (Rc<Revision>, Option<Rc<Revision>>) {
-        let numbers = self.numbers(prepared.pipeline.customer());
+        let key = key(prepared.pipeline.customer(), prepared.pipeline.name());
+        let binding = self.active.get(&key).map(|earlier| earlier.binding);
+        let numbers = self.numbers(prepared.pipeline.customer(), binding);
         let revision = Revision::new(prepared, self.shard, numbers, scripts);
         self.revisions[numbers.revision.0 as usize] = Some(Rc::clone(&revision));
         self.bindings.insert(numbers.binding, numbers.revision);
-        let key = key(revision.owner.customer(), revision.owner.name());
         let replaced = self.active.insert(key, Rc::clone(&revision));
         self.retire(replaced.as_ref());
         (revision, replaced)
@@ -80,15 +81,19 @@ impl Registry {
         self.draining.extend(revision.map(|revision| revision.owner.id));
     }
 
-    fn numbers(&mut self, customer: &str) -> Numbers {
+    /// `binding`: that of the pipeline, when it is here already.
+    fn numbers(&mut self, customer: &str, binding: Option<u32>) -> Numbers {
         let next = CustomerId(u32::try_from(self.customers.len() + 1).unwrap_or(u32::MAX));
         let customer = *self.customers.entry(customer.into()).or_insert(next);
         let revision = self.free.pop().unwrap_or_else(|| {
             self.revisions.push(None);
             RevisionId(u32::try_from(self.revisions.len() - 1).unwrap_or(u32::MAX))
         });
-        self.next_binding += 1;
-        Numbers { revision, customer, binding: self.next_binding }
+        let binding = binding.unwrap_or_else(|| {
+            self.next_binding += 1;
+            self.next_binding
+        });
+        Numbers { revision, customer, binding }
     }
 
     /// The active revision of a message's pipeline.
@@ -111,7 +116,7 @@ impl Registry {
         self.revisions.get(id.0 as usize)?.as_ref()
     }
 
-    /// The revision that a source's message is for.
+    /// The last revision of the pipeline that a source's message is for.
     #[must_use]
     pub fn bound(&self, binding: u32) -> Option<&Rc<Revision>> {
         self.get(*self.bindings.get(&binding)?)
@@ -149,7 +154,9 @@ impl Registry {
             if Rc::strong_count(revision) > 1 || is_in_hand(*id) {
                 return true;
             }
-            self.bindings.remove(&revision.binding);
+            if self.bindings.get(&revision.binding) == Some(id) {
+                self.bindings.remove(&revision.binding);
+            }
             *place = None;
             self.free.push(*id);
             false
@@ -204,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_in_hand_keeps_its_number_and_its_binding() {
+    fn a_revision_in_hand_keeps_its_number_and_the_pipeline_its_binding() {
         let mut registry = Registry::new(0);
         let (first, _) = registry.install(&prepared("acme", "orders", 10), Vec::new());
         let (id, binding) = (first.owner.id, first.binding);
@@ -212,11 +219,17 @@ mod tests {
         let (second, replaced) = registry.install(&prepared("acme", "orders", 20), Vec::new());
         assert_eq!(replaced.map(|replaced| replaced.owner.id), Some(id));
         registry.release(|_| true);
-        assert_eq!(registry.bound(binding).map(|revision| revision.owner.id), Some(id));
-        assert_ne!(second.owner.id, id);
+        assert!(registry.get(id).is_some() && second.owner.id != id);
         registry.release(|_| false);
-        assert!(registry.bound(binding).is_none() && registry.get(id).is_none());
-        assert_eq!(registry.install(&prepared("beta", "orders", 10), Vec::new()).0.owner.id, id);
+        assert!(registry.get(id).is_none());
+        assert_eq!(registry.bound(binding).map(|revision| revision.owner.id), Some(second.owner.id));
+        let (other, _) = registry.install(&prepared("beta", "orders", 10), Vec::new());
+        assert_eq!(other.owner.id, id);
+        drop((second, registry.remove("acme", "orders")));
+        assert!(registry.bound(binding).is_some());
+        registry.release(|_| false);
+        assert!(registry.bound(binding).is_none());
+        assert_ne!(registry.install(&prepared("acme", "orders", 10), Vec::new()).0.binding, binding);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::model::NatsMode;
 /// Replaced as a whole, never changed.
 pub struct Revision {
     pub owner: Owner,
-    /// What a source's messages call it. Never used for another revision.
+    /// What a source's messages call the pipeline: a reload changes nothing for a request that is being read. Never used
+    /// for another pipeline.
     pub binding: u32,
     pub secrets: Secrets,
     pub health: Arc<Healths>,

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! publish, publish, marker ─► server ─► -ERR for a refused subject ─► marker: the others are delivered
+//! UNSUB, marker            ─► server ─► what it had sent before      ─► marker: nothing more comes
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +36,10 @@ struct Group {
 pub(super) struct CorePublishes {
     unmarked: Vec<Group>,
     marked: VecDeque<Vec<Group>>,
+    /// Markers that have come back, or never will: the connection is gone.
+    passed: u64,
+    /// A marker is wanted though nothing was published.
+    is_fenced: bool,
     /// Subjects that the server refuses, and the tick of the next probe.
     refused: BTreeMap<Box<str>, u64>,
 }
@@ -76,7 +81,7 @@ impl CorePublishes {
 
     /// Whether a marker is due.
     pub fn mark(&mut self) -> bool {
-        let is_due = !self.unmarked.is_empty();
+        let is_due = std::mem::take(&mut self.is_fenced) || !self.unmarked.is_empty();
         if is_due {
             self.marked.push_back(std::mem::take(&mut self.unmarked));
         }
@@ -94,8 +99,19 @@ impl CorePublishes {
         (is_news, lost.unwrap_or_default())
     }
 
+    fn has(&self, revision: RevisionId) -> bool {
+        self.marked.iter().flatten().chain(&self.unmarked).any(|group| group.revision == revision)
+    }
+
+    /// Has the next marker written in any case. Gives its number.
+    fn fence(&mut self) -> u64 {
+        self.is_fenced = true;
+        self.passed + self.marked.len() as u64 + 1
+    }
+
     /// The oldest marker is back.
     fn confirm(&mut self) -> Vec<Group> {
+        self.passed += 1;
         let delivered = self.marked.pop_front().unwrap_or_default();
         if !self.refused.is_empty() {
             delivered.iter().for_each(|group| {
@@ -112,6 +128,23 @@ impl Settlement {
         if self.connected && self.core.mark() {
             self.replies.write_marker(&mut self.wire);
         }
+    }
+
+    /// Has a marker written behind this burst. Gives its number; without a connection there is nothing to wait for.
+    pub fn fence(&mut self) -> u64 {
+        if self.connected { self.core.fence() } else { self.core.passed }
+    }
+
+    /// The number of the last marker that is back.
+    #[must_use]
+    pub fn last_marker(&self) -> u64 {
+        self.core.passed
+    }
+
+    /// Whether publishes of a revision wait for their marker.
+    #[must_use]
+    pub fn waits_for_marker(&self, revision: RevisionId) -> bool {
+        self.core.has(revision)
     }
 
     /// The marker has come back: what was published before it and was not refused is delivered.
@@ -154,10 +187,10 @@ impl Settlement {
         self.core.refused.clear();
     }
 
-    /// Whether publishes to core NATS wait for their marker.
+    /// Whether something waits for a marker.
     #[must_use]
     pub fn has_unmarked(&self) -> bool {
-        !self.core.unmarked.is_empty() || !self.core.marked.is_empty()
+        self.core.is_fenced || !self.core.unmarked.is_empty() || !self.core.marked.is_empty()
     }
 }
 
@@ -188,6 +221,21 @@ mod tests {
         assert_eq!(counts(&core.confirm()), [(0, 2, 20)]);
         assert_eq!(counts(&core.refuse("denied", 7).1), [(1, 1, 10)]);
         assert_eq!(counts(&core.confirm()), []);
+    }
+
+    #[test]
+    fn a_fence_has_the_number_of_the_next_marker_and_is_passed_when_that_is_back() {
+        let mut core = CorePublishes::default();
+        add(&mut core, 0, "free");
+        assert!(core.has(RevisionId(1)) && core.mark() && core.has(RevisionId(1)));
+        let fence = core.fence();
+        assert_eq!((core.fence(), core.mark(), core.mark()), (fence, true, false));
+        core.confirm();
+        assert!(core.passed < fence && !core.has(RevisionId(1)));
+        add(&mut core, 0, "free");
+        assert!(core.mark());
+        core.confirm();
+        assert_eq!((core.passed, core.fence()), (fence, fence + 2));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! ```
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::{Code, Fault, Headers};
 use nats::Message;
@@ -36,6 +37,8 @@ impl Parts {
         match self.consumers.subscription(message.sid) {
             Some(Subscription::Pull(number)) => self.on_pulled(number, message),
             Some(Subscription::Core(revision)) => self.on_core(revision, message),
+            // No customer's message. A core NATS in is known until a marker behind its UNSUB is back, and nothing of it
+            // can come after that; a new connection brings nothing of what the last one was subscribed to.
             None => {}
         }
     }
@@ -53,19 +56,28 @@ impl Parts {
         match self.consumers.feed(number) {
             Some(Feed::Lane(lane_type)) => self.on_lane(lane_type, &ack, message),
             Some(Feed::Aside(revision)) => {
-                let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+                let Some(revision) = self.registry.get(revision).map(Rc::clone) else {
+                    return self.hand_back(message);
+                };
                 self.on_known(LaneType::Logic, &revision, "in", &ack, message);
             }
             Some(Feed::Source(revision)) => self.on_source(revision, &ack, message),
             Some(Feed::Parked(queue)) => {
-                let Some((revision, customer)) = self.delivery.owner_of(queue) else { return };
+                let Some((revision, customer)) = self.delivery.owner_of(queue) else { return self.hand_back(message) };
                 let input = self.open(revision, customer, message);
                 let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
                 let headers = Headers::new(message.headers);
                 self.delivery.on_parked(settlement, consumers, queue, input, &ack, headers, message.payload);
             }
-            None => {}
+            None => self.hand_back(message),
         }
+    }
+
+    /// A message of a pull that was closed a while ago: whoever reads its stream now gets it at once.
+    fn hand_back(&mut self, message: &Message<'_>) {
+        let input = self.open(RevisionId::default(), CustomerId::default(), message);
+        let fault = Fault::new(Code::TenantUnknownPipeline, "its revision was replaced");
+        self.settlement.settle(input, Outcome::Retry(Duration::ZERO, fault));
     }
 
     /// A message of one of our lanes: the subject says whose it is.
@@ -154,7 +166,7 @@ impl Parts {
 
     /// A message of a pipeline's own JetStream in.
     fn on_source(&mut self, revision: RevisionId, ack: &AckReply<'_>, message: &Message<'_>) {
-        let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+        let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return self.hand_back(message) };
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
         let id = intake::place(owner, ack);

@@ -41,7 +41,10 @@ impl Parts {
     fn stop_intake(&mut self) -> Option<Rc<connectors::http::source::HttpSource>> {
         self.draining = true;
         self.delivery.begin_drain();
-        self.consumers.close_all(&mut self.settlement.wire);
+        if self.consumers.close_all(&mut self.settlement.wire) {
+            // Core NATS messages that were on their way are taken in: nobody else gets them.
+            self.settlement.fence();
+        }
         self.ingress.source().cloned()
     }
 

@@ -46,10 +46,11 @@ impl Parts {
             self.delivery.install(&mut self.settlement, &revision, self.shard_number == 0);
         }
         if self.settings.serves(NodeType::Incoming) {
-            self.open_source(&revision);
+            self.open_source(&revision, replaced.as_deref());
         }
         if let Some(replaced) = replaced {
-            self.retire(&replaced);
+            self.consumers.hand_over_aside(replaced.owner.id, revision.owner.id);
+            self.retire(&replaced, Some(&revision));
         }
         if !self.streams_to_learn(&revision).is_empty() {
             self.unlearnt.push(revision);
@@ -63,7 +64,9 @@ impl Parts {
         streams
     }
 
-    fn open_source(&mut self, revision: &Rc<Revision>) {
+    /// A NATS in that `replaced` has, too, goes on.
+    fn open_source(&mut self, revision: &Rc<Revision>, replaced: Option<&Revision>) {
+        let (from, to) = (replaced.map(|replaced| replaced.owner.id), revision.owner.id);
         match revision.pipeline().input() {
             Input::Http(_) => {
                 if let Err(fault) = self.ingress.install(revision, self.settlement.max_body()) {
@@ -72,13 +75,19 @@ impl Parts {
             }
             Input::Nats { mode: NatsMode::Core, subject, .. } => {
                 let group = subjects::queue_group(revision.owner.customer(), revision.owner.name());
-                let number = self.consumers.add_subject(revision.owner.id, subject, &group);
+                if from.is_some_and(|from| self.consumers.hand_over_subject(from, to, subject, &group)) {
+                    return;
+                }
+                let number = self.consumers.add_subject(to, subject, &group);
                 if self.settlement.is_connected() {
                     self.consumers.subscribe_subject(number, &mut self.settlement.wire);
                 }
             }
             Input::Nats { stream, durable, .. } => {
-                let number = self.add_pull(Feed::Source(revision.owner.id), stream, durable);
+                if from.is_some_and(|from| self.consumers.hand_over_pull(from, to, stream, durable)) {
+                    return;
+                }
+                let number = self.add_pull(Feed::Source(to), stream, durable);
                 self.begin_pull(number);
             }
         }
@@ -91,24 +100,30 @@ impl Parts {
         }
     }
 
-    /// Messages of a pipeline have waited for it: they come now.
-    pub fn pull_aside(&mut self, revision: &Revision, consumer: &str) {
-        let number = self.add_pull(Feed::Aside(revision.owner.id), subjects::PARKED, consumer);
-        self.begin_pull(number);
+    /// Messages of a pipeline have waited for it: they come now, unless they are pulled already.
+    pub fn pull_aside(&mut self, customer: &str, pipeline: &str, consumer: &str) {
+        let Some(revision) = self.registry.named(customer, pipeline) else { return };
+        let feed = Feed::Aside(revision.owner.id);
+        if !self.consumers.has_pull(feed) {
+            let number = self.add_pull(feed, subjects::PARKED, consumer);
+            self.begin_pull(number);
+        }
     }
 
     /// Takes nothing more in for a pipeline; `false` when it is not here.
     pub fn remove(&mut self, customer: &str, pipeline: &str) -> bool {
         let Some(removed) = self.registry.remove(customer, pipeline) else { return false };
-        self.retire(&removed);
+        self.retire(&removed, None);
         true
     }
 
     /// A revision brings nothing more; what it has in hand is finished.
-    fn retire(&mut self, revision: &Rc<Revision>) {
-        let tick = self.settlement.tick();
-        self.ingress.retire(revision);
-        self.consumers.close_source(revision.owner.id, tick, &mut self.settlement.wire);
+    fn retire(&mut self, revision: &Rc<Revision>, next: Option<&Revision>) {
+        let (id, tick) = (revision.owner.id, self.settlement.tick());
+        self.ingress.retire(revision, next);
+        let has_subject = self.consumers.has_subject(id);
+        let marker = if has_subject { self.settlement.fence() } else { self.settlement.last_marker() };
+        self.consumers.close_source(id, tick, marker, &mut self.settlement.wire);
         self.delivery.retire(&mut self.settlement, &mut self.consumers, revision);
     }
 
@@ -139,11 +154,15 @@ impl Parts {
     pub fn on_tick(&mut self) {
         self.settlement.on_tick();
         let tick = self.settlement.tick();
-        self.consumers.on_tick(tick);
+        self.consumers.on_tick(tick, self.settlement.last_marker());
         self.unknown.on_tick(tick);
         self.delivery.on_tick(&self.settlement);
         let (settlement, consumers) = (&self.settlement, &self.consumers);
-        self.registry.release(|id| settlement.ledger().usage_of_revision(id).messages > 0 || consumers.serves(id));
+        self.registry.release(|id| {
+            settlement.ledger().usage_of_revision(id).messages > 0
+                || settlement.waits_for_marker(id)
+                || consumers.serves(id)
+        });
         self.top_up();
         self.note_health();
     }

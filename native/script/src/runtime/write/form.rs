@@ -14,61 +14,52 @@ pub(super) mod class {
 }
 
 impl Writer<'_> {
-    /// Calls `toJSON` as `JSON.stringify` does, with the key under which the value stands.
+    /// The result of `toJSON`, if the object has one. Called as `JSON.stringify` does, with the key under which
+    /// the value stands. Every object is asked, whatever its class: the result is judged, not the object.
     pub(super) fn own_form(&mut self, value: &Owned, at: At<'_>) -> Result<Option<Owned>, Refusal> {
-        let method = value.get(&self.to_json)?;
-        if method.tag() == Tag::Object && method.is_function() {
-            Ok(Some(self.call_form(value, &method, at)?))
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn call_form(&mut self, value: &Owned, method: &Owned, at: At<'_>) -> Result<Owned, Thrown> {
+        // To look `toJSON` up may run a getter or a trap.
         self.has_run = true;
-        value.call_method(method, &at.key(self.js)?)
+        let method = value.get(&self.to_json)?;
+        if !method.is_function() {
+            return Ok(None);
+        }
+        let replaced = value.call_method(&method, &at.key(self.js)?)?;
+        if replaced.tag() == Tag::Null && value.class() == class::DATE && self.is_of_dates(&method)? {
+            return bad("an invalid date is no JSON value");
+        }
+        Ok(Some(replaced))
     }
 
-    /// What `toJSON` gave is not asked for its own `toJSON`.
+    /// The node of what `toJSON` gave, which is not asked for its own `toJSON`.
     pub(super) fn replacement(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         if value.tag() != Tag::Object {
             return self.leaf_of(value);
         }
         match value.class() {
             class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
-            class if value.is_array() || class == class::OBJECT || class == self.message.realm.class => {
-                self.container(value, None).map(Some)
-            }
+            _ if self.has_members(value) => self.container(value, None).map(Some),
+            _ if value.is_proxy() => bad("toJSON gave a proxy, which is no JSON value"),
             _ => bad(format!("toJSON gave `{}`, which is no JSON value", value.class_name())),
         }
     }
 
-    /// Objects of the engine's other classes: those with `toJSON`, such as dates, and wrapped primitives
-    /// have a JSON form.
-    pub(super) fn special(&mut self, value: &Owned, at: At<'_>) -> Result<Option<u32>, Refusal> {
-        // Asking one of these would run its traps.
-        if value.is_proxy() {
-            return bad("a proxy is no JSON value; make it a plain object or a list");
-        }
-        if value.is_promise() {
-            return bad("a promise is no JSON value; write the script without `async`");
-        }
-        let method = value.get(&self.to_json)?;
-        if method.is_function() {
-            let replaced = self.call_form(value, &method, at)?;
-            if replaced.tag() == Tag::Null && value.class() == class::DATE && self.is_of_dates(&method)? {
-                return bad("an invalid date is no JSON value");
-            }
-            return self.replacement(&replaced);
-        }
+    /// The node of an object without `toJSON` that is neither a plain object nor a list: a wrapped primitive.
+    pub(super) fn special(&mut self, value: &Owned) -> Result<Option<u32>, Refusal> {
         match value.class() {
             class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
+            _ if value.is_proxy() => bad("a proxy is no JSON value; make it a plain object or a list"),
+            _ if value.is_promise() => bad("a promise is no JSON value; write the script without `async` and `await`"),
             _ if value.is_function() => bad("a function is no JSON value"),
             _ => {
                 let class = value.class_name();
                 bad(format!("`{class}` is no JSON value; make it a plain object or a list"))
             }
         }
+    }
+
+    /// Whether it is a plain object, a view or a list: its members or elements are written.
+    pub(super) fn has_members(&self, value: &Owned) -> bool {
+        value.is_array() || value.class() == class::OBJECT || value.class() == self.message.realm.class
     }
 
     /// Whether it is the dates' own `toJSON`, which gives null for an invalid one; one that a script

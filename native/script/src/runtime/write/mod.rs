@@ -5,7 +5,7 @@
 //! ```text
 //! returned ─► messages()     none, one or many
 //!   value ─► plain           leaves: leaf.rs, counted against the caps
-//!         ─► object_or_list  plain objects and lists
+//!         ─► object_or_list  toJSON is asked first; then plain objects and lists
 //!         ─► toJSON, special   form.rs: dates, wrapped primitives, what is refused
 //!         ─► view, known list  original.rs: what was not touched keeps its place on the tape
 //! ```
@@ -123,9 +123,6 @@ impl<'m> Writer<'m> {
                 let reason = "the script returned undefined; return null to drop the message";
                 return Err(Refusal::Bad { code: Code::ScriptNoReturn, reason: reason.into(), path: Vec::new() });
             }
-            Tag::Object if returned.is_promise() => {
-                return bad("the script returned a promise; write it without `async` and `await`");
-            }
             _ => {}
         }
         if returned.is_array() {
@@ -194,18 +191,16 @@ impl<'m> Writer<'m> {
         Ok(Some(node))
     }
 
-    /// A list that was read from `origin` keeps the digits of what it has from there.
+    /// The node of an object or a list, or of what its `toJSON` gives. A list that was read from `origin` keeps
+    /// the digits of what it has from there.
     fn object_or_list(&mut self, value: &Owned, origin: Option<Position>, at: At<'_>) -> Result<Option<u32>, Refusal> {
-        if !value.is_array() && value.class() != form::class::OBJECT && value.class() != self.message.realm.class {
-            return self.special(value, at);
-        }
         if let Some(node) = self.clean_view(value)? {
             return Ok(Some(node));
         }
         if let Some(replaced) = self.own_form(value, at)? {
             return self.replacement(&replaced);
         }
-        self.container(value, origin).map(Some)
+        if self.has_members(value) { self.container(value, origin).map(Some) } else { self.special(value) }
     }
 
     /// An object or list, one level down.

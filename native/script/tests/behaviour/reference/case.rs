@@ -186,12 +186,13 @@ impl<'c> Batch<'c> {
         serde_json::from_value(value["texts"].clone()).map_err(|error| error.to_string())
     }
 
-    /// None for what is too large: a `toJSON` that leads back to its object is called again and again.
+    /// None for what is too large: a `toJSON` that leads back to its object is called again and again. And for a
+    /// script that has met the end of the stack.
     fn reference(&self, script: &str, text: &str) -> Result<Option<Value>, String> {
         let done = self.run("reference", script, object(&json!({ "text": text })));
         match &done.outcome {
             Err(fault) if matches!(fault.code(), Code::ScriptOutOfMemory | Code::ScriptOutputTooLarge) => Ok(None),
-            _ => self.value(&done).map(Some),
+            _ => Ok(Some(self.value(&done)?).filter(|value| value["is_deep"] == false)),
         }
     }
 

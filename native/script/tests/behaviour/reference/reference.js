@@ -7,8 +7,8 @@
 // Numbers are compared by their value, since untouched ones keep their digits.
 
 const proxies = new WeakSet();
-const proxy = (value) => {
-  const made = new Proxy(value, {});
+const proxy = (value, traps = {}) => {
+  const made = new Proxy(value, traps);
   proxies.add(made);
   return made;
 };
@@ -29,8 +29,23 @@ const isBranded = (value) => BRANDS.some((method) => {
   }
 });
 
+/// JSON.stringify asks wrapped numbers and strings for their primitive only after `check`, which would not see a NaN.
+const WRAPPED = [[Number, Number.prototype.valueOf], [String, String.prototype.valueOf]];
+const primitive = (value) => {
+  const found = WRAPPED.find(([, valueOf]) => {
+    try {
+      valueOf.call(value);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return found ? found[0](value) : value;
+};
+
 /// Called by JSON.stringify for every value, after `toJSON`.
-function check(key, value) {
+function check(key, given) {
+  const value = typeof given === "object" ? primitive(given) : given;
   if (!key.isWellFormed() && value !== undefined) forbid("key");
   switch (typeof value) {
     case "function":
@@ -70,6 +85,7 @@ const show = (value) => {
       try {
         return `${Array.isArray(value) ? "list" : "object"} ${JSON.stringify(value)}`.slice(0, 4000);
       } catch (error) {
+        caught(error);
         return `object ${error.name}`;
       }
     case "function":
@@ -85,6 +101,16 @@ const show = (value) => {
   }
 };
 
+/// Scripts that met the end of the stack: after how many calls is the engine's business, and a view's calls need less
+/// or more of it than those of plain objects.
+const deep = new Set();
+/// The script that runs.
+let running;
+const caught = (error, log) => {
+  if (error instanceof RangeError && error.message === "Maximum call stack size exceeded") deep.add(running);
+  log?.push(error?.name);
+};
+
 const sym = Symbol("sym");
 /// Lists of millions of holes are the business of other tests.
 const put = (at, key, value) => {
@@ -95,6 +121,25 @@ const kept = new Map();
 const seen = {};
 const shown = (log) => log.map((line) => String(line).toWellFormed());
 
+/// The script on what JSON.parse makes of the text, written by JSON.stringify.
+const run = (text, script, state, log) => {
+  const value = JSON.parse(text);
+  const is_canonical = JSON.stringify(value) === text;
+  let returned;
+  try {
+    returned = script(value, state, log);
+  } catch (error) {
+    caught(error, log);
+    return { is_canonical, failed: "threw" };
+  }
+  try {
+    return { is_canonical, texts: messages(returned) };
+  } catch (error) {
+    caught(error);
+    return { is_canonical, failed: "wrote" };
+  }
+};
+
 export default (msg, ctx) => {
   const [mode, index] = ctx.id.split(" ");
   if (mode === "normal") return { texts: msg.texts.map((text) => JSON.stringify(JSON.parse(text))) };
@@ -102,28 +147,17 @@ export default (msg, ctx) => {
   const state = kept.get(ctx.id) ?? {};
   kept.set(ctx.id, state);
   const script = scripts[index];
+  running = index;
   const log = [];
   if (mode === "view") {
     seen.log = log;
     try {
       return script(msg, state, log);
     } catch (error) {
-      log.push(error?.name);
+      caught(error, log);
       throw error;
     }
   }
-  const value = JSON.parse(msg.text);
-  const is_canonical = JSON.stringify(value) === msg.text;
-  let returned;
-  try {
-    returned = script(value, state, log);
-  } catch (error) {
-    log.push(error?.name);
-    return { log: shown(log), is_canonical, failed: "threw" };
-  }
-  try {
-    return { log: shown(log), is_canonical, texts: messages(returned) };
-  } catch (error) {
-    return { log: shown(log), is_canonical, failed: "wrote" };
-  }
+  const reference = run(msg.text, script, state, log);
+  return { log: shown(log), is_deep: deep.has(index), ...reference };
 };

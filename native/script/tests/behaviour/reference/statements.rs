@@ -36,7 +36,7 @@ impl Script {
 
     /// As a function of JavaScript. A statement that throws is passed over, and noted.
     pub fn function(&self, name: &str) -> String {
-        let guarded = |statement: &String| format!("  try {{ {statement} }} catch (e) {{ log.push(e?.name) }}\n");
+        let guarded = |statement: &String| format!("  try {{ {statement} }} catch (e) {{ caught(e, log) }}\n");
         let statements: String = self.statements.iter().map(guarded).collect();
         format!("function {name}(m, k, log) {{\n  let a, b, c;\n{statements}  return {};\n}}\n", self.returns)
     }
@@ -174,7 +174,7 @@ impl Writer<'_> {
     /// What is not usual in JSON.
     fn unusual(&mut self) -> String {
         let (place, value) = (self.place(), self.literal());
-        match self.random.below(22) {
+        match self.random.below(26) {
             0 => "undefined".to_owned(),
             1 => "new Date(0)".to_owned(),
             2 => "new Date(1e12)".to_owned(),
@@ -196,6 +196,10 @@ impl Writer<'_> {
             18 => "0 / 0".to_owned(),
             19 => "'\\ud800'".to_owned(),
             20 => format!("proxy({value})"),
+            21 => format!("proxy(Object({place}), {{ get: (o, key) => key === 'toJSON' ? () => ({value}) : o[key] }})"),
+            22 => format!("proxy({{}}, {{ get() {{ k.asked = m; return {value} }} }})"),
+            23 => format!("Object.assign(() => 1, {{ toJSON() {{ return {place} }} }})"),
+            24 => format!("Object.assign(new Map(), {{ toJSON(key) {{ return [key, {place}] }} }})"),
             _ => format!("Object.assign([{place}], {{ extra: 1, toJSON: {value} }})"),
         }
     }

@@ -48,14 +48,14 @@ async fn look_aside(shard: &Rc<Shard>) {
     let Ok(waiting) = stored_under(&shard.outbox, subjects::PARKED, subjects::ALL_ASIDE).await else { return };
     for (subject, count) in waiting {
         let Some((customer, pipeline)) = subjects::parse_aside(&subject) else { continue };
-        let Some(revision) = shard.parts.borrow().waiting_for(customer, pipeline) else { continue };
-        if count > 0 {
+        if count > 0 && shard.parts.borrow().is_waited_for(customer, pipeline) {
             // A hash: two names in one could be read in more than one way.
             let id = Id::derived(customer, &IdKey::new(&["aside consumer", pipeline]), "", 0, 0);
             let consumer = id.as_str().replace('.', "_");
             let made = make_consumer(&shard.outbox, subjects::PARKED, &consumer, &subject, Some(CONSUMER_LIFE)).await;
             if made.is_ok() {
-                shard.with(|parts| parts.pull_aside(&revision, &consumer));
+                // Meanwhile the pipeline may have another revision, or none.
+                shard.with(|parts| parts.pull_aside(customer, pipeline, &consumer));
             }
         }
     }
@@ -72,9 +72,9 @@ impl Parts {
             .collect()
     }
 
-    /// The active revision of a pipeline, unless its set-aside messages are pulled already.
-    fn waiting_for(&self, customer: &str, pipeline: &str) -> Option<Rc<Revision>> {
-        let revision = self.registry.named(customer, pipeline)?;
-        (!self.consumers.has_pull(Feed::Aside(revision.owner.id))).then(|| Rc::clone(revision))
+    /// Whether a pipeline is here whose set-aside messages are not pulled yet.
+    fn is_waited_for(&self, customer: &str, pipeline: &str) -> bool {
+        let revision = self.registry.named(customer, pipeline);
+        revision.is_some_and(|revision| !self.consumers.has_pull(Feed::Aside(revision.owner.id)))
     }
 }
