@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import signal
@@ -94,84 +93,6 @@ def test_a_file_from_before_customers_had_folders_is_left_and_named(
     run.kind("delivered")
     assert run.stop() == 0
     assert (before.read_text(), lines(now)) == ("{}\n", [{"order": {"total": 150}}])
-
-
-def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Start, minimal: Path, vrsky: Vrsky) -> None:
-    run = start(minimal)
-    url = run.ready() + "/in/acme/orders"
-    status, accepted = post(url, b"<order><id>1</id></order>")
-    assert status == 202
-    assert run.kind("dead")["code"] == "filter/missing-field"
-    while_running = vrsky("dlq", "ls", "--json")
-    assert run.stop(signal.SIGTERM) == 0
-    afterwards = vrsky("dlq", "ls", "--json")
-    assert while_running.stdout == afterwards.stdout, while_running.stderr + afterwards.stderr
-    (letter,) = [json.loads(line) for line in afterwards.stdout.splitlines()]
-    assert (letter["code"], letter["customer"], letter["pipeline"]) == ("filter/missing-field", "acme", "orders")
-    assert letter["id"] == accepted["id"]
-    shown = vrsky("dlq", "show", str(letter["sequence"]))
-    assert "<order><id>1</id></order>" in shown.stdout
-    assert vrsky("dlq", "show", str(letter["sequence"]), "--payload").stdout == "<order><id>1</id></order>"
-    for number in ("99", str(2**64 - 1)):
-        missing = vrsky("dlq", "show", number)
-        assert (missing.returncode, missing.stdout) == (1, ""), missing.stderr
-        told = json.loads(vrsky("dlq", "show", number, "--json").stdout)
-        assert (told["ok"], told["problems"][0]["reason"]) == (False, f"there is no dead letter {number}")
-    nobody = vrsky("dlq", "ls", "--customer", "*")
-    assert nobody.returncode == 2
-    assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr
-
-
-def test_dead_letters_are_deleted_while_it_runs_and_afterwards(start: Start, minimal: Path, vrsky: Vrsky) -> None:
-    run = start(minimal)
-    url = run.ready() + "/in/acme/orders"
-    for number in range(3):
-        assert post(url, b"<order><id>%d</id></order>" % number)[0] == 202
-        run.kind("dead")
-    first, *others = [json.loads(line)["sequence"] for line in vrsky("dlq", "ls", "--json").stdout.splitlines()]
-    unasked = vrsky("dlq", "rm", str(first))
-    assert (unasked.returncode, unasked.stdout) == (2, "")
-    assert "--yes" in unasked.stderr
-    one = vrsky("dlq", "rm", str(first), str(first), "--yes")
-    assert (one.returncode, one.stdout) == (0, "deleted 1 dead letter\n"), one.stderr
-    gone = vrsky("dlq", "rm", str(first), str(others[0]), "--yes", "--json")
-    assert gone.returncode == 1
-    assert json.loads(gone.stdout) == {"deleted": 1, "missing": [first]}
-    assert f"there is no dead letter {first}" in gone.stderr
-    assert run.stop() == 0
-    nobody = vrsky("dlq", "rm", "--customer", "other", "--yes")
-    assert (nobody.returncode, nobody.stdout) == (0, "deleted 0 dead letters\n"), nobody.stderr
-    rest = vrsky("dlq", "rm", "--customer", "acme", "--pipeline", "orders", "--yes", "--json")
-    assert json.loads(rest.stdout) == {"deleted": 1, "missing": []}, rest.stderr
-    assert vrsky("dlq", "ls", "--json").stdout == ""
-
-
-@pytest.mark.parametrize(
-    ("answer", "said", "left"), [("n", "", 1), ("", "", 1), ("y", "deleted 1 dead letter\n", 0)], ids=["no", "-", "yes"]
-)
-def test_on_a_terminal_it_is_asked_before_dead_letters_are_deleted(
-    start: Start, minimal: Path, vrsky: Vrsky, tmp_path: Path, answer: str, said: str, left: int
-) -> None:
-    run = start(minimal)
-    assert post(run.ready() + "/in/acme/orders", b"<order><id>1</id></order>")[0] == 202
-    run.kind("dead")
-    terminal, inside = os.openpty()
-    os.write(terminal, f"{answer}\n".encode())
-    asked = subprocess.run(
-        command("dlq", "rm", "--all"),
-        cwd=tmp_path,
-        stdin=inside,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=clean_environment(),
-    )
-    os.close(terminal)
-    os.close(inside)
-    assert (asked.returncode, asked.stdout) == (0, said), asked.stderr
-    assert "Delete all dead letters of all customers? [y/N]" in asked.stderr
-    assert len(vrsky("dlq", "ls", "--json").stdout.splitlines()) == left
-    assert run.stop() == 0
 
 
 def test_a_second_run_on_the_same_folder_is_refused(start: Start, minimal: Path, vrsky: Vrsky) -> None:
@@ -353,16 +274,6 @@ def takes(url: str, body: bytes) -> bool:
         return post(url, body)[0] == 202
     except OSError:
         return False  # it does not listen yet
-
-
-def test_a_payload_that_is_no_text_is_shown_as_base64_to_programs(start: Start, minimal: Path, vrsky: Vrsky) -> None:
-    run = start(minimal)
-    assert post(run.ready() + "/in/acme/orders", b"\xff\xfe<order/>")[0] == 202
-    run.kind("dead")
-    assert run.stop() == 0
-    (letter,) = [json.loads(line) for line in vrsky("dlq", "ls", "--json").stdout.splitlines()]
-    shown = json.loads(vrsky("dlq", "show", str(letter["sequence"]), "--json").stdout)
-    assert base64.b64decode(shown["payload_base64"]) == b"\xff\xfe<order/>"
 
 
 def test_a_secret_that_is_missing_is_exit_code_3_and_names_its_variable(vrsky: Vrsky, write: Write) -> None:

@@ -62,6 +62,19 @@ def test_it_is_delivered_by_a_newer_revision_that_has_the_out(start_node: StartN
         eventually(lambda: number in node.numbers("erp.ndjson"), "the message in the newer out's file")
 
 
+def restarted_over(start_node: StartNode, background: Background, *waits: str) -> Node:
+    """A node that was started anew over a message in each of these places, and delivers."""
+    node = start_node({"orders.yaml": ORDERS})
+    assert node.base
+    for subject in waits:
+        put_on_lane(node, background, subject)
+    assert node.stop() == 0
+    node = start_node({"orders.yaml": ORDERS})
+    # The lanes bring this one after the others.
+    node.still_works("/orders", "orders.ndjson")
+    return node
+
+
 def names(said: list[dict[str, object]], *words: str) -> bool:
     """Whether something that was said names all of these."""
     return any(all(word in json.dumps(one) for word in words) for one in said)
@@ -71,13 +84,7 @@ def names(said: list[dict[str, object]], *words: str) -> bool:
 def test_what_waits_for_a_pipeline_that_is_gone_is_said_at_the_start(
     start_node: StartNode, background: Background
 ) -> None:
-    node = start_node({"orders.yaml": ORDERS})
-    assert node.base
-    put_on_lane(node, background, "vrsky.logic.t1000.0.acme.gone.in")
-    assert node.stop() == 0
-    node = start_node({"orders.yaml": ORDERS})
-    # The lanes bring this one after it.
-    node.still_works("/orders", "orders.ndjson")
+    node = restarted_over(start_node, background, "vrsky.logic.t1000.0.acme.gone.in")
     with right_value():
         assert names(list(node.said), "acme", "gone")
 
@@ -86,12 +93,7 @@ def test_what_waits_for_a_pipeline_that_is_gone_is_said_at_the_start(
 def test_what_is_parked_for_an_out_that_is_gone_is_said_at_the_start(
     start_node: StartNode, background: Background
 ) -> None:
-    node = start_node({"orders.yaml": ORDERS})
-    assert node.base
-    put_on_lane(node, background, "vrsky.parked.acme.orders.erp")
-    assert node.stop() == 0
-    node = start_node({"orders.yaml": ORDERS})
-    node.still_works("/orders", "orders.ndjson")
+    node = restarted_over(start_node, background, "vrsky.parked.acme.orders.erp")
     with right_value():
         assert names(list(node.said), "acme", "orders", "erp")
     assert node.dead_letters() == []
@@ -99,13 +101,8 @@ def test_what_is_parked_for_an_out_that_is_gone_is_said_at_the_start(
 
 @known_fault("stats know the pipelines of this node only")
 def test_stats_count_what_waits_for_what_is_gone(start_node: StartNode, background: Background) -> None:
-    node = start_node({"orders.yaml": ORDERS})
-    assert node.base
-    put_on_lane(node, background, "vrsky.parked.acme.orders.erp")
-    put_on_lane(node, background, "vrsky.parked.acme.gone.default")
-    assert node.stop() == 0
-    node = start_node({"orders.yaml": ORDERS})
-    node.still_works("/orders", "orders.ndjson")
+    parked = ("vrsky.parked.acme.orders.erp", "vrsky.parked.acme.gone.default")
+    node = restarted_over(start_node, background, *parked)
     # The counters of that message are in the last ones that are said.
     assert node.stop() == 0
     node.hears("stopped")

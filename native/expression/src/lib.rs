@@ -21,6 +21,7 @@ mod arithmetic;
 mod calendar;
 mod calls;
 mod checks;
+mod civil;
 mod compare;
 mod compile;
 mod condition;

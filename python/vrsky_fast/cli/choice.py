@@ -1,4 +1,4 @@
-"""The options that choose dead letters, and their text for people."""
+"""The options that choose dead letters, and how people read what a command chose."""
 
 from __future__ import annotations
 
@@ -58,9 +58,8 @@ def options(function: Callable[..., int]) -> Callable[..., int]:
 
 def described(wanted: Wanted) -> str:
     """`all dead letters of acme/orders with http/rejected`"""
-    whose = f" of {wanted.customer or '*'}{'/' + wanted.pipeline if wanted.pipeline else ''}"
     parts = [
-        whose if wanted.customer or wanted.pipeline else " of all customers",
+        f" of {whose(wanted.customer, wanted.pipeline)}",
         f" with {' or '.join(wanted.codes)}" if wanted.codes else "",
         f" of step {' or '.join(wanted.steps)}" if wanted.steps else "",
         f" older than {wanted.older_than:,.0f} s" if wanted.older_than is not None else "",
@@ -69,5 +68,12 @@ def described(wanted: Wanted) -> str:
     return "all dead letters" + "".join(parts)
 
 
-def counted(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+def whose(customer: str | None, pipeline: str | None) -> str:
+    """`acme/orders`, `acme`, `*/orders` or `all customers`"""
+    if not (customer or pipeline):
+        return "all customers"
+    return f"{customer or '*'}{'/' + pipeline if pipeline else ''}"
+
+
+def counted(number: int, what: str = "dead letter") -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

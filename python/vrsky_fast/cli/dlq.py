@@ -14,7 +14,7 @@ from ..control import dead_letters
 from ..control.originals import sweep
 from ..control.streams import dead_subject
 from . import choice, exit_codes, nats, redrive, server_of
-from .choice import SEQUENCE, counted
+from .choice import SEQUENCE, counted, whose
 from .server_of import agrees, client_of
 from .terminal import Terminal, moment, safe
 
@@ -132,8 +132,8 @@ def rm(
         raise click.UsageError("--pipeline goes with --customer")
     dead_subject(customer, pipeline)
     numbers = dict.fromkeys(sequences)
-    if not (yes or agrees(_question(list(numbers), customer, pipeline), "deletes")):
-        Terminal(sys.stderr).line("nothing was deleted")
+    chosen = counted(len(numbers)) if numbers else f"all dead letters of {whose(customer, pipeline)}"
+    if not (yes or agrees(f"Delete {chosen}?", "deletes", "deleted")):
         return exit_codes.OK
 
     async def delete() -> tuple[int, list[int]]:
@@ -150,14 +150,6 @@ def rm(
     said = f"deleted {counted(deleted)}"
     Terminal(sys.stdout).line(json.dumps({"deleted": deleted, "missing": missing}) if as_json else said)
     return exit_codes.FINDINGS if missing else exit_codes.OK
-
-
-def _question(numbers: list[int], customer: str | None, pipeline: str | None) -> str:
-    if numbers:
-        return f"Delete {counted(len(numbers))}?"
-    if customer is None:
-        return "Delete all dead letters of all customers?"
-    return f"Delete all dead letters of {customer}{'/' + pipeline if pipeline else ''}?"
 
 
 def _line(terminal: Terminal, letter: dead_letters.DeadLetter) -> str:

@@ -15,6 +15,7 @@ from ..control.parked import STEPS, Parked
 from ..control.served import Serving
 from ..control.streams import parked_subject
 from . import exit_codes, nats, server_of
+from .choice import counted, whose
 from .server_of import agrees, client_of, known
 from .terminal import Terminal, moment, safe
 
@@ -85,8 +86,8 @@ def discard(
     if (pipeline is not None and customer is None) or (out is not None and pipeline is None):
         raise click.UsageError("--pipeline goes with --customer, and --out with --pipeline")
     _ = parked_subject(customer, pipeline, out)
-    if not (yes or agrees(f"Delete all messages that are set aside for {_whose(customer, pipeline, out)}?", "deletes")):
-        Terminal(sys.stderr).line("nothing was deleted")
+    chosen = whose(customer, pipeline) + (f", out {out}" if out else "")
+    if not (yes or agrees(f"Delete all messages that are set aside for {chosen}?", "deletes", "deleted")):
         return exit_codes.OK
 
     async def delete() -> int:
@@ -94,14 +95,8 @@ def discard(
             return await parked.discard(client, customer, pipeline, out)
 
     deleted = asyncio.run(delete())
-    Terminal(sys.stdout).line(json.dumps({"deleted": deleted}) if as_json else f"deleted {_counted(deleted)}")
+    Terminal(sys.stdout).line(json.dumps({"deleted": deleted}) if as_json else f"deleted {counted(deleted, 'message')}")
     return exit_codes.OK
-
-
-def _whose(customer: str | None, pipeline: str | None, out: str | None) -> str:
-    if customer is None:
-        return "all customers"
-    return "/".join([customer, *([pipeline] if pipeline else [])]) + (f", out {out}" if out else "")
 
 
 def _is_served(one: Parked, serving: Serving | None) -> bool | None:
@@ -116,14 +111,10 @@ def _line(terminal: Terminal, one: Parked, is_served: bool | None) -> str:
     parts = [
         safe(f"{one.customer}/{one.pipeline}"),
         "for its steps" if one.out == STEPS else safe(f"for out {one.out}"),
-        _counted(one.messages),
+        counted(one.messages, "message"),
         terminal.quiet(f"oldest came {moment(one.came_ms)}"),
         terminal.quiet(f"set aside {moment(one.parked_ms)}"),
     ]
     if is_served is not None:
         parts.append("served" if is_served else terminal.warning("not served"))
     return "  ".join(parts)
-
-
-def _counted(number: int) -> str:
-    return f"{number:,} message{'' if number == 1 else 's'}"

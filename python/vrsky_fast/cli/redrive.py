@@ -73,8 +73,7 @@ def command(
     _ = wanted.subject
     serving = known(server, data) if path is None else _serving(path)
     question = f"Send {counted(len(numbers)) if numbers else described(wanted)} again?"
-    if not (only_plan or yes or agrees(question, "sends")):
-        Terminal(sys.stderr).line("nothing was sent")
+    if not (only_plan or yes or agrees(question, "sends", "sent")):
         return exit_codes.OK
 
     async def work() -> Report:

@@ -17,6 +17,7 @@ from ..control.served import Serving
 from ..control.server import Server
 from ..errors import error_for
 from . import nats
+from .terminal import Terminal
 
 
 def options(function: Callable[..., int]) -> Callable[..., int]:
@@ -62,11 +63,14 @@ def known(named: nats.Server, data: Path) -> Serving | None:
     return served.read(data, None if named.url is None else endpoint_of(named.url).url)
 
 
-def agrees(question: str, doing: str) -> bool:
-    """Asks on the terminal. `doing` is what --yes does without asking. Call it before there is a connection: a run
-    waits for those who use its data folder."""
+def agrees(question: str, doing: str, done: str) -> bool:
+    """Asks on the terminal, and says so when nothing was `done`. `doing` is what --yes does without asking. Call it
+    before there is a connection: a run waits for those who use its data folder."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"there is no terminal to ask on; --yes {doing} without asking")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    Terminal(sys.stderr).line(f"nothing was {done}")
+    return False

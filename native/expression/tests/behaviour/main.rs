@@ -7,6 +7,7 @@ mod support;
 mod allocation;
 mod bad_input;
 mod documented;
+mod functions;
 mod language;
 mod oracle;
 mod steps;

@@ -64,3 +64,22 @@ pub fn code(result: &Result<impl std::fmt::Debug, Fault>) -> String {
         Err(fault) => fault.code().to_string(),
     }
 }
+
+/// The message of the cases of the language and its functions.
+const MESSAGE: &str = r#"{"order":{"total":150,"country":"CH","note":null,"id":"08","@id":"a-1","big":12345678901234567890,
+"items":[{"price":10,"sku":"x"},{"price":2.5,"sku":"y"}],"flags":{"a":true,"b":false}},"type":"order","int":3,"text":"ä€😀\n\"q\"","empty":""}"#;
+
+/// Each expression is true for `MESSAGE`.
+pub fn all_true(expressions: &[&str]) {
+    for expression in expressions {
+        assert_eq!(holds(expression, MESSAGE), Ok(true), "{expression}");
+    }
+}
+
+/// Each expression, for `MESSAGE`, fails with the reason of its code.
+pub fn all_fail(expressions: &[(&str, &str)]) {
+    for (expression, reason) in expressions {
+        let found = value(expression, MESSAGE);
+        assert_eq!(code(&found), format!("set/{reason}"), "{expression}: {found:?}");
+    }
+}

@@ -18,18 +18,19 @@ fn steps() -> Value {
     ])
 }
 
+fn orders() -> Value {
+    json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
+    })
+}
+
 #[test]
 fn an_http_post_is_stored_converted_filtered_and_written() {
     let server = Server::start();
     let mut client = Client::connect(&server);
     client.provision();
-    let node = node(
-        &server,
-        &[json!({
-            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-        })],
-    );
+    let node = node(&server, &[orders()]);
     let port = node.address().unwrap().port();
     let xml = [("Content-Type", "application/xml")];
     for (id, total, country) in [(1, 150.0, "CH"), (2, 50.0, "CH"), (3, 500.0, "DE"), (4, 101.0, "CH")] {
@@ -58,13 +59,7 @@ fn a_bad_message_becomes_a_dead_letter_and_the_next_one_passes() {
     let mut client = Client::connect(&server);
     client.provision();
     client.subscribe("vrsky.dead.>");
-    let node = node(
-        &server,
-        &[json!({
-            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-        })],
-    );
+    let node = node(&server, &[orders()]);
     let port = node.address().unwrap().port();
     for body in [&b"<order><total>1</order>"[..], &order(1, 150.0, "CH")] {
         assert_eq!(post(port, "/in/acme/orders", &[("Content-Type", "application/xml")], body).0, 202);
@@ -174,13 +169,7 @@ fn jetstream_to_jetstream_acks_after_the_pub_ack() {
 fn a_killed_server_loses_nothing_that_was_answered_with_202() {
     let mut server = Server::start();
     Client::connect(&server).provision();
-    let node = node(
-        &server,
-        &[json!({
-            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-            "steps": steps(), "out": {"file": {"path": "out.ndjson"}},
-        })],
-    );
+    let node = node(&server, &[orders()]);
     let port = node.address().unwrap().port();
     let mut accepted = Vec::new();
     for round in 0..3_u32 {

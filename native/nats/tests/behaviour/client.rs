@@ -184,3 +184,35 @@ impl Client {
         (&mut self.task).await.unwrap()
     }
 }
+
+/// So many messages come back in their order while every turn is polled once, then dropped wherever it waits.
+/// `room`: bytes that may wait to be written.
+pub async fn echoes_with_turns_dropped(
+    mut connection: Connection,
+    count: usize,
+    room: usize,
+    payload: impl Fn(usize) -> Vec<u8>,
+) {
+    let outbox = connection.outbox();
+    let (mut reporter, mut events) = Reporter::new(&["loop"]);
+    let (mut received, mut sent, mut dropped) = (0, 0, 0);
+    while received < count {
+        tokio::select! {
+            biased;
+            turned = connection.turn(&mut reporter) => turned.unwrap(),
+            () = std::future::ready(()) => dropped += 1,
+        }
+        tokio::task::yield_now().await;
+        while let Ok(event) = events.try_recv() {
+            if let Event::Message(message) = event {
+                assert!(message.payload == payload(received), "{received}");
+                received += 1;
+            }
+        }
+        while sent < count && outbox.pending() < room {
+            assert!(outbox.write(|out| encode_pub(out, b"loop", b"", &payload(sent))));
+            sent += 1;
+        }
+    }
+    assert!(dropped > 0);
+}

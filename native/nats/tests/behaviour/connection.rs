@@ -8,7 +8,7 @@ use message::Code;
 use nats::protocol::encode_pub;
 use nats::{Connection, Options, Pace, ServerError};
 
-use crate::client::{Client, Event, Reporter};
+use crate::client::{Client, Event, Reporter, echoes_with_turns_dropped};
 
 #[test]
 fn messages_go_out_and_come_back() {
@@ -193,35 +193,10 @@ fn a_flood_both_ways_comes_through_whole_and_in_order() {
 
 #[test]
 fn a_turn_may_be_dropped_at_any_await() {
-    const COUNT: usize = 20_000;
     run(async {
         let server = Server::start();
-        let mut connection = Connection::connect(Options::new(&server.url()).unwrap()).await.unwrap();
-        let outbox = connection.outbox();
-        let (mut reporter, mut events) = Reporter::new(&["loop"]);
-        let mut received = 0;
-        let mut sent = 0;
-        let mut dropped = 0;
-        while received < COUNT {
-            // Polled once, then dropped wherever it waits.
-            tokio::select! {
-                biased;
-                turned = connection.turn(&mut reporter) => turned.unwrap(),
-                () = std::future::ready(()) => dropped += 1,
-            }
-            tokio::task::yield_now().await;
-            while let Ok(event) = events.try_recv() {
-                if let Event::Message(message) = event {
-                    assert_eq!(message.payload, received.to_string().into_bytes());
-                    received += 1;
-                }
-            }
-            while sent < COUNT && outbox.pending() < 10_000 {
-                assert!(outbox.write(|out| encode_pub(out, b"loop", b"", sent.to_string().as_bytes())));
-                sent += 1;
-            }
-        }
-        assert!(dropped > 0);
+        let connection = Connection::connect(Options::new(&server.url()).unwrap()).await.unwrap();
+        echoes_with_turns_dropped(connection, 20_000, 10_000, |number| number.to_string().into_bytes()).await;
     });
 }
 

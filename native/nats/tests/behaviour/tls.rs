@@ -5,10 +5,9 @@ use std::fs;
 
 use harness::{Certificates, Server, run};
 use message::{Code, Fault};
-use nats::protocol::encode_pub;
 use nats::{Connection, Options, TlsOptions};
 
-use crate::client::{Client, Event, Reporter};
+use crate::client::{Client, Event, echoes_with_turns_dropped};
 
 fn options(server: &Server, tls: TlsOptions) -> Options {
     Options::new(&server.url()).unwrap().tls(tls)
@@ -52,35 +51,12 @@ fn a_flood_both_ways_comes_through_whole_and_in_order() {
 
 #[test]
 fn a_turn_may_be_dropped_at_any_await() {
-    const COUNT: usize = 3_000;
     run(async {
         let certificates = Certificates::new(&["127.0.0.1"]);
         let server = Server::with_config(&certificates.server(""));
-        let mut connection = Connection::connect(options(&server, certificates.client())).await.unwrap();
-        let outbox = connection.outbox();
-        let (mut reporter, mut events) = Reporter::new(&["loop"]);
-        let (mut received, mut sent, mut dropped) = (0, 0, 0);
+        let connection = Connection::connect(options(&server, certificates.client())).await.unwrap();
         let payload = |number: usize| number.to_string().repeat(1 + number % 700).into_bytes();
-        while received < COUNT {
-            // Polled once, then dropped wherever it waits.
-            tokio::select! {
-                biased;
-                turned = connection.turn(&mut reporter) => turned.unwrap(),
-                () = std::future::ready(()) => dropped += 1,
-            }
-            tokio::task::yield_now().await;
-            while let Ok(event) = events.try_recv() {
-                if let Event::Message(message) = event {
-                    assert!(message.payload == payload(received), "{received}");
-                    received += 1;
-                }
-            }
-            while sent < COUNT && outbox.pending() < 200_000 {
-                assert!(outbox.write(|out| encode_pub(out, b"loop", b"", &payload(sent))));
-                sent += 1;
-            }
-        }
-        assert!(dropped > 0);
+        echoes_with_turns_dropped(connection, 3_000, 200_000, payload).await;
     });
 }
 

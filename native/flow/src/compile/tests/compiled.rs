@@ -1,0 +1,142 @@
+//! What a compiled file does with a message, and says of itself.
+
+use connectors::http::source::Accept;
+use message::{Code, Context, Document, Headers, Outs};
+
+use super::*;
+
+fn context(pipeline: &Pipeline) -> Context<'_> {
+    Context {
+        id: "1",
+        customer: pipeline.customer(),
+        pipeline: pipeline.name(),
+        revision: pipeline.revision(),
+        time_ms: 0,
+        headers: Headers::default(),
+    }
+}
+
+#[test]
+fn the_steps_decide_in_their_order() {
+    let steps = json!([
+        {"convert": {"from": "xml", "numbers": ["order.total"]}},
+        {"filter": "order.total > 100.0"},
+        {"set": {"order.net": "order.total / 2"}},
+        {"script": "net.ts"},
+        {"route": [{"when": "order.total > 1000.0", "to": ["audit", "erp"]}, {"to": "erp"}]},
+    ]);
+    let pipeline = pipeline(steps, two()).unwrap();
+    assert!(pipeline.needs_document());
+    let mut document = Document::default();
+    let read = |payload: &str, document: &mut Document| pipeline.parse(payload.as_bytes(), "", document);
+
+    read("<order><total>5</total></order>", &mut document).unwrap();
+    assert!(matches!(pipeline.advance(0, &mut document, &context(&pipeline)), Progress::Dropped { stage: 1 }));
+    assert_eq!((pipeline.stage_label(1), pipeline.stage_text(1)), ("1:filter", "order.total > 100.0"));
+
+    read("<order><total>150</total></order>", &mut document).unwrap();
+    let Progress::Script { stage } = pipeline.advance(0, &mut document, &context(&pipeline)) else { panic!() };
+    assert!(stage == 3 && pipeline.program(3).is_some() && pipeline.program(2).is_none());
+    let Progress::Done(outs) = pipeline.advance(4, &mut document, &context(&pipeline)) else { panic!() };
+    assert_eq!((outs, pipeline.outs()[0].name.as_str()), (Outs::one(0), "erp"));
+    let mut emitted = Vec::new();
+    pipeline.emit(&document, &mut emitted).unwrap();
+    assert_eq!(String::from_utf8(emitted).unwrap(), r#"{"order":{"total":150,"net":75}}"#);
+
+    read("<order><total>2000</total></order>", &mut document).unwrap();
+    let Progress::Done(outs) = pipeline.advance(4, &mut document, &context(&pipeline)) else { panic!() };
+    assert_eq!(outs.iter().collect::<Vec<_>>(), [0, 1]);
+
+    read("<order><x/></order>", &mut document).unwrap();
+    let Progress::Failed(fault) = pipeline.advance(0, &mut document, &context(&pipeline)) else { panic!() };
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::FilterMissingField, Some("1:filter")));
+    let fault = read("<order>", &mut document).unwrap_err();
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::XmlNotWellFormed, Some("0:convert")));
+}
+
+#[test]
+fn a_payload_of_another_format_is_refused_by_name() {
+    let mut document = Document::default();
+    let xml = pipeline(json!([{"convert": {"from": "xml"}}]), one()).unwrap();
+    let json = pipeline(json!([{"set": {"a": "1"}}]), one()).unwrap();
+    let either = pipeline(json!([{"filter": "true"}]), one()).unwrap();
+    for (pipeline, payload, content_type) in [
+        (&xml, "{}", ""),
+        (&xml, "<a/>", "application/json"),
+        (&xml, "\u{FEFF} [1]", "text/plain"),
+        (&json, " <a/>", ""),
+        (&json, "{}", "application/soap+xml; charset=utf-8"),
+    ] {
+        let fault = pipeline.parse(payload.as_bytes(), content_type, &mut document).unwrap_err();
+        assert_eq!(fault.code(), Code::ConvertUnexpectedFormat, "{payload} {content_type}");
+        assert!(fault.place().step.is_some());
+    }
+    for (pipeline, payload, content_type) in [
+        (&xml, "<a/>", ""),
+        (&xml, "\u{FEFF}<a/>", "TEXT/XML"),
+        (&json, "1", ""),
+        (&json, "{}", "application/vnd.x+json"),
+        (&either, "<a/>", ""),
+        (&either, "{}", ""),
+        (&either, "<a/>", "application/octet-stream"),
+    ] {
+        pipeline.parse(payload.as_bytes(), content_type, &mut document).unwrap();
+    }
+}
+
+#[test]
+fn without_steps_nothing_is_parsed() {
+    let pipeline = pipeline(json!([]), one()).unwrap();
+    assert!(!pipeline.needs_document());
+    assert_eq!((pipeline.outs().len(), pipeline.outs()[0].name.as_str()), (1, "default"));
+}
+
+#[test]
+fn an_http_in_takes_what_is_read_of_it_and_everything_when_nothing_is() {
+    let accept_of = |steps, out| match pipeline(steps, out).unwrap().input() {
+        Input::Http(http) => http.accept,
+        Input::Nats { .. } => panic!(),
+    };
+    let accept = |steps| accept_of(steps, one());
+    let to = |url| json!({"http": {"url": url}});
+    let plain = Accept::TEXT | Accept::BYTES;
+    assert_eq!(accept(json!([])), Accept::ANY);
+    assert_eq!(accept(json!([{"filter": "true"}])), Accept::ALL);
+    assert_eq!(accept(json!([{"convert": {"from": "xml"}}])), Accept::XML | plain);
+    assert_eq!(accept(json!([{"remove": "a"}])), Accept::JSON | plain);
+    assert_eq!(accept_of(json!([]), to("https://erp.example/orders")), Accept::ANY);
+    assert_eq!(accept_of(json!([]), to("https://erp.example/orders/{id}")), Accept::ALL);
+}
+
+#[test]
+fn what_cannot_become_xml_names_the_convert() {
+    let steps = json!([{"convert": {"from": "json", "to": "xml"}}, {"route": [{"to": "erp"}]}]);
+    let pipeline = pipeline(steps, two()).unwrap();
+    let mut document = Document::default();
+    pipeline.parse(b"[1]", "", &mut document).unwrap();
+    assert!(matches!(pipeline.advance(0, &mut document, &context(&pipeline)), Progress::Done(_)));
+    let fault = pipeline.emit(&document, &mut Vec::new()).unwrap_err();
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::ConvertNoSingleRoot, Some("0:convert")));
+}
+
+#[test]
+fn secrets_and_limits_are_known() {
+    let file = json!({
+        "customer": "acme", "pipeline": "p",
+        "in": {"http": {"path": "/x", "auth": {"bearer": {"secret": "in-token"}}, "max_body": 99, "content_types": ["xml"]}},
+        "out": {"http": {"url": "https://e.example/{a}", "auth": {"bearer": {"secret": "out"}}, "retry": "never",
+                         "headers": {"X-A": {"secret": "key"}, "X-B": "b"}}},
+        "limits": {"rate": "5000/s", "backlog": 7, "script": {"cpu_ms": 9}},
+    });
+    let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
+    assert_eq!(pipeline.secret_names(), ["in-token", "key", "out"]);
+    assert_eq!((pipeline.backlog(), pipeline.limits().script_cpu_ms), (7, 9));
+    assert_eq!(pipeline.rate().map(|rate| rate.to_string()).as_deref(), Some("5000/s"));
+    let Input::Http(http) = pipeline.input() else { panic!() };
+    assert_eq!((http.max_body, http.accept), (99, Accept::XML));
+    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
+    let options = http.options(|name| Ok(if name == "out" { "T" } else { "K" })).unwrap();
+    assert_eq!(options.authorization.as_deref(), Some("Bearer T"));
+    assert_eq!(options.headers, [("X-A".to_owned(), "K".to_owned()), ("X-B".to_owned(), "b".to_owned())]);
+    assert!(http.retry_for.is_zero());
+}

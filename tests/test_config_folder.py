@@ -1,0 +1,87 @@
+"""The pipeline files of a folder: all of them or all their errors, and what two of them cannot share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vrsky_fast import config
+from vrsky_fast.config import InvalidConfig
+
+from .conftest import MINIMAL, ROOT, Write
+
+
+def test_a_folder_gives_all_files_or_all_their_errors(write: Write, tmp_path: Path) -> None:
+    write("one/a.yaml", MINIMAL)
+    write("one/deep/b.yml", MINIMAL.replace("orders", "returns"))
+    write("one/.hidden/c.yaml", "not: read")
+    write("one/notes.txt", "not read")
+    assert [one.pipeline for one in config.load_all(tmp_path / "one")] == ["orders", "returns"]
+    write("one/x.yaml", "a: 1\na: 2\n")
+    write("one/y.yaml", MINIMAL.replace("filter", "fliter").replace("orders", "z"))
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path / "one")
+    assert [problem.code for problem in caught.value.problems] == ["config/duplicate-key", "config/unknown-key"]
+
+
+def test_what_only_has_the_name_of_a_pipeline_file_is_said_not_left_out(write: Write, tmp_path: Path) -> None:
+    write("one/a.yaml", MINIMAL)
+    write("one/folder.yaml/b.yaml", MINIMAL.replace("orders", "returns"))
+    (tmp_path / "one" / "dangling.yml").symlink_to("nowhere.yml")
+    os.mkfifo(tmp_path / "one" / "pipe.yaml")
+    loaded, problems = config.examine(tmp_path / "one")
+    assert [one.pipeline for one in loaded] == ["orders", "returns"]
+    found = [(Path(problem.file).name, problem.code, problem.reason.split(",")[0]) for problem in problems]
+    assert found == [
+        ("dangling.yml", "config/file-not-found", "the symlink leads nowhere"),
+        ("folder.yaml", "config/file-not-found", "is a folder"),
+        ("pipe.yaml", "config/file-not-found", "is no regular file"),
+    ]
+    assert all(problem.hint for problem in problems)
+
+
+def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_path: Path) -> None:
+    write("a.yaml", MINIMAL)
+    write("b.yaml", MINIMAL)
+    write("c.yaml", MINIMAL.replace("pipeline: orders", "pipeline: other"))
+    write("d.yaml", MINIMAL.replace("acme", "globex"))
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path)
+    found = [(Path(problem.file).name, problem.code) for problem in caught.value.problems]
+    assert found == [("b.yaml", "config/conflict"), ("b.yaml", "config/conflict"), ("c.yaml", "config/conflict")]
+
+
+def test_two_files_cannot_read_a_stream_by_the_same_durable(write: Write, tmp_path: Path) -> None:
+    for name, customer, stream, durable in [
+        ("a", "acme", "IN", "durable: shared"),
+        ("b", "globex", "IN", "durable: shared"),
+        ("c", "globex", "OTHER", "durable: shared"),
+        ("d", "acme", "IN", ""),
+        ("e", "globex", "IN", ""),
+    ]:
+        reads = f"subject: a.b, mode: jetstream, stream: {stream}, {durable}"
+        write(
+            f"{name}.yaml",
+            f"customer: {customer}\npipeline: {name}\nin:\n  nats: {{{reads}}}\nout: {{stdout: {{}}}}\n",
+        )
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path)
+    (found,) = caught.value.problems
+    assert (Path(found.file).name, found.code, found.pointer) == ("b.yaml", "config/conflict", "/in/nats/durable")
+    assert found.mark is not None
+    assert found.mark.line == 4
+    assert "a.yaml" in found.reason
+
+
+def test_a_path_that_holds_nothing_is_said_so(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.yaml"):
+        with pytest.raises(InvalidConfig) as caught:
+            config.load_all(path)
+        assert caught.value.code == "config/file-not-found"
+
+
+def test_the_example_is_right() -> None:
+    (orders,) = config.load_all(ROOT / "examples" / "orders")
+    assert (orders.customer, orders.pipeline) == ("acme", "orders")
