@@ -45,7 +45,7 @@ def _emit(node: Node, schema: View, out: list[str]) -> None:
 
 
 @dataclass(slots=True)
-class Place:
+class ScalarAt:
     """A scalar, the collection that it stands in, and the JSON pointer to it."""
 
     pointer: str
@@ -53,24 +53,26 @@ class Place:
     node: Scalar
 
 
-def scalars_of(root: Node, schema: View, *formats: str) -> dict[str, list[Place]]:
+def scalars_of(root: Node, schema: View, *formats: str) -> dict[str, list[ScalarAt]]:
     """By each of these formats of the model the scalars that are of it, in the order of the file."""
-    found: dict[str, list[Place]] = {name: [] for name in formats}
+    found: dict[str, list[ScalarAt]] = {name: [] for name in formats}
     _collect(root, schema, "", frozenset(formats), found)
     return found
 
 
-def _collect(parent: Node, schema: View, pointer: str, formats: frozenset[str], found: dict[str, list[Place]]) -> None:
+def _collect(
+    parent: Node, schema: View, pointer: str, formats: frozenset[str], found: dict[str, list[ScalarAt]]
+) -> None:
     for token, entry, child in children(parent):
         here = schema.key(entry.key.text) if entry else schema.item(int(token))
         if isinstance(child, Scalar):
             for name in here.formats & formats:
-                found[name].append(Place(f"{pointer}/{token}", parent, child))
+                found[name].append(ScalarAt(f"{pointer}/{token}", parent, child))
         else:
             _collect(child, here, f"{pointer}/{token}", formats, found)
 
 
-def misread(source: Source, expressions: list[Place]) -> list[Problem]:
+def misread(source: Source, expressions: list[ScalarAt]) -> list[Problem]:
     """Expressions that YAML has silently cut: valid YAML, but not what was meant. In place of each stands then
     one that hides nothing else, without what was cut off."""
     problems = []

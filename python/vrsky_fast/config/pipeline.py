@@ -14,8 +14,7 @@ from .. import _native
 from ..errors import Place, VrskyError
 from ..facts import MAX_FILE_BYTES
 from . import files, reader, schema, summary
-from .emit import Place as Named
-from .emit import emit, misread, scalars_of, walk
+from .emit import ScalarAt, emit, misread, scalars_of, walk
 from .locate import locate
 from .problem import InvalidConfig, Problem
 from .source import Mark, Source
@@ -171,7 +170,7 @@ def _order(problem: Problem, name: str) -> tuple[bool, int, int]:
     return problem.file != name, mark.line, mark.column
 
 
-def _files(source: Source, named: list[Named], folder: Path) -> tuple[dict[str, str], list[Problem]]:
+def _files(source: Source, named: list[ScalarAt], folder: Path) -> tuple[dict[str, str], list[Problem]]:
     """The scripts that the steps name, by their name; files of tests only have to be there. In place of
     a script that cannot be read stands one that hides nothing else."""
     scripts: dict[str, str] = {}

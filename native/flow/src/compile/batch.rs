@@ -27,10 +27,13 @@ pub fn compile_all<F: Files + Sync>(files: &[(String, F)]) -> Vec<Compiled> {
         for _ in 0..processors.min(MAX_THREADS).min(files.len()) {
             let thread = Builder::new().name("compile".into()).stack_size(STACK_BYTES);
             // Without a thread the others do its part; without any, the caller does.
-            let _ = thread.spawn_scoped(scope, || work.run(STACK_BYTES));
+            let _ = thread.spawn_scoped(scope, || {
+                declare_stack(STACK_BYTES);
+                work.run();
+            });
         }
     });
-    work.run(0);
+    work.run();
     let mut done = work.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, compiled)| compiled).collect()
@@ -44,10 +47,7 @@ struct Work<'f, F> {
 }
 
 impl<F: Files + Sync> Work<'_, F> {
-    fn run(&self, stack_bytes: usize) {
-        if stack_bytes > 0 {
-            declare_stack(stack_bytes);
-        }
+    fn run(&self) {
         loop {
             let number = self.next.fetch_add(1, Relaxed);
             let Some((json, files)) = self.files.get(number) else { return };
