@@ -48,7 +48,7 @@ def stats(**counters: int) -> list[dict[str, Any]]:
 
 def test_every_kind_of_event_is_one_line_that_says_why() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen), [])
+    display = Display(Terminal(screen))
     display.poll(
         stats(),
         [
@@ -72,7 +72,7 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
 @pytest.mark.parametrize(("base", "where"), [("http://h:1", "http://h:1/in/acme/orders"), (None, "/in/acme/orders")])
 def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path, base: str | None, where: str) -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen), load_all(minimal), Path("data/files")).ready(base)
+    Display(Terminal(screen), Path("data/files")).ready(base, load_all(minimal))
     assert screen.getvalue().splitlines()[:2] == [
         f"acme/orders  POST {where}",
         "  to default  data/files/acme/orders.ndjson",
@@ -81,7 +81,7 @@ def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path,
 
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen), []).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
+    Display(Terminal(screen)).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
     assert screen.getvalue().count("\n") == 1
     assert screen.getvalue().strip().isprintable()
     assert "\\x1b[2J" in screen.getvalue()
@@ -89,13 +89,13 @@ def test_what_a_message_says_cannot_drive_the_terminal() -> None:
 
 def test_a_flood_is_cut_and_said_to_be() -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen), []).poll(stats(), [event("received")] * 256)
+    Display(Terminal(screen)).poll(stats(), [event("received")] * 256)
     assert screen.getvalue().splitlines()[-1] == "... and 236 more"
 
 
 def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_something_changed() -> None:
     screen, clock = Screen(terminal=False), Clock()
-    display = Display(Terminal(screen), [], clock=clock)
+    display = Display(Terminal(screen), clock=clock)
     clock.now += 10
     display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
     clock.now += 10
@@ -107,7 +107,7 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     screen, clock = Screen(terminal=True), Clock()
-    display = Display(Terminal(screen), [], clock=clock)
+    display = Display(Terminal(screen), clock=clock)
     display.poll(stats(received=1), [event("received")])
     display.poll(stats(received=1), [event("received")])
     display.end()
@@ -120,7 +120,7 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     screen, clock = Screen(terminal=True), Clock()
-    display = Display(Terminal(screen), [], clock=clock)
+    display = Display(Terminal(screen), clock=clock)
     clock.now += 10
     display.poll(stats(received=50), [event("received")])
     display.end()
@@ -152,7 +152,7 @@ def test_rates_are_taken_over_a_second_and_totals_over_all_pipelines() -> None:
 
 def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen), [])
+    display = Display(Terminal(screen))
     up = {"state": "up", "since_ms": 1_700_000_000_123}
     failing = {"state": "failing", "code": "http/connect", "since_ms": 1_700_000_001_456}
     for erp in (up, failing, failing, failing | {"code": "http/timeout"}, up):

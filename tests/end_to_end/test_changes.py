@@ -9,7 +9,6 @@ from typing import Any
 
 from ..conftest import Background, post
 from .conftest import StartNode
-from .faults import known_fault, right_value
 from .load import under_load
 from .node import Node, a_number, eventually
 from .servers import closed_port, serving
@@ -46,7 +45,6 @@ def names(node: Node, code: str, *words: str) -> bool:
     return any(is_it(one) for said in list(node.said) for one in [said, *said.get("problems", [])])
 
 
-@known_fault("files are read at the start only")
 def test_a_file_rewritten_100_times_a_second_ends_as_its_last_version(start_node: StartNode, tmp_path: Path) -> None:
     node = start_node({"orders.yaml": VERSION.format(version=0), "quick.yaml": QUICK})
     file = tmp_path / "pipelines" / "orders.yaml"
@@ -60,8 +58,7 @@ def test_a_file_rewritten_100_times_a_second_ends_as_its_last_version(start_node
     node.delivers_all("orders.ndjson", accepted)
     node.still_works("/quick", "quick.ndjson")
     assert [line for line in node.lines("orders.ndjson") if line["v"] != line["w"]] == []
-    with right_value() as soon:
-        eventually(lambda: version_of(node) == STORM, "the last version", soon)
+    eventually(lambda: version_of(node) == STORM, "the last version")
 
 
 def version_of(node: Node) -> int:
@@ -72,7 +69,6 @@ def version_of(node: Node) -> int:
     return int(next(line["v"] for line in node.lines("orders.ndjson") if line["n"] == number))
 
 
-@known_fault("files are read at the start only")
 def test_a_file_replaced_by_a_folder_is_an_event_that_names_it(start_node: StartNode, tmp_path: Path) -> None:
     node = start_node({"orders.yaml": VERSION.format(version=0), "quick.yaml": QUICK})
     number = a_number()
@@ -80,13 +76,11 @@ def test_a_file_replaced_by_a_folder_is_an_event_that_names_it(start_node: Start
     file = tmp_path / "pipelines" / "orders.yaml"
     file.unlink()
     file.mkdir()
-    with right_value() as soon:
-        eventually(lambda: names(node, "config/", "orders.yaml"), "an event about the folder", soon)
+    eventually(lambda: names(node, "config/", "orders.yaml"), "an event about the folder")
     node.delivers_all("orders.ndjson", {number})
     node.still_works("/quick", "quick.ndjson")
 
 
-@known_fault("secrets are read at the start only")
 def test_a_secret_removed_while_it_is_used_is_an_event_and_the_old_revision_goes_on(
     start_node: StartNode, tmp_path: Path
 ) -> None:
@@ -98,8 +92,7 @@ def test_a_secret_removed_while_it_is_used_is_an_event_and_the_old_revision_goes
     node = start_node({"quick.yaml": guarded, "other.yaml": other}, "--secrets", tmp_path / "secrets")
     node.still_works("/other", "other.ndjson")
     secret.unlink()
-    with right_value() as soon:
-        eventually(lambda: names(node, "secret/not-found", "token"), "an event about the secret", soon)
+    eventually(lambda: names(node, "secret/not-found", "token"), "an event about the secret")
     number = a_number()
     node.accepts("/quick", b'{"n": %d}' % number, Authorization="Bearer abc")
     node.delivers_all("quick.ndjson", {number})
@@ -114,7 +107,6 @@ out: {{http: {{url: 'http://127.0.0.1:{port}/'}}}}
 """
 
 
-@known_fault("files are read at the start only")
 def test_a_pipeline_renamed_to_another_customer_loses_nothing_of_the_first(
     start_node: StartNode, tmp_path: Path, background: Background
 ) -> None:
@@ -125,13 +117,12 @@ def test_a_pipeline_renamed_to_another_customer_loses_nothing_of_the_first(
         node.accepts("/orders", b'{"n": %d}' % number)
     file = tmp_path / "pipelines" / "orders.yaml"
     file.write_text(DOWN.format(customer="zeta", port=port))
-    with right_value() as soon:
-        eventually(lambda: post_to(node, "zeta") == 202, "the route of the other customer", soon)
-        assert post_to(node, "acme") == 404
-        eventually(lambda: waiting(node, background, "acme.orders") == len(sent), "all of the first wait", soon)
+    eventually(lambda: post_to(node, "zeta") == 202, "the route of the other customer")
+    assert post_to(node, "acme") == 404
+    eventually(lambda: waiting(node, background, "acme.orders") == len(sent), "all of the first wait")
     node.still_works("/quick", "quick.ndjson")
     file.write_text(DOWN.format(customer="acme", port=port))
-    with serving(port=port) as server, right_value():
+    with serving(port=port) as server:
         eventually(lambda: {json.loads(one.body)["n"] for one in list(server.taken)} >= sent, "all of them")
 
 
@@ -150,16 +141,14 @@ def waiting(node: Node, background: Background, pipeline: str) -> int:
 FILES = 5_000
 
 
-@known_fault("one broken file, and nothing is started")
 def test_of_5000_files_half_of_which_are_broken_the_others_run(start_node: StartNode) -> None:
     good = {f"good-{number}.yaml": QUICK.replace("quick", f"good-{number}") for number in range(FILES // 2)}
     bad = {f"bad-{number}.yaml": QUICK.replace("quick", f"bad-{number}") + "more: 1\n" for number in range(FILES // 2)}
     node = start_node(good | bad)
-    with right_value():
-        node.hears("ready")
-        eventually(lambda: blamed(node) >= set(bad), "an event for each broken file")
-        node.still_works("/good-0", "good-0.ndjson")
-        node.still_works(f"/good-{FILES // 2 - 1}", f"good-{FILES // 2 - 1}.ndjson")
+    node.hears("ready")
+    eventually(lambda: blamed(node) >= set(bad), "an event for each broken file")
+    node.still_works("/good-0", "good-0.ndjson")
+    node.still_works(f"/good-{FILES // 2 - 1}", f"good-{FILES // 2 - 1}.ndjson")
 
 
 def blamed(node: Node) -> set[str]:

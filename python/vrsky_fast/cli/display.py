@@ -13,6 +13,7 @@ from typing import Any
 
 from ..config import PipelineFile
 from ..config.summary import Connector
+from ..node.reconcile import Finding
 from .terminal import Output, Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
@@ -42,29 +43,54 @@ class Display:
     def __init__(
         self,
         terminal: Terminal,
-        pipelines: Sequence[PipelineFile],
         files: Path = Path(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.terminal = terminal
-        self._pipelines = pipelines
         self._files = files
         self._rates = Rates(clock)
         self._health = Health()
         self._clock = clock
         self._last_plain = clock()
         self._last_totals: dict[str, int] = {}
+        self._left_out = 0
+        self._base: str | None = None
 
     def note(self, text: str) -> None:
         self.terminal.line(self.terminal.quiet(safe(text)))
 
-    def ready(self, base: str | None) -> None:
-        for one in self._pipelines:
-            where = _source(one.summary.source, base)
+    def ready(self, base: str | None, pipelines: Sequence[PipelineFile]) -> None:
+        self._base = base
+        self._list(pipelines)
+        self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
+
+    def changed(self, installed: Sequence[PipelineFile], removed: Sequence[tuple[str, str]]) -> None:
+        self._list(installed)
+        for customer, pipeline in removed[:_LINES_AT_ONCE]:
+            self.terminal.line(f"{self.terminal.strong(f'{customer}/{pipeline}')}  removed")
+        self._and_more(len(removed))
+
+    def left_out(self, findings: Sequence[Finding], total: int) -> None:
+        self._left_out = total
+        for one in findings[:_LINES_AT_ONCE]:
+            self.terminal.problems(one.problems)
+            what = f"{'/'.join(one.goes_on)} goes on as it was" if one.goes_on else "left out"
+            self.terminal.line(f"{self.terminal.warning('not served')}  {safe(one.path)}: {what}")
+        self._and_more(len(findings))
+
+    def _list(self, pipelines: Sequence[PipelineFile]) -> None:
+        for one in pipelines[:_LINES_AT_ONCE]:
+            where = _source(one.summary.source, self._base)
             self.terminal.line(f"{self.terminal.strong(one.name)}  {safe(where)}")
+            if one.summary.source.jetstream is None and one.summary.source.address is None:
+                self.note(f"{one.name}: core NATS in is at most once")
             for out in one.summary.outs:
                 self.terminal.line(f"  to {safe(out.name)}  {safe(self._target(one.customer, out))}")
-        self.terminal.line(self.terminal.good("ready") + "; Ctrl-C drains and stops")
+        self._and_more(len(pipelines))
+
+    def _and_more(self, lines: int) -> None:
+        if lines > _LINES_AT_ONCE:
+            self.terminal.line(self.terminal.quiet(f"... and {lines - _LINES_AT_ONCE} more"))
 
     def _target(self, customer: str, out: Connector) -> str:
         """Where an out writes, as people would look for it."""
@@ -81,8 +107,7 @@ class Display:
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:
             self.terminal.line(self.event(event))
-        if len(events) > _LINES_AT_ONCE:
-            self.terminal.line(self.terminal.quiet(f"... and {len(events) - _LINES_AT_ONCE} more"))
+        self._and_more(len(events))
         for change in self._health.changes(stats):
             self.terminal.line(self._condition(*change))
         totals = add_up(stats)
@@ -133,7 +158,8 @@ class Display:
         self.terminal.end_live()
         totals = self._rates.last
         shown = [name for name in _RATES if name in _ALWAYS or totals.get(name)]
-        self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown))
+        left = f", {self._left_out:,} files left out" if self._left_out else ""
+        self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown) + left)
 
     def _rate_line(self, totals: dict[str, int], rates: dict[str, float]) -> str:
         parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
@@ -170,28 +196,45 @@ class Health:
 class JsonDisplay:
     """The same for programs: every event, and the totals at most once a second, when they have changed."""
 
-    def __init__(self, stream: Output, pipelines: Sequence[PipelineFile]) -> None:
+    def __init__(self, stream: Output) -> None:
         self._stream = stream
-        self._pipelines = pipelines
+        self._left_out = 0
         self._last: list[dict[str, Any]] = []
         self._next = 0.0
 
     def note(self, text: str) -> None:
         self._write({"kind": "note", "text": text})
 
-    def ready(self, base: str | None) -> None:
-        names = [{"customer": one.customer, "pipeline": one.pipeline} for one in self._pipelines]
+    def ready(self, base: str | None, pipelines: Sequence[PipelineFile]) -> None:
+        names = [{"customer": one.customer, "pipeline": one.pipeline} for one in pipelines]
+        for one in pipelines:
+            if one.summary.source.jetstream is None and one.summary.source.address is None:
+                self.note(f"{one.name}: core NATS in is at most once")
         self._write({"kind": "ready", "address": base, "pipelines": names})
+
+    def changed(self, installed: Sequence[PipelineFile], removed: Sequence[tuple[str, str]]) -> None:
+        for one in installed:
+            names = {"customer": one.customer, "pipeline": one.pipeline}
+            self._write({"kind": "installed", **names, "revision": one.summary.revision})
+        for customer, pipeline in removed:
+            self._write({"kind": "removed", "customer": customer, "pipeline": pipeline})
+
+    def left_out(self, findings: Sequence[Finding], total: int) -> None:
+        self._left_out = total
+        for one in findings:
+            problems = [problem.as_json() for problem in one.problems]
+            goes_on = {"customer": one.goes_on[0], "pipeline": one.goes_on[1]} if one.goes_on else None
+            self._write({"kind": "not-served", "file": one.path, "goes_on": goes_on, "problems": problems})
 
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
         if stats != self._last and time.monotonic() >= self._next:
             self._last, self._next = stats, time.monotonic() + 1.0
-            self._write({"kind": "stats", "pipelines": stats})
+            self._write({"kind": "stats", "pipelines": stats, "left_out": self._left_out})
 
     def end(self) -> None:
-        self._write({"kind": "stopped"})
+        self._write({"kind": "stopped", "left_out": self._left_out})
 
     def _write(self, value: dict[str, Any]) -> None:
         self._stream.write(json.dumps(value) + "\n")

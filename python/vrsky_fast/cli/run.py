@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from .. import config
 from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
 from ..node import Profile, Settings, serve
 from . import exit_codes, nats
@@ -16,6 +15,10 @@ from .display import Display, JsonDisplay
 from .terminal import Log, Terminal
 
 _HELP = """Serve the pipelines of PATH, a pipeline file or a folder of them, until Ctrl-C.
+
+Files that cannot be served are reported and left out; the others run. Changed, new and removed files, their scripts
+and secrets take effect while messages flow, and so does SIGHUP at once. What is broken leaves the earlier revision
+running.
 
 HTTP pipelines are served at /in/CUSTOMER/PATH. Without --nats an embedded nats-server keeps the messages
 in the data folder. The first Ctrl-C drains and exits with 0, the second one ends at once.
@@ -27,6 +30,7 @@ Examples:
   VRSKY_NATS=tls://user:password@nats.internal:4222 vrsky run orders.yaml
   vrsky run orders.yaml --nats tls://nats.internal:4222 --nats-ca ca.pem
   vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
+  vrsky run pipelines/ --strict --no-watch
   vrsky run pipelines/ --allow 10.1.0.0/16 --allow 192.168.7.20
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
@@ -77,6 +81,10 @@ Examples:
     help="Let file outs name absolute paths: any file that this process may write, other customers' too. Without it"
     " a customer's files are below files/CUSTOMER in the data folder.",
 )
+@click.option("--strict", is_flag=True, help="Start only when every file can be served.")
+@click.option(
+    "--watch/--no-watch", default=True, help="Whether changed, new and removed files take effect while it runs."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 def command(
     path: Path,
@@ -88,18 +96,15 @@ def command(
     secrets: Path | None,
     allow: tuple[str, ...],
     files_anywhere: bool,
+    strict: bool,
+    watch: bool,
     as_json: bool,
 ) -> int:
-    pipelines = config.load_all(path)
     profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
-    settings = Settings(data, profile, server.url, server.tls, secrets)
-    display = (
-        JsonDisplay(Log(sys.stdout), pipelines)
-        if as_json
-        else Display(Terminal(Log(sys.stderr)), pipelines, data / "files")
-    )
+    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch)
+    display = JsonDisplay(Log(sys.stdout)) if as_json else Display(Terminal(Log(sys.stderr)), data / "files")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(pipelines, settings, display))
+        runner.run(serve(path, settings, display))
     display.end()
     return exit_codes.OK
 

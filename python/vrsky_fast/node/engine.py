@@ -36,6 +36,10 @@ class Engine:
         found: list[dict[str, Any]] = json.loads(self._node.check(one.compiled, None, secrets))
         return found
 
+    async def remove(self, customer: str, pipeline: str) -> None:
+        """Takes it out; what is in hand is finished."""
+        await asyncio.to_thread(self._node.remove, customer, pipeline)
+
     async def start(self) -> None:
         """Binds and connects; returns when every shard runs."""
         await asyncio.to_thread(self._node.start)

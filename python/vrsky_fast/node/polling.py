@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..config import PipelineFile
 from ..control.upkeep import Upkeep
 from .engine import Engine
+from .reconcile import Finding
 
 POLL_SECONDS = 0.25
 
@@ -17,8 +20,15 @@ class Watcher(Protocol):
     def note(self, text: str) -> None:
         """Something about the node itself, for people."""
 
-    def ready(self, base: str | None) -> None:
+    def ready(self, base: str | None, pipelines: Sequence[PipelineFile]) -> None:
         """Messages flow. `base` is the address of HTTP pipelines, such as http://127.0.0.1:8080."""
+
+    def changed(self, installed: Sequence[PipelineFile], removed: Sequence[tuple[str, str]]) -> None:
+        """What runs now, new or in place of an earlier revision, and customer and name of what does not run any
+        more."""
+
+    def left_out(self, findings: Sequence[Finding], total: int) -> None:
+        """Files that cannot be served, each when it was read; `total` is how many there are now."""
 
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         """A few times a second: the counters of every pipeline, and what happened since."""

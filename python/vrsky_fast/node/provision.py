@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from nats.aio.client import Client
 
@@ -24,26 +23,19 @@ async def prepare(
     endpoint: Endpoint,
     server: Server | None,
     profile: Profile,
-    pipelines: Sequence[PipelineFile],
     watcher: Watcher,
     asked: asyncio.Event,
 ) -> bool:
-    """Makes the streams and consumers that are not there yet; waits for a cluster that has no leader. False when
-    `asked` is set before. Raises NatsError, and InvalidConfig for an in that names the durable of another customer."""
+    """Makes the streams that are not there yet; waits for a cluster that has no leader. False when `asked` is set
+    before. Raises NatsError."""
 
     async def everything() -> list[str]:
         async with connect(endpoint) as client:
-            done = await _streams(client, server, profile)
-            for one in pipelines:
-                done += await _source(client, one)
-        return done
+            return await _streams(client, server, profile)
 
     done = await provisioned(everything, asked, watcher.note)
     if done is None:
         return False
-    for one in pipelines:
-        if one.summary.source.jetstream is None and one.summary.source.address is None:
-            watcher.note(f"{one.name}: core NATS in is at most once")
     if done:
         watcher.note(f"provisioned {len(done)} streams and consumers")
     return True
@@ -65,7 +57,9 @@ async def _streams(client: Client, server: Server | None, profile: Profile) -> l
     return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
 
 
-async def _source(client: Client, one: PipelineFile) -> list[str]:
+async def source(client: Client, one: PipelineFile) -> list[str]:
+    """Makes the consumer of a NATS in that is not there yet. Raises NatsError, and InvalidConfig for the durable of
+    another customer."""
     source = one.summary.source
     if source.jetstream is None:
         return []

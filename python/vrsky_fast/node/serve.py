@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
-from ..config import PipelineFile
-from ..config.secrets import resolve
-from ..control import served
+from ..config import PipelineFile, Problem
+from ..config.folder import nothing_in
 from ..control.lock import DataFolder
-from ..control.served import Served, Serving
 from ..control.server import Server
 from ..control.upkeep import Upkeep
+from ..errors import ConfigError
 from ..facts import SERVES_HTTP
+from .disk import Disk, Ready
 from .earlier_files import earlier_files
 from .engine import Engine
-from .options import check_allow, check_files, check_open, check_secrets, check_types, parse_listen
+from .options import (
+    absolute_paths,
+    check_allow,
+    check_free,
+    check_secrets,
+    check_types,
+    open_beyond_loopback,
+    parse_listen,
+)
+from .pipelines import Pipelines, refusal
 from .polling import Watcher, poll_until
 from .profile import Profile
 from .provision import prepare, upkeep
+from .reconcile import Finding, plan
+from .reload import keep
 from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
@@ -28,46 +40,82 @@ from .signals import Stop, stop_signals
 DRAIN_SECONDS = 20.0
 
 
-async def serve(pipelines: Sequence[PipelineFile], settings: Settings, watcher: Watcher) -> None:
-    """Returns after a drain. Raises ConfigError, SecretError or NatsError before anything flows, and
-    NatsError when the embedded server does not stay up."""
-    profile = _checked(pipelines, settings)
-    secrets = [resolve(one.customer, one.summary.secrets, settings.secrets) for one in pipelines]
+async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
+    """Serves the pipeline files of `path` until a signal; returns after a drain. Files that cannot be served are left
+    out. Raises ConfigError, SecretError or NatsError before anything flows: where none can be served, or with
+    `strict` not all; and NatsError when the embedded server does not stay up."""
+    profile = _checked(settings)
+    disk = Disk(path, settings.secrets, lambda one: _refused(one, profile))
+    await asyncio.to_thread(disk.look, True)
+    _check(plan(disk.states, {}).findings, settings, any(isinstance(one, Ready) for one in disk.states.values()), path)
+    profile = _listening(profile, disk, watcher)
     with DataFolder(settings.data) as data, stop_signals() as stop:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
-            if not await prepare(endpoint, server, profile, pipelines, watcher, stop.asked):
+            if not await prepare(endpoint, server, profile, watcher, stop.asked):
                 return
-            for text in earlier_files(pipelines, profile):
-                watcher.note(text)
             engine = Engine(profile, endpoint)
-            for one, values in zip(pipelines, secrets, strict=True):
-                await engine.install(one, values)
-            # For commands that look at the streams beside the run.
-            serving = Serving.of(Served.of(one.summary) for one in pipelines)
-            served.write(data.path, None if server else endpoint.url, serving)
+            nats = None if server else endpoint.url
+            pipelines = Pipelines(engine, endpoint, disk, watcher, data.path, nats)
+            pipelines.is_deaf = profile.listen is None and SERVES_HTTP in profile.types
+            await pipelines.update(say=False)
+            _check(pipelines.findings, settings, bool(pipelines.running), path)
+            for text in earlier_files(pipelines.running, profile):
+                watcher.note(text)
             await engine.start()
-            await _run(engine, server, upkeep(endpoint, server, profile, watcher), watcher, stop)
+            keeps = upkeep(endpoint, server, profile, watcher)
+            watcher.ready(engine.address(), pipelines.running)
+            reloads = keep(disk, pipelines, stop, settings.watch)
+            await _run(engine, server, keeps, reloads, watcher, stop)
 
 
-def _checked(pipelines: Sequence[PipelineFile], settings: Settings) -> Profile:
+def _check(findings: Sequence[Finding], settings: Settings, some: bool, path: Path) -> None:
+    """Raises what keeps a run from starting."""
+    problems = [problem for one in findings for problem in one.problems]
+    if not some or (settings.strict and problems):
+        raise refusal(problems or [nothing_in(path)])
+
+
+def _checked(settings: Settings) -> Profile:
     """The profile as the engine gets it: it listens only where HTTP is served."""
     profile = settings.profile
     check_types(profile, settings.nats)
     check_secrets(settings.secrets)
     check_allow(profile)
-    check_files(pipelines, profile)
-    with_http = [one for one in pipelines if one.summary.source.address is not None]
-    if profile.listen is None or SERVES_HTTP not in profile.types or not with_http:
+    if profile.listen is None or SERVES_HTTP not in profile.types:
         return replace(profile, listen=None)
-    listen = parse_listen(profile.listen)
-    check_open(with_http, listen)
-    return replace(profile, listen=listen)
+    return replace(profile, listen=parse_listen(profile.listen))
 
 
-async def _run(engine: Engine, server: Server | None, keeps: Upkeep, watcher: Watcher, stop: Stop) -> None:
+def _listening(profile: Profile, disk: Disk, watcher: Watcher) -> Profile:
+    """It listens for HTTP pipelines that may come; until there is one, an address that is taken stops nobody."""
+    ready = (one.file for one in disk.states.values() if isinstance(one, Ready))
+    if profile.listen is None or any(one.summary.source.address is not None for one in ready):
+        return profile
+    try:
+        check_free(profile.listen)
+    except ConfigError as error:
+        watcher.note(f"no HTTP pipeline can be served until the next start: {error.reason}")
+        return replace(profile, listen=None)
+    return profile
+
+
+def _refused(one: PipelineFile, profile: Profile) -> list[Problem]:
+    """Why this node does not serve a file that is right in itself."""
+    return absolute_paths([one], profile) + (open_beyond_loopback([one], profile.listen) if profile.listen else [])
+
+
+async def _run(
+    engine: Engine,
+    server: Server | None,
+    keeps: Upkeep,
+    reloads: Coroutine[Any, Any, NoReturn],
+    watcher: Watcher,
+    stop: Stop,
+) -> None:
     """Polls until a signal comes or the server is lost for good; then drains."""
-    watcher.ready(engine.address())
+    reloading = asyncio.create_task(reloads)
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
+    ends.append(reloading)  # which ends by a defect alone
     others: list[asyncio.Task[Any]] = [asyncio.create_task(keeps.run())]
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
@@ -76,6 +124,7 @@ async def _run(engine: Engine, server: Server | None, keeps: Upkeep, watcher: Wa
         for task in ends:
             if task.done():
                 await task
+        reloading.cancel()
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
         await poll_until([drain], engine, watcher, keeps)

@@ -12,10 +12,13 @@ from .profile import Profile
 @dataclass(frozen=True)
 class Settings:
     """`data` is the folder of the run's own files. `nats` names a running server, which `tls` is for; without it
-    one is started in `data`. `secrets` is a folder with files <customer>/<name>."""
+    one is started in `data`. `secrets` is a folder with files <customer>/<name>. With `strict` nothing starts unless
+    all files can be served; with `watch` files are looked at for as long as it runs."""
 
     data: Path
     profile: Profile
     nats: str | None = None
     tls: Tls = AS_THE_SERVER_SAYS
     secrets: Path | None = None
+    strict: bool = False
+    watch: bool = True

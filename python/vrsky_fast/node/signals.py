@@ -1,8 +1,11 @@
-"""The signals that end a run.
+"""The signals of a run.
 
 The first SIGINT or SIGTERM drains: no new messages, those in hand are finished, the rest stays in its
 stream and goes on at the next start. The second one ends the process at once, which loses nothing
 either, but lets the next start deliver some messages again.
+
+SIGHUP reads all files again. Where it says that the terminal has gone, it is a request to stop as well, unless
+`nohup` says otherwise.
 """
 
 from __future__ import annotations
@@ -20,16 +23,24 @@ FORCED = 130
 
 
 class Stop:
-    """Whether a signal came."""
+    """Whether a signal came: to stop, or to reload."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: bool = False) -> None:
         self.asked = asyncio.Event()
+        self.reload = asyncio.Event()
         self.server: Server | None = None
+        self._terminal = terminal
 
     def on_signal(self) -> None:
         if self.asked.is_set():
             self.force()
         self.asked.set()
+
+    def on_hang_up(self) -> None:
+        if self._terminal and not _has_terminal():
+            self.on_signal()
+        else:
+            self.reload.set()
 
     def force(self) -> NoReturn:
         """Ends the process without waiting for anything. The server would outlive it."""
@@ -38,17 +49,24 @@ class Stop:
         os._exit(FORCED)
 
 
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
     """Heard while the context is open."""
-    loop, stop = asyncio.get_running_loop(), Stop()
-    # The terminal that goes away is a request to stop as well, unless `nohup` says otherwise.
-    hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-    signals = [signal.SIGINT, signal.SIGTERM, *hang_up]
-    for sign in signals:
-        loop.add_signal_handler(sign, stop.on_signal)
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    loop, stop = asyncio.get_running_loop(), Stop(terminal=not nohup and _has_terminal())
+    heard = {signal.SIGINT: stop.on_signal, signal.SIGTERM: stop.on_signal, signal.SIGHUP: stop.on_hang_up}
+    for sign, then in heard.items():
+        loop.add_signal_handler(sign, then)
     try:
         yield stop
     finally:
-        for sign in signals:
+        for sign in heard:
             loop.remove_signal_handler(sign)

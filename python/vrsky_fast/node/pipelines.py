@@ -1,0 +1,146 @@
+"""The pipelines that the node runs, made what the files say as often as these change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..config import InvalidConfig, PipelineFile, Problem
+from ..control import served
+from ..control.connection import connect
+from ..control.served import Served, Serving
+from ..control.server_config import Endpoint
+from ..errors import NatsError, VrskyError, error_for
+from .disk import Broken, Disk, Ready, State
+from .engine import Engine
+from .polling import Watcher
+from .provision import source as make_source
+from .reconcile import Finding, Install, Key, Remove, Running, key_of, plan
+
+# Sources that are asked for at a time.
+_AT_ONCE = 50
+
+Refused = dict[str, tuple[Problem, ...]]
+"""By path: why what is right in itself cannot be served here."""
+
+
+class Pipelines:
+    """`nats` is the address of a server that was named, for other commands."""
+
+    def __init__(
+        self, engine: Engine, endpoint: Endpoint, disk: Disk, watcher: Watcher, data: Path, nats: str | None
+    ) -> None:
+        self._engine, self._endpoint, self._disk, self._watcher = engine, endpoint, disk, watcher
+        self._data, self._nats = data, nats
+        self._running: dict[Key, Running] = {}
+        self._reported: dict[str, tuple[State | None, tuple[Problem, ...]]] = {}
+        self.findings: tuple[Finding, ...] = ()
+        self.is_deaf = False
+        """Whether HTTP pipelines belong here and nothing listens."""
+        self.waits_for_server = False
+        """Whether something is left out that may work later though no file changes."""
+
+    @property
+    def running(self) -> list[PipelineFile]:
+        return [self._running[key].ready.file for key in sorted(self._running)]
+
+    async def update(self, say: bool = True) -> None:
+        """Installs, replaces and removes what has changed, says so where it is to, and what is left out. Raises
+        nothing for a pipeline."""
+        states, refused = self._disk.states, dict[str, tuple[Problem, ...]]()
+        installed: list[PipelineFile] = []
+        removed: list[Key] = []
+        while True:
+            now = {path: Broken(refused[path]) if path in refused else state for path, state in states.items()}
+            made = plan(now, self._running)
+            for key, path in made.owners.items():
+                self._running[key] = Running(path, self._running[key].ready)
+            new = await self._do(made.actions, installed, removed)
+            refused |= new
+            if not new:
+                break
+        self.findings = made.findings
+        self.waits_for_server = any(one.code.startswith("nats/") for problems in refused.values() for one in problems)
+        if installed or removed:
+            # For commands that look at the streams beside the run.
+            serving = Serving.of(Served.of(one.summary) for one in self.running)
+            await asyncio.to_thread(served.write, self._data, self._nats, serving)
+            if say:
+                self._watcher.changed(installed, removed)
+        self._report(states)
+
+    async def _do(
+        self, actions: Sequence[Install | Remove], installed: list[PipelineFile], removed: list[Key]
+    ) -> Refused:
+        """What was refused. Removals wait then: what replaces a pipeline runs before it goes."""
+        refused = await self._sources([one for one in actions if isinstance(one, Install)])
+        for action in actions:
+            if isinstance(action, Install):
+                if action.path not in refused:
+                    refused |= await self._install(action, installed)
+            elif action.makes_room or not refused:
+                await self._engine.remove(*action.key)
+                del self._running[action.key]
+                if not action.makes_room:
+                    removed.append(action.key)
+        return refused
+
+    async def _install(self, action: Install, installed: list[PipelineFile]) -> Refused:
+        ready, source = action.ready, action.ready.file.summary.source
+        if self.is_deaf and source.address is not None:
+            reason = "nothing listens: the address was taken when the node started"
+            return {action.path: (ready.file.problem("config/cannot-listen", reason, source.pointer),)}
+        try:
+            await self._engine.install(ready.file, ready.secrets)
+        except VrskyError as error:
+            pointer = error.place.pointer if error.place is not None else None
+            return {action.path: (ready.file.problem(error.code, error.reason, pointer or ""),)}
+        self._running[key_of(ready)] = Running(action.path, ready)
+        installed.append(ready.file)
+        return {}
+
+    async def _sources(self, installs: Sequence[Install]) -> Refused:
+        """Makes the consumers of NATS ins that are not there yet."""
+        wanted = [one for one in installs if one.ready.file.summary.source.jetstream is not None]
+        refused: Refused = {}
+        if not wanted:
+            return refused
+        try:
+            async with connect(self._endpoint) as client:
+                for first in range(0, len(wanted), _AT_ONCE):
+                    some = wanted[first : first + _AT_ONCE]
+                    done = await asyncio.gather(
+                        *(make_source(client, one.ready.file) for one in some), return_exceptions=True
+                    )
+                    for one, result in zip(some, done, strict=True):
+                        if isinstance(result, VrskyError):
+                            refused[one.path] = _problems(one.ready, result)
+                        elif isinstance(result, BaseException):
+                            raise result
+        except NatsError as error:
+            refused |= {one.path: _problems(one.ready, error) for one in wanted}
+        return refused
+
+    def _report(self, states: Mapping[str, State]) -> None:
+        """Each finding once, and again when its file was read anew."""
+        now = {one.path: (states.get(one.path), one.problems) for one in self.findings}
+        new = [one for one in self.findings if self._reported.get(one.path) != now[one.path]]
+        if new or len(now) != len(self._reported):
+            self._watcher.left_out(new, len(now))
+        self._reported = now
+
+
+def _problems(ready: Ready, error: VrskyError) -> tuple[Problem, ...]:
+    if isinstance(error, InvalidConfig):
+        return error.problems
+    return (ready.file.problem(error.code, error.reason, ready.file.summary.source.pointer),)
+
+
+def refusal(problems: Iterable[Problem]) -> VrskyError:
+    """Of a run that does not start: about the files, unless only the surroundings are missing."""
+    found = list(problems)
+    if all(one.code.startswith(("secret/", "nats/")) for one in found):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return error_for(found[0].code, found[0].reason + more)
+    return InvalidConfig(found)

@@ -1,0 +1,167 @@
+"""Files as they are on the disk: what is taken, and when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from vrsky_fast.config import PipelineFile, Problem
+from vrsky_fast.node.disk import Broken, Disk, Ready
+
+ORDERS = """\
+customer: acme
+pipeline: {name}
+in: {{http: {{path: /{name}}}}}
+out: {{file: {{path: {name}.ndjson}}}}
+"""
+SCRIPTED = ORDERS.replace("out:", "steps:\n  - script: s.js\nout:")
+GUARDED = ORDERS.replace("}}}}\nout", ", auth: {{bearer: {{secret: token}}}}}}}}\nout")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fine(_: PipelineFile) -> Sequence[Problem]:
+    return ()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pipelines").mkdir()
+    return tmp_path / "pipelines"
+
+
+def aged(file: Path, text: str) -> None:
+    """Writes a file; each has another size or time, whatever the clock of the file system."""
+    aged.count += 1  # type: ignore[attr-defined]
+    file.write_text(text)
+    os.utime(file, ns=(aged.count, aged.count))  # type: ignore[attr-defined]
+
+
+aged.count = 1  # type: ignore[attr-defined]
+
+
+def revision(disk: Disk, file: Path) -> str:
+    state = disk.states[str(file)]
+    assert isinstance(state, Ready), state
+    return state.file.summary.revision
+
+
+def test_what_is_the_same_in_two_looks_is_taken(folder: Path) -> None:
+    file = folder / "orders.yaml"
+    aged(file, ORDERS.format(name="orders"))
+    disk = Disk(folder, None, fine)
+    assert disk.look(everything=True)
+    before = revision(disk, file)
+    assert not disk.look()
+    aged(file, ORDERS.format(name="other"))
+    assert not disk.look()
+    assert disk.look()
+    assert revision(disk, file) != before
+    assert not disk.look()
+
+
+def test_what_changes_all_the_time_is_taken_after_a_while_when_it_is_right(folder: Path) -> None:
+    file, clock = folder / "orders.yaml", Clock()
+    aged(file, ORDERS.format(name="orders"))
+    disk = Disk(folder, None, fine, clock)
+    disk.look(everything=True)
+    for number in range(3):
+        aged(file, ORDERS.format(name=f"v{number}"))
+        assert not disk.look()
+        clock.now += 0.6
+    clock.now += 1.0
+    aged(file, "half: [")
+    assert not disk.look()
+    aged(file, ORDERS.format(name="last"))
+    assert disk.look()
+    assert isinstance(state := disk.states[str(file)], Ready)
+    assert state.file.pipeline == "last"
+
+
+def test_a_broken_file_is_known_by_its_problems_and_a_new_one_is_found(folder: Path) -> None:
+    disk = Disk(folder, None, fine)
+    aged(folder / "bad.yaml", "more: 1\n")
+    disk.look(everything=True)
+    assert isinstance(disk.states[str(folder / "bad.yaml")], Broken)
+    aged(folder / "new.yaml", ORDERS.format(name="new"))
+    assert not disk.look()
+    assert disk.look()
+    assert set(disk.states) == {str(folder / "bad.yaml"), str(folder / "new.yaml")}
+
+
+def test_a_file_that_is_gone_in_two_looks_is_gone(folder: Path) -> None:
+    file = folder / "orders.yaml"
+    aged(file, ORDERS.format(name="orders"))
+    disk = Disk(folder, None, fine)
+    disk.look(everything=True)
+    file.unlink()
+    assert not disk.look()
+    assert disk.look()
+    assert disk.states == {}
+
+
+def test_a_folder_that_is_gone_keeps_what_it_had(folder: Path) -> None:
+    file = folder / "orders.yaml"
+    aged(file, ORDERS.format(name="orders"))
+    disk = Disk(folder, None, fine)
+    disk.look(everything=True)
+    folder.rename(folder.with_name("away"))
+    assert disk.look()
+    assert isinstance(disk.states[str(file)], Ready)
+    assert isinstance(disk.states[str(folder)], Broken)
+    folder.with_name("away").rename(folder)
+    assert disk.look()
+    assert set(disk.states) == {str(file)}
+
+
+def test_a_script_is_looked_at_beside_the_file_also_where_it_is_broken(folder: Path) -> None:
+    file, script = folder / "orders.yaml", folder / "s.js"
+    aged(script, "export default (m) =>")
+    aged(file, SCRIPTED.format(name="orders"))
+    disk = Disk(folder, None, fine)
+    disk.look(everything=True)
+    assert isinstance(disk.states[str(file)], Broken)
+    aged(script, "export default (m) => m")
+    assert [disk.look(), disk.look()][-1]
+    assert isinstance(disk.states[str(file)], Ready)
+
+
+def test_a_secret_is_looked_at_and_missing_names_its_place(folder: Path, tmp_path: Path) -> None:
+    file, secret = folder / "orders.yaml", tmp_path / "secrets" / "acme" / "token"
+    secret.parent.mkdir(parents=True)
+    aged(file, GUARDED.format(name="orders"))
+    disk = Disk(folder, tmp_path / "secrets", fine)
+    disk.look(everything=True)
+    state = disk.states[str(file)]
+    assert isinstance(state, Broken)
+    assert [(one.code, one.mark is not None) for one in state.problems] == [("secret/not-found", True)]
+    aged(secret, "abc\n")
+    assert [disk.look(), disk.look()][-1]
+    assert isinstance(state := disk.states[str(file)], Ready)
+    assert state.secrets == {"token": "abc"}
+
+
+def test_a_mount_that_is_switched_by_a_symlink_is_a_change(tmp_path: Path) -> None:
+    mount = tmp_path / "mount"
+    for number, name in enumerate(("orders", "other")):
+        (tmp_path / f"data{number}").mkdir()
+        aged(tmp_path / f"data{number}" / "orders.yaml", ORDERS.format(name=name))
+    mount.mkdir()
+    (mount / "..data").symlink_to(tmp_path / "data0")
+    (mount / "orders.yaml").symlink_to("..data/orders.yaml")
+    disk = Disk(mount, None, fine)
+    disk.look(everything=True)
+    before = revision(disk, mount / "orders.yaml")
+    (mount / "..tmp").symlink_to(tmp_path / "data1")
+    (mount / "..tmp").rename(mount / "..data")
+    assert [disk.look(), disk.look()] == [False, True]
+    assert revision(disk, mount / "orders.yaml") != before
