@@ -1,4 +1,4 @@
-"""Pipeline files that are hostile or too much: refused with file, line and column, before anything runs."""
+"""Pipeline files that are hostile or too much: refused with file, line and column, and the others run."""
 
 from __future__ import annotations
 
@@ -92,7 +92,10 @@ def test_lint_names_the_fault_and_its_place(tmp_path: Path, name: str) -> None:
     assert len(done.stdout) < 20_000, "a report for people, not the file once more"
 
 
-def test_a_run_with_a_bad_file_starts_nothing_and_what_was_accepted_waits(
+WORST = ("20,000 terms", "an alias", "a script of 30,000 brackets")
+
+
+def test_a_strict_run_with_a_bad_file_starts_nothing_and_what_was_accepted_waits(
     start_node: StartNode, tmp_path: Path
 ) -> None:
     # Nothing listens where they go, so that they wait.
@@ -103,10 +106,10 @@ def test_a_run_with_a_bad_file_starts_nothing_and_what_was_accepted_waits(
         node.accepts("/orders", b'{"n": %d}' % number)
     # A stop would wait for the server that is not there.
     node.kill()
-    for name in ("20,000 terms", "an alias", "a script of 30,000 brackets"):
+    for name in WORST:
         files, code, blamed, _ = BAD[name]
         write_pipelines(tmp_path, files)
-        refused = vrsky(tmp_path, "run", "pipelines", "--listen", "127.0.0.1:0", "--json")
+        refused = vrsky(tmp_path, "run", "pipelines", "--strict", "--listen", "127.0.0.1:0", "--json")
         assert refused.returncode == 1, refused.stderr
         problems = json.loads(refused.stdout)["problems"]
         assert (problems[0]["code"], Path(problems[0]["file"]).name) == (code, blamed)
@@ -116,3 +119,32 @@ def test_a_run_with_a_bad_file_starts_nothing_and_what_was_accepted_waits(
     node.delivers_all("orders.ndjson", sent)
     node.still_works("/orders", "orders.ndjson")
     assert node.stop() == 0
+
+
+def test_a_run_leaves_a_bad_file_out_says_why_and_serves_the_others(start_node: StartNode) -> None:
+    files, wanted = {"good.yaml": GOOD}, set()
+    for number, name in enumerate(WORST):
+        own, code, blamed, line = BAD[name]
+        own = {f"{number}-{file}": text.replace("bad.ts", f"{number}-bad.ts") for file, text in own.items()}
+        files |= own
+        wanted.add((f"{number}-bad.yaml", code, f"{number}-{blamed}", line))
+    node = start_node(files)
+    node.still_works("/orders", "orders.ndjson")
+    said = [one for one in list(node.said) if one["kind"] == "not-served"]
+    found = {
+        (Path(one["file"]).name, problem["code"], Path(problem["file"]).name, problem.get("line"))
+        for one in said
+        for problem in one["problems"]
+    }
+    assert found == wanted
+    assert all(one["goes_on"] is None for one in said)
+    assert node.stop() == 0
+    assert node.hears("stopped")["left_out"] == len(WORST)
+
+
+def test_a_run_of_bad_files_alone_does_not_start(tmp_path: Path) -> None:
+    files, code, _, _ = BAD["an alias"]
+    write_pipelines(tmp_path, files)
+    refused = vrsky(tmp_path, "run", "pipelines", "--listen", "127.0.0.1:0", "--json")
+    assert refused.returncode == 1, refused.stderr
+    assert json.loads(refused.stdout)["problems"][0]["code"] == code
