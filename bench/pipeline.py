@@ -15,15 +15,12 @@ import asyncio
 import json
 import os
 import platform
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,9 +29,9 @@ from typing import Any
 import nats
 import xmltodict
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
+from programs import Server, cpu_seconds, free_port, nats_server, program
 
 from vrsky_fast import Message, Pipeline
-from vrsky_fast.control import server_config
 
 HERE = Path(__file__).parent
 NATIVE = os.environ["BENCH_NATIVE"]
@@ -55,6 +52,7 @@ WORDS = {
     "S2": "+ filter",
     "S3": "+ script",
     "http": "POST to durable 202",
+    "keyed": "key",
     "whole": "with its steps",
 }
 # First targets, as ratios to the limit of the block.
@@ -79,63 +77,15 @@ class System:
     target: str
     warm: int = 2_000
     expect: Path | None = None
+    pid: int = 0
+    server_pid: int = 0
     rates: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    server_cpu_us: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
         return statistics.median(self.rates)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[str]]:
-    """A child that has printed a line with ``ready``; ended by SIGTERM, and waited for."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        while ready is not None:
-            line = process.stdout.readline() if process.stdout else ""
-            if not line:
-                raise SystemExit(f"{command[0]} ended before it was ready")
-            if ready in line:
-                break
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            # What it prints at its end must not fill the pipe.
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-
-
-@contextmanager
-def nats_server(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [
-        server_config.binary(),
-        "-a",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-js",
-        "-sd",
-        str(folder),
-        "-l",
-        str(folder / "log"),
-    ]
-    with program(command, None):
-        end = time.monotonic() + 20
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            if time.monotonic() > end:
-                raise SystemExit("nats-server did not start")
-            time.sleep(0.01)
-        yield port
 
 
 def vrsky(folder: Path, name: str, pipeline: dict[str, Any], port: int, listen: str = "127.0.0.1:0") -> list[str]:
@@ -191,26 +141,27 @@ def load(system: System, port: int, *more: str) -> float:
     return float(json.loads(answer.stdout)["rate"])
 
 
-def core(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
+def core(folder: Path, server: Server, scale: float, repeats: int) -> list[System]:
     """Core NATS in and out. The first system is the limit."""
+    port = server.port
     systems = [System("bare relay", "limit", int(600_000 * scale), "in.limit", "out.limit", warm=20_000)]
     with ExitStack() as running:
         relay = [NATIVE, "relay", "--server", f"127.0.0.1:{port}", "--in", "in.limit", "--out", "out.limit"]
-        running.enter_context(program(relay, "ready"))
+        systems[0].pid = running.enter_context(program(relay, "ready")).pid
         for stage, steps in STAGES.items():
             source, target = f"in.{stage}", f"out.{stage}"
             pipeline = {"in": {"nats": {"subject": source}}, "steps": steps, "out": {"nats": {"subject": target}}}
-            running.enter_context(program(vrsky(folder, f"core-{stage}", pipeline, port), '"ready"'))
+            pid = running.enter_context(program(vrsky(folder, f"core-{stage}", pipeline, port), '"ready"')).pid
             count = int((600_000 if stage == "S0" else 400_000) * scale)
             expect = expected(folder, stage)
-            systems.append(System(f"vrsky {stage}", stage, count, source, target, warm=20_000, expect=expect))
+            systems.append(System(f"vrsky {stage}", stage, count, source, target, 20_000, expect, pid))
         for stage in STAGES:
             source, target = f"py.in.{stage}", f"py.out.{stage}"
             command = [sys.executable, str(HERE / "baseline.py"), stage, "--url", f"nats://127.0.0.1:{port}"]
-            running.enter_context(program([*command, "--in", source, "--out", target], "ready"))
+            pid = running.enter_context(program([*command, "--in", source, "--out", target], "ready")).pid
             count = int((100_000 if stage == "S0" else 30_000) * scale)
-            systems.append(System(f"nats-py {stage}", stage, count, source, target))
-        take_turns(systems, repeats, lambda system: load(system, port))
+            systems.append(System(f"nats-py {stage}", stage, count, source, target, pid=pid))
+        take_turns(systems, repeats, server, lambda system: load(system, port))
     return systems
 
 
@@ -227,44 +178,45 @@ async def make_streams(port: int, names: list[str]) -> None:
     await client.close()
 
 
-def jetstream(folder: Path, port: int, scale: float, repeats: int, backlog: bool = False) -> list[System]:
+def jetstream(folder: Path, server: Server, scale: float, repeats: int, backlog: bool = False) -> list[System]:
     """Stream in, stream out, file storage: pull, publish, PubAck, ack. The first system is the limit. With
     `backlog` everything is stored before the first message is pulled, so that the publisher takes nothing of
     the machine from those who are measured."""
+    port = server.port
     names = ["limit", *STAGES, *(f"py-{stage}" for stage in STAGES), "py-plain"]
     asyncio.run(make_streams(port, names))
 
-    def system(name: str, label: str, stage: str, count: int, expect: Path | None = None) -> System:
+    def system(name: str, label: str, stage: str, count: int, pid: int, expect: Path | None = None) -> System:
         warm = 0 if backlog else 5_000
-        return System(label, stage, int(count * scale), f"js.in.{name}", f"js.out.{name}", warm, expect)
+        return System(label, stage, int(count * scale), f"js.in.{name}", f"js.out.{name}", warm, expect, pid)
 
-    systems = [system("limit", "bare durable relay", "limit", 200_000)]
     with ExitStack() as running:
         relay = [NATIVE, "durable-relay", "--server", f"127.0.0.1:{port}", "--stream", "IN-limit"]
-        running.enter_context(program([*relay, "--durable", "bench", "--out", "js.out.limit"], "ready"))
+        pid = running.enter_context(program([*relay, "--durable", "bench", "--out", "js.out.limit"], "ready")).pid
+        systems = [system("limit", "bare durable relay", "limit", 200_000, pid)]
         for stage, steps in STAGES.items():
             source = {"subject": f"js.in.{stage}", "mode": "jetstream", "stream": f"IN-{stage}", "durable": "bench"}
             target = {"subject": f"js.out.{stage}", "mode": "jetstream"}
             pipeline = {"in": {"nats": source}, "steps": steps, "out": {"nats": target}}
-            running.enter_context(program(vrsky(folder, f"js-{stage}", pipeline, port), '"ready"'))
-            systems.append(system(stage, f"vrsky {stage}", stage, 200_000, expected(folder, stage)))
+            pid = running.enter_context(program(vrsky(folder, f"js-{stage}", pipeline, port), '"ready"')).pid
+            systems.append(system(stage, f"vrsky {stage}", stage, 200_000, pid, expected(folder, stage)))
         for stage in STAGES:
             command = [sys.executable, str(HERE / "baseline.py"), stage, "--url", f"nats://127.0.0.1:{port}"]
             command += ["--in", f"js.in.py-{stage}", "--out", f"js.out.py-{stage}"]
             command += ["--stream", f"IN-py-{stage}", "--durable", "bench"]
-            running.enter_context(program(command, "ready"))
-            systems.append(system(f"py-{stage}", f"nats-py {stage}", stage, 20_000))
+            pid = running.enter_context(program(command, "ready")).pid
+            systems.append(system(f"py-{stage}", f"nats-py {stage}", stage, 20_000, pid))
         command = [sys.executable, str(HERE / "baseline.py"), "S1", "--url", f"nats://127.0.0.1:{port}"]
         command += ["--in", "js.in.py-plain", "--out", "js.out.py-plain", "--one-by-one"]
         command += ["--stream", "IN-py-plain", "--durable", "bench"]
-        running.enter_context(program(command, "ready"))
-        systems.append(system("py-plain", "one by one, nats-py S1", "S1", 5_000))
+        pid = running.enter_context(program(command, "ready")).pid
+        systems.append(system("py-plain", "one by one, nats-py S1", "S1", 5_000, pid))
 
         def more(system: System) -> list[str]:
             stream = f"IN-{system.source.removeprefix('js.in.')}"
             return ["--backlog", "--stream", stream, "--durable", "bench"] if backlog else ["--confirmed"]
 
-        take_turns(systems, repeats, lambda system: load(system, port, *more(system)))
+        take_turns(systems, repeats, server, lambda system: load(system, port, *more(system)))
     return systems
 
 
@@ -280,6 +232,7 @@ def post(system: System, port: int, stream: str) -> float:
     """One run of the HTTP load; every 202 has to stand in the stream."""
     before = asyncio.run(stored(port, stream))
     command = [NATIVE, "http-load", "--target", system.source, "--path", system.target, "--count", str(system.count)]
+    command += ["--keyed"] if system.stage == "keyed" else []
     answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
     taken = asyncio.run(stored(port, stream)) - before
     if answer.returncode != 0 or taken != system.count:
@@ -287,11 +240,12 @@ def post(system: System, port: int, stream: str) -> float:
     return float(json.loads(answer.stdout)["rate"])
 
 
-def http(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
-    """POST to durable 202. Both sources do the same: read, publish, wait for the PubAck, answer; and both
-    streams are emptied by the same drain. The last row is a node that runs the steps of what it stored in
-    the same thread meanwhile, as `vrsky run` without `--type` does."""
-    lane, count = "VRSKY_LOGIC_T10000_0", int(100_000 * scale)
+def http(folder: Path, server: Server, scale: float, repeats: int) -> list[System]:
+    """POST to durable 202. The sources do the same: read, publish, wait for the PubAck, answer; and their
+    streams are emptied by the same drain. `with a key` has an `Idempotency-Key` in each request, which is recorded
+    first. The last row is a node that runs the steps of what it stored in the same thread meanwhile, as `vrsky run`
+    without `--type` does."""
+    lane, count, port = "VRSKY_LOGIC_T10000_0", int(100_000 * scale), server.port
     asyncio.run(make_streams(port, ["http"]))
     pipeline = {
         "in": {"http": {"path": "/orders", "auth": "none"}},
@@ -300,33 +254,49 @@ def http(folder: Path, port: int, scale: float, repeats: int) -> list[System]:
         "limits": {"backlog": 10_000},
     }
     limit, source, whole = (f"127.0.0.1:{free_port()}" for _ in range(3))
-    own_server = folder / "whole"
-    own_server.mkdir()
+    (own_server := folder / "whole").mkdir()
     with ExitStack() as running:
-        whole_port = running.enter_context(nats_server(own_server))
+
+        def start(command: list[str], ready: str) -> int:
+            return running.enter_context(program(command, ready)).pid
+
+        second = running.enter_context(nats_server(own_server))
         relay = [NATIVE, "http-relay", "--server", f"127.0.0.1:{port}", "--listen", limit, "--subject", "js.in.http"]
-        running.enter_context(program(relay, "ready"))
-        node = vrsky(folder, "source", pipeline, port, source)
-        running.enter_context(program([*node, "--type", "incoming"], '"ready"'))
-        running.enter_context(program(vrsky(folder, "whole", pipeline, whole_port, whole), '"ready"'))
+        bare = start(relay, "ready")
+        node = start([*vrsky(folder, "source", pipeline, port, source), "--type", "incoming"], '"ready"')
+        both = start(vrsky(folder, "whole", pipeline, second.port, whole), '"ready"')
         for stream, durable in (("IN-http", "bench"), (lane, "logic")):
             drain = [NATIVE, "drain", "--server", f"127.0.0.1:{port}", "--stream", stream, "--durable", durable]
-            running.enter_context(program(drain, "ready"))
+            start(drain, "ready")
+        path = "/in/acme/orders"
         places = {
-            "bare hyper": (System("bare hyper", "limit", count, limit, "/"), port, "IN-http"),
-            "vrsky in": (System("vrsky in", "http", count, source, "/in/acme/orders"), port, lane),
-            "vrsky whole": (System("vrsky whole", "whole", count, whole, "/in/acme/orders"), whole_port, lane),
+            "bare hyper": (System("bare hyper", "limit", count, limit, "/", 0, None, bare), server, "IN-http"),
+            "vrsky in": (System("vrsky in", "http", count, source, path, 0, None, node), server, lane),
+            "vrsky in, keyed": (System("vrsky in, keyed", "keyed", count, source, path, 0, None, node), server, lane),
+            "vrsky whole": (System("vrsky whole", "whole", count, whole, path, 0, None, both), second, lane),
         }
         systems = [system for system, _, _ in places.values()]
-        take_turns(systems, repeats, lambda system: post(system, *places[system.name][1:]))
+        systems[-1].server_pid = second.pid
+
+        def measure(system: System) -> float:
+            _, where, stream = places[system.name]
+            return post(system, where.port, stream)
+
+        take_turns(systems, repeats, server, measure)
     return systems
 
 
-def take_turns(systems: list[System], repeats: int, measure: Any) -> None:
+def take_turns(systems: list[System], repeats: int, server: Server, measure: Callable[[System], float]) -> None:
     for turn in range(repeats):
         for system in systems:
             print(f"\r\033[K  turn {turn + 1} of {repeats}: {system.name}", end="", file=sys.stderr, flush=True)
+            pids = system.pid, system.server_pid or server.pid
+            before = [cpu_seconds(pid) for pid in pids]
             system.rates.append(measure(system))
+            own, servers = (cpu_seconds(pid) - was for pid, was in zip(pids, before, strict=True))
+            messages = (system.count + system.warm) / 1e6
+            system.cpu_us.append(own / messages)
+            system.server_cpu_us.append(servers / messages)
     print("\r\033[K", end="", file=sys.stderr)
 
 
@@ -334,7 +304,8 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
     limit = systems[0]
     by_hand = {system.stage: system.median for system in systems if system.name.startswith("nats-py")}
     print(f"\n{block}: median of {len(limit.rates)} runs, {limit.name} = 1")
-    print(f"  {'system':<32}{'messages/s':>12}{'ratio':>8}{'target':>8}{'x nats-py':>13}")
+    print("  CPU of the program and of nats-server, in microseconds a message")
+    print(f"  {'system':<32}{'messages/s':>12}{'ratio':>8}{'target':>8}{'x nats-py':>13}{'CPU':>8}{'server':>8}")
     rows = []
     for system in systems:
         target = TARGETS[block].get(system.stage) if system.name.startswith("vrsky") else None
@@ -343,7 +314,8 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
         ratio = system.median / limit.median
         wanted = TIMES_NATS_PY.get(block, {}).get(system.stage) if faster else None
         times = "" if faster is None else f"{faster:.1f}" + (f" of {wanted}" if wanted else "")
-        cells = f"{ratio:>8.2f}{target if target else '':>8}{times:>13}"
+        own, servers = statistics.median(system.cpu_us), statistics.median(system.server_cpu_us)
+        cells = f"{ratio:>8.2f}{target if target else '':>8}{times:>13}{own:>8.1f}{servers:>8.1f}"
         print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<32}{system.median:>12,.0f}{cells}")
         rows.append(
             {
@@ -353,6 +325,8 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
                 "rates": system.rates,
                 "median": system.median,
                 "ratio": round(ratio, 3),
+                "cpu_us": round(own, 2),
+                "server_cpu_us": round(servers, 2),
                 "target": target,
                 "times_nats_py": round(faster, 1) if faster else None,
                 "times_nats_py_target": wanted,
@@ -372,8 +346,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, block in blocks.items():
         if options.only in (None, name):
-            with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder, nats_server(Path(folder)) as port:
-                rows += table(name, block(Path(folder), port, scale, repeats))
+            with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder, nats_server(Path(folder)) as server:
+                rows += table(name, block(Path(folder), server, scale, repeats))
     results = HERE / "results" / "pipeline.json"
     results.parent.mkdir(exist_ok=True)
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}

@@ -1,8 +1,9 @@
-//! POSTs on keep-alive connections, one at a time on each; counts the 202s.
+//! POSTs on keep-alive connections, one at a time on each; counts the 202s, and how long they took. With `--keyed`
+//! every request has an `Idempotency-Key` of its own; `--bytes` makes the body that long, of no particular content.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,11 +11,24 @@ use tokio::net::TcpStream;
 use crate::arguments::Arguments;
 use crate::order::Order;
 
+#[derive(Default)]
 struct Counters {
     left: Cell<usize>,
     accepted: Cell<usize>,
     refused: Cell<usize>,
+    /// Of each request, in microseconds.
+    took: RefCell<Vec<u32>>,
 }
+
+/// The same for all requests, but for the digits of the key.
+#[derive(Clone)]
+struct Request {
+    bytes: Vec<u8>,
+    key: Option<usize>,
+}
+
+/// More than there are requests.
+const KEY_DIGITS: usize = 12;
 
 /// Whether all were accepted.
 pub fn run(options: &Arguments) -> bool {
@@ -22,19 +36,13 @@ pub fn run(options: &Arguments) -> bool {
     let connections = options.number("connections", 64);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tasks = tokio::task::LocalSet::new();
-    let counters = Rc::new(Counters { left: Cell::new(count), accepted: Cell::new(0), refused: Cell::new(0) });
-    let body = Order::new(options.number("items", 2)).at(0);
-    let head = format!(
-        "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n",
-        options.text("path"),
-        body.len()
-    );
-    let request: Rc<[u8]> = [head.as_bytes(), &body].concat().into();
+    let counters = Rc::new(Counters { left: Cell::new(count), ..Counters::default() });
+    let request = Request::new(options);
     let target: Rc<str> = options.text("target").into();
     let started = Instant::now();
     tasks.block_on(&runtime, async {
         let workers: Vec<_> = (0..connections)
-            .map(|_| tokio::task::spawn_local(post(Rc::clone(&counters), Rc::clone(&target), Rc::clone(&request))))
+            .map(|_| tokio::task::spawn_local(post(Rc::clone(&counters), Rc::clone(&target), request.clone())))
             .collect();
         for worker in workers {
             worker.await.unwrap();
@@ -44,24 +52,62 @@ pub fn run(options: &Arguments) -> bool {
     let (accepted, refused) = (counters.accepted.get(), counters.refused.get());
     #[allow(clippy::cast_precision_loss)]
     let rate = accepted as f64 / seconds;
+    let mut took = counters.took.take();
+    took.sort_unstable();
+    let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     println!(
-        "{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused},\"seconds\":{seconds:.3},\"rate\":{rate:.0}}}"
+        "{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused},\"seconds\":{seconds:.3},\"rate\":{rate:.0},\
+         \"p50_us\":{p50},\"p99_us\":{p99}}}"
     );
     accepted == count
 }
 
-async fn post(counters: Rc<Counters>, target: Rc<str>, request: Rc<[u8]>) {
+impl Request {
+    fn new(options: &Arguments) -> Request {
+        let body = match options.number("bytes", 0) {
+            0 => Order::new(options.number("items", 2)).at(0).to_vec(),
+            bytes => vec![b'x'; bytes],
+        };
+        // Keys of another run are other keys.
+        let run = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let key = if options.flag("keyed") {
+            format!("Idempotency-Key: {run}-{:0KEY_DIGITS$}\r\n", 0)
+        } else {
+            String::new()
+        };
+        let mut bytes = format!("POST {} HTTP/1.1\r\nHost: bench\r\n{key}", options.text("path")).into_bytes();
+        let key = options.flag("keyed").then(|| bytes.len() - 2 - KEY_DIGITS);
+        let kind = options.optional("type").unwrap_or("application/xml");
+        bytes.extend(format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes());
+        bytes.extend(body);
+        Request { bytes, key }
+    }
+
+    fn number(&mut self, number: usize) -> &[u8] {
+        if let Some(at) = self.key {
+            self.bytes[at..at + KEY_DIGITS].copy_from_slice(format!("{number:0KEY_DIGITS$}").as_bytes());
+        }
+        &self.bytes
+    }
+}
+
+async fn post(counters: Rc<Counters>, target: Rc<str>, mut request: Request) {
     let mut socket = TcpStream::connect(&*target).await.unwrap();
     socket.set_nodelay(true).unwrap();
     let mut buffer = Vec::with_capacity(4096);
     while counters.left.get() > 0 {
         counters.left.set(counters.left.get() - 1);
-        socket.write_all(&request).await.unwrap();
+        let began = Instant::now();
+        socket.write_all(request.number(counters.left.get())).await.unwrap();
         buffer.clear();
         while !is_whole(&buffer) {
             assert!(socket.read_buf(&mut buffer).await.unwrap() > 0, "the server closed the connection");
         }
+        counters.took.borrow_mut().push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
         let counter = if buffer.starts_with(b"HTTP/1.1 202") { &counters.accepted } else { &counters.refused };
+        if counters.refused.get() == 1 && !buffer.starts_with(b"HTTP/1.1 202") {
+            eprintln!("refused: {}", String::from_utf8_lossy(&buffer));
+        }
         counter.set(counter.get() + 1);
     }
 }

@@ -1,0 +1,87 @@
+"""Programs of the benchmarks: started, waited for, measured and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrsky_fast.control import server_config
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of all processors so far, in ticks of usually 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mib(pid: int) -> float:
+    """The memory that a process has in use."""
+    line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[str]]:
+    """A child that has printed a line with ``ready``; ended by SIGTERM, and waited for."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        while ready is not None:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise SystemExit(f"{command[0]} ended before it was ready")
+            if ready in line:
+                break
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            # What it prints at its end must not fill the pipe.
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    pid: int
+
+
+@contextmanager
+def nats_server(folder: Path) -> Iterator[Server]:
+    port = free_port()
+    command = [
+        server_config.binary(),
+        "-a",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-js",
+        "-sd",
+        str(folder),
+        "-l",
+        str(folder / "log"),
+    ]
+    with program(command, None) as process:
+        end = time.monotonic() + 20
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+            if time.monotonic() > end:
+                raise SystemExit("nats-server did not start")
+            time.sleep(0.01)
+        yield Server(port, process.pid)
