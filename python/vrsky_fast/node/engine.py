@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from .. import _native
@@ -14,6 +14,14 @@ from .profile import Profile
 
 # A node that is only asked needs no server; the address is never dialled.
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The stats of the pipelines that have changed, and customer and name of those that were removed."""
+
+    changed: list[dict[str, Any]]
+    removed: list[tuple[str, str]]
 
 
 class Engine:
@@ -50,8 +58,14 @@ class Engine:
         return f"http://{addresses[0]}" if addresses else None
 
     def stats(self) -> list[dict[str, Any]]:
+        """Of every pipeline."""
         stats: list[dict[str, Any]] = json.loads(self._node.stats())
         return stats
+
+    def changes(self) -> Changes:
+        """Since the last call; of everything at the first one."""
+        found = json.loads(self._node.stats_changed())
+        return Changes(found["changed"], [(customer, pipeline) for customer, pipeline in found["removed"]])
 
     def events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = json.loads(self._node.events())

@@ -120,14 +120,14 @@ async def _run(
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
     try:
-        await poll_until(ends, engine, watcher, keeps)
+        await poll_until(ends, engine, watcher, keeps, stop)
         for task in ends:
             if task.done():
                 await task
         reloading.cancel()
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
-        await poll_until([drain], engine, watcher, keeps)
+        await poll_until([drain], engine, watcher, keeps, stop)
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:
