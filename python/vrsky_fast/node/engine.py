@@ -27,8 +27,8 @@ class Changes:
 class Engine:
     """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
 
-    def __init__(self, profile: Profile, endpoint: Endpoint) -> None:
-        self._node = _native.Node(profile.for_engine(endpoint))
+    def __init__(self, profile: Profile, endpoint: Endpoint, max_payload: int | None = None) -> None:
+        self._node = _native.Node(profile.for_engine(endpoint, max_payload))
 
     @classmethod
     def to_ask(cls, profile: Profile) -> Self:

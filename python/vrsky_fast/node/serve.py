@@ -51,9 +51,10 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     profile = _listening(profile, disk, watcher)
     with DataFolder(settings.data) as data, stop_signals() as stop:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
-            if not await prepare(endpoint, server, profile, watcher, stop.asked):
+            max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
+            if max_payload is None:
                 return
-            engine = Engine(profile, endpoint)
+            engine = Engine(profile, endpoint, max_payload)
             nats = None if server else endpoint.url
             pipelines = Pipelines(engine, endpoint, disk, watcher, data.path, nats)
             pipelines.is_deaf = profile.listen is None and SERVES_HTTP in profile.types
