@@ -217,9 +217,7 @@ class JsonDisplay:
     def left_out(self, findings: Sequence[Finding], total: int) -> None:
         self._left_out = total
         for one in findings:
-            problems = [problem.as_json() for problem in one.problems]
-            goes_on = {"customer": one.goes_on[0], "pipeline": one.goes_on[1]} if one.goes_on else None
-            self._write({"kind": "not-served", "file": one.path, "goes_on": goes_on, "problems": problems})
+            self._write({"kind": "not-served", **one.as_json()})
 
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events:

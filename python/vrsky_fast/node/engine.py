@@ -31,9 +31,9 @@ class Engine:
         self._node = _native.Node(profile.for_engine(endpoint, max_payload))
 
     @classmethod
-    def to_ask(cls, profile: Profile) -> Self:
-        """One that is asked whether connectors would work, and never started."""
-        return cls(replace(profile, listen=None), _NOBODY)
+    def to_ask(cls, profile: Profile, max_payload: int | None = None) -> Self:
+        """One that is asked whether pipelines and their connectors would work, and never started."""
+        return cls(replace(profile, listen=None), _NOBODY, max_payload)
 
     async def install(self, one: PipelineFile, secrets: dict[str, str]) -> str:
         """Puts the pipeline in place of its earlier revision; returns the revision."""
