@@ -63,6 +63,11 @@ def test_a_pipeline_whose_connectors_work_is_ok_and_nothing_is_sent_or_made(
     assert not (tmp_path / ".vrsky").exists()
 
 
+def left_out(told: dict[str, Any]) -> dict[str, list[str]]:
+    """The codes of what would not be served, by file name."""
+    return {Path(one["file"]).name: [each["code"] for each in one["problems"]] for one in told["not_served"]}
+
+
 def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, write: Write) -> None:
     write("plain", "")
     path = write(
@@ -89,8 +94,9 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
         "shown": "ok",
     }
     assert "VRSKY_SECRET_ACME__TOKEN" in told["connectors"][0]["reason"]
+    assert left_out(told) == {"orders.yaml": ["secret/not-found"] * 2}
     shown = vrsky("check", path, VRSKY_SECRET_ACME__TOKEN="t0ken", VRSKY_SECRET_ACME__KEY="hidden-key")
-    assert shown.returncode == 3
+    assert shown.returncode == 1  # for its absolute path
     assert "FAIL  acme/orders  out keyed  http  http/connect" in shown.stdout
     assert "hint: Check its address" in shown.stdout
     assert "ok    acme/orders  in  http" in shown.stdout
@@ -100,7 +106,8 @@ def test_what_would_not_work_is_named_with_code_reason_and_hint(vrsky: Vrsky, wr
 def test_a_path_that_is_absolute_is_for_the_operator_to_allow(vrsky: Vrsky, write: Write, tmp_path: Path) -> None:
     outs = f"out: {{file: {{path: {tmp_path / 'elsewhere.ndjson'}}}}}\n"
     path = write("orders.yaml", HEAD + "in: {http: {path: /orders}}\n" + outs)
-    told = report(vrsky, path, code=3)
+    told = report(vrsky, path, code=1)
+    assert left_out(told) == {"orders.yaml": ["file/outside"]}
     assert states(told) == {"in": "ok", "default": "file/outside"}
     assert "--files-anywhere" in told["connectors"][1]["hint"]
     assert states(report(vrsky, path, "--files-anywhere", code=0)) == {"in": "ok", "default": "ok"}
@@ -139,8 +146,69 @@ def test_what_is_no_network_is_refused_before_anything_runs(
 
 def test_a_file_that_is_wrong_is_exit_code_1(vrsky: Vrsky, write: Write) -> None:
     done = vrsky("check", write("bad.yaml", "a: 1\na: 2\n"))
-    assert done.returncode == 1
-    assert "config/duplicate-key" in done.stderr
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "bad.yaml:2:1: config/duplicate-key" in done.stdout
+
+
+ROUTE = "customer: acme\npipeline: {name}\nin: {{http: {{path: /{path}}}}}\nout: {{stdout: {{}}}}\n"
+
+
+def test_every_broken_file_is_told_and_the_connectors_of_the_others_are_looked_at(vrsky: Vrsky, write: Write) -> None:
+    write("pipelines/a.yaml", ROUTE.format(name="a", path="a"))
+    write("pipelines/broken.yaml", "a: 1\na: 2\n")
+    write("pipelines/late.yaml", ROUTE.format(name="late", path="late") + "limits: {backlog: 0}\nwrong: 1\n")
+    other = write("other.yaml", ROUTE.format(name="other", path="other"))
+    told = report(vrsky, other.parent / "pipelines", other, code=1)
+    assert left_out(told)["broken.yaml"] == ["config/duplicate-key"]
+    assert len(left_out(told)["late.yaml"]) == 2
+    (problem,) = (one["problems"][0] for one in told["not_served"] if one["file"].endswith("broken.yaml"))
+    assert (problem["line"], problem["column"], bool(problem["hint"])) == (2, 1, True)
+    assert {one["pipeline"] for one in told["connectors"]} == {"a", "other"}
+    shown = vrsky("check", other.parent / "pipelines")
+    assert "not served  " in shown.stdout
+    assert "ok    acme/a  in  http" in shown.stdout
+
+
+def test_what_only_one_of_two_can_have_is_told_of_the_second(vrsky: Vrsky, write: Write) -> None:
+    write("pipelines/a.yaml", ROUTE.format(name="a", path="a"))
+    write("pipelines/b.yaml", ROUTE.format(name="a", path="b"))
+    write("pipelines/c.yaml", ROUTE.format(name="c", path="a"))
+    reads = "in: {nats: {subject: in.x, mode: jetstream, stream: IN, durable: shared}}\nout: {stdout: {}}\n"
+    write("more/d.yaml", "customer: acme\npipeline: d\n" + reads)
+    folder = write("more/e.yaml", "customer: acme\npipeline: e\n" + reads).parent
+    told = report(vrsky, folder.parent / "pipelines", folder, code=1)
+    assert left_out(told) == {name: ["config/conflict"] for name in ("b.yaml", "c.yaml", "e.yaml")}
+    assert "a.yaml" in told["not_served"][0]["problems"][0]["reason"] + told["not_served"][1]["problems"][0]["reason"]
+
+
+def test_what_asks_for_more_than_the_server_takes_is_told(vrsky: Vrsky, write: Write, server: Server) -> None:
+    path = write("large.yaml", ROUTE.format(name="large", path="large") + "limits: {bytes: 9000000}\n")
+    endpoint = server.endpoint
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    for arguments in ([], ["--nats", url]):
+        told = report(vrsky, path, *arguments, code=1)
+        assert left_out(told) == {"large.yaml": ["config/invalid-value"]}
+        assert told["not_served"][0]["problems"][0]["line"] == 5
+
+
+def test_no_file_at_all_is_told(vrsky: Vrsky, tmp_path: Path, minimal: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told = report(vrsky, tmp_path / "empty", tmp_path / "gone.yaml", minimal, code=1)
+    assert left_out(told) == {"empty": ["config/file-not-found"], "gone.yaml": ["config/file-not-found"]}
+    assert states(told) == {"in": "ok", "default": "ok"}
+
+
+def test_check_leaves_out_what_run_leaves_out(vrsky: Vrsky, write: Write) -> None:
+    """None of these files can be served, so that a run ends by itself."""
+    write("pipelines/broken.yaml", "a: 1\na: 2\n")
+    write("pipelines/large.yaml", ROUTE.format(name="large", path="large") + "limits: {bytes: 9000000}\n")
+    folder = write("pipelines/outside.yaml", ROUTE.format(name="o", path="o").replace("stdout: {}", "file: {path: /x}"))
+    told = report(vrsky, folder.parent, code=1)
+    refused = vrsky("run", folder.parent, "--json")
+    assert refused.returncode == 1
+    problems = [each for one in told["not_served"] for each in one["problems"]]
+    assert len(problems) == 3
+    assert json.loads(refused.stdout.splitlines()[-1])["problems"] == problems
 
 
 def test_streams_are_looked_for_on_the_server_that_is_named(
@@ -209,5 +277,5 @@ def test_an_address_to_listen_on_is_tried(vrsky: Vrsky, minimal: Path, write: Wr
     assert states(told)["in"] == "config/cannot-listen"
     beyond = vrsky("check", minimal, "--listen", "0.0.0.0:8080")
     assert beyond.returncode == 1
-    assert "config/needs-auth" in beyond.stderr
+    assert "config/needs-auth" in beyond.stdout
     assert vrsky("check", minimal, "--listen", "nowhere").returncode == 2

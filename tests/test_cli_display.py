@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vrsky_fast.cli.display import Display, Rates, add_up
+from vrsky_fast.cli.display import Display, JsonDisplay
 from vrsky_fast.cli.terminal import Terminal
 from vrsky_fast.config import load_all
+from vrsky_fast.node.engine import Changes
 
 
 class Screen(io.StringIO):
@@ -42,8 +44,15 @@ def event(kind: str, **more: Any) -> dict[str, Any]:
     return base | more
 
 
-def stats(**counters: int) -> list[dict[str, Any]]:
-    return [{"customer": "acme", "pipeline": "orders", "revision": "r", **counters}]
+def row(pipeline: str = "orders", **counters: int) -> dict[str, Any]:
+    return {"customer": "acme", "pipeline": pipeline, "revision": "r", "outs": {}, **counters}
+
+
+def stats(**counters: int) -> Changes:
+    return Changes([row(**counters)], [])
+
+
+NOTHING = Changes([], [])
 
 
 def test_every_kind_of_event_is_one_line_that_says_why() -> None:
@@ -99,7 +108,7 @@ def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_somethin
     clock.now += 10
     display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
     clock.now += 10
-    display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
+    display.poll(NOTHING, [])
     assert screen.getvalue().splitlines() == ["in 5/s (50)  filtered 2/s (20)  out 3/s (30)  dead 1"]
 
 
@@ -139,29 +148,95 @@ def test_colours_are_for_terminals_whose_owner_wants_them(
     assert (Terminal(Screen(terminal)).bad("x") != "x") is colours
 
 
-def test_rates_are_taken_over_a_second_and_totals_over_all_pipelines() -> None:
-    clock = Clock()
-    rates = Rates(clock)
-    assert rates.of({"received": 10})["received"] == 0
-    clock.now += 2
-    assert rates.of({"received": 30})["received"] == 15
-    clock.now += 0.5
-    assert rates.of({"received": 900})["received"] == 15
-    assert add_up([*stats(received=1), *stats(received=2, dead=1)]) == {"received": 3, "dead": 1}
+UP = {"state": "up", "since_ms": 1_700_000_000_123}
+FAILING = {"state": "failing", "code": "http/connect", "since_ms": 1_700_000_001_456}
 
 
 def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
     screen = Screen(terminal=False)
     display = Display(Terminal(screen))
-    up = {"state": "up", "since_ms": 1_700_000_000_123}
-    failing = {"state": "failing", "code": "http/connect", "since_ms": 1_700_000_001_456}
-    for erp in (up, failing, failing, failing | {"code": "http/timeout"}, up):
-        one = stats(received=1)[0] | {"in": up, "outs": {"audit": up, "erp": erp}}
-        display.poll([one], [])
+    for erp in (UP, FAILING, FAILING, FAILING | {"code": "http/timeout"}, UP):
+        display.poll(Changes([row(received=1) | {"in": UP, "outs": {"audit": UP, "erp": erp}}], []), [])
     lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
     assert lines == [
         "failing    acme/orders  out erp  http/connect",
         "failing    acme/orders  out erp  http/timeout",
         "up         acme/orders  out erp",
     ]
-    assert add_up([one]) == {"received": 1}
+
+
+def test_what_was_asked_for_is_the_totals_and_everything_that_is_not_well() -> None:
+    screen = Screen(terminal=False)
+    display = Display(Terminal(screen))
+    rows = [row(f"p{number}", received=2) | {"in": UP, "outs": {"erp": FAILING}} for number in range(30)]
+    display.poll(Changes([row(received=5), *rows], []), [])
+    before = len(screen.getvalue().splitlines())
+    display.report([row(received=5), *rows])
+    lines = screen.getvalue().splitlines()[before:]
+    assert lines[0].startswith("in 0/s (65)")
+    assert [line.split("  ", 1)[1] for line in lines[1:-1]] == [
+        f"failing    acme/p{number}  out erp  http/connect" for number in range(30)
+    ]
+    assert lines[-1] == "pipelines: 31; ins and outs that are not well: 30"
+    display.report([row(received=5)])
+    assert screen.getvalue().splitlines()[-1] == "pipelines: 1; ins and outs that are not well: 0"
+
+
+def said(screen: Screen) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in screen.getvalue().splitlines()]
+
+
+def test_a_line_of_stats_has_what_has_changed_since_the_one_before() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    display = JsonDisplay(screen, clock)
+    display.poll(Changes([row("a", received=1), row("b"), row("c")], []), [])
+    display.poll(Changes([row("a", received=2), row("b", received=1)], [("acme", "c")]), [])
+    display.poll(Changes([row("a", received=3)], [("acme", "b")]), [])
+    assert len(said(screen)) == 1
+    clock.now += 1
+    display.poll(NOTHING, [])
+    clock.now += 1
+    display.poll(NOTHING, [])
+    display.poll(Changes([row("c")], []), [])
+    first, second, third = said(screen)
+    assert [one["pipeline"] for one in first["pipelines"]] == ["a", "b", "c"]
+    assert second == {
+        "kind": "stats",
+        "all": False,
+        "pipelines": [row("a", received=3)],
+        "removed": [{"customer": "acme", "pipeline": "c"}, {"customer": "acme", "pipeline": "b"}],
+        "left_out": 0,
+    }
+    assert third["pipelines"] == [row("c")]
+
+
+def test_the_last_changes_come_before_the_end() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    display = JsonDisplay(screen, clock)
+    display.poll(stats(received=1), [])
+    display.poll(stats(received=2), [])
+    display.end()
+    assert [one["kind"] for one in said(screen)] == ["stats", "stats", "stopped"]
+    assert said(screen)[1]["pipelines"] == [row(received=2)]
+
+
+def test_stats_that_were_asked_for_are_said_at_once_and_not_again() -> None:
+    screen, clock = Screen(terminal=False), Clock()
+    display = JsonDisplay(screen, clock)
+    display.poll(Changes([row("a"), row("b")], []), [])
+    display.poll(Changes([row("a", received=1)], []), [])
+    display.report([row("a", received=1), row("b")])
+    clock.now += 2
+    display.poll(NOTHING, [])
+    display.end()
+    first, second, stopped = said(screen)
+    assert (first["all"], second["all"], stopped["kind"]) == (False, True, "stopped")
+    assert second["pipelines"] == [row("a", received=1), row("b")]
+
+
+def test_files_that_are_not_left_out_any_more_are_news() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.left_out([], 2)
+    display.end()
+    assert [(one["kind"], one["left_out"]) for one in said(screen)] == [("stats", 2), ("stopped", 2)]

@@ -80,7 +80,7 @@ def test_a_list_of_ones_own_is_found(source: str, found: str) -> None:
 def test_the_words_of_display_are_for_counters_that_there_are() -> None:
     from vrsky_fast.cli import display
 
-    assert set(display._RATES) <= set(facts.COUNTERS)
+    assert set(display._SHOWN) <= set(facts.COUNTERS)
 
 
 def test_facts_are_the_engines() -> None:

@@ -363,7 +363,7 @@ class Node:
 
     def __new__(cls, config_json: str) -> Self:
         """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
-        `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`.
+        `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`, `max_payload`.
         Raises ConfigError. Connects to nothing yet."""
 
     def install(

@@ -113,10 +113,10 @@ class Node:
         return f"exit code {self.process.poll()}, {self.errors.read_text()[-2000:]}"
 
     def counters(self, pipeline: str) -> dict[str, Any]:
-        """What it said last of this pipeline's counters; empty before the first time."""
+        """Its counters and conditions as they were said last; empty before. A line has only what has changed."""
         with self._news:
-            stats = next((one for one in reversed(self.said) if one["kind"] == "stats"), {"pipelines": []})
-        return next((one for one in stats["pipelines"] if one["pipeline"] == pipeline), {})
+            lines = [one["pipelines"] for one in self.said if one["kind"] == "stats"]
+        return next((one for line in reversed(lines) for one in line if one["pipeline"] == pipeline), {})
 
     @property
     def base(self) -> str:

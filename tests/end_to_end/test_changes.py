@@ -155,3 +155,24 @@ def blamed(node: Node) -> set[str]:
     """The files that were said to be broken, with a line."""
     problems = [one for said in list(node.said) for one in [said, *said.get("problems", [])] if one.get("line")]
     return {Path(one["file"]).name for one in problems if one.get("code") == "config/unknown-key"}
+
+
+def test_a_pipeline_that_asks_for_more_than_the_server_takes_is_refused_alone(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    large = QUICK.replace("quick", "large") + "limits: {bytes: %d}\n"
+    node = start_node({"large.yaml": large % 9_000_000, "quick.yaml": QUICK})
+    (problem,) = node.hears("not-served", goes_on=None)["problems"]
+    assert (problem["code"], problem["line"]) == ("config/invalid-value", 5)
+    assert "max_payload" in problem["reason"]
+    node.still_works("/quick", "quick.ndjson")
+
+    # The same for a file that changes: what it said before goes on.
+    file = tmp_path / "pipelines" / "large.yaml"
+    file.write_text(large % 8_000_000)
+    node.hears("installed", pipeline="large")
+    file.write_text(large % 9_000_000)
+    (problem,) = node.hears("not-served", goes_on={"customer": "acme", "pipeline": "large"})["problems"]
+    assert (problem["code"], problem["line"]) == ("config/invalid-value", 5)
+    node.still_works("/large", "large.ndjson")
+    node.still_works("/quick", "quick.ndjson")

@@ -42,12 +42,6 @@ def url_of(endpoint: Endpoint) -> str:
     return endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
 
 
-def last_stats(node: Node, pipeline: str) -> dict[str, Any]:
-    """The counters and conditions of a pipeline that were said last; empty before."""
-    found = [one for said in list(node.said) if said.get("kind") == "stats" for one in said["pipelines"]]
-    return next((one for one in reversed(found) if one["pipeline"] == pipeline), {})
-
-
 def is_failing(condition: dict[str, Any], code: str = "nats/") -> bool:
     return condition.get("state") == "failing" and str(condition.get("code")).startswith(code)
 
@@ -80,7 +74,7 @@ def test_a_users_stream_that_was_deleted_is_an_event_and_failing(
     events: Node, server: Server, background: Background
 ) -> None:
     background(call(server.endpoint, "STREAM.DELETE.EVENTS"))
-    eventually(lambda: is_failing(last_stats(events, "events").get("in", {})), "an in that is failing")
+    eventually(lambda: is_failing(events.counters("events").get("in", {})), "an in that is failing")
     assert [one for one in list(events.said) if one["kind"] == "node" and "EVENTS" in one["why"]]
     events.still_works("/orders", "orders.ndjson")
 
@@ -200,20 +194,20 @@ def test_a_publish_that_is_refused_is_failing_and_counted_and_never_delivered(
         node = start_node({"relay.yaml": RELAY}, "--nats", url)
         node.hears("ready")
         publish_core(admin, background, "in.free")
-        eventually(lambda: last_stats(node, "relay").get("received") == 1, "a message")
+        eventually(lambda: node.counters("relay").get("received") == 1, "a message")
         eventually(lambda: is_failing(out_of(node)), "an out that is failing")
-        stats = last_stats(node, "relay")
+        stats = node.counters("relay")
         assert stats["delivered"] == 0
         assert stats["retried"] + stats["lost"] + stats["dead"] > 0
         assert node.stop() == 0
 
 
 def in_of(node: Node) -> dict[str, Any]:
-    return dict(last_stats(node, "relay").get("in", {}))
+    return dict(node.counters("relay").get("in", {}))
 
 
 def out_of(node: Node) -> dict[str, Any]:
-    return dict(last_stats(node, "relay").get("outs", {}).get("default", {}))
+    return dict(node.counters("relay").get("outs", {}).get("default", {}))
 
 
 def test_a_publish_to_a_stream_that_is_refused_is_failing(
@@ -224,10 +218,10 @@ def test_a_publish_to_a_stream_that_is_refused_is_failing(
         node = start_node({"relay.yaml": TO_STREAM}, "--nats", url)
         node.hears("ready")
         publish_core(admin, background, "in.free")
-        eventually(lambda: last_stats(node, "relay").get("received") == 1, "a message")
+        eventually(lambda: node.counters("relay").get("received") == 1, "a message")
         try:
             eventually(lambda: is_failing(out_of(node), "nats/authorization"), "an out that is failing")
-            assert last_stats(node, "relay")["delivered"] == 0
+            assert node.counters("relay")["delivered"] == 0
         finally:
             # A drain would wait for the message.
             node.kill()

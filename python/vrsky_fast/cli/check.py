@@ -1,4 +1,4 @@
-"""`vrsky check`: whether the connectors of pipelines would work here, before anything runs."""
+"""`vrsky check`: which pipelines a run would serve, and whether their connectors would work, before anything runs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ from ..config.summary import Connector
 from ..control.connection import connect, endpoint_of
 from ..control.durables import Owner
 from ..control.presence import look_for_stream
+from ..control.server_config import MAX_PAYLOAD
 from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
-from ..node import Profile, check_allow, check_free, check_open, check_secrets, parse_listen
+from ..node import Profile, Settings, check_free, checked, reconcile
 from ..node.engine import Engine
+from ..node.pipelines import is_about_files
+from ..node.preview import preview
 from . import exit_codes, nats
 from .terminal import Terminal, safe
 
-_HELP = """Look whether every in and out of PATHS, files or folders, would work here. No message is sent,
-nothing is made.
+_HELP = """Look whether `run` would serve PATHS, files or folders, and whether every in and out would work here. No
+message is sent, nothing is made.
+
+Files that `run` would leave out are reported with all of their problems: what is wrong in them, or in conflict with
+another file of PATHS, or not allowed here. The connectors of every file that compiles are looked at.
 
 Secrets have to be defined, addresses allowed and reachable, folders of files writable; with --nats, the
 server and the streams have to be there; with --listen, the address has to be free. Exit code 0: all of it
-is so. 1: a pipeline file is wrong. 3: something is missing or cannot be reached.
+is so. 1: a file would be left out. 3: something is missing or cannot be reached.
 
 \b
 Examples:
@@ -80,24 +86,65 @@ def command(
     files_anywhere: bool,
     as_json: bool,
 ) -> int:
-    pipelines = [one for path in paths for one in config.load_all(path)]
-    profile = Profile.of_one_machine(data, allow=allow, files_anywhere=files_anywhere)
-    check_secrets(folder)
-    check_allow(profile)
-    engine = Engine.to_ask(profile)
-    found = [finding for one in pipelines for finding in _connectors(one, engine, folder, server)]
-    if listen is not None:
-        _listener(pipelines, listen, found)
-    away = asyncio.run(_streams(server, pipelines, found))
-    ok = not any(one.state == "failed" for one in found) and away is None
+    allowed = Profile.of_one_machine(data, listen, allow=allow, files_anywhere=files_anywhere)
+    settings = Settings(data, allowed, server.url, server.tls, folder)
+    report = asyncio.run(_look(paths, settings, checked(settings), server))
     if as_json:
-        report: dict[str, Any] = {"ok": ok, "connectors": [asdict(one) for one in found]}
-        if away is not None:
-            report["nats"] = {"code": away.code, "reason": away.reason, "hint": advice(away.code) or None}
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(report.as_json()))
     else:
-        _show(Terminal(sys.stdout), found, away)
-    return exit_codes.OK if ok else exit_codes.ENVIRONMENT
+        _show(Terminal(sys.stdout), report)
+    if is_about_files(problem for one in report.not_served for problem in one.problems):
+        return exit_codes.FINDINGS
+    return exit_codes.OK if report.is_ok else exit_codes.ENVIRONMENT
+
+
+@dataclass
+class _Report:
+    """`away` is why the server that was named cannot be asked."""
+
+    not_served: tuple[reconcile.Finding, ...]
+    found: list[Finding]
+    away: NatsError | None
+
+    @property
+    def is_ok(self) -> bool:
+        return not self.not_served and self.away is None and all(one.state != "failed" for one in self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        not_served = [one.as_json() for one in self.not_served]
+        told: dict[str, Any] = {"ok": self.is_ok, "not_served": not_served}
+        told["connectors"] = [asdict(one) for one in self.found]
+        if self.away is not None:
+            code = self.away.code
+            told["nats"] = {"code": code, "reason": self.away.reason, "hint": advice(code) or None}
+        return told
+
+
+async def _look(paths: Sequence[Path], settings: Settings, profile: Profile, server: nats.Server) -> _Report:
+    max_payload, away = await _max_payload(server)
+    engine = Engine.to_ask(profile, max_payload)
+    expected = await preview(paths, settings.secrets, profile, engine)
+    pipelines = expected.pipelines
+    found = [finding for one in pipelines for finding in _connectors(one, engine, settings.secrets, server)]
+    if profile.listen is not None:
+        _listener(profile.listen, found)
+    if away is None:
+        away = await _streams(server, pipelines, found)
+    else:
+        for finding in _asked(found):
+            finding.fail(away)
+    return _Report(expected.findings, found, away)
+
+
+async def _max_payload(server: nats.Server) -> tuple[int | None, NatsError | None]:
+    """Of the server that a run would use; or why it does not answer."""
+    if server.url is None:
+        return MAX_PAYLOAD, None
+    try:
+        async with connect(endpoint_of(server.url, server.tls)) as client:
+            return client.max_payload, None
+    except NatsError as error:
+        return None, error
 
 
 def _connectors(
@@ -135,19 +182,20 @@ def _connector(one: config.PipelineFile, finding: Finding) -> Connector:
     return next(out for out in one.summary.outs if out.name == finding.name)
 
 
-def _listener(pipelines: Sequence[config.PipelineFile], listen: str, found: Sequence[Finding]) -> None:
-    """Raises as `run` does when the address is none, or serves what has no `auth` beyond loopback."""
-    with_http = [one for one in pipelines if one.summary.source.address is not None]
-    if not with_http:
+def _listener(listen: str, found: Sequence[Finding]) -> None:
+    served = [one for one in found if (one.direction, one.kind, one.state) == ("in", "http", "ok")]
+    if not served:
         return
-    address = parse_listen(listen)
-    check_open(with_http, address)
     try:
-        check_free(address)
+        check_free(listen)
     except ConfigError as error:
-        for finding in found:
-            if (finding.direction, finding.kind, finding.state) == ("in", "http", "ok"):
-                finding.fail(error)
+        for finding in served:
+            finding.fail(error)
+
+
+def _asked(found: Sequence[Finding]) -> list[Finding]:
+    """Those that the server has to say something about."""
+    return [finding for finding in found if finding.kind == "nats" and finding.state == "ok"]
 
 
 async def _streams(
@@ -157,7 +205,7 @@ async def _streams(
     if server.url is None:
         return None
     files = {(one.customer, one.pipeline): one for one in pipelines}
-    asked = [finding for finding in found if finding.kind == "nats" and finding.state == "ok"]
+    asked = _asked(found)
     try:
         async with connect(endpoint_of(server.url, server.tls)) as client:
             for finding in asked:
@@ -179,15 +227,19 @@ async def _stream(client: Client, one: config.PipelineFile, finding: Finding) ->
         finding.fail(error)
 
 
-def _show(terminal: Terminal, found: Sequence[Finding], away: NatsError | None) -> None:
+def _show(terminal: Terminal, report: _Report) -> None:
+    for left_out in report.not_served:
+        terminal.problems(left_out.problems)
+        terminal.line(f"{terminal.warning('not served')}  {safe(left_out.path)}")
     words = {"ok": terminal.good("ok  "), "failed": terminal.bad("FAIL"), "unchecked": terminal.warning("?   ")}
-    for one in found:
+    for one in report.found:
         place = one.direction if one.name is None else f"{one.direction} {one.name}"
         said = [one.code, one.reason] if one.code else []
         parts = [f"{one.customer}/{one.pipeline}", place, one.kind, *said]
         terminal.line("  ".join([words[one.state], *(safe(part) for part in parts)]))
         if one.hint:
             terminal.line(f"      hint: {safe(one.hint)}")
-    if away is not None:
-        terminal.line("  ".join([words["failed"], "the NATS server", safe(away.code), safe(away.reason)]))
-        terminal.line(f"      hint: {safe(advice(away.code))}")
+    if report.away is not None:
+        code, reason = report.away.code, report.away.reason
+        terminal.line("  ".join([words["failed"], "the NATS server", safe(code), safe(reason)]))
+        terminal.line(f"      hint: {safe(advice(code))}")

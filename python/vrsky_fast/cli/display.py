@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..config import PipelineFile
 from ..config.summary import Connector
+from ..node.engine import Changes
 from ..node.reconcile import Finding
+from .stats import Health, Rates, Totals, ailing, key_of
 from .terminal import Output, Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
@@ -21,8 +23,8 @@ _LINES_AT_ONCE = 20
 _PLAIN_SECONDS = 5.0
 # Enough to find it again; `--json` and `vrsky dlq` have all of it.
 _ID_SHOWN = 12
-_RATES = ("received", "filtered", "delivered", "retried", "parked", "dead", "refused")
-_ALWAYS = _RATES[:3]
+_SHOWN = ("received", "filtered", "delivered", "retried", "parked", "dead", "refused")
+_ALWAYS = _SHOWN[:3]
 _WORDS = {
     "received": "in",
     "filtered": "filtered",
@@ -48,6 +50,7 @@ class Display:
     ) -> None:
         self.terminal = terminal
         self._files = files
+        self._totals = Totals()
         self._rates = Rates(clock)
         self._health = Health()
         self._clock = clock
@@ -104,19 +107,26 @@ class Display:
             case _:
                 return out.kind
 
-    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:
             self.terminal.line(self.event(event))
         self._and_more(len(events))
-        for change in self._health.changes(stats):
-            self.terminal.line(self._condition(*change))
-        totals = add_up(stats)
-        rates = self._rates.of(totals)
+        for news in self._health.changes(changes):
+            self.terminal.line(self._condition(*news))
+        self._totals.add(changes)
+        self._rates.update(self._totals.now)
         if self.terminal.redraws:
-            self.terminal.live(self._rate_line(totals, rates))
-        elif totals != self._last_totals and self._clock() - self._last_plain >= _PLAIN_SECONDS:
-            self._last_plain, self._last_totals = self._clock(), totals
-            self.terminal.line(self._rate_line(totals, rates))
+            self.terminal.live(self._rate_line())
+        elif self._totals.now != self._last_totals and self._clock() - self._last_plain >= _PLAIN_SECONDS:
+            self._last_plain, self._last_totals = self._clock(), dict(self._totals.now)
+            self.terminal.line(self._rate_line())
+
+    def report(self, stats: list[dict[str, Any]]) -> None:
+        found = list(ailing(stats))
+        self.terminal.line(self._rate_line())
+        for one in found:
+            self.terminal.line(self._condition(*one))
+        self.terminal.line(f"pipelines: {len(stats):,}; ins and outs that are not well: {len(found):,}")
 
     def event(self, event: dict[str, Any]) -> str:
         kind = event["kind"]
@@ -156,14 +166,15 @@ class Display:
 
     def end(self) -> None:
         self.terminal.end_live()
-        totals = self._rates.last
-        shown = [name for name in _RATES if name in _ALWAYS or totals.get(name)]
+        totals = self._totals.now
+        shown = [name for name in _SHOWN if name in _ALWAYS or totals.get(name)]
         left = f", {self._left_out:,} files left out" if self._left_out else ""
         self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown) + left)
 
-    def _rate_line(self, totals: dict[str, int], rates: dict[str, float]) -> str:
-        parts = [f"{_WORDS[name]} {rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
-        parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _RATES if name not in _ALWAYS and totals.get(name)]
+    def _rate_line(self) -> str:
+        totals = self._totals.now
+        parts = [f"{_WORDS[name]} {self._rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
+        parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _SHOWN if name not in _ALWAYS and totals.get(name)]
         return "  ".join(parts)
 
 
@@ -174,33 +185,17 @@ def _source(source: Connector, base: str | None) -> str:
     return f"NATS {source.options['subject']}"
 
 
-class Health:
-    """How ins and outs were when they were last looked at. What starts well is no news."""
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], tuple[str, str | None]] = {}
-
-    def changes(self, stats: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        for one in stats:
-            pipeline = f"{one['customer']}/{one['pipeline']}"
-            places = {"in": one["in"]} if "in" in one else {}
-            places |= {f"out {name}": condition for name, condition in one.get("outs", {}).items()}
-            for place, condition in places.items():
-                now = condition["state"], condition.get("code")
-                before = self._last.get((pipeline, place), ("up", None))
-                self._last[pipeline, place] = now
-                if now != before:
-                    yield pipeline, place, condition
-
-
 class JsonDisplay:
-    """The same for programs: every event, and the totals at most once a second, when they have changed."""
+    """The same for programs: every event, and at most once a second the stats that have changed since the last line of
+    stats. Before the end come the last ones."""
 
-    def __init__(self, stream: Output) -> None:
-        self._stream = stream
-        self._left_out = 0
-        self._last: list[dict[str, Any]] = []
-        self._next = 0.0
+    def __init__(self, stream: Output, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._left_out = self._left_out_before = 0
+        # What no line has said yet.
+        self._changed: dict[tuple[str, str], dict[str, Any]] = {}
+        self._removed: dict[tuple[str, str], None] = {}
+        self._next = clock()
 
     def note(self, text: str) -> None:
         self._write({"kind": "note", "text": text})
@@ -222,49 +217,40 @@ class JsonDisplay:
     def left_out(self, findings: Sequence[Finding], total: int) -> None:
         self._left_out = total
         for one in findings:
-            problems = [problem.as_json() for problem in one.problems]
-            goes_on = {"customer": one.goes_on[0], "pipeline": one.goes_on[1]} if one.goes_on else None
-            self._write({"kind": "not-served", "file": one.path, "goes_on": goes_on, "problems": problems})
+            self._write({"kind": "not-served", **one.as_json()})
 
-    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
+    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
-        if stats != self._last and time.monotonic() >= self._next:
-            self._last, self._next = stats, time.monotonic() + 1.0
-            self._write({"kind": "stats", "pipelines": stats, "left_out": self._left_out})
+        for key in changes.removed:
+            self._changed.pop(key, None)
+            self._removed[key] = None
+        for row in changes.changed:
+            self._removed.pop(key_of(row), None)
+            self._changed[key_of(row)] = row
+        if self._clock() >= self._next:
+            self._write_changes()
+
+    def report(self, stats: list[dict[str, Any]]) -> None:
+        self._write_stats(stats, [], everything=True)
+
+    def _write_changes(self) -> None:
+        if self._changed or self._removed or self._left_out != self._left_out_before:
+            self._write_stats(list(self._changed.values()), list(self._removed))
+
+    def _write_stats(
+        self, pipelines: list[dict[str, Any]], removed: list[tuple[str, str]], everything: bool = False
+    ) -> None:
+        names = [{"customer": customer, "pipeline": pipeline} for customer, pipeline in removed]
+        self._changed, self._removed, self._left_out_before = {}, {}, self._left_out
+        self._next = self._clock() + 1.0
+        said = {"kind": "stats", "all": everything, "pipelines": pipelines, "removed": names}
+        self._write(said | {"left_out": self._left_out})
 
     def end(self) -> None:
+        self._write_changes()
         self._write({"kind": "stopped", "left_out": self._left_out})
 
     def _write(self, value: dict[str, Any]) -> None:
         self._stream.write(json.dumps(value) + "\n")
         self._stream.flush()
-
-
-class Rates:
-    """Counts per second over the last second or so."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since = clock()
-        self._base: dict[str, int] = {}
-        self._rates = dict.fromkeys(_RATES, 0.0)
-        self.last: dict[str, int] = {}
-
-    def of(self, totals: dict[str, int]) -> dict[str, float]:
-        self.last = totals
-        elapsed = self._clock() - self._since
-        if elapsed >= 1.0:
-            self._rates = {name: (totals.get(name, 0) - self._base.get(name, 0)) / elapsed for name in _RATES}
-            self._base, self._since = totals, self._clock()
-        return self._rates
-
-
-def add_up(stats: list[dict[str, Any]]) -> dict[str, int]:
-    """The counters of all pipelines together."""
-    totals: dict[str, int] = {}
-    for one in stats:
-        for name, value in one.items():
-            if isinstance(value, int):
-                totals[name] = totals.get(name, 0) + value
-    return totals

@@ -20,6 +20,8 @@ Files that cannot be served are reported and left out; the others run. Changed, 
 and secrets take effect while messages flow, and so does SIGHUP at once. What is broken leaves the earlier revision
 running.
 
+SIGUSR1 asks for the counters of all pipelines, or with --json for a line `stats` of them.
+
 HTTP pipelines are served at /in/CUSTOMER/PATH. Without --nats an embedded nats-server keeps the messages
 in the data folder. The first Ctrl-C drains and exits with 0, the second one ends at once.
 

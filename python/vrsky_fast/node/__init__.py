@@ -8,9 +8,11 @@ cli/run ──► settings    what this run was asked for: data folder, server, 
 serve:  lock ─► server ─► provision ─► engine: install, start ─► polling ... signals ─► drain ─► stop
                 embedded   streams,     the only caller of        stats and events
                 or named   consumers    `_native.Node`            to the Watcher
+
+cli/check ──► preview: what `serve` would run of some files, without anything that runs
 """
 
-from .options import check_allow, check_free, check_open, check_secrets, parse_listen
+from .options import check_free, checked
 from .polling import Watcher
 from .profile import Profile
 from .serve import serve
@@ -20,10 +22,7 @@ __all__ = [
     "Profile",
     "Settings",
     "Watcher",
-    "check_allow",
     "check_free",
-    "check_open",
-    "check_secrets",
-    "parse_listen",
+    "checked",
     "serve",
 ]

@@ -36,9 +36,10 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class Broken:
-    """Why a file cannot be served."""
+    """Why a file cannot be served. `file` is there when it is right in itself."""
 
     problems: tuple[Problem, ...]
+    file: PipelineFile | None = None
 
 
 State = Ready | Broken
@@ -157,7 +158,7 @@ class Disk:
             others += [str(self._secrets / read.customer / secret) for secret in read.summary.secrets]
         values: dict[str, str] = {}
         problems = [*self._check(read), *missing_secrets(read, self._secrets, values)]
-        return Broken(tuple(problems)) if problems else Ready(read, values), others
+        return Broken(tuple(problems), read) if problems else Ready(read, values), others
 
 
 def missing_secrets(one: PipelineFile, folder: Path | None, values: dict[str, str]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from .. import _native
@@ -16,16 +16,24 @@ from .profile import Profile
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
 
 
+@dataclass(frozen=True)
+class Changes:
+    """The stats of the pipelines that have changed, and customer and name of those that were removed."""
+
+    changed: list[dict[str, Any]]
+    removed: list[tuple[str, str]]
+
+
 class Engine:
     """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
 
-    def __init__(self, profile: Profile, endpoint: Endpoint) -> None:
-        self._node = _native.Node(profile.for_engine(endpoint))
+    def __init__(self, profile: Profile, endpoint: Endpoint, max_payload: int | None = None) -> None:
+        self._node = _native.Node(profile.for_engine(endpoint, max_payload))
 
     @classmethod
-    def to_ask(cls, profile: Profile) -> Self:
-        """One that is asked whether connectors would work, and never started."""
-        return cls(replace(profile, listen=None), _NOBODY)
+    def to_ask(cls, profile: Profile, max_payload: int | None = None) -> Self:
+        """One that is asked whether pipelines and their connectors would work, and never started."""
+        return cls(replace(profile, listen=None), _NOBODY, max_payload)
 
     async def install(self, one: PipelineFile, secrets: dict[str, str]) -> str:
         """Puts the pipeline in place of its earlier revision; returns the revision."""
@@ -50,8 +58,14 @@ class Engine:
         return f"http://{addresses[0]}" if addresses else None
 
     def stats(self) -> list[dict[str, Any]]:
+        """Of every pipeline."""
         stats: list[dict[str, Any]] = json.loads(self._node.stats())
         return stats
+
+    def changes(self) -> Changes:
+        """Since the last call; of everything at the first one."""
+        found = json.loads(self._node.stats_changed())
+        return Changes(found["changed"], [(customer, pipeline) for customer, pipeline in found["removed"]])
 
     def events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = json.loads(self._node.events())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from ..config import InvalidConfig, PipelineFile, Problem
+from ..config import PipelineFile, Problem
 from ..errors import ConfigError, error_for
-from ..facts import NODE_TYPES, SERVES_FILES
+from ..facts import NODE_TYPES, SERVES_FILES, SERVES_HTTP
 from .engine import Engine
 from .profile import Profile
+from .settings import Settings
 
 
 def check_types(profile: Profile, nats: str | None) -> None:
@@ -41,23 +42,28 @@ def check_allow(profile: Profile) -> None:
         raise error_for(error.code, f"--allow: {error.reason}") from None
 
 
-def check_files(pipelines: Iterable[PipelineFile], profile: Profile) -> None:
-    """An absolute path leads to every customer's files: raises InvalidConfig naming each, unless they are allowed."""
-    if problems := absolute_paths(pipelines, profile):
-        raise InvalidConfig(problems)
+def checked(settings: Settings) -> Profile:
+    """The profile as the engine gets it: it listens only where HTTP is served. Raises ConfigError and SecretError."""
+    profile = settings.profile
+    check_types(profile, settings.nats)
+    check_secrets(settings.secrets)
+    check_allow(profile)
+    if profile.listen is None or SERVES_HTTP not in profile.types:
+        return replace(profile, listen=None)
+    return replace(profile, listen=parse_listen(profile.listen))
 
 
-def absolute_paths(pipelines: Iterable[PipelineFile], profile: Profile) -> list[Problem]:
-    """The file outs with an absolute path, where the profile does not allow that."""
+def refused(one: PipelineFile, profile: Profile) -> list[Problem]:
+    """Why a node of this profile, from `checked`, does not serve a file that is right in itself."""
+    return _absolute_paths(one, profile) + _open_beyond_loopback(one, profile.listen)
+
+
+def _absolute_paths(one: PipelineFile, profile: Profile) -> list[Problem]:
+    """The file outs with an absolute path, which leads to every customer's files, where that is not allowed."""
     if profile.absolute_files or SERVES_FILES not in profile.types:
         return []
     reason = "the path is absolute; a customer's files are below its own folder"
-    return [
-        one.problem("file/outside", reason, pointer)
-        for one in pipelines
-        for pointer, path in one.file_outs
-        if path.is_absolute()
-    ]
+    return [one.problem("file/outside", reason, pointer) for pointer, path in one.file_outs if path.is_absolute()]
 
 
 def parse_listen(text: str) -> str:
@@ -74,19 +80,15 @@ def parse_listen(text: str) -> str:
     return f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}"
 
 
-def open_beyond_loopback(pipelines: Iterable[PipelineFile], listen: str) -> list[Problem]:
-    """The pipelines that `listen`, from `parse_listen`, would serve to everybody without `auth`."""
+def _open_beyond_loopback(one: PipelineFile, listen: str | None) -> list[Problem]:
+    """The in that `listen` would serve to everybody without `auth`."""
+    source = one.summary.source
+    if listen is None or not source.loopback_only:
+        return []
     if ipaddress.ip_address(listen.rpartition(":")[0].strip("[]")).is_loopback:
         return []
     reason = f"the route has no `auth`, and {listen} is more than loopback"
-    sources = ((one, one.summary.source) for one in pipelines)
-    return [one.problem("config/needs-auth", reason, at.pointer) for one, at in sources if at.loopback_only]
-
-
-def check_open(pipelines: Iterable[PipelineFile], listen: str) -> None:
-    """Raises InvalidConfig naming each of `open_beyond_loopback`."""
-    if problems := open_beyond_loopback(pipelines, listen):
-        raise InvalidConfig(problems)
+    return [one.problem("config/needs-auth", reason, source.pointer)]
 
 
 def check_free(listen: str) -> None:

@@ -52,8 +52,7 @@ class Pipelines:
         installed: list[PipelineFile] = []
         removed: list[Key] = []
         while True:
-            now = {path: Broken(refused[path]) if path in refused else state for path, state in states.items()}
-            made = plan(now, self._running)
+            made = plan(without(states, refused), self._running)
             for key, path in made.owners.items():
                 self._running[key] = Running(path, self._running[key].ready)
             new = await self._do(made.actions, installed, removed)
@@ -91,11 +90,8 @@ class Pipelines:
         if self.is_deaf and source.address is not None:
             reason = "nothing listens: the address was taken when the node started"
             return {action.path: (ready.file.problem("config/cannot-listen", reason, source.pointer),)}
-        try:
-            await self._engine.install(ready.file, ready.secrets)
-        except VrskyError as error:
-            pointer = error.place.pointer if error.place is not None else None
-            return {action.path: (ready.file.problem(error.code, error.reason, pointer or ""),)}
+        if problems := await install(self._engine, ready):
+            return {action.path: problems}
         self._running[key_of(ready)] = Running(action.path, ready)
         installed.append(ready.file)
         return {}
@@ -131,16 +127,36 @@ class Pipelines:
         self._reported = now
 
 
+def without(states: Mapping[str, State], refused: Refused) -> dict[str, State]:
+    """The same with what was refused as broken."""
+    return {path: Broken(refused[path], state.file) if path in refused else state for path, state in states.items()}
+
+
+async def install(engine: Engine, ready: Ready) -> tuple[Problem, ...]:
+    """Why the engine refuses it; empty when it is installed."""
+    try:
+        await engine.install(ready.file, ready.secrets)
+    except VrskyError as error:
+        pointer = error.place.pointer if error.place is not None else None
+        return (ready.file.problem(error.code, error.reason, pointer or ""),)
+    return ()
+
+
 def _problems(ready: Ready, error: VrskyError) -> tuple[Problem, ...]:
     if isinstance(error, InvalidConfig):
         return error.problems
     return (ready.file.problem(error.code, error.reason, ready.file.summary.source.pointer),)
 
 
+def is_about_files(problems: Iterable[Problem]) -> bool:
+    """Whether more is missing than something in the surroundings."""
+    return not all(one.code.startswith(("secret/", "nats/")) for one in problems)
+
+
 def refusal(problems: Iterable[Problem]) -> VrskyError:
     """Of a run that does not start: about the files, unless only the surroundings are missing."""
     found = list(problems)
-    if all(one.code.startswith(("secret/", "nats/")) for one in found):
+    if not is_about_files(found):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return error_for(found[0].code, found[0].reason + more)
     return InvalidConfig(found)

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from ..config import PipelineFile
 from ..control.upkeep import Upkeep
-from .engine import Engine
+from .engine import Changes, Engine
 from .reconcile import Finding
+from .signals import Stop
 
 POLL_SECONDS = 0.25
 
@@ -30,14 +31,22 @@ class Watcher(Protocol):
     def left_out(self, findings: Sequence[Finding], total: int) -> None:
         """Files that cannot be served, each when it was read; `total` is how many there are now."""
 
-    def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
-        """A few times a second: the counters of every pipeline, and what happened since."""
+    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
+        """A few times a second: which stats have changed, and what happened since."""
+
+    def report(self, stats: list[dict[str, Any]]) -> None:
+        """The stats of every pipeline, since somebody asked for them; after a `poll`."""
 
 
-async def poll_until(ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep) -> None:
+async def poll_until(
+    ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep, stop: Stop
+) -> None:
     """Returns soon after the first of `ends` has ended; what it raised is its own."""
     while not any(task.done() for task in ends):
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         events = engine.events()
         upkeep.notice(events)
-        watcher.poll(engine.stats(), events)
+        watcher.poll(engine.changes(), events)
+        if stop.report.is_set():
+            stop.report.clear()
+            watcher.report(engine.stats())

@@ -54,8 +54,9 @@ class Profile:
             absolute_files=files_anywhere,
         )
 
-    def for_engine(self, endpoint: Endpoint) -> str:
-        """As the engine takes it, with the server, as JSON. Holds the server's credentials."""
+    def for_engine(self, endpoint: Endpoint, max_payload: int | None = None) -> str:
+        """As the engine takes it, with the server and its `max_payload` where that is known, as JSON. Holds the
+        server's credentials."""
         tls = endpoint.tls
         nats = {
             "url": endpoint.url,
@@ -80,5 +81,6 @@ class Profile:
                 "allow": self.allow,
                 "absolute_files": self.absolute_files,
                 "park_after": self.park_after,
+                "max_payload": max_payload,
             }
         )

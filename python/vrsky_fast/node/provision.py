@@ -25,20 +25,23 @@ async def prepare(
     profile: Profile,
     watcher: Watcher,
     asked: asyncio.Event,
-) -> bool:
-    """Makes the streams that are not there yet; waits for a cluster that has no leader. False when `asked` is set
-    before. Raises NatsError."""
+) -> int | None:
+    """Makes the streams that are not there yet; waits for a cluster that has no leader. The server's `max_payload`,
+    bytes; None when `asked` is set before. Raises NatsError."""
+    max_payload = 0
 
     async def everything() -> list[str]:
+        nonlocal max_payload
         async with connect(endpoint) as client:
+            max_payload = client.max_payload
             return await _streams(client, server, profile)
 
     done = await provisioned(everything, asked, watcher.note)
     if done is None:
-        return False
+        return None
     if done:
         watcher.note(f"provisioned {len(done)} streams and consumers")
-    return True
+    return max_payload
 
 
 def upkeep(endpoint: Endpoint, server: Server | None, profile: Profile, watcher: Watcher) -> Upkeep:

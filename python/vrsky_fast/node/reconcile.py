@@ -52,6 +52,10 @@ class Finding:
     problems: tuple[Problem, ...]
     goes_on: Key | None = None
 
+    def as_json(self) -> dict[str, object]:
+        goes_on = {"customer": self.goes_on[0], "pipeline": self.goes_on[1]} if self.goes_on else None
+        return {"file": self.path, "goes_on": goes_on, "problems": [one.as_json() for one in self.problems]}
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..config import PipelineFile, Problem
 from ..config.folder import nothing_in
 from ..control.lock import DataFolder
 from ..control.server import Server
@@ -18,15 +17,7 @@ from ..facts import SERVES_HTTP
 from .disk import Disk, Ready
 from .earlier_files import earlier_files
 from .engine import Engine
-from .options import (
-    absolute_paths,
-    check_allow,
-    check_free,
-    check_secrets,
-    check_types,
-    open_beyond_loopback,
-    parse_listen,
-)
+from .options import check_free, checked, refused
 from .pipelines import Pipelines, refusal
 from .polling import Watcher, poll_until
 from .profile import Profile
@@ -44,16 +35,17 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     """Serves the pipeline files of `path` until a signal; returns after a drain. Files that cannot be served are left
     out. Raises ConfigError, SecretError or NatsError before anything flows: where none can be served, or with
     `strict` not all; and NatsError when the embedded server does not stay up."""
-    profile = _checked(settings)
-    disk = Disk(path, settings.secrets, lambda one: _refused(one, profile))
+    profile = checked(settings)
+    disk = Disk(path, settings.secrets, lambda one: refused(one, profile))
     await asyncio.to_thread(disk.look, True)
     _check(plan(disk.states, {}).findings, settings, any(isinstance(one, Ready) for one in disk.states.values()), path)
     profile = _listening(profile, disk, watcher)
     with DataFolder(settings.data) as data, stop_signals() as stop:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
-            if not await prepare(endpoint, server, profile, watcher, stop.asked):
+            max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
+            if max_payload is None:
                 return
-            engine = Engine(profile, endpoint)
+            engine = Engine(profile, endpoint, max_payload)
             nats = None if server else endpoint.url
             pipelines = Pipelines(engine, endpoint, disk, watcher, data.path, nats)
             pipelines.is_deaf = profile.listen is None and SERVES_HTTP in profile.types
@@ -75,17 +67,6 @@ def _check(findings: Sequence[Finding], settings: Settings, some: bool, path: Pa
         raise refusal(problems or [nothing_in(path)])
 
 
-def _checked(settings: Settings) -> Profile:
-    """The profile as the engine gets it: it listens only where HTTP is served."""
-    profile = settings.profile
-    check_types(profile, settings.nats)
-    check_secrets(settings.secrets)
-    check_allow(profile)
-    if profile.listen is None or SERVES_HTTP not in profile.types:
-        return replace(profile, listen=None)
-    return replace(profile, listen=parse_listen(profile.listen))
-
-
 def _listening(profile: Profile, disk: Disk, watcher: Watcher) -> Profile:
     """It listens for HTTP pipelines that may come; until there is one, an address that is taken stops nobody."""
     ready = (one.file for one in disk.states.values() if isinstance(one, Ready))
@@ -97,11 +78,6 @@ def _listening(profile: Profile, disk: Disk, watcher: Watcher) -> Profile:
         watcher.note(f"no HTTP pipeline can be served until the next start: {error.reason}")
         return replace(profile, listen=None)
     return profile
-
-
-def _refused(one: PipelineFile, profile: Profile) -> list[Problem]:
-    """Why this node does not serve a file that is right in itself."""
-    return absolute_paths([one], profile) + (open_beyond_loopback([one], profile.listen) if profile.listen else [])
 
 
 async def _run(
@@ -120,14 +96,14 @@ async def _run(
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
     try:
-        await poll_until(ends, engine, watcher, keeps)
+        await poll_until(ends, engine, watcher, keeps, stop)
         for task in ends:
             if task.done():
                 await task
         reloading.cancel()
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
-        await poll_until([drain], engine, watcher, keeps)
+        await poll_until([drain], engine, watcher, keeps, stop)
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:

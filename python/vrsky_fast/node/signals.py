@@ -6,6 +6,8 @@ either, but lets the next start deliver some messages again.
 
 SIGHUP reads all files again. Where it says that the terminal has gone, it is a request to stop as well, unless
 `nohup` says otherwise.
+
+SIGUSR1 asks for the stats of all pipelines.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ FORCED = 130
 
 
 class Stop:
-    """Whether a signal came: to stop, or to reload."""
+    """Whether a signal came: to stop, to reload, or to report."""
 
     def __init__(self, terminal: bool = False) -> None:
         self.asked = asyncio.Event()
         self.reload = asyncio.Event()
+        self.report = asyncio.Event()
         self.server: Server | None = None
         self._terminal = terminal
 
@@ -62,7 +65,12 @@ def stop_signals() -> Iterator[Stop]:
     """Heard while the context is open."""
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     loop, stop = asyncio.get_running_loop(), Stop(terminal=not nohup and _has_terminal())
-    heard = {signal.SIGINT: stop.on_signal, signal.SIGTERM: stop.on_signal, signal.SIGHUP: stop.on_hang_up}
+    heard = {
+        signal.SIGINT: stop.on_signal,
+        signal.SIGTERM: stop.on_signal,
+        signal.SIGHUP: stop.on_hang_up,
+        signal.SIGUSR1: stop.report.set,
+    }
     for sign, then in heard.items():
         loop.add_signal_handler(sign, then)
     try:

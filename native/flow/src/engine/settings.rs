@@ -47,6 +47,10 @@ pub struct Settings {
     /// Seconds after which a message whose pipeline or out is not here is set aside.
     #[serde(default = "sixty")]
     pub set_aside_after: u32,
+    /// The server's, where it is known before the node starts: what asks for more is refused alone then, and does not
+    /// keep the node from starting.
+    #[serde(default)]
+    pub max_payload: Option<usize>,
 }
 
 /// Where the NATS server is, and who we are there.

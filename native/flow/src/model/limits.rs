@@ -17,7 +17,7 @@ pub struct Limits {
     /// once a second, so that a burst may pass it.
     #[schemars(range(min = 1, max = 10_000))]
     pub backlog: u32,
-    /// Payload, bytes. A node refuses to start with more than the NATS server's `max_payload`, 8 MiB and
+    /// Payload, bytes. A node refuses a pipeline that asks for more than the NATS server's `max_payload`, 8 MiB and
     /// 32 KiB for the embedded one; the default is lowered to what the server takes.
     #[schemars(range(min = 1, max = 67_108_864))]
     pub bytes: u32,

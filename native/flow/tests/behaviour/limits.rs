@@ -34,6 +34,14 @@ fn a_pipeline_that_asks_for_more_than_the_server_takes_is_refused() {
         assert_eq!((fault.code(), fault.place().pointer.as_deref()), (Code::ConfigInvalidValue, Some(*pointer)));
         assert!(fault.reason().contains("max_payload, 1048576"), "{fault}");
     }
+    // Where the size is known before the start, the others start.
+    let told = unstarted(&server, &json!({"max_payload": 1 << 20}));
+    for (pipeline, pointer) in &too_much {
+        let fault = try_install(&told, pipeline).unwrap_err();
+        assert_eq!((fault.code(), fault.place().pointer.as_deref()), (Code::ConfigInvalidValue, Some(*pointer)));
+    }
+    install(&told, &forwarding("default", &json!({}), &json!(null)));
+    told.start().unwrap();
     // As much as it takes, or what nobody has asked for.
     let node = node(
         &server,

@@ -59,7 +59,7 @@ struct State {
     /// Which pipeline reads a stream by a durable.
     durables: HashMap<Key, Key>,
     shards: Vec<Shard>,
-    /// Of the server, since the start.
+    /// Of the server: as the settings say, then as the shards have found it.
     max_payload: Option<usize>,
     address: Option<SocketAddr>,
 }
@@ -90,11 +90,12 @@ impl Node {
             return invalid("types has to name what the node serves".to_owned());
         }
         settings.networks()?;
+        let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
             settings: Arc::new(settings),
             events: Arc::default(),
             change: Mutex::default(),
-            state: Mutex::default(),
+            state: Mutex::new(state),
             seen: Mutex::default(),
         })
     }
