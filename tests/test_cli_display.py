@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vrsky_fast.cli.display import Display, Rates, add_up
+from vrsky_fast.cli.display import Display, JsonDisplay, Rates, add_up
 from vrsky_fast.cli.terminal import Terminal
 from vrsky_fast.config import load_all
+from vrsky_fast.control.streams import STEPS
+from vrsky_fast.node.waiting import Waiting
 
 
 class Screen(io.StringIO):
@@ -165,3 +168,42 @@ def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
         "up         acme/orders  out erp",
     ]
     assert add_up([one]) == {"received": 1}
+
+
+GONE = Waiting("acme", "gone", STEPS, 1)
+CRM = Waiting("acme", "orders", "crm", 1_204)
+
+
+def test_what_waits_for_what_is_not_served_is_a_warning_and_counted_at_the_end() -> None:
+    screen = Screen(terminal=False)
+    display = Display(Terminal(screen))
+    display.waiting([GONE, CRM], [GONE, CRM])
+    display.waiting([], [CRM])
+    display.end()
+    assert screen.getvalue().splitlines() == [
+        "waiting  acme/gone  1 message for its steps: not served here",
+        "waiting  acme/orders  1,204 messages for out crm: not served here",
+        "they go on when it is served again; `vrsky parked ls` lists what is set aside",
+        "stopped: 0 in, 0 filtered, 0 out, 1,204 messages wait for what is not served here",
+    ]
+
+
+def test_as_json_it_is_a_line_once_and_in_all_stats() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.waiting([CRM], [CRM])
+    display.poll([], [])
+    line = {"customer": "acme", "pipeline": "orders", "out": "crm", "messages": 1_204}
+    assert [json.loads(text) for text in screen.getvalue().splitlines()] == [
+        {"kind": "waiting", **line},
+        {"kind": "stats", "pipelines": [], "left_out": 0, "waiting": [line], "waiting_total": 1},
+    ]
+
+
+def test_stats_name_some_of_many_and_say_how_many_there_are() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.waiting([], [CRM] * 250)
+    display.poll([], [])
+    said = json.loads(screen.getvalue())
+    assert (len(said["waiting"]), said["waiting_total"]) == (100, 250)

@@ -14,6 +14,8 @@ from typing import Any
 from ..config import PipelineFile
 from ..config.summary import Connector
 from ..node.reconcile import Finding
+from ..node.waiting import Waiting
+from . import waiting
 from .terminal import Output, Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
@@ -54,6 +56,7 @@ class Display:
         self._last_plain = clock()
         self._last_totals: dict[str, int] = {}
         self._left_out = 0
+        self._waiting: Sequence[Waiting] = ()
         self._base: str | None = None
 
     def note(self, text: str) -> None:
@@ -77,6 +80,14 @@ class Display:
             what = f"{'/'.join(one.goes_on)} goes on as it was" if one.goes_on else "left out"
             self.terminal.line(f"{self.terminal.warning('not served')}  {safe(one.path)}: {what}")
         self._and_more(len(findings))
+
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        self._waiting = found
+        for one in new[:_LINES_AT_ONCE]:
+            self.terminal.line(waiting.line(self.terminal, one))
+        self._and_more(len(new))
+        if new:
+            self.note(waiting.HINT)
 
     def _list(self, pipelines: Sequence[PipelineFile]) -> None:
         for one in pipelines[:_LINES_AT_ONCE]:
@@ -159,6 +170,7 @@ class Display:
         totals = self._rates.last
         shown = [name for name in _RATES if name in _ALWAYS or totals.get(name)]
         left = f", {self._left_out:,} files left out" if self._left_out else ""
+        left += waiting.summary(self._waiting)
         self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown) + left)
 
     def _rate_line(self, totals: dict[str, int], rates: dict[str, float]) -> str:
@@ -199,6 +211,8 @@ class JsonDisplay:
     def __init__(self, stream: Output) -> None:
         self._stream = stream
         self._left_out = 0
+        self._waiting: Sequence[Waiting] = ()
+        self._is_waiting_new = False
         self._last: list[dict[str, Any]] = []
         self._next = 0.0
 
@@ -226,12 +240,19 @@ class JsonDisplay:
             goes_on = {"customer": one.goes_on[0], "pipeline": one.goes_on[1]} if one.goes_on else None
             self._write({"kind": "not-served", "file": one.path, "goes_on": goes_on, "problems": problems})
 
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        self._waiting, self._is_waiting_new = found, True
+        for one in new:
+            self._write({"kind": "waiting", **one.as_json()})
+
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
-        if stats != self._last and time.monotonic() >= self._next:
+        if (stats != self._last or self._is_waiting_new) and time.monotonic() >= self._next:
             self._last, self._next = stats, time.monotonic() + 1.0
-            self._write({"kind": "stats", "pipelines": stats, "left_out": self._left_out})
+            self._is_waiting_new = False
+            more = waiting.in_stats(self._waiting)
+            self._write({"kind": "stats", "pipelines": stats, "left_out": self._left_out, **more})
 
     def end(self) -> None:
         self._write({"kind": "stopped", "left_out": self._left_out})

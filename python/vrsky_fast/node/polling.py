@@ -10,6 +10,7 @@ from ..config import PipelineFile
 from ..control.upkeep import Upkeep
 from .engine import Engine
 from .reconcile import Finding
+from .waiting import Waiting
 
 POLL_SECONDS = 0.25
 
@@ -29,6 +30,10 @@ class Watcher(Protocol):
 
     def left_out(self, findings: Sequence[Finding], total: int) -> None:
         """Files that cannot be served, each when it was read; `total` is how many there are now."""
+
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        """Messages that wait for what this node does not serve: names that were not among them before, and all of
+        them. Also when a count has changed."""
 
     def poll(self, stats: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         """A few times a second: the counters of every pipeline, and what happened since."""
