@@ -12,7 +12,9 @@ import pytest
 from vrsky_fast.cli.display import Display, JsonDisplay
 from vrsky_fast.cli.terminal import Terminal
 from vrsky_fast.config import load_all
+from vrsky_fast.control.streams import STEPS
 from vrsky_fast.node.engine import Changes
+from vrsky_fast.node.waiting import Waiting
 
 
 class Screen(io.StringIO):
@@ -206,6 +208,8 @@ def test_a_line_of_stats_has_what_has_changed_since_the_one_before() -> None:
         "pipelines": [row("a", received=3)],
         "removed": [{"customer": "acme", "pipeline": "c"}, {"customer": "acme", "pipeline": "b"}],
         "left_out": 0,
+        "waiting": [],
+        "waiting_total": 0,
     }
     assert third["pipelines"] == [row("c")]
 
@@ -240,3 +244,50 @@ def test_files_that_are_not_left_out_any_more_are_news() -> None:
     display.left_out([], 2)
     display.end()
     assert [(one["kind"], one["left_out"]) for one in said(screen)] == [("stats", 2), ("stopped", 2)]
+
+
+GONE = Waiting("acme", "gone", STEPS, 1)
+CRM = Waiting("acme", "orders", "crm", 1_204)
+
+
+def test_what_waits_for_what_is_not_served_is_a_warning_and_counted_at_the_end() -> None:
+    screen = Screen(terminal=False)
+    display = Display(Terminal(screen))
+    display.waiting([GONE, CRM], [GONE, CRM])
+    display.waiting([], [CRM])
+    display.end()
+    assert screen.getvalue().splitlines() == [
+        "waiting  acme/gone  1 message for its steps: not served here",
+        "waiting  acme/orders  1,204 messages for out crm: not served here",
+        "they go on when it is served again; `vrsky parked ls` lists what is set aside",
+        "stopped: 0 in, 0 filtered, 0 out, 1,204 messages wait for what is not served here",
+    ]
+
+
+def test_as_json_it_is_a_line_once_and_in_all_stats() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.waiting([CRM], [CRM])
+    display.poll(NOTHING, [])
+    line = {"customer": "acme", "pipeline": "orders", "out": "crm", "messages": 1_204}
+    assert [json.loads(text) for text in screen.getvalue().splitlines()] == [
+        {"kind": "waiting", **line},
+        {
+            "kind": "stats",
+            "all": False,
+            "pipelines": [],
+            "removed": [],
+            "left_out": 0,
+            "waiting": [line],
+            "waiting_total": 1,
+        },
+    ]
+
+
+def test_stats_name_some_of_many_and_say_how_many_there_are() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.waiting([], [CRM] * 250)
+    display.poll(NOTHING, [])
+    (line,) = said(screen)
+    assert (len(line["waiting"]), line["waiting_total"]) == (100, 250)

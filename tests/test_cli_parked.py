@@ -33,11 +33,11 @@ def test_what_is_set_aside_is_listed_and_discarded_while_it_runs_and_afterwards(
     assert vrsky("parked", "ls").stderr == "nothing is set aside\n"
     recorded = server_config.recall(server_config.Layout(tmp_path / ".vrsky"))
     assert recorded is not None
-    for subject in ("acme.orders.gone", "acme.orders.gone", "acme.gone.in", "zeta.orders.default"):
+    for subject in ("acme.orders.gone", "acme.orders.gone", "acme.gone._in", "zeta.orders.default"):
         background(put(recorded[1], f"vrsky.parked.{subject}", "{}", Vrsky_Time="1700000000000"))
     found = listed(vrsky)
     assert [(one["customer"], one["pipeline"], one["out"], one["messages"], one["served"]) for one in found] == [
-        ("acme", "gone", "in", 1, False),
+        ("acme", "gone", "_in", 1, False),
         ("acme", "orders", "gone", 2, False),
         ("zeta", "orders", "default", 1, False),
     ]
@@ -45,6 +45,8 @@ def test_what_is_set_aside_is_listed_and_discarded_while_it_runs_and_afterwards(
     (line,) = vrsky("parked", "ls", "--customer", "acme", "--pipeline", "orders").stdout.splitlines()
     assert line.startswith("acme/orders  for out gone  2 messages  oldest came ")
     assert line.endswith("  not served")
+    (line,) = vrsky("parked", "ls", "--out", "_in").stdout.splitlines()
+    assert line.startswith("acme/gone  for its steps  1 message  oldest came ")
     gone = vrsky("parked", "discard", "--customer", "acme", "--pipeline", "orders", "--out", "gone", "--yes")
     assert (gone.returncode, gone.stdout) == (0, "deleted 2 messages\n"), gone.stderr
     assert run.stop() == 0

@@ -35,7 +35,7 @@ def test_a_whole_message_goes_with_the_last_of_its_parts(background: Background,
     background(scenario())
 
 
-@pytest.mark.parametrize("where", ["vrsky.logic.t10000.0.acme.orders.in", "vrsky.parked.acme.orders.in"])
+@pytest.mark.parametrize("where", ["vrsky.logic.t10000.0.acme.orders.in", "vrsky.parked.acme.orders._in"])
 def test_it_stays_while_a_part_that_was_sent_again_may_die_again(
     background: Background, endpoint: Endpoint, where: str
 ) -> None:

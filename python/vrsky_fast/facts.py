@@ -74,6 +74,9 @@ ORIGINAL_SUBJECT: str = _ALL["original"]["subject"]
 """With the places `{customer}`, `{pipeline}` and `{message}`: whole messages beside dead letters of their parts."""
 
 PARKED: str = _ALL["parked"]["stream"]
+ASIDE_SUBJECT: str = _ALL["aside"]["subject"]
+"""With the places `{customer}` and `{pipeline}`: parked messages that wait for the steps of their pipeline."""
+
 KEYS: str = _ALL["keys"]["stream"]
 
 ACK_WAIT_SECONDS = float(_ALL["ack_wait_seconds"])

@@ -73,6 +73,7 @@ pub fn facts() -> Value {
         "dead": {"stream": subjects::DEAD, "subject": subjects::dead("{customer}", "{pipeline}", "{step}")},
         "original": {"subject": subjects::original("{customer}", "{pipeline}", "{message}")},
         "parked": {"stream": subjects::PARKED},
+        "aside": {"subject": subjects::aside("{customer}", "{pipeline}")},
         "keys": {"stream": subjects::KEYS},
         "ack_wait_seconds": ACK_WAIT.as_secs(),
         "duplicate_window_seconds": DUPLICATE_WINDOW.as_secs(),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..control.dead_letters import Wanted
+from ..control.streams import STEPS
 
 # JetStream's numbers have 64 bits.
 SEQUENCE = click.IntRange(1, 2**64 - 1)
@@ -73,6 +74,11 @@ def whose(customer: str | None, pipeline: str | None) -> str:
     if not (customer or pipeline):
         return "all customers"
     return f"{customer or '*'}{'/' + pipeline if pipeline else ''}"
+
+
+def for_whom(out: str) -> str:
+    """`for out erp`, or `for its steps`"""
+    return "for its steps" if out == STEPS else f"for out {out}"
 
 
 def counted(number: int, what: str = "dead letter") -> str:

@@ -15,6 +15,8 @@ from ..config import PipelineFile
 from ..config.summary import Connector
 from ..node.engine import Changes
 from ..node.reconcile import Finding
+from ..node.waiting import Waiting
+from . import waiting
 from .stats import Health, Rates, Totals, ailing, key_of
 from .terminal import Output, Terminal, safe
 
@@ -57,6 +59,7 @@ class Display:
         self._last_plain = clock()
         self._last_totals: dict[str, int] = {}
         self._left_out = 0
+        self._waiting: Sequence[Waiting] = ()
         self._base: str | None = None
 
     def note(self, text: str) -> None:
@@ -80,6 +83,14 @@ class Display:
             what = f"{'/'.join(one.goes_on)} goes on as it was" if one.goes_on else "left out"
             self.terminal.line(f"{self.terminal.warning('not served')}  {safe(one.path)}: {what}")
         self._and_more(len(findings))
+
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        self._waiting = found
+        for one in new[:_LINES_AT_ONCE]:
+            self.terminal.line(waiting.line(self.terminal, one))
+        self._and_more(len(new))
+        if new:
+            self.note(waiting.HINT)
 
     def _list(self, pipelines: Sequence[PipelineFile]) -> None:
         for one in pipelines[:_LINES_AT_ONCE]:
@@ -169,6 +180,7 @@ class Display:
         totals = self._totals.now
         shown = [name for name in _SHOWN if name in _ALWAYS or totals.get(name)]
         left = f", {self._left_out:,} files left out" if self._left_out else ""
+        left += waiting.summary(self._waiting)
         self.terminal.line("stopped: " + ", ".join(f"{totals.get(name, 0):,} {_WORDS[name]}" for name in shown) + left)
 
     def _rate_line(self) -> str:
@@ -192,6 +204,8 @@ class JsonDisplay:
     def __init__(self, stream: Output, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
         self._left_out = self._left_out_before = 0
+        self._waiting: Sequence[Waiting] = ()
+        self._is_waiting_new = False
         # What no line has said yet.
         self._changed: dict[tuple[str, str], dict[str, Any]] = {}
         self._removed: dict[tuple[str, str], None] = {}
@@ -219,6 +233,11 @@ class JsonDisplay:
         for one in findings:
             self._write({"kind": "not-served", **one.as_json()})
 
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        self._waiting, self._is_waiting_new = found, True
+        for one in new:
+            self._write({"kind": "waiting", **one.as_json()})
+
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
@@ -235,17 +254,19 @@ class JsonDisplay:
         self._write_stats(stats, [], everything=True)
 
     def _write_changes(self) -> None:
-        if self._changed or self._removed or self._left_out != self._left_out_before:
+        is_new = self._is_waiting_new or self._left_out != self._left_out_before
+        if self._changed or self._removed or is_new:
             self._write_stats(list(self._changed.values()), list(self._removed))
 
     def _write_stats(
         self, pipelines: list[dict[str, Any]], removed: list[tuple[str, str]], everything: bool = False
     ) -> None:
         names = [{"customer": customer, "pipeline": pipeline} for customer, pipeline in removed]
-        self._changed, self._removed, self._left_out_before = {}, {}, self._left_out
+        self._changed, self._removed = {}, {}
+        self._left_out_before, self._is_waiting_new = self._left_out, False
         self._next = self._clock() + 1.0
         said = {"kind": "stats", "all": everything, "pipelines": pipelines, "removed": names}
-        self._write(said | {"left_out": self._left_out})
+        self._write(said | {"left_out": self._left_out} | waiting.in_stats(self._waiting))
 
     def end(self) -> None:
         self._write_changes()

@@ -11,11 +11,11 @@ import click
 
 from ..control import parked
 from ..control.lock import is_used
-from ..control.parked import STEPS, Parked
+from ..control.parked import Parked
 from ..control.served import Serving
 from ..control.streams import parked_subject
 from . import exit_codes, nats, server_of
-from .choice import counted, whose
+from .choice import counted, for_whom, whose
 from .server_of import agrees, client_of, known
 from .terminal import Terminal, moment, safe
 
@@ -40,7 +40,7 @@ def command() -> None:
 @command.command(name="ls", help="How many there are for each out, since when, and whether it is served.")
 @click.option("--customer", metavar="NAME", help="Only of this customer.")
 @click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
-@click.option("--out", metavar="NAME", help="Only for this out; `in` means the steps of the pipeline.")
+@click.option("--out", metavar="NAME", help="Only for this out; `_in` means the steps of the pipeline.")
 @server_of.options
 def ls(
     customer: str | None, pipeline: str | None, out: str | None, server: nats.Server, data: Path, as_json: bool
@@ -67,7 +67,7 @@ def ls(
 @command.command(name="discard", help="Delete those of an out, a pipeline or a customer, or all of them, for good.")
 @click.option("--customer", metavar="NAME", help="All of this customer.")
 @click.option("--pipeline", metavar="NAME", help="With --customer: only of this pipeline.")
-@click.option("--out", metavar="NAME", help="With --pipeline: only for this out; `in` means the pipeline's steps.")
+@click.option("--out", metavar="NAME", help="With --pipeline: only for this out; `_in` means the pipeline's steps.")
 @click.option("--all", "everything", is_flag=True, help="All of every customer.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @server_of.options
@@ -103,14 +103,13 @@ def _is_served(one: Parked, serving: Serving | None) -> bool | None:
     """By the run that is at work; None when none is, or nothing is known of it."""
     if serving is None:
         return None
-    served = serving.find(one.customer, one.pipeline)
-    return served is not None and (one.out == STEPS or one.out in served.outs)
+    return serving.has(one.customer, one.pipeline, one.out)
 
 
 def _line(terminal: Terminal, one: Parked, is_served: bool | None) -> str:
     parts = [
         safe(f"{one.customer}/{one.pipeline}"),
-        "for its steps" if one.out == STEPS else safe(f"for out {one.out}"),
+        safe(for_whom(one.out)),
         counted(one.messages, "message"),
         terminal.quiet(f"oldest came {moment(one.came_ms)}"),
         terminal.quiet(f"set aside {moment(one.parked_ms)}"),

@@ -6,7 +6,7 @@ from nats.aio.client import Client
 
 from . import subjects
 from .dead_letters import EVERYTHING, oldest_first
-from .streams import DEAD, PARKED, original_subject
+from .streams import DEAD, PARKED, STEPS, original_subject, parked_subject
 
 
 async def sweep(client: Client) -> None:
@@ -28,5 +28,5 @@ async def _busy(client: Client) -> set[tuple[str, ...]]:
     """Customer and pipeline of messages that wait for steps: one may be a part that was sent again."""
     steps = "vrsky.logic.*.*.*.*.in"
     waiting = [await subjects.counts(client, stream, steps) for stream in await subjects.streams_of(client, steps)]
-    parked = await subjects.counts(client, PARKED, "vrsky.parked.*.*.in")
+    parked = await subjects.counts(client, PARKED, parked_subject(None, None, STEPS))
     return {tuple(subject.split(".")[-3:-1]) for found in [*waiting, parked] for subject in found}

@@ -14,16 +14,13 @@ from . import subjects
 from .failure import fail
 from .streams import PARKED, parked_subject
 
-STEPS = "in"
-"""In place of an out: messages that wait for the steps of their pipeline."""
-
 _AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class Parked:
-    """Those of one out. Of the oldest: when it was accepted, 0 when unknown, and when it was set aside; milliseconds
-    since the Unix epoch."""
+    """Those of one out, or of `streams.STEPS`. Of the oldest: when it was accepted, 0 when unknown, and when it was set
+    aside; milliseconds since the Unix epoch."""
 
     customer: str
     pipeline: str

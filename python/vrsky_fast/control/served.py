@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..config.summary import Summary
 from .server_config import private
+from .streams import STEPS
 
 _FILE = "served.json"
 
@@ -45,6 +46,11 @@ class Serving:
 
     def find(self, customer: str, pipeline: str) -> Served | None:
         return self.pipelines.get((customer, pipeline))
+
+    def has(self, customer: str, pipeline: str, out: str) -> bool:
+        """Whether it serves this out, or with `streams.STEPS` the steps of this pipeline."""
+        served = self.find(customer, pipeline)
+        return served is not None and (out == STEPS or out in served.outs)
 
 
 def write(data: Path, nats: str | None, serving: Serving) -> None:

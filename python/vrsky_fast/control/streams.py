@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .._native import is_name, subject_token
-from ..facts import DEAD, DEAD_SUBJECT, KEYS, ORIGINAL_SUBJECT, PARKED, STREAMS, StreamFact
+from ..facts import ASIDE_SUBJECT, DEAD, DEAD_SUBJECT, KEYS, ORIGINAL_SUBJECT, PARKED, STREAMS, StreamFact
 from .failure import fail
 
 __all__ = [
     "DEAD",
     "KEYS",
     "PARKED",
+    "STEPS",
     "Stream",
     "dead",
     "dead_subject",
@@ -27,6 +28,9 @@ __all__ = [
     "sharing",
     "topology",
 ]
+
+STEPS = ASIDE_SUBJECT.rpartition(".")[2]
+"""In place of an out: parked messages that wait for the steps of their pipeline. No out has this name."""
 
 # No share is a smaller part of the room than one in so many.
 _LEAST_PART = 64
@@ -116,8 +120,10 @@ def original_subject(customer: str | None, pipeline: str | None, message: str | 
 
 
 def parked_subject(customer: str | None, pipeline: str | None, out: str | None) -> str:
-    """What is set aside for a customer, a pipeline, an out, or all of them. Raises ConfigError for what is no name."""
-    return f"vrsky.parked.{_token('customer', customer)}.{_token('pipeline', pipeline)}.{_token('out', out)}"
+    """What is set aside for a customer, a pipeline, an out or STEPS, or all of them. Raises ConfigError for what is no
+    name."""
+    last = STEPS if out == STEPS else _token("out", out)
+    return f"vrsky.parked.{_token('customer', customer)}.{_token('pipeline', pipeline)}.{last}"
 
 
 def _token(what: str, name: str | None) -> str:

@@ -22,9 +22,9 @@ async def streams_of(client: Client, subject: str) -> list[str]:
             return names
 
 
-async def counts(client: Client, stream: str, subject: str) -> dict[str, int]:
+async def counts(client: Client, stream: str, subject: str, most: int | None = None) -> dict[str, int]:
     """How many messages each of these subjects has, `subject` with wildcards; without those that have none. Empty
-    when the stream is not there. Raises NatsError."""
+    when the stream is not there. With `most` it stops as soon as it has so many subjects. Raises NatsError."""
     found: dict[str, int] = {}
     while True:
         wanted = {"subjects_filter": subject, "offset": len(found)}
@@ -32,7 +32,8 @@ async def counts(client: Client, stream: str, subject: str) -> dict[str, int]:
         more = told["state"].get("subjects") or {} if told else {}
         found |= more
         # The server answers some of them at a time.
-        if not more or len(found) >= (told or {}).get("total", 0):
+        total = (told or {}).get("total", 0)
+        if not more or len(found) >= (total if most is None else min(total, most)):
             return found
 
 

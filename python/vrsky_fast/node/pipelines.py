@@ -35,6 +35,9 @@ class Pipelines:
         self._data, self._nats = data, nats
         self._running: dict[Key, Running] = {}
         self._reported: dict[str, tuple[State | None, tuple[Problem, ...]]] = {}
+        self.serving = Serving.of(())
+        self.changed = asyncio.Event()
+        """Set when what runs has changed."""
         self.findings: tuple[Finding, ...] = ()
         self.is_deaf = False
         """Whether HTTP pipelines belong here and nothing listens."""
@@ -63,8 +66,9 @@ class Pipelines:
         self.waits_for_server = any(one.code.startswith("nats/") for problems in refused.values() for one in problems)
         if installed or removed:
             # For commands that look at the streams beside the run.
-            serving = Serving.of(Served.of(one.summary) for one in self.running)
-            await asyncio.to_thread(served.write, self._data, self._nats, serving)
+            self.serving = Serving.of(Served.of(one.summary) for one in self.running)
+            self.changed.set()
+            await asyncio.to_thread(served.write, self._data, self._nats, self.serving)
             if say:
                 self._watcher.changed(installed, removed)
         self._report(states)

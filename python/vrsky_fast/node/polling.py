@@ -11,6 +11,7 @@ from ..control.upkeep import Upkeep
 from .engine import Changes, Engine
 from .reconcile import Finding
 from .signals import Stop
+from .waiting import Waiting
 
 POLL_SECONDS = 0.25
 
@@ -30,6 +31,10 @@ class Watcher(Protocol):
 
     def left_out(self, findings: Sequence[Finding], total: int) -> None:
         """Files that cannot be served, each when it was read; `total` is how many there are now."""
+
+    def waiting(self, new: Sequence[Waiting], found: Sequence[Waiting]) -> None:
+        """Messages that wait for what this node does not serve: names that were not among them before, and all of
+        them. Also when a count has changed."""
 
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         """A few times a second: which stats have changed, and what happened since."""

@@ -27,6 +27,7 @@ from .reload import keep
 from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
+from .waiting import WaitingPoll
 
 DRAIN_SECONDS = 20.0
 
@@ -53,11 +54,13 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
             _check(pipelines.findings, settings, bool(pipelines.running), path)
             for text in earlier_files(pipelines.running, profile):
                 watcher.note(text)
+            waits = WaitingPoll(endpoint, profile, lambda: pipelines.serving, pipelines.changed, watcher.waiting)
+            await waits.start()
             await engine.start()
             keeps = upkeep(endpoint, server, profile, watcher)
             watcher.ready(engine.address(), pipelines.running)
             reloads = keep(disk, pipelines, stop, settings.watch)
-            await _run(engine, server, keeps, reloads, watcher, stop)
+            await _run(engine, server, keeps, reloads, waits, watcher, stop)
 
 
 def _check(findings: Sequence[Finding], settings: Settings, some: bool, path: Path) -> None:
@@ -85,6 +88,7 @@ async def _run(
     server: Server | None,
     keeps: Upkeep,
     reloads: Coroutine[Any, Any, NoReturn],
+    waits: WaitingPoll,
     watcher: Watcher,
     stop: Stop,
 ) -> None:
@@ -92,7 +96,7 @@ async def _run(
     reloading = asyncio.create_task(reloads)
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
     ends.append(reloading)  # which ends by a defect alone
-    others: list[asyncio.Task[Any]] = [asyncio.create_task(keeps.run())]
+    others: list[asyncio.Task[Any]] = [asyncio.create_task(keeps.run()), asyncio.create_task(waits.run())]
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
     try:

@@ -49,6 +49,10 @@ fn parked(client: &mut Client) -> BTreeMap<String, u64> {
     serde_json::from_value(info["state"]["subjects"].clone()).unwrap_or_default()
 }
 
+fn aside(out: &str) -> String {
+    format!("vrsky.parked.acme.orders.{out}")
+}
+
 /// Steps or outs of which an event says that their messages are set aside.
 fn told(node: &Node, seen: &mut Vec<String>) -> usize {
     let events = node.events().into_iter().filter(|event| event.code == Some("tenant/unknown-pipeline"));
@@ -107,6 +111,26 @@ fn what_comes_for_a_removed_pipeline_is_set_aside_and_comes_back_with_it() {
     // Later ones are not set aside.
     assert_eq!(post(port, "/in/acme/orders", &JSON, b"{\"n\": 100}").0, 202);
     eventually("a later one", || (receiver.numbers().len() == 101).then_some(()));
+}
+
+#[test]
+fn what_a_lane_holds_for_a_pipeline_that_a_new_node_does_not_have_is_set_aside() {
+    let server = Server::start();
+    let mut client = client(&server);
+    put(&mut client, "in", 0..20);
+    put(&mut client, "erp", 20..30);
+    let receiver = Receiver::failing();
+    let mut other = orders(&json!({"erp": {"http": {"url": receiver.url()}}}));
+    other["pipeline"] = json!("other");
+    let node = set_aside_soon(&server, &other);
+    for lane in LANES {
+        eventually(lane, || (client.count(lane) == 0).then_some(()));
+    }
+    let expected = BTreeMap::from([("_in", 20), ("erp", 10)].map(|(out, count)| (aside(out), count)));
+    assert_eq!(parked(&mut client), expected);
+    let mut steps = Vec::new();
+    eventually("it says so, once for each", || (told(&node, &mut steps) >= 2).then_some(()));
+    assert_eq!(client.count("VRSKY_DEAD"), 0);
 }
 
 #[test]
