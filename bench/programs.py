@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ def free_port() -> int:
 
 @contextmanager
 def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[str]]:
-    """A child that has printed a line with ``ready``; ended by SIGTERM, and waited for."""
+    """A child that has printed a line with ``ready``; what else it prints is dropped. Ended by SIGTERM, and waited
+    for."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         while ready is not None:
@@ -46,15 +48,22 @@ def program(command: list[str], ready: str | None) -> Iterator[subprocess.Popen[
                 raise SystemExit(f"{command[0]} ended before it was ready")
             if ready in line:
                 break
+        reader = threading.Thread(target=read_on, args=[process], daemon=True)
+        reader.start()
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            # What it prints at its end must not fill the pipe.
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+
+
+def read_on(process: subprocess.Popen[str]) -> None:
+    """So that its pipe is never full."""
+    while process.stdout and process.stdout.read(1 << 16):
+        pass
 
 
 @dataclass(frozen=True)

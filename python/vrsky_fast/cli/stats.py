@@ -1,5 +1,5 @@
 """What the stats of pipelines come to: totals, rates, and which ins and outs are not well. Each poll brings the
-pipelines that have changed, and only those are looked at: thousands that are idle cost nothing."""
+pipelines that have changed, and only those are looked at here."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     return [one for one in loaded if one.source.name not in wrong], problems
 
 
-def read_each(names: Iterable[Path], path: Path) -> Iterator[PipelineFile | InvalidConfig]:
+def read_each(names: Iterable[str], path: Path) -> Iterator[PipelineFile | InvalidConfig]:
     """What `find` has found in `path`, read and compiled; what is wrong with one takes its place."""
     there: list[Path | InvalidConfig] = []
-    for file in names:
+    for file in map(Path, names):
         try:
             if file != path:
                 look_at(file)
@@ -58,13 +58,13 @@ def nothing_in(path: Path) -> Problem:
     return Problem("config/file-not-found", reason, str(path), hint="Name a pipeline file or its folder.")
 
 
-def find(path: Path) -> tuple[list[Path], list[Problem]]:
-    """What has the name of a pipeline file, sorted, and the folders that cannot be read. Hidden folders are left
-    out; what has such a name and is no file is not."""
+def find(path: Path) -> tuple[list[str], list[Problem]]:
+    """Paths of what has the name of a pipeline file, sorted, and the folders that cannot be read. Hidden folders are
+    left out; what has such a name and is no file is not."""
     if not path.is_dir():
-        return [path], []
+        return [str(path)], []
     unreadable: list[OSError] = []
-    found = [Path(name) for name in sorted(_names(path, unreadable), key=_parts)]
+    found = sorted(_names(path, unreadable), key=_parts)
     problems = [_unreadable(error, path) for error in unreadable]
     if len(found) > MAX_FILES:
         return [], [Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))]
@@ -76,7 +76,8 @@ def _names(path: Path, unreadable: list[OSError]) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in (*folders, *files):
             if name.endswith((".yaml", ".yml")) and not name.startswith("."):
-                yield os.path.join(folder, name)  # noqa: PTH118 - a Path each costs more than all the rest
+                # A Path each would cost more than all the rest; like one it does not begin with `./`.
+                yield os.path.join(folder, name).removeprefix("./")  # noqa: PTH118
 
 
 def _parts(name: str) -> list[str]:

@@ -86,7 +86,7 @@ class Disk:
         """Whether `states` have changed. With `everything` all files are read, without waiting for their quiet."""
         found, problems = self._find()
         changed = self._note(problems)
-        names = dict.fromkeys(map(str, found))
+        names = dict.fromkeys(found)
         due = [name for name in names if self._is_due(name) or everything]
         changed |= self._read(due, everything)
         gone = [name for name in self._known if name not in names and not self._is_hidden(name)]
@@ -97,7 +97,7 @@ class Disk:
                 changed = True
         return changed
 
-    def _find(self) -> tuple[list[Path], list[Problem]]:
+    def _find(self) -> tuple[list[str], list[Problem]]:
         if self._is_folder and not self.path.is_dir():
             reason, hint = "the folder is not there any more", "Put it back."
             return [], [Problem("config/file-not-found", reason, str(self.path), hint=hint)]
@@ -120,10 +120,13 @@ class Disk:
     def _is_due(self, name: str) -> bool:
         """Whether it is not as it was read, and was so at the last look already."""
         known = self._known.get(name)
-        seen = _stat(name), *map(_stat, known.others if known is not None else ())
-        if known is not None and seen == (known.own, *known.others.values()):
-            self._changing.pop(name, None)
-            return False
+        seen: tuple[Stat, ...] = (_stat(name),)
+        if known is not None:
+            if known.others:
+                seen += tuple(map(_stat, known.others))
+            if seen[0] == known.own and seen[1:] == tuple(known.others.values()):
+                self._changing.pop(name, None)
+                return False
         now, change = self._clock(), self._changing.get(name)
         if change is None:
             self._changing[name] = _Change(seen, now)
@@ -136,7 +139,7 @@ class Disk:
         began = time.time_ns()
         before = {name: _stat(name) for name in names}
         changed = False
-        for name, read in zip(names, read_each(map(Path, names), self.path), strict=True):
+        for name, read in zip(names, read_each(names, self.path), strict=True):
             change = self._changing.get(name)
             state, others = self._judge(name, read)
             is_calm = everything or (change is not None and change.quiet) or isinstance(state, Ready)

@@ -24,6 +24,9 @@ class Changes:
     removed: list[tuple[str, str]]
 
 
+NOTHING = Changes([], [])
+
+
 class Engine:
     """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..config import PipelineFile
 from ..control.upkeep import Upkeep
-from .engine import Changes, Engine
+from .engine import NOTHING, Changes, Engine
 from .reconcile import Finding
 from .signals import Stop
 from .waiting import Waiting
 
 POLL_SECONDS = 0.25
+# Between two looks at the stats.
+_MOST_SECONDS = 1.0
+# As many times as long as a look takes.
+_PAUSES = 100
+
+
+def pause_after(took: float, least: float, most: float) -> float:
+    """Seconds until the next of looks that are repeated: 1 % of a processor for all of them, within these bounds."""
+    return min(max(least, took * _PAUSES), most)
 
 
 class Watcher(Protocol):
@@ -37,7 +47,7 @@ class Watcher(Protocol):
         them. Also when a count has changed."""
 
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
-        """A few times a second: which stats have changed, and what happened since."""
+        """A few times a second: which stats have changed, as far as they were looked at, and what happened since."""
 
     def report(self, stats: list[dict[str, Any]]) -> None:
         """The stats of every pipeline, since somebody asked for them; after a `poll`."""
@@ -46,12 +56,17 @@ class Watcher(Protocol):
 async def poll_until(
     ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep, stop: Stop
 ) -> None:
-    """Returns soon after the first of `ends` has ended; what it raised is its own."""
+    """Returns soon after the first of `ends` has ended; what it raised is its own. The last poll has the stats."""
+    due = time.monotonic()
     while not any(task.done() for task in ends):
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         events = engine.events()
         upkeep.notice(events)
-        watcher.poll(engine.changes(), events)
+        changes, began = NOTHING, time.monotonic()
+        if began >= due or stop.report.is_set() or any(task.done() for task in ends):
+            changes = engine.changes()
+            due = began + pause_after(time.monotonic() - began, POLL_SECONDS, _MOST_SECONDS)
+        watcher.poll(changes, events)
         if stop.report.is_set():
             stop.report.clear()
             watcher.report(engine.stats())

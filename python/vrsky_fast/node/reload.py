@@ -9,18 +9,17 @@ from typing import NoReturn
 
 from .disk import Disk
 from .pipelines import Pipelines
+from .polling import pause_after
 from .signals import Stop
 
-# Between two looks; longer where a look takes long, so that thousands of files cost 1 % of a processor.
-_LOOK_SECONDS = 0.25
-_MOST_SECONDS = 10.0
-_PAUSES = 100
+# Between two looks.
+_LEAST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 # Until a stream that was missing is asked for again.
 _AGAIN_SECONDS = 5.0
 
 
 async def keep(disk: Disk, pipelines: Pipelines, stop: Stop, watch: bool) -> NoReturn:
-    pause, again = _LOOK_SECONDS, time.monotonic() + _AGAIN_SECONDS
+    pause, again = _LEAST_SECONDS, time.monotonic() + _AGAIN_SECONDS
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.reload.wait(), pause)
@@ -28,7 +27,7 @@ async def keep(disk: Disk, pipelines: Pipelines, stop: Stop, watch: bool) -> NoR
         stop.reload.clear()
         began = time.monotonic()
         changed = (asked or watch) and await asyncio.to_thread(disk.look, asked)
-        pause = min(max(_LOOK_SECONDS, (time.monotonic() - began) * _PAUSES), _MOST_SECONDS)
+        pause = pause_after(time.monotonic() - began, _LEAST_SECONDS, _MOST_SECONDS)
         is_time = pipelines.waits_for_server and began >= again
         if changed or is_time:
             await pipelines.update()
