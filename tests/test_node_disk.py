@@ -165,3 +165,47 @@ def test_a_mount_that_is_switched_by_a_symlink_is_a_change(tmp_path: Path) -> No
     (mount / "..tmp").rename(mount / "..data")
     assert [disk.look(), disk.look()] == [False, True]
     assert revision(disk, mount / "orders.yaml") != before
+
+
+def test_a_second_look_at_what_changes_alone_is_enough(folder: Path) -> None:
+    one, other = folder / "orders.yaml", folder / "returns.yaml"
+    aged(one, ORDERS.format(name="orders"))
+    aged(other, ORDERS.format(name="returns"))
+    disk = Disk(folder, None, fine, Clock())
+    disk.look(True)
+    before = revision(disk, one)
+    assert not disk.is_unsettled
+    aged(one, ORDERS.format(name="orders") + "limits: {backlog: 7}\n")
+    other.unlink()
+    assert not disk.look()
+    assert disk.is_unsettled
+    assert disk.look_again()
+    assert revision(disk, one) != before
+    assert str(other) not in disk.states
+    assert not disk.is_unsettled
+
+
+def test_what_was_gone_and_is_back_is_not_taken_for_gone(folder: Path) -> None:
+    file, clock = folder / "orders.yaml", Clock()
+    aged(file, ORDERS.format(name="orders"))
+    disk = Disk(folder, None, fine, clock)
+    disk.look(True)
+    file.unlink()
+    assert not disk.look()
+    aged(file, ORDERS.format(name="orders"))
+    clock.now += 10
+    disk.look_again()
+    assert str(file) in disk.states
+
+
+def test_a_new_file_that_is_gone_again_leaves_no_trace(folder: Path) -> None:
+    disk = Disk(folder, None, fine, Clock())
+    disk.look(True)
+    file = folder / "orders.yaml"
+    aged(file, ORDERS.format(name="orders"))
+    assert not disk.look()
+    file.unlink()
+    assert not disk.look_again()
+    assert not disk.look()
+    assert disk.states == {}
+    assert not disk.is_unsettled

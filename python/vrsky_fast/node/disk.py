@@ -76,6 +76,7 @@ class Disk:
         self._known: dict[str, _Known] = {}
         self._faults: dict[str, Broken] = {}
         self._changing: dict[str, _Change] = {}
+        self._missing: set[str] = set()
 
     @property
     def states(self) -> dict[str, State]:
@@ -87,9 +88,25 @@ class Disk:
         found, problems = self._find()
         changed = self._note(problems)
         names = dict.fromkeys(found)
-        due = [name for name in names if self._is_due(name) or everything]
-        changed |= self._read(due, everything)
-        gone = [name for name in self._known if name not in names and not self._is_hidden(name)]
+        self._missing = {name for name in self._known if name not in names and not self._is_hidden(name)}
+        for name in self._changing.keys() - names.keys() - self._missing:
+            del self._changing[name]
+        return self._take(names, list(self._missing), everything) or changed
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a file was found to change, and is to be the same in another look."""
+        return bool(self._changing)
+
+    def look_again(self) -> bool:
+        """`look` at the files alone that were found to change."""
+        there = {name for name in self._changing if os.path.lexists(name)}
+        # What has gone since is for the next look.
+        gone = self._missing & self._changing.keys() - there
+        return self._take(sorted(there - self._missing), gone, False)
+
+    def _take(self, names: Iterable[str], gone: Iterable[str], everything: bool) -> bool:
+        changed = self._read([name for name in names if self._is_due(name) or everything], everything)
         for name in gone:
             if self._is_due(name) or everything:
                 del self._known[name]

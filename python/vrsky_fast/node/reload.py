@@ -19,16 +19,35 @@ _AGAIN_SECONDS = 5.0
 
 
 async def keep(disk: Disk, pipelines: Pipelines, stop: Stop, watch: bool) -> NoReturn:
-    pause, again = _LEAST_SECONDS, time.monotonic() + _AGAIN_SECONDS
+    pace, again = _Pace(disk), time.monotonic() + _AGAIN_SECONDS
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.reload.wait(), pause)
+            await asyncio.wait_for(stop.reload.wait(), pace.pause())
         asked = stop.reload.is_set()
         stop.reload.clear()
         began = time.monotonic()
-        changed = (asked or watch) and await asyncio.to_thread(disk.look, asked)
-        pause = pause_after(time.monotonic() - began, _LEAST_SECONDS, _MOST_SECONDS)
-        is_time = pipelines.waits_for_server and began >= again
-        if changed or is_time:
+        changed = (asked or watch) and await asyncio.to_thread(pace.look, asked)
+        if changed or (pipelines.waits_for_server and began >= again):
             await pipelines.update()
             again = time.monotonic() + _AGAIN_SECONDS
+
+
+class _Pace:
+    """Looks at all files are rare where there are thousands; at those that change it looks again soon."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._due = time.monotonic() + _LEAST_SECONDS
+
+    def pause(self) -> float:
+        return _LEAST_SECONDS if self._disk.is_unsettled else max(self._due - time.monotonic(), 0)
+
+    def look(self, everything: bool) -> bool:
+        """Whether something has changed."""
+        began = time.monotonic()
+        if began < self._due and not everything:
+            return self._disk.look_again()
+        changed = self._disk.look(everything)
+        ended = time.monotonic()
+        self._due = ended + pause_after(ended - began, _LEAST_SECONDS, _MOST_SECONDS)
+        return changed
