@@ -45,21 +45,16 @@ def xml_to_json(data: bytes | bytearray | memoryview, options: XmlOptions | None
     else is an object, a string or null. Comments and processing instructions are left out.
 
     Raises XmlError with the byte offset (`place.offset`) for what is not well-formed, has a DOCTYPE
-    or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none.
-    """
+    or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none."""
 
 def json_to_xml(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
-    """JSON (RFC 8259) as XML: the way back from `xml_to_json`. Only the conventions of `options`
-    matter here.
-
-    Raises JsonError with the byte offset; ConvertError unless the value is an object with one member,
-    and for keys and texts that XML cannot carry.
-    """
+    """JSON (RFC 8259) as XML: the way back from `xml_to_json`. Only the conventions of `options` matter here. Raises
+    JsonError with the byte offset; ConvertError unless the value is an object with one member, and for keys and texts
+    that XML cannot carry."""
 
 def compile_pipelines(files: Sequence[tuple[str, dict[str, str]]]) -> list[Pipeline | VrskyError]:
     """What `Pipeline.from_json` gives for each file, or the error that it would raise. Uses all processors; blocks
-    until the last one is compiled.
-    """
+    until the last one is compiled."""
 
 def facts() -> str:
     """What the engine and its hosts both have to know, as a JSON object: node types, backlog tiers, streams, kinds
@@ -78,11 +73,8 @@ def subject_token(text: str) -> str:
     """The text as one token of a subject: what has a meaning there becomes a hyphen."""
 
 def json_schema() -> str:
-    """The JSON Schema (2020-12) of a pipeline file, as JSON.
-
-    Besides the standard keywords, `format` names what only the core checks: `name`, `path`,
-    `expression`, `rate`, `time`, `file`, `subject`, `url` and others.
-    """
+    """The JSON Schema (2020-12) of a pipeline file, as JSON. Besides the standard keywords, `format` names what only
+    the core checks: `name`, `path`, `expression`, `rate`, `time`, `file`, `subject`, `url` and others."""
 
 def connectors() -> str:
     """The kinds of connectors, as a JSON list of `{kind, direction, summary, schema}`: `direction` is `in`
@@ -93,8 +85,7 @@ def error_table() -> str:
 
 @final
 class XmlOptions:
-    """How XML and JSON become each other. Paths are written like `order.items.item` or
-    `order["@id"]`."""
+    """How XML and JSON become each other. Paths are written like `order.items.item` or `order["@id"]`."""
 
     def __new__(
         cls,
@@ -154,8 +145,7 @@ class Limits:
         outputs: int = 1000,
         output_bytes: int = 16777216,
     ) -> Self:
-        """Raises ConfigError (`config/invalid-value`) for a value out of its bounds; OverflowError for one
-        below 0."""
+        """Raises ConfigError (`config/invalid-value`) for a value out of its bounds; OverflowError for one below 0."""
 
     @property
     def cpu_ms(self) -> int:
@@ -222,11 +212,8 @@ class Filter:
         """As it was given."""
 
     def matches(self, data: bytes | bytearray | memoryview) -> bool:
-        """Whether the expression is true of the payload.
-
-        Raises FilterError for a missing field, a value of the wrong type, or when its fuel is used
-        up; XmlError, JsonError or ConvertError for a payload that cannot be read.
-        """
+        """Whether the expression is true of the payload. Raises FilterError for a missing field, a value of the wrong
+        type, or when its fuel is used up; XmlError, JsonError or ConvertError for a payload that cannot be read."""
 
 @final
 class Script:
@@ -237,12 +224,10 @@ class Script:
         """Raises ScriptError with line and column for what does not compile."""
 
     def run(self, message: Message) -> list[Message]:
-        """What the script makes of a message with a JSON payload: none, one or several messages.
-
-        They keep the headers; one alone keeps the id, several have `<id>[0]`, `<id>[1]`, ... Blocks for
-        as long as the script runs. Raises ScriptError when it throws, goes over a limit or returns
-        something that is no message; JsonError or ConvertError for a payload that is no JSON.
-        """
+        """What the script makes of a message with a JSON payload: none, one or several messages. They keep the
+        headers; one alone keeps the id, several have `<id>[0]`, `<id>[1]`, ... Blocks for as long as the script runs.
+        Raises ScriptError when it throws, goes over a limit or returns something that is no message; JsonError or
+        ConvertError for a payload that is no JSON."""
 
 @final
 class Message:
@@ -254,8 +239,8 @@ class Message:
         headers: dict[str, str] | None = None,
         id: str | None = None,  # noqa: A002
     ) -> Self:
-        """The `Content-Type` header, where there is one, says what the payload is.
-        Raises NatsError (`nats/header`) for a header that could not be sent on."""
+        """A header `Content-Type` says what the payload is. Raises NatsError (`nats/header`) for a header that could
+        not be sent on."""
 
     @property
     def payload(self) -> bytes:
@@ -323,10 +308,9 @@ class Pipeline:
 
     @staticmethod
     def from_json(json: str, files: dict[str, str] | None = None) -> Pipeline:
-        """Validates and compiles a pipeline file given as JSON.
-
-        `files` are the scripts it names, by their name in the file. Raises ConfigError or ScriptError for
-        the first fault, with `code`, `reason`, `pointer`, `column`; `faults` holds all that were found."""
+        """Validates and compiles a pipeline file given as JSON. `files` are the scripts it names, by their name in the
+        file. Raises ConfigError or ScriptError for the first fault, with `code`, `reason`, `pointer`, `column`;
+        `faults` holds all that were found."""
 
     @property
     def customer(self) -> str:
