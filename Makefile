@@ -103,6 +103,12 @@ fuzz: $(VENV)/.run-installed ## Try random scripts against their reference for F
 bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python
 	@$(call target,release) bench/run
 
+# Stages of the earlier revision beside this one's, in the same run.
+BEFORE ?= HEAD~1
+.PHONY: bench-before
+bench-before: $(VENV)/.dev-installed ## Measure this revision and BEFORE=REV in turns
+	@$(call target,release) bench/run-before $(BEFORE)
+
 # -- lint -------------------------------------------------------------------------------------------
 
 .PHONY: fmt
