@@ -214,6 +214,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         one.close()
 
 
+def fill_pipe(writer: int) -> None:
+    """With empty lines: the next write waits for a reader."""
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"\n")
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+
+
 def post(url: str, body: bytes, content_type: str = "application/xml", **headers: str) -> tuple[int, dict[str, Any]]:
     """Status and JSON body of the answer."""
     all_headers = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}

@@ -20,10 +20,22 @@ from vrsky_fast.node.waiting import Waiting
 class Screen(io.StringIO):
     def __init__(self, terminal: bool) -> None:
         super().__init__()
-        self.terminal = terminal
+        self.terminal, self.behind, self.lines_dropped = terminal, False, 0
 
     def isatty(self) -> bool:
         return self.terminal
+
+    def is_behind(self) -> bool:
+        return self.behind
+
+    def dropped(self) -> int:
+        dropped, self.lines_dropped = self.lines_dropped, 0
+        return dropped
+
+    def drain(self) -> bool:
+        return True
+
+    def drain_at_once(self) -> None: ...
 
 
 class Clock:
@@ -59,7 +71,7 @@ NOTHING = Changes([], [])
 
 def test_every_kind_of_event_is_one_line_that_says_why() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen))
+    display = Display(screen)
     display.poll(
         stats(),
         [
@@ -83,7 +95,7 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
 @pytest.mark.parametrize(("base", "where"), [("http://h:1", "http://h:1/in/acme/orders"), (None, "/in/acme/orders")])
 def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path, base: str | None, where: str) -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen), Path("data/files")).ready(base, load_all(minimal))
+    Display(screen, Path("data/files")).ready(base, load_all(minimal))
     assert screen.getvalue().splitlines()[:2] == [
         f"acme/orders  POST {where}",
         "  to default  data/files/acme/orders.ndjson",
@@ -92,7 +104,7 @@ def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path,
 
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen)).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
+    Display(screen).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
     assert screen.getvalue().count("\n") == 1
     assert screen.getvalue().strip().isprintable()
     assert "\\x1b[2J" in screen.getvalue()
@@ -100,13 +112,13 @@ def test_what_a_message_says_cannot_drive_the_terminal() -> None:
 
 def test_a_flood_is_cut_and_said_to_be() -> None:
     screen = Screen(terminal=False)
-    Display(Terminal(screen)).poll(stats(), [event("received")] * 256)
+    Display(screen).poll(stats(), [event("received")] * 256)
     assert screen.getvalue().splitlines()[-1] == "... and 236 more"
 
 
 def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_something_changed() -> None:
     screen, clock = Screen(terminal=False), Clock()
-    display = Display(Terminal(screen), clock=clock)
+    display = Display(screen, clock=clock)
     clock.now += 10
     display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
     clock.now += 10
@@ -118,7 +130,7 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     screen, clock = Screen(terminal=True), Clock()
-    display = Display(Terminal(screen), clock=clock)
+    display = Display(screen, clock=clock)
     display.poll(stats(received=1), [event("received")])
     display.poll(stats(received=1), [event("received")])
     display.end()
@@ -131,7 +143,7 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     screen, clock = Screen(terminal=True), Clock()
-    display = Display(Terminal(screen), clock=clock)
+    display = Display(screen, clock=clock)
     clock.now += 10
     display.poll(stats(received=50), [event("received")])
     display.end()
@@ -156,7 +168,7 @@ FAILING = {"state": "failing", "code": "http/connect", "since_ms": 1_700_000_001
 
 def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen))
+    display = Display(screen)
     for erp in (UP, FAILING, FAILING, FAILING | {"code": "http/timeout"}, UP):
         display.poll(Changes([row(received=1) | {"in": UP, "outs": {"audit": UP, "erp": erp}}], []), [])
     lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
@@ -169,7 +181,7 @@ def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
 
 def test_what_was_asked_for_is_the_totals_and_everything_that_is_not_well() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen))
+    display = Display(screen)
     rows = [row(f"p{number}", received=2) | {"in": UP, "outs": {"erp": FAILING}} for number in range(30)]
     display.poll(Changes([row(received=5), *rows], []), [])
     before = len(screen.getvalue().splitlines())
@@ -238,6 +250,22 @@ def test_stats_that_were_asked_for_are_said_at_once_and_not_again() -> None:
     assert second["pipelines"] == [row("a", received=1), row("b")]
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["later", "at the end"])
+def test_dropped_lines_are_counted_in_a_note_once(ends: bool) -> None:
+    text, program = Screen(terminal=False), Screen(terminal=False)
+    for screen, display in ((text, Display(text)), (program, JsonDisplay(program))):
+        screen.behind, screen.lines_dropped = not ends, 1_204
+        if ends:
+            display.end()
+        else:
+            assert display.is_behind()
+            assert display.is_behind()
+    note = "lines that nobody read in time are left out here: 1,204"
+    assert text.getvalue().splitlines()[0] == note
+    assert said(program)[0] == {"kind": "note", "text": note}
+    assert len(said(program)) == (2 if ends else 1)
+
+
 def test_files_that_are_not_left_out_any_more_are_news() -> None:
     screen = Screen(terminal=False)
     display = JsonDisplay(screen)
@@ -252,7 +280,7 @@ CRM = Waiting("acme", "orders", "crm", 1_204)
 
 def test_what_waits_for_what_is_not_served_is_a_warning_and_counted_at_the_end() -> None:
     screen = Screen(terminal=False)
-    display = Display(Terminal(screen))
+    display = Display(screen)
     display.waiting([GONE, CRM], [GONE, CRM])
     display.waiting([], [CRM])
     display.end()

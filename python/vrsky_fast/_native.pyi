@@ -389,6 +389,9 @@ class Node:
         """What has changed since the last call, as `{"changed": [...], "removed": [[customer, pipeline], ...]}`
         with the rows of `stats`."""
 
+    def check_shards(self) -> None:
+        """Raises InternalError when a part of the node has ended by itself, as `events` does."""
+
     def events(self) -> str:
         """What happened since the last call, as a JSON list; under load only the first of it. Raises
         InternalError when a part of the node has ended by itself: end the process, and start it again."""

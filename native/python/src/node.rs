@@ -85,6 +85,11 @@ impl PyNode {
         detached(py, || text(&node.changes()))
     }
 
+    fn check_shards(&self, py: Python<'_>) -> PyResult<()> {
+        let node = self.node(py)?;
+        detached(py, || node.check_shards())
+    }
+
     fn events(&self, py: Python<'_>) -> PyResult<String> {
         let node = self.node(py)?;
         detached(py, || {

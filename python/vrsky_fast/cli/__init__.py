@@ -1,6 +1,6 @@
 """The `vrsky` command: one file a verb.
 
-    run.py      serve pipelines until Ctrl-C          display.py  what run shows
+    run.py      serve pipelines until Ctrl-C          display.py  what run shows, by log.py
     lint.py     check pipeline files
     test.py     run the tests of pipeline files       compare.py  expected against actual
     dry_run.py  show a message after every step

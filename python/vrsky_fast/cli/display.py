@@ -17,8 +17,9 @@ from ..node.engine import Changes
 from ..node.reconcile import Finding
 from ..node.waiting import Waiting
 from . import waiting
+from .log import PacedOutput
 from .stats import Health, Rates, Totals, ailing, key_of
-from .terminal import Output, Terminal, safe
+from .terminal import Terminal, safe
 
 # More lines than this at once nobody reads; the counters still count them.
 _LINES_AT_ONCE = 20
@@ -46,11 +47,12 @@ class Display:
 
     def __init__(
         self,
-        terminal: Terminal,
+        log: PacedOutput,
         files: Path = Path(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.terminal = terminal
+        self._log = log
+        self.terminal = Terminal(log)
         self._files = files
         self._totals = Totals()
         self._rates = Rates(clock)
@@ -118,6 +120,13 @@ class Display:
             case _:
                 return out.kind
 
+    def is_behind(self) -> bool:
+        _note_dropped(self._log, self.note)
+        return self._log.is_behind()
+
+    def drain_at_once(self) -> None:
+        self._log.drain_at_once()
+
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:
             self.terminal.line(self.event(event))
@@ -176,6 +185,8 @@ class Display:
         return "  ".join(parts + ([] if is_up else [safe(condition["code"])]))
 
     def end(self) -> None:
+        self._log.drain()
+        _note_dropped(self._log, self.note)
         self.terminal.end_live()
         totals = self._totals.now
         shown = [name for name in _SHOWN if name in _ALWAYS or totals.get(name)]
@@ -190,6 +201,11 @@ class Display:
         return "  ".join(parts)
 
 
+def _note_dropped(log: PacedOutput, note: Callable[[str], None]) -> None:
+    if dropped := log.dropped():
+        note(f"lines that nobody read in time are left out here: {dropped:,}")
+
+
 def _source(source: Connector, base: str | None) -> str:
     """Where an in takes its messages from."""
     if source.address is not None:
@@ -201,8 +217,8 @@ class JsonDisplay:
     """The same for programs: every event, and at most once a second the stats that have changed since the last line of
     stats. Before the end come the last ones."""
 
-    def __init__(self, stream: Output, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream, self._clock = stream, clock
+    def __init__(self, log: PacedOutput, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._clock = log, clock
         self._left_out = self._left_out_before = 0
         self._waiting: Sequence[Waiting] = ()
         self._is_waiting_new = False
@@ -238,6 +254,13 @@ class JsonDisplay:
         for one in new:
             self._write({"kind": "waiting", **one.as_json()})
 
+    def is_behind(self) -> bool:
+        _note_dropped(self._log, self.note)
+        return self._log.is_behind()
+
+    def drain_at_once(self) -> None:
+        self._log.drain_at_once()
+
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
@@ -269,9 +292,11 @@ class JsonDisplay:
         self._write(said | {"left_out": self._left_out} | waiting.in_stats(self._waiting))
 
     def end(self) -> None:
+        self._log.drain()
+        _note_dropped(self._log, self.note)
         self._write_changes()
         self._write({"kind": "stopped", "left_out": self._left_out})
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(value) + "\n")
-        self._stream.flush()
+        self._log.write(json.dumps(value) + "\n")
+        self._log.flush()

@@ -12,7 +12,7 @@ from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
 from ..node import Profile, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
-from .terminal import Log, Terminal
+from .log import Log
 
 _HELP = """Serve the pipelines of PATH, a pipeline file or a folder of them, until Ctrl-C.
 
@@ -104,10 +104,11 @@ def command(
 ) -> int:
     profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
     settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch)
-    display = JsonDisplay(Log(sys.stdout)) if as_json else Display(Terminal(Log(sys.stderr)), data / "files")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(path, settings, display))
-    display.end()
+    with Log(sys.stdout if as_json else sys.stderr) as log:
+        display = JsonDisplay(log) if as_json else Display(log, data / "files")
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(path, settings, display))
+        display.end()
     return exit_codes.OK
 
 

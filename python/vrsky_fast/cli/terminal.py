@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from ..config.problem import Problem, visible
 
@@ -21,29 +20,6 @@ class Output(Protocol):
     def write(self, text: str, /) -> object: ...
     def flush(self) -> None: ...
     def isatty(self) -> bool: ...
-
-
-class Log:
-    """A stream whose disk may be full: what cannot be written is left out. A run goes on without its log."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        # Past Python's buffer, which would keep what failed and fail again at the end.
-        rest = memoryview(text.encode(errors="backslashreplace"))
-        try:
-            while rest:
-                rest = rest[os.write(self._stream.fileno(), rest) :]
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
 
 
 class Terminal:

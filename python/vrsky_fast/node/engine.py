@@ -70,6 +70,10 @@ class Engine:
         found = json.loads(self._node.stats_changed())
         return Changes(found["changed"], [(customer, pipeline) for customer, pipeline in found["removed"]])
 
+    def check_shards(self) -> None:
+        """Raises InternalError when a part of the node has ended by itself, as `events` does."""
+        self._node.check_shards()
+
     def events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = json.loads(self._node.events())
         return events

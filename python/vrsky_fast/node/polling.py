@@ -27,7 +27,15 @@ def pause_after(took: float, least: float, most: float) -> float:
 
 
 class Watcher(Protocol):
-    """Who is told what happens; called on the event loop, and never blocks for long."""
+    """Who is told what happens; called on the event loop, and never blocks for long. Each method may raise what an
+    earlier one has met; the run ends with it."""
+
+    def is_behind(self) -> bool:
+        """Whether there should be no `poll` and no `report` for now, since nobody reads the ones before."""
+
+    def drain_at_once(self) -> None:
+        """The process ends after this call, by force: what was said is handed on, as far as that is quick. Never
+        raises."""
 
     def note(self, text: str) -> None:
         """Something about the node itself, for people."""
@@ -56,10 +64,16 @@ class Watcher(Protocol):
 async def poll_until(
     ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep, stop: Stop
 ) -> None:
-    """Returns soon after the first of `ends` has ended; what it raised is its own. The last poll has the stats."""
+    """Returns soon after the first of `ends` has ended; what it raised is its own. The last poll has the stats.
+
+    While the watcher is behind, events and changes stay in the node, which has a bound for both; the upkeep looks by
+    itself."""
     due = time.monotonic()
     while not any(task.done() for task in ends):
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if watcher.is_behind() and not any(task.done() for task in ends):
+            engine.check_shards()
+            continue
         events = engine.events()
         upkeep.notice(events)
         changes, began = NOTHING, time.monotonic()

@@ -41,7 +41,7 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     await asyncio.to_thread(disk.look, True)
     _check(plan(disk.states, {}).findings, settings, any(isinstance(one, Ready) for one in disk.states.values()), path)
     profile = _listening(profile, disk, watcher)
-    with DataFolder(settings.data) as data, stop_signals() as stop:
+    with DataFolder(settings.data) as data, stop_signals(watcher.drain_at_once) as stop:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
             if max_payload is None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -27,12 +27,12 @@ FORCED = 130
 class Stop:
     """Whether a signal came: to stop, to reload, or to report."""
 
-    def __init__(self, terminal: bool = False) -> None:
+    def __init__(self, before_force: Callable[[], None], terminal: bool = False) -> None:
         self.asked = asyncio.Event()
         self.reload = asyncio.Event()
         self.report = asyncio.Event()
         self.server: Server | None = None
-        self._terminal = terminal
+        self._before_force, self._terminal = before_force, terminal
 
     def on_signal(self) -> None:
         if self.asked.is_set():
@@ -46,9 +46,10 @@ class Stop:
             self.reload.set()
 
     def force(self) -> NoReturn:
-        """Ends the process without waiting for anything. The server would outlive it."""
+        """Ends the process without waiting for anything but its last lines. The server would outlive it."""
         if self.server is not None:
             self.server.kill()
+        self._before_force()
         os._exit(FORCED)
 
 
@@ -61,10 +62,11 @@ def _has_terminal() -> bool:
 
 
 @contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Heard while the context is open."""
+def stop_signals(before_force: Callable[[], None]) -> Iterator[Stop]:
+    """Heard while the context is open. `before_force` is called before a second signal ends the process; it never
+    raises."""
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    loop, stop = asyncio.get_running_loop(), Stop(terminal=not nohup and _has_terminal())
+    loop, stop = asyncio.get_running_loop(), Stop(before_force, not nohup and _has_terminal())
     heard = {
         signal.SIGINT: stop.on_signal,
         signal.SIGTERM: stop.on_signal,

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use connectors::Source as _;
 use connectors::http::sink::Tls;
@@ -21,6 +22,9 @@ use crate::engine::registry::{Prepared, Registry};
 use crate::engine::settings::Settings;
 use crate::engine::settlement::Settlement;
 use crate::engine::steps::Steps;
+
+/// How long a shard that has ended waits for writes to files and to standard output, which may never end.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a shard is made of.
 pub struct Start {
@@ -46,7 +50,7 @@ pub fn run_shard(start: Start) -> bool {
         }
     };
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, async move {
+    let is_finished = tasks.block_on(&runtime, async move {
         match open(&start).await {
             Ok((shard, connection)) => {
                 let _ = start.started.send(Ok(connection.max_payload()));
@@ -57,7 +61,10 @@ pub fn run_shard(start: Start) -> bool {
                 false
             }
         }
-    })
+    });
+    drop(tasks);
+    runtime.shutdown_timeout(WRITE_TIMEOUT);
+    is_finished
 }
 
 async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {

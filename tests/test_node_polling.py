@@ -1,0 +1,62 @@
+"""What a running node says while nobody reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from vrsky_fast.control.upkeep import Upkeep
+from vrsky_fast.node import Watcher
+from vrsky_fast.node.engine import NOTHING, Changes, Engine
+from vrsky_fast.node.polling import poll_until
+from vrsky_fast.node.signals import Stop
+
+
+class Asked(Engine, Watcher):
+    """Engine and watcher; notes what is asked of them, and ends the run before the last look at the reader."""
+
+    def __init__(self, end: asyncio.Event, behind: list[bool]) -> None:
+        self.calls: list[str] = []
+        self._end, self._behind = end, behind
+
+    def is_behind(self) -> bool:
+        behind = self._behind.pop(0)
+        if len(self._behind) == 1:
+            self._end.set()
+        return behind
+
+    def check_shards(self) -> None:
+        self.calls.append("check_shards")
+
+    def events(self) -> list[dict[str, Any]]:
+        self.calls.append("events")
+        return []
+
+    def changes(self) -> Changes:
+        return NOTHING
+
+    def stats(self) -> list[dict[str, Any]]:
+        return []
+
+    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
+        self.calls.append("poll")
+
+    def report(self, stats: list[dict[str, Any]]) -> None:
+        self.calls.append("report")
+
+
+async def asked(behind: list[bool]) -> list[str]:
+    async def provision() -> list[str]:
+        return []
+
+    end, stop = asyncio.Event(), Stop(lambda: None)
+    both = Asked(end, behind)
+    stop.report.set()
+    await poll_until([asyncio.create_task(end.wait())], both, both, Upkeep(provision, lambda _: None), stop)
+    return both.calls
+
+
+def test_a_watcher_that_is_behind_leaves_events_and_stats_in_the_node() -> None:
+    calls = asyncio.run(asked([True, True, False, True, True]))
+    # The last poll is there in any case.
+    assert calls == ["check_shards", "check_shards", "events", "poll", "report", "check_shards", "events", "poll"]
