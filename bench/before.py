@@ -124,19 +124,19 @@ def compare(pairs: Measured, repeats: int, server: Server, measure: Any) -> None
 
 
 def table(block: str, pairs: Measured) -> list[dict[str, Any]]:
-    print(f"\n{block}: medians; the ratio is the median of the turns'. CPU of the program, microseconds a message")
-    print(f"  {'':<24}{'earlier/s':>12}{'this/s':>12}{'ratio':>8}{'CPU':>8}{'CPU':>8}")
+    print(f"\n{block}: medians; the ratio is the median of the turns'. CPU in microseconds a message, earlier and this")
+    print(f"  {'':<24}{'earlier/s':>12}{'this/s':>12}{'ratio':>8}{'program':>16}{'nats-server':>16}")
     rows = []
     for earlier, this in pairs:
         ratio = statistics.median(new / old for old, new in zip(earlier.rates, this.rates, strict=True))
-        cpu = [statistics.median(one.cpu_us) for one in (earlier, this)]
-        print(
-            f"  {this.stage + ' ' + WORDS[this.stage]:<24}{earlier.median:>12,.0f}{this.median:>12,.0f}{ratio:>8.2f}"
-            f"{cpu[0]:>8.2f}{cpu[1]:>8.2f}",
-            flush=True,
+        cpu = [round(statistics.median(one.cpu_us), 2) for one in (earlier, this)]
+        servers = [round(statistics.median(one.server_cpu_us), 2) for one in (earlier, this)]
+        cells = f"{earlier.median:>12,.0f}{this.median:>12,.0f}{ratio:>8.2f}" + "".join(
+            f"{before:>9.1f}{now:>7.1f}" for before, now in (cpu, servers)
         )
+        print(f"  {this.stage + ' ' + WORDS[this.stage]:<24}{cells}", flush=True)
         names = {"block": block, "stage": this.stage, "ratio": round(ratio, 3)}
-        rows.append(names | {"earlier": earlier.rates, "this": this.rates, "cpu_us": [round(one, 2) for one in cpu]})
+        rows.append(names | {"earlier": earlier.rates, "this": this.rates, "cpu_us": cpu, "server_cpu_us": servers})
     return rows
 
 

@@ -56,6 +56,8 @@ const NAMES: [&str; 23] = [
 /// Members of a wide object.
 const WIDE: usize = 40;
 
+/// No number is large and positive: as the `length` of what inherits from a list it would be counted to, in native
+/// functions that no limit of time ends.
 const LEAVES: [&str; 24] = [
     "null",
     "true",
@@ -68,7 +70,7 @@ const LEAVES: [&str; 24] = [
     "0.1",
     "-0",
     "1e2",
-    "123456789012",
+    "-123456789012",
     "\"\"",
     "\"x\"",
     "\"y\"",

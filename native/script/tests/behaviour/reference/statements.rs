@@ -177,7 +177,7 @@ impl Writer<'_> {
         match self.random.below(26) {
             0 => "undefined".to_owned(),
             1 => "new Date(0)".to_owned(),
-            2 => "new Date(1e12)".to_owned(),
+            2 => "new Date(-1e12)".to_owned(),
             3 => "new String('wrapped')".to_owned(),
             4 => "new Number(7)".to_owned(),
             5 => "new Boolean(false)".to_owned(),
