@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from vrsky_fast import config
 from vrsky_fast.config import Problem
 from vrsky_fast.node.disk import Broken, Ready, State
-from vrsky_fast.node.reconcile import Install, Key, Plan, Remove, Running, claims_of, key_of, plan
+from vrsky_fast.node.reconcile import Key, Plan, Running, claims_of, key_of, plan
 
 HTTP = """\
 customer: {customer}
@@ -47,17 +48,24 @@ def broken(code: str = "config/unknown-key") -> Broken:
 def carried_out(made: Plan, running: Mapping[Key, Running]) -> Running_:
     """What runs after the plan. The engine refuses what another pipeline has, and so does this."""
     now = dict(running)
-    for action in made.actions:
-        if isinstance(action, Remove):
-            del now[action.key]
-            continue
-        others = [one for key, one in now.items() if key != key_of(action.ready)]
-        taken = {claim for one in others for claim in claims_of(one.ready)}
-        assert not taken & set(claims_of(action.ready)), f"{action.path} claims what another has"
-        now[key_of(action.ready)] = Running(action.path, action.ready)
+    for change in made.changes:
+        for key in change.removes:
+            del now[key]
+        for one in change.installs:
+            now.pop(key_of(one.ready), None)
+        for one in change.installs:
+            taken = {claim for other in now.values() for claim in claims_of(other.ready)}
+            assert key_of(one.ready) not in now
+            assert not taken & set(claims_of(one.ready)), f"{one.path} claims what another has"
+            now[key_of(one.ready)] = Running(one.path, one.ready)
     for key, path in made.owners.items():
         now[key] = Running(path, now[key].ready)
     return now
+
+
+def shape(made: Plan) -> list[tuple[list[str], list[str]]]:
+    """Of each change, the files that are installed and the names that are removed."""
+    return [([one.path for one in change.installs], [name for _, name in change.removes]) for change in made.changes]
 
 
 def run(states: Mapping[str, State], running: Mapping[Key, Running] | None = None) -> tuple[Plan, Running_]:
@@ -78,14 +86,14 @@ def test_the_first_plan_installs_what_is_ready_and_names_what_is_not(tmp_path: P
 def test_what_is_the_same_is_left_alone_though_it_was_read_again(tmp_path: Path) -> None:
     _, now = run({"a": http(tmp_path, "orders")})
     made, _ = run({"a": http(tmp_path, "orders")}, now)
-    assert made.actions == ()
+    assert made.changes == ()
 
 
 def test_another_secret_alone_is_a_change(tmp_path: Path) -> None:
     one = http(tmp_path, "orders")
     _, now = run({"a": one})
     made, _ = run({"a": Ready(one.file, {"token": "new"})}, now)
-    assert [type(action) for action in made.actions] == [Install]
+    assert shape(made) == [(["a"], [])]
 
 
 def test_a_broken_file_leaves_what_it_defined_running_and_says_so(tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_a_pipeline_goes_when_no_file_defines_it(tmp_path: Path) -> None:
 def test_a_file_that_was_moved_changes_nothing_but_the_owner(tmp_path: Path) -> None:
     _, now = run({"a": http(tmp_path, "orders")})
     made, then = run({"b": http(tmp_path, "orders")}, now)
-    assert (made.actions, made.owners) == ((), {("acme", "orders"): "b"})
+    assert (made.changes, made.owners) == ((), {("acme", "orders"): "b"})
     assert then["acme", "orders"].path == "b"
 
 
@@ -144,27 +152,27 @@ def test_two_pipelines_exchange_their_addresses(tmp_path: Path) -> None:
         ("acme", "one"): ("/in/acme/y",),
         ("acme", "two"): ("/in/acme/x",),
     }
-    assert [one.makes_room for one in made.actions if isinstance(one, Remove)] == [True]
+    assert shape(made) == [(["a", "b"], [])]
 
 
-def test_a_chain_of_addresses_is_taken_from_its_free_end(tmp_path: Path) -> None:
+def test_a_chain_of_addresses_is_one_change(tmp_path: Path) -> None:
     _, now = run({"a": http(tmp_path, "one", "x"), "b": http(tmp_path, "two", "y")})
     made, then = run({"a": http(tmp_path, "one", "y"), "b": http(tmp_path, "two", "z")}, now)
-    assert [one.path for one in made.actions if isinstance(one, Install)] == ["b", "a"]
-    assert [one for one in made.actions if isinstance(one, Remove)] == []
+    assert [sorted(installs) for installs, _ in shape(made)] == [["a", "b"]]
     assert len(then) == 2
 
 
 def test_a_renamed_pipeline_with_the_same_address_takes_it_from_its_old_name(tmp_path: Path) -> None:
     _, now = run({"a": http(tmp_path, "old", "orders")})
-    _, then = run({"a": http(tmp_path, "new", "orders")}, now)
+    made, then = run({"a": http(tmp_path, "new", "orders")}, now)
+    assert shape(made) == [(["a"], ["old"])]
     assert sorted(then) == [("acme", "new")]
 
 
 def test_a_renamed_pipeline_with_another_address_is_served_before_the_old_one_goes(tmp_path: Path) -> None:
     _, now = run({"a": http(tmp_path, "old", "x")})
     made, _ = run({"a": http(tmp_path, "new", "y")}, now)
-    assert [type(action) for action in made.actions] == [Install, Remove]
+    assert shape(made) == [(["a"], []), ([], ["old"])]
 
 
 def test_who_holds_on_to_an_address_refuses_it_to_the_next(tmp_path: Path) -> None:
@@ -179,6 +187,23 @@ def test_who_holds_on_to_an_address_refuses_it_to_the_next(tmp_path: Path) -> No
         "a": ("config/conflict", ("acme", "one")),
         "b": ("config/conflict", ("acme", "two")),
     }
+
+
+def test_what_has_nothing_to_do_with_each_other_is_a_change_each(tmp_path: Path) -> None:
+    made, _ = run({"a": http(tmp_path, "one"), "b": http(tmp_path, "two")})
+    assert shape(made) == [(["a"], []), (["b"], [])]
+
+
+def test_a_chain_whose_end_is_refused_holds_on_to_all_of_it(tmp_path: Path) -> None:
+    files = [f"{number:03}" for number in range(300)]
+    _, now = run({file: http(tmp_path, f"p{file}", f"at-{file}") for file in files} | {"x": http(tmp_path, "x", "end")})
+    moved: dict[str, State] = {
+        file: http(tmp_path, f"p{file}", f"at-{then}") for file, then in pairwise([*files, "end"])
+    }
+    moved["299"] = http(tmp_path, "p299", "end")
+    made, then = run(moved | {"x": http(tmp_path, "x", "end")}, now)
+    assert then == now
+    assert len(said(made)) == 300
 
 
 NAMES = st.sampled_from(["one", "two", "three"])
@@ -211,5 +236,5 @@ def test_any_history_of_files_ends_as_their_last_state_says(tmp_path_factory, hi
         assert {one.path for one in now.values()} <= states.keys()
         # Nothing is left to do.
         again, _ = run(states, now)
-        assert again.actions == ()
+        assert again.changes == ()
         assert said(again) == said(made)

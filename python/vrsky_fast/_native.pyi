@@ -361,6 +361,16 @@ class Node:
         for a secret that is not in `secrets`, and ConfigError for what this node or its server cannot do; the
         earlier revision goes on then."""
 
+    def change(
+        self,
+        installs: Sequence[tuple[Pipeline, dict[str, str]]],
+        removes: Sequence[tuple[str, str]] = (),
+        dry: bool = False,
+    ) -> tuple[int, VrskyError] | None:
+        """Installs pipelines with their secrets, and removes others by customer and name, in one step: addresses and
+        durables pass from one to another without a gap. Nothing is done when one cannot be installed: returns its
+        place in `installs`, and what `install` would raise. With `dry` nothing is done in any case."""
+
     def remove(self, customer: str, pipeline: str) -> bool:
         """Takes a pipeline out; returns when no shard takes anything more in for it. What is in hand is finished.
         False when it is not installed."""

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::message::{Code, Fault};
 use flow::compile::Pipeline;
-use flow::engine::{Node, Secrets, Settings};
+use flow::engine::{Installs, Key, Node, Secrets, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -59,6 +59,25 @@ impl PyNode {
         let node = self.node(py)?;
         let (pipeline, secrets) = given(py, pipeline, files, secrets)?;
         detached(py, || text(&node.check(&pipeline, &secrets)?))
+    }
+
+    #[pyo3(signature = (installs, removes = Vec::new(), dry = false))]
+    fn change<'py>(
+        &self,
+        py: Python<'py>,
+        installs: Vec<(Bound<'py, PyPipeline>, HashMap<String, String>)>,
+        removes: Vec<(String, String)>,
+        dry: bool,
+    ) -> PyResult<Option<(usize, Bound<'py, PyAny>)>> {
+        let node = self.node(py)?;
+        let given = installs.into_iter().map(|(one, secrets)| (Arc::clone(&one.get().pipeline), Secrets::new(secrets)));
+        let (installs, removes): (Installs, Vec<Key>) =
+            (given.collect(), removes.into_iter().map(|(customer, name)| (customer.into(), name.into())).collect());
+        let change = if dry { Node::try_change } else { Node::change };
+        match detached(py, || Ok(change(node, installs, &removes)))? {
+            Ok(()) => Ok(None),
+            Err((place, fault)) => Ok(Some((place, raise(py, &fault).into_value(py).into_bound(py).into_any()))),
+        }
     }
 
     fn remove(&self, py: Python<'_>, customer: &str, pipeline: &str) -> PyResult<bool> {

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from .. import _native
 from ..config import PipelineFile
 from ..control.server_config import Endpoint
+from ..errors import VrskyError
 from .profile import Profile
 
 # A node that is only asked needs no server; the address is never dialled.
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
+
+
+Install = tuple[PipelineFile, dict[str, str]]
+"""A pipeline, and the values of its secrets by their names."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,17 @@ class Engine:
         """One that is asked whether pipelines and their connectors would work, and never started."""
         return cls(replace(profile, listen=None), _NOBODY, max_payload)
 
-    async def install(self, one: PipelineFile, secrets: dict[str, str]) -> str:
-        """Puts the pipeline in place of its earlier revision; returns the revision."""
-        return await asyncio.to_thread(self._node.install, one.compiled, None, secrets)
+    async def change(
+        self, installs: Sequence[Install], removes: Sequence[tuple[str, str]] = (), dry: bool = False
+    ) -> tuple[int, VrskyError] | None:
+        """See `_native.Node.change`."""
+        compiled = [(one.compiled, secrets) for one, secrets in installs]
+        return await asyncio.to_thread(self._node.change, compiled, removes, dry)
 
     def check(self, one: PipelineFile, secrets: dict[str, str]) -> list[dict[str, Any]]:
         """See `_native.Node.check`. Blocks for some seconds at most."""
         found: list[dict[str, Any]] = json.loads(self._node.check(one.compiled, None, secrets))
         return found
-
-    async def remove(self, customer: str, pipeline: str) -> None:
-        """Takes it out; what is in hand is finished."""
-        await asyncio.to_thread(self._node.remove, customer, pipeline)
 
     async def start(self) -> None:
         """Binds and connects; returns when every shard runs."""

@@ -11,12 +11,12 @@ from ..control import served
 from ..control.connection import connect
 from ..control.served import Served, Serving
 from ..control.server_config import Endpoint
-from ..errors import NatsError, VrskyError, error_for
+from ..errors import InternalError, NatsError, VrskyError, error_for
 from .disk import Broken, Disk, Ready, State
 from .engine import Engine
 from .polling import Watcher
 from .provision import source as make_source
-from .reconcile import Finding, Install, Key, Remove, Running, key_of, plan
+from .reconcile import Change, Finding, Install, Key, Running, key_of, plan
 
 # Sources that are asked for at a time.
 _AT_ONCE = 50
@@ -58,7 +58,7 @@ class Pipelines:
             made = plan(without(states, refused), self._running)
             for key, path in made.owners.items():
                 self._running[key] = Running(path, self._running[key].ready)
-            new = await self._do(made.actions, installed, removed)
+            new = await self._do(made.changes, installed, removed)
             refused |= new
             if not new:
                 break
@@ -73,32 +73,56 @@ class Pipelines:
                 self._watcher.changed(installed, removed)
         self._report(states)
 
-    async def _do(
-        self, actions: Sequence[Install | Remove], installed: list[PipelineFile], removed: list[Key]
-    ) -> Refused:
-        """What was refused. Removals wait then: what replaces a pipeline runs before it goes."""
-        refused = await self._sources([one for one in actions if isinstance(one, Install)])
-        for action in actions:
-            if isinstance(action, Install):
-                if action.path not in refused:
-                    refused |= await self._install(action, installed)
-            elif action.makes_room or not refused:
-                await self._engine.remove(*action.key)
-                del self._running[action.key]
-                if not action.makes_room:
-                    removed.append(action.key)
+    async def _do(self, changes: Sequence[Change], installed: list[PipelineFile], removed: list[Key]) -> Refused:
+        """What was refused. Removals of their own wait then: what replaces a pipeline runs before it goes."""
+        refused: Refused = {}
+        with_streams: list[Change] = []
+        for change in changes:
+            if any(one.ready.file.summary.source.jetstream is not None for one in change.installs):
+                with_streams.append(change)
+            elif change.installs:
+                refused |= await self._make(change, installed, removed)
+        refused |= await self._with_streams(with_streams, installed, removed)
+        for change in changes:
+            if not change.installs and not refused:
+                await self._make(change, installed, removed)
         return refused
 
-    async def _install(self, action: Install, installed: list[PipelineFile]) -> Refused:
-        ready, source = action.ready, action.ready.file.summary.source
-        if self.is_deaf and source.address is not None:
-            reason = "nothing listens: the address was taken when the node started"
-            return {action.path: (ready.file.problem("config/cannot-listen", reason, source.pointer),)}
-        if problems := await install(self._engine, ready):
-            return {action.path: problems}
-        self._running[key_of(ready)] = Running(action.path, ready)
-        installed.append(ready.file)
-        return {}
+    async def _with_streams(
+        self, changes: Sequence[Change], installed: list[PipelineFile], removed: list[Key]
+    ) -> Refused:
+        """A consumer is changed only for what the engine takes: the earlier revision reads by it, too."""
+        refused: Refused = {}
+        fit: list[Change] = []
+        for change in changes:
+            new = await self._refusal(change, dry=True)
+            refused |= new
+            if not new:
+                fit.append(change)
+        refused |= await self._sources([one for change in fit for one in change.installs])
+        for change in fit:
+            if not any(one.path in refused for one in change.installs):
+                refused |= await self._make(change, installed, removed)
+        return refused
+
+    async def _make(self, change: Change, installed: list[PipelineFile], removed: list[Key]) -> Refused:
+        refused = await self._refusal(change)
+        if not refused:
+            for key in change.removes:
+                del self._running[key]
+            self._running |= {key_of(one.ready): Running(one.path, one.ready) for one in change.installs}
+            installed += [one.ready.file for one in change.installs]
+            removed += change.removes
+        return refused
+
+    async def _refusal(self, change: Change, dry: bool = False) -> Refused:
+        """Of the first that is refused; empty when it is done, or would be."""
+        for one in change.installs:
+            ready, source = one.ready, one.ready.file.summary.source
+            if self.is_deaf and source.address is not None:
+                reason = "nothing listens: the address was taken when the node started"
+                return {one.path: (ready.file.problem("config/cannot-listen", reason, source.pointer),)}
+        return await refusal_of(self._engine, change, dry)
 
     async def _sources(self, installs: Sequence[Install]) -> Refused:
         """Makes the consumers of NATS ins that are not there yet."""
@@ -116,6 +140,9 @@ class Pipelines:
                     for one, result in zip(some, done, strict=True):
                         if isinstance(result, VrskyError):
                             refused[one.path] = _problems(one.ready, result)
+                        elif isinstance(result, Exception):
+                            # A defect of ours in one file's consumer is no reason to end the others' node.
+                            refused[one.path] = _problems(one.ready, InternalError("internal/panic", repr(result)))
                         elif isinstance(result, BaseException):
                             raise result
         except NatsError as error:
@@ -136,14 +163,16 @@ def without(states: Mapping[str, State], refused: Refused) -> dict[str, State]:
     return {path: Broken(refused[path], state.file) if path in refused else state for path, state in states.items()}
 
 
-async def install(engine: Engine, ready: Ready) -> tuple[Problem, ...]:
-    """Why the engine refuses it; empty when it is installed."""
-    try:
-        await engine.install(ready.file, ready.secrets)
-    except VrskyError as error:
-        pointer = error.place.pointer if error.place is not None else None
-        return (ready.file.problem(error.code, error.reason, pointer or ""),)
-    return ()
+async def refusal_of(engine: Engine, change: Change, dry: bool = False) -> Refused:
+    """Which of its files the engine refuses; empty when all of it is done, or would be."""
+    installs = [(one.ready.file, one.ready.secrets) for one in change.installs]
+    refused = await engine.change(installs, change.removes, dry)
+    if refused is None:
+        return {}
+    place, error = refused
+    one = change.installs[place]
+    pointer = error.place.pointer if error.place is not None else None
+    return {one.path: (one.ready.file.problem(error.code, error.reason, pointer or ""),)}
 
 
 def _problems(ready: Ready, error: VrskyError) -> tuple[Problem, ...]:

@@ -12,9 +12,9 @@ from ..config.folder import nothing_in
 from .disk import Disk, State
 from .engine import Engine
 from .options import refused
-from .pipelines import Refused, install, without
+from .pipelines import Refused, refusal_of, without
 from .profile import Profile
-from .reconcile import Finding, Install, Key, Running, key_of, plan
+from .reconcile import Finding, Key, Running, key_of, plan
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,10 @@ async def _installed(states: Mapping[str, State], engine: Engine) -> tuple[Mappi
     while True:
         made = plan(without(states, refused), running)
         new: Refused = {}
-        for action in made.actions:
-            assert isinstance(action, Install)  # of what runs here, nothing changes
-            if problems := await install(engine, action.ready):
-                new[action.path] = problems
-            else:
-                running[key_of(action.ready)] = Running(action.path, action.ready)
+        for change in made.changes:
+            if not (problems := await refusal_of(engine, change)):
+                running |= {key_of(one.ready): Running(one.path, one.ready) for one in change.installs}
+            new |= problems
         refused |= new
         if not new:
             return running, made.findings

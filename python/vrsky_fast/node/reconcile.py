@@ -1,17 +1,17 @@
 """What has to happen so that a node runs what the files say. Pure: nothing is read, installed or asked here.
 
     files as they are   ─┐
-                         ├─► plan ─► install · remove, in an order that the engine takes
+                         ├─► plan ─► changes: installs and removals that the engine takes in one step
     what the node runs  ─┘      └──► findings: files that are left out, or whose old revision goes on
 
 Three rules decide. A file that cannot be served changes nothing: the pipeline that it defined goes on. What runs has
 the first claim to its name, its address and its consumer; then the order of the files' names decides. A pipeline is
-removed when no file defines it any more.
+removed when no file defines it any more. Pipelines that take something over from each other are one change; others have
+changes of their own, so that what is refused of one is nothing to the next.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,11 +37,11 @@ class Install:
 
 
 @dataclass(frozen=True)
-class Remove:
-    """With `makes_room` the pipeline stands in the way of another, and is installed anew later in the same plan."""
+class Change:
+    """All of it at once, or nothing. `removes` are pipelines that no file defines any more."""
 
-    key: Key
-    makes_room: bool = False
+    installs: tuple[Install, ...]
+    removes: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """`owners` are the files of what stays as it is."""
+    """Of `changes` those without an install come last. `owners` are the files of what stays as it is."""
 
-    actions: tuple[Install | Remove, ...]
+    changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
     owners: Mapping[Key, str]
 
@@ -98,7 +98,7 @@ def plan(states: Mapping[str, State], running: Mapping[Key, Running]) -> Plan:
     gone = [key for key in running if key not in claims.accepted and key not in claims.held]
     problems = claims.problems()
     findings = tuple(Finding(path, problems[path], claims.goes_on(path)) for path in sorted(problems))
-    return Plan(tuple(_ordered(installs, gone, running)), findings, owners)
+    return Plan(tuple(_changes(installs, gone, running)), findings, owners)
 
 
 class _Claims:
@@ -131,17 +131,36 @@ class _Claims:
         self._names = {key: self._running[key].path for key in self.held}
         self._claimed = {claim: path for key, path in self._names.items() for claim in self._claims_at(key)}
         self._refused = {path: problems for path, problems in self._refused.items() if path in self._clinging}
-        more = False
+        before = len(self._clinging)
         for path in self._order:
             if path in self._clinging:
                 continue
             problem = self._take(path)
             if problem is not None:
-                self._refused[path] = (problem,)
-                if path in self._owned:
-                    self._clinging.add(path)
-                    more = True
-        return more
+                self._refuse(path, problem)
+        return len(self._clinging) > before
+
+    def _refuse(self, path: str, problem: Problem) -> None:
+        """Whoever was given what it holds on to is refused in turn, at once: a long chain would be as many rounds."""
+        left = [(path, problem)]
+        while left:
+            path, problem = left.pop()
+            self._refused[path] = (problem,)
+            if path not in self._owned or path in self._clinging:
+                continue
+            self._clinging.add(path)
+            key = self._owned[path]
+            holders = [self._names.get(key), *(self._claimed.get(claim) for claim in self._claims_at(key))]
+            for other in dict.fromkeys(holders):
+                if other is not None and other != path and other not in self._clinging and other not in self._refused:
+                    left.append((other, self._conflict(other, path, key)))
+
+    def _conflict(self, path: str, holder: str, key: Key) -> Problem:
+        """`path` wants what `holder` holds on to of its running pipeline."""
+        ready = self._ready[path]
+        if key_of(ready) == key:
+            return self._is_named(ready, holder)
+        return self._is_claimed(ready, next(one for one in claims_of(ready) if one in self._claims_at(key)), holder)
 
     def _claims_at(self, key: Key) -> tuple[str, ...]:
         return claims_of(self._running[key].ready)
@@ -149,18 +168,26 @@ class _Claims:
     def _take(self, path: str) -> Problem | None:
         """Gives a file what it wishes, or says who has it."""
         ready = self._ready[path]
-        one, source = ready.file, ready.file.summary.source
         if (name := self._names.get(key_of(ready))) is not None:
-            reason = f"the pipeline {one.name} is defined in {name} already"
-            return one.problem("config/conflict", reason, "/pipeline")
+            return self._is_named(ready, name)
         for claim in claims_of(ready):
             if (name := self._claimed.get(claim)) is not None:
-                what = f"address {claim}" if claim == source.address else f"consumer {claim.replace(' ', '/')}"
-                return one.problem("config/conflict", f"the {what} is that of {name} already", source.pointer)
+                return self._is_claimed(ready, claim, name)
         self.accepted[key_of(ready)] = path, ready
         self._names[key_of(ready)] = path
         self._claimed |= dict.fromkeys(claims_of(ready), path)
         return None
+
+    @staticmethod
+    def _is_named(ready: Ready, by: str) -> Problem:
+        reason = f"the pipeline {ready.file.name} is defined in {by} already"
+        return ready.file.problem("config/conflict", reason, "/pipeline")
+
+    @staticmethod
+    def _is_claimed(ready: Ready, claim: str, by: str) -> Problem:
+        source = ready.file.summary.source
+        what = f"address {claim}" if claim == source.address else f"consumer {claim.replace(' ', '/')}"
+        return ready.file.problem("config/conflict", f"the {what} is that of {by} already", source.pointer)
 
     def _rank(self, path: str) -> tuple[int, str]:
         """What stays as it is comes first, then what changes, then what is new."""
@@ -170,49 +197,40 @@ class _Claims:
         return int(claims_of(self._running[key].ready) != claims_of(ready)), path
 
 
-def _ordered(installs: list[Install], gone: list[Key], running: Mapping[Key, Running]) -> Iterator[Install | Remove]:
-    """Each install after whoever has what it claims has let go of it. Removals come last where they can, so that a
-    pipeline that was renamed is served without a gap."""
-    holders = _Holders(running)
-    waiting, left = deque(installs), dict.fromkeys(gone)
-    passed = 0
-    while waiting:
-        one = waiting.popleft()
-        blocker = holders.blocker(one.ready)
-        if blocker is None:
-            holders.give(one.ready)
-            passed = 0
-            yield one
-        elif passed < len(waiting):
-            passed += 1
-            waiting.append(one)
-        else:
-            # Everybody waits: somebody that goes anyway makes room, or one of a circle.
-            yield Remove(blocker, makes_room=blocker not in left)
-            left.pop(blocker, None)
-            holders.let_go(blocker)
-            passed = 0
-            waiting.appendleft(one)
-    for key in left:
-        yield Remove(key)
+def _changes(installs: list[Install], gone: list[Key], running: Mapping[Key, Running]) -> Iterator[Change]:
+    """Removals of their own come last, so that a pipeline that was renamed is served without a gap."""
+    groups = _Groups()
+    holders = {claim: key for key, one in running.items() for claim in claims_of(one.ready)}
+    for one in installs:
+        for claim in claims_of(one.ready):
+            groups.join(key_of(one.ready), holders.get(claim, key_of(one.ready)))
+    together: dict[Key, tuple[list[Install], list[Key]]] = {}
+    for one in installs:
+        together.setdefault(groups.find(key_of(one.ready)), ([], []))[0].append(one)
+    for key in gone:
+        if (change := together.get(groups.find(key))) is not None:
+            change[1].append(key)
+    for some, removes in together.values():
+        yield Change(tuple(some), tuple(removes))
+    for key in gone:
+        if groups.find(key) not in together:
+            yield Change((), (key,))
 
 
-class _Holders:
-    """Which pipeline has which claim while the actions of a plan are done one after the other."""
+class _Groups:
+    """Keys that belong together (a disjoint-set forest with path halving)."""
 
-    def __init__(self, running: Mapping[Key, Running]) -> None:
-        self._claims = {key: claims_of(one.ready) for key, one in running.items()}
-        self._holders = {claim: key for key, claims in self._claims.items() for claim in claims}
+    def __init__(self) -> None:
+        self._parents: dict[Key, Key] = {}
 
-    def blocker(self, ready: Ready) -> Key | None:
-        holders = (self._holders.get(claim, key_of(ready)) for claim in claims_of(ready))
-        return next((key for key in holders if key != key_of(ready)), None)
+    def find(self, key: Key) -> Key:
+        while (parent := self._parents.get(key, key)) != key:
+            above = self._parents.get(parent, parent)
+            self._parents[key] = above
+            key = above
+        return key
 
-    def give(self, ready: Ready) -> None:
-        self.let_go(key_of(ready))
-        self._claims[key_of(ready)] = claims_of(ready)
-        self._holders |= dict.fromkeys(claims_of(ready), key_of(ready))
-
-    def let_go(self, key: Key) -> None:
-        for claim in self._claims.pop(key, ()):
-            self._holders.pop(claim, None)
+    def join(self, one: Key, other: Key) -> None:
+        first, second = self.find(one), self.find(other)
+        if first != second:
+            self._parents[second] = first

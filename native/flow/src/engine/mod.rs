@@ -31,7 +31,7 @@ mod shard;
 mod steps;
 pub(crate) mod subjects;
 
-pub use node::{Changes, Finding, MAX_LANES, MAX_THREADS, Node, PipelineStats};
+pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineStats};
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings};

@@ -4,6 +4,7 @@
 
 mod node;
 
+mod changes;
 mod core_nats;
 mod customer_ids;
 mod delivered;

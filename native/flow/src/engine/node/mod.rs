@@ -6,9 +6,10 @@
 //! ```
 
 mod check;
+mod claims;
 mod stats;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
 use crate::compile::Pipeline;
+use claims::Claims;
 use stats::Seen;
 
 /// The most shards of a node.
@@ -38,7 +40,10 @@ pub const MAX_THREADS: u32 = 64;
 pub const MAX_LANES: u32 = 8;
 
 /// Customer and name of a pipeline.
-type Key = (Box<str>, Box<str>);
+pub type Key = (Box<str>, Box<str>);
+
+/// Pipelines to be put in place of their earlier revisions.
+pub type Installs = Vec<(Arc<Pipeline>, Secrets)>;
 
 /// A running node. `Send + Sync`: its shards are reached by messages only.
 pub struct Node {
@@ -54,10 +59,7 @@ pub struct Node {
 #[derive(Default)]
 struct State {
     installed: BTreeMap<Key, Arc<Prepared>>,
-    /// Which pipeline of a customer listens on a path.
-    paths: HashMap<Key, Box<str>>,
-    /// Which pipeline reads a stream by a durable.
-    durables: HashMap<Key, Key>,
+    claims: Claims,
     shards: Vec<Shard>,
     /// Of the server: as the settings say, then as the shards have found it.
     max_payload: Option<usize>,
@@ -107,41 +109,55 @@ impl Node {
     /// `secret/not-found`; `config/conflict` for a path or a durable that another pipeline has; `config/file-outside`;
     /// `config/invalid-value` for limits that the server does not allow. The earlier revision goes on then.
     pub fn install(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<(), Fault> {
-        let _change = lock(&self.change);
-        let prepared = self.prepare(pipeline, secrets)?;
-        self.on_all_shards(|done| Command::Install(Arc::clone(&prepared), done));
-        lock(&self.state).put(prepared);
-        Ok(())
-    }
-
-    fn prepare(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<Arc<Prepared>, Fault> {
-        let state = lock(&self.state);
-        let key = key(&pipeline);
-        state.check_path(&key, &pipeline)?;
-        state.check_durable(&key, &pipeline)?;
-        if self.settings.serves(NodeType::Outgoing) {
-            check_files(&pipeline, &self.settings)?;
-        }
-        let counters = match state.installed.get(&key) {
-            Some(earlier) => earlier.counters.clone(),
-            None => (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect(),
-        };
-        let prepared = Prepared::new(pipeline, secrets, counters, &self.settings)?;
-        state.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
-        Ok(Arc::new(prepared))
+        self.change(vec![(pipeline, secrets)], &[]).map_err(|(_, fault)| fault)
     }
 
     /// Takes a pipeline out. Returns when no shard takes anything more in for it; what is in hand is finished.
     /// `false` when it is not installed.
     pub fn remove(&self, customer: &str, pipeline: &str) -> bool {
-        let _change = lock(&self.change);
         let key: Key = (customer.into(), pipeline.into());
-        if !lock(&self.state).installed.contains_key(&key) {
-            return false;
-        }
-        self.on_all_shards(|done| Command::Remove { customer: customer.into(), pipeline: pipeline.into(), done });
-        lock(&self.state).take(&key);
-        true
+        let is_here = lock(&self.state).installed.contains_key(&key);
+        is_here && self.change(Vec::new(), &[key]).is_ok()
+    }
+
+    /// Installs some and removes some in one step: each shard serves all of it from one moment on, so that addresses
+    /// and durables pass from one pipeline to another without a gap. All of it is done, or nothing.
+    ///
+    /// # Errors
+    /// As [`Node::install`], with the place of the pipeline in `installs`.
+    pub fn change(&self, installs: Installs, removes: &[Key]) -> Result<(), (usize, Fault)> {
+        let _change = lock(&self.change);
+        let install = self.prepare(installs, removes)?;
+        let remove: Arc<[Key]> = removes.into();
+        self.on_all_shards(|done| Command::Change { install: Arc::clone(&install), remove: Arc::clone(&remove), done });
+        lock(&self.state).change(&install, removes);
+        Ok(())
+    }
+
+    /// Whether [`Node::change`] would be done.
+    ///
+    /// # Errors
+    /// As it.
+    pub fn try_change(&self, installs: Installs, removes: &[Key]) -> Result<(), (usize, Fault)> {
+        let _change = lock(&self.change);
+        self.prepare(installs, removes).map(drop)
+    }
+
+    fn prepare(&self, installs: Installs, removes: &[Key]) -> Result<Arc<[Arc<Prepared>]>, (usize, Fault)> {
+        let state = lock(&self.state);
+        let leaving = removes.iter().cloned().chain(installs.iter().map(|(pipeline, _)| key(pipeline))).collect();
+        let mut own = Claims::default();
+        let prepared = installs.into_iter().enumerate().map(|(place, (pipeline, secrets))| {
+            let prepare = || {
+                let key = key(&pipeline);
+                state.claims.check(&key, &pipeline, &leaving)?;
+                own.check(&key, &pipeline, &BTreeSet::new())?;
+                own.put(&key, &pipeline);
+                state.prepare(&key, pipeline, secrets, &self.settings)
+            };
+            prepare().map(Arc::new).map_err(|fault| (place, fault))
+        });
+        prepared.collect()
     }
 
     /// Sends a command to every shard, and waits until all have done it. A shard that has ended does nothing more;
@@ -272,51 +288,36 @@ impl Node {
 }
 
 impl State {
-    /// Two pipelines of a customer cannot listen on the same path.
-    fn check_path(&self, key: &Key, pipeline: &Pipeline) -> Result<(), Fault> {
-        let Some(path) = pipeline.http_path() else { return Ok(()) };
-        match self.paths.get(&(key.0.clone(), path.into())) {
-            Some(other) if *other != key.1 => {
-                let reason = format!("pipeline `{other}` already listens on {path}");
-                Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/http/path"))
+    fn prepare(
+        &self,
+        key: &Key,
+        pipeline: Arc<Pipeline>,
+        secrets: Secrets,
+        settings: &Settings,
+    ) -> Result<Prepared, Fault> {
+        if settings.serves(NodeType::Outgoing) {
+            check_files(&pipeline, settings)?;
+        }
+        let counters = match self.installed.get(key) {
+            Some(earlier) => earlier.counters.clone(),
+            None => (0..settings.threads).map(|_| Arc::new(Counters::default())).collect(),
+        };
+        let prepared = Prepared::new(pipeline, secrets, counters, settings)?;
+        self.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
+        Ok(prepared)
+    }
+
+    /// What leaves an address goes before whoever comes to it.
+    fn change(&mut self, install: &[Arc<Prepared>], removes: &[Key]) {
+        for key in removes.iter().cloned().chain(install.iter().map(|prepared| key(&prepared.pipeline))) {
+            if let Some(earlier) = self.installed.remove(&key) {
+                self.claims.take(&key, &earlier.pipeline);
             }
-            _ => Ok(()),
         }
-    }
-
-    /// Two pipelines on one durable consumer would each get a part of the other's messages.
-    fn check_durable(&self, key: &Key, pipeline: &Pipeline) -> Result<(), Fault> {
-        let Some((stream, durable)) = pipeline.input().consumer() else { return Ok(()) };
-        match self.durables.get(&(stream.into(), durable.into())) {
-            Some(other) if other != key => {
-                let (customer, pipeline) = other;
-                let reason =
-                    format!("{customer}/{pipeline} already reads the stream {stream} by the durable {durable}");
-                Err(Fault::new(Code::ConfigConflict, reason).at_pointer("/in/nats/durable"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn put(&mut self, prepared: Arc<Prepared>) {
-        let key = key(&prepared.pipeline);
-        self.take(&key);
-        if let Some((stream, durable)) = prepared.pipeline.input().consumer() {
-            self.durables.insert((stream.into(), durable.into()), key.clone());
-        }
-        if let Some(path) = prepared.pipeline.http_path() {
-            self.paths.insert((key.0.clone(), path.into()), key.1.clone());
-        }
-        self.installed.insert(key, prepared);
-    }
-
-    fn take(&mut self, key: &Key) {
-        let Some(earlier) = self.installed.remove(key) else { return };
-        if let Some(path) = earlier.pipeline.http_path() {
-            self.paths.remove(&(key.0.clone(), path.into()));
-        }
-        if let Some((stream, durable)) = earlier.pipeline.input().consumer() {
-            self.durables.remove(&(stream.into(), durable.into()));
+        for prepared in install {
+            let key = key(&prepared.pipeline);
+            self.claims.put(&key, &prepared.pipeline);
+            self.installed.insert(key, Arc::clone(prepared));
         }
     }
 }

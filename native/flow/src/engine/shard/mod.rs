@@ -41,10 +41,9 @@ use turn::Turn;
 
 /// What the node asks of a shard. `done` is told when the shard has done it.
 pub enum Command {
-    /// Puts a revision in place of the one before it.
-    Install(Arc<Prepared>, Sender<()>),
-    /// Takes nothing more in for a pipeline. What is in hand is finished.
-    Remove { customer: Box<str>, pipeline: Box<str>, done: Sender<()> },
+    /// Takes nothing more in for some pipelines, whose messages in hand are finished, and puts revisions in place of
+    /// those before them: all of it between two bursts. `remove`: customer and name of each.
+    Change { install: Arc<[Arc<Prepared>]>, remove: Arc<[(Box<str>, Box<str>)]>, done: Sender<()> },
     /// Takes nothing more in, finishes what is in hand until the deadline, sends the rest back.
     Drain(Duration),
 }
@@ -106,20 +105,27 @@ impl Shard {
     async fn obey(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) -> bool {
         while let Some(command) = commands.recv().await {
             match command {
-                Command::Install(prepared, done) => {
-                    let scripts = prepared.load(&self.executor);
-                    self.with(|parts| parts.install(&prepared, scripts));
+                Command::Change { install, remove, done } => {
+                    self.change(&install, &remove);
                     // The node does not wait any more when it is gone.
-                    let _ = done.send(());
-                }
-                Command::Remove { customer, pipeline, done } => {
-                    self.with(|parts| parts.remove(&customer, &pipeline));
                     let _ = done.send(());
                 }
                 Command::Drain(deadline) => return self.drain(deadline).await,
             }
         }
         false
+    }
+
+    fn change(self: &Rc<Self>, install: &[Arc<Prepared>], remove: &[(Box<str>, Box<str>)]) {
+        let loaded: Vec<_> = install.iter().map(|prepared| (prepared, prepared.load(&self.executor))).collect();
+        self.with(|parts| {
+            for (customer, pipeline) in remove {
+                parts.remove(customer, pipeline);
+            }
+            for (prepared, scripts) in loaded {
+                parts.install(prepared, scripts);
+            }
+        });
     }
 }
 
