@@ -39,10 +39,9 @@ __all__ = [
 __version__: str
 
 def xml_to_json(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
-    """XML 1.0 in UTF-8 as JSON, by the conventions of xmltodict.
-
-    Attributes are keys with `@`, text beside them is `#text`, repeated elements are lists, everything
-    else is an object, a string or null. Comments and processing instructions are left out.
+    """XML 1.0 in UTF-8 as JSON, by the conventions of xmltodict. Attributes are keys with `@`, text beside them is
+    `#text`, repeated elements are lists, everything else is an object, a string or null. Comments and processing
+    instructions are left out.
 
     Raises XmlError with the byte offset (`place.offset`) for what is not well-formed, has a DOCTYPE
     or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none."""
@@ -77,8 +76,8 @@ def json_schema() -> str:
     the core checks: `name`, `path`, `expression`, `rate`, `time`, `file`, `subject`, `url` and others."""
 
 def connectors() -> str:
-    """The kinds of connectors, as a JSON list of `{kind, direction, summary, schema}`: `direction` is `in`
-    or `out`, `schema` the JSON Schema of the options, in which secrets are `writeOnly`."""
+    """The kinds of connectors, as a JSON list of `{kind, direction, summary, schema}`: `direction` is `in` or `out`,
+    `schema` the JSON Schema of the options, in which secrets are `writeOnly`."""
 
 def error_table() -> str:
     """All error codes, as a JSON list of `{code, stage, retryable, http_status, summary, advice}`."""
@@ -351,10 +350,7 @@ class Node:
         Raises ConfigError. Connects to nothing yet."""
 
     def install(
-        self,
-        pipeline: Pipeline | str,
-        files: dict[str, str] | None = None,
-        secrets: dict[str, str] | None = None,
+        self, pipeline: Pipeline | str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
     ) -> str:
         """Puts a pipeline, or one that is compiled from the JSON of its file and `files`, in place of its earlier
         revision; returns the revision when every shard has done so. Raises like `Pipeline.from_json`, SecretError
@@ -362,10 +358,7 @@ class Node:
         earlier revision goes on then."""
 
     def change(
-        self,
-        installs: Sequence[tuple[Pipeline, dict[str, str]]],
-        removes: Sequence[tuple[str, str]] = (),
-        dry: bool = False,
+        self, installs: Sequence[tuple[Pipeline, dict[str, str]]], removes: Sequence[tuple[str, str]], dry: bool = False
     ) -> tuple[int, VrskyError] | None:
         """Installs pipelines with their secrets, and removes others by customer and name, in one step: addresses and
         durables pass from one to another without a gap. Nothing is done when one cannot be installed: returns its
@@ -376,15 +369,11 @@ class Node:
         False when it is not installed."""
 
     def check(
-        self,
-        pipeline: Pipeline | str,
-        files: dict[str, str] | None = None,
-        secrets: dict[str, str] | None = None,
+        self, pipeline: Pipeline | str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
     ) -> str:
-        """Whether the connectors of a pipeline would work with these settings, as a JSON list of
-        `{direction, name, kind, ok, code, reason}`, one for the in and one for each out. Sends nothing,
-        makes nothing, and asks no NATS server; blocks for some seconds at most. Raises like
-        `Pipeline.from_json`; a missing secret is a finding."""
+        """Whether the connectors of a pipeline would work with these settings, as a JSON list of `{direction, name, kind,
+        ok, code, reason}`, one for the in and one for each out. Sends nothing, makes nothing, and asks no NATS server;
+        blocks for some seconds at most. Raises like `Pipeline.from_json`; a missing secret is a finding."""
 
     def start(self) -> None:
         """Binds and connects; returns when every shard runs. Raises NatsError or HttpError."""

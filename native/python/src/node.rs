@@ -61,7 +61,7 @@ impl PyNode {
         detached(py, || text(&node.check(&pipeline, &secrets)?))
     }
 
-    #[pyo3(signature = (installs, removes = Vec::new(), dry = false))]
+    #[pyo3(signature = (installs, removes, dry = false))]
     fn change<'py>(
         &self,
         py: Python<'py>,
