@@ -371,8 +371,8 @@ class Node:
     def check(
         self, pipeline: Pipeline | str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
     ) -> str:
-        """Whether the connectors of a pipeline would work with these settings, as a JSON list of `{direction, name, kind,
-        ok, code, reason}`, one for the in and one for each out. Sends nothing, makes nothing, and asks no NATS server;
+        """Whether the connectors of a pipeline would work with these settings, as JSON: `{direction, name, kind, ok,
+        code, reason}`, one for the in and one for each out. Sends nothing, makes nothing, and asks no NATS server;
         blocks for some seconds at most. Raises like `Pipeline.from_json`; a missing secret is a finding."""
 
     def start(self) -> None:
