@@ -270,7 +270,7 @@ class JsonDisplay:
 
     def end(self) -> None:
         self._write_changes()
-        self._write({"kind": "stopped", "left_out": self._left_out})
+        self._write({"kind": "stopped", "left_out": self._left_out, "waiting": waiting.total(self._waiting)})
 
     def _write(self, value: dict[str, Any]) -> None:
         self._stream.write(json.dumps(value) + "\n")
