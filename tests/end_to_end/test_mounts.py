@@ -80,6 +80,7 @@ def test_a_mount_that_is_swapped_under_load_refuses_loses_and_mixes_nothing(
     mount_secret(tmp_path, 0)
     node = start_node({}, "--secrets", tmp_path / "secrets")
     with under_load(node.url("/orders"), clients=2) as load:
+        load.wait_for(10)
         for version in range(1, VERSIONS + 1):
             mount_orders(tmp_path, version)
             # Some are seen, others replaced before they are.
