@@ -181,6 +181,22 @@ def test_what_only_one_of_two_can_have_is_told_of_the_second(vrsky: Vrsky, write
     assert "a.yaml" in told["not_served"][0]["problems"][0]["reason"] + told["not_served"][1]["problems"][0]["reason"]
 
 
+def test_a_file_that_is_named_twice_is_one_file(vrsky: Vrsky, write: Write, tmp_path: Path) -> None:
+    write("pipelines/a.yaml", ROUTE.format(name="a", path="a"))
+    broken = write("pipelines/broken.yaml", "a: 1\na: 2\n")
+    (tmp_path / "link").symlink_to("pipelines")
+    told = report(vrsky, "pipelines", broken, tmp_path / "link", "pipelines/../pipelines/a.yaml", code=1)
+    assert left_out(told) == {"broken.yaml": ["config/duplicate-key"]}
+    assert len(told["not_served"]) == 1
+    assert [one["pipeline"] for one in told["connectors"]] == ["a", "a"]  # its in and its out
+
+
+def test_two_links_to_one_file_in_a_folder_are_two_files(vrsky: Vrsky, write: Write) -> None:
+    file = write("pipelines/a.yaml", ROUTE.format(name="a", path="a"))
+    (file.parent / "b.yaml").symlink_to("a.yaml")
+    assert left_out(report(vrsky, file.parent, code=1)) == {"b.yaml": ["config/conflict"]}
+
+
 def test_what_asks_for_more_than_the_server_takes_is_told(vrsky: Vrsky, write: Write, server: Server) -> None:
     path = write("large.yaml", ROUTE.format(name="large", path="large") + "limits: {bytes: 9000000}\n")
     endpoint = server.endpoint

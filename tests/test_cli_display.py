@@ -312,6 +312,14 @@ def test_as_json_it_is_a_line_once_and_in_all_stats() -> None:
     ]
 
 
+def test_the_last_line_as_json_counts_the_messages_that_wait() -> None:
+    screen = Screen(terminal=False)
+    display = JsonDisplay(screen)
+    display.waiting([GONE, CRM], [GONE, CRM])
+    display.end()
+    assert said(screen)[-1] == {"kind": "stopped", "left_out": 0, "waiting": 1_205}
+
+
 def test_stats_name_some_of_many_and_say_how_many_there_are() -> None:
     screen = Screen(terminal=False)
     display = JsonDisplay(screen)

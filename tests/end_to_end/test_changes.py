@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from vrsky_fast.control.server import Server
+
+from ..certificates import Listening
 from ..conftest import Background, post
-from .conftest import StartNode
+from .conftest import BrokerOf, StartNode
 from .load import under_load
 from .node import Node, a_number, eventually
-from .servers import closed_port, serving
-from .streams import subjects
+from .servers import Gate, closed_port, serving, taken_numbers
+from .streams import call, subjects
 
 # Both steps are of one revision, or a message was run by a mixture.
 VERSION = """\
@@ -67,6 +74,46 @@ def version_of(node: Node) -> int:
     node.accepts("/orders", b'{"n": %d}' % number)
     node.delivers_all("orders.ndjson", {number})
     return int(next(line["v"] for line in node.lines("orders.ndjson") if line["n"] == number))
+
+
+RELOADS = 300
+# The texts of the last 200 versions are four times as much.
+MAX_GROWTH = 5 << 20
+PADDING = "x" * 100_000
+
+
+def resident(node: Node) -> int:
+    """Memory of the process, bytes."""
+    status = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))) << 10
+
+
+def open_files(node: Node) -> int:
+    return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_300_reloads_on_a_signal_leave_memory_and_open_files_as_they_were(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    node = start_node({"orders.yaml": VERSION.format(version=0), "quick.yaml": QUICK}, "--no-watch")
+    node.still_works("/quick", "quick.ndjson")
+    file, grown, opened = tmp_path / "pipelines" / "orders.yaml", [], []
+    for version in range(1, RELOADS + 1):
+        file.write_text(VERSION.format(version=version) + f"# {PADDING}\n")
+        node.process.send_signal(signal.SIGHUP)
+        eventually(lambda version=version: installs(node) == version, f"version {version} is installed")
+        if version % 100 == 0:
+            assert version_of(node) == version
+            grown.append(resident(node))
+            opened.append(open_files(node))
+    assert grown[-1] - grown[0] < MAX_GROWTH, grown
+    assert opened[-1] == opened[0], opened
+    node.still_works("/quick", "quick.ndjson")
+
+
+def installs(node: Node) -> int:
+    return len([one for one in list(node.said) if one["kind"] == "installed"])
 
 
 def test_a_file_replaced_by_a_folder_is_an_event_that_names_it(start_node: StartNode, tmp_path: Path) -> None:
@@ -176,3 +223,56 @@ def test_a_pipeline_that_asks_for_more_than_the_server_takes_is_refused_alone(
     assert (problem["code"], problem["line"]) == ("config/invalid-value", 5)
     node.still_works("/large", "large.ndjson")
     node.still_works("/quick", "quick.ndjson")
+
+
+def test_of_a_foreign_server_with_a_small_max_payload_only_what_fits_is_served(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    large = QUICK.replace("quick", "large") + "limits:\n  backlog: 100\n  bytes: 400000\n"
+    small = QUICK + "limits: {bytes: 200000}\n"
+    with Listening(tmp_path / "nats", "max_payload: 300000") as server:
+        url = f"nats://127.0.0.1:{server.port}"
+        node = start_node({"large.yaml": large, "quick.yaml": small}, "--nats", url)
+        (problem,) = node.hears("not-served", goes_on=None)["problems"]
+        assert (Path(problem["file"]).name, problem["code"]) == ("large.yaml", "config/invalid-value")
+        assert (problem["line"], problem["column"]) == (7, 10)
+        assert "max_payload" in problem["reason"]
+        assert problem["hint"]
+        node.still_works("/quick", "quick.ndjson")
+        assert node.hears("ready")["pipelines"] == [{"customer": "acme", "pipeline": "quick"}]
+        assert node.stop() == 0
+
+
+EVENTS = """\
+customer: acme
+pipeline: events
+in: {{nats: {{mode: jetstream, stream: EVENTS, subject: 'events.>'}}}}
+out: {{http: {{url: '{url}/'}}}}
+"""
+
+
+def test_a_stream_deleted_in_the_middle_is_an_event_and_loses_nothing_that_was_taken(
+    start_node: StartNode, server: Server, background: Background, broker_of: BrokerOf
+) -> None:
+    broker, gate = broker_of(server), Gate()
+    broker.make_stream("EVENTS", "events.>")
+    with serving(rule=gate) as out:
+        node = start_node({"events.yaml": EVENTS.format(url=out.url), "quick.yaml": QUICK}, "--nats", broker.url)
+        with under_load(node.url("/quick"), clients=2) as load:
+            taken = [a_number() for _ in range(50)]
+            broker.publish("events.new", [b'{"n": %d}' % number for number in taken])
+            eventually(lambda: node.counters("events").get("received") == len(taken), "all are taken")
+            eventually(lambda: gate.waiting, "some are on their way")
+            background(call(server.endpoint, "STREAM.DELETE.EVENTS"))
+            eventually(lambda: names(node, "nats/", "EVENTS"), "an event that names the stream")
+            load.wait_for(20)
+            gate.open()
+            eventually(lambda: set(taken_numbers(out)) == set(taken), "all that were taken")
+            broker.make_stream("EVENTS", "events.>")
+            later = a_number()
+            broker.publish("events.new", [b'{"n": %d}' % later])
+            eventually(lambda: later in taken_numbers(out), "one of the stream that is there again")
+            accepted = load.stop()
+    assert load.refused == []
+    node.delivers_all("quick.ndjson", accepted)
+    assert broker.stored("VRSKY_DEAD") == 0

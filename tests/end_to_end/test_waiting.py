@@ -100,7 +100,7 @@ def test_stats_count_what_waits_for_what_is_gone(start_node: StartNode, backgrou
     node = restarted_over(start_node, background, *parked)
     # The counters of that message are in the last ones that are said.
     assert node.stop() == 0
-    node.hears("stopped")
+    assert node.hears("stopped")["waiting"] == 2
     stats = [one for one in node.said if one["kind"] == "stats"]
     assert stats
     assert names(stats, "erp")

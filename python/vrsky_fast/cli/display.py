@@ -295,7 +295,7 @@ class JsonDisplay:
         self._log.drain()
         _note_dropped(self._log, self.note)
         self._write_changes()
-        self._write({"kind": "stopped", "left_out": self._left_out})
+        self._write({"kind": "stopped", "left_out": self._left_out, "waiting": waiting.total(self._waiting)})
 
     def _write(self, value: dict[str, Any]) -> None:
         self._log.write(json.dumps(value) + "\n")

@@ -21,9 +21,13 @@ def line(terminal: Terminal, one: Waiting) -> str:
     return f"{terminal.warning('waiting')}  {name}  {messages}: not served here"
 
 
+def total(found: Sequence[Waiting]) -> int:
+    return sum(one.messages for one in found)
+
+
 def summary(found: Sequence[Waiting]) -> str:
     """Behind the counters of a run that ends."""
-    messages = sum(one.messages for one in found)
+    messages = total(found)
     waits = "waits" if messages == 1 else "wait"
     return f", {counted(messages, 'message')} {waits} for what is not served here" if found else ""
 

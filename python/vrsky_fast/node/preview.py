@@ -3,6 +3,7 @@ is started or made."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,16 @@ async def preview(paths: Sequence[Path], secrets: Path | None, profile: Profile,
     while the files are read."""
     states: dict[str, State] = {}
     empty: list[Finding] = []
+    seen: set[str] = set()
     for path in paths:
         disk = Disk(path, secrets, lambda one: refused(one, profile))
         disk.look(True)
-        states |= disk.states
-        if not disk.states:
+        # A file that two PATHS name, such as a folder and the absolute path of a file in there, is one file. Two links
+        # to it in one folder are two, as in a run.
+        new = {name: os.path.realpath(name) for name in disk.states}
+        states |= {name: disk.states[name] for name, real in new.items() if real not in seen}
+        seen.update(new.values())
+        if not new:
             empty.append(Finding(str(path), (nothing_in(path),)))
     running, findings = await _installed(states, engine)
     return Preview(tuple(_each_once(states, running)), (*empty, *findings))

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::node::{install, node_with, stat};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
-/// What the process may grow by once it is warm. A revision that leaks takes more than 2 KB.
+/// What the process may grow by once it is warm: thousands of revisions are there at once before a tick lets go of
+/// them. `are_let_go` finds each one that stays.
 const MAX_GROWTH: u64 = 16 << 20;
 
 /// Resident memory of this process, bytes.
@@ -82,6 +83,14 @@ fn is_flat(what: &str, before: u64) {
     assert!(after < before + MAX_GROWTH, "{what}: {before} bytes, then {after}");
 }
 
+/// Each revision holds its compiled pipeline: so many are held, and no earlier ones.
+fn are_let_go(pipelines: &[Arc<Pipeline>], running: usize) {
+    eventually("earlier revisions are let go of", || {
+        let held = pipelines.iter().filter(|pipeline| Arc::strong_count(pipeline) > 1).count();
+        (held == running).then_some(())
+    });
+}
+
 /// Installs versions in turn, so many times, and sends something now and then.
 fn reload(node: &Node, times: usize, versions: &[Arc<Pipeline>], send: &mut dyn FnMut()) {
     for (time, version) in (0..times).zip(versions.iter().cycle()) {
@@ -109,6 +118,7 @@ fn ten_thousand_reloads(
     eventually("all are delivered", || (arrived() >= 101).then_some(()));
     assert_eq!(arrived(), 101);
     assert_eq!(stat(node, "orders", "dead"), 0);
+    are_let_go(&versions, 1);
 }
 
 #[test]
@@ -172,6 +182,59 @@ fn ten_thousand_reloads_of_core_nats_and_a_file_leave_memory_flat() {
         let lines = || std::fs::read_to_string(server.folder().join("files/acme/orders.ndjson")).unwrap();
         let arrived = || lines().lines().filter(|line| line.contains("\"n\"")).count() as u64;
         ten_thousand_reloads(&node, &pipeline, &mut send, arrived);
+    });
+}
+
+const PIPELINES: usize = 1_000;
+
+fn name(n: usize) -> String {
+    format!("orders-{n}")
+}
+
+/// Every other one takes messages over HTTP, the others from a stream.
+fn thousand(out: &Value) -> Vec<Arc<Pipeline>> {
+    let one = |n| if n % 2 == 0 { over_http(&name(n), n, out) } else { from_stream(&name(n), n) };
+    (0..PIPELINES).map(|n| Pipeline::from_json(&one(n).to_string(), &()).unwrap()).collect()
+}
+
+/// A message to ten pipelines of each kind.
+fn send_to_twenty(port: u16, client: &mut Client) {
+    for n in (0..PIPELINES).step_by(100) {
+        assert_eq!(post(port, &format!("/in/acme/{}", name(n)), &JSON, b"{\"n\": 1}").0, 202);
+        client.publish(&format!("in.{}", name(n + 1)), &[], b"{}");
+    }
+    client.sync();
+}
+
+#[test]
+fn a_thousand_pipelines_installed_and_removed_ten_times_leave_memory_flat() {
+    alone(|| {
+        let server = Server::start();
+        let mut client = client(&server);
+        (1..PIPELINES).step_by(2).for_each(|n| client.make_consumer("IN", &name(n), &format!("in.{}", name(n))));
+        let (receiver, out) = receiver();
+        let pipelines = thousand(&out);
+        let node = node_with(&server, &[over_http("stays", 0, &out)], &json!({}));
+        let mut before = 0;
+        for round in 1..=10 {
+            for pipeline in &pipelines {
+                node.install(Arc::clone(pipeline), Secrets::default()).unwrap();
+            }
+            send_to_twenty(port(&node), &mut client);
+            eventually("all of HTTP", || (receiver.numbers().len() == 10 * round).then_some(()));
+            eventually("all of the stream", || (client.count("OUT") == 10 * round as u64).then_some(()));
+            (0..PIPELINES).for_each(|n| assert!(node.remove("acme", &name(n))));
+            if round == 3 {
+                before = resident();
+            }
+        }
+        is_flat("a thousand pipelines, ten times", before);
+        are_let_go(&pipelines, 0);
+        assert_eq!(post(port(&node), "/in/acme/stays", &JSON, b"{\"n\": 1}").0, 202);
+        eventually("that of the one that stays", || (receiver.numbers().len() == 101).then_some(()));
+        assert_eq!(serde_json::to_value(node.stats()).unwrap().as_array().unwrap().len(), 1);
+        assert_eq!((client.count("VRSKY_DEAD"), client.count("VRSKY_PARKED")), (0, 0));
+        assert!(node.drain(Duration::from_secs(20)));
     });
 }
 

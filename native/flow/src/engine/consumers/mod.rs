@@ -3,7 +3,8 @@
 //! Two requests are kept open per consumer, so that the next messages are on their way while these
 //! are worked on. The credit is what bounds what a shard has in hand: there is no `max_ack_pending`,
 //! since with a limit one customer's delayed NAKs would block the lane. All consumers share that
-//! bound: the more there are, the smaller their requests, down to one message.
+//! bound: the more there are, the smaller their requests, down to one message. A consumer that brings nothing is asked
+//! for a few messages, so that thousands can be added one after the other without a wait for earlier requests to end.
 //!
 //! Credit is counted in bytes, too: nats-server disconnects a client that has left 64 MiB unread. A request brings at
 //! most as much as the largest message, or 4 MiB; what it is likely to bring is reserved until it has come.
@@ -30,7 +31,7 @@ use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
 use losses::Losses;
 pub use losses::LostConsumer;
-use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
+use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, MIN_WINDOW, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
 
 /// What a pull consumer's messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,7 @@ impl Consumers {
             open,
             closed: None,
             max_batch,
+            window: MIN_WINDOW,
             credit: 0,
             reserved: 0,
             largest: 0,
@@ -232,7 +234,7 @@ impl Consumers {
     pub fn on_message(&mut self, number: u64, bytes: usize, tick: u64) {
         if let Some(pull) = self.pulls.get_mut(&number) {
             pull.on_message(bytes, tick);
-            self.is_short |= pull.credit <= self.share;
+            self.is_short |= pull.credit <= pull.batch(self.share) * (REQUESTS - 1);
         }
     }
 
@@ -247,6 +249,9 @@ impl Consumers {
                 PullEnd::Expired | PullEnd::NoMessages | PullEnd::BatchCompleted | PullEnd::MaxBytes => {
                     let messages = i64::try_from(*pending_messages).unwrap_or(MAX_BATCH);
                     pull.take(messages, pull.reserve(messages, request_bytes(self.max_payload)));
+                    if *reason == PullEnd::Expired {
+                        pull.window = MIN_WINDOW;
+                    }
                 }
                 // The consumer is gone, has moved, or is not ours to ask: all its requests are void.
                 _ => {
@@ -340,7 +345,7 @@ impl Consumers {
 
 /// Asks for what one pull is short of; `false` when there is no room for it.
 fn ask(pull: &mut Pull, share: i64, max_bytes: i64, tick: u64, room: &mut Load, out: &mut Vec<u8>) -> bool {
-    let batch = share.min(pull.max_batch);
+    let batch = pull.batch(share);
     while pull.credit <= batch * (REQUESTS - 1) {
         let bytes = pull.reserve(batch, max_bytes);
         if room.messages < batch || room.bytes < bytes {

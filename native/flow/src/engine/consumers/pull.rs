@@ -11,6 +11,8 @@ pub(super) const MAX_BATCH: i64 = 512;
 /// What an out that fails again has in hand at most is twice this.
 pub(super) const MAX_PARKED_BATCH: i64 = 128;
 pub(super) const REQUESTS: i64 = 2;
+/// Messages of one request to a consumer that has brought nothing lately.
+pub(super) const MIN_WINDOW: i64 = 4;
 pub(super) const EXPIRES_SECONDS: u64 = 30;
 /// Without a sign of life for this long, the credit is taken for lost.
 pub(super) const SILENCE_TICKS: u64 = EXPIRES_SECONDS + 5;
@@ -41,6 +43,9 @@ pub(super) struct Pull {
     pub closed: Option<u64>,
     /// Messages of one request at most.
     pub max_batch: i64,
+    /// The same as it has grown with what came: an idle consumer holds little of what all may ask for, so that others
+    /// can be added at any time.
+    pub window: i64,
     /// Messages asked for and not come.
     pub credit: i64,
     /// Bytes that may still come of what was asked for, about.
@@ -58,6 +63,12 @@ impl Pull {
     /// than it may bring.
     pub fn reserve(&self, batch: i64, max_bytes: i64) -> i64 {
         self.largest.max(MIN_MESSAGE_BYTES).saturating_mul(2 * batch).min(max_bytes)
+    }
+
+    /// Messages of one request, where all pulls get `share`.
+    #[inline]
+    pub fn batch(&self, share: i64) -> i64 {
+        share.min(self.max_batch).min(self.window)
     }
 
     pub fn request(&mut self, batch: i64, max_bytes: i64, tick: u64, out: &mut Vec<u8>) {
@@ -79,6 +90,7 @@ impl Pull {
     pub fn on_message(&mut self, bytes: usize, tick: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.largest = bytes.max(self.largest - self.largest / 64);
+        self.window = (self.window + 1).min(MAX_BATCH);
         self.take(1, bytes);
         self.last_activity = tick;
     }

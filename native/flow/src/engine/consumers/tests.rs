@@ -13,7 +13,14 @@ fn top_up(pulls: &mut Consumers, tick: u64, in_hand: i64) {
     pulls.top_up(tick, load(in_hand, 0), load(BOUND, BYTES), &mut Vec::new());
 }
 
+/// Of consumers that have brought much lately.
 fn pulls(count: usize) -> Consumers {
+    let mut pulls = new_pulls(count);
+    pulls.pulls.values_mut().for_each(|pull| pull.window = MAX_BATCH);
+    pulls
+}
+
+fn new_pulls(count: usize) -> Consumers {
     let mut pulls = Consumers::default();
     for number in 0..count {
         add(&mut pulls, &format!("S{number}"));
@@ -73,6 +80,33 @@ fn a_pull_that_is_opened_later_finds_room() {
     let late = add(&mut pulls, "LATE");
     top_up(&mut pulls, 1, BOUND / 4);
     assert!(pulls.pulls[&late].credit > 0);
+}
+
+#[test]
+fn a_thousand_pulls_opened_one_after_the_other_beside_busy_ones_all_have_a_request() {
+    let mut pulls = pulls(8);
+    top_up(&mut pulls, 1, 0);
+    for number in 0..1_000 {
+        add(&mut pulls, &format!("LATE{number}"));
+        top_up(&mut pulls, 1, 0);
+    }
+    assert!(asked(&pulls).0 >= 1 && pulls.credit() <= BOUND);
+}
+
+#[test]
+fn a_request_grows_with_what_comes_and_is_small_again_when_nothing_does() {
+    let mut pulls = new_pulls(1);
+    top_up(&mut pulls, 1, 0);
+    assert_eq!(credits(&pulls), [REQUESTS * MIN_WINDOW]);
+    for tick in 2..2_000 {
+        pulls.on_message(0, 500, tick);
+        top_up(&mut pulls, tick, 0);
+    }
+    assert!(credits(&pulls)[0] > MAX_BATCH);
+    let pending_messages = u64::try_from(credits(&pulls)[0]).unwrap();
+    pulls.on_status(0, &PullStatus::Ended { reason: PullEnd::Expired, pending_messages, pending_bytes: 0 }, 2_000);
+    top_up(&mut pulls, 2_000, 0);
+    assert_eq!(credits(&pulls), [REQUESTS * MIN_WINDOW]);
 }
 
 #[test]
