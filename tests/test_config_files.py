@@ -28,6 +28,8 @@ from .conftest import Write
         ("link.ts", "config/file-outside"),
         ("folder/net.ts", "config/file-outside"),
         ("loop.ts", "config/file-not-found"),
+        ("n" * 5000, "config/file-not-found"),
+        ("\ud800.ts", "config/file-not-found"),
     ],
 )
 def test_a_path_that_leaves_the_folder_is_refused(write: Write, tmp_path: Path, name: str, code: str) -> None:
@@ -60,6 +62,22 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ts")
     with pytest.raises(files.Refused):
         files.read_script(tmp_path, "pipe.ts")
+
+
+def test_a_file_that_has_become_a_pipe_holds_nothing_up(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("s.ts", "export default (msg) => msg")
+    os.mkfifo(tmp_path / "pipe.ts")
+    monkeypatch.setattr(files, "beside", lambda folder, name: folder / "pipe.ts")
+    with pytest.raises(files.Refused) as caught:
+        files.read_script(tmp_path, "s.ts")
+    assert caught.value.code == "config/file-not-found"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "n" * 5000])
+def test_no_name_makes_a_look_raise(name: str) -> None:
+    assert files.stat_of(name) is None
 
 
 def test_a_secret_comes_from_the_environment_or_the_customers_folder(write: Write, tmp_path: Path) -> None:

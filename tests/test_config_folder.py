@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vrsky_fast import config
-from vrsky_fast.config import InvalidConfig
+from vrsky_fast.config import InvalidConfig, pipeline
+from vrsky_fast.config.folder import find, is_below, read_each
 
-from .conftest import MINIMAL, ROOT, Write
+from .conftest import MINIMAL, ROOT, Write, clean_environment, command
 
 
 def test_a_folder_gives_all_files_or_all_their_errors(write: Write, tmp_path: Path) -> None:
@@ -85,3 +88,76 @@ def test_a_path_that_holds_nothing_is_said_so(tmp_path: Path) -> None:
 def test_the_example_is_right() -> None:
     (orders,) = config.load_all(ROOT / "examples" / "orders")
     assert (orders.customer, orders.pipeline) == ("acme", "orders")
+
+
+def test_what_fails_at_one_file_in_a_way_that_nobody_thought_of_leaves_that_one_out(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "evil", "worse", "z"):
+        write(f"{name}.yaml", MINIMAL.replace("orders", name))
+    compile_all, emit = pipeline._native.compile_pipelines, pipeline.emit
+
+    def fails(*arguments: Any) -> str:
+        text = emit(*arguments)
+        if "evil" in text:
+            raise RecursionError("too deep")
+        return text
+
+    def fails_too(files: list[tuple[str, dict[str, str]]]) -> list[Any]:
+        if any("worse" in text for text, _ in files):
+            raise ValueError("embedded null byte")
+        return list(compile_all(files))
+
+    monkeypatch.setattr(pipeline, "emit", fails)
+    monkeypatch.setattr(pipeline._native, "compile_pipelines", fails_too)
+    read = read_each(find(tmp_path)[0])
+    found = [one.code if isinstance(one, InvalidConfig) else one.pipeline for one in read]
+    assert found == ["a", "internal/panic", "internal/panic", "z"]
+
+
+def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text(MINIMAL)
+    (tmp_path / os.fsdecode(b"\xfe.yaml")).write_text("more: 1")
+    loaded, problems = config.examine(tmp_path)
+    assert [one.pipeline for one in loaded] == ["orders"]
+    assert {os.fsencode(problem.file).rpartition(b"/")[2] for problem in problems} == {b"\xfe.yaml"}
+    assert all(problem.text().encode() for problem in problems)
+
+
+def test_folders_may_be_deeper_than_a_stack(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(1500):
+        deep /= "d"
+        deep.mkdir()
+    (deep / "a.yaml").write_text(MINIMAL)
+    found = find(tmp_path)
+    assert found == ([str(deep / "a.yaml")], [])
+    (deep / "a.yaml").unlink()
+    while deep != tmp_path:  # which pytest cannot
+        deep.rmdir()
+        deep = deep.parent
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "is_so"),
+    [
+        ("a/b.yaml", ".", True),
+        ("b.yaml", ".", True),
+        ("/b.yaml", "/", True),
+        ("/a/b.yaml", "/a", True),
+        ("/a/c/b.yaml", "/a", True),
+        ("a/b.yaml", "a", True),
+        ("ab/b.yaml", "a", False),
+        ("a.yaml", "a", False),
+    ],
+)
+def test_what_is_below_a_folder(name: str, folder: str, is_so: bool) -> None:
+    assert is_below(name, folder) == is_so
+
+
+@pytest.mark.parametrize("given", ["/dev/stdin", "/dev/fd/0"])
+def test_a_file_that_the_command_line_names_may_be_a_pipe(given: str) -> None:
+    done = subprocess.run(
+        command("lint", given), input=MINIMAL, capture_output=True, text=True, env=clean_environment(), timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from vrsky_fast.config import PipelineFile, Problem
+from vrsky_fast.config.secrets import resolve
 from vrsky_fast.node.disk import Broken, Disk, Ready
 
 ORDERS = """\
@@ -19,6 +21,9 @@ out: {{file: {{path: {name}.ndjson}}}}
 """
 SCRIPTED = ORDERS.replace("out:", "steps:\n  - script: s.js\nout:")
 GUARDED = ORDERS.replace("}}}}\nout", ", auth: {{bearer: {{secret: token}}}}}}}}\nout")
+TWO_SECRETS = (
+    GUARDED[: GUARDED.index("out:")] + "out: {{http: {{url: 'http://a.b/', auth: {{bearer: {{secret: erp}}}}}}}}\n"
+)
 
 
 class Clock:
@@ -209,3 +214,118 @@ def test_a_new_file_that_is_gone_again_leaves_no_trace(folder: Path) -> None:
     assert not disk.look()
     assert disk.states == {}
     assert not disk.is_unsettled
+
+
+# -- what changes while it is read -----------------------------------------------------------------
+
+
+@pytest.fixture
+def all_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file here is so new that it is read again for that alone."""
+    monkeypatch.setattr("vrsky_fast.node.disk._TICK_SECONDS", -3600)
+
+
+def link(place: Path, target: str) -> None:
+    """As a Kubernetes mount is switched: all at once, and the target has an old time."""
+    place.with_name("..tmp").symlink_to(target)
+    place.with_name("..tmp").rename(place)
+
+
+@pytest.mark.usefixtures("all_is_old")
+def test_a_script_whose_symlink_is_switched_while_files_are_read_is_read_again(folder: Path) -> None:
+    file, script = folder / "orders.yaml", folder / "s.js"
+    for version in ("v1", "v2"):
+        aged(folder / f"{version}.js", f"export default (m) => ({{...m, {version}: 1}})")
+    link(script, "v1.js")
+    aged(file, SCRIPTED.format(name="orders"))
+    aged(folder / "still.yaml", ORDERS.format(name="still"))
+    to: list[str] = []
+
+    def switch(_: PipelineFile) -> Sequence[Problem]:
+        if to:
+            link(script, to.pop())
+        return ()
+
+    disk = Disk(folder, None, switch)
+    disk.look(everything=True)
+    first = revision(disk, file)
+    for everything in (True, False):
+        aged(file, file.read_text())
+        to = ["v2.js"]
+        for _ in range(4):
+            disk.look(everything)
+        assert not to
+        assert revision(disk, file) != first
+        assert not disk.is_unsettled
+        link(script, "v1.js")
+        assert [disk.look(), disk.look()] == [False, True]
+        assert revision(disk, file) == first
+
+
+@pytest.mark.usefixtures("all_is_old")
+def test_two_secrets_of_one_file_are_of_one_version(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, mount = folder / "orders.yaml", tmp_path / "secrets" / "acme"
+    for version in ("v1", "v2"):
+        (tmp_path / "secrets" / version).mkdir(parents=True)
+        for name in ("token", "erp"):
+            aged(tmp_path / "secrets" / version / name, version)
+    link(mount, "v1")
+    aged(file, TWO_SECRETS.format(name="orders"))
+    switched: list[str] = []
+
+    def resolves_slowly(customer: str, names: list[str], secrets: Path | None) -> dict[str, str]:
+        found = resolve(customer, names, secrets)
+        if not switched:
+            switched.append(names[0])
+            link(mount, "v2")
+        return found
+
+    monkeypatch.setattr("vrsky_fast.node.disk.resolve", resolves_slowly)
+    disk = Disk(folder, tmp_path / "secrets", fine)
+    disk.look(everything=True)
+    assert isinstance(state := disk.states[str(file)], Ready), state
+    assert switched
+    assert state.secrets == {"token": "v2", "erp": "v2"}
+
+
+def test_a_clock_that_is_behind_reads_nothing_for_ever_and_says_nothing_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, clock, now = folder / "orders.yaml", Clock(), time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 600 * 10**9)
+    aged(folder / "s.js", "export default (m) => m")
+    aged(file, SCRIPTED.format(name="orders"))
+    asked: list[str] = []
+
+    def refuses(one: PipelineFile) -> Sequence[Problem]:
+        asked.append(one.name)
+        return (one.problem("config/conflict", "no", "/in"),)
+
+    disk = Disk(folder, None, refuses, clock)
+    disk.look(everything=True)
+    state = disk.states[str(file)]
+    for _ in range(8):
+        clock.now += 0.25
+        assert not disk.look()
+    assert len(asked) == 2
+    assert not disk.is_unsettled
+    assert disk.states[str(file)] is state
+
+
+def test_what_is_read_again_and_says_the_same_is_the_same(folder: Path) -> None:
+    good, bad = folder / "good.yaml", folder / "bad.yaml"
+    aged(good, ORDERS.format(name="good"))
+    aged(bad, "more: 1\n")
+    disk = Disk(folder, None, fine)
+    disk.look(everything=True)
+    before = disk.states
+    for file in (good, bad):
+        aged(file, file.read_text())
+    assert [disk.look(), disk.look()] == [False, True]  # what was refused may be right now
+    assert disk.look(everything=True)
+    assert all(disk.states[name] is state for name, state in before.items())
+    aged(good, "\n" + good.read_text())
+    assert [disk.look(), disk.look()] == [False, True]
+    assert disk.states[str(good)] is not before[str(good)]  # its places are others

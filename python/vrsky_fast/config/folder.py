@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from .pipeline import PipelineFile, load_each
+from .pipeline import PipelineFile, load, load_each
 from .problem import InvalidConfig, Problem
 
 MAX_FILES = 100_000
@@ -28,7 +28,7 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     names, problems = find(path)
     if not names and not problems:
         problems = [nothing_in(path)]
-    for one in read_each(names, path):
+    for one in read_each(names) if names != [str(path)] else [_named(path)]:
         if isinstance(one, InvalidConfig):
             problems += one.problems
         else:
@@ -38,13 +38,20 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     return [one for one in loaded if one.source.name not in wrong], problems
 
 
-def read_each(names: Iterable[str], path: Path) -> Iterator[PipelineFile | InvalidConfig]:
-    """What `find` has found in `path`, read and compiled; what is wrong with one takes its place."""
+def _named(path: Path) -> PipelineFile | InvalidConfig:
+    """A file that the command line names: read like any program's input, which may be a pipe."""
+    try:
+        return load(path)
+    except InvalidConfig as invalid:
+        return invalid
+
+
+def read_each(names: Iterable[str]) -> Iterator[PipelineFile | InvalidConfig]:
+    """What `find` has found, read and compiled; what is wrong with one takes its place. Waits for no pipe."""
     there: list[Path | InvalidConfig] = []
     for file in map(Path, names):
         try:
-            if file != path:
-                look_at(file)
+            look_at(file)
             there.append(file)
         except InvalidConfig as invalid:
             there.append(invalid)
@@ -61,43 +68,75 @@ def nothing_in(path: Path) -> Problem:
 def find(path: Path) -> tuple[list[str], list[Problem]]:
     """Paths of what has the name of a pipeline file, sorted, and the folders that cannot be read. Hidden folders are
     left out; what has such a name and is no file is not."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - which raises nothing
         return [str(path)], []
-    unreadable: list[OSError] = []
-    found = sorted(_names(path, unreadable), key=_parts)
-    problems = [_unreadable(error, path) for error in unreadable]
+    return find_in(path)
+
+
+def find_in(path: Path) -> tuple[list[str], list[Problem]]:
+    """The same of what is, or was, a folder. A problem's file is the folder, written like the paths of its files."""
+    problems: list[Problem] = []
+    found = sorted(_names(str(path), problems), key=_parts)
     if len(found) > MAX_FILES:
         return [], [Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))]
     return found, problems
 
 
-def _names(path: Path, unreadable: list[OSError]) -> Iterator[str]:
-    for folder, folders, files in os.walk(path, onerror=unreadable.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in (*folders, *files):
-            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
-                # A Path each would cost more than all the rest; like one it does not begin with `./`.
-                yield os.path.join(folder, name).removeprefix("./")  # noqa: PTH118
+def _names(path: str, problems: list[Problem]) -> Iterator[str]:
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                there = [entry for entry in entries if not entry.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if folder == path:  # any other has gone since it was found
+                problems.append(_unreadable(folder, error))
+            continue
+        except OSError as error:
+            problems.append(_unreadable(folder, error))
+            continue
+        for entry in there:
+            # A Path each would cost more than all the rest; like one it does not begin with `./`.
+            name = entry.path.removeprefix("./")
+            if name.endswith((".yaml", ".yml")):
+                yield name
+            if _is_folder(entry):
+                folders.append(name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _parts(name: str) -> list[str]:
     return name.split(os.sep)  # noqa: PTH206 - likewise
 
 
-def _unreadable(error: OSError, path: Path) -> Problem:
+def _unreadable(folder: str, error: OSError) -> Problem:
     reason = f"the folder cannot be read: {error.strerror}"
-    return Problem("config/file-not-found", reason, str(error.filename or path), hint="Check the path.")
+    return Problem("config/file-not-found", reason, folder, hint="Check the path.")
+
+
+def is_below(name: str, folder: str) -> bool:
+    """Whether a name that `find` gives is in this folder, or in one below it."""
+    return folder == os.curdir or name.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def look_at(file: Path) -> None:
-    """Raises InvalidConfig for what stands in a folder and is no file: left out without a word, its pipeline
-    would be missed only when messages are."""
+    """Raises InvalidConfig for what is no file: left out without a word, its pipeline would be missed only when
+    messages are."""
     try:
         mode = file.stat().st_mode
-    except FileNotFoundError:
-        reason, hint = "the symlink leads nowhere", "Mend the symlink, or remove it."
     except OSError as error:
         reason, hint = f"cannot be read: {error.strerror}", "Check the path."
+        if isinstance(error, FileNotFoundError) and os.path.islink(file):  # noqa: PTH114 - which raises nothing
+            reason, hint = "the symlink leads nowhere", "Mend the symlink, or remove it."
+    except ValueError as error:
+        reason, hint = f"cannot be read: {error}", "Rename it."
     else:
         if stat.S_ISREG(mode):
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -15,8 +15,9 @@ from ..errors import Place, VrskyError
 from ..facts import MAX_FILE_BYTES
 from . import files, reader, schema, summary
 from .emit import ScalarAt, emit, misread, scalars_of, walk
+from .files import Stat
 from .locate import locate
-from .problem import InvalidConfig, Problem
+from .problem import InvalidConfig, Problem, defect
 from .source import Mark, Source
 from .tree import Node
 
@@ -33,8 +34,8 @@ class PipelineFile:
     path: Path
     compiled: _native.Pipeline
     summary: summary.Summary
-    scripts: tuple[str, ...]
-    """The names of the scripts beside it."""
+    beside: Mapping[str, Stat] = field(repr=False, compare=False)
+    """The files that it names, by path, each as it was before it was read."""
     source: Source = field(repr=False)
 
     @property
@@ -92,17 +93,30 @@ def parse(name: str, data: bytes, path: Path) -> PipelineFile:
 
 
 def load_each(paths: Iterable[Path]) -> Iterator[PipelineFile | InvalidConfig]:
-    """The same for many, in their order; what is wrong with one takes its place. Far quicker than one by one."""
+    """The same for many, in their order; what is wrong with one takes its place, a defect of ours included. Far quicker
+    than one by one. Never waits for a writer, as a pipe would have it."""
     paths = iter(paths)
     while some := list(islice(paths, _AT_ONCE)):
         drafts: list[_Draft | InvalidConfig] = []
         for path in some:
             try:
-                drafts.append(_read(path, str(path)))
+                drafts.append(_read(path, str(path), at_once=True))
             except InvalidConfig as invalid:
                 drafts.append(invalid)
-        compiled = iter(_compile([one for one in drafts if isinstance(one, _Draft)]))
+            except Exception as error:
+                drafts.append(InvalidConfig([defect(str(path), error)]))
+        compiled = iter(_compile_each([one for one in drafts if isinstance(one, _Draft)]))
         yield from (next(compiled) if isinstance(one, _Draft) else one for one in drafts)
+
+
+def _compile_each(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig]:
+    """`_compile`; what it fails at takes nothing from the others."""
+    try:
+        return _compile(drafts)
+    except Exception as error:
+        if len(drafts) == 1:
+            return [InvalidConfig([defect(drafts[0].source.name, error)], drafts[0].beside)]
+        return [found for draft in drafts for found in _compile_each([draft])]
 
 
 @dataclass(frozen=True)
@@ -113,13 +127,17 @@ class _Draft:
     source: Source
     root: Node
     scripts: dict[str, str]
+    beside: dict[str, Stat]
     problems: list[Problem]
     json: str
 
 
-def _read(path: Path, name: str) -> _Draft:
+def _read(path: Path, name: str, at_once: bool = False) -> _Draft:
+    """With `at_once` only what is a regular file."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=files.open_at_once if at_once else None) as file:
+            if at_once and not files.is_regular(file.fileno()):
+                raise OSError(0, "it is no regular file")
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
@@ -131,9 +149,9 @@ def _draft(name: str, data: bytes, path: Path) -> _Draft:
     source, root = reader.read(name, data)
     model = schema.pipeline_file()
     places = scalars_of(root, model, "file", "expression")
-    scripts, missing = _files(source, places["file"], path.parent)
+    scripts, beside, missing = _files(source, places["file"], path.parent)
     cut = misread(source, places["expression"])
-    return _Draft(path, source, root, scripts, [*missing, *cut], emit(root, model))
+    return _Draft(path, source, root, scripts, beside, [*missing, *cut], emit(root, model))
 
 
 def _compile(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig]:
@@ -146,9 +164,9 @@ def _finished(draft: _Draft, compiled: _native.Pipeline | VrskyError) -> Pipelin
     found = [_problem(draft.source, draft.root, draft.scripts, fault) for fault in faults]
     if problems := [*draft.problems, *_others(found, draft.problems)]:
         in_order = sorted(problems, key=lambda problem: _order(problem, draft.source.name))
-        return InvalidConfig(in_order, draft.scripts)
+        return InvalidConfig(in_order, draft.beside)
     assert isinstance(compiled, _native.Pipeline)
-    return PipelineFile(draft.path, compiled, summary.read(compiled.summary), tuple(draft.scripts), draft.source)
+    return PipelineFile(draft.path, compiled, summary.read(compiled.summary), draft.beside, draft.source)
 
 
 def _only(found: list[PipelineFile | InvalidConfig]) -> PipelineFile:
@@ -170,18 +188,26 @@ def _order(problem: Problem, name: str) -> tuple[bool, int, int]:
     return problem.file != name, mark.line, mark.column
 
 
-def _files(source: Source, named: list[ScalarAt], folder: Path) -> tuple[dict[str, str], list[Problem]]:
+def _files(
+    source: Source, named: list[ScalarAt], folder: Path
+) -> tuple[dict[str, str], dict[str, Stat], list[Problem]]:
     """The scripts that the steps name, by their name; files of tests only have to be there. In place of
-    a script that cannot be read stands one that hides nothing else."""
+    a script that cannot be read stands one that hides nothing else. Then all of these files by path, as far as their
+    names are paths, as they are before they are read."""
     scripts: dict[str, str] = {}
+    beside: dict[str, Stat] = {}
     problems = []
     for place in named:
         pointer, node = place.pointer, place.node
         if not node.text:
             continue
+        is_script = pointer.startswith("/steps/")
+        if is_script:
+            scripts[node.text] = _ANY_SCRIPT
         try:
-            if pointer.startswith("/steps/"):
-                scripts[node.text] = _ANY_SCRIPT
+            path = str(files.path_of(folder, node.text))
+            beside.setdefault(path, files.stat_of(path))
+            if is_script:
                 scripts[node.text] = files.read_script(folder, node.text)
             else:
                 files.beside(folder, node.text)
@@ -197,7 +223,7 @@ def _files(source: Source, named: list[ScalarAt], folder: Path) -> tuple[dict[st
                 pointer=pointer,
             )
             problems.append(found)
-    return scripts, problems
+    return scripts, beside, problems
 
 
 def _faults(error: VrskyError) -> list[VrskyError]:

@@ -3,10 +3,11 @@ caret under the place, and what to do about it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import ConfigError, Place, error_for
+from .files import Stat
 from .source import Mark, Source
 
 # A longer line is cut around the caret, so that it fits a terminal.
@@ -78,15 +79,22 @@ class Problem:
 
 class InvalidConfig(ConfigError):
     """Everything that was found wrong in one or more pipeline files; `problems` is never empty.
-    As an error of the API it speaks of the first one. `scripts` are the names of those that one file names."""
+    As an error of the API it speaks of the first one. `beside` are the files that one file names, by path, each as it
+    was before it was read."""
 
-    def __init__(self, problems: Iterable[Problem], scripts: Iterable[str] = ()) -> None:
+    def __init__(self, problems: Iterable[Problem], beside: Mapping[str, Stat] | None = None) -> None:
         self.problems = tuple(problems)
-        self.scripts = tuple(scripts)
+        self.beside = dict(beside or {})
         first = self.problems[0]
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         super().__init__(first.code, first.reason + more, first.as_place())
         self.faults = tuple(error_for(each.code, each.reason, each.as_place()) for each in self.problems)
+
+
+def defect(file: str, error: Exception) -> Problem:
+    """Of a file that we fail at in a way that nobody has thought of: it costs no other file anything."""
+    reason = f"reading the file failed: {type(error).__name__}: {error}"
+    return Problem("internal/panic", reason, file, hint="This is a defect of vrsky; please report it with the file.")
 
 
 def visible(text: str) -> str:

@@ -3,32 +3,38 @@
 A look compares what the file system says of each file (time, size, inode) with what it said when the file was read.
 It needs no notifications, which are lost on network file systems and say little about the symlinks of a Kubernetes
 mount. What has changed is read when it is the same in two looks, so that a half-written file is not taken; what changes
-all the time is read after a while nevertheless, and taken when it is right.
+all the time is read after a while nevertheless, and taken when it is right. Each file is looked at before and after it
+is read: what changes meanwhile, or a mount that is switched, is not taken, so that a pipeline never has a script of one
+version and a secret of another.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import InvalidConfig, PipelineFile, Problem
-from ..config.folder import find, read_each
+from ..config.files import Stat, stat_of
+from ..config.folder import find_in, is_below, read_each
+from ..config.problem import defect
 from ..config.secrets import resolve
 from ..errors import SecretError
 
 # What changes for so long without a pause is read in between.
 _HASTE_SECONDS = 2.0
-
-Stat = tuple[int, ...] | None
-"""Of one file; None when it is not to be had."""
+# As often what changes while it is read is read again at once, where everything is to be read.
+_ROUNDS = 3
+# The clock of a file system may be a tick behind: two changes within one have the same time.
+_TICK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A file that can be served, with the values of its secrets. Each reading makes another one."""
+    """A file that can be served, with the values of its secrets. A reading that finds something else makes another
+    one."""
 
     file: PipelineFile
     secrets: dict[str, str] = field(repr=False)
@@ -48,11 +54,17 @@ Check = Callable[[PipelineFile], Sequence[Problem]]
 
 @dataclass(slots=True)
 class _Known:
-    """What was read of a file, and how the disk was then: the file itself, and what it names."""
+    """What was read of a file, and how the disk was before: the file itself, and what it names. It is read once more
+    when something may have changed since without another time; `since` is when it was read first with these stats."""
 
     state: State
     own: Stat
     others: dict[str, Stat]
+    since: float
+    is_sure: bool
+
+    def is_as(self, own: Stat, others: Mapping[str, Stat]) -> bool:
+        return self.own == own and self.others == others
 
 
 @dataclass(slots=True)
@@ -72,7 +84,8 @@ class Disk:
     ) -> None:
         self.path = path
         self._secrets, self._check, self._clock = secrets, check, clock
-        self._is_folder = path.is_dir()
+        self._is_folder = os.path.isdir(path)  # noqa: PTH112 - which raises nothing
+        self._given_up = False
         self._known: dict[str, _Known] = {}
         self._faults: dict[str, Broken] = {}
         self._changing: dict[str, _Change] = {}
@@ -84,14 +97,19 @@ class Disk:
         return {name: self._known[name].state for name in sorted(self._known)} | self._faults
 
     def look(self, everything: bool = False) -> bool:
-        """Whether `states` have changed. With `everything` all files are read, without waiting for their quiet."""
+        """Whether `states` have changed, or their files. With `everything` all files are read, without waiting for
+        their quiet, and what is refused may be tried again."""
         found, problems = self._find()
         changed = self._note(problems)
         names = dict.fromkeys(found)
         self._missing = {name for name in self._known if name not in names and not self._is_hidden(name)}
         for name in self._changing.keys() - names.keys() - self._missing:
             del self._changing[name]
-        return self._take(names, list(self._missing), everything) or changed
+        return self._take(names, list(self._missing), everything) or changed or everything
+
+    def give_up(self) -> None:
+        """Ends a look in another thread early."""
+        self._given_up = True
 
     @property
     def is_unsettled(self) -> bool:
@@ -115,10 +133,12 @@ class Disk:
         return changed
 
     def _find(self) -> tuple[list[str], list[Problem]]:
-        if self._is_folder and not self.path.is_dir():
+        if not self._is_folder:
+            return [str(self.path)], []
+        if not os.path.isdir(self.path):  # noqa: PTH112 - which raises nothing
             reason, hint = "the folder is not there any more", "Put it back."
             return [], [Problem("config/file-not-found", reason, str(self.path), hint=hint)]
-        return find(self.path)
+        return find_in(self.path)
 
     def _note(self, problems: Iterable[Problem]) -> bool:
         """What cannot be looked into. Files in there are not gone for that."""
@@ -132,16 +152,16 @@ class Disk:
         return before if before is not None and before.problems == (problem,) else Broken((problem,))
 
     def _is_hidden(self, name: str) -> bool:
-        return any(name.startswith(folder + os.sep) for folder in self._faults)
+        return any(is_below(name, folder) for folder in self._faults)
 
     def _is_due(self, name: str) -> bool:
         """Whether it is not as it was read, and was so at the last look already."""
         known = self._known.get(name)
-        seen: tuple[Stat, ...] = (_stat(name),)
+        seen: tuple[Stat, ...] = (stat_of(name),)
         if known is not None:
             if known.others:
-                seen += tuple(map(_stat, known.others))
-            if seen[0] == known.own and seen[1:] == tuple(known.others.values()):
+                seen += tuple(map(stat_of, known.others))
+            if known.is_sure and seen[0] == known.own and seen[1:] == tuple(known.others.values()):
                 self._changing.pop(name, None)
                 return False
         now, change = self._clock(), self._changing.get(name)
@@ -153,32 +173,84 @@ class Disk:
         return change.quiet or now - change.since >= _HASTE_SECONDS
 
     def _read(self, names: list[str], everything: bool) -> bool:
-        began = time.time_ns()
-        before = {name: _stat(name) for name in names}
-        changed = False
-        for name, read in zip(names, read_each(names, self.path), strict=True):
-            change = self._changing.get(name)
-            state, others = self._judge(name, read)
-            is_calm = everything or (change is not None and change.quiet) or isinstance(state, Ready)
-            if not is_calm or not (everything or before[name] == _stat(name)):
-                continue  # at the next look, or later
-            stats = {other: _settled(_stat(other), began) for other in others}
-            self._known[name] = _Known(state, before[name], stats)
-            self._changing.pop(name, None)
-            changed = True
+        """Whether something was taken that is new, or another file. What changes meanwhile is for the next look."""
+        changed, left = self._read_once(names, everything)
+        for rest in reversed(range(_ROUNDS if everything else 0)):
+            if left:
+                # At last a new file is taken as it is: it is not to be left out without a word.
+                more, left = self._read_once(left, True, takes_new=rest == 0)
+                changed |= more
         return changed
 
-    def _judge(self, name: str, read: PipelineFile | InvalidConfig) -> tuple[State, list[str]]:
-        """Its state, and the paths of the files that it names."""
-        folder = Path(name).parent
+    def _read_once(self, names: list[str], everything: bool, takes_new: bool = False) -> tuple[bool, list[str]]:
+        """Also the names of what has changed meanwhile."""
+        began, clock = time.time_ns(), self._clock()
+        before = {name: stat_of(name) for name in names}
+        changed, left = False, list[str]()
+        for name, read in zip(names, read_each(names), strict=True):
+            if self._given_up:
+                break
+            state, others = self._judge(name, read)
+            if before[name] != stat_of(name) or any(stat_of(other) != stat for other, stat in others.items()):
+                left.append(name)
+                if not (takes_new and name not in self._known):
+                    continue
+            change = self._changing.get(name)
+            if everything or (change is not None and change.quiet) or isinstance(state, Ready):
+                changed |= self._keep(name, _Known(state, before[name], others, clock, _is_old(others, began)))
+        return changed, left
+
+    def _keep(self, name: str, new: _Known) -> bool:
+        """Whether it says something new, or of another file."""
+        known = self._known.get(name)
+        self._changing.pop(name, None)
+        self._known[name] = new
+        if known is None:
+            return True
+        is_as_before = known.is_as(new.own, new.others)
+        if is_as_before:
+            # Whatever the clocks say: what was done within the tick of these stats was done before this reading.
+            new.is_sure |= new.since - known.since >= _TICK_SECONDS
+            new.since = known.since
+        if _says_the_same(known.state, new.state):
+            new.state = known.state
+        return not is_as_before or new.state is not known.state
+
+    def _judge(self, name: str, read: PipelineFile | InvalidConfig) -> tuple[State, dict[str, Stat]]:
+        """Its state, and the files that it names, each as it was before it was read."""
         if isinstance(read, InvalidConfig):
-            return Broken(read.problems), [str(folder / script) for script in read.scripts]
-        others = [str(folder / script) for script in read.scripts]
+            return Broken(read.problems), read.beside
+        others, values = dict(read.beside), dict[str, str]()
         if self._secrets is not None:
-            others += [str(self._secrets / read.customer / secret) for secret in read.summary.secrets]
-        values: dict[str, str] = {}
-        problems = [*self._check(read), *missing_secrets(read, self._secrets, values)]
+            paths = (str(self._secrets / read.customer / secret) for secret in read.summary.secrets)
+            others |= {path: stat_of(path) for path in paths}
+        try:
+            problems = [*self._check(read), *missing_secrets(read, self._secrets, values)]
+        except Exception as error:
+            problems = [defect(name, error)]
         return Broken(tuple(problems), read) if problems else Ready(read, values), others
+
+
+def _says_the_same(one: State, other: State) -> bool:
+    """Whether nobody has to hear of the other after the one."""
+    if isinstance(one, Ready) and isinstance(other, Ready):
+        return one.secrets == other.secrets and _is_same(one.file, other.file)
+    if isinstance(one, Broken) and isinstance(other, Broken):
+        return one.problems == other.problems and _is_same(one.file, other.file)
+    return False
+
+
+def _is_same(one: PipelineFile | None, other: PipelineFile | None) -> bool:
+    """Also for places in its text."""
+    if one is None or other is None:
+        return one is other
+    return one.summary.revision == other.summary.revision and one.source == other.source
+
+
+def _is_old(others: Mapping[str, Stat], began_ns: int) -> bool:
+    """Whether another change of any of these would have another time. A clock that is behind denies it for long."""
+    border = began_ns - int(_TICK_SECONDS * 1e9)
+    return all(stat is None or stat[1] < border for stat in others.values())
 
 
 def missing_secrets(one: PipelineFile, folder: Path | None, values: dict[str, str]) -> Iterator[Problem]:
@@ -190,21 +262,3 @@ def missing_secrets(one: PipelineFile, folder: Path | None, values: dict[str, st
             connectors = [one.summary.source, *one.summary.outs]
             where = next((each.pointer for each in connectors if name in each.secrets), "")
             yield one.problem(error.code, error.reason, where)
-
-
-def _stat(name: str) -> Stat:
-    try:
-        found = os.stat(name)  # noqa: PTH116 - of thousands of files a few times a minute
-    except OSError:
-        return None
-    # The time of the inode's change tells of permissions, and of files that keep the time of another.
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
-
-
-# The clock of a file system may be a tick behind.
-_TICK_NS = 50_000_000
-
-
-def _settled(found: Stat, began_ns: int) -> Stat:
-    """Of a file that may have been read before it changed: one that no file has, so that it is read again."""
-    return () if found is not None and found[1] >= began_ns - _TICK_NS else found

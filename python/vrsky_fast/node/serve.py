@@ -38,10 +38,29 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     `strict` not all; and NatsError when the embedded server does not stay up."""
     profile = checked(settings)
     disk = Disk(path, settings.secrets, lambda one: refused(one, profile))
-    await asyncio.to_thread(disk.look, True)
+    with stop_signals(watcher.drain_at_once) as stop:
+        try:
+            if await _first_look(disk, stop):
+                await _serve(path, settings, profile, disk, watcher, stop)
+        finally:
+            disk.give_up()
+
+
+async def _first_look(disk: Disk, stop: Stop) -> bool:
+    """False when a signal to stop came meanwhile."""
+    looking, asked = asyncio.create_task(asyncio.to_thread(disk.look, True)), asyncio.create_task(stop.asked.wait())
+    await asyncio.wait([looking, asked], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if not looking.done():
+        disk.give_up()
+    await looking
+    return not stop.asked.is_set()
+
+
+async def _serve(path: Path, settings: Settings, profile: Profile, disk: Disk, watcher: Watcher, stop: Stop) -> None:
     _check(plan(disk.states, {}).findings, settings, any(isinstance(one, Ready) for one in disk.states.values()), path)
     profile = _listening(profile, disk, watcher)
-    with DataFolder(settings.data) as data, stop_signals(watcher.drain_at_once) as stop:
+    with DataFolder(settings.data) as data:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
             if max_payload is None:

@@ -1,0 +1,72 @@
+"""Signals that come before messages flow."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .conftest import MINIMAL, Write, clean_environment
+
+# Gets the signals of its first argument while the files are read.
+_RUN = """
+import os, sys
+from vrsky_fast.cli.main import main
+from vrsky_fast.node.disk import Disk
+
+look, signs = Disk.look, [int(sign) for sign in sys.argv.pop(1).split(",")]
+
+def signalled(self, everything=False):
+    while signs:
+        os.kill(os.getpid(), signs.pop(0))
+    return look(self, everything)
+
+Disk.look = signalled
+main()
+"""
+
+
+@contextmanager
+def run(folder: Path, *signs: signal.Signals) -> Iterator[subprocess.Popen[str]]:
+    arguments = [",".join(str(int(sign)) for sign in signs), "run", "orders.yaml", "--listen", "127.0.0.1:0", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-c", _RUN, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def test_signals_that_ask_for_something_wait_for_the_start(write: Write, tmp_path: Path) -> None:
+    write("orders.yaml", MINIMAL)
+    with run(tmp_path, signal.SIGHUP, signal.SIGUSR1) as process:
+        assert process.stdout is not None
+        said = (json.loads(line)["kind"] for line in process.stdout)
+        assert "ready" in said, process.returncode
+        assert "stats" in said
+        process.terminate()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_stop_ends_the_run_before_it_starts(write: Write, tmp_path: Path, sign: signal.Signals) -> None:
+    write("orders.yaml", MINIMAL)
+    with run(tmp_path, sign) as process:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert '"ready"' not in out
+    assert not (tmp_path / ".vrsky").exists()
