@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +13,7 @@ import nats as nats_py
 import nats.errors
 from nats.aio.client import Client
 
+from .answers import answers
 from .failure import fail
 from .server_config import Endpoint
 from .tls import AS_THE_SERVER_SAYS, StrictClient, Tls, explain
@@ -72,15 +73,32 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
             tls=context,
             tls_handshake_first=endpoint.tls.first,
         )
-    except (nats_py.errors.Error, OSError, TimeoutError) as error:
-        await client.close()
+    except (nats_py.errors.Error, OSError, ValueError) as error:
+        await _close(client)
         if isinstance(error, nats_py.errors.AuthorizationError) or "authorization" in str(error).lower():
             fail("nats/authorization", f"{endpoint.url} refused the credentials")
         _refuse(endpoint, refused[-1] if refused else error)
     try:
         async with _permitted(refused):
-            yield client
+            with _typed(endpoint):
+                yield client
     finally:
+        await _close(client)
+
+
+@contextmanager
+def _typed(endpoint: Endpoint) -> Iterator[None]:
+    """The last net: whoever asks is to have `answers` round it, and knows better what was asked for."""
+    try:
+        yield
+    except nats_py.errors.Error as error:
+        with answers(endpoint.url):
+            raise error
+
+
+async def _close(client: Client) -> None:
+    """What was not sent yet cannot be sent over a connection that was lost."""
+    with suppress(nats_py.errors.Error, OSError):
         await client.close()
 
 

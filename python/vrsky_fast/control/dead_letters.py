@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
-from nats.js.errors import Error as JetStreamError
 
 from . import subjects
-from .failure import fail
+from .answers import answers
 from .streams import DEAD, dead_subject, original_subject
 
 _BATCH = 500
@@ -146,14 +148,11 @@ async def oldest_first(client: Client, wanted: Wanted) -> AsyncGenerator[DeadLet
 async def _bounds(client: Client, wanted: Wanted) -> tuple[int, int] | None:
     """The first and the last number of the stream; None without one."""
     _ = wanted.subject
-    try:
-        state = (await client.jetstream(timeout=10).stream_info(DEAD)).state
-    except NotFoundError:
-        return None
-    except APIError as error:
-        fail("nats/refused", f"{DEAD}: {error.description}")
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+    with answers(DEAD):
+        try:
+            state = (await client.jetstream(timeout=10).stream_info(DEAD)).state
+        except NotFoundError:
+            return None
     return state.first_seq, state.last_seq
 
 
@@ -167,21 +166,31 @@ async def _scan(client: Client, wanted: Wanted, first: int) -> AsyncGenerator[De
         mem_storage=True,
         inactive_threshold=30.0,
     )
-    subscription = await client.jetstream(timeout=10).pull_subscribe(wanted.subject, stream=DEAD, config=config)
-    try:
+    with answers(DEAD):
+        subscription = await client.jetstream(timeout=10).pull_subscribe(wanted.subject, stream=DEAD, config=config)
         pending = (await subscription.consumer_info()).num_pending or 0
-        while pending > 0:
-            for message in await subscription.fetch(min(pending, _BATCH), timeout=5):
+    try:
+        while pending > 0 and (messages := await _fetch(subscription, min(pending, _BATCH))):
+            for message in messages:
                 pending -= 1
                 at = message.metadata
                 stored_ms = int(at.timestamp.timestamp() * 1000)
                 letter = _letter(at.sequence.stream, message.subject, dict(message.headers or {}), stored_ms)
                 if wanted.takes(letter, now_ms):
                     yield letter
-    except TimeoutError:
-        pass  # others removed some in the meantime
     finally:
-        await subscription.unsubscribe()
+        # The connection that is gone has ended it.
+        with suppress(Error, OSError):
+            await subscription.unsubscribe()
+
+
+async def _fetch(subscription: JetStreamContext.PullSubscription, most: int) -> list[Msg]:
+    """Empty when others removed what was pending."""
+    with answers(DEAD):
+        try:
+            return await subscription.fetch(most, timeout=5)
+        except TimeoutError:
+            return []
 
 
 async def show(client: Client, sequence: int) -> DeadLetter | None:
@@ -198,14 +207,11 @@ async def original(client: Client, letter: DeadLetter) -> DeadLetter | None:
 
 
 async def _message(client: Client, seq: int | None = None, subject: str | None = None) -> DeadLetter | None:
-    try:
-        message: RawStreamMsg = await client.jetstream(timeout=10).get_msg(DEAD, seq, subject)
-    except NotFoundError:
-        return None
-    except APIError as error:
-        fail("nats/refused", f"{DEAD}: {error.description}")
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+    with answers(DEAD):
+        try:
+            message: RawStreamMsg = await client.jetstream(timeout=10).get_msg(DEAD, seq, subject)
+        except NotFoundError:
+            return None
     stored_ms = int(message.time.timestamp() * 1000) if message.time else 0
     headers = dict(message.headers or {})
     return _letter(message.seq or 0, message.subject or "", headers, stored_ms, message.data or b"")
@@ -223,14 +229,13 @@ async def delete(client: Client, letters: Iterable[int]) -> list[int]:
     jetstream = client.jetstream(timeout=10)
     missing = []
     for sequence in letters:
-        try:
-            await jetstream.delete_msg(DEAD, sequence)
-        except APIError as error:
-            if await show(client, sequence) is not None:
-                fail("nats/refused", f"{DEAD}: {error.description}")
-            missing.append(sequence)
-        except (JetStreamError, TimeoutError) as error:
-            fail("nats/timeout", f"{DEAD}: JetStream did not answer: {error}")
+        with answers(DEAD):
+            try:
+                await jetstream.delete_msg(DEAD, sequence)
+            except APIError:
+                if await show(client, sequence) is not None:
+                    raise
+                missing.append(sequence)
     return missing
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nats.aio.client import Client
-from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from . import subjects
-from .failure import fail
+from .answers import answers
 from .streams import PARKED, parked_subject
 
 _AT_ONCE = 100
@@ -63,12 +62,11 @@ async def discard(
 
 async def _oldest(client: Client, subject: str) -> tuple[int, int] | None:
     """When it came and was set aside; None when it has left meanwhile."""
-    try:
-        message = await client.jetstream(timeout=10).get_msg(PARKED, seq=1, subject=subject, next=True)
-    except NotFoundError:
-        return None
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{PARKED}: JetStream did not answer: {error}")
+    with answers(PARKED):
+        try:
+            message = await client.jetstream(timeout=10).get_msg(PARKED, seq=1, subject=subject, next=True)
+        except NotFoundError:
+            return None
     came = (message.headers or {}).get("Vrsky-Time", "")
     came_ms = int(came) if came.isascii() and came.isdigit() and len(came) < 16 else 0
     return came_ms, int(message.time.timestamp() * 1000) if message.time else 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
-from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from ..config.summary import JetStream
+from .answers import answers
 from .durables import Owner
 from .failure import fail
 
@@ -17,21 +17,18 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
     durable."""
     jetstream = client.jetstream(timeout=5)
     stream, subject = needed.stream, needed.subject
-    try:
-        if stream is not None:
-            await jetstream.stream_info(stream)
-        if needed.durable is not None:
-            await _look_for_durable(jetstream, stream or "", needed.durable, owner)
-        else:
+    with answers(stream or subject):
+        try:
+            if stream is not None:
+                await jetstream.stream_info(stream)
+            if needed.durable is not None:
+                await _look_for_durable(jetstream, stream or "", needed.durable, owner)
+                return
             found = await jetstream.find_stream_name_by_subject(subject)
-            if stream not in {None, found}:
-                fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
-    except NotFoundError:
-        fail("nats/no-stream", f"there is no stream {stream or f'for {subject}'}; create it first")
-    except APIError as error:
-        fail("nats/refused", f"{stream or subject}: {error.description}")
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{stream or subject}: JetStream did not answer: {error}")
+        except NotFoundError:
+            fail("nats/no-stream", f"there is no stream {stream or f'for {subject}'}; create it first")
+    if stream not in {None, found}:
+        fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
 
 
 async def _look_for_durable(jetstream: JetStreamContext, stream: str, durable: str, owner: Owner) -> None:

@@ -21,19 +21,17 @@ from nats.js.api import (
     StreamConfig,
     StreamInfo,
 )
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
-from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from ..config.summary import JetStream as SourceStream
 from ..facts import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS
+from .answers import answers
 from .durables import Owner
 from .failure import fail
 from .store import room
 from .streams import Stream, sharing
 
 _UNLIMITED = -1
-# The cluster has no leader just now, or is not ready.
-_PASSES = (10004, 10008, 10009, 10118)
 # A share of the disk changes with every file on it. Less of it soon counts; more of it is worth an update when
 # it is a good deal more.
 _LESS, _MORE = 0.95, 1.25
@@ -44,18 +42,10 @@ async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
     jetstream = client.jetstream(timeout=10)
     done: list[str] = []
     for stream in wanted:
-        try:
+        with answers(stream.name):
             done += await _stream(jetstream, stream)
             if stream.consumer is not None:
                 done += await _consumer(jetstream, stream.name, stream.consumer, None)
-        except ServiceUnavailableError as error:
-            if error.err_code in _PASSES:
-                fail("nats/timeout", f"{stream.name}: {error.description}")
-            fail("nats/refused", f"JetStream is not to be had: {error.description or 'is it enabled?'}")
-        except APIError as error:
-            fail("nats/refused", f"{stream.name}: {error.description}")
-        except (JetStreamError, TimeoutError) as error:
-            fail("nats/timeout", f"{stream.name}: JetStream did not answer: {error}")
     return done
 
 
@@ -63,10 +53,8 @@ async def share(client: Client, wanted: list[Stream], store: Path) -> list[str]:
     """Provisions the embedded server's streams, each with a share of the disk that `store` is on. Raises
     NatsError."""
     jetstream = client.jetstream(timeout=10)
-    try:
+    with answers("the streams"):
         held = {info.config.name or "": info.state.bytes for info in await jetstream.streams_info()}
-    except (APIError, JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"JetStream did not answer: {error}")
     return await provision(client, sharing(wanted, await asyncio.to_thread(room, store), held))
 
 
@@ -74,15 +62,12 @@ async def consumer_of_source(client: Client, source: SourceStream, owner: Owner)
     """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. Raises NatsError, and
     ConfigError when another customer reads by it."""
     jetstream, stream, durable = client.jetstream(timeout=10), source.stream or "", source.durable or ""
-    try:
-        await jetstream.stream_info(stream)
-        return await _consumer(jetstream, stream, durable, source.subject, owner)
-    except NotFoundError:
-        fail("nats/no-stream", f"there is no stream {stream}; create it first")
-    except APIError as error:
-        fail("nats/timeout" if error.err_code in _PASSES else "nats/refused", f"{stream}: {error.description}")
-    except (JetStreamError, TimeoutError) as error:
-        fail("nats/timeout", f"{stream}: JetStream did not answer: {error}")
+    with answers(stream):
+        try:
+            await jetstream.stream_info(stream)
+            return await _consumer(jetstream, stream, durable, source.subject, owner)
+        except NotFoundError:
+            fail("nats/no-stream", f"there is no stream {stream}; create it first")
 
 
 async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
+from .answers import answers
 from .failure import fail
 
 
@@ -47,10 +47,8 @@ async def purge(client: Client, stream: str, subject: str) -> int:
 
 async def _ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:
     """None when there is no such stream."""
-    try:
+    with answers(what):
         answer = await client.request(f"$JS.API.{verb}", json.dumps(wanted).encode(), timeout=30)
-    except NatsError as error:
-        fail("nats/timeout", f"{what}: JetStream did not answer: {error}")
     told: dict[str, Any] = json.loads(answer.data)
     refused = told.get("error")
     if refused is None:

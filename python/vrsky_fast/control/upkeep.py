@@ -15,6 +15,7 @@ LEADER_SECONDS = 300.0
 LOOK_SECONDS = 5.0
 # After a look that failed, and at least between two looks.
 _PAUSE_SECONDS = 1.0
+_PASSES = ("nats/timeout", "nats/disconnected")
 
 Provision = Callable[[], Awaitable[list[str]]]
 Note = Callable[[str], None]
@@ -22,14 +23,15 @@ Note = Callable[[str], None]
 
 async def provisioned(provision: Provision, asked: asyncio.Event, note: Note) -> list[str] | None:
     """What `provision` made, once JetStream answers; None when `asked` is set before that. Raises NatsError: at once
-    what does not pass, and `nats/timeout` after LEADER_SECONDS."""
+    what does not pass, and after LEADER_SECONDS what might."""
     loop = asyncio.get_running_loop()
     until, noted = loop.time() + LEADER_SECONDS, False
     while True:
         try:
             return await _unless(asked, provision())
         except NatsError as error:
-            if error.code != "nats/timeout" or loop.time() > until:
+            # A server that was there once may be starting again.
+            if (error.code not in _PASSES and not (noted and error.code == "nats/connect")) or loop.time() > until:
                 raise
             if not noted:
                 note(f"JetStream has no leader, or does not answer: waiting for it ({error.reason})")

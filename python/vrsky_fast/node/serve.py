@@ -24,6 +24,7 @@ from .profile import Profile
 from .provision import prepare, upkeep
 from .reconcile import Finding, plan
 from .reload import keep
+from .restarting import restarting
 from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
@@ -115,7 +116,9 @@ async def _run(
     reloading = asyncio.create_task(reloads)
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
     ends.append(reloading)  # which ends by a defect alone
-    others: list[asyncio.Task[Any]] = [asyncio.create_task(keeps.run()), asyncio.create_task(waits.run())]
+    # Those end only with what the watcher raises.
+    ends.append(asyncio.create_task(restarting("the upkeep of the streams", keeps.run, watcher.note)))
+    ends.append(asyncio.create_task(restarting("the count of messages that wait", waits.run, watcher.note)))
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
     try:
@@ -130,5 +133,5 @@ async def _run(
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:
-        for task in ends + others:
+        for task in ends:
             task.cancel()

@@ -14,6 +14,8 @@ from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from ..answers import answers
+
 STREAM = "VRSKY_REDRIVE"
 _SUBJECT = "vrsky.redrive"
 _CONFIG = StreamConfig(
@@ -26,7 +28,7 @@ _CONFIG = StreamConfig(
 
 
 class Journal:
-    """That of one redrive. Raises as nats-py does."""
+    """That of one redrive. Raises NatsError."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -36,26 +38,28 @@ class Journal:
 
     async def others(self) -> dict[str, list[int]]:
         """The batches of other redrives, by their subject."""
-        try:
-            info = await self._jetstream.stream_info(STREAM, subjects_filter=">")
-        except NotFoundError:
-            return {}
-        self._is_there = True
-        found = {}
-        for subject in info.state.subjects or {}:
+        with answers(STREAM):
             try:
-                message = await self._jetstream.get_last_msg(STREAM, subject)
+                info = await self._jetstream.stream_info(STREAM, subjects_filter=">")
             except NotFoundError:
-                continue  # ended meanwhile
-            found[subject] = [int(number) for number in json.loads(message.data or b"[]")]
-        return found
+                return {}
+            self._is_there = True
+            found = {}
+            for subject in info.state.subjects or {}:
+                try:
+                    message = await self._jetstream.get_last_msg(STREAM, subject)
+                except NotFoundError:
+                    continue  # ended meanwhile
+                found[subject] = [int(number) for number in json.loads(message.data or b"[]")]
+            return found
 
     async def begin(self, sequences: Iterable[int]) -> None:
         """Returns when the server has it."""
-        if not self._is_there:
-            await self._jetstream.add_stream(_CONFIG)
-            self._is_there = True
-        await self._jetstream.publish(self._subject, json.dumps(list(sequences)).encode(), stream=STREAM)
+        with answers(STREAM):
+            if not self._is_there:
+                await self._jetstream.add_stream(_CONFIG)
+                self._is_there = True
+            await self._jetstream.publish(self._subject, json.dumps(list(sequences)).encode(), stream=STREAM)
 
     async def end(self) -> None:
         """Nothing is in hand any more."""
@@ -64,4 +68,5 @@ class Journal:
 
     async def forget(self, subject: str) -> None:
         """The batch of another redrive has been dealt with."""
-        await self._jetstream.purge_stream(STREAM, subject=subject)
+        with answers(STREAM):
+            await self._jetstream.purge_stream(STREAM, subject=subject)

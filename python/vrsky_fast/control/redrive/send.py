@@ -7,10 +7,11 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 
+from ...errors import NatsError
 from .. import dead_letters
+from ..answers import answers
 from ..failure import fail
 from ..lanes import Lanes
 from ..originals import sweep
@@ -79,12 +80,10 @@ class Redrive:
             await self._journal.end()
             await self._forget(others)
             await sweep(self._client)
-        except NoStreamResponseError:
-            fail("nats/no-stream", "the stream of a lane is gone; `vrsky run` makes it again")
-        except APIError as error:
-            fail("nats/refused", f"{error.description}")
-        except (NatsError, TimeoutError) as error:
-            fail("nats/timeout", f"JetStream did not answer: {error}; run the redrive again")
+        except NatsError as error:
+            if error.code not in {"nats/timeout", "nats/disconnected"}:
+                raise
+            fail(error.code, f"{error.reason}; run the redrive again")
         return self.report
 
     async def _look(self) -> None:
@@ -158,14 +157,17 @@ class Redrive:
 
     async def _publish_one(self, one: Sending) -> bool:
         """False when its lane has no room for it."""
-        try:
-            ack = await self._client.jetstream(timeout=10).publish(
-                one.subject, one.payload, stream=one.stream, headers=dict(one.headers)
-            )
-        except APIError as error:
-            if error.err_code in _FULL:
-                return False
-            raise
+        with answers(one.stream):
+            try:
+                ack = await self._client.jetstream(timeout=10).publish(
+                    one.subject, one.payload, stream=one.stream, headers=dict(one.headers)
+                )
+            except NoStreamResponseError:
+                fail("nats/no-stream", "the stream of a lane is gone; `vrsky run` makes it again")
+            except APIError as error:
+                if error.err_code in _FULL:
+                    return False
+                raise
         if ack.stream != one.stream:
             fail("nats/refused", f"{one.subject} was taken by {ack.stream}, not by {one.stream}")
         return True
