@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 import traceback
 
@@ -65,6 +66,9 @@ def group() -> None:
 def main() -> None:
     """The entry point of the script `vrsky`."""
     output.guard()
+    if sys.argv[1:2] == ["run"]:
+        # They would end what has not come so far as to hear them: `stop_signals` lets them in.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()

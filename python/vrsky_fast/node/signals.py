@@ -63,8 +63,8 @@ def _has_terminal() -> bool:
 
 @contextmanager
 def stop_signals(before_force: Callable[[], None]) -> Iterator[Stop]:
-    """Heard while the context is open. `before_force` is called before a second signal ends the process; it never
-    raises."""
+    """Heard while the context is open, also where they are blocked outside. `before_force` is called before a second
+    signal ends the process; it never raises."""
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     loop, stop = asyncio.get_running_loop(), Stop(before_force, not nohup and _has_terminal())
     heard = {
@@ -75,8 +75,10 @@ def stop_signals(before_force: Callable[[], None]) -> Iterator[Stop]:
     }
     for sign, then in heard.items():
         loop.add_signal_handler(sign, then)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
     try:
         yield stop
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for sign in heard:
             loop.remove_signal_handler(sign)
