@@ -301,7 +301,7 @@ def test_a_server_that_goes_in_the_middle_is_an_error_and_what_was_in_hand_is_na
             monkeypatch.setattr(Journal, "begin", begin_and_lose)
             with pytest.raises(NatsError) as caught:
                 await store.redrive(1, 2)
-            assert caught.value.code == "nats/timeout"
+            assert caught.value.code == "nats/disconnected"
         monkeypatch.setattr(Journal, "begin", begin)
         await server.start()
 

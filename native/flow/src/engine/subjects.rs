@@ -123,6 +123,14 @@ pub fn parse_aside(subject: &str) -> Option<(&str, &str)> {
     subject.strip_prefix("vrsky.parked.")?.strip_suffix("._in")?.split_once('.')
 }
 
+/// Customer, pipeline and out of the subject of a parked message.
+#[must_use]
+pub fn parse_parked(subject: &str) -> Option<(&str, &str, &str)> {
+    let (customer, rest) = subject.strip_prefix("vrsky.parked.")?.split_once('.')?;
+    let (pipeline, out) = rest.split_once('.')?;
+    Some((customer, pipeline, out))
+}
+
 /// A text as one subject token: what has a meaning there becomes a hyphen.
 #[must_use]
 pub fn token(text: &str) -> String {

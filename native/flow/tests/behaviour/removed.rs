@@ -216,3 +216,31 @@ fn what_waits_for_a_server_that_fails_comes_back_with_its_pipeline() {
     all_is_done(&mut client);
     assert_eq!(sorted(&receiver), (0..100).collect::<Vec<u32>>());
 }
+
+/// Parked and lane messages of an out that was HTTP, or whose pipeline was away, and is a NATS out now.
+#[test]
+fn what_waits_for_an_out_that_is_a_nats_out_now_is_published_to_its_subject() {
+    let server = Server::start();
+    let mut client = client(&server);
+    client.make_stream("ERP", "erp.orders", false, None);
+    let down = Receiver::failing();
+    let http = orders(&json!({"erp": {"http": {"url": down.url(), "concurrency": 1, "retry_for": "1h"}}}));
+    let node = node_with(&server, &[http], &json!({"set_aside_after": 1, "park_after": 1}));
+    put(&mut client, "erp", 0..100);
+    eventually("most are parked", || (client.count("VRSKY_PARKED") >= 90).then_some(()));
+    let outs =
+        json!({"erp": {"nats": {"subject": "erp.orders", "mode": "jetstream"}}, "log": {"file": {"path": "log"}}});
+    for outs in [json!({"erp": outs["erp"]}), outs] {
+        install(&node, &orders(&outs));
+        eventually("all are published", || (client.count("ERP") >= 100).then_some(()));
+        all_is_done(&mut client);
+        assert_eq!(client.count("ERP"), 100);
+        assert_eq!(stat(&node, "orders", "dead"), 0);
+        // Away for longer.
+        assert!(node.remove("acme", "orders"));
+        client.request("$JS.API.STREAM.PURGE.ERP", "");
+        put(&mut client, "erp", 100..200);
+        let subject = aside("erp");
+        eventually("these are set aside", || (parked(&mut client).get(&subject) == Some(&100)).then_some(()));
+    }
+}

@@ -44,6 +44,20 @@ pub enum Feed {
     Parked(QueueId),
     /// Messages that have waited for a revision of their pipeline.
     Aside(RevisionId),
+    /// The parked messages of a NATS out, by its number: it has no queue that parks, but another out of this name may
+    /// have had one, or its pipeline may have been away.
+    ParkedNats(RevisionId, u32),
+}
+
+impl Feed {
+    /// Whose messages it brings, where these are of one revision.
+    #[must_use]
+    pub fn revision(self) -> Option<RevisionId> {
+        match self {
+            Feed::Source(revision) | Feed::Aside(revision) | Feed::ParkedNats(revision, _) => Some(revision),
+            Feed::Lane(_) | Feed::Parked(_) => None,
+        }
+    }
 }
 
 /// Subscription ids of pulls and of core subjects count from here. None is used twice on a connection.
@@ -109,7 +123,7 @@ impl Consumers {
         self.next_pull += 1;
         let (open, max_batch) = match feed {
             Feed::Parked(_) => (false, MAX_PARKED_BATCH),
-            Feed::Aside(_) => (true, MAX_PARKED_BATCH),
+            Feed::Aside(_) | Feed::ParkedNats(..) => (true, MAX_PARKED_BATCH),
             Feed::Lane(_) | Feed::Source(_) => (true, MAX_BATCH),
         };
         let pull = Pull {
@@ -177,14 +191,17 @@ impl Consumers {
                 protocol::encode_unsub(out, FIRST_SUBJECT + number, None);
             }
         }
-        self.close_pulls(Feed::Source(revision), tick, out);
-        self.close_pulls(Feed::Aside(revision), tick, out);
+        self.close_where(|feed| feed.revision() == Some(revision), tick, out);
     }
 
     /// Asks for no more of what a feed brings, and forgets it.
     pub fn close_pulls(&mut self, feed: Feed, tick: u64, out: &mut Vec<u8>) {
+        self.close_where(|one| one == feed, tick, out);
+    }
+
+    fn close_where(&mut self, closes: impl Fn(Feed) -> bool, tick: u64, out: &mut Vec<u8>) {
         for (number, pull) in &mut self.pulls {
-            if pull.feed == feed && pull.closed.is_none() {
+            if closes(pull.feed) && pull.closed.is_none() {
                 (pull.open, pull.closed) = (false, Some(tick));
                 protocol::encode_unsub(out, FIRST_PULL + number, None);
             }
@@ -220,7 +237,7 @@ impl Consumers {
     #[must_use]
     pub fn serves(&self, revision: RevisionId) -> bool {
         self.subjects.values().any(|subject| subject.revision == revision)
-            || self.pulls.values().any(|pull| [Feed::Source(revision), Feed::Aside(revision)].contains(&pull.feed))
+            || self.pulls.values().any(|pull| pull.feed.revision() == Some(revision))
     }
 
     /// Forgets what was closed a while ago. `marker`: the last one that is back.

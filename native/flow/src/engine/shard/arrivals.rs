@@ -5,7 +5,7 @@
 //! pull: status            ──► consumers
 //! pull: lane logic        ──► whose? ──► steps
 //! pull: lane outgoing     ──► whose? ──► delivery
-//! pull: parked            ──► delivery
+//! pull: parked            ──► delivery, or for steps that were away: steps
 //! pull, core: a NATS in   ──► steps
 //! ```
 
@@ -60,6 +60,13 @@ impl Parts {
                     return self.hand_back(message);
                 };
                 self.on_known(LaneType::Logic, &revision, "in", &ack, message);
+            }
+            Some(Feed::ParkedNats(revision, number)) => {
+                let Some(revision) = self.registry.get(revision).map(Rc::clone) else {
+                    return self.hand_back(message);
+                };
+                let Some(target) = revision.targets.get(number as usize) else { return self.hand_back(message) };
+                self.on_known(LaneType::Outgoing, &revision, &target.name, &ack, message);
             }
             Some(Feed::Source(revision)) => self.on_source(revision, &ack, message),
             Some(Feed::Parked(queue)) => {

@@ -110,6 +110,23 @@ impl Parts {
         }
     }
 
+    /// The same for the parked messages of one of its NATS outs.
+    pub fn pull_parked_nats(&mut self, (customer, pipeline, out): (&str, &str, &str), consumer: &str) {
+        if let Some(feed) = self.unpulled_nats((customer, pipeline, out)) {
+            let number = self.add_pull(feed, subjects::PARKED, consumer);
+            self.begin_pull(number);
+        }
+    }
+
+    /// The feed of the parked messages of an out, if it is a NATS out and they are not pulled.
+    pub fn unpulled_nats(&self, (customer, pipeline, out): (&str, &str, &str)) -> Option<Feed> {
+        let revision = self.registry.named(customer, pipeline)?;
+        let number = revision.target(out)?.number;
+        let kind = &revision.pipeline().outs().get(number as usize)?.kind;
+        let feed = Feed::ParkedNats(revision.owner.id, number);
+        (matches!(kind, OutKind::Nats { .. }) && !self.consumers.has_pull(feed)).then_some(feed)
+    }
+
     /// Takes nothing more in for a pipeline; `false` when it is not here.
     pub fn remove(&mut self, customer: &str, pipeline: &str) -> bool {
         let Some(removed) = self.registry.remove(customer, pipeline) else { return false };

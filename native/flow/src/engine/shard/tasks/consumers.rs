@@ -9,7 +9,6 @@ use nats::Outbox;
 use super::super::{Parts, Shard};
 use crate::compile::Input;
 use crate::engine::consumers::{Feed, LostConsumer};
-use crate::engine::message::RevisionId;
 use crate::engine::nats_api::{Unknown, restore_consumer};
 use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::Revision;
@@ -43,7 +42,7 @@ impl Parts {
     /// What a lost pull needs. The pull of set-aside messages is closed: another look at them begins a new one.
     fn lost_consumer(&mut self, number: u64) -> Option<LostConsumer> {
         let lost = self.consumers.lost(number)?;
-        if matches!(lost.feed, Feed::Aside(_)) {
+        if matches!(lost.feed, Feed::Aside(_) | Feed::ParkedNats(..)) {
             self.consumers.close_pulls(lost.feed, self.settlement.tick(), &mut self.settlement.wire);
             return self.consumers.lost(number);
         }
@@ -87,10 +86,7 @@ impl Parts {
     }
 
     fn report_lost(&self, feed: Feed, tell: impl FnOnce(Event) -> Event) {
-        let revision = match feed {
-            Feed::Source(revision) | Feed::Aside(revision) => revision,
-            Feed::Lane(_) | Feed::Parked(_) => RevisionId::default(),
-        };
+        let revision = feed.revision().unwrap_or_default();
         let (revision, now_ms) = (self.registry.get(revision), self.settlement.now_ms());
         self.settlement.events().push_rare(|| {
             tell(match revision {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::{Parts, Shard};
 use super::clock::every;
+use crate::compile::OutKind;
 use crate::engine::consumers::Feed;
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::nats_api::{Unknown, make_consumer, stored, stored_under};
@@ -25,6 +26,7 @@ pub async fn look(shard: Rc<Shard>) {
         refresh_backlogs(&shard).await;
         if second.is_multiple_of(LOOK_ASIDE) {
             look_aside(&shard).await;
+            look_for_nats_outs(&shard).await;
         }
     }
 }
@@ -61,6 +63,24 @@ async fn look_aside(shard: &Rc<Shard>) {
     }
 }
 
+/// Parked messages of NATS outs: an out of another kind had this name, or the pipeline was not here.
+async fn look_for_nats_outs(shard: &Rc<Shard>) {
+    if !shard.parts.borrow().has_nats_outs() {
+        return;
+    }
+    let Ok(waiting) = stored_under(&shard.outbox, subjects::PARKED, subjects::ALL_PARKED).await else { return };
+    for (subject, count) in waiting {
+        let Some(out) = subjects::parse_parked(&subject) else { continue };
+        if count > 0 && shard.parts.borrow().unpulled_nats(out).is_some() {
+            let consumer = subjects::parked_consumer(out.0, out.1, out.2);
+            let made = make_consumer(&shard.outbox, subjects::PARKED, &consumer, &subject, Some(CONSUMER_LIFE)).await;
+            if made.is_ok() {
+                shard.with(|parts| parts.pull_parked_nats(out, &consumer));
+            }
+        }
+    }
+}
+
 impl Parts {
     /// Pipelines that took something in since the last look and whose own cap lies below their
     /// tier's, which the stream itself enforces.
@@ -70,6 +90,14 @@ impl Parts {
             .filter(|one| one.has_own_backlog && (one.active.take() || one.backlog_full.get()))
             .map(Rc::clone)
             .collect()
+    }
+
+    /// Whether this node delivers to NATS outs.
+    fn has_nats_outs(&self) -> bool {
+        let is_nats = |revision: &Rc<Revision>| {
+            revision.pipeline().outs().iter().any(|out| matches!(out.kind, OutKind::Nats { .. }))
+        };
+        self.settings.serves(NodeType::Outgoing) && self.registry.active().any(is_nats)
     }
 
     /// Whether a pipeline is here whose set-aside messages are not pulled yet.
