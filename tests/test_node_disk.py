@@ -324,8 +324,24 @@ def test_what_is_read_again_and_says_the_same_is_the_same(folder: Path) -> None:
     for file in (good, bad):
         aged(file, file.read_text())
     assert [disk.look(), disk.look()] == [False, True]  # what was refused may be right now
+    assert disk.states[str(good)] is before[str(good)]
+    before = disk.states
     assert disk.look(everything=True)
     assert all(disk.states[name] is state for name, state in before.items())
     aged(good, "\n" + good.read_text())
     assert [disk.look(), disk.look()] == [False, True]
     assert disk.states[str(good)] is not before[str(good)]  # its places are others
+
+
+def test_a_fault_that_stays_is_news_when_its_file_has_changed(folder: Path) -> None:
+    file = folder / "orders.yaml"
+    aged(file, ORDERS.format(name="orders") + "more: 1\n")
+    disk = Disk(folder, None, fine, Clock())
+    disk.look(True)
+    before = disk.states[str(file)]
+    disk.look(True)
+    assert disk.states[str(file)] is before
+    aged(file, ORDERS.format(name="orders") + "more: 1\n# by hand\n")
+    disk.look(True)
+    assert isinstance(disk.states[str(file)], Broken)
+    assert disk.states[str(file)] is not before

@@ -212,7 +212,9 @@ class Disk:
             # Whatever the clocks say: what was done within the tick of these stats was done before this reading.
             new.is_sure |= new.since - known.since >= _TICK_SECONDS
             new.since = known.since
-        if _says_the_same(known.state, new.state):
+        # A fault is reported again at each change of its file.
+        is_news = isinstance(new.state, Broken) and not is_as_before
+        if not is_news and _says_the_same(known.state, new.state):
             new.state = known.state
         return not is_as_before or new.state is not known.state
 
