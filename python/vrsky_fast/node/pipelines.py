@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from nats.aio.client import Client
+
 from ..config import InvalidConfig, PipelineFile, Problem
 from ..control import served
 from ..control.connection import connect
@@ -20,6 +22,8 @@ from .reconcile import Change, Finding, Install, Key, Running, key_of, plan
 
 # Sources that are asked for at a time.
 _AT_ONCE = 50
+# What a server that is away or stands still gives for each of them.
+_SILENT = {"nats/timeout", "nats/disconnected"}
 
 Refused = dict[str, tuple[Problem, ...]]
 """By path: why what is right in itself cannot be served here."""
@@ -125,7 +129,7 @@ class Pipelines:
         return await refusal_of(self._engine, change, dry)
 
     async def _sources(self, installs: Sequence[Install]) -> Refused:
-        """Makes the consumers of NATS ins that are not there yet."""
+        """Makes the consumers of NATS ins that are not there yet. A server that does not answer is asked once."""
         wanted = [one for one in installs if one.ready.file.summary.source.jetstream is not None]
         refused: Refused = {}
         if not wanted:
@@ -133,18 +137,12 @@ class Pipelines:
         try:
             async with connect(self._endpoint) as client:
                 for first in range(0, len(wanted), _AT_ONCE):
-                    some = wanted[first : first + _AT_ONCE]
-                    done = await asyncio.gather(
-                        *(make_source(client, one.ready.file) for one in some), return_exceptions=True
-                    )
-                    for one, result in zip(some, done, strict=True):
-                        if isinstance(result, VrskyError):
-                            refused[one.path] = _problems(one.ready, result)
-                        elif isinstance(result, Exception):
-                            # A defect of ours in one file's consumer is no reason to end the others' node.
-                            refused[one.path] = _problems(one.ready, InternalError("internal/panic", repr(result)))
-                        elif isinstance(result, BaseException):
-                            raise result
+                    errors = await _ask(client, wanted[first : first + _AT_ONCE])
+                    refused |= {one.path: _problems(one.ready, error) for one, error in errors}
+                    silent = [error for _, error in errors if error.code in _SILENT]
+                    if len(silent) == len(wanted[first : first + _AT_ONCE]):
+                        refused |= {one.path: _problems(one.ready, silent[0]) for one in wanted[first + _AT_ONCE :]}
+                        break
         except NatsError as error:
             refused |= {one.path: _problems(one.ready, error) for one in wanted}
         return refused
@@ -156,6 +154,21 @@ class Pipelines:
         if new or len(now) != len(self._reported):
             self._watcher.left_out(new, len(now))
         self._reported = now
+
+
+async def _ask(client: Client, installs: Sequence[Install]) -> list[tuple[Install, VrskyError]]:
+    """Makes the consumers of some; the errors of those that have none."""
+    done = await asyncio.gather(*(make_source(client, one.ready.file) for one in installs), return_exceptions=True)
+    errors: list[tuple[Install, VrskyError]] = []
+    for one, result in zip(installs, done, strict=True):
+        if isinstance(result, VrskyError):
+            errors.append((one, result))
+        elif isinstance(result, Exception):
+            # A defect of ours in one file's consumer is no reason to end the others' node.
+            errors.append((one, InternalError("internal/panic", repr(result))))
+        elif isinstance(result, BaseException):
+            raise result
+    return errors
 
 
 def without(states: Mapping[str, State], refused: Refused) -> dict[str, State]:
