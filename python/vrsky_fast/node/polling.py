@@ -16,13 +16,13 @@ from .waiting import Waiting
 
 POLL_SECONDS = 0.25
 # Between two looks at the stats.
-_MOST_SECONDS = 1.0
+_MOST_SECONDS = 2.0
 # As many times as long as a look takes.
-_PAUSES = 100
+_PAUSES = 200
 
 
 def pause_after(took: float, least: float, most: float) -> float:
-    """Seconds until the next of looks that are repeated: 1 % of a processor for all of them, within these bounds."""
+    """Seconds until the next of looks that are repeated: 0.5 % of a processor for all of them, within these bounds."""
     return min(max(least, took * _PAUSES), most)
 
 
