@@ -146,14 +146,19 @@ def main() -> None:
     parser.add_argument("wheel", help="the folder where it is installed")
     parser.add_argument("--quick", action="store_true", help="a tenth of the messages, one run: does it work?")
     parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--only", choices=["core", "jetstream", "backlog", "http"], help="writes no file")
     options = parser.parse_args()
     scale, repeats = (0.1, 1) if options.quick else (1.0, options.repeats)
     wheels = [Wheel("earlier", options.wheel), Wheel("this", os.environ["PYTHONPATH"])]
     blocks = {"core": core, "jetstream": jetstream, "backlog": partial(jetstream, backlog=True), "http": http}
     rows: list[dict[str, Any]] = []
     for name, block in blocks.items():
+        if options.only not in (None, name):
+            continue
         with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder:
             rows += table(name, block(Path(folder), wheels, scale, repeats))
+    if options.only is not None:
+        return
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     results = HERE / "results" / "before.json"
     results.write_text(json.dumps({"machine": machine, "earlier": options.revision, "rows": rows}, indent=1) + "\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import stat
 import sys
 from collections import deque
@@ -153,7 +154,7 @@ class Log:
     def _run(self) -> None:
         try:
             part = _part_of(self._stream.fileno())
-            while (text := self._next()) is not None:
+            while text := self._next():
                 self._put(text, part)
         except OSError as error:
             with self._changed:
@@ -162,11 +163,15 @@ class Log:
                 self._waiting = 0
                 self._changed.notify_all()
 
-    def _next(self) -> bytes | None:
-        """None at the end."""
+    def _next(self) -> bytes:
+        """As many texts as a pipe takes undivided, at least one: a call each costs too much. Empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._texts or self._is_closed)
-            return self._texts.popleft() if self._texts else None
+            some, length = list[bytes](), 0
+            while self._texts and (not some or length + len(self._texts[0]) <= select.PIPE_BUF):
+                some.append(self._texts.popleft())
+                length += len(some[-1])
+            return b"".join(some)
 
     def _put(self, text: bytes, part: int) -> None:
         rest = memoryview(text)
