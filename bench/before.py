@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import statistics
 import tempfile
 from contextlib import ExitStack
@@ -22,10 +20,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import CONVERT, HERE, NATIVE, STAGES, WORDS, System, expected, load, make_streams, post, take_turns, vrsky
-from programs import Server, free_port, nats_server, program
+from pipeline import (
+    LANE,
+    NATIVE,
+    POSTED,
+    STAGES,
+    WORDS,
+    System,
+    core_pipeline,
+    expected,
+    load,
+    load_stream,
+    make_streams,
+    post,
+    stream_pipeline,
+    take_turns,
+    vrsky,
+)
+from programs import Server, free_port, nats_server, program, write_results
 
-LANE = "VRSKY_LOGIC_T10000_0"
 Measured = list[tuple[System, System]]
 """The earlier and this one, of each stage."""
 
@@ -49,7 +62,7 @@ def core(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measu
             expect, pair = expected(folder, stage), []
             for wheel in wheels:
                 source, target = f"in.{wheel.name}.{stage}", f"out.{wheel.name}.{stage}"
-                pipeline = {"in": {"nats": {"subject": source}}, "steps": steps, "out": {"nats": {"subject": target}}}
+                pipeline = core_pipeline(source, target, steps)
                 command = wheel.command(vrsky(folder, f"{wheel.name}-{stage}", pipeline, server.port))
                 pid = running.enter_context(program(command, '"ready"')).pid
                 count = int((600_000 if stage == "S0" else 400_000) * scale)
@@ -62,11 +75,6 @@ def core(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measu
 def jetstream(folder: Path, wheels: list[Wheel], scale: float, repeats: int, backlog: bool = False) -> Measured:
     pairs: Measured = []
 
-    def measure(system: System, port: int) -> float:
-        stream = f"IN-{system.source.removeprefix('js.in.')}"
-        more = ["--backlog", "--stream", stream, "--durable", "bench"] if backlog else ["--confirmed"]
-        return load(system, port, *more)
-
     with ExitStack() as running:
         server = running.enter_context(nats_server(folder))
         names = {(wheel.name, stage): f"{wheel.name}-{stage}" for wheel in wheels for stage in STAGES}
@@ -75,26 +83,17 @@ def jetstream(folder: Path, wheels: list[Wheel], scale: float, repeats: int, bac
             expect, pair = expected(folder, stage), []
             for wheel in wheels:
                 name = names[wheel.name, stage]
-                source = {"subject": f"js.in.{name}", "mode": "jetstream", "stream": f"IN-{name}", "durable": "bench"}
-                out = {"nats": {"subject": f"js.out.{name}", "mode": "jetstream"}}
-                pipeline = {"in": {"nats": source}, "steps": steps, "out": out}
-                command = wheel.command(vrsky(folder, f"js-{name}", pipeline, server.port))
+                command = wheel.command(vrsky(folder, f"js-{name}", stream_pipeline(name, steps), server.port))
                 pid = running.enter_context(program(command, '"ready"')).pid
                 count, warm = int(200_000 * scale), 0 if backlog else 5_000
                 pair.append(System(wheel.name, stage, count, f"js.in.{name}", f"js.out.{name}", warm, expect, pid))
             pairs.append((pair[0], pair[1]))
-        compare(pairs, repeats, server, lambda system: measure(system, server.port))
+        compare(pairs, repeats, server, lambda system: load_stream(system, server.port, backlog))
     return pairs
 
 
 def http(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measured:
     """POST to durable 202: the in alone, its lane emptied by a drain; and a whole node. Each has its own server."""
-    pipeline = {
-        "in": {"http": {"path": "/orders", "auth": "none"}},
-        "steps": [CONVERT, {"filter": "order.total < 0.0"}],
-        "out": {"nats": {"subject": "http.out"}},
-        "limits": {"backlog": 10_000},
-    }
     pairs: Measured = []
     with ExitStack() as running:
         servers: dict[str, Server] = {}
@@ -104,7 +103,7 @@ def http(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measu
                 name, listen = f"{wheel.name}-{stage}", f"127.0.0.1:{free_port()}"
                 (folder / name).mkdir()
                 server = running.enter_context(nats_server(folder / name))
-                command = wheel.command(vrsky(folder, name, pipeline, server.port, listen))
+                command = wheel.command(vrsky(folder, name, POSTED, server.port, listen))
                 command += ["--type", "incoming"] if stage == "http" else []
                 pid = running.enter_context(program(command, '"ready"')).pid
                 if stage == "http":
@@ -159,10 +158,7 @@ def main() -> None:
             rows += table(name, block(Path(folder), wheels, scale, repeats))
     if options.only is not None:
         return
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    results = HERE / "results" / "before.json"
-    results.write_text(json.dumps({"machine": machine, "earlier": options.revision, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {results}")
+    write_results("before", {"earlier": options.revision, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from programs import free_port, program
+from programs import free_port, program, write_results
 
 NATIVE = os.environ["BENCH_NATIVE"]
-RESULTS = Path(__file__).parent / "results" / "beside.json"
 CLIENTS, LARGE, SMALL = 4, 8_000_000, 64
 TURNS, COUNT = 5, 500
 # Above this a second connection for PubAcks would be worth its cost.
@@ -96,9 +94,7 @@ def main() -> None:
             "p99_ms": round(p99, 3),
             "p99_us": [one["p99_us"] for one in found[name]],
         }
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    RESULTS.write_text(json.dumps({"machine": machine, "target_ms": TARGET_MS, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {RESULTS}")
+    write_results("beside", {"target_ms": TARGET_MS, "rows": rows})
 
 
 if __name__ == "__main__":

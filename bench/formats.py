@@ -3,14 +3,12 @@ target and writes ``bench/results/formats.json``. The measuring is done by nativ
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import re
 import subprocess
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "formats.json"
+from programs import write_results
+
 WHAT = "XML scan, JSON emit"
 # First target, MB/s of payload.
 TARGET = 300
@@ -30,10 +28,7 @@ def main() -> None:
     print(f"  {'':<12}{'bytes':>8}{'us':>10}{'MB/s':>8}")
     for row in rows:
         print(f"  {row['orders']:<12}{row['bytes']:>8}{row['us']:>10.3f}{row['mb_s']:>8}")
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "target_mb_s": TARGET, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {RESULTS}")
+    write_results("formats", {"target_mb_s": TARGET, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Writes ``bench/results/many.json``. One message of some of them has to be delive
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -13,9 +11,8 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from programs import cpu_seconds, free_port, program, resident_mib
+from programs import cpu_seconds, free_port, program, resident_mib, write_results
 
-RESULTS = Path(__file__).parent / "results" / "many.json"
 PIPELINES, CUSTOMERS, ASKED = 10_000, 1_000, 100
 # How long the idle node is watched.
 SECONDS = 30.0
@@ -94,9 +91,7 @@ def main() -> None:
     print(f"  memory: {found.resident_mib:.0f} MiB")
     print(f"  a changed file is served after {found.reloaded_s:.1f} s")
     rows = {name: round(value, 2) for name, value in asdict(found).items()}
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    RESULTS.write_text(json.dumps({"machine": machine, "targets": TARGETS, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {RESULTS}")
+    write_results("many", {"targets": TARGETS, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from typing import Any
 import nats
 import xmltodict
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
-from programs import Server, cpu_seconds, free_port, nats_server, program
+from programs import Server, cpu_seconds, free_port, nats_server, program, write_results
 
 from vrsky_fast import Message, Pipeline
 
@@ -46,6 +45,14 @@ STAGES: dict[str, list[dict[str, Any]]] = {
     "S2": [CONVERT, FILTER],
     "S3": [CONVERT, FILTER, {"script": {"code": SCRIPT}}],
 }
+# What is POSTed to, and the lane that takes it.
+POSTED: dict[str, Any] = {
+    "in": {"http": {"path": "/orders", "auth": "none"}},
+    "steps": [CONVERT, {"filter": "order.total < 0.0"}],
+    "out": {"nats": {"subject": "http.out"}},
+    "limits": {"backlog": 10_000},
+}
+LANE = "VRSKY_LOGIC_T10000_0"
 WORDS = {
     "S0": "relay",
     "S1": "XML -> JSON",
@@ -141,6 +148,25 @@ def load(system: System, port: int, *more: str) -> float:
     return float(json.loads(answer.stdout)["rate"])
 
 
+def load_stream(system: System, port: int, backlog: bool) -> float:
+    """The load of a stream that `make_streams` has made."""
+    stream = f"IN-{system.source.removeprefix('js.in.')}"
+    return load(
+        system, port, *(["--backlog", "--stream", stream, "--durable", "bench"] if backlog else ["--confirmed"])
+    )
+
+
+def core_pipeline(source: str, target: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"in": {"nats": {"subject": source}}, "steps": steps, "out": {"nats": {"subject": target}}}
+
+
+def stream_pipeline(name: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """From one stream of `make_streams` to the other."""
+    source = {"subject": f"js.in.{name}", "mode": "jetstream", "stream": f"IN-{name}", "durable": "bench"}
+    out = {"nats": {"subject": f"js.out.{name}", "mode": "jetstream"}}
+    return {"in": {"nats": source}, "steps": steps, "out": out}
+
+
 def core(folder: Path, server: Server, scale: float, repeats: int) -> list[System]:
     """Core NATS in and out. The first system is the limit."""
     port = server.port
@@ -150,7 +176,7 @@ def core(folder: Path, server: Server, scale: float, repeats: int) -> list[Syste
         systems[0].pid = running.enter_context(program(relay, "ready")).pid
         for stage, steps in STAGES.items():
             source, target = f"in.{stage}", f"out.{stage}"
-            pipeline = {"in": {"nats": {"subject": source}}, "steps": steps, "out": {"nats": {"subject": target}}}
+            pipeline = core_pipeline(source, target, steps)
             pid = running.enter_context(program(vrsky(folder, f"core-{stage}", pipeline, port), '"ready"')).pid
             count = int((600_000 if stage == "S0" else 400_000) * scale)
             expect = expected(folder, stage)
@@ -195,10 +221,8 @@ def jetstream(folder: Path, server: Server, scale: float, repeats: int, backlog:
         pid = running.enter_context(program([*relay, "--durable", "bench", "--out", "js.out.limit"], "ready")).pid
         systems = [system("limit", "bare durable relay", "limit", 200_000, pid)]
         for stage, steps in STAGES.items():
-            source = {"subject": f"js.in.{stage}", "mode": "jetstream", "stream": f"IN-{stage}", "durable": "bench"}
-            target = {"subject": f"js.out.{stage}", "mode": "jetstream"}
-            pipeline = {"in": {"nats": source}, "steps": steps, "out": {"nats": target}}
-            pid = running.enter_context(program(vrsky(folder, f"js-{stage}", pipeline, port), '"ready"')).pid
+            command = vrsky(folder, f"js-{stage}", stream_pipeline(stage, steps), port)
+            pid = running.enter_context(program(command, '"ready"')).pid
             systems.append(system(stage, f"vrsky {stage}", stage, 200_000, pid, expected(folder, stage)))
         for stage in STAGES:
             command = [sys.executable, str(HERE / "baseline.py"), stage, "--url", f"nats://127.0.0.1:{port}"]
@@ -212,11 +236,7 @@ def jetstream(folder: Path, server: Server, scale: float, repeats: int, backlog:
         pid = running.enter_context(program(command, "ready")).pid
         systems.append(system("py-plain", "one by one, nats-py S1", "S1", 5_000, pid))
 
-        def more(system: System) -> list[str]:
-            stream = f"IN-{system.source.removeprefix('js.in.')}"
-            return ["--backlog", "--stream", stream, "--durable", "bench"] if backlog else ["--confirmed"]
-
-        take_turns(systems, repeats, server, lambda system: load(system, port, *more(system)))
+        take_turns(systems, repeats, server, lambda system: load_stream(system, port, backlog))
     return systems
 
 
@@ -245,14 +265,8 @@ def http(folder: Path, server: Server, scale: float, repeats: int) -> list[Syste
     streams are emptied by the same drain. `with a key` has an `Idempotency-Key` in each request, which is recorded
     first. The last row is a node that runs the steps of what it stored in the same thread meanwhile, as `vrsky run`
     without `--type` does."""
-    lane, count, port = "VRSKY_LOGIC_T10000_0", int(100_000 * scale), server.port
+    lane, count, port = LANE, int(100_000 * scale), server.port
     asyncio.run(make_streams(port, ["http"]))
-    pipeline = {
-        "in": {"http": {"path": "/orders", "auth": "none"}},
-        "steps": [CONVERT, {"filter": "order.total < 0.0"}],
-        "out": {"nats": {"subject": "http.out"}},
-        "limits": {"backlog": 10_000},
-    }
     limit, source, whole = (f"127.0.0.1:{free_port()}" for _ in range(3))
     (own_server := folder / "whole").mkdir()
     with ExitStack() as running:
@@ -263,8 +277,8 @@ def http(folder: Path, server: Server, scale: float, repeats: int) -> list[Syste
         second = running.enter_context(nats_server(own_server))
         relay = [NATIVE, "http-relay", "--server", f"127.0.0.1:{port}", "--listen", limit, "--subject", "js.in.http"]
         bare = start(relay, "ready")
-        node = start([*vrsky(folder, "source", pipeline, port, source), "--type", "incoming"], '"ready"')
-        both = start(vrsky(folder, "whole", pipeline, second.port, whole), '"ready"')
+        node = start([*vrsky(folder, "source", POSTED, port, source), "--type", "incoming"], '"ready"')
+        both = start(vrsky(folder, "whole", POSTED, second.port, whole), '"ready"')
         for stream, durable in (("IN-http", "bench"), (lane, "logic")):
             drain = [NATIVE, "drain", "--server", f"127.0.0.1:{port}", "--stream", stream, "--durable", durable]
             start(drain, "ready")
@@ -348,11 +362,7 @@ def main() -> None:
         if options.only in (None, name):
             with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder, nats_server(Path(folder)) as server:
                 rows += table(name, block(Path(folder), server, scale, repeats))
-    results = HERE / "results" / "pipeline.json"
-    results.parent.mkdir(exist_ok=True)
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    results.write_text(json.dumps({"machine": machine, "window": WINDOW, "rows": rows}, indent=1) + "\n")
-    print(f"\nwritten to {results}")
+    write_results("pipeline", {"window": WINDOW, "rows": rows})
 
 
 if __name__ == "__main__":

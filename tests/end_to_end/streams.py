@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from nats.aio.client import Client
@@ -60,6 +61,13 @@ async def subjects(endpoint: Endpoint, stream: str) -> dict[str, int]:
     """How many messages each of its subjects has."""
     told = await call(endpoint, f"STREAM.INFO.{stream}", {"subjects_filter": ">"})
     return dict(told["state"].get("subjects") or {})
+
+
+async def waiting(endpoint: Endpoint, pattern: str) -> int:
+    """How many messages with such subjects (as fnmatch has them) are in the lanes or set aside."""
+    lanes = [f"VRSKY_{kind}_{tier}_0" for kind in ("LOGIC", "OUTGOING") for tier in ("T1000", "T10000")]
+    held = [await subjects(endpoint, stream) for stream in (*lanes, "VRSKY_PARKED")]
+    return sum(count for one in held for name, count in one.items() if fnmatchcase(name, pattern))
 
 
 async def frames(client: Client, stream: str) -> list[Frame]:

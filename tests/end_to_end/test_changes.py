@@ -19,7 +19,7 @@ from .conftest import BrokerOf, StartNode
 from .load import under_load
 from .node import Node, a_number, eventually
 from .servers import Gate, closed_port, serving, taken_numbers
-from .streams import call, subjects
+from .streams import call, waiting
 
 # Both steps are of one revision, or a message was run by a mixture.
 VERSION = """\
@@ -166,7 +166,7 @@ def test_a_pipeline_renamed_to_another_customer_loses_nothing_of_the_first(
     file.write_text(DOWN.format(customer="zeta", port=port))
     eventually(lambda: post_to(node, "zeta") == 202, "the route of the other customer")
     assert post_to(node, "acme") == 404
-    eventually(lambda: waiting(node, background, "acme.orders") == len(sent), "all of the first wait")
+    eventually(lambda: background(waiting(node.endpoint(), "*.acme.orders.*")) == len(sent), "all of the first wait")
     node.still_works("/quick", "quick.ndjson")
     file.write_text(DOWN.format(customer="acme", port=port))
     with serving(port=port) as server:
@@ -176,13 +176,6 @@ def test_a_pipeline_renamed_to_another_customer_loses_nothing_of_the_first(
 def post_to(node: Node, customer: str) -> int:
     body = b'{"n": %d}' % a_number()
     return post(f"{node.base}/in/{customer}/orders", body, "application/json")[0]
-
-
-def waiting(node: Node, background: Background, pipeline: str) -> int:
-    """How many messages of a pipeline are in the lanes or set aside."""
-    streams = ("VRSKY_LOGIC_T1000_0", "VRSKY_OUTGOING_T1000_0", "VRSKY_PARKED")
-    held = [background(subjects(node.endpoint(), stream)) for stream in streams]
-    return sum(count for one in held for name, count in one.items() if f".{pipeline}." in name)
 
 
 FILES = 5_000

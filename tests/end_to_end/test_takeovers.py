@@ -9,7 +9,7 @@ from ..conftest import Background, post
 from .conftest import StartNode
 from .load import Load, under_load
 from .node import Node, a_number, eventually
-from .streams import make, put, subjects
+from .streams import make, put, waiting
 
 PIPELINE = """\
 customer: {customer}
@@ -69,13 +69,6 @@ def test_of_a_swap_of_which_one_half_is_refused_both_go_on_as_they_were(start_no
     node.still_works("/two", "one.ndjson")
 
 
-def waiting(node: Node, background: Background) -> int:
-    """How many messages of name-0, name-1, ... are in the lanes or set aside."""
-    streams = ("VRSKY_LOGIC_T10000_0", "VRSKY_OUTGOING_T10000_0", "VRSKY_PARKED")
-    held = [background(subjects(node.endpoint(), stream)) for stream in streams]
-    return sum(count for one in held for name, count in one.items() if ".acme.name-" in name)
-
-
 def test_addresses_pass_from_one_to_another_without_a_refused_request(
     start_node: StartNode, background: Background
 ) -> None:
@@ -106,7 +99,7 @@ def test_addresses_pass_from_one_to_another_without_a_refused_request(
     def accounted() -> bool:
         """What was accepted under a name that is gone waits for it."""
         delivered = set[int]().union(*map(node.numbers, names))
-        return len(delivered & accepted[1]) + waiting(node, background) == len(accepted[1])
+        return len(delivered & accepted[1]) + background(waiting(node.endpoint(), "*.acme.name-*")) == len(accepted[1])
 
     eventually(accounted, "all of /z, delivered or waiting")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +43,28 @@ _WORDS = {
 }
 
 
-class Display:
+class _Paced(ABC):
+    """What both displays do about a reader that is slow."""
+
+    _log: PacedOutput
+
+    @abstractmethod
+    def note(self, text: str) -> None: ...
+
+    def is_behind(self) -> bool:
+        self._note_dropped()
+        return self._log.is_behind()
+
+    def drain_at_once(self) -> None:
+        self._log.drain_at_once()
+
+    def _note_dropped(self) -> None:
+        """Once the reader is back."""
+        if dropped := self._log.dropped():
+            self.note(f"lines that nobody read in time are left out here: {dropped:,}")
+
+
+class Display(_Paced):
     """The Watcher of `vrsky run` for people."""
 
     def __init__(
@@ -120,13 +142,6 @@ class Display:
             case _:
                 return out.kind
 
-    def is_behind(self) -> bool:
-        _note_dropped(self._log, self.note)
-        return self._log.is_behind()
-
-    def drain_at_once(self) -> None:
-        self._log.drain_at_once()
-
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events[:_LINES_AT_ONCE]:
             self.terminal.line(self.event(event))
@@ -186,7 +201,7 @@ class Display:
 
     def end(self) -> None:
         self._log.drain()
-        _note_dropped(self._log, self.note)
+        self._note_dropped()
         self.terminal.end_live()
         totals = self._totals.now
         shown = [name for name in _SHOWN if name in _ALWAYS or totals.get(name)]
@@ -201,11 +216,6 @@ class Display:
         return "  ".join(parts)
 
 
-def _note_dropped(log: PacedOutput, note: Callable[[str], None]) -> None:
-    if dropped := log.dropped():
-        note(f"lines that nobody read in time are left out here: {dropped:,}")
-
-
 def _source(source: Connector, base: str | None) -> str:
     """Where an in takes its messages from."""
     if source.address is not None:
@@ -213,7 +223,7 @@ def _source(source: Connector, base: str | None) -> str:
     return f"NATS {source.options['subject']}"
 
 
-class JsonDisplay:
+class JsonDisplay(_Paced):
     """The same for programs: every event, and at most once a second the stats that have changed since the last line of
     stats. Before the end come the last ones."""
 
@@ -254,13 +264,6 @@ class JsonDisplay:
         for one in new:
             self._write({"kind": "waiting", **one.as_json()})
 
-    def is_behind(self) -> bool:
-        _note_dropped(self._log, self.note)
-        return self._log.is_behind()
-
-    def drain_at_once(self) -> None:
-        self._log.drain_at_once()
-
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
         for event in events:
             self._write(event)
@@ -293,7 +296,7 @@ class JsonDisplay:
 
     def end(self) -> None:
         self._log.drain()
-        _note_dropped(self._log, self.note)
+        self._note_dropped()
         self._write_changes()
         self._write({"kind": "stopped", "left_out": self._left_out, "waiting": waiting.total(self._waiting)})
 

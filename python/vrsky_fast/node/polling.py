@@ -68,16 +68,17 @@ async def poll_until(
 
     While the watcher is behind, events and changes stay in the node, which has a bound for both; the upkeep looks by
     itself."""
-    due = time.monotonic()
-    while not any(task.done() for task in ends):
+    due, is_last = time.monotonic(), any(task.done() for task in ends)
+    while not is_last:
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if watcher.is_behind() and not any(task.done() for task in ends):
+        is_last = any(task.done() for task in ends)
+        if watcher.is_behind() and not is_last:
             engine.check_shards()
             continue
         events = engine.events()
         upkeep.notice(events)
         changes, began = NOTHING, time.monotonic()
-        if began >= due or stop.report.is_set() or any(task.done() for task in ends):
+        if began >= due or stop.report.is_set() or is_last:
             changes = engine.changes()
             due = began + pause_after(time.monotonic() - began, POLL_SECONDS, _MOST_SECONDS)
         watcher.poll(changes, events)
