@@ -77,6 +77,8 @@ pub struct Owner {
     pub customer_id: CustomerId,
     pub pipeline: Arc<Pipeline>,
     pub counters: Arc<Counters>,
+    /// Of the ids of messages that are known by their place in a stream.
+    pub place_key: IdKey,
 }
 
 impl Owner {

@@ -103,7 +103,7 @@ impl<'a> Arrival<'a> {
 /// The id of a message that is known by its place in a stream.
 #[must_use]
 pub fn place(owner: &Owner, ack: &AckReply<'_>) -> Id {
-    Id::from_place(owner.customer(), owner.name(), ack.stream, ack.stream_sequence, ack.timestamp_ns)
+    Id::from_place(owner.customer(), &owner.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns)
 }
 
 /// Counts a message that came before.

@@ -86,6 +86,7 @@ impl Revision {
                 id: numbers.revision,
                 customer_id: numbers.customer,
                 counters: Arc::clone(&prepared.counters[shard]),
+                place_key: IdKey::new(&["place", pipeline.name()]),
                 pipeline,
             },
         })

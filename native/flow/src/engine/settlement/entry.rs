@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use message::Fault;
+use smallvec::SmallVec;
 
 use crate::engine::message::{CustomerId, QueueId, RevisionId};
 
@@ -53,7 +54,7 @@ pub(super) struct Output {
     /// The stream that has to confirm it; any may while it is not known.
     pub stream: Option<Rc<str>>,
     /// What was published, for a repetition; empty when the whole input is repeated instead.
-    pub frame: Vec<u8>,
+    pub frame: Box<[u8]>,
 }
 
 /// Kept per entry for its next use; more is given back.
@@ -71,11 +72,12 @@ pub(super) struct Entry {
     pub work: u32,
     /// Outputs without a PubAck.
     pub unconfirmed: u32,
-    pub outputs: Vec<Output>,
+    /// The first stands in the entry itself: most inputs have one output, and its PubAck finds both in one place.
+    pub outputs: SmallVec<[Output; 1]>,
     pub keeps_frames: bool,
     /// A frame was published again, so that more answers may come than there are outputs.
     pub resent: bool,
-    pub retry: Option<(Duration, Fault)>,
+    pub retry: Option<Box<(Duration, Fault)>>,
     /// Tick at which it was opened, or at which the last output was published.
     pub since: u64,
     /// Of the input and of kept frames.
@@ -94,7 +96,7 @@ impl Entry {
             customer: CustomerId::default(),
             work: 0,
             unconfirmed: 0,
-            outputs: Vec::new(),
+            outputs: SmallVec::new(),
             keeps_frames: false,
             resent: false,
             retry: None,
@@ -133,12 +135,14 @@ impl Entry {
         (self.work, self.unconfirmed) = (0, 0);
         (self.keeps_frames, self.resent) = (false, false);
         self.outputs.clear();
-        self.outputs.shrink_to(MAX_KEPT_OUTPUTS);
+        if self.outputs.capacity() > MAX_KEPT_OUTPUTS {
+            self.outputs.shrink_to_fit();
+        }
     }
 
     pub fn note(&mut self, outcome: Outcome) {
         if let Outcome::Retry(delay, fault) = outcome {
-            self.retry = Some((delay, fault));
+            self.retry = Some(Box::new((delay, fault)));
         }
     }
 }

@@ -130,7 +130,7 @@ impl Ledger {
     pub fn add_output(&mut self, id: EntryId, meaning: Meaning, stream: Option<Rc<str>>, tick: u64) -> Option<u32> {
         let entry = self.get_mut(id)?;
         let number = u32::try_from(entry.outputs.len()).ok()?;
-        entry.outputs.push(Output { state: State::Waiting, meaning, stream, frame: Vec::new() });
+        entry.outputs.push(Output { state: State::Waiting, meaning, stream, frame: Box::default() });
         entry.unconfirmed += 1;
         entry.since = tick;
         Some(number)
@@ -143,7 +143,7 @@ impl Ledger {
             return;
         }
         let Some(output) = entry.outputs.last_mut() else { return };
-        output.frame.extend_from_slice(frame);
+        output.frame = frame.into();
         entry.bytes += frame.len();
         let (revision, customer) = (entry.revision, entry.customer);
         self.usages.grow(revision, customer, frame.len());
@@ -237,7 +237,7 @@ impl Ledger {
         self.usages.remove(entry.revision, entry.customer, entry.bytes);
         #[allow(clippy::cast_possible_truncation)] // it came from there
         self.free.push(index as u32);
-        let outcome = entry.retry.take().map_or(Outcome::Ok, |(delay, fault)| Outcome::Retry(delay, fault));
+        let outcome = entry.retry.take().map_or(Outcome::Ok, |retry| Outcome::Retry(retry.0, retry.1));
         Closed { origin: entry.origin, outcome, unparked }
     }
 
