@@ -45,6 +45,16 @@ def test_what_only_has_the_name_of_a_pipeline_file_is_said_not_left_out(write: W
     assert all(problem.hint for problem in problems)
 
 
+def test_files_are_sorted_folder_by_folder(write: Write, tmp_path: Path) -> None:
+    names = ["a.yaml", "a/b-c/d.yaml", "a/b.yaml", "a/b/c.yaml", "a-b/c.yaml", "b.yaml", "\u00e9.yaml"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(name, "")
+    found, problems = find(tmp_path)
+    assert [str(Path(name).relative_to(tmp_path)) for name in found] == sorted(names, key=lambda name: name.split("/"))
+    assert problems == []
+
+
 def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_path: Path) -> None:
     write("a.yaml", MINIMAL)
     write("b.yaml", MINIMAL)

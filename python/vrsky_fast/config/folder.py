@@ -76,7 +76,7 @@ def find(path: Path) -> tuple[list[str], list[Problem]]:
 def find_in(path: Path) -> tuple[list[str], list[Problem]]:
     """The same of what is, or was, a folder. A problem's file is the folder, written like the paths of its files."""
     problems: list[Problem] = []
-    found = sorted(_names(str(path), problems), key=_parts)
+    found = sorted(_names(str(path), problems), key=_by_parts)
     if len(found) > MAX_FILES:
         return [], [Problem("config/too-large", f"more than {MAX_FILES:,} pipeline files", str(path))]
     return found, problems
@@ -112,8 +112,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _parts(name: str) -> list[str]:
-    return name.split(os.sep)  # noqa: PTH206 - likewise
+def _by_parts(name: str) -> str:
+    """Sorts like the parts of the name, in which no NUL can be; a list of parts for each of thousands costs more."""
+    return name.replace(os.sep, "\0")
 
 
 def _unreadable(folder: str, error: OSError) -> Problem:
