@@ -49,7 +49,7 @@ def test_a_start_does_not_wait_for_what_does_not_pass(background: Background, co
     assert told.value.code == code
 
 
-@pytest.mark.parametrize("code", ["nats/disconnected", "nats/connect", "nats/timeout", "nats/refused"])
+@pytest.mark.parametrize("code", ["nats/disconnected", "nats/connect", "nats/timeout"])
 def test_the_upkeep_goes_on_after_a_look_that_failed(background: Background, code: str) -> None:
     async def scenario() -> str:
         noted: asyncio.Queue[str] = asyncio.Queue()
@@ -60,3 +60,18 @@ def test_the_upkeep_goes_on_after_a_look_that_failed(background: Background, cod
             running.cancel()
 
     assert "stream ORDERS" in background(scenario())
+
+
+@pytest.mark.parametrize(("code", "times"), [("nats/authorization", 1), ("nats/refused", 1), ("nats/timeout", 0)])
+def test_what_the_upkeep_may_not_do_is_said_once(background: Background, code: str, times: int) -> None:
+    async def scenario() -> list[str]:
+        noted: asyncio.Queue[str] = asyncio.Queue()
+        running = asyncio.create_task(Upkeep(fails_first(code, code, code), noted.put_nowait).run())
+        try:
+            return [await noted.get() for _ in range(times + 1)]
+        finally:
+            running.cancel()
+
+    *refused, made = background(scenario())
+    assert len([text for text in refused if code in text and "so it is" in text]) == times
+    assert "stream ORDERS" in made

@@ -101,7 +101,7 @@ def test_a_room_imports_only_what_stands_below_it(file: Path) -> None:
 
 def test_files_stay_short() -> None:
     long = {
-        str(file.relative_to(ENGINE)): lines for file in FILES if (lines := len(file.read_text().splitlines())) > 400
+        str(file.relative_to(ENGINE)): lines for file in FILES if (lines := len(file.read_text().splitlines())) >= 400
     }
     assert not long
 

@@ -385,8 +385,7 @@ class Node:
         """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
 
     def stats_changed(self) -> str:
-        """What has changed since the last call, as `{"changed": [...], "removed": [[customer, pipeline], ...]}`
-        with the rows of `stats`."""
+        """What is new since the last call: `{"changed": [rows of `stats`], "removed": [[customer, pipeline], ...]}`."""
 
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""

@@ -16,6 +16,8 @@ LOOK_SECONDS = 5.0
 # After a look that failed, and at least between two looks.
 _PAUSE_SECONDS = 1.0
 _PASSES = ("nats/timeout", "nats/disconnected")
+# While a node runs, a server may be away.
+_COMES_BACK = (*_PASSES, "nats/connect")
 
 Provision = Callable[[], Awaitable[list[str]]]
 Note = Callable[[str], None]
@@ -52,7 +54,8 @@ async def _unless(asked: asyncio.Event, work: Awaitable[list[str]]) -> list[str]
 
 
 class Upkeep:
-    """Looks at the streams every LOOK_SECONDS, and at once when an event says that one is missing."""
+    """Looks at the streams every LOOK_SECONDS, and at once when an event says that one is missing. What it may not do
+    is tried again, and said once."""
 
     def __init__(self, provision: Provision, note: Note) -> None:
         self._provision, self._note = provision, note
@@ -64,7 +67,7 @@ class Upkeep:
             self._missing.set()
 
     async def run(self) -> NoReturn:
-        pause = LOOK_SECONDS
+        pause, said = LOOK_SECONDS, ""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._missing.wait(), pause)
@@ -72,7 +75,15 @@ class Upkeep:
             try:
                 if done := await self._provision():
                     self._note(f"missing or changed on the server, and made right: {'; '.join(done)}")
-                pause = LOOK_SECONDS
-            except (VrskyError, OSError):
-                pause = _PAUSE_SECONDS  # the server is away, or the disk is full: later
+                pause, said = LOOK_SECONDS, ""
+            except (VrskyError, OSError) as error:
+                pause = _PAUSE_SECONDS
+                if (lasting := _lasting(error)) and lasting != said:
+                    self._note(f"the streams cannot be looked after, which is tried again: {lasting}")
+                    said = lasting
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _lasting(error: VrskyError | OSError) -> str:
+    """What may stand in the way for long; empty where a server that comes back is enough."""
+    return "" if isinstance(error, VrskyError) and error.code in _COMES_BACK else str(error)
