@@ -14,7 +14,8 @@ impl Reach<'_> {
     ) {
         let revision = Rc::clone(&queue.revision);
         let (owner, parsed) = (&revision.owner, ParsedHeaders::of(headers));
-        let place = Id::from_place(owner.customer(), &owner.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns);
+        let place =
+            Id::from_place(owner.customer(), &owner.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns);
         let envelope = Envelope {
             owner,
             input,
