@@ -146,11 +146,24 @@ impl Client {
     }
 
     pub fn make_consumer(&mut self, stream: &str, durable: &str, filter: &str) {
+        self.make_consumer_that_waits(10, stream, durable, filter);
+    }
+
+    /// A consumer that gives nobody else, for an hour, what it has handed out. An empty filter is all of the stream.
+    pub fn make_patient_consumer(&mut self, stream: &str, durable: &str, filter: &str) {
+        self.make_consumer_that_waits(3_600, stream, durable, filter);
+    }
+
+    fn make_consumer_that_waits(&mut self, seconds: u64, stream: &str, durable: &str, filter: &str) {
+        let wait = seconds * 1_000_000_000;
+        let filtered = if filter.is_empty() { String::new() } else { format!(",\"filter_subject\":\"{filter}\"") };
         let consumer = format!(
             "{{\"stream_name\":\"{stream}\",\"config\":{{\"durable_name\":\"{durable}\",\"ack_policy\":\"explicit\",\
-             \"ack_wait\":10000000000,\"max_ack_pending\":-1,\"max_waiting\":512,\"filter_subject\":\"{filter}\"}}}}"
+             \"ack_wait\":{wait},\"max_ack_pending\":-1,\"max_waiting\":512{filtered}}}}}"
         );
-        let answer = self.request(&format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.{filter}"), &consumer);
+        let subject = [durable, filter].join(".");
+        let subject = subject.trim_end_matches('.');
+        let answer = self.request(&format!("$JS.API.CONSUMER.CREATE.{stream}.{subject}"), &consumer);
         assert!(answer["error"].is_null(), "{answer}");
     }
 

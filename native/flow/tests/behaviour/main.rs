@@ -22,4 +22,5 @@ mod removed;
 mod replies;
 mod retries;
 mod splits;
+mod stops;
 mod urls;

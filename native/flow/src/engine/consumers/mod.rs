@@ -223,14 +223,16 @@ impl Consumers {
         }
     }
 
-    /// Takes nothing more in at all. `true`: a core NATS in was closed, whose UNSUB needs a marker behind it.
-    pub fn close_all(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Takes nothing more in at all. What is on its way comes before a marker behind this.
+    pub fn close_all(&mut self, out: &mut Vec<u8>) {
         self.draining = true;
-        self.pulls.values_mut().for_each(|pull| pull.open = false);
-        for number in self.subjects.keys() {
+        for (number, pull) in self.pulls.iter_mut().filter(|(_, pull)| pull.closed.is_none()) {
+            pull.open = false;
+            protocol::encode_unsub(out, FIRST_PULL + number, None);
+        }
+        for (number, _) in self.subjects.iter().filter(|(_, subject)| subject.closed.is_none()) {
             protocol::encode_unsub(out, FIRST_SUBJECT + number, None);
         }
-        !self.subjects.is_empty()
     }
 
     /// Whether messages of a revision may still come.
@@ -291,8 +293,8 @@ impl Consumers {
         }
         self.permit_all();
         self.is_short = true;
-        self.pulls.keys().for_each(|number| self.subscribe_pull(*number, out));
         if !self.draining {
+            self.pulls.keys().for_each(|number| self.subscribe_pull(*number, out));
             self.subjects.keys().for_each(|number| self.subscribe_subject(*number, out));
         }
     }

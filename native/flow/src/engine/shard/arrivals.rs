@@ -53,6 +53,9 @@ impl Parts {
         };
         let bytes = message.headers.len() + message.payload.len() + message.subject.len();
         self.consumers.on_message(number, bytes, tick);
+        if self.draining {
+            return self.hand_back(message);
+        }
         match self.consumers.feed(number) {
             Some(Feed::Lane(lane_type)) => self.on_lane(lane_type, &ack, message),
             Some(Feed::Aside(revision)) => {
@@ -80,10 +83,10 @@ impl Parts {
         }
     }
 
-    /// A message of a pull that was closed a while ago: whoever reads its stream now gets it at once.
+    /// A message of a pull that was closed: whoever reads its stream now gets it at once.
     fn hand_back(&mut self, message: &Message<'_>) {
         let input = self.open(RevisionId::default(), CustomerId::default(), message);
-        let fault = Fault::new(Code::TenantUnknownPipeline, "its revision was replaced");
+        let fault = Fault::new(Code::TenantUnknownPipeline, "it is not read here any more");
         self.settlement.settle(input, Outcome::Retry(Duration::ZERO, fault));
     }
 

@@ -41,10 +41,10 @@ impl Parts {
     fn stop_intake(&mut self) -> Option<Rc<connectors::http::source::HttpSource>> {
         self.draining = true;
         self.delivery.begin_drain();
-        if self.consumers.close_all(&mut self.settlement.wire) {
-            // Core NATS messages that were on their way are taken in: nobody else gets them.
-            self.settlement.fence();
-        }
+        self.consumers.close_all(&mut self.settlement.wire);
+        // What the server had handed out by then comes before the marker. Core NATS messages are taken in, since nobody
+        // else gets them; those of a stream are given back at once, or they would be nobody's for as long as `ack_wait`.
+        self.settlement.fence();
         self.ingress.source().cloned()
     }
 
