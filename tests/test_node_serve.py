@@ -35,6 +35,8 @@ main()
 IMPORTS = "importlib import_module"
 FILES = "vrsky_fast.node.disk:Disk look"
 END = "vrsky_fast.cli.display:JsonDisplay end"
+# Behind the last line; threads that block no signal still run.
+CLOSING = "asyncio.runners:Runner close"
 
 
 @contextmanager
@@ -79,11 +81,22 @@ def test_a_signal_to_stop_ends_the_run_before_it_starts(write: Write, tmp_path: 
     assert not (tmp_path / ".vrsky").exists()
 
 
-def test_signals_that_ask_for_something_at_the_end_change_nothing(write: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [END, CLOSING])
+def test_signals_that_ask_for_something_at_the_end_change_nothing(write: Write, tmp_path: Path, place: str) -> None:
     write("orders.yaml", MINIMAL)
-    with run(tmp_path, END, signal.SIGHUP, signal.SIGUSR1) as process:
+    with run(tmp_path, place, signal.SIGHUP, signal.SIGUSR1) as process:
         assert process.stdout is not None
         assert any('"ready"' in line for line in process.stdout)
         process.terminate()
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
+
+
+def test_a_second_signal_to_stop_at_the_end_ends_the_run_at_once(write: Write, tmp_path: Path) -> None:
+    write("orders.yaml", MINIMAL)
+    with run(tmp_path, CLOSING, signal.SIGTERM) as process:
+        assert process.stdout is not None
+        assert any('"ready"' in line for line in process.stdout)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err

@@ -17,6 +17,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from ..control.server import Server
@@ -64,21 +65,34 @@ def _has_terminal() -> bool:
 @contextmanager
 def stop_signals(before_force: Callable[[], None]) -> Iterator[Stop]:
     """Heard while the context is open, also where they are blocked outside. `before_force` is called before a second
-    signal ends the process; it never raises."""
+    signal ends the process; it never raises.
+
+    The context is the end of a run. After it SIGHUP and SIGUSR1 do nothing, and another request to stop ends the
+    process at once: by default each would end it, by way of whichever thread does not block it."""
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     loop, stop = asyncio.get_running_loop(), Stop(before_force, not nohup and _has_terminal())
-    heard = {
-        signal.SIGINT: stop.on_signal,
-        signal.SIGTERM: stop.on_signal,
-        signal.SIGHUP: stop.on_hang_up,
-        signal.SIGUSR1: stop.report.set,
-    }
-    for sign, then in heard.items():
-        loop.add_signal_handler(sign, then)
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    stops = (signal.SIGINT, signal.SIGTERM)
+    for sign in stops:
+        loop.add_signal_handler(sign, stop.on_signal)
+    # The loop would take its own handlers away at its end, and the default would be back for a moment.
+    others = {signal.SIGHUP: stop.on_hang_up, signal.SIGUSR1: stop.report.set}
+    for sign, then in others.items():
+        signal.signal(sign, _calling(loop, then))
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {*stops, *others})
     try:
         yield stop
     finally:
+        for sign in others:
+            signal.signal(sign, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for sign in heard:
+        for sign in stops:
             loop.remove_signal_handler(sign)
+            if stop.asked.is_set():
+                signal.signal(sign, lambda *_: os._exit(FORCED))
+
+
+def _calling(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    def handler(_sign: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(then)
+
+    return handler
