@@ -53,7 +53,7 @@ def test_what_is_set_aside_is_listed_and_discarded_while_it_runs_and_afterwards(
     # Whether anything is served is not known without a run.
     assert [(one["pipeline"], one["served"]) for one in listed(vrsky)] == [("gone", None), ("orders", None)]
     rest = vrsky("parked", "discard", "--all", "--yes", "--json")
-    assert json.loads(rest.stdout) == {"deleted": 2}
+    assert json.loads(rest.stdout) == {"deleted": 2, "in_hand": 0}
     assert listed(vrsky) == []
 
 

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from vrsky_fast.control import parked, streams
 from vrsky_fast.control.connection import connect
-from vrsky_fast.control.parked import Parked
+from vrsky_fast.control.parked import Discarded, Parked
 from vrsky_fast.control.provision import provision
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import ConfigError
@@ -67,19 +67,33 @@ def test_the_oldest_is_the_one_that_is_left(background: Background, endpoint: En
     background(scenario())
 
 
+def test_a_discard_tells_how_many_of_its_own_a_node_has_in_hand(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await fill(client, acme__orders__erp=5, zeta__orders__erp=4)
+            for customer, count in (("acme", 2), ("zeta", 3)):
+                subject = f"vrsky.parked.{customer}.orders.erp"
+                pulled = await client.jetstream().pull_subscribe(subject, customer, "VRSKY_PARKED")
+                assert len(await pulled.fetch(count)) == count
+            assert await parked.discard(client, "acme", "orders") == Discarded(5, 2)
+            assert await parked.discard(client) == Discarded(4, 3)
+
+    background(scenario())
+
+
 def test_those_of_an_out_a_pipeline_a_customer_or_all_are_discarded(background: Background, endpoint: Endpoint) -> None:
     async def left(client: Client) -> list[tuple[str, str, str]]:
         return [(one.customer, one.pipeline, one.out) for one in await parked.listing(client)]
 
     async def scenario() -> None:
         async with connect(endpoint) as client:
-            assert await parked.discard(client) == 0
+            assert await parked.discard(client) == Discarded(0, 0)
             await fill(client, acme__a__x=2, acme__a__y=1, acme__b__x=1, zeta__a__x=1, other__a__x=1)
-            assert await parked.discard(client, "acme", "a", "x") == 2
-            assert await parked.discard(client, "acme", "a") == 1
+            assert await parked.discard(client, "acme", "a", "x") == Discarded(2, 0)
+            assert await parked.discard(client, "acme", "a") == Discarded(1, 0)
             assert await left(client) == [("acme", "b", "x"), ("other", "a", "x"), ("zeta", "a", "x")]
-            assert await parked.discard(client, "zeta") == 1
-            assert await parked.discard(client) == 2
+            assert await parked.discard(client, "zeta") == Discarded(1, 0)
+            assert await parked.discard(client) == Discarded(2, 0)
             assert await left(client) == []
 
     background(scenario())
@@ -91,7 +105,7 @@ def test_only_a_name_is_asked_for(background: Background, endpoint: Endpoint, na
         async with connect(endpoint) as client:
             if what == "list":
                 return await parked.listing(client, "acme", "orders", name)
-            return await parked.discard(client, name)
+            return (await parked.discard(client, name)).deleted
 
     for what in ("list", "discard"):
         with pytest.raises(ConfigError) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -90,13 +91,18 @@ def discard(
     if not (yes or agrees(f"Delete all messages that are set aside for {chosen}?", "deletes", "deleted")):
         return exit_codes.OK
 
-    async def delete() -> int:
+    async def delete() -> parked.Discarded:
         async with client_of(server, data) as client:
             return await parked.discard(client, customer, pipeline, out)
 
-    deleted = asyncio.run(delete())
-    Terminal(sys.stdout).line(json.dumps({"deleted": deleted}) if as_json else f"deleted {counted(deleted, 'message')}")
+    done = asyncio.run(delete())
+    Terminal(sys.stdout).line(json.dumps(asdict(done)) if as_json else _told(done))
     return exit_codes.OK
+
+
+def _told(done: parked.Discarded) -> str:
+    told = f"deleted {counted(done.deleted, 'message')}"
+    return told + (f"; {done.in_hand} of them a node has in hand, and may deliver yet" if done.in_hand else "")
 
 
 def _is_served(one: Parked, serving: Serving | None) -> bool | None:

@@ -39,6 +39,14 @@ class Parked:
         }
 
 
+@dataclass(frozen=True)
+class Discarded:
+    """How many messages were deleted. Nodes had so many of them in hand at most, and may deliver those yet."""
+
+    deleted: int
+    in_hand: int
+
+
 async def listing(
     client: Client, customer: str | None = None, pipeline: str | None = None, out: str | None = None
 ) -> list[Parked]:
@@ -55,9 +63,12 @@ async def listing(
 
 async def discard(
     client: Client, customer: str | None = None, pipeline: str | None = None, out: str | None = None
-) -> int:
-    """Deletes them for good; returns how many. Raises NatsError, and ConfigError for what is no name."""
-    return await subjects.purge(client, PARKED, parked_subject(customer, pipeline, out))
+) -> Discarded:
+    """Deletes them for good. Raises NatsError, and ConfigError for what is no name."""
+    subject = parked_subject(customer, pipeline, out)
+    in_hand = await subjects.handed_out(client, PARKED, subject)
+    deleted = await subjects.purge(client, PARKED, subject)
+    return Discarded(deleted, min(in_hand, deleted))
 
 
 async def _oldest(client: Client, subject: str) -> tuple[int, int] | None:

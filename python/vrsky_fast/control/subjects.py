@@ -37,6 +37,26 @@ async def counts(client: Client, stream: str, subject: str, most: int | None = N
             return found
 
 
+async def handed_out(client: Client, stream: str, subject: str) -> int:
+    """How many messages of these subjects, `subject` with wildcards, consumers of one subject each have given to
+    somebody who has not settled them. 0 when the stream is not there. Raises NatsError."""
+    count, seen = 0, 0
+    while True:
+        told = await _ask(client, f"CONSUMER.LIST.{stream}", {"offset": seen}, stream)
+        consumers = (told or {}).get("consumers") or []
+        for one in consumers:
+            if _covers(subject, one["config"].get("filter_subject", "")):
+                count += one["num_ack_pending"]
+        seen += len(consumers)
+        if not consumers or seen >= (told or {}).get("total", 0):
+            return count
+
+
+def _covers(pattern: str, subject: str) -> bool:
+    wanted, tokens = pattern.split("."), subject.split(".")
+    return len(wanted) == len(tokens) and all(one in ("*", token) for one, token in zip(wanted, tokens, strict=True))
+
+
 async def purge(client: Client, stream: str, subject: str) -> int:
     """Deletes the messages of these subjects, `subject` with wildcards; returns how many. 0 when the stream is not
     there. Raises NatsError."""

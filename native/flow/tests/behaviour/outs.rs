@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use flow::engine::Node;
-use harness::{Client, Server, eventually, post};
+use flow::compile::Pipeline;
+use flow::engine::{Node, Secrets};
+use harness::{Client, Receiver, Server, eventually, post};
+use message::Code;
 use serde_json::{Value, json};
 
-use crate::node::{install, node, stat};
+use crate::node::{install, node, stat, unstarted};
 
 fn orders_to(out: &Value) -> Value {
     json!({"customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}}, "out": out})
@@ -111,4 +113,29 @@ fn a_file_is_closed_when_its_revision_is_replaced_and_when_the_node_is_drained()
     eventually("the first is closed", || (is_locked("first.ndjson") == Some(false)).then_some(()));
     assert!(node.drain(Duration::from_secs(10)));
     assert_eq!(is_locked("second.ndjson"), Some(false));
+}
+
+#[test]
+fn a_secret_that_no_header_can_carry_leaves_the_earlier_revision_running() {
+    let server = Server::start();
+    Client::connect(&server).provision();
+    let receiver = Receiver::failing();
+    receiver.recover();
+    let http = json!({"url": receiver.url(), "auth": {"bearer": {"secret": "token"}}});
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/in", "auth": "none"}}, "out": {"http": http},
+    });
+    let try_with = |node: &Node, token: &str| {
+        let compiled = Pipeline::from_json(&pipeline.to_string(), &()).unwrap();
+        node.install(compiled, Secrets::new([("token".to_owned(), token.to_owned())].into()))
+    };
+    let node = unstarted(&server, &json!({}));
+    try_with(&node, "good").unwrap();
+    node.start().unwrap();
+    let fault = try_with(&node, "first\r\nsecond").unwrap_err();
+    assert_eq!((fault.code(), fault.place().pointer.as_deref()), (Code::ConfigInvalidValue, Some("/out/http")));
+    assert!(!fault.to_string().contains("second"), "{fault}");
+    assert_eq!(post(node.address().unwrap().port(), "/in/acme/in", &[], b"{\"n\":1}").0, 202);
+    eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
+    assert_eq!(stat(&node, "orders", "dead"), 0);
 }

@@ -54,6 +54,14 @@ pub struct HttpSink {
     turns: Semaphore,
 }
 
+/// Whether a sink can be made of these.
+///
+/// # Errors
+/// `config/invalid-value` for a header that cannot be sent.
+pub fn check_options(options: &SinkOptions) -> Result<(), Fault> {
+    Template::new(options).map(drop)
+}
+
 impl HttpSink {
     /// `config/invalid-value` for a header that cannot be sent. Connects to nothing yet.
     pub fn new(options: SinkOptions, tls: &Tls, policy: &AddressPolicy) -> Result<HttpSink, Fault> {

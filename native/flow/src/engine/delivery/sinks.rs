@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connectors::file::sink::{FileOptions, FileSink};
 use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::{HttpSink, Tls};
+use connectors::http::sink::{HttpSink, Tls, check_options};
 use connectors::stdout::sink::StdoutSink;
 use connectors::{Delivery, Outcome, Sink};
 use message::{Code, Fault};
@@ -145,17 +145,24 @@ impl Files {
     }
 }
 
-/// Looks at the paths of all file outs, so that one that may not be written refuses the revision instead of its
-/// messages.
+/// Looks at the paths, headers and credentials of all outs, so that one that cannot be used refuses the revision
+/// instead of its messages. Opens and connects to nothing.
 ///
 /// # Errors
-/// `config/file-outside` and what else is wrong with a path, with its pointer.
-pub fn check_files(pipeline: &Pipeline, settings: &Settings) -> Result<(), Fault> {
+/// `config/file-outside` and what else is wrong with a path; `config/invalid-value` for what no header can carry, such
+/// as a secret with a line break. With the pointer.
+pub fn check_outs(pipeline: &Pipeline, secrets: &Secrets, settings: &Settings) -> Result<(), Fault> {
     let files = Files::new(settings);
     for (out, (.., pointer)) in pipeline.outs().iter().zip(pipeline.file().out.list()) {
-        if let OutKind::File { path } = &out.kind {
-            let checked = FileSink::new(&files.options(pipeline, path));
-            checked.map_err(|fault| fault.at_pointer(format!("{pointer}/file/path")))?;
+        match &out.kind {
+            OutKind::File { path } => FileSink::new(&files.options(pipeline, path))
+                .map(drop)
+                .map_err(|fault| fault.at_pointer(format!("{pointer}/file/path")))?,
+            OutKind::Http(http) => http
+                .options(|name| secrets.get(name))
+                .and_then(|options| check_options(&options))
+                .map_err(|fault| fault.at_pointer(format!("{pointer}/http")))?,
+            OutKind::Stdout | OutKind::Nats { .. } => {}
         }
     }
     Ok(())

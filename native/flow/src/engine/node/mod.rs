@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 pub use check::Finding;
 pub use stats::{Changes, PipelineStats};
 
-use super::delivery::check_files;
+use super::delivery::check_outs;
 use super::observe::{Counters, Event, Events};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
@@ -295,14 +295,14 @@ impl State {
         secrets: Secrets,
         settings: &Settings,
     ) -> Result<Prepared, Fault> {
-        if settings.serves(NodeType::Outgoing) {
-            check_files(&pipeline, settings)?;
-        }
         let counters = match self.installed.get(key) {
             Some(earlier) => earlier.counters.clone(),
             None => (0..settings.threads).map(|_| Arc::new(Counters::default())).collect(),
         };
         let prepared = Prepared::new(pipeline, secrets, counters, settings)?;
+        if settings.serves(NodeType::Outgoing) {
+            check_outs(&prepared.pipeline, &prepared.secrets, settings)?;
+        }
         self.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
         Ok(prepared)
     }
