@@ -1,4 +1,5 @@
-# Every command a developer needs; `make` alone lists them. CI calls the same targets (.ci/run).
+# Every command a developer needs; `make` alone lists them, without the helpers of others, such as lint-rust. CI calls
+# the same targets (.ci/run).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -48,12 +49,12 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 
 $(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.run-installed
 	@command -v cargo > /dev/null || { echo "A Rust toolchain is needed; see https://rustup.rs"; exit 2; }
-	@echo "Building the native core (release). The first time takes about 5 minutes on two cores, later ones seconds."
+	@echo "Building the native core (release). The first time takes 5 to 8 minutes on two cores, later ones seconds."
 	@$(call target,release) VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked
 	@touch $@
 
 $(WHEEL)/.installed: $(RUST_SOURCES) pyproject.toml $(VENV)/.dev-installed
-	@echo "Building the wheel under test (profile ci). The first time takes about 5 minutes on two cores."
+	@echo "Building the wheel under test (profile ci). The first time takes 5 to 8 minutes on two cores."
 	@rm -rf $(WHEEL) $(VENV)/dist
 	@$(build_wheel)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --target $(WHEEL) $(VENV)/dist/*.whl

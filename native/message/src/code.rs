@@ -163,7 +163,7 @@ codes! {
     NatsProtocol = "nats/protocol", Nats, true, 502, "The NATS server sent something that is not its protocol.", "Check that the address is a NATS server.";
     NatsTimeout = "nats/timeout", Nats, true, 503, "The NATS server did not answer in time.", "Check the server's load; it is tried again.";
     NatsMaxPayload = "nats/max-payload", Nats, false, 413, "The message is larger than the NATS server's max_payload.", "Send less, or raise max_payload.";
-    NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject, or another one than the out's `stream`.", "Create one that takes the subject, or correct `stream`; `vrsky run` makes only those of its own, at start.";
+    NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject, or another one than the out's `stream`.", "Create one that takes the subject, or correct `stream`; `vrsky run` makes only its own, also again when one was deleted.";
     NatsStreamFull = "nats/stream-full", Nats, true, 503, "The stream, or the server's disk, is full.", "Free space or raise the stream's limits; it is tried again.";
     NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";
     NatsWouldDiscard = "nats/would-discard", Nats, false, 409, "The stream holds messages that a lower cap would delete.", "Keep the cap, or drain the stream first.";
