@@ -147,7 +147,9 @@ def _and_refused(
     files = _by_name(pipelines)
     for one in refused:
         file = files[one.customer, one.pipeline]
-        problem = file.problem(one.code or "", one.reason or "", file.summary.source.pointer)
+        # What is wrong in a file is its durable, which another customer has.
+        beside = "/durable" if (one.code or "").startswith("config/") else ""
+        problem = file.problem(one.code or "", one.reason or "", file.summary.source.pointer + beside)
         problems[problem.file] = (*problems.get(problem.file, ()), problem)
     return tuple(reconcile.Finding(path, told) for path, told in problems.items())
 
