@@ -268,6 +268,37 @@ def test_streams_are_looked_for_on_the_server_that_is_named(
     }
 
 
+def test_a_file_whose_in_has_no_stream_is_not_served_and_one_whose_out_has_none_is(
+    vrsky: Vrsky, write: Write, server: Server
+) -> None:
+    endpoint = server.endpoint
+    url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
+    reads = "in: {nats: {subject: in.x, mode: jetstream, stream: IN}}\n"
+    write("pipelines/reads.yaml", "customer: acme\npipeline: reads\n" + reads + "out: {stdout: {}}\n")
+    sink = "{nats: {subject: out.x, mode: jetstream}}"
+    folder = write("pipelines/writes.yaml", ROUTE.format(name="w", path="w").replace("{stdout: {}}", sink)).parent
+    told = report(vrsky, folder, "--nats", url, code=3)
+    assert left_out(told) == {"reads.yaml": ["nats/no-stream"]}
+    shown = vrsky("check", folder, "--nats", url).stdout
+    assert "reads.yaml:3:" in shown
+    assert "not served  " in shown
+    # A run that has nothing else to serve refuses to start for the same.
+    (folder / "writes.yaml").unlink()
+    refused = vrsky("run", folder, "--nats", url, "--json")
+    assert refused.returncode == 3
+    (problem,) = json.loads(refused.stdout.splitlines()[-1])["problems"]
+    assert problem["code"] == "nats/no-stream"
+
+
+def test_a_file_that_only_lacks_something_is_exit_code_3_and_one_that_is_wrong_beside_it_1(
+    vrsky: Vrsky, write: Write
+) -> None:
+    lacks = write("p/lacks.yaml", ROUTE.format(name="l", path="l, auth: {bearer: {secret: token}}"))
+    assert left_out(report(vrsky, lacks, code=3)) == {"lacks.yaml": ["secret/not-found"]}
+    write("p/wrong.yaml", "a: 1\na: 2\n")
+    assert set(left_out(report(vrsky, lacks.parent, code=1))) == {"lacks.yaml", "wrong.yaml"}
+
+
 def test_a_server_that_is_not_there_is_said_and_the_rest_is_checked(vrsky: Vrsky, minimal: Path) -> None:
     told = report(vrsky, minimal, "--nats", "nats://user:hidden@127.0.0.1:1", code=3)
     assert told["nats"]["code"] == "nats/connect"

@@ -92,6 +92,21 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message_id", "shown"),
+    [
+        ("acme.64e0e0954f3a0b1c2d3e4f5061728394", "64e0e0954f3a"),
+        ("north-western-trading.64e0e0954f3a0b1c2d3e4f5061728394", "64e0e0954f3a"),
+        ("64e0e0954f3a0b1c2d3e4f5061728394", "64e0e0954f3a"),
+        ("acme.", "acme."),
+    ],
+)
+def test_an_id_is_shown_from_behind_the_customers_name(message_id: str, shown: str) -> None:
+    screen = Screen(terminal=False)
+    Display(screen).poll(NOTHING, [event("received", id=message_id)])
+    assert screen.getvalue().split("  ")[-2:] == [shown, "464 B\n"]
+
+
 @pytest.mark.parametrize(("base", "where"), [("http://h:1", "http://h:1/in/acme/orders"), (None, "/in/acme/orders")])
 def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path, base: str | None, where: str) -> None:
     screen = Screen(terminal=False)

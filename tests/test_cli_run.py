@@ -276,6 +276,27 @@ def takes(url: str, body: bytes) -> bool:
         return False  # it does not listen yet
 
 
+def test_a_broken_file_that_is_put_back_is_said_to_be_right_again(start: Start, minimal: Path) -> None:
+    run = start(minimal)
+    run.ready()
+    minimal.write_text("a: 1\na: 2\n")
+    assert run.kind("not-served")["goes_on"] == {"customer": "acme", "pipeline": "orders"}
+    minimal.write_text(MINIMAL)
+    assert run.kind("note")["text"] == f"{minimal} is right again; acme/orders goes on"
+
+
+def test_a_broken_file_that_is_mended_in_another_way_is_said_to_be_installed_alone(start: Start, minimal: Path) -> None:
+    run = start(minimal)
+    run.ready()
+    minimal.write_text("a: 1\na: 2\n")
+    run.kind("not-served")
+    minimal.write_text(MINIMAL.replace("orders.ndjson", "others.ndjson"))
+    run.kind("installed")
+    assert run.stop() == 0
+    run.kind("stopped")
+    assert not [one for one in run.said if one["kind"] == "note" and "right again" in one["text"]]
+
+
 def test_a_secret_that_is_missing_is_exit_code_3_and_names_its_variable(vrsky: Vrsky, write: Write) -> None:
     write("orders.yaml", MINIMAL.replace("{path: /orders}", "{path: /orders, auth: {bearer: {secret: orders-token}}}"))
     done = vrsky("run", "orders.yaml")

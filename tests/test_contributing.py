@@ -49,6 +49,10 @@ def names() -> list[str]:
 def test_a_name_after_make_test_matches_tests(name: str) -> None:
     plan = matching.plan(name)
     assert plan.rust or plan.pytest, name
+    # Of a file of pytest the plan takes what stands behind the file for granted.
+    there = matching.python_tests()
+    for argument in plan.pytest:
+        assert "::" not in argument or argument in there, f"{name}: there is no {argument}"
 
 
 @pytest.mark.parametrize(("file", "change"), ROWS, ids=[file for file, _ in ROWS])

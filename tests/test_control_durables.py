@@ -121,10 +121,11 @@ def test_check_and_run_name_the_line_of_a_durable_of_another_customer(
     path = write("orders.yaml", "customer: acme-eu\npipeline: orders\n" + reads)
     url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
     checked = vrsky("check", path, "--nats", url)
-    assert (checked.returncode, "in  nats  config/conflict" in checked.stdout) == (3, True), checked.stdout
+    assert (checked.returncode, "in  nats  config/conflict" in checked.stdout) == (1, True), checked.stdout
     refused = vrsky("run", path, "--nats", url)
     assert refused.returncode == 1
-    assert "orders.yaml:4:" in refused.stderr
+    assert "orders.yaml:4:67: config/conflict" in checked.stdout
+    assert "orders.yaml:4:67: config/conflict" in refused.stderr
     assert "config/conflict: the durable shared of the stream IN is that of acme/eu-orders" in refused.stderr
     write("orders.yaml", "customer: acme\npipeline: eu-orders\n" + reads)
     run = start(path, "--nats", url)

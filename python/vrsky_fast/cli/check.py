@@ -33,11 +33,12 @@ _HELP = """Look whether `run` would serve PATHS, files or folders, and whether e
 message is sent, nothing is made.
 
 Files that `run` would leave out are reported with all of their problems: what is wrong in them, or in conflict with
-another file of PATHS, or not allowed here. The connectors of every file that compiles are looked at.
+another file of PATHS, or not allowed here, or missing. The connectors of every file that compiles are looked at.
 
 Secrets have to be defined, addresses allowed and reachable, folders of files writable; with --nats, the
 server and the streams have to be there; with --listen, the address has to be free. Exit code 0: all of it
-is so. 1: a file would be left out. 3: something is missing or cannot be reached.
+is so. 1: a file would be left out for what it says, whatever else there is. 3: something is missing or cannot
+be reached, such as a secret, and that is all.
 
 \b
 Examples:
@@ -128,12 +129,33 @@ async def _look(paths: Sequence[Path], settings: Settings, profile: Profile, ser
     found = [finding for one in pipelines for finding in _connectors(one, engine, settings.secrets, server)]
     if profile.listen is not None:
         _listener(profile.listen, found)
+    asked = _asked(found)
     if away is None:
-        away = await _streams(server, pipelines, found)
+        away = await _streams(server, pipelines, asked)
     else:
-        for finding in _asked(found):
+        for finding in asked:
             finding.fail(away)
-    return _Report(expected.findings, found, away)
+    refused = [] if away else [one for one in asked if (one.direction, one.state) == ("in", "failed")]
+    return _Report(_and_refused(expected.findings, pipelines, refused), found, away)
+
+
+def _and_refused(
+    findings: Sequence[reconcile.Finding], pipelines: Sequence[config.PipelineFile], refused: Sequence[Finding]
+) -> tuple[reconcile.Finding, ...]:
+    """`findings` and the files whose in the server refuses: a run leaves them out, while an out is tried again."""
+    problems = {one.path: one.problems for one in findings}
+    files = _by_name(pipelines)
+    for one in refused:
+        file = files[one.customer, one.pipeline]
+        # What is wrong in a file is its durable, which another customer has.
+        beside = "/durable" if (one.code or "").startswith("config/") else ""
+        problem = file.problem(one.code or "", one.reason or "", file.summary.source.pointer + beside)
+        problems[problem.file] = (*problems.get(problem.file, ()), problem)
+    return tuple(reconcile.Finding(path, told) for path, told in problems.items())
+
+
+def _by_name(pipelines: Sequence[config.PipelineFile]) -> dict[tuple[str, str], config.PipelineFile]:
+    return {(one.customer, one.pipeline): one for one in pipelines}
 
 
 async def _max_payload(server: nats.Server) -> tuple[int | None, NatsError | None]:
@@ -199,13 +221,12 @@ def _asked(found: Sequence[Finding]) -> list[Finding]:
 
 
 async def _streams(
-    server: nats.Server, pipelines: Sequence[config.PipelineFile], found: Sequence[Finding]
+    server: nats.Server, pipelines: Sequence[config.PipelineFile], asked: Sequence[Finding]
 ) -> NatsError | None:
     """Asks the server for the streams of NATS connectors; the error when there is no asking."""
     if server.url is None:
         return None
-    files = {(one.customer, one.pipeline): one for one in pipelines}
-    asked = _asked(found)
+    files = _by_name(pipelines)
     try:
         async with connect(endpoint_of(server.url, server.tls)) as client:
             for finding in asked:

@@ -25,7 +25,7 @@ from .terminal import Terminal, safe
 # More lines than this at once nobody reads; the counters still count them.
 _LINES_AT_ONCE = 20
 _PLAIN_SECONDS = 5.0
-# Enough to find it again; `--json` and `vrsky dlq` have all of it.
+# Enough to find it again in what `--json` and `vrsky dlq ls --json` say, which have all of it.
 _ID_SHOWN = 12
 _SHOWN = ("received", "filtered", "delivered", "retried", "parked", "dead", "refused")
 _ALWAYS = _SHOWN[:3]
@@ -178,7 +178,7 @@ class Display(_Paced):
         if event.get("customer"):
             parts.append(safe(f"{event['customer']}/{event['pipeline']}"))
         if event.get("id"):
-            parts.append(self.terminal.quiet(safe(event["id"][:_ID_SHOWN])))
+            parts.append(self.terminal.quiet(safe(_short(event["id"]))))
         if event.get("step"):
             parts.append(safe(("to " if kind == "delivered" else "by ") + event["step"]))
         if event.get("bytes"):
@@ -214,6 +214,11 @@ class Display(_Paced):
         parts = [f"{_WORDS[name]} {self._rates[name]:,.0f}/s ({totals.get(name, 0):,})" for name in _ALWAYS]
         parts += [f"{_WORDS[name]} {totals[name]:,}" for name in _SHOWN if name not in _ALWAYS and totals.get(name)]
         return "  ".join(parts)
+
+
+def _short(message_id: str) -> str:
+    """The part that tells messages of one customer apart: ids begin with the customer's name and a dot."""
+    return (message_id.partition(".")[2] or message_id)[:_ID_SHOWN]
 
 
 def _source(source: Connector, base: str | None) -> str:

@@ -34,6 +34,30 @@ Examples:
   vrsky dlq rm --customer acme --pipeline orders --yes
 """
 
+_LS_HELP = """The newest dead letters, oldest first.
+
+\b
+Examples:
+  vrsky dlq ls --customer acme --limit 10
+  vrsky dlq ls --code http --step out:erp --newer-than 1h --json
+"""
+
+_SHOW_HELP = """One dead letter with its headers and payload.
+
+\b
+Examples:
+  vrsky dlq show 17
+  vrsky dlq show 17 --payload > order.xml
+"""
+
+_RM_HELP = """Delete dead letters for good: by their numbers, of a customer, or all of them.
+
+\b
+Examples:
+  vrsky dlq rm 17 18
+  vrsky dlq rm --customer acme --pipeline orders --yes
+"""
+
 
 @click.group(name="dlq", help=_HELP)
 def command() -> None:
@@ -43,7 +67,7 @@ def command() -> None:
 command.add_command(redrive.command)
 
 
-@command.command(name="ls", help="The newest dead letters, oldest first.")
+@command.command(name="ls", help=_LS_HELP)
 @choice.options
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
 @server_of.options
@@ -61,7 +85,7 @@ def ls(wanted: dead_letters.Wanted, limit: int, server: nats.Server, data: Path,
     return exit_codes.OK
 
 
-@command.command(name="show", help="One dead letter with its headers and payload.")
+@command.command(name="show", help=_SHOW_HELP)
 @click.argument("sequence", type=SEQUENCE)
 @click.option("--payload", "only_payload", is_flag=True, help="Only the payload, byte for byte.")
 @click.option("--original", "whole", is_flag=True, help="Of a part: the whole message, as it came in.")
@@ -109,7 +133,7 @@ def show(sequence: int, only_payload: bool, whole: bool, server: nats.Server, da
     return exit_codes.OK
 
 
-@command.command(name="rm", help="Delete dead letters for good: by their numbers, of a customer, or all of them.")
+@command.command(name="rm", help=_RM_HELP)
 @click.argument("sequences", metavar="[SEQUENCE]...", nargs=-1, type=SEQUENCE)
 @click.option("--customer", metavar="NAME", help="All of this customer.")
 @click.option("--pipeline", metavar="NAME", help="With --customer: only of this pipeline.")

@@ -32,13 +32,29 @@ Examples:
   vrsky parked discard --customer acme --pipeline orders --out erp
 """
 
+_LS_HELP = """How many there are for each out, since when, and whether it is served.
+
+\b
+Examples:
+  vrsky parked ls --customer acme --pipeline orders
+  vrsky parked ls --json
+"""
+
+_DISCARD_HELP = """Delete those of an out, a pipeline or a customer, or all of them, for good.
+
+\b
+Examples:
+  vrsky parked discard --customer acme --pipeline orders --out erp
+  vrsky parked discard --customer acme --yes
+"""
+
 
 @click.group(name="parked", help=_HELP)
 def command() -> None:
     pass
 
 
-@command.command(name="ls", help="How many there are for each out, since when, and whether it is served.")
+@command.command(name="ls", help=_LS_HELP)
 @click.option("--customer", metavar="NAME", help="Only of this customer.")
 @click.option("--pipeline", metavar="NAME", help="Only of this pipeline.")
 @click.option("--out", metavar="NAME", help="Only for this out; `_in` means the steps of the pipeline.")
@@ -65,7 +81,7 @@ def ls(
     return exit_codes.OK
 
 
-@command.command(name="discard", help="Delete those of an out, a pipeline or a customer, or all of them, for good.")
+@command.command(name="discard", help=_DISCARD_HELP)
 @click.option("--customer", metavar="NAME", help="All of this customer.")
 @click.option("--pipeline", metavar="NAME", help="With --customer: only of this pipeline.")
 @click.option("--out", metavar="NAME", help="With --pipeline: only for this out; `_in` means the pipeline's steps.")

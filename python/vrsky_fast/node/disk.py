@@ -90,6 +90,8 @@ class Disk:
         self._faults: dict[str, Broken] = {}
         self._changing: dict[str, _Change] = {}
         self._missing: set[str] = set()
+        self.reading_took = 0.0
+        """Processor time, seconds, of the thread of the last look that went into reading what had changed."""
 
     @property
     def states(self) -> dict[str, State]:
@@ -124,7 +126,10 @@ class Disk:
         return self._take(sorted(there - self._missing), gone, False)
 
     def _take(self, names: Iterable[str], gone: Iterable[str], everything: bool) -> bool:
-        changed = self._read([name for name in names if self._is_due(name) or everything], everything)
+        due = [name for name in names if self._is_due(name) or everything]
+        began = time.thread_time()
+        changed = self._read(due, everything)
+        self.reading_took = time.thread_time() - began
         for name in gone:
             if self._is_due(name) or everything:
                 del self._known[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nats.aio.client import Client
@@ -22,6 +22,8 @@ from .reconcile import Change, Finding, Install, Key, Running, key_of, plan
 
 # Sources that are asked for at a time.
 _AT_ONCE = 50
+# A script that many files name may be wrong and right again.
+_NOTES_AT_ONCE = 20
 # What a server that is away or stands still gives for each of them.
 _SILENT = {"nats/timeout", "nats/disconnected"}
 
@@ -75,7 +77,7 @@ class Pipelines:
             await asyncio.to_thread(served.write, self._data, self._nats, self.serving)
             if say:
                 self._watcher.changed(installed, removed)
-        self._report(states)
+        self._report(states, {(one.customer, one.pipeline) for one in installed})
 
     async def _do(self, changes: Sequence[Change], installed: list[PipelineFile], removed: list[Key]) -> Refused:
         """What was refused. Removals of their own wait then: what replaces a pipeline runs before it goes."""
@@ -147,12 +149,19 @@ class Pipelines:
             refused |= {one.path: _problems(one.ready, error) for one in wanted}
         return refused
 
-    def _report(self, states: Mapping[str, State]) -> None:
-        """Each finding once, and again when its file was read anew."""
+    def _report(self, states: Mapping[str, State], installed: Collection[Key]) -> None:
+        """Each finding once, and again when its file was read anew; and when it is over, unless what was `installed`
+        says so already."""
         now = {one.path: (states.get(one.path), one.problems) for one in self.findings}
         new = [one for one in self.findings if self._reported.get(one.path) != now[one.path]]
         if new or len(now) != len(self._reported):
             self._watcher.left_out(new, len(now))
+        over = [(path, states.get(path)) for path in sorted(self._reported.keys() - now.keys())]
+        right = [(path, key_of(one)) for path, one in over if isinstance(one, Ready) and key_of(one) not in installed]
+        for path, key in right[:_NOTES_AT_ONCE]:
+            self._watcher.note(f"{path} is right again; {'/'.join(key)} goes on")
+        if len(right) > _NOTES_AT_ONCE:
+            self._watcher.note(f"... and {len(right) - _NOTES_AT_ONCE} more")
         self._reported = now
 
 

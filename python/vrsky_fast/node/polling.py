@@ -17,12 +17,13 @@ from .waiting import Waiting
 POLL_SECONDS = 0.25
 # Between two looks at the stats.
 _MOST_SECONDS = 2.0
-# As many times as long as a look takes.
+# As many times as long as a look works.
 _PAUSES = 200
 
 
 def pause_after(took: float, least: float, most: float) -> float:
-    """Seconds until the next of looks that are repeated: 0.5 % of a processor for all of them, within these bounds."""
+    """Seconds until the next of looks that are repeated: 0.5 % of a processor for all of them, within these bounds.
+    `took` is the last one's processor time, from `time.thread_time`."""
     return min(max(least, took * _PAUSES), most)
 
 
@@ -77,10 +78,11 @@ async def poll_until(
             continue
         events = engine.events()
         upkeep.notice(events)
-        changes, began = NOTHING, time.monotonic()
-        if began >= due or stop.report.is_set() or is_last:
+        changes, now = NOTHING, time.monotonic()
+        if now >= due or stop.report.is_set() or is_last:
+            began = time.thread_time()
             changes = engine.changes()
-            due = began + pause_after(time.monotonic() - began, POLL_SECONDS, _MOST_SECONDS)
+            due = now + pause_after(time.thread_time() - began, POLL_SECONDS, _MOST_SECONDS)
         watcher.poll(changes, events)
         if stop.report.is_set():
             stop.report.clear()

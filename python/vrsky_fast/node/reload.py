@@ -43,11 +43,12 @@ class _Pace:
         return _LEAST_SECONDS if self._disk.is_unsettled else max(self._due - time.monotonic(), 0)
 
     def look(self, everything: bool) -> bool:
-        """Whether something has changed."""
-        began = time.monotonic()
-        if began < self._due and not everything:
+        """Whether something has changed. The pause after it is by the processor time of this thread: a look that waits
+        for its turn on a busy machine costs nothing. Reading does not count, since it is as rare as changes are."""
+        if time.monotonic() < self._due and not everything:
             return self._disk.look_again()
+        began = time.thread_time()
         changed = self._disk.look(everything)
-        ended = time.monotonic()
-        self._due = ended + pause_after(ended - began, _LEAST_SECONDS, _MOST_SECONDS)
+        took = time.thread_time() - began - self._disk.reading_took
+        self._due = time.monotonic() + pause_after(took, _LEAST_SECONDS, _MOST_SECONDS)
         return changed
