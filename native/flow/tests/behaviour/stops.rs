@@ -1,6 +1,8 @@
 //! A stop in order, while messages come.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -67,4 +69,32 @@ fn a_stop_under_load_leaves_nothing_handed_out_and_nothing_half_done() {
     eventually("every message is delivered", || (lines(&server).len() == sent).then_some(()));
     let doubled: Vec<_> = lines(&server).into_iter().filter(|(_, times)| *times > 1).collect();
     assert_eq!(doubled, []);
+}
+
+#[test]
+fn who_comes_during_a_stop_is_refused_while_what_is_in_hand_is_finished() {
+    let server = Server::start();
+    Client::connect(&server).provision();
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders", "auth": "none"}},
+        "out": {"file": {"path": "orders.ndjson"}},
+    });
+    let node = node_with(&server, &[pipeline], &json!({}));
+    let address = node.address().unwrap();
+    let mut half = TcpStream::connect(address).unwrap();
+    let head = "POST /in/acme/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    half.write_all(head.as_bytes()).unwrap();
+    half.write_all(b"Expect: 100-continue\r\nContent-Length: 8\r\n\r\n").unwrap();
+    let mut goes_on = [0; 25];
+    half.read_exact(&mut goes_on).unwrap();
+    assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    std::thread::scope(|scope| {
+        let stop = scope.spawn(|| node.drain(Duration::from_secs(20)));
+        eventually("it is refused", || TcpStream::connect(address).is_err().then_some(()));
+        half.write_all(b"{\"n\": 1}").unwrap();
+        let mut answer = [0; 12];
+        half.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 202");
+        assert!(stop.join().unwrap());
+    });
 }

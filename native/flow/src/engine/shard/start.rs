@@ -40,7 +40,7 @@ pub struct Start {
 }
 
 /// The shard's thread, from beginning to end; `true` when its drain finished everything in hand.
-pub fn run_shard(start: Start) -> bool {
+pub fn run_shard(mut start: Start) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,7 +51,7 @@ pub fn run_shard(start: Start) -> bool {
     };
     let tasks = tokio::task::LocalSet::new();
     let is_finished = tasks.block_on(&runtime, async move {
-        match open(&start).await {
+        match open(&mut start).await {
             Ok((shard, connection)) => {
                 let _ = start.started.send(Ok(connection.max_payload()));
                 shard.run(connection, start.commands).await
@@ -67,10 +67,11 @@ pub fn run_shard(start: Start) -> bool {
     is_finished
 }
 
-async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
+async fn open(start: &mut Start) -> Result<(Rc<Shard>, Connection), Fault> {
     let options = start.settings.nats.options()?.name(format!("vrsky-shard-{}", start.number));
     let connection = Connection::connect(options).await?;
-    let source = start.listener.as_ref().map(source).transpose()?;
+    // Nothing else holds the listener: a drain closes it, and whoever comes then is refused.
+    let source = start.listener.take().map(source).transpose()?;
     let mut parts = parts(start, source.clone())?;
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
@@ -91,8 +92,7 @@ async fn open(start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     Ok((shard, connection))
 }
 
-fn source(listener: &TcpListener) -> Result<Rc<HttpSource>, Fault> {
-    let listener = listener.try_clone().map_err(|error| Fault::new(Code::HttpUnavailable, error.to_string()))?;
+fn source(listener: TcpListener) -> Result<Rc<HttpSource>, Fault> {
     Ok(Rc::new(HttpSource::new(listener, SourceOptions::default())?))
 }
 
