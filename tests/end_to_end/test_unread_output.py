@@ -96,6 +96,8 @@ def test_a_reader_that_comes_late_gets_all_lines(unread: Unread, tmp_path: Path)
     eventually(lambda: unread.accepts("one"), "it serves")
     write_pipelines(tmp_path, {"two.yaml": PIPELINE.format(name="two")})
     eventually(lambda: unread.accepts("two"), "it reads a new file")
+    files = [tmp_path / ".vrsky" / "files" / "acme" / f"{name}.ndjson" for name in ("one", "two")]
+    eventually(lambda: all(file.exists() and file.read_text() for file in files), "both are delivered")
     unread.process.send_signal(signal.SIGTERM)
     said = [json.loads(line) for line in unread.lines.read().splitlines() if line]
     assert unread.process.wait(PATIENCE) == 0
