@@ -258,7 +258,7 @@ def test_streams_are_looked_for_on_the_server_that_is_named(
         await client.close()
 
     told = report(vrsky, path, "--nats", url, code=3)
-    assert "makes only those of its own" in told["connectors"][0]["hint"]
+    assert "makes only its own" in told["connectors"][0]["hint"]
     background(make())
     assert states(report(vrsky, path, "--nats", url, code=3)) == {
         "in": "ok",
