@@ -13,13 +13,7 @@ from .failure import fail
 
 async def streams_of(client: Client, subject: str) -> list[str]:
     """The names of the streams that take subjects like this. Raises NatsError."""
-    names: list[str] = []
-    while True:
-        told = await _ask(client, "STREAM.NAMES", {"subject": subject, "offset": len(names)}, "JetStream")
-        more = (told or {}).get("streams") or []
-        names += more
-        if not more or len(names) >= (told or {}).get("total", 0):
-            return names
+    return await _all(client, "STREAM.NAMES", {"subject": subject}, "streams", "JetStream")
 
 
 async def counts(client: Client, stream: str, subject: str, most: int | None = None) -> dict[str, int]:
@@ -40,16 +34,9 @@ async def counts(client: Client, stream: str, subject: str, most: int | None = N
 async def handed_out(client: Client, stream: str, subject: str) -> int:
     """How many messages of these subjects, `subject` with wildcards, consumers of one subject each have given to
     somebody who has not settled them. 0 when the stream is not there. Raises NatsError."""
-    count, seen = 0, 0
-    while True:
-        told = await _ask(client, f"CONSUMER.LIST.{stream}", {"offset": seen}, stream)
-        consumers = (told or {}).get("consumers") or []
-        for one in consumers:
-            if _covers(subject, one["config"].get("filter_subject", "")):
-                count += one["num_ack_pending"]
-        seen += len(consumers)
-        if not consumers or seen >= (told or {}).get("total", 0):
-            return count
+    consumers = await _all(client, f"CONSUMER.LIST.{stream}", {}, "consumers", stream)
+    covered = (one for one in consumers if _covers(subject, one["config"].get("filter_subject", "")))
+    return sum(one["num_ack_pending"] for one in covered)
 
 
 def _covers(pattern: str, subject: str) -> bool:
@@ -63,6 +50,17 @@ async def purge(client: Client, stream: str, subject: str) -> int:
     # By hand, as nats-py drops the number.
     told = await _ask(client, f"STREAM.PURGE.{stream}", {"filter": subject}, stream)
     return int(told["purged"]) if told else 0
+
+
+async def _all(client: Client, verb: str, wanted: dict[str, Any], key: str, what: str) -> list[Any]:
+    """What stands under `key` in all answers, of which each has some; empty when there is no such stream."""
+    found: list[Any] = []
+    while True:
+        told = await _ask(client, verb, {**wanted, "offset": len(found)}, what) or {}
+        more = told.get(key) or []
+        found += more
+        if not more or len(found) >= told.get("total", 0):
+            return found
 
 
 async def _ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use message::{Context, Headers};
+use nats::jetstream::AckReply;
 
-use super::ids::IdKey;
+use super::ids::{Id, IdKey};
 use super::observe::Counters;
 use crate::compile::Pipeline;
 
@@ -98,6 +99,12 @@ impl Owner {
     #[inline]
     pub fn revision(&self) -> &str {
         self.pipeline.revision()
+    }
+
+    /// The id of a message that is known by its place in a stream.
+    #[must_use]
+    pub fn place(&self, ack: &AckReply<'_>) -> Id {
+        Id::from_place(self.customer(), &self.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns)
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> Arrival<'a> {
     /// The id of a message in one of our lanes; its place there when it came without one.
     #[must_use]
     pub fn lane_id(&self, owner: &Owner, ack: &AckReply<'_>, own: &'a mut Option<Id>) -> &'a str {
-        self.parsed.lane_id().unwrap_or_else(|| own.insert(place(owner, ack)).as_str())
+        self.parsed.lane_id().unwrap_or_else(|| own.insert(owner.place(ack)).as_str())
     }
 
     /// A message of one of our lanes, or a parked one.
@@ -98,12 +98,6 @@ impl<'a> Arrival<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// The id of a message that is known by its place in a stream.
-#[must_use]
-pub fn place(owner: &Owner, ack: &AckReply<'_>) -> Id {
-    Id::from_place(owner.customer(), &owner.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns)
 }
 
 /// Counts a message that came before.

@@ -179,7 +179,7 @@ impl Parts {
         let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return self.hand_back(message) };
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
-        let id = intake::place(owner, ack);
+        let id = owner.place(ack);
         intake::count_received(owner, message.payload, ack.delivered);
         self.receive(&revision, input, &id, message);
     }

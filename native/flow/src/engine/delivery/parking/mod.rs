@@ -27,7 +27,7 @@ use super::breaker::{Phase, Place, Poll};
 use super::queue::{Queue, Queued};
 use super::{Delivery, Effect, Reach};
 use crate::engine::consumers::{Consumers, Feed};
-use crate::engine::ids::{Id, IdKey};
+use crate::engine::ids::IdKey;
 use crate::engine::message::{CustomerId, Envelope, InputRef, OwnedMessage, QueueId, RevisionId};
 use crate::engine::observe::{Event, EventKind, Metric};
 use crate::engine::registry::Revision;

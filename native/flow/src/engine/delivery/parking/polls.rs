@@ -14,8 +14,7 @@ impl Reach<'_> {
     ) {
         let revision = Rc::clone(&queue.revision);
         let (owner, parsed) = (&revision.owner, ParsedHeaders::of(headers));
-        let place =
-            Id::from_place(owner.customer(), &owner.place_key, ack.stream, ack.stream_sequence, ack.timestamp_ns);
+        let place = owner.place(ack);
         let envelope = Envelope {
             owner,
             input,
