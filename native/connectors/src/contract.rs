@@ -64,6 +64,9 @@ pub enum Settled {
     Stored { id: Box<str> },
     /// It is not stored; the source reports the fault, and when to try again.
     Refused { fault: Fault, retry_after: Option<Duration> },
+    /// The pipeline of its binding is gone, and the message untouched. The source looks who takes it now and brings
+    /// it again, as a new item; it refuses it when nobody does.
+    Returned { payload: Bytes },
 }
 
 pub trait Source {

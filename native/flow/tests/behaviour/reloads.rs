@@ -252,8 +252,15 @@ fn begin_post(port: u16, body: &str) -> TcpStream {
     socket
 }
 
-#[test]
-fn a_request_whose_body_comes_after_a_reload_is_taken() {
+/// A revision of which nothing is in hand is gone with the next tick.
+fn a_tick_passes() {
+    let began = Instant::now();
+    eventually("a tick", || (began.elapsed() > Duration::from_millis(1_500)).then_some(()));
+}
+
+/// Of a request, the end of the body comes only when `change` has been made to the node; its pipeline is then `name`, with so
+/// many received.
+fn a_body_comes_after(change: &dyn Fn(&Node, &Value), (name, received): (&str, u64)) {
     let server = Server::start();
     client(&server);
     let (receiver, out) = receiver();
@@ -262,18 +269,43 @@ fn a_request_whose_body_comes_after_a_reload_is_taken() {
     // The door has let it in when a later request is answered.
     assert_eq!(post(port(&node), "/in/acme/orders", &JSON, br#"{"n": 1}"#).0, 202);
     eventually("the later one is delivered", || (receiver.numbers() == [1]).then_some(()));
-    for version in 1..=3 {
-        install(&node, &over_http("orders", version, &out));
-        // A revision of which nothing is in hand is gone with the next tick.
-        let installed = Instant::now();
-        eventually("a tick", || (installed.elapsed() > Duration::from_millis(1_500)).then_some(()));
-    }
+    change(&node, &out);
     slow.write_all(br#""n": 0}"#).unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     eventually("both are delivered", || (receiver.numbers() == [1, 0]).then_some(()));
-    assert_eq!(stat(&node, "orders", "received"), 2);
+    assert_eq!(stat(&node, name, "received"), received);
+}
+
+#[test]
+fn a_request_whose_body_comes_after_a_reload_is_taken() {
+    let reload = |node: &Node, out: &Value| {
+        for version in 1..=3 {
+            install(node, &over_http("orders", version, out));
+            a_tick_passes();
+        }
+    };
+    a_body_comes_after(&reload, ("orders", 2));
+}
+
+#[test]
+fn a_request_whose_body_comes_after_its_pipeline_was_renamed_is_taken_by_the_next() {
+    let rename = |node: &Node, out: &Value| {
+        let mut renamed = over_http("renamed", 0, out);
+        renamed["in"] = over_http("orders", 0, out)["in"].clone();
+        let pipeline = Pipeline::from_json(&renamed.to_string(), &()).unwrap();
+        let installs = vec![(pipeline, Secrets::default())];
+        node.change(installs, &[("acme".into(), "orders".into())]).unwrap();
+    };
+    a_body_comes_after(&rename, ("renamed", 1));
+    a_body_comes_after(
+        &|node, out| {
+            rename(node, out);
+            a_tick_passes();
+        },
+        ("renamed", 1),
+    );
 }
 
 /// Sends numbered messages until it is told to stop; how many. Each has to be accepted.

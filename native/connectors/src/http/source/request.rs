@@ -35,9 +35,9 @@ pub(super) async fn handle(
 ) -> Answer {
     let (head, mut body) = request.into_parts();
     let path = head.uri.path();
-    let answer = match admit(shared, peer, &head, &body) {
+    let answer = match admit(shared, peer, &head, body.size_hint().lower()) {
         Ok((admission, incoming, most)) => match read(activity, admission, &mut body, most).await {
-            Ok((admission, payload)) => settled(shared, admission, Incoming { payload, ..incoming }, path).await,
+            Ok((admission, payload)) => settled(shared, peer, &head, admission, Incoming { payload, ..incoming }).await,
             Err(fault) => {
                 shared.count_refusal(fault.code());
                 unread(activity, &body, problem(&fault, None, path))
@@ -56,12 +56,12 @@ pub(super) async fn handle(
 
 type Admitted = (Admission, Incoming, usize);
 
-/// All that can be said before the body is read.
+/// All that can be said before the body is read, of which `announced` bytes are certain to come.
 fn admit(
     shared: &Rc<Shared>,
     peer: SocketAddr,
     head: &http::request::Parts,
-    body: &RequestBody,
+    announced: u64,
 ) -> Result<Admitted, Fault> {
     let mut found = Found::new(&head.headers);
     check_host(head.version, &found)?;
@@ -75,7 +75,7 @@ fn admit(
     let content_type = check_media(&found, route.accept)?;
     let headers = found.forwarded()?;
     let idempotency_key = found.idempotency_key()?;
-    if body.size_hint().lower() > route.max_body as u64 {
+    if announced > route.max_body as u64 {
         return Err(too_large(route.max_body));
     }
     let admission = shared.inbox.admit().ok_or_else(full)?;
@@ -128,16 +128,53 @@ async fn next_frame(activity: &Activity, body: &mut RequestBody) -> Result<Optio
     frame.await?.transpose().map_err(broken)
 }
 
-async fn settled(shared: &Shared, admission: Admission, incoming: Incoming, path: &str) -> Answer {
-    match shared.inbox.submit(admission, incoming).await {
-        Some(Settled::Stored { id }) => accepted(&id),
-        Some(Settled::Refused { fault, retry_after }) => problem(&fault, retry_after, path),
-        None => {
-            let fault = Fault::new(Code::HttpUnavailable, "the message was not stored in time; it may still be");
-            shared.count_refusal(fault.code());
-            problem(&fault, None, path)
+/// Hands a request to the host, and again when its pipeline has gone meanwhile and the path leads to another one.
+async fn settled(
+    shared: &Rc<Shared>,
+    peer: SocketAddr,
+    head: &http::request::Parts,
+    mut admission: Admission,
+    mut incoming: Incoming,
+) -> Answer {
+    let path = head.uri.path();
+    loop {
+        let earlier = incoming.binding;
+        let payload = match shared.inbox.submit(admission, incoming).await {
+            Some(Settled::Stored { id }) => return accepted(&id),
+            Some(Settled::Refused { fault, retry_after }) => return problem(&fault, retry_after, path),
+            Some(Settled::Returned { payload }) => payload,
+            None => {
+                let fault = Fault::new(Code::HttpUnavailable, "the message was not stored in time; it may still be");
+                shared.count_refusal(fault.code());
+                return problem(&fault, None, path);
+            }
+        };
+        match admit_again(shared, peer, head, payload, earlier) {
+            Ok(again) => (admission, incoming) = again,
+            Err(fault) => {
+                shared.count_refusal(fault.code());
+                return problem(&fault, None, path);
+            }
         }
     }
+}
+
+/// A request whose body is here, for whom its path leads to now. `earlier`: a binding that is gone.
+fn admit_again(
+    shared: &Rc<Shared>,
+    peer: SocketAddr,
+    head: &http::request::Parts,
+    payload: Bytes,
+    earlier: u32,
+) -> Result<(Admission, Incoming), Fault> {
+    let (mut admission, incoming, _) = admit(shared, peer, head, payload.len() as u64)?;
+    if incoming.binding == earlier {
+        return Err(Fault::new(Code::HttpNotFound, "the pipeline is gone"));
+    }
+    if !admission.grow(payload.len()) {
+        return Err(full());
+    }
+    Ok((admission, Incoming { payload, ..incoming }))
 }
 
 /// Whether the body has been read to its end, small as it is.

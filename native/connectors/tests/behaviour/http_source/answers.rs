@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use connectors::http::source::SourceOptions;
+use connectors::http::source::{Accept, Auth, Route, SourceOptions, Token};
 use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
 
-use super::host::{MAX_BODY, Sender, next, post, source, store_all, stored};
+use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored};
 
 #[test]
 fn a_message_is_answered_only_after_it_is_stored() {
@@ -169,6 +169,44 @@ fn what_the_host_refuses_is_told_with_its_reason_and_pause() {
             let answer = sender.answer().await;
             assert_eq!((answer.status, answer.header("retry-after")), (status, retry_after));
             assert_eq!((answer.code().as_str(), &answer.problem()["detail"]), (code.as_str(), &"because".into()));
+        }
+    });
+}
+
+#[test]
+fn what_the_host_returns_is_for_whom_the_path_leads_to_now() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let mut sender = Sender::connect(source.address()).await;
+        let route = |binding, auth, max_body| Route { binding, auth, max_body, accept: Accept::ALL };
+        let token = || Auth::Bearer(Token::new("s3cret").unwrap());
+        for (next_route, status) in [
+            (Some(route(20, Auth::None, MAX_BODY)), 202),
+            // It is checked as if it had just come.
+            (Some(route(20, token(), MAX_BODY)), 401),
+            (Some(route(20, Auth::None, 2)), 413),
+            (None, 404),
+            // Who still has the path is the one that is gone.
+            (Some(route(7, Auth::None, MAX_BODY)), 404),
+        ] {
+            source.set_routes(routes());
+            sender.send(post("/in/acme/orders", "Idempotency-Key: k\r\n", "xyz")).await;
+            let earlier = next(&source).await;
+            let new = next_route.as_ref().map(|route| route.binding);
+            source.update_routes(|routes| match next_route {
+                Some(route) => routes.replace("acme", "/orders", route).unwrap(),
+                None => routes.remove("acme", "/orders", earlier.binding),
+            });
+            source.settle(earlier.item, Settled::Returned { payload: earlier.payload });
+            if status == 202 {
+                let again = next(&source).await;
+                assert_eq!((Some(again.binding), &*again.payload), (new, &b"xyz"[..]));
+                assert_eq!((again.headers, again.idempotency_key), (earlier.headers, Some("k".into())));
+                assert_ne!(again.item, earlier.item);
+                source.settle(again.item, stored("1"));
+            }
+            assert_eq!(sender.answer().await.status, status);
+            assert_eq!((source.stats().in_flight, source.stats().in_flight_bytes), (0, 0));
         }
     });
 }

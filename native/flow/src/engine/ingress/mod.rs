@@ -75,14 +75,13 @@ impl Ingress {
         let now = Instant::now();
         for incoming in batch {
             let revision = registry.bound(incoming.binding).and_then(|revision| registry.current(revision));
-            let admitted = match revision {
-                Some(revision) => admit(settlement, revision, now),
-                None => Err((Fault::new(Code::HttpNotFound, "the pipeline is gone"), RETRY_AFTER)),
+            let Some(revision) = revision else {
+                self.settle(incoming.item, Settled::Returned { payload: incoming.payload });
+                continue;
             };
-            match (admitted, revision) {
-                (Ok(()), Some(revision)) => self.take(settlement, revision, incoming),
-                (Err((fault, after)), revision) => self.refuse(revision, incoming.item, fault, after),
-                (Ok(()), None) => {}
+            match admit(settlement, revision, now) {
+                Ok(()) => self.take(settlement, revision, incoming),
+                Err((fault, after)) => self.refuse(revision, incoming.item, fault, after),
             }
         }
     }
@@ -120,10 +119,8 @@ impl Ingress {
         self.keyed.on_record(settlement, item, found);
     }
 
-    fn refuse(&self, revision: Option<&Rc<Revision>>, item: u64, fault: Fault, after: Duration) {
-        if let Some(revision) = revision {
-            revision.owner.counters.add(Metric::Refused, 1);
-        }
+    fn refuse(&self, revision: &Revision, item: u64, fault: Fault, after: Duration) {
+        revision.owner.counters.add(Metric::Refused, 1);
         self.settle(item, Settled::Refused { fault, retry_after: Some(after) });
     }
 
@@ -196,5 +193,6 @@ fn count(settlement: &Settlement, revision: &Revision, bytes: u32, settled: &Set
             counters.add(Metric::Refused, 1);
             settlement.events().push(|| event(EventKind::Refused, "").with_fault(fault));
         }
+        Settled::Returned { .. } => {}
     }
 }
