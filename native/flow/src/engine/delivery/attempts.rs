@@ -49,7 +49,8 @@ impl Reach<'_> {
             return self.settlement.settle(envelope.input, Outcome::Retry(delay, fault));
         }
         if queue.outlet.has_placeholders && payload.len() > LARGE && carried(queue, envelope).is_none() {
-            queue.expect();
+            queue.expect(payload.len());
+            self.budgets.add(envelope.owner.customer_id, payload.len());
             let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
             let (revision, target) = (Rc::clone(&queue.revision), queue.target);
             self.effects.push(Effect::FindUrl { revision, target, input: envelope.input, message });
@@ -72,7 +73,8 @@ impl Reach<'_> {
         (input, message): (InputRef, OwnedMessage),
         url: Result<Option<String>, Fault>,
     ) {
-        queue.arrived();
+        queue.arrived(message.payload.len());
+        self.budgets.remove(queue.revision.owner.customer_id, message.payload.len());
         match url {
             Ok(url) => self.place(queue, self.queued(number, input, message, url.map(Into::into))),
             Err(fault) if fault.code() == Code::LimitMemory => {
@@ -98,6 +100,10 @@ impl Reach<'_> {
             Place::Behind | Place::Parked => {
                 self.budgets.add(queue.revision.owner.customer_id, queued.bytes());
                 queue.hold(queued);
+                // Nobody would look after them.
+                if queue.retired {
+                    queue.take_behind().iter().for_each(|queued| self.hand_over(queue, queued));
+                }
             }
             Place::Queue => self.push(queue, queued),
         }

@@ -24,6 +24,7 @@ pub use first::FirstPolls;
 
 use super::ages::Ages;
 use super::breaker::{Phase, Place, Poll};
+use super::budgets::Held;
 use super::queue::{Queue, Queued};
 use super::{Delivery, Effect, Reach};
 use crate::engine::consumers::{Consumers, Feed};
@@ -44,7 +45,7 @@ const MAX_IDLE_POLLS: u32 = 3;
 /// The consumer outlives what may be in hand: without it, that would come a second time.
 const MIN_LIFE: Duration = Duration::from_secs(3_600);
 const MAX_LIFE: Duration = Duration::from_secs(86_400 * 365);
-/// Parked messages that one request asks for: to probe, and to drain.
+/// Parked messages that one request asks for: to probe, or without room for more; and to drain.
 const PROBE_BATCH: i64 = 1;
 const DRAIN_BATCH: i64 = 128;
 /// Messages on their way to the parked ones at a time.
@@ -160,6 +161,12 @@ impl Parking {
         }
         let batch = DRAIN_BYTES / self.bytes.max(1);
         i64::try_from(batch).unwrap_or(DRAIN_BATCH).clamp(1, DRAIN_BATCH)
+    }
+
+    /// The messages of one request for parked ones, while there are such requests.
+    #[cfg(test)]
+    pub fn asks_for(&self) -> Option<i64> {
+        self.batch
     }
 
     fn note_size(&mut self, bytes: usize) {

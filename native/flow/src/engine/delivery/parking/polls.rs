@@ -128,8 +128,11 @@ impl Reach<'_> {
     /// Asks for parked messages while there is use for them.
     pub(in crate::engine::delivery) fn set_pull(&mut self, queue: &mut Queue) {
         let Some(number) = queue.parking.pull else { return };
-        let has_room = self.budgets.admits(queue.revision.owner.customer_id, queue.held());
-        let batch = (has_room && queue.wants_parked()).then(|| queue.parking.batch(queue.phase()));
+        // What waits behind the parked ones must not keep them out: neither here, nor in the customer's other queues.
+        let ahead = queue.held_ahead();
+        let has_room = self.budgets.admits(queue.revision.owner.customer_id, ahead);
+        let batch = if has_room { queue.parking.batch(queue.phase()) } else { PROBE_BATCH };
+        let batch = ((has_room || ahead == Held::default()) && queue.wants_parked()).then_some(batch);
         if batch == queue.parking.batch {
             return;
         }

@@ -7,6 +7,7 @@
 //!                        failed, each with a pause of its own; where order is kept: back in front
 //! ```
 
+mod behind;
 mod next;
 
 pub use next::{Asking, Next};
@@ -27,6 +28,7 @@ use super::sinks::Outlet;
 use crate::engine::ids::Id;
 use crate::engine::message::{Envelope, InputRef, OwnedMessage, QueueId, Target};
 use crate::engine::registry::Revision;
+use behind::Behind;
 
 /// One message on its way to a sink.
 #[derive(Debug)]
@@ -87,15 +89,15 @@ pub struct Queue {
     pub connecting: bool,
     fresh: VecDeque<Queued>,
     failed: BTreeMap<(Instant, u64), Queued>,
-    behind: VecDeque<Queued>,
+    behind: Behind,
     /// Of the lane, and of the parked ones; what is with the sink included.
     held: Held,
     parked_held: Held,
     /// Messages with the sink, and those of them that had failed before.
     in_flight: usize,
     retrying: usize,
-    /// Messages whose URL is found elsewhere.
-    expected: usize,
+    /// Messages whose URL is found elsewhere; they are in `held` as well.
+    expected: Held,
     workers: usize,
     waiting_workers: usize,
     /// No message in hand is tried for the last time before this.
@@ -131,12 +133,12 @@ impl Queue {
             connecting: false,
             fresh: VecDeque::new(),
             failed: BTreeMap::new(),
-            behind: VecDeque::new(),
+            behind: Behind::default(),
             held: Held::default(),
             parked_held: Held::default(),
             in_flight: 0,
             retrying: 0,
-            expected: 0,
+            expected: Held::default(),
             workers: 0,
             waiting_workers: 0,
             expiry: None,
@@ -177,6 +179,13 @@ impl Queue {
         self.held
     }
 
+    /// The same without what waits behind the parked ones.
+    #[must_use]
+    pub fn held_ahead(&self) -> Held {
+        let behind = self.behind.held();
+        Held { messages: self.held.messages - behind.messages, bytes: self.held.bytes - behind.bytes }
+    }
+
     /// What people are shown of the out: the last attempt, else the connect, else what the sink knows.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -192,7 +201,7 @@ impl Queue {
     /// Whether nothing of the lane or the parked ones is with the sink, or will be.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.fresh.is_empty() && self.failed.is_empty() && self.in_flight == 0 && self.expected == 0
+        self.fresh.is_empty() && self.failed.is_empty() && self.in_flight == 0 && self.expected.messages == 0
     }
 
     /// Whether nothing waits here, or for a PubAck of the parked ones.
@@ -205,7 +214,7 @@ impl Queue {
     #[must_use]
     pub fn deferred(&self) -> usize {
         let paused = if self.outage.is_paused() { self.fresh.len() } else { 0 };
-        paused + self.failed.len() + self.behind.len()
+        paused + self.failed.len() + self.behind.held().messages
     }
 
     /// Whether the sink has answered nothing for a while, though it has something.
@@ -281,7 +290,7 @@ impl Queue {
 
     /// Nothing is parked any more: what was held behind it is next.
     pub fn release(&mut self) {
-        for queued in std::mem::take(&mut self.behind) {
+        for queued in self.behind.take() {
             self.expires(&queued);
             self.fresh.push_back(queued);
         }
@@ -312,19 +321,21 @@ impl Queue {
         self.has_answered = true;
     }
 
-    /// One more message will come; its URL is found elsewhere.
-    pub fn expect(&mut self) {
-        self.expected += 1;
+    /// One more message of so many bytes will come; its URL is found elsewhere.
+    pub fn expect(&mut self, bytes: usize) {
+        self.held.add(bytes);
+        self.expected.add(bytes);
     }
 
     /// Ends the wait that `expect` began.
-    pub fn arrived(&mut self) {
-        self.expected = self.expected.saturating_sub(1);
+    pub fn arrived(&mut self, bytes: usize) {
+        self.held.remove(bytes);
+        self.expected.remove(bytes);
     }
 
     /// Holds what is parked when the out fails: all that was not tried, but the batch that probes and what was parked.
     pub fn hold_surplus(&mut self) {
-        let (mut kept, mut held) = (VecDeque::new(), VecDeque::new());
+        let (mut kept, mut held) = (VecDeque::new(), Behind::default());
         for queued in std::mem::take(&mut self.fresh) {
             if kept.len() < self.outlet.batch || queued.parked_with.is_some() {
                 kept.push_back(queued);
@@ -333,7 +344,7 @@ impl Queue {
             }
         }
         self.fresh = kept;
-        held.append(&mut self.behind);
+        self.behind.take().into_iter().for_each(|queued| held.push_back(queued));
         self.behind = held;
     }
 
@@ -363,14 +374,14 @@ impl Queue {
     }
 
     pub fn take_behind(&mut self) -> Vec<Queued> {
-        std::mem::take(&mut self.behind).into()
+        self.behind.take().into()
     }
 
     /// All that is not with the sink.
     pub fn take_all(&mut self) -> Vec<Queued> {
         let failed = std::mem::take(&mut self.failed).into_values();
         let waiting = std::mem::take(&mut self.fresh).into_iter().chain(failed);
-        waiting.chain(std::mem::take(&mut self.behind)).collect()
+        waiting.chain(self.behind.take()).collect()
     }
 
     /// The message that was placed last.

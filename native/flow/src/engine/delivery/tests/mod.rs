@@ -19,6 +19,7 @@ use tokio::time::advance;
 use super::budgets::Held;
 use super::*;
 use crate::compile::Pipeline;
+use crate::engine::message::CustomerId;
 use crate::engine::observe::{Counters, Events};
 use crate::engine::registry::{Prepared, Registry, Secrets};
 use crate::engine::settlement::{Input, Origin};
@@ -70,7 +71,7 @@ impl World {
         let mut registry = Registry::new(0);
         let (revision, _) = registry.install(&prepared(&file("acme", http, outs), &settings), Vec::new());
         let mut settlement = Settlement::new("test", [7; 32], Arc::new(Events::default()), 1);
-        settlement.subscribe(1 << 20, &mut Vec::new());
+        settlement.subscribe(8 << 20, &mut Vec::new());
         let (consumers, published) = (Consumers::default(), Vec::new());
         let mut world = World { settings, registry, settlement, consumers, delivery, revision, published, sequence: 0 };
         world.install();
@@ -139,6 +140,20 @@ impl World {
         let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
         let ack = AckReply::parse(token.as_bytes()).unwrap();
         self.delivery.on_parked(settlement, consumers, queue, input, &ack, Headers::new(block.as_bytes()), b"{}");
+    }
+
+    /// The other thread has found every URL that it was asked for.
+    fn urls_are_found(&mut self) {
+        let mut effects = Vec::new();
+        self.delivery.take_effects(&mut effects);
+        for effect in effects {
+            if let Effect::FindUrl { revision, target, input, message } = effect {
+                let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
+                let url = Ok(Some("http://192.0.2.1/1".to_owned()));
+                let place = (revision.owner.id, target);
+                self.delivery.on_url(settlement, consumers, place, (input, message), url);
+            }
+        }
     }
 
     fn poll(&mut self, queue: QueueId, stored: u64) {

@@ -238,3 +238,69 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn what_waits_behind_the_parked_ones_does_not_keep_them_out() {
+    run(async || {
+        let mut world = World::new(&json!({}));
+        let queue = world.queue_of(0);
+        world.queue().breaker.found();
+        world.poll(queue, 20);
+        for n in 0..40 {
+            world.accept_for(0, &n.to_string(), &vec![b' '; 1 << 20]);
+        }
+        assert!(world.queue().phase() != breaker::Phase::Closed && world.queue().held().bytes >= 32 << 20);
+        assert!(world.queue().parking.asks_for() > Some(1));
+        // Nor does what others hold; then they come one by one.
+        for customer in 100..400 {
+            world.delivery.budgets.add(CustomerId(customer), 1 << 20);
+        }
+        for number in 0..20 {
+            world.poll(queue, 20 - u64::from(number));
+            assert_eq!(world.queue().parking.asks_for(), Some(1));
+            world.parked(1_000 + number, HOUR / 2, u64::from(number));
+            assert_eq!(world.queue().parking.asks_for(), None);
+            assert_eq!(world.attempt(works), [1_000 + number]);
+        }
+        world.poll(queue, 0);
+        assert_eq!(world.attempt(works).first(), Some(&0));
+    });
+}
+
+#[test]
+fn what_was_given_to_another_thread_counts_in_what_a_queue_holds() {
+    run(async || {
+        let mut world = World::new(&json!({"url": "http://192.0.2.1/{n}"}));
+        for n in 0..40 {
+            world.accept_for(0, &n.to_string(), &vec![b' '; (1 << 20) + 1]);
+        }
+        assert_eq!((world.queue().held().messages, world.count("nak")), (32, 8));
+        world.urls_are_found();
+        assert_eq!(world.queue().held().messages, 32);
+        assert_eq!(world.attempt(works).len(), 32);
+        let acme = world.revision.owner.customer_id;
+        assert_eq!((world.queue().held(), world.delivery.budgets.of(acme)), (Held::default(), Held::default()));
+    });
+}
+
+#[test]
+fn a_replaced_revision_parks_what_comes_back_from_another_thread() {
+    run(async || {
+        let mut world = World::new(&json!({"url": "http://192.0.2.1/{n}", "concurrency": 1}));
+        let (old, queue) = (Rc::clone(&world.revision), world.queue_of(0));
+        for n in 0..20 {
+            world.accept_for(0, &n.to_string(), &vec![b' '; (1 << 20) + 1]);
+        }
+        world.queue().breaker.filled(true);
+        for n in 20..400 {
+            world.accept_for(0, &n.to_string(), br#"{"n": 1}"#);
+        }
+        assert!(world.queue().parking.is_full());
+        let (settlement, consumers) = (&mut world.settlement, &mut world.consumers);
+        world.delivery.retire(settlement, consumers, &old);
+        world.urls_are_found();
+        world.confirm_parked(queue);
+        assert!(world.delivery.is_done(queue));
+        assert_eq!(world.count("vrsky.parked."), 400);
+    });
+}
