@@ -180,6 +180,14 @@ pub async fn make_consumer(
     request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{subject}"), &config).await
 }
 
+/// A consumer that is there.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn consumer_info(outbox: &Outbox, stream: &str, consumer: &str) -> Result<ConsumerInfo, Unknown> {
+    request(outbox, &format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"), "").await
+}
+
 /// The answer to a request for a consumer that is there, and is not quite as the request says.
 const CONSUMER_EXISTS: u32 = 10_148;
 

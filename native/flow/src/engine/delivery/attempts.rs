@@ -40,7 +40,8 @@ impl Reach<'_> {
         }
         // Without room to hold it, it is parked though many are on their way: unless it would overtake others.
         let waits = if has_room { queue.parks_behind() } else { queue.holds_any() };
-        if queue.place() == Place::Parked && !waits && self.park(queue, envelope, (Duration::ZERO, None), payload) {
+        let is_parked = queue.place() == Place::Parked && !waits && !queue.wants_new_probe();
+        if is_parked && self.park(queue, envelope, (Duration::ZERO, None), payload) {
             return;
         }
         if !has_room {
@@ -171,7 +172,7 @@ impl Reach<'_> {
         if queue.breaker.succeeded() {
             queue.outlet.changed.notify_one();
         }
-        if queue.outage.succeeded() {
+        if queue.outage.succeeded(self.now) {
             queue.outlet.arrived.notify_waiters();
         }
     }
@@ -182,8 +183,9 @@ impl Reach<'_> {
         queue.attempted(Some(fault.code()));
         queue.parking.last_fault = Some(fault.clone());
         let jitter = 0.5 + fastrand::f64() / 2.0;
-        let (is_first, is_unreached) = (queued.attempts == 1, fault.code() == Code::HttpConnect);
-        let failure = Failure { message: queued.number, is_first, is_unreached, after, jitter };
+        let (is_first, code) = (queued.attempts == 1, fault.code());
+        let (is_unreached, is_answered) = (code == Code::HttpConnect, code == Code::HttpServerError);
+        let failure = Failure { message: queued.number, is_first, is_unreached, is_answered, after, jitter };
         let opens = queue.outage.failed(&failure, self.now) && queue.breaker.failed();
         if queued.age(self.now) >= queue.outlet.retry_for {
             let reason = format!("given up after {} s; last: {fault}", queued.age(self.now).as_secs());
@@ -196,7 +198,7 @@ impl Reach<'_> {
         let own = pause(queued.attempts, jitter).max(after.unwrap_or_default());
         if queue.retired {
             self.hand_over(queue, &queued);
-        } else if queue.outage.keeps_order() || queue.has_room_for_failed() {
+        } else if queue.outage.keeps_order() || queued.parked_with.is_none() && queue.has_room_for_failed() {
             queue.retry(queued, own, self.now);
         } else {
             self.give_back(queue, &queued, own, fault);

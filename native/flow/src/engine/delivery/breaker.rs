@@ -9,7 +9,8 @@
 //!                           └────────────────────────────────────────┘
 //! ```
 //!
-//! A queue begins in `Closing`: what an earlier run has parked goes before what the lane brings.
+//! A queue begins in `Closing`: what an earlier run has parked goes before what the lane brings. When all that is left
+//! has been tried and fails alone, the lane's messages overtake it.
 
 /// Where an out stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Place {
 pub struct Poll {
     /// Messages in the stream, those in hand included.
     pub stored: u64,
+    /// Those of them that were not tried yet; all of them where nothing may overtake a message that fails.
+    pub untried: u64,
     /// Nothing was on its way to the stream meanwhile.
     pub quiet: bool,
     /// Nothing is in hand here.
@@ -51,6 +54,8 @@ pub struct Breaker {
     opens_after: u32,
     /// Whether parking was announced since it was last closed.
     announced: bool,
+    /// In `Closing`: what is left of the parked ones fails alone.
+    overtakes: bool,
 }
 
 /// So few parked messages that the lane is held behind them instead of parked as well.
@@ -61,7 +66,13 @@ const HIGH_WATERMARK: u64 = 1_024;
 impl Breaker {
     #[must_use]
     pub fn new(opens_after: u32) -> Breaker {
-        Breaker { phase: Phase::Closing, failures: 0, opens_after: opens_after.max(1), announced: false }
+        Breaker {
+            phase: Phase::Closing,
+            failures: 0,
+            opens_after: opens_after.max(1),
+            announced: false,
+            overtakes: false,
+        }
     }
 
     #[must_use]
@@ -74,6 +85,7 @@ impl Breaker {
         match self.phase {
             Phase::Closed => Place::Queue,
             Phase::Open | Phase::Draining => Place::Parked,
+            Phase::Closing if self.overtakes => Place::Queue,
             Phase::Closing => Place::Behind,
         }
     }
@@ -94,6 +106,7 @@ impl Breaker {
     pub fn filled(&mut self, stalled: bool) -> bool {
         match self.phase {
             Phase::Closed if self.failures > 0 || stalled => self.open(),
+            Phase::Closing if self.overtakes => (self.failures > 0 || stalled) && self.open(),
             Phase::Closing => {
                 self.phase = Phase::Draining;
                 true
@@ -103,7 +116,7 @@ impl Breaker {
     }
 
     fn open(&mut self) -> bool {
-        self.phase = Phase::Open;
+        (self.phase, self.overtakes) = (Phase::Open, false);
         true
     }
 
@@ -122,7 +135,7 @@ impl Breaker {
         open
     }
 
-    /// The stream has answered. `Some(true)`: closed, and that is worth an event.
+    /// The stream has answered. `Some`: nothing has to wait for parked messages any more; `true`: that is worth an event.
     pub fn polled(&mut self, poll: Poll) -> Option<bool> {
         match self.phase {
             Phase::Closing if poll.stored == 0 && poll.quiet => return Some(self.close()),
@@ -131,11 +144,15 @@ impl Breaker {
                 self.close();
                 return Some(false);
             }
-            Phase::Closing if poll.stored > HIGH_WATERMARK => self.phase = Phase::Draining,
-            Phase::Draining if poll.stored <= LOW_WATERMARK => self.phase = Phase::Closing,
+            Phase::Closing if poll.untried > HIGH_WATERMARK => (self.phase, self.overtakes) = (Phase::Draining, false),
+            Phase::Closing if poll.untried == 0 && poll.stored > 0 && poll.quiet && !self.overtakes => {
+                self.overtakes = true;
+                return Some(std::mem::take(&mut self.announced));
+            }
+            Phase::Draining if poll.untried <= LOW_WATERMARK => self.phase = Phase::Closing,
             _ => {}
         }
-        if poll.stored > 0 {
+        if poll.stored > 0 && !self.overtakes {
             self.announced = true;
         }
         None
@@ -149,7 +166,7 @@ impl Breaker {
     }
 
     fn close(&mut self) -> bool {
-        self.phase = Phase::Closed;
+        (self.phase, self.overtakes) = (Phase::Closed, false);
         // One more failure is enough, if there were any.
         self.failures = self.failures.min(self.opens_after - 1);
         std::mem::take(&mut self.announced)
@@ -161,7 +178,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NOTHING: Poll = Poll { stored: 0, quiet: true, idle: true };
+    const NOTHING: Poll = Poll { stored: 0, untried: 0, quiet: true, idle: true };
+
+    fn stored(stored: u64) -> Poll {
+        Poll { stored, untried: stored, ..NOTHING }
+    }
 
     fn closed(opens_after: u32) -> Breaker {
         let mut breaker = Breaker::new(opens_after);
@@ -200,13 +221,33 @@ mod tests {
         let mut breaker = closed(1);
         assert!(breaker.failed() && breaker.announce());
         assert!(breaker.succeeded());
-        assert_eq!(breaker.polled(Poll { stored: LOW_WATERMARK + 1, ..NOTHING }), None);
+        assert_eq!(breaker.polled(stored(LOW_WATERMARK + 1)), None);
         assert_eq!((breaker.phase(), breaker.place()), (Phase::Draining, Place::Parked));
-        assert_eq!(breaker.polled(Poll { stored: LOW_WATERMARK, ..NOTHING }), None);
+        assert_eq!(breaker.polled(stored(LOW_WATERMARK)), None);
         assert_eq!((breaker.phase(), breaker.place()), (Phase::Closing, Place::Behind));
         assert_eq!(breaker.polled(Poll { quiet: false, ..NOTHING }), None);
         assert_eq!(breaker.polled(NOTHING), Some(true));
         assert_eq!(breaker.place(), Place::Queue);
+    }
+
+    #[test]
+    fn parked_messages_that_fail_alone_are_overtaken_until_the_out_fails() {
+        let mut breaker = closed(3);
+        assert!(breaker.filled(true) && breaker.announce() && breaker.succeeded());
+        let tried = Poll { untried: 0, ..stored(10_000) };
+        assert_eq!(breaker.polled(tried), None);
+        assert_eq!((breaker.phase(), breaker.place()), (Phase::Closing, Place::Behind));
+        assert_eq!(breaker.polled(Poll { quiet: false, ..tried }), None);
+        assert_eq!(breaker.polled(tried), Some(true));
+        assert_eq!((breaker.polled(tried), breaker.place()), (None, Place::Queue));
+        assert!(!breaker.filled(false) && !breaker.failed() && !breaker.failed() && breaker.failed());
+        assert_eq!(breaker.place(), Place::Parked);
+        assert!(breaker.succeeded());
+        assert_eq!((breaker.polled(tried), breaker.place()), (None, Place::Behind));
+        assert_eq!((breaker.polled(tried), breaker.place()), (Some(true), Place::Queue));
+        assert_eq!(breaker.polled(stored(HIGH_WATERMARK + 1)), None);
+        assert_eq!(breaker.place(), Place::Parked);
+        assert_eq!((breaker.polled(NOTHING), breaker.polled(NOTHING)), (None, Some(true)));
     }
 
     #[test]
@@ -234,7 +275,8 @@ mod tests {
             let mut breaker = Breaker::new(3);
             for (act, stored, quiet, idle) in acts {
                 let before = breaker.phase();
-                let poll = Poll { stored: stored.saturating_sub(500), quiet, idle };
+                let stored = stored.saturating_sub(500);
+                let poll = Poll { stored, untried: stored, quiet, idle };
                 match act {
                     0 => { breaker.failed(); }
                     1 => { breaker.succeeded(); }

@@ -53,7 +53,7 @@ impl Delivery {
         queues: NewQueues,
         stored: Option<&BTreeMap<String, u64>>,
     ) {
-        let nothing = PollResponse { stored: 0, last_sequence: 0, is_idle: false };
+        let nothing = PollResponse { stored: 0, last_sequence: 0, untried: 0, is_idle: false };
         for (id, request) in queues.0 {
             let is_empty = stored.is_some_and(|stored| stored.get(&*request.subject).is_none_or(|count| *count == 0));
             if is_empty {

@@ -50,6 +50,10 @@ const PROBE_BATCH: i64 = 1;
 const DRAIN_BATCH: i64 = 128;
 /// Messages on their way to the parked ones at a time.
 const MAX_UNCONFIRMED: usize = 256;
+/// Parked messages in hand that have failed before, at most, and when others of them come again. They stay with the
+/// server, so that there is room for those that were not tried yet.
+const MAX_TRIED: usize = 32;
+const TRIED_DELAY: Duration = Duration::from_secs(30);
 /// What one request asks for, in bytes, by the size of those that came.
 const DRAIN_BYTES: usize = 4 << 20;
 /// Their size before one came.
@@ -90,6 +94,8 @@ pub struct PollRequest {
     pub life: Duration,
     /// Whether the consumer brings messages now, so that nobody has to make it.
     pub in_use: bool,
+    /// Whether nothing may overtake a message that fails: then all have to be gone, tried or not.
+    pub keeps_order: bool,
     published: u64,
     is_settled: bool,
 }
@@ -100,6 +106,8 @@ pub struct PollResponse {
     pub stored: u64,
     /// Of the whole stream.
     pub last_sequence: u64,
+    /// Messages that the consumer has given to nobody yet; all of them where it was not asked.
+    pub untried: u64,
     /// Messages are stored, and the consumer has none to bring and none in hand.
     pub is_idle: bool,
 }
@@ -266,6 +274,7 @@ impl Delivery {
             consumer: parking.consumer.clone(),
             life: queue.outlet.retry_for.saturating_mul(2).clamp(MIN_LIFE, MAX_LIFE),
             in_use: parking.pull.is_some() && !queue.is_idle(),
+            keeps_order: queue.outage.keeps_order(),
             published: parking.published,
             is_settled: parking.is_settled(),
         })
@@ -290,7 +299,8 @@ impl Delivery {
         parking.stored = response.stored;
         parking.ages.note(response.last_sequence, reach.now);
         let quiet = request.is_settled && parking.published == request.published;
-        reach.polled(queue, quiet);
+        let untried = if request.keeps_order { response.stored } else { response.untried + queue.untried_parked() };
+        reach.polled(queue, untried, quiet);
         reach.after(queue);
         AfterPoll::Wait(queue.parking.pause(queue.phase(), reach.now))
     }

@@ -107,6 +107,8 @@ pub struct Queue {
     /// Result of the last delivery attempt; overrides the connect result.
     last_error: Option<Code>,
     pub connect_error: Option<Code>,
+    /// Whether the last probe of a server that fails came from the lane.
+    probed_new: bool,
 }
 
 /// Messages in hand that failed alone; more go back to their stream.
@@ -124,7 +126,7 @@ impl Queue {
         Queue {
             id,
             breaker: Breaker::new(park_after),
-            outage: Outage::new(outlet.keeps_order()),
+            outage: Outage::new(outlet.keeps_order(), Instant::now()),
             parking: Parking::new(revision, &revision.targets[target].name),
             revision: Rc::clone(revision),
             target,
@@ -146,6 +148,7 @@ impl Queue {
             has_answered: false,
             last_error: None,
             connect_error: None,
+            probed_new: false,
         }
     }
 
@@ -274,27 +277,29 @@ impl Queue {
         }
     }
 
+    /// Parked messages in hand that have failed before, and those that were not tried yet.
+    #[must_use]
+    pub fn tried_parked(&self) -> usize {
+        self.failed.values().filter(|queued| queued.parked_with.is_some()).count()
+    }
+
+    #[must_use]
+    pub fn untried_parked(&self) -> u64 {
+        self.fresh.iter().filter(|queued| queued.parked_with.is_some()).count() as u64
+    }
+
     /// A message that waits for the sink.
     pub fn push(&mut self, queued: Queued) {
         self.add(&queued);
         self.expires(&queued);
-        self.fresh.push_back(queued);
-        self.outlet.arrived.notify_one();
-    }
-
-    /// A message that waits for parked ones.
-    pub fn hold(&mut self, queued: Queued) {
-        self.add(&queued);
-        self.behind.push_back(queued);
-    }
-
-    /// Nothing is parked any more: what was held behind it is next.
-    pub fn release(&mut self) {
-        for queued in self.behind.take() {
-            self.expires(&queued);
+        if queued.attempts > 0 && !self.outage.keeps_order() {
+            self.failed.insert((queued.since, queued.number), queued);
+        } else if queued.parked_with.is_none() && self.wants_new_probe() {
+            self.fresh.push_front(queued);
+        } else {
             self.fresh.push_back(queued);
         }
-        self.outlet.arrived.notify_waiters();
+        self.outlet.arrived.notify_one();
     }
 
     /// A message that has failed: it is tried again after `pause`, or when its time is over. Where order is kept, it
@@ -331,50 +336,6 @@ impl Queue {
     pub fn arrived(&mut self, bytes: usize) {
         self.held.remove(bytes);
         self.expected.remove(bytes);
-    }
-
-    /// Holds what is parked when the out fails: all that was not tried, but the batch that probes and what was parked.
-    pub fn hold_surplus(&mut self) {
-        let (mut kept, mut held) = (VecDeque::new(), Behind::default());
-        for queued in std::mem::take(&mut self.fresh) {
-            if kept.len() < self.outlet.batch || queued.parked_with.is_some() {
-                kept.push_back(queued);
-            } else {
-                held.push_back(queued);
-            }
-        }
-        self.fresh = kept;
-        self.behind.take().into_iter().for_each(|queued| held.push_back(queued));
-        self.behind = held;
-    }
-
-    /// Whether the next message to be parked has to wait for those before it.
-    #[must_use]
-    pub fn parks_behind(&self) -> bool {
-        self.holds_any() || self.parking.is_full()
-    }
-
-    /// Whether messages are held behind the parked ones.
-    #[must_use]
-    pub fn holds_any(&self) -> bool {
-        !self.behind.is_empty()
-    }
-
-    /// The first message that is held; it counts no more.
-    pub fn take_first_behind(&mut self) -> Option<Queued> {
-        let queued = self.behind.pop_front()?;
-        self.remove(&queued);
-        Some(queued)
-    }
-
-    /// It is held again, in its place.
-    pub fn hold_first(&mut self, queued: Queued) {
-        self.add(&queued);
-        self.behind.push_front(queued);
-    }
-
-    pub fn take_behind(&mut self) -> Vec<Queued> {
-        self.behind.take().into()
     }
 
     /// All that is not with the sink.

@@ -96,9 +96,19 @@ impl Queue {
             batch.extend(self.take_failed(now));
         }
         if let Some(first) = batch.first() {
+            self.probed_new = first.parked_with.is_none();
             self.outage.begin_probe(first.number);
         }
         batch
+    }
+
+    /// Whether the next message of the lane probes a server that fails, in turn with those that are parked: it may be
+    /// these that the server does not take.
+    #[must_use]
+    pub fn wants_new_probe(&self) -> bool {
+        let is_turn = !self.probed_new && self.fresh.iter().all(|queued| queued.parked_with.is_some());
+        let may_overtake = !self.outage.keeps_order() && !self.retired;
+        self.phase() == Phase::Open && may_overtake && (is_turn || self.fresh.is_empty())
     }
 
     /// Messages that have been tried, and have waited, for long enough. Where order is kept, only the first ones.

@@ -158,7 +158,7 @@ impl World {
 
     fn poll(&mut self, queue: QueueId, stored: u64) {
         let request = self.delivery.begin_poll(queue).expect("a breaker that is not closed");
-        let response = PollResponse { stored, last_sequence: stored, is_idle: false };
+        let response = PollResponse { stored, last_sequence: stored, untried: stored, is_idle: false };
         let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
         self.delivery.on_polled(settlement, consumers, queue, &request, response);
     }

@@ -10,7 +10,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::engine::delivery::{AfterPoll, Host, MIN_PAUSE, Outlet, PAUSE, PollRequest, PollResponse};
 use crate::engine::message::QueueId;
-use crate::engine::nats_api::{Unknown, delete_consumer, make_consumer, stored_at, stored_under};
+use crate::engine::nats_api::{Unknown, consumer_info, delete_consumer, make_consumer, stored_at, stored_under};
 use crate::engine::subjects;
 
 /// Requests at the same time: a node with thousands of outs starts without a flood.
@@ -52,13 +52,19 @@ pub async fn supervise<H: Host>(host: H, queue: QueueId, outlet: Rc<Outlet>, tur
 
 async fn poll(outbox: &Outbox, request: &PollRequest) -> Result<PollResponse, Unknown> {
     let (stored, last_sequence) = stored_at(outbox, subjects::PARKED, &request.subject).await?;
-    let mut is_idle = false;
-    if stored > 0 && !request.in_use {
-        let life = Some(request.life);
-        let made = make_consumer(outbox, subjects::PARKED, &request.consumer, &request.subject, life).await?;
-        is_idle = made.num_pending + made.num_ack_pending == 0;
+    let nothing = PollResponse { stored, last_sequence, untried: stored, is_idle: false };
+    if stored == 0 || request.in_use && request.keeps_order {
+        return Ok(nothing);
     }
-    Ok(PollResponse { stored, last_sequence, is_idle })
+    let consumer = &request.consumer;
+    if request.in_use
+        && let Ok(info) = consumer_info(outbox, subjects::PARKED, consumer).await
+    {
+        return Ok(PollResponse { untried: info.num_pending, ..nothing });
+    }
+    let made = make_consumer(outbox, subjects::PARKED, consumer, &request.subject, Some(request.life)).await?;
+    let is_idle = !request.in_use && made.num_pending + made.num_ack_pending == 0;
+    Ok(PollResponse { untried: made.num_pending, is_idle, ..nothing })
 }
 
 /// Learns what is parked of new queues: one request for all that were opened meanwhile.
