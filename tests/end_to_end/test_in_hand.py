@@ -39,6 +39,15 @@ steps:
 out: {{file: {{path: scripted.ndjson}}}}
 limits: {{script: {{cpu_ms: 1000}}, backlog: 10000}}
 """
+QUIET_SCRIPT = {
+    "own.yaml": """\
+customer: quiet
+pipeline: own
+in: {http: {path: /own, content_types: [json]}}
+steps: [{script: {language: js, code: 'export default (msg) => msg'}}]
+out: {file: {path: own.ndjson}}
+"""
+}
 LARGE = """customer: acme
 pipeline: large
 in: {nats: {subject: in.large, mode: jetstream, stream: IN}}
@@ -153,14 +162,39 @@ def test_messages_of_8_mb_that_wait_do_not_disconnect_the_node(
 
 
 def test_a_slow_script_behind_a_core_nats_in_stops_nobody_else(start_node: StartNode, broker_of: BrokerOf) -> None:
-    node = start_node(scripted(10) | quiet(HTTP))
-    broker_of(node).publish("in.scripted", [b'{"n": 1}'] * 4_000)
-    with under_load(node.url("/quiet", "quiet"), clients=1) as load:
-        eventually(lambda: node.numbers("quiet.ndjson", "quiet"), "a message of the quiet customer")
-        node.kill()
+    node = start_node(scripted(10) | quiet(HTTP) | QUIET_SCRIPT)
+    # More than the node takes in hand of its lanes. In parts, so that all of them are there before the others' come.
+    for sent in range(1, 21):
+        broker_of(node).publish("in.scripted", [b'{"n": 1}'] * 1_000)
+        eventually(lambda wanted=1_000 * sent: node.counters("scripted").get("received", 0) == wanted, "all are there")
+    with (
+        under_load(node.url("/quiet", "quiet"), clients=1) as load,
+        under_load(node.url("/own", "quiet"), clients=1) as own,
+    ):
+        eventually(lambda: len(node.numbers("quiet.ndjson", "quiet")) >= 50, "messages without a script")
+        eventually(lambda: len(node.numbers("own.ndjson", "quiet")) >= 20, "messages of the quiet customer's script")
+    node.kill()
     # All of them take far longer.
     assert not load.refused
-    assert node.counters("scripted").get("emitted", 0) < 1_000
+    assert not own.refused
+    assert node.counters("scripted").get("emitted", 0) < 10_000
+
+
+def test_core_nats_messages_that_wait_for_a_full_lane_stop_nobody_else(
+    start_node: StartNode, broker_of: BrokerOf
+) -> None:
+    gate, count = Gate(), 20_000
+    with serving(rule=gate) as receiver:
+        slow = ORDERS.format(name="orders", port=receiver.port).replace("backlog: 10000", "backlog: 1000")
+        node = start_node({"orders.yaml": slow} | quiet(HTTP))
+        broker_of(node).publish("in.orders", [b"{}"] * count)
+        eventually(lambda: node.counters("orders").get("received", 0) == count, "all are there")
+        with under_load(node.url("/quiet", "quiet"), clients=1) as load:
+            eventually(lambda: len(node.numbers("quiet.ndjson", "quiet")) >= 50, "messages of the quiet customer")
+        gate.open()
+        eventually(lambda: len(receiver.taken) >= 5_000, "the lane is read on")
+        node.kill()
+    assert not load.refused
 
 
 def test_core_nats_messages_beyond_memory_are_counted_as_lost(start_node: StartNode, broker_of: BrokerOf) -> None:

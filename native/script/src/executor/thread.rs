@@ -20,6 +20,9 @@ const STACK: usize = 32 << 20;
 /// A customer's turn ends with the task in which this is over, and after every overrun of a limit.
 const TURN: Duration = Duration::from_millis(2);
 
+/// Results that room is made for at the start of a turn; most turns have fewer.
+const TURN_RESULTS: usize = 256;
+
 /// Bounds of a [`ThreadExecutor`].
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadOptions {
@@ -157,7 +160,7 @@ fn work(shared: &Shared, keep: Keep) {
 fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
     let started = Instant::now();
     *lock(&shared.turn) = jobs.front().map(|job| (job.task.context.customer.clone(), started));
-    let mut done = Vec::with_capacity(jobs.len());
+    let mut done = Vec::with_capacity(jobs.len().min(TURN_RESULTS));
     let mut ran = Ran::default();
     while let Some(Job { task, program }) = jobs.pop_front() {
         if shared.stopping.load(Ordering::Relaxed) {

@@ -327,8 +327,16 @@ impl Consumers {
     }
 
     /// Asks for more where the credit has run down. `in_hand`: what the shard has. With the messages that were asked
-    /// for these are never more than `bound`; above the bytes of the bound nothing is asked for.
-    pub fn top_up(&mut self, tick: u64, in_hand: Load, bound: Load, out: &mut Vec<u8>) {
+    /// for these are never more than `bound`; above the bytes of the bound nothing is asked for. `may_ask`: whether
+    /// there is room for what a revision's own in brings.
+    pub fn top_up(
+        &mut self,
+        tick: u64,
+        in_hand: Load,
+        bound: Load,
+        may_ask: impl Fn(RevisionId) -> bool,
+        out: &mut Vec<u8>,
+    ) {
         if !self.is_short && tick == self.last_tick {
             return;
         }
@@ -349,6 +357,12 @@ impl Consumers {
         let mut pulls: Vec<&mut Pull> = self.pulls.values_mut().collect();
         for index in after.chain(before) {
             let pull = &mut *pulls[index];
+            if let Feed::Source(revision) = pull.feed
+                && !may_ask(revision)
+            {
+                self.is_short = true;
+                continue;
+            }
             if pull.open && tick >= pull.not_before && !ask(pull, self.share, max_bytes, tick, &mut room, out) {
                 (self.next_index, self.is_short) = (index, true);
                 return;

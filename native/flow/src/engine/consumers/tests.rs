@@ -10,7 +10,7 @@ const BYTES: i64 = 128 << 20;
 fn top_up(pulls: &mut Consumers, tick: u64, in_hand: i64) {
     let load = |messages, bytes| Load { messages, bytes };
     pulls.is_short = true;
-    pulls.top_up(tick, load(in_hand, 0), load(BOUND, BYTES), &mut Vec::new());
+    pulls.top_up(tick, load(in_hand, 0), load(BOUND, BYTES), |_| true, &mut Vec::new());
 }
 
 /// Of consumers that have brought much lately.
@@ -248,12 +248,26 @@ fn a_request_is_never_smaller_than_the_largest_message() {
 }
 
 #[test]
+fn a_revision_whose_messages_have_no_room_is_not_asked_for_more_and_others_are() {
+    let mut pulls = pulls(1);
+    let revisions = [RevisionId(1), RevisionId(2)];
+    let sources = revisions.map(|revision| pulls.add_pull(Feed::Source(revision), "IN", "c", |_| String::new()));
+    let load = |messages| Load { messages, bytes: BYTES };
+    let none = Load { messages: 0, bytes: 0 };
+    pulls.top_up(1, none, load(BOUND), |revision| revision != revisions[0], &mut Vec::new());
+    assert_eq!(sources.map(|number| pulls.pulls[&number].credit > 0), [false, true]);
+    assert!(pulls.pulls[&0].credit > 0);
+    pulls.top_up(1, none, load(BOUND), |_| true, &mut Vec::new());
+    assert!(pulls.pulls[&sources[0]].credit > 0);
+}
+
+#[test]
 fn nothing_is_asked_for_while_too_many_bytes_are_in_hand() {
     let mut pulls = pulls(4);
     let (full, bound) = (Load { messages: 10, bytes: BYTES }, Load { messages: BOUND, bytes: BYTES });
-    pulls.top_up(1, full, bound, &mut Vec::new());
+    pulls.top_up(1, full, bound, |_| true, &mut Vec::new());
     assert_eq!(pulls.credit(), 0);
-    pulls.top_up(1, Load { bytes: 0, ..full }, bound, &mut Vec::new());
+    pulls.top_up(1, Load { bytes: 0, ..full }, bound, |_| true, &mut Vec::new());
     assert!(pulls.credit() > 0);
 }
 

@@ -23,7 +23,7 @@ use message::Fault;
 use super::entry::{Entry, MAX_KEPT_TOKEN, Output, State};
 pub use super::entry::{Meaning, Origin, Outcome};
 use super::offer::Offer;
-use super::usage::{Usage, Usages};
+use super::usage::{Of, Usage, Usages};
 use crate::engine::message::{CustomerId, EntryId, QueueId, RevisionId};
 
 /// A closed entry: what is left to do is to tell where the input came from.
@@ -78,7 +78,6 @@ pub struct Ledger {
 impl Ledger {
     /// Enters an input without work or outputs.
     pub fn open(&mut self, input: &Input<'_>, tick: u64) -> EntryId {
-        self.usages.add(input.revision, input.customer, input.bytes);
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push(Entry::unused());
             #[allow(clippy::cast_possible_truncation)] // bounded by the pull credit
@@ -93,6 +92,7 @@ impl Ledger {
         entry.since = tick;
         entry.bytes = input.bytes;
         entry.token.extend_from_slice(input.token);
+        self.usages.add(of(entry), input.bytes);
         EntryId::new(index, entry.generation)
     }
 
@@ -145,8 +145,8 @@ impl Ledger {
         let Some(output) = entry.outputs.last_mut() else { return };
         output.frame = frame.into();
         entry.bytes += frame.len();
-        let (revision, customer) = (entry.revision, entry.customer);
-        self.usages.grow(revision, customer, frame.len());
+        let of = of(entry);
+        self.usages.grow(of, frame.len());
     }
 
     /// A stream has taken an output. `customer`: whose reply subject the answer came to, `None` for one that nobody
@@ -234,7 +234,7 @@ impl Ledger {
             _ => None,
         });
         entry.reset();
-        self.usages.remove(entry.revision, entry.customer, entry.bytes);
+        self.usages.remove(of(entry), entry.bytes);
         #[allow(clippy::cast_possible_truncation)] // it came from there
         self.free.push(index as u32);
         let outcome = entry.retry.take().map_or(Outcome::Ok, |retry| Outcome::Retry(retry.0, retry.1));
@@ -270,8 +270,8 @@ impl Ledger {
         }
         if let Some(entry) = self.get_mut(id) {
             entry.bytes -= bytes;
-            let (revision, customer) = (entry.revision, entry.customer);
-            self.usages.shrink(revision, customer, bytes);
+            let of = of(entry);
+            self.usages.shrink(of, bytes);
         }
     }
 
@@ -292,10 +292,11 @@ impl Ledger {
         self.len() == 0
     }
 
-    /// What all entries hold, in bytes.
+    /// All entries but those of core NATS, which nobody has asked for: however many one customer's are, others' messages
+    /// are asked for.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.usages.bytes()
+    pub fn asked_for(&self) -> Usage {
+        self.usages.asked_for()
     }
 
     /// What the entries of a customer hold, of a revision.
@@ -355,6 +356,10 @@ impl Ledger {
             entry.resend(tick, usize::MAX, wire, |age, output| age >= ticks && output.state == State::Waiting);
         }
     }
+}
+
+fn of(entry: &Entry) -> Of {
+    Of { revision: entry.revision, customer: entry.customer, is_core: entry.origin == Origin::Core }
 }
 
 /// What [`Ledger::pick`] tells of an entry.

@@ -183,3 +183,17 @@ proptest! {
         prop_assert_eq!(ledger.usage_of_revision(RevisionId(1)), Usage::default());
     }
 }
+
+#[test]
+fn what_came_by_core_nats_is_its_customers_and_not_what_was_asked_for() {
+    let mut ledger = Ledger::default();
+    let id = ledger.open(&Input { bytes: 0, ..input(Origin::Core) }, 0);
+    ledger.add_output(id, Meaning::Stored, Some(STREAM.into()), 0);
+    ledger.published(id, b"PUB x 1");
+    assert_eq!(ledger.usage_of_customer(CustomerId(1)), Usage { messages: 1, bytes: 7 });
+    assert_eq!(ledger.asked_for(), Usage::default());
+    let pulled = open(&mut ledger, 1);
+    assert_eq!(ledger.asked_for(), Usage { messages: 1, bytes: 10 });
+    assert!(confirm(&mut ledger, pulled, 0).is_some() && confirm(&mut ledger, id, 0).is_some());
+    assert_eq!((ledger.usage_of_customer(CustomerId(1)), ledger.asked_for()), (Usage::default(), Usage::default()));
+}

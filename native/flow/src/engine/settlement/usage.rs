@@ -9,9 +9,19 @@ pub struct Usage {
     pub bytes: usize,
 }
 
+/// Whose a message is.
+#[derive(Clone, Copy, Debug)]
+pub struct Of {
+    pub revision: RevisionId,
+    pub customer: CustomerId,
+    /// It came by core NATS.
+    pub is_core: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Usages {
-    total: Usage,
+    /// Of all but core NATS messages.
+    asked_for: Usage,
     customers: Vec<Usage>,
     revisions: Vec<Usage>,
 }
@@ -19,40 +29,42 @@ pub struct Usages {
 impl Usages {
     /// One more message is in hand.
     #[inline]
-    pub fn add(&mut self, revision: RevisionId, customer: CustomerId, bytes: usize) {
-        self.each(revision, customer, |usage| {
+    pub fn add(&mut self, of: Of, bytes: usize) {
+        self.each(of, |usage| {
             usage.messages += 1;
             usage.bytes += bytes;
         });
     }
 
     #[inline]
-    pub fn remove(&mut self, revision: RevisionId, customer: CustomerId, bytes: usize) {
-        self.each(revision, customer, |usage| {
+    pub fn remove(&mut self, of: Of, bytes: usize) {
+        self.each(of, |usage| {
             usage.messages -= 1;
             usage.bytes -= bytes;
         });
     }
 
     /// A message holds more bytes than before.
-    pub fn grow(&mut self, revision: RevisionId, customer: CustomerId, bytes: usize) {
-        self.each(revision, customer, |usage| usage.bytes += bytes);
+    pub fn grow(&mut self, of: Of, bytes: usize) {
+        self.each(of, |usage| usage.bytes += bytes);
     }
 
-    pub fn shrink(&mut self, revision: RevisionId, customer: CustomerId, bytes: usize) {
-        self.each(revision, customer, |usage| usage.bytes -= bytes);
+    pub fn shrink(&mut self, of: Of, bytes: usize) {
+        self.each(of, |usage| usage.bytes -= bytes);
     }
 
     #[inline]
-    fn each(&mut self, revision: RevisionId, customer: CustomerId, change: impl Fn(&mut Usage)) {
-        change(&mut self.total);
-        change(at(&mut self.customers, customer.0));
-        change(at(&mut self.revisions, revision.0));
+    fn each(&mut self, of: Of, change: impl Fn(&mut Usage)) {
+        if !of.is_core {
+            change(&mut self.asked_for);
+        }
+        change(at(&mut self.customers, of.customer.0));
+        change(at(&mut self.revisions, of.revision.0));
     }
 
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.total.bytes
+    pub fn asked_for(&self) -> Usage {
+        self.asked_for
     }
 
     #[must_use]

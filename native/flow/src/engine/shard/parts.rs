@@ -79,13 +79,16 @@ impl Parts {
 
     /// Asks for as many messages as there is room for.
     pub fn top_up(&mut self) {
-        if self.draining || !self.settlement.is_connected() || self.steps.is_full() {
+        let tick = self.settlement.tick();
+        if self.draining || !self.settlement.is_connected() || self.steps.is_full(tick) {
             return;
         }
-        let ledger = self.settlement.ledger();
+        let asked_for = self.settlement.ledger().asked_for();
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let in_hand = Load { messages: number(ledger.len()), bytes: number(ledger.bytes()) };
-        self.consumers.top_up(self.settlement.tick(), in_hand, MAX_IN_HAND, &mut self.settlement.wire);
+        let in_hand = Load { messages: number(asked_for.messages), bytes: number(asked_for.bytes) };
+        let (registry, steps) = (&self.registry, &self.steps);
+        let may_ask = |revision| registry.get(revision).is_none_or(|revision| steps.has_room(revision));
+        self.consumers.top_up(tick, in_hand, MAX_IN_HAND, may_ask, &mut self.settlement.wire);
     }
 
     /// Takes what settlement has to tell to who has to know it.

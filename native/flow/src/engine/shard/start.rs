@@ -76,7 +76,9 @@ async fn open(start: &mut Start) -> Result<(Rc<Shard>, Connection), Fault> {
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
     parts.pull_lanes();
-    let executor = ThreadExecutor::new(ThreadOptions::default())
+    // What may wait for scripts is the steps' to say, customer by customer: a bound for all would be one's to fill.
+    let options = ThreadOptions { tasks: usize::MAX, bytes: usize::MAX, ..ThreadOptions::default() };
+    let executor = ThreadExecutor::new(options)
         .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
     let executor: Rc<dyn Executor> = Rc::new(executor);
     for prepared in &start.pipelines {

@@ -12,7 +12,7 @@
 //! An input brings one piece of work, which ends here when all of its parts are through: nothing is published before
 //! (`fan_out/`). An input over its limits is one dead letter, with its own bytes.
 
-mod core_budget;
+mod budget;
 mod document_pool;
 mod large;
 mod publish;
@@ -31,7 +31,7 @@ use script::Task;
 use super::message::{InputRef, OwnedMessage};
 use super::registry::Revision;
 use crate::fan_out::FanOut;
-use core_budget::CoreBudget;
+use budget::Budget;
 use document_pool::DocumentPool;
 use large::Large;
 use scripted::Scripted;
@@ -45,11 +45,6 @@ const STUCK_DELAY: Duration = Duration::from_secs(10);
 const REFUSED_DELAY: Duration = Duration::from_millis(250);
 /// While there is no room for large payloads, a message is offered again after this.
 const FULL_DELAY: Duration = Duration::from_secs(1);
-/// Script tasks in hand at most; each has a document.
-const MAX_TASKS: usize = 4_096;
-/// What split messages have become so far, in bytes, while other parts of them are with a script. Above it no more
-/// is taken in.
-const MAX_COLLECTED: usize = 64 << 20;
 
 /// What other rooms have to be told; the shard routes it.
 #[derive(Debug)]
@@ -76,7 +71,7 @@ pub struct Steps {
     /// A script does not end: others cannot begin.
     is_stuck: bool,
     large: Large,
-    core: CoreBudget,
+    budget: Budget,
     effects: Vec<Effect>,
 }
 
@@ -97,15 +92,21 @@ impl Steps {
     }
 
     /// Messages, and parts of some, that are with a script or wait for it.
-    #[must_use]
+    #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.scripted.waiting()
     }
 
-    /// Whether no more messages should be asked for.
+    /// Whether no more messages should be asked for. Only those that were asked for count: core NATS brings its own
+    /// whatever is said here, and one customer's would keep everybody waiting.
+    pub fn is_full(&mut self, tick: u64) -> bool {
+        self.budget.is_full(tick) || self.large.is_full()
+    }
+
+    /// Whether messages of a revision's own stream may wait here for its scripts; else they would go back to it.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.waiting() > MAX_TASKS || self.scripted.collected() > MAX_COLLECTED || self.large.is_full()
+    pub fn has_room(&self, revision: &Revision) -> bool {
+        self.budget.admits(revision.owner.customer_id) || revision.pipeline().programs().next().is_none()
     }
 
     /// Whether no message is here.

@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use message::{Code, Document, Fault};
 
-use super::core_budget::{CoreShare, document_bytes};
+use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
 use super::scripted::InHand;
-use super::{LARGE, STUCK_DELAY, Steps};
+use super::{LARGE, REFUSED_DELAY, STUCK_DELAY, Steps};
 use crate::compile::Pipeline;
 use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
 use crate::engine::registry::Revision;
@@ -56,16 +56,8 @@ impl Steps {
         let fan_out = &mut self.spare;
         match fan_out.begin(&run, stage, &mut document, &mut ()) {
             Ok(Some(stage)) => {
-                match self.core_share(envelope, document_bytes(document.source().len())) {
-                    Ok(share) => {
-                        let message = OwnedMessage::of(envelope, bytes::Bytes::new());
-                        self.submit_whole(settlement, (revision, envelope.input, message), share, stage, document);
-                    }
-                    Err(fault) => {
-                        self.documents.put(document);
-                        settlement.lose(envelope, &fault);
-                    }
-                }
+                let message = OwnedMessage::of(envelope, bytes::Bytes::new());
+                self.submit_whole(settlement, (revision, envelope.input, message), None, stage, document);
                 return;
             }
             // One leaf needs no order.
@@ -77,20 +69,13 @@ impl Steps {
         settlement.settle(envelope.input, Outcome::Ok);
     }
 
-    /// What a core NATS message may hold while it waits; nothing for others, which a stream holds too.
-    pub(super) fn core_share(&mut self, envelope: &Envelope<'_>, bytes: usize) -> Result<Option<CoreShare>, Fault> {
-        match envelope.input {
-            InputRef::Core => self.core.take(envelope.owner.customer_id, bytes).map(Some),
-            InputRef::Entry(_) => Ok(None),
-        }
-    }
-
-    /// A whole message to its first script. `message`: without its payload, which the document has.
+    /// A whole message to its first script. `message`: without its payload, which the document has. `share`: what it
+    /// has of its customer's already.
     pub(super) fn submit_whole(
         &mut self,
         settlement: &mut Settlement,
         (revision, input, message): (&Rc<Revision>, InputRef, OwnedMessage),
-        share: Option<CoreShare>,
+        share: Option<Share>,
         stage: usize,
         document: Document,
     ) {
@@ -100,16 +85,26 @@ impl Steps {
             settlement.settle(input, Outcome::Retry(STUCK_DELAY, fault));
             return;
         }
-        let revision = Rc::clone(revision);
-        let key = self.scripted.hold(InHand {
-            revision,
-            input,
-            message,
-            fan_out: FanOut::default(),
-            waiting: 0,
-            _share: share,
-        });
+        let bytes = document_bytes(&document);
+        let share = share.map_or_else(|| self.budget.take(input, revision.owner.customer_id, bytes), Ok);
+        let share = match share {
+            Ok(share) => share,
+            Err(fault) => {
+                self.documents.put(document);
+                return refuse(settlement, &message.envelope(&revision.owner, input), fault);
+            }
+        };
+        let (revision, fan_out) = (Rc::clone(revision), FanOut::default());
+        let key = self.scripted.hold(InHand { revision, input, message, fan_out, waiting: Held::default(), share });
         self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
+    }
+}
+
+/// There is no room for a message: back to its stream, and lost without one.
+fn refuse(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) {
+    match envelope.input {
+        InputRef::Core => settlement.lose(envelope, &fault),
+        InputRef::Entry(_) => settlement.settle(envelope.input, Outcome::Retry(REFUSED_DELAY, fault)),
     }
 }
 

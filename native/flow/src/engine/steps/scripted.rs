@@ -3,7 +3,8 @@
 //! ```text
 //! begin ─► hold ─► submit ─► executor ─► on_script ─┬─► every part is through: publish, settle
 //!                    ▲                              ├─► over its limits: one dead letter, settle
-//!                    └──────────────────────────────┴─► another script
+//!                    └──────────────────────────────┼─► another script
+//!                                                   └─► core NATS beyond its customer's bytes: lost
 //! ```
 
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::rc::Rc;
 use message::{Code, Fault};
 use script::{Done, Task, TaskContext};
 
-use super::core_budget::CoreShare;
+use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
 use super::slab::Slab;
 use super::{REFUSED_DELAY, Steps};
@@ -27,10 +28,9 @@ pub(super) struct InHand {
     /// Without its payload: its document has that, or its fan-out.
     pub message: OwnedMessage,
     pub fan_out: FanOut,
-    /// Tasks that have not come back.
-    pub waiting: usize,
-    /// Of a core NATS message.
-    pub _share: Option<CoreShare>,
+    /// Tasks that have not come back, and what they hold.
+    pub waiting: Held,
+    pub share: Share,
 }
 
 /// What is with the executor: a message, or a part of one.
@@ -38,6 +38,8 @@ struct Waiting {
     message: u64,
     path: PartPath,
     stage: usize,
+    /// What its document holds.
+    bytes: usize,
 }
 
 /// Messages of which something is with a script; the tasks of this burst.
@@ -48,8 +50,6 @@ pub(super) struct Scripted {
     waiting: Slab<Waiting>,
     pub tasks: Vec<Task>,
     next: Vec<NextScript>,
-    /// Bytes that split messages in hand have become so far.
-    collected: usize,
 }
 
 impl Scripted {
@@ -63,21 +63,20 @@ impl Scripted {
         let Some(InHand { revision, message, waiting, .. }) = self.in_hand.get_mut(key) else { return };
         let pipeline = revision.pipeline();
         let Some(program) = pipeline.program(stage) else { return };
-        *waiting += 1;
+        let bytes = document_bytes(&document);
+        waiting.tasks += 1;
+        waiting.bytes += bytes;
         let resumed = message.resume.is_some().then_some(message.part);
         let seed = path.seed(stage, resumed);
         let context = TaskContext { seed, ..pipeline.task_context(&message.id, message.time_ms, &message.headers) };
         let limits = pipeline.shared_limits().clone();
-        let token = self.waiting.insert(Waiting { message: key, path, stage });
+        let token = self.waiting.insert(Waiting { message: key, path, stage, bytes });
         self.tasks.push(Task { token, program: program.id(), document, context, limits });
     }
 
+    #[cfg(test)]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    pub fn collected(&self) -> usize {
-        self.collected
     }
 
     pub fn is_idle(&self) -> bool {
@@ -95,17 +94,20 @@ impl Steps {
             documents.put(document);
             return;
         };
-        let InHand { revision, input, message, fan_out, waiting, .. } = in_hand;
+        let InHand { revision, input, message, fan_out, waiting, share } = in_hand;
         let envelope = &message.envelope(&revision.owner, *input);
         let work = Work { revision, envelope };
         let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
-        *waiting -= 1;
-        scripted.collected -= fan_out.held_bytes();
+        waiting.tasks -= 1;
+        waiting.bytes -= script.bytes;
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
         let collected = fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ());
         let is_through = match collected {
-            Ok(()) if *waiting > 0 || !scripted.next.is_empty() => false,
+            Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {
+                let held = held(*waiting, &scripted.next, fan_out.held_bytes());
+                share.hold(held).inspect_err(|fault| settlement.lose(envelope, fault)).is_err()
+            }
             Ok(()) => {
                 fan_out.sort();
                 publish::publish(settlement, &work, fan_out, fan_out.source(&document));
@@ -124,7 +126,6 @@ impl Steps {
             scripted.in_hand.remove(script.message);
         } else {
             fan_out.exchange(spare);
-            scripted.collected += fan_out.held_bytes();
             scripted.submit_next(script.message);
         }
         documents.put(document);
@@ -145,6 +146,12 @@ impl Steps {
             settlement.settle(in_hand.input, Outcome::Retry(REFUSED_DELAY, fault));
         }
     }
+}
+
+/// What a message holds with its next tasks, and with what it has become so far.
+fn held(waiting: Held, next: &[NextScript], collected: usize) -> Held {
+    let bytes = next.iter().map(|next| document_bytes(&next.document)).sum::<usize>();
+    Held { tasks: waiting.tasks + next.len(), bytes: waiting.bytes + bytes + collected }
 }
 
 impl Scripted {

@@ -8,14 +8,14 @@ use message::Fault;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::super::LARGE;
-use super::super::core_budget::CoreShare;
+use super::super::budget::Share;
 use super::work::{Job, Worked, work};
 use crate::catch_panic::catch_panic;
 use crate::engine::message::InputRef;
 use crate::engine::registry::Revision;
 
-/// Payloads that may wait or be worked on, in bytes; each is larger than [`LARGE`], so at most 64.
-/// One is taken whatever its size.
+/// Payloads of streams that may wait or be worked on, in bytes; each is larger than [`LARGE`], so at most 64.
+/// One is taken whatever its size. Those of core NATS count in their customers' shares.
 const MAX_BYTES: usize = 64 << 20;
 
 /// A job comes back with what became of it.
@@ -32,7 +32,13 @@ pub struct Held {
     pub revision: Rc<Revision>,
     pub input: InputRef,
     /// Of a core NATS message.
-    pub share: Option<CoreShare>,
+    pub share: Option<Share>,
+}
+
+impl Held {
+    fn bytes(&self, job: &Job) -> usize {
+        if self.input == InputRef::Core { 0 } else { job.message.payload.len() }
+    }
 }
 
 type Work = fn(&Job) -> Result<Worked, Fault>;
@@ -43,6 +49,7 @@ pub struct Large {
     done: UnboundedSender<LargeDone>,
     pub receiver: Option<LargeReceiver>,
     held: HashMap<u64, Held>,
+    /// Of payloads of streams.
     bytes: usize,
     next: u64,
     work: Work,
@@ -67,7 +74,7 @@ impl Large {
     }
 
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.held.is_empty() || self.bytes + bytes <= MAX_BYTES
+        self.bytes == 0 || self.bytes + bytes <= MAX_BYTES
     }
 
     /// Whether another payload may be too much.
@@ -79,7 +86,7 @@ impl Large {
     pub fn submit(&mut self, held: Held, mut job: Job) {
         job.token = self.next;
         self.next += 1;
-        self.bytes += job.message.payload.len();
+        self.bytes += held.bytes(&job);
         self.held.insert(job.token, held);
         let Some(job) = self.send(job) else { return };
         // Without a thread the shard does it itself, late rather than never.
@@ -105,7 +112,7 @@ impl Large {
 
     pub fn release(&mut self, job: &Job) -> Option<Held> {
         let held = self.held.remove(&job.token)?;
-        self.bytes -= job.message.payload.len();
+        self.bytes -= held.bytes(job);
         Some(held)
     }
 }
@@ -133,7 +140,7 @@ fn serve(waiting: &Receiver<Job>, done: &UnboundedSender<LargeDone>, work: Work)
 mod tests {
     use super::super::work::Wanted;
     use super::*;
-    use crate::engine::message::OwnedMessage;
+    use crate::engine::message::{EntryId, OwnedMessage};
     use crate::engine::steps::tests::revision;
     use crate::fan_out::{Leaf, Output};
     use message::Code;
@@ -145,7 +152,7 @@ mod tests {
     }
 
     fn submit(large: &mut Large, revision: &Rc<Revision>, payload: Vec<u8>) {
-        let input = InputRef::Core;
+        let input = InputRef::Entry(EntryId::new(0, 0));
         let envelope = crate::engine::steps::tests::envelope(&revision.owner, input);
         let job = Job {
             token: 0,

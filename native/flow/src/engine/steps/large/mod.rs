@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run, url_of_large ──Job──► thread: parse ─► fan-out ──LargeDone──► on_large ─┬─► publish
-//!      └─ no room: sent back; core NATS taken, and reading stops               ├─► script executor
+//!      └─ no room: sent back; core NATS beyond its customer's bytes: lost      ├─► script executor
 //!                                                                              ├─► dead letter
 //!                                                                              └─► Effect::Addressed
 //! ```
@@ -69,11 +69,12 @@ impl Steps {
         wanted: Wanted,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        let share = self.core_share(envelope, payload.len())?;
-        // Nobody could send a core message again: its customer's share bounds it.
-        if share.is_none() && !self.large.has_room(payload.len()) {
-            return Err(Fault::new(Code::LimitMemory, "too many large payloads wait"));
-        }
+        let share = match envelope.input {
+            // Nobody could send it again: its customer's share bounds it.
+            InputRef::Core => Some(self.budget.take(envelope.input, envelope.owner.customer_id, payload.len())?),
+            InputRef::Entry(_) if self.large.has_room(payload.len()) => None,
+            InputRef::Entry(_) => return Err(Fault::new(Code::LimitMemory, "too many large payloads wait")),
+        };
         let pipeline = Arc::clone(&revision.owner.pipeline);
         let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
         self.large.submit(

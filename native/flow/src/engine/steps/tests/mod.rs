@@ -1,5 +1,6 @@
 //! A shard of one pipeline, without a connection: what goes in, and what is written.
 
+mod budgets;
 mod elsewhere;
 mod fan_out;
 mod order;
@@ -23,15 +24,19 @@ use crate::process::{Message, Processed, process};
 const ACK: &[u8] = b"$JS.ACK.IN.orders.1.7.9.1700000000000000000.3";
 
 pub(super) fn revision(steps: &Value, out: &Value, limits: &Value) -> Rc<Revision> {
+    install(&mut Registry::new(0), "acme", steps, out, limits)
+}
+
+fn install(registry: &mut Registry, customer: &str, steps: &Value, out: &Value, limits: &Value) -> Rc<Revision> {
     let file = json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "customer": customer, "pipeline": "orders", "in": {"http": {"path": "/orders"}},
         "steps": steps, "out": out, "limits": limits,
     });
     let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap_or_else(|faults| panic!("{faults:?}"));
     let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
     let settings = serde_json::from_value(settings).unwrap();
     let prepared = Prepared::new(pipeline, Secrets::default(), vec![Arc::new(Counters::default())], &settings).unwrap();
-    Registry::new(0).install(&prepared, Vec::new()).0
+    registry.install(&prepared, Vec::new()).0
 }
 
 pub(super) fn envelope(owner: &Owner, input: InputRef) -> Envelope<'_> {
