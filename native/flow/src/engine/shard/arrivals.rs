@@ -19,7 +19,7 @@ use nats::jetstream::{AckReply, PullStatus};
 use super::Parts;
 use crate::engine::consumers::{Feed, Subscription};
 use crate::engine::ids::Id;
-use crate::engine::intake::{self, Arrival, UNKNOWN_DELAY, UnknownAction};
+use crate::engine::intake::{self, Arrival, UnknownAction, unknown_delay};
 use crate::engine::message::{Body, CustomerId, Envelope, InputRef, RevisionId};
 use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::Revision;
@@ -162,7 +162,7 @@ impl Parts {
                 return;
             }
         }
-        self.settlement.settle(input, Outcome::Retry(UNKNOWN_DELAY, fault));
+        self.settlement.settle(input, Outcome::Retry(unknown_delay(ack.delivered), fault));
     }
 
     fn report_set_aside(&self, address: &Address<'_>, fault: &Fault) {
