@@ -51,6 +51,14 @@ impl Server {
         (self.child, _) = launch(self.folder.path(), &self.config, Some(self.port));
     }
 
+    /// Has the running server take another `config`, as SIGHUP does: connections stay. It takes it some time later.
+    pub fn reload(&mut self, config: &str) {
+        config.clone_into(&mut self.config);
+        write_config(self.folder.path(), config, Some(self.port));
+        let signalled = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        assert!(signalled.success());
+    }
+
     pub fn kill_and_restart(&mut self) {
         self.kill();
         self.restart();
@@ -65,16 +73,23 @@ impl Drop for Server {
 }
 
 fn launch(folder: &Path, config: &str, port: Option<u16>) -> (Child, u16) {
-    let listen = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
-    let (file, store) = (folder.join("server.conf"), folder.join("store"));
-    let text = format!("listen: \"127.0.0.1:{listen}\"\njetstream {{ store_dir: {store:?} }}\n{config}\n");
-    std::fs::write(&file, text).unwrap();
+    let file = write_config(folder, config, port);
     let mut child = Command::new(binary()).arg("-c").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let port = read_port(&mut log);
     // A full pipe would stop the server.
     std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
     (child, port)
+}
+
+/// A new file in place of the old one: a server that reads it finds the whole of one of them.
+fn write_config(folder: &Path, config: &str, port: Option<u16>) -> PathBuf {
+    let listen = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+    let (file, new, store) = (folder.join("server.conf"), folder.join("server.new"), folder.join("store"));
+    let text = format!("listen: \"127.0.0.1:{listen}\"\njetstream {{ store_dir: {store:?} }}\n{config}\n");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    file
 }
 
 /// The port of the server's log, read until the server is ready.

@@ -16,6 +16,7 @@ mod neighbours;
 mod outs;
 mod parked;
 mod passing;
+mod permissions;
 mod refused;
 mod reloads;
 mod removed;

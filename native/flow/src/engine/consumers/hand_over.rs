@@ -3,16 +3,17 @@
 //! An UNSUB loses what the server has matched with the subscription but not delivered: a message of core NATS is gone,
 //! one of a stream comes again only after its `ack_wait`. So the server learns nothing of a reload.
 
-use super::{Consumers, Feed};
+use super::{Consumers, Feed, Subject};
 use crate::engine::message::RevisionId;
 
 impl Consumers {
-    /// Gives the core NATS in of `from` to `to`. `false`: it has none of this subject and group that the server permits.
+    /// Gives the core NATS in of `from` to `to`. `false`: it has none of this subject and group that the server permits, or
+    /// that is being tried again.
     pub fn hand_over_subject(&mut self, from: RevisionId, to: RevisionId, subject: &str, group: &str) -> bool {
-        let mut open = self.subjects.values_mut().filter(|one| one.revision == from && one.closed.is_none());
-        let Some(same) = open.find(|one| one.subject == subject && one.group == group && !one.refused) else {
-            return false;
-        };
+        let mut open = self.subjects.iter_mut().filter(|(_, one)| one.revision == from && one.closed.is_none());
+        let is_same =
+            |number, one: &Subject| one.subject == subject && one.group == group && !self.permits.is_without(number);
+        let Some((_, same)) = open.find(|(number, one)| is_same(**number, one)) else { return false };
         same.revision = to;
         true
     }

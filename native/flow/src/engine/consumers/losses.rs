@@ -1,12 +1,11 @@
 //! Pulls that nobody serves: their consumer is gone, or the stream with it. A task makes the consumer again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use message::Code;
 use nats::jetstream::PullEnd;
 
 use super::{Consumers, Feed};
-use crate::engine::message::RevisionId;
 
 /// Which pulls are lost, and why they still are.
 #[derive(Default)]
@@ -15,8 +14,6 @@ pub(super) struct Losses {
     found: Vec<u64>,
     /// Being repaired; the code once it is known.
     open: BTreeMap<u64, Option<Code>>,
-    /// Those whose requests the server does not permit.
-    denied: BTreeSet<u64>,
 }
 
 /// A consumer to be made again.
@@ -30,7 +27,6 @@ pub struct LostConsumer {
 impl Losses {
     /// A request has ended. Parked messages have a task that looks after their consumer.
     pub(super) fn on_end(&mut self, number: u64, feed: Feed, reason: PullEnd) {
-        self.denied.remove(&number);
         let passes = matches!(reason, PullEnd::LeadershipChange | PullEnd::ServerShutdown | PullEnd::LimitExceeded);
         if passes || matches!(feed, Feed::Parked(_)) || self.open.contains_key(&number) {
             return;
@@ -75,40 +71,14 @@ impl Consumers {
         self.is_short = true;
     }
 
-    /// The server does not permit a subscription. `true` when it is one of ours.
-    pub fn refuse_subject(&mut self, subject: &str) -> bool {
-        let mut refused = self.subjects.values_mut().filter(|one| one.subject == subject).peekable();
-        let is_ours = refused.peek().is_some();
-        refused.for_each(|one| one.refused = true);
-        is_ours
-    }
-
-    /// The server does not permit requests of a pull.
-    pub fn refuse_requests(&mut self, subject: &str) {
-        let denied = self.pulls.iter().filter(|(_, pull)| pull.next == subject);
-        self.losses.denied.extend(denied.map(|(number, _)| *number));
-    }
-
-    /// A new connection may have other permissions.
-    pub(super) fn permit_all(&mut self) {
-        self.losses.denied.clear();
-        self.subjects.values_mut().for_each(|subject| subject.refused = false);
-    }
-
-    /// Whether the server does not permit the subscription of a revision.
-    #[must_use]
-    pub fn is_refused(&self, revision: RevisionId) -> bool {
-        self.subjects.values().any(|one| one.revision == revision && one.refused)
-    }
-
     /// Why messages of a feed, or of a stream, cannot be asked for.
     #[must_use]
     pub fn fault(&self, feed: Feed, stream: &str) -> Option<Code> {
-        let denied = self.losses.denied.iter().map(|number| (number, Some(Code::NatsAuthorization)));
-        let mut all = denied.chain(self.losses.open.iter().map(|(number, code)| (number, *code)));
-        all.find_map(|(number, code)| {
+        let mut open = self.losses.open.iter();
+        let lost = open.find_map(|(number, code)| {
             let pull = self.pulls.get(number)?;
             code.filter(|_| pull.feed == feed || *pull.stream == *stream)
-        })
+        });
+        self.denial(Some(feed), stream).or(lost)
     }
 }

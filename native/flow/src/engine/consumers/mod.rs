@@ -20,6 +20,7 @@
 
 mod hand_over;
 mod losses;
+mod permits;
 mod pull;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use super::message::{QueueId, RevisionId};
 use super::subjects::LaneType;
 use losses::Losses;
 pub use losses::LostConsumer;
+use permits::Permits;
 use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, MIN_WINDOW, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
 
 /// What a pull consumer's messages are.
@@ -91,8 +93,6 @@ struct Subject {
     group: String,
     /// The marker behind its UNSUB, once it was closed.
     closed: Option<u64>,
-    /// The server does not permit it.
-    refused: bool,
 }
 
 /// All subscriptions of a shard.
@@ -113,6 +113,7 @@ pub struct Consumers {
     next_index: usize,
     draining: bool,
     losses: Losses,
+    permits: Permits,
 }
 
 impl Consumers {
@@ -152,7 +153,7 @@ impl Consumers {
         let number = self.next_subject;
         self.next_subject += 1;
         let (subject, group) = (subject.to_owned(), group.to_owned());
-        self.subjects.insert(number, Subject { revision, subject, group, closed: None, refused: false });
+        self.subjects.insert(number, Subject { revision, subject, group, closed: None });
         number
     }
 
@@ -242,10 +243,11 @@ impl Consumers {
             || self.pulls.values().any(|pull| pull.feed.revision() == Some(revision))
     }
 
-    /// Forgets what was closed a while ago. `marker`: the last one that is back.
+    /// Forgets what was closed a while ago, and what is permitted again. `marker`: the last one that is back.
     pub fn on_tick(&mut self, tick: u64, marker: u64) {
         self.pulls.retain(|_, pull| pull.closed.is_none_or(|closed| tick <= closed + CLOSED_TICKS));
         self.subjects.retain(|_, subject| subject.closed.is_none_or(|closed| marker < closed));
+        self.note_permits(tick, marker);
     }
 
     /// A message came.
@@ -351,10 +353,11 @@ impl Consumers {
             messages: bound.messages - in_hand.messages - self.credit(),
             bytes: (bound.bytes - in_hand.bytes).min(MAX_UNREAD) - self.reserved(),
         };
-        let start = self.next_index % self.pulls.len().max(1);
-        let (before, after) = (0..start, start..self.pulls.len());
         let max_bytes = request_bytes(self.max_payload);
-        let mut pulls: Vec<&mut Pull> = self.pulls.values_mut().collect();
+        let permitted = self.pulls.iter_mut().filter(|(number, _)| !self.permits.denies_requests(**number));
+        let mut pulls: Vec<&mut Pull> = permitted.map(|(_, pull)| pull).collect();
+        let start = self.next_index % pulls.len().max(1);
+        let (before, after) = (0..start, start..pulls.len());
         for index in after.chain(before) {
             let pull = &mut *pulls[index];
             if let Feed::Source(revision) = pull.feed
@@ -390,5 +393,7 @@ fn ask(pull: &mut Pull, share: i64, max_bytes: i64, tick: u64, room: &mut Load, 
     true
 }
 
+#[cfg(test)]
+mod permit_tests;
 #[cfg(test)]
 mod tests;

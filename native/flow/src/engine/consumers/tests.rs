@@ -196,7 +196,7 @@ fn what_differs_is_refused_or_is_closed_is_not_handed_over() {
         !consumers.hand_over_pull(first, second, "S", "other") && !consumers.hand_over_pull(first, second, "T", "c")
     );
     // A refused subscription is none: the server may permit another one.
-    assert!(consumers.refuse_subject("in.orders"));
+    assert!(consumers.refuse_subject("in.orders", 1));
     assert!(!consumers.hand_over_subject(first, second, "in.orders", "g"));
     consumers.on_connected(1 << 20, 1, &mut Vec::new());
     assert!(consumers.hand_over_subject(first, first, "in.orders", "g"));
@@ -212,7 +212,7 @@ fn a_subscription_that_was_handed_over_is_made_again_on_a_new_connection_and_may
     let (first, second) = (RevisionId(1), RevisionId(2));
     let mut consumers = sources();
     assert!(consumers.hand_over_subject(first, second, "in.orders", "g"));
-    assert!(consumers.refuse_subject("in.orders") && consumers.is_refused(second) && !consumers.is_refused(first));
+    assert!(consumers.refuse_subject("in.orders", 1) && consumers.is_refused(second) && !consumers.is_refused(first));
     let mut wire = Vec::new();
     consumers.on_connected(1 << 20, 1, &mut wire);
     assert_eq!(String::from_utf8(wire).unwrap().matches("SUB in.orders g ").count(), 1);

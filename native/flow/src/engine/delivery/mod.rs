@@ -38,8 +38,9 @@ mod tests;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use connectors::Health;
 use connectors::http::sink::Tls;
-use message::Fault;
+use message::{Code, Fault};
 use nats::Outbox;
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ pub use queue::{Asking, Next, Queued};
 pub use sinks::{Outlet, Sinks, check_outs};
 
 use super::consumers::Consumers;
-use super::message::{Envelope, InputRef, OwnedMessage, QueueId, RevisionId, StreamName, Target};
+use super::message::{Envelope, InputRef, OwnedMessage, QueueId, RevisionId, Route, StreamName, Target};
 use super::registry::Revision;
 use super::settings::Settings;
 use super::settlement::{Forward, Outcome, RETRY_PUBLISH, Settlement};
@@ -235,10 +236,18 @@ impl Delivery {
         self.queues.get(&queue).map(|queue| (Rc::clone(&queue.revision), queue.target))
     }
 
-    /// Says what every out with a sink is like.
-    pub fn note_health(&self, now_ms: u64) {
+    /// Says what every out with a sink is like. `lane_fault`: why nothing comes from a stream, or comes again and again.
+    pub fn note_health(&self, now_ms: u64, lane_fault: impl Fn(&str) -> Option<Code>) {
         for queue in self.queues.values().filter(|queue| !queue.retired) {
-            queue.revision.health.set_out(queue.target, queue.health(), now_ms);
+            let lane = queue.revision.targets.get(queue.target).and_then(|target| match &target.route {
+                Route::Lane { stream, .. } => lane_fault(stream),
+                Route::Core { .. } | Route::Stream { .. } => None,
+            });
+            let health = match (queue.health(), lane) {
+                (Health::Up, Some(code)) => Health::Failing(code),
+                (health, _) => health,
+            };
+            queue.revision.health.set_out(queue.target, health, now_ms);
         }
     }
 

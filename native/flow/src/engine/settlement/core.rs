@@ -15,7 +15,7 @@ use crate::engine::observe::Event;
 
 /// While a subject is refused, one message after so many ticks finds out whether it still is.
 const PROBE_TICKS: u64 = 5;
-/// Subjects that are refused, at most: an ack's is another one every time.
+/// Subjects that are refused, at most.
 const MAX_REFUSED: usize = 1024;
 /// Delivered events of one burst at most.
 const MAX_EVENTS: usize = 32;

@@ -172,6 +172,7 @@ impl Parts {
         self.settlement.on_tick();
         let tick = self.settlement.tick();
         self.consumers.on_tick(tick, self.settlement.last_marker());
+        self.try_refused();
         self.unknown.on_tick(tick);
         self.delivery.on_tick(&self.settlement);
         let (settlement, consumers) = (&self.settlement, &self.consumers);
@@ -212,6 +213,6 @@ impl Parts {
                 revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
             }
         }
-        self.delivery.note_health(now_ms);
+        self.delivery.note_health(now_ms, |lane| self.consumers.denial(None, lane).filter(|_| is_connected));
     }
 }

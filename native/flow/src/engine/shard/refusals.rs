@@ -10,14 +10,11 @@ use crate::engine::message::{RevisionId, Route};
 use crate::engine::observe::{Event, EventKind, Metric};
 
 impl Parts {
-    /// The server complained. A publish that is refused again and again is reported once.
+    /// The server complained. What is refused again and again is reported once.
     pub fn on_server_error(&mut self, error: &ServerError) {
         let is_news = match error.refusal() {
             Some(Refusal::Publish(subject)) => self.on_publish_refused(subject, &error.fault()),
-            Some(Refusal::Subscription(subject)) => {
-                self.consumers.refuse_subject(subject);
-                true
-            }
+            Some(Refusal::Subscription(subject)) => self.consumers.refuse_subject(subject, self.settlement.tick()),
             None => true,
         };
         if is_news {
@@ -26,8 +23,10 @@ impl Parts {
     }
 
     fn on_publish_refused(&mut self, subject: &str, fault: &Fault) -> bool {
+        if let Some(is_news) = self.consumers.refuse_publish(subject, self.settlement.tick()) {
+            return is_news;
+        }
         let is_news = self.settlement.on_publish_refused(subject);
-        self.consumers.refuse_requests(subject);
         for revision in self.registry.active() {
             for target in &revision.targets {
                 if matches!(&target.route, Route::Stream { subject: to, .. } if to == subject) {
@@ -37,6 +36,15 @@ impl Parts {
             }
         }
         is_news
+    }
+
+    /// The server may permit by now what it has refused: the marker behind a try says so.
+    pub(super) fn try_refused(&mut self) {
+        let tick = self.settlement.tick();
+        if self.settlement.is_connected() && self.consumers.has_to_try(tick) {
+            let marker = self.settlement.fence();
+            self.consumers.try_refused(tick, marker, &mut self.settlement.wire);
+        }
     }
 
     pub(super) fn count_delivered_core(&self, revision: RevisionId, count: u64, bytes: u64) {
