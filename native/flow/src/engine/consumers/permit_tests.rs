@@ -29,7 +29,7 @@ fn asked(consumers: &mut Consumers, tick: u64) -> usize {
     let mut wire = Vec::new();
     let (none, bound) = (Load { messages: 0, bytes: 0 }, Load { messages: 1_000, bytes: 1 << 20 });
     consumers.is_short = true;
-    consumers.top_up(tick, none, bound, &mut wire);
+    consumers.top_up(tick, none, bound, |_| true, &mut wire);
     String::from_utf8(wire).unwrap().matches(NEXT).count()
 }
 
