@@ -65,13 +65,13 @@ def test_many_messages_that_are_always_answered_500_hold_up_no_other(start_node:
         for turn in range(400):
             sent = send(node, 1, **({"kind": "poison"} if turn % 10 in {0, 1, 3, 6, 7, 8} else {}))
             if turn % 10 in {2, 4, 5, 9}:
-                healthy |= set(sent.values())
+                healthy.update(sent.values())
         eventually(lambda: set(taken(server)) == healthy, "the healthy among them are taken")
         # A burst of nothing else, and then healthy ones alone.
         send(node, 100, kind="poison")
         for _ in range(20):
-            healthy |= set(send(node, 1).values())
-            eventually(lambda: healthy <= set(taken(server)), "each of the others is taken")
+            healthy.update(send(node, 1).values())
+            eventually(lambda: healthy.issubset(taken(server)), "each of the others is taken")
 
 
 def test_a_message_that_fails_is_tried_beside_the_others_until_it_is_taken(start_node: StartNode) -> None:

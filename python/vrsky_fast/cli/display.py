@@ -38,6 +38,7 @@ _WORDS = {
     "parking": "parking",
     "resumed": "resumed",
     "dead": "dead",
+    "lost": "lost",
     "refused": "refused",
     "node": "node",
 }
@@ -169,6 +170,7 @@ class Display(_Paced):
         paint = {
             "delivered": self.terminal.good,
             "dead": self.terminal.bad,
+            "lost": self.terminal.bad,
             "retried": self.terminal.warning,
             "parking": self.terminal.warning,
             "resumed": self.terminal.good,

@@ -112,7 +112,8 @@ impl Host {
         self.context().map_or(0.0, |context| context.time_ms as f64)
     }
 
-    /// SplitMix64, begun with the message's id and time, and what tells its scripts and parts apart.
+    /// SplitMix64, begun with the message's id and what tells its scripts and parts apart. Not with its time: a client that
+    /// repeats a request under its key later has the same id then.
     fn next_random(&self) -> f64 {
         let state = self.random_state.get().unwrap_or_else(|| self.context().map_or(0, seed));
         let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -159,7 +160,7 @@ impl Host {
 fn seed(context: &TaskContext) -> u64 {
     let bytes =
         context.id.as_bytes().chunks(8).map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
-    bytes.fold(mix(context.time_ms ^ mix(context.seed)), |state, word| mix(state ^ word).wrapping_add(word))
+    bytes.fold(mix(context.seed), |state, word| mix(state ^ word).wrapping_add(word))
 }
 
 fn mix(mut z: u64) -> u64 {

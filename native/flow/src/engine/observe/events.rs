@@ -19,6 +19,8 @@ pub enum EventKind {
     Delivered,
     Retried,
     Dead,
+    /// A core NATS message, or a publish to core NATS, that nobody has any more.
+    Lost,
     Refused,
     /// An out fails for longer: its messages are parked.
     Parking,

@@ -390,7 +390,7 @@ impl Settlement {
     /// is nowhere left to put it.
     pub fn lose(&self, envelope: &Envelope<'_>, fault: &Fault) {
         envelope.owner.counters.add(Metric::Lost, 1);
-        self.event(EventKind::Dead, envelope, "in", Some(fault), 0);
+        self.event(EventKind::Lost, envelope, "in", Some(fault), 0);
     }
 }
 

@@ -64,7 +64,7 @@ impl Parts {
             let name = revision.targets.get(target as usize).map_or("", |out| &out.name);
             self.settlement.events().push_rare(|| {
                 let pipeline = &revision.owner.pipeline;
-                Event::about(EventKind::Dead, self.settlement.now_ms(), pipeline, "").at(name, 0).with_fault(&fault)
+                Event::about(EventKind::Lost, self.settlement.now_ms(), pipeline, "").at(name, 0).with_fault(&fault)
             });
         }
     }
