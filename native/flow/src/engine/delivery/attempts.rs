@@ -40,7 +40,8 @@ impl Reach<'_> {
         }
         // Without room to hold it, it is parked though many are on their way: unless it would overtake others.
         let waits = if has_room { queue.parks_behind() } else { queue.holds_any() };
-        let is_parked = queue.place() == Place::Parked && !waits && !queue.wants_new_probe();
+        let is_probe = has_room && queue.wants_new_probe();
+        let is_parked = queue.place() == Place::Parked && !waits && !is_probe;
         if is_parked && self.park(queue, envelope, (Duration::ZERO, None), payload) {
             return;
         }
@@ -91,7 +92,7 @@ impl Reach<'_> {
 
     fn queued(&self, number: u64, input: InputRef, message: OwnedMessage, url: Option<Box<str>>) -> Queued {
         let (since, spent) = (self.now, Duration::ZERO);
-        Queued { number, input, message, url, since, spent, parked_with: None, attempts: 0 }
+        Queued { number, input, message, url, since, spent, parked_with: None, place: 0, attempts: 0 }
     }
 
     /// Into the queue, or behind the parked messages that are coming back.
@@ -202,6 +203,7 @@ impl Reach<'_> {
             queue.retry(queued, own, self.now);
         } else {
             self.give_back(queue, &queued, own, fault);
+            queue.parking.note_tried(&queued);
         }
         opens
     }

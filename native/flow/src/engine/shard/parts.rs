@@ -210,13 +210,13 @@ impl Shard {
         let mut tasks = Vec::new();
         parts.steps.take_tasks(&mut tasks);
         // In pieces: the executor takes a batch as a whole or not at all.
-        while !tasks.is_empty() {
-            let rest = tasks.split_off(tasks.len().min(MAX_SUBMIT));
-            if let Err(mut refused) = self.executor.submit(tasks) {
-                refused.extend(rest);
+        let mut tasks = tasks.into_iter();
+        while tasks.len() > 0 {
+            let batch = tasks.by_ref().take(MAX_SUBMIT).collect();
+            if let Err(mut refused) = self.executor.submit(batch) {
+                refused.extend(tasks);
                 return parts.steps.refuse_tasks(&mut parts.settlement, refused);
             }
-            tasks = rest;
         }
     }
 }

@@ -49,6 +49,10 @@ impl Held {
         self.tasks < bound.tasks && self.bytes < bound.bytes
     }
 
+    fn fits(self, bound: Held) -> bool {
+        self.tasks <= bound.tasks && self.bytes <= bound.bytes
+    }
+
     fn half(self) -> Held {
         Held { tasks: self.tasks / 2, bytes: self.bytes / 2 }
     }
@@ -88,7 +92,9 @@ impl Budget {
             }
             InputRef::Entry(_) if self.admits(customer) => {
                 let customer = Rc::clone(self.lanes.entry(customer).or_default());
-                Share { customer, total: Some(Rc::clone(&self.total)), held: Held::default() }
+                let mut share = Share { customer, total: Some(Rc::clone(&self.total)), held: Held::default() };
+                share.set(Held::one(bytes));
+                return Ok(share);
             }
             InputRef::Entry(_) => {
                 return Err(Fault::new(Code::ScriptUnavailable, "too many messages wait for scripts"));
@@ -117,24 +123,38 @@ impl Budget {
 }
 
 impl Share {
-    /// From now on the message holds so much.
+    /// From now on the message holds so much. One message of each customer may, whatever it becomes.
     ///
     /// # Errors
-    /// `limit/memory`: a core NATS message beside which others of its customer wait, and all of them too much.
+    /// It has grown, others of its customer wait beside it, and there is no room for all of them. `limit/memory`: a core
+    /// NATS message is lost. `script/unavailable`: another goes back to its stream, as a whole.
     pub fn hold(&mut self, held: Held) -> Result<(), Fault> {
-        let others = self.customer.get().bytes - self.held.bytes;
-        if self.total.is_none() && others > 0 && held.bytes > self.held.bytes && others + held.bytes > MAX_CORE_BYTES {
-            return Err(Fault::new(Code::LimitMemory, "too many core NATS messages wait for scripts"));
+        let grows = held.tasks > self.held.tasks || held.bytes > self.held.bytes;
+        if grows && self.customer.get() != self.held {
+            let customer = self.after(&self.customer, held);
+            match &self.total {
+                None if customer.bytes > MAX_CORE_BYTES => {
+                    return Err(Fault::new(Code::LimitMemory, "too many core NATS messages wait for scripts"));
+                }
+                Some(total) if !self.after(total, held).fits(MAX_LANES) && !customer.fits(FLOOR) => {
+                    return Err(Fault::new(Code::ScriptUnavailable, "too many parts of messages wait for scripts"));
+                }
+                _ => {}
+            }
         }
         self.set(held);
         Ok(())
     }
 
+    /// What `cell` comes to when this message holds so much.
+    fn after(&self, cell: &Cell<Held>, held: Held) -> Held {
+        let Held { tasks, bytes } = cell.get();
+        Held { tasks: tasks - self.held.tasks + held.tasks, bytes: bytes - self.held.bytes + held.bytes }
+    }
+
     fn set(&mut self, held: Held) {
         for cell in [Some(&self.customer), self.total.as_ref()].into_iter().flatten() {
-            let Held { tasks, bytes } = cell.get();
-            let (tasks, bytes) = (tasks - self.held.tasks + held.tasks, bytes - self.held.bytes + held.bytes);
-            cell.set(Held { tasks, bytes });
+            cell.set(self.after(cell, held));
         }
         self.held = held;
     }
@@ -197,6 +217,20 @@ mod tests {
         assert_eq!(second.hold(Held::one(2)).unwrap_err().code(), Code::LimitMemory);
         drop(first);
         assert!(second.hold(Held::one(MAX_CORE_BYTES + 1)).is_ok());
+    }
+
+    #[test]
+    fn of_messages_of_streams_that_become_many_parts_one_of_each_customer_goes_on_and_the_others_go_back() {
+        let mut budget = Budget::default();
+        let mut shares: Vec<Share> = (0..100).map(|_| budget.take(lane(), ACME, 1).unwrap()).collect();
+        let mut other = budget.take(lane(), BETA, 1).unwrap();
+        let parts = Held { tasks: 1_000, bytes: 1_000 };
+        let went_on = shares.iter_mut().filter_map(|share| share.hold(parts).ok()).count();
+        assert!((3..=4).contains(&went_on), "{went_on}");
+        assert!(budget.admits(BETA));
+        assert!(other.hold(Held { tasks: 5_000, bytes: 1 << 30 }).is_ok());
+        drop((shares, other));
+        assert_eq!(budget.total.get(), Held::default());
     }
 
     #[test]

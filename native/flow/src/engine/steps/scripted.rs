@@ -16,7 +16,7 @@ use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
 use super::slab::Slab;
 use super::{REFUSED_DELAY, Steps};
-use crate::engine::message::{InputRef, OwnedMessage};
+use crate::engine::message::{Envelope, InputRef, OwnedMessage};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::fan_out::{FanOut, NextScript, PartPath, Run};
@@ -103,23 +103,23 @@ impl Steps {
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
         let collected = fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ());
-        let is_through = match collected {
+        let outcome = match collected {
             Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {
                 let held = held(*waiting, &scripted.next, fan_out.held_bytes());
-                share.hold(held).inspect_err(|fault| settlement.lose(envelope, fault)).is_err()
+                share.hold(held).err().map(|fault| refused(settlement, envelope, fault))
             }
             Ok(()) => {
                 fan_out.sort();
                 publish::publish(settlement, &work, fan_out, fan_out.source(&document));
-                true
+                Some(Outcome::Ok)
             }
             Err(fault) => {
                 publish::fail(settlement, envelope, &fault, fan_out.source(&document));
-                true
+                Some(Outcome::Ok)
             }
         };
-        if is_through {
-            settlement.settle(*input, Outcome::Ok);
+        if let Some(outcome) = outcome {
+            settlement.settle(*input, outcome);
             fan_out.clear();
             fan_out.exchange(spare);
             scripted.next.clear();
@@ -146,6 +146,15 @@ impl Steps {
             settlement.settle(in_hand.input, Outcome::Retry(REFUSED_DELAY, fault));
         }
     }
+}
+
+/// There is no room for what a message has become: back to its stream, and lost without one.
+fn refused(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) -> Outcome {
+    if envelope.input == InputRef::Core {
+        settlement.lose(envelope, &fault);
+        return Outcome::Ok;
+    }
+    Outcome::Retry(REFUSED_DELAY, fault)
 }
 
 /// What a message holds with its next tasks, and with what it has become so far.

@@ -12,7 +12,7 @@
 mod first;
 mod polls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ const PROBE_BATCH: i64 = 1;
 const DRAIN_BATCH: i64 = 128;
 /// Messages on their way to the parked ones at a time.
 const MAX_UNCONFIRMED: usize = 256;
-/// Parked messages in hand that have failed before, at most, and when others of them come again. They stay with the
-/// server, so that there is room for those that were not tried yet.
+/// While the out is paused: parked messages in hand that have failed before, at most, and when others of them come again.
+/// They stay with the server, so that there is room for those that were not tried yet.
 const MAX_TRIED: usize = 32;
 const TRIED_DELAY: Duration = Duration::from_secs(30);
 /// What one request asks for, in bytes, by the size of those that came.
@@ -72,6 +72,8 @@ pub struct Parking {
     /// Messages in the stream when it was polled last.
     pub stored: u64,
     ages: Ages,
+    /// How often those were tried that have failed here and were given back, by their place in the stream.
+    tried: HashMap<u64, u32>,
     /// The size of those that came last; the larger ones weigh more.
     bytes: usize,
     /// Publishes ever, and those that wait for a PubAck.
@@ -135,6 +137,7 @@ impl Parking {
             batch: None,
             stored: 0,
             ages: Ages::default(),
+            tried: HashMap::new(),
             bytes: FIRST_BYTES,
             published: 0,
             unconfirmed: 0,
@@ -169,6 +172,22 @@ impl Parking {
         }
         let batch = DRAIN_BYTES / self.bytes.max(1);
         i64::try_from(batch).unwrap_or(DRAIN_BATCH).clamp(1, DRAIN_BATCH)
+    }
+
+    /// A message has failed, and goes back to the stream.
+    pub fn note_tried(&mut self, queued: &Queued) {
+        if queued.parked_with.is_some() {
+            self.tried.insert(queued.place, queued.attempts);
+        }
+    }
+
+    fn attempts_of(&self, place: u64) -> u32 {
+        self.tried.get(&place).copied().unwrap_or_default()
+    }
+
+    /// A message is in hand no more.
+    pub fn forget(&mut self, place: u64) {
+        self.tried.remove(&place);
     }
 
     /// The messages of one request for parked ones, while there are such requests.

@@ -30,8 +30,9 @@ impl Reach<'_> {
             let fault = Fault::new(Code::TenantMismatch, "a parked message of another customer");
             return self.dead_letter(queue, &envelope, &fault, payload);
         }
-        let attempts = u32::try_from(ack.delivered.saturating_sub(1)).unwrap_or(u32::MAX);
-        if attempts > 0 && !queue.outage.keeps_order() && queue.tried_parked() >= MAX_TRIED {
+        let attempts = queue.parking.attempts_of(ack.stream_sequence);
+        if attempts > 0 && queue.outage.is_paused() && !queue.outage.keeps_order() && queue.tried_parked() >= MAX_TRIED
+        {
             let fault = Fault::new(Code::LimitMemory, "others that have failed are tried first");
             return self.settlement.settle(input, Outcome::Retry(TRIED_DELAY, fault));
         }
@@ -44,7 +45,10 @@ impl Reach<'_> {
         let spent = Duration::from_millis(spent_ms) + queue.parking.ages.of(ack.stream_sequence, self.now);
         let message = OwnedMessage::of(&envelope, bytes::Bytes::copy_from_slice(payload));
         let (since, parked_with) = (self.now, Some(spent_ms));
-        self.push(queue, Queued { number, input, message, url, since, spent, parked_with, attempts });
+        self.push(
+            queue,
+            Queued { number, input, message, url, since, spent, parked_with, place: ack.stream_sequence, attempts },
+        );
     }
 
     /// Publishes a message to the parked ones; its input is acked with the PubAck. `parked_with`: see [`Queued`].
@@ -107,6 +111,7 @@ impl Reach<'_> {
         let stored = queue.parking.stored;
         if stored == 0 {
             queue.parking.ages.clear();
+            queue.parking.tried.clear();
         }
         let closed = queue.breaker.polled(Poll { stored, untried, quiet, idle: queue.is_idle() });
         if let Some(is_news) = closed {

@@ -44,6 +44,8 @@ pub struct Queued {
     pub spent: Duration,
     /// Of a message that came from the parked ones: what its `Vrsky-Spent` says, milliseconds.
     pub parked_with: Option<u64>,
+    /// Its place in the stream of the parked ones; 0 for one of the lane.
+    pub place: u64,
     pub attempts: u32,
 }
 
@@ -266,6 +268,7 @@ impl Queue {
         self.held.remove(queued.bytes());
         if queued.parked_with.is_some() {
             self.parked_held.remove(queued.bytes());
+            self.parking.forget(queued.place);
         }
     }
 
