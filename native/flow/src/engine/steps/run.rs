@@ -7,7 +7,8 @@ use message::{Code, Document, Fault};
 use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
 use super::scripted::InHand;
-use super::{LARGE, REFUSED_DELAY, STUCK_DELAY, Steps};
+use super::scripted::no_room;
+use super::{LARGE, STUCK_DELAY, Steps};
 use crate::compile::Pipeline;
 use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
 use crate::engine::registry::Revision;
@@ -91,20 +92,13 @@ impl Steps {
             Ok(share) => share,
             Err(fault) => {
                 self.documents.put(document);
-                return refuse(settlement, &message.envelope(&revision.owner, input), fault);
+                let outcome = no_room(settlement, &message.envelope(&revision.owner, input), fault);
+                return settlement.settle(input, outcome);
             }
         };
         let (revision, fan_out) = (Rc::clone(revision), FanOut::default());
         let key = self.scripted.hold(InHand { revision, input, message, fan_out, waiting: Held::default(), share });
         self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
-    }
-}
-
-/// There is no room for a message: back to its stream, and lost without one.
-fn refuse(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) {
-    match envelope.input {
-        InputRef::Core => settlement.lose(envelope, &fault),
-        InputRef::Entry(_) => settlement.settle(envelope.input, Outcome::Retry(REFUSED_DELAY, fault)),
     }
 }
 

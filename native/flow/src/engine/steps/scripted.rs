@@ -106,7 +106,7 @@ impl Steps {
         let outcome = match collected {
             Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {
                 let held = held(*waiting, &scripted.next, fan_out.held_bytes());
-                share.hold(held).err().map(|fault| refused(settlement, envelope, fault))
+                share.hold(held).err().map(|fault| no_room(settlement, envelope, fault))
             }
             Ok(()) => {
                 fan_out.sort();
@@ -148,8 +148,8 @@ impl Steps {
     }
 }
 
-/// There is no room for what a message has become: back to its stream, and lost without one.
-fn refused(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) -> Outcome {
+/// There is no room for a message, or for what it has become: back to its stream, and lost without one.
+pub(super) fn no_room(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) -> Outcome {
     if envelope.input == InputRef::Core {
         settlement.lose(envelope, &fault);
         return Outcome::Ok;
