@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use message::{Document, Limits};
 use rustix::time::{ClockId, clock_gettime};
-use script::{Done, Executor, Language, Program, Runner, Task, TaskContext, ThreadExecutor, ThreadOptions, compile};
+use script::{
+    Done, Executor, Language, Program, Runner, Task, TaskContext, TaskOwner, ThreadExecutor, ThreadOptions, compile,
+};
 
 /// Messages in one batch, and batches in flight.
 const BATCH: usize = 64;
@@ -42,6 +44,7 @@ fn order(items: usize) -> String {
 struct Case {
     json: String,
     program: Arc<Program>,
+    owner: Arc<TaskOwner>,
     limits: Arc<Limits>,
     time: Duration,
 }
@@ -51,7 +54,7 @@ impl Case {
         let parsed = formats::json::parse(self.json.as_bytes(), &self.limits, &mut document);
         assert!(parsed.is_ok());
         let id = "0123456789abcdef0123456789abcdef".into();
-        let context = TaskContext { id, customer: "acme".into(), ..TaskContext::default() };
+        let context = TaskContext { id, owner: Arc::clone(&self.owner), ..TaskContext::default() };
         Task { token: 0, program: self.program.id(), document, context, limits: Arc::clone(&self.limits) }
     }
 
@@ -137,7 +140,8 @@ fn main() {
         println!("\n{} bytes{:>24} {:>8} {:>8}", json.len(), "parse", "inline", "thread");
         for (name, source) in SCRIPTS.iter().filter(|(name, _)| name.contains(&wanted)) {
             let Ok(program) = compile(source, Language::JavaScript, "script.js").map(Arc::new) else { return };
-            let case = Case { json: json.clone(), program, limits: Arc::clone(&limits), time };
+            let owner = Arc::new(TaskOwner { customer: "acme".into(), ..TaskOwner::default() });
+            let case = Case { json: json.clone(), program, owner, limits: Arc::clone(&limits), time };
             let parse = case.preparation();
             println!("  {name:<24} {parse:>8.2} {:>8.2} {:>8.2}", case.inline() - parse, case.threaded() - parse);
         }

@@ -33,6 +33,6 @@ mod program;
 mod runtime;
 mod strip;
 
-pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, ThreadExecutor, ThreadOptions};
+pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, TaskOwner, ThreadExecutor, ThreadOptions};
 pub use program::{Language, Program, ProgramId, compile, strip_types};
 pub use strip::MAX_SOURCE_BYTES;

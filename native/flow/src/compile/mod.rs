@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use connectors::rate::Rate;
 use message::{Fault, Limits, Outs};
-use script::{Program, TaskContext};
+use script::{Program, TaskContext, TaskOwner};
 
 pub use advance::Progress;
 pub use batch::{Compiled, compile_all};
@@ -46,7 +46,8 @@ use stages::{Stage, StageKind};
 /// A pipeline file, compiled. Immutable; shared by all threads.
 pub struct Pipeline {
     file: PipelineFile,
-    revision: String,
+    /// Whose its scripts' tasks are.
+    owner: Arc<TaskOwner>,
     input: Input,
     source: Source,
     stages: Box<[Stage]>,
@@ -79,9 +80,13 @@ impl Pipeline {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let revision = file.revision(scripts.iter().map(|script| script.text.as_str()));
+        let owner = Arc::new(TaskOwner {
+            customer: file.customer.as_str().into(),
+            pipeline: file.pipeline.as_str().into(),
+            revision: file.revision(scripts.iter().map(|script| script.text.as_str())).into(),
+        });
         let unrouted = Outs::one(0);
-        Ok(Arc::new(Pipeline { revision, input, source, stages, outs, unrouted, limits, rate, file }))
+        Ok(Arc::new(Pipeline { owner, input, source, stages, outs, unrouted, limits, rate, file }))
     }
 
     /// Reads and compiles the JSON of a pipeline file; see [`crate::model::examine`].
@@ -110,18 +115,18 @@ impl Pipeline {
 
     #[must_use]
     pub fn customer(&self) -> &str {
-        &self.file.customer
+        &self.owner.customer
     }
 
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.file.pipeline
+        &self.owner.pipeline
     }
 
     /// A hash of the file's canonical text and its scripts, 16 hex digits.
     #[must_use]
     pub fn revision(&self) -> &str {
-        &self.revision
+        &self.owner.revision
     }
 
     #[must_use]
@@ -216,20 +221,12 @@ impl Pipeline {
     /// What a script of this pipeline sees as `ctx`. `headers` is a NATS header block.
     #[must_use]
     pub fn task_context(&self, id: &str, time_ms: u64, headers: &[u8]) -> TaskContext {
-        TaskContext {
-            id: id.into(),
-            customer: self.customer().into(),
-            pipeline: self.name().into(),
-            revision: self.revision().into(),
-            time_ms,
-            headers: headers.into(),
-            seed: 0,
-        }
+        TaskContext { id: id.into(), owner: Arc::clone(&self.owner), time_ms, headers: headers.into(), seed: 0 }
     }
 }
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pipeline({}.{} {})", self.customer(), self.name(), self.revision)
+        write!(f, "Pipeline({}.{} {})", self.customer(), self.name(), self.revision())
     }
 }

@@ -58,7 +58,7 @@ impl Engines {
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            self.engine(&context.customer, limits)?.run(program, document, context, limits)
+            self.engine(&context.owner.customer, limits)?.run(program, document, context, limits)
         }));
         let outcome = outcome.unwrap_or_else(|_| {
             // What the engine was doing is unknown: let it go with the message.

@@ -26,13 +26,19 @@ pub use thread::{ThreadExecutor, ThreadOptions};
 
 use crate::program::{Program, ProgramId};
 
+/// Whose a task is. One for all tasks of a revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskOwner {
+    pub customer: Box<str>,
+    pub pipeline: Box<str>,
+    pub revision: Box<str>,
+}
+
 /// What a script sees as `ctx`.
 #[derive(Clone, Debug, Default)]
 pub struct TaskContext {
     pub id: Box<str>,
-    pub customer: Box<str>,
-    pub pipeline: Box<str>,
-    pub revision: Box<str>,
+    pub owner: Arc<TaskOwner>,
     /// When the message was accepted, milliseconds since the Unix epoch: `ctx.now` and `Date.now()`.
     pub time_ms: u64,
     /// A NATS header block.

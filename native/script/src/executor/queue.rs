@@ -82,9 +82,9 @@ impl Queue {
         self.bytes += bytes;
         for task in batch {
             let job = Job { program: self.programs.begin(task.program), task };
-            match self.waiting.get_mut(&*job.task.context.customer) {
+            match self.waiting.get_mut(&*job.task.context.owner.customer) {
                 Some(waiting) => waiting.push_back(job),
-                None => self.line_up(job.task.context.customer.clone(), VecDeque::from([job])),
+                None => self.line_up(job.task.context.owner.customer.clone(), VecDeque::from([job])),
             }
         }
         Ok(())
@@ -104,12 +104,12 @@ impl Queue {
         self.bytes -= ran.bytes;
         self.ended.extend(ran.programs.iter().copied().filter(|program| self.programs.end(*program)));
         let Some(first) = rest.front() else { return };
-        match self.waiting.get_mut(&*first.task.context.customer) {
+        match self.waiting.get_mut(&*first.task.context.owner.customer) {
             Some(waiting) => {
                 rest.append(waiting);
                 *waiting = rest;
             }
-            None => self.line_up(first.task.context.customer.clone(), rest),
+            None => self.line_up(first.task.context.owner.customer.clone(), rest),
         }
     }
 

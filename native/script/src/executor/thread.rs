@@ -159,7 +159,7 @@ fn work(shared: &Shared, keep: Keep) {
 /// One customer's turn.
 fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
     let started = Instant::now();
-    *lock(&shared.turn) = jobs.front().map(|job| (job.task.context.customer.clone(), started));
+    *lock(&shared.turn) = jobs.front().map(|job| (job.task.context.owner.customer.clone(), started));
     let mut done = Vec::with_capacity(jobs.len().min(TURN_RESULTS));
     let mut ran = Ran::default();
     while let Some(Job { task, program }) = jobs.pop_front() {

@@ -127,9 +127,9 @@ impl Host {
         let Some(context) = self.context() else { return Ok(self.js.undefined()) };
         match number {
             0 => self.js.text(&context.id),
-            1 => self.js.text(&context.customer),
-            2 => self.js.text(&context.pipeline),
-            3 => self.js.text(&context.revision),
+            1 => self.js.text(&context.owner.customer),
+            2 => self.js.text(&context.owner.pipeline),
+            3 => self.js.text(&context.owner.revision),
             4 => Ok(self.js.number(self.now_ms())),
             _ => self.headers(context),
         }
