@@ -20,5 +20,8 @@ mod driver;
 pub mod jetstream;
 pub mod protocol;
 
-pub use driver::{Auth, Connection, Handler, Options, Outbox, Pace, Reply, Server, TlsOptions, unique_name};
+pub use driver::{
+    Auth, Connection, Dialled, Handler, Network, Options, Outbox, Pace, Reply, Server, Socket, SystemNetwork,
+    TlsOptions, Transport,
+};
 pub use protocol::{Message, Refusal, ServerError, ServerInfo};

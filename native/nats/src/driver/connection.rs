@@ -9,13 +9,14 @@ use tokio::time::{Instant, sleep};
 
 use super::handshake::{self, Accepted};
 use super::link::Link;
-use super::{Handler, Options, Outbox, backoff};
+use super::{Handler, Network, Options, Outbox, SystemNetwork, backoff};
 use crate::protocol::ServerInfo;
 
 /// One connection to a NATS server. Its owner calls [`Connection::turn`] in a loop; other tasks of the
 /// thread send through the [`Outbox`].
 pub struct Connection {
     options: Rc<Options>,
+    network: Rc<dyn Network>,
     outbox: Outbox,
     info: ServerInfo,
     state: State,
@@ -45,23 +46,32 @@ impl Connection {
     /// `nats/connect`, `nats/authorization`, `nats/protocol`, `nats/tls-...`: what the last server tried
     /// gave. `config/invalid-value` when a file of `options.tls` cannot be used.
     pub async fn connect(options: Options) -> Result<Connection, Fault> {
+        Connection::connect_over(Rc::new(SystemNetwork), options).await
+    }
+
+    /// As [`Connection::connect`], over another network.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_over(network: Rc<dyn Network>, options: Options) -> Result<Connection, Fault> {
         let deadline = Instant::now() + options.connect_timeout;
         let mut last = Fault::new(Code::NatsConnect, "no server to connect to");
         for server in &options.servers {
             let left = deadline.saturating_duration_since(Instant::now());
-            match handshake::connect(server, &options, left).await {
-                Ok(accepted) => return Ok(Connection::new(options, accepted)),
+            match handshake::connect(&*network, server, &options, left).await {
+                Ok(accepted) => return Ok(Connection::new(network, options, accepted)),
                 Err(fault) => last = fault,
             }
         }
         Err(last)
     }
 
-    fn new(options: Options, accepted: Accepted) -> Connection {
-        let (options, outbox) = (Rc::new(options), Outbox::new());
+    fn new(network: Rc<dyn Network>, options: Options, accepted: Accepted) -> Connection {
+        let outbox = Outbox::new([network.random(), network.random()]);
+        let options = Rc::new(options);
         let info = accepted.info.clone();
         let state = State::up(accepted, 0, &options, &outbox);
-        Connection { options, outbox, info, state }
+        Connection { options, network, outbox, info, state }
     }
 
     #[must_use]
@@ -160,11 +170,12 @@ impl Connection {
     }
 
     fn dial_later(&self, attempt: u32) -> Pin<Box<dyn Future<Output = Result<Accepted, Fault>>>> {
-        let options = self.options.clone();
+        let (network, options) = (Rc::clone(&self.network), Rc::clone(&self.options));
+        let pause = backoff::delay(attempt, options.reconnect_min, options.reconnect_max, network.random());
         Box::pin(async move {
-            sleep(backoff::delay(attempt, options.reconnect_min, options.reconnect_max)).await;
+            sleep(pause).await;
             let index = attempt as usize % options.servers.len();
-            handshake::connect(&options.servers[index], &options, options.connect_timeout).await
+            handshake::connect(&*network, &options.servers[index], &options, options.connect_timeout).await
         })
     }
 

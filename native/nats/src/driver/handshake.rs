@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use message::{Code, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::read_buffer::ReadBuffer;
 use super::stream::Stream;
-use super::{Auth, Options, Server, tls};
+use super::{Auth, Network, Options, Server, tls};
 use crate::protocol::{Connect, Frame, ParserLimits, ServerError, ServerInfo, encode_connect, encode_ping, parse};
 
 /// An accepted connection: CONNECT was answered, and nothing else has been said.
@@ -25,18 +24,22 @@ pub struct Accepted {
 }
 
 /// One try at one server, within `limit`.
-pub async fn connect(server: &Server, options: &Options, limit: Duration) -> Result<Accepted, Fault> {
-    match timeout(limit, dial(server, options)).await {
+pub async fn connect(
+    network: &dyn Network,
+    server: &Server,
+    options: &Options,
+    limit: Duration,
+) -> Result<Accepted, Fault> {
+    match timeout(limit, dial(network, server, options)).await {
         Ok(result) => result,
         Err(_) => Err(Fault::new(Code::NatsConnect, format!("{server} did not answer within {limit:?}"))),
     }
 }
 
-async fn dial(server: &Server, options: &Options) -> Result<Accepted, Fault> {
+async fn dial(network: &dyn Network, server: &Server, options: &Options) -> Result<Accepted, Fault> {
     let unreachable = |error: std::io::Error| Fault::new(Code::NatsConnect, format!("{server}: {error}"));
-    let tcp = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreachable)?;
-    tcp.set_nodelay(true).map_err(unreachable)?;
-    let heard = Accepted { stream: Stream::Plain(tcp), read: ReadBuffer::new(), info: ServerInfo::default() };
+    let socket = network.dial(server).await.map_err(unreachable)?;
+    let heard = Accepted { stream: Stream::Plain(socket), read: ReadBuffer::new(), info: ServerInfo::default() };
     heard.shake_hands(&server.host, options).await.map_err(|fault| {
         let reason = format!("{server}: {}", fault.reason());
         Fault::new(fault.code(), reason)
@@ -85,12 +88,12 @@ impl Accepted {
 
     /// In TLS from here on.
     async fn secured(self, host: &str, options: &Options) -> Result<Accepted, Fault> {
-        let Stream::Plain(tcp) = self.stream else { return Ok(self) };
+        let Stream::Plain(socket) = self.stream else { return Ok(self) };
         if !self.read.held().is_empty() {
             // Somebody in between could have put it there, to be taken for something said in TLS.
             return Err(Fault::new(Code::NatsProtocol, "the server went on in plain text where TLS begins"));
         }
-        let stream = Stream::Tls(Box::new(tls::secure(tcp, host, &options.tls).await?));
+        let stream = Stream::Tls(Box::new(tls::secure(socket, host, &options.tls).await?));
         Ok(Accepted { stream, ..self })
     }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Connection::turn                                                           connection.rs
-//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, handshake.rs, tls.rs
+//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, network.rs, handshake.rs, tls.rs
 //!   ▼
 //! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, stream.rs, read_buffer.rs
 //!       frames ──► Handler::on_message until none is left, or it yields      handler.rs
@@ -17,6 +17,7 @@ mod connection;
 mod handler;
 mod handshake;
 mod link;
+mod network;
 mod options;
 mod outbox;
 mod read_buffer;
@@ -26,7 +27,8 @@ mod tls;
 
 pub use connection::Connection;
 pub use handler::{Handler, Pace};
+pub use network::{Dialled, Network, Socket, SystemNetwork, Transport};
 pub use options::{Auth, Options, Server};
 pub use outbox::Outbox;
-pub use requests::{Reply, unique_name};
+pub use requests::Reply;
 pub use tls::TlsOptions;

@@ -27,7 +27,8 @@ struct Inner {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    /// `random`: of the subject of its answers.
+    pub(super) fn new(random: [u64; 2]) -> Self {
         Outbox(Rc::new(RefCell::new(Inner {
             connected: false,
             max_payload: 0,
@@ -35,7 +36,7 @@ impl Outbox {
             in_write: 0,
             woken: false,
             driver: None,
-            requests: Requests::new(),
+            requests: Requests::new(random),
         })))
     }
 
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn writes_keep_their_order_even_from_within_a_write() {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new([1, 2]);
         assert!(!outbox.write(|_| panic!("not connected")));
         outbox.set_connected();
         assert!(outbox.write(|out| {
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_a_broken_connection_held_is_counted_and_gone() {
-        let outbox = Outbox::new();
+        let outbox = Outbox::new([1, 2]);
         outbox.set_connected();
         assert!(outbox.write(|out| out.extend_from_slice(b"12345")));
         outbox.set_in_write(2);

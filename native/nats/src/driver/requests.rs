@@ -1,7 +1,6 @@
 //! One question, one answer, for control: one subscription for all, made when the first is asked.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use message::{Code, Fault};
@@ -21,25 +20,18 @@ pub struct Reply {
     pub payload: Vec<u8>,
 }
 
-/// A name nobody else has: 128 random bits, in hexadecimal.
-#[must_use]
-pub fn unique_name() -> String {
-    // Its keys come from the operating system.
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", random(), fastrand::u64(..) ^ random())
-}
-
 pub struct Requests {
     prefix: Vec<u8>,
     subscribed: bool,
     next: u64,
-    waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    waiting: BTreeMap<u64, oneshot::Sender<Reply>>,
 }
 
 impl Requests {
-    pub fn new() -> Self {
-        let prefix = format!("_INBOX.{}.", unique_name()).into_bytes();
-        Requests { prefix, subscribed: false, next: 0, waiting: HashMap::new() }
+    /// `random`: nobody else's answers have the same.
+    pub fn new(random: [u64; 2]) -> Self {
+        let prefix = format!("_INBOX.{:016x}{:016x}.", random[0], random[1]).into_bytes();
+        Requests { prefix, subscribed: false, next: 0, waiting: BTreeMap::new() }
     }
 
     /// A message of the subscription [`SID`]. What nobody waits for any more is dropped.
@@ -56,7 +48,7 @@ impl Requests {
     /// senders are dropped.
     pub fn disconnect(&mut self) -> Vec<oneshot::Sender<Reply>> {
         self.subscribed = false;
-        self.waiting.drain().map(|(_, sender)| sender).collect()
+        std::mem::take(&mut self.waiting).into_values().collect()
     }
 
     /// Enters a request. Gives its number, where its answer comes, its reply subject, and the

@@ -5,14 +5,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::Socket;
+
 /// A socket that is read ahead: TLS asks for 4 KiB at a time, which would be a system call each.
-pub type Secured = TlsStream<BufReader<TcpStream>>;
+pub type Secured = TlsStream<BufReader<Socket>>;
 
 pub enum Stream {
-    Plain(TcpStream),
+    Plain(Socket),
     Tls(Box<Secured>),
 }
 
@@ -20,7 +21,7 @@ impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, room),
+            Stream::Plain(socket) => Pin::new(socket).poll_read(context, room),
             Stream::Tls(tls) => poll_records(tls, context, room),
         }
     }
@@ -49,7 +50,7 @@ impl AsyncWrite for Stream {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Stream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
         }
     }
@@ -58,14 +59,14 @@ impl AsyncWrite for Stream {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Plain(socket) => Pin::new(socket).poll_flush(context),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Stream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(context),
         }
     }

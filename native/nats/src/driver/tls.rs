@@ -10,9 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore};
 use tokio::io::BufReader;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::Socket;
 use super::stream::Secured;
 
 /// A file of certificates is read up to here; the system's whole store has a quarter of a megabyte.
@@ -61,8 +61,8 @@ impl TlsOptions {
     }
 }
 
-/// Shakes hands over `tcp`, whose server has to be `host`.
-pub async fn secure(tcp: TcpStream, host: &str, options: &TlsOptions) -> Result<Secured, Fault> {
+/// Shakes hands over `socket`, whose server has to be `host`.
+pub async fn secure(socket: Socket, host: &str, options: &TlsOptions) -> Result<Secured, Fault> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Fault::new(Code::NatsTlsWrongName, "this is no name that a certificate can have"))?;
     let options = options.clone();
@@ -70,8 +70,8 @@ pub async fn secure(tcp: TcpStream, host: &str, options: &TlsOptions) -> Result<
     let config = tokio::task::spawn_blocking(move || options.config())
         .await
         .map_err(|error| Fault::new(Code::NatsTlsHandshake, format!("no thread to read certificates: {error}")))??;
-    let tcp = BufReader::with_capacity(READ_AHEAD, tcp);
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|error| {
+    let socket = BufReader::with_capacity(READ_AHEAD, socket);
+    TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|error| {
         fault(&error).unwrap_or_else(|| Fault::new(Code::NatsTlsHandshake, format!("the TLS handshake broke: {error}")))
     })
 }
