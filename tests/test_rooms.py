@@ -20,7 +20,7 @@ FLOORS = (
     ("ingress", "intake", "steps", "delivery"),
     ("registry", "consumers", "settlement"),
     ("message",),
-    ("observe", "ids", "nats_api", "settings"),
+    ("observe", "ids", "nats_api", "settings", "world"),
     ("subjects",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

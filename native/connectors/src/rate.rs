@@ -4,7 +4,9 @@
 //! rate algorithm"), so that nothing has to be refilled. The clock is passed in.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use message::{Code, Fault};
 

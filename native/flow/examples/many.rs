@@ -5,7 +5,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "no shard runs on this thread")]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,7 +51,7 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
 }
 
 fn install_all(node: &Node, pipelines: &[Arc<Pipeline>]) -> Result<(), message::Fault> {
-    pipelines.iter().try_for_each(|one| node.install(Arc::clone(one), Secrets::new(HashMap::new())))
+    pipelines.iter().try_for_each(|one| node.install(Arc::clone(one), Secrets::default()))
 }
 
 fn idle(node: &Node) {

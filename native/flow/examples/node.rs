@@ -1,6 +1,5 @@
 //! A node without Python, for profiling: `node SETTINGS.json PIPELINE.json...`; ends with its input.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in paths {
         let json = std::fs::read_to_string(&path)?;
         let pipeline = Pipeline::from_json(&json, &()).map_err(|faults| format!("{path}: {faults:?}"))?;
-        node.install(pipeline, Secrets::new(HashMap::new()))?;
+        node.install(pipeline, Secrets::default())?;
     }
     node.start()?;
     println!("ready");

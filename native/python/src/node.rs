@@ -1,6 +1,6 @@
 //! Node: the engine, started and watched by Python; its messages never come here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl PyNode {
         py: Python<'_>,
         pipeline: Given<'_>,
         files: Option<HashMap<String, String>>,
-        secrets: Option<HashMap<String, String>>,
+        secrets: Option<BTreeMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
         let (pipeline, secrets) = given(py, pipeline, files, secrets)?;
@@ -54,7 +54,7 @@ impl PyNode {
         py: Python<'_>,
         pipeline: Given<'_>,
         files: Option<HashMap<String, String>>,
-        secrets: Option<HashMap<String, String>>,
+        secrets: Option<BTreeMap<String, String>>,
     ) -> PyResult<String> {
         let node = self.node(py)?;
         let (pipeline, secrets) = given(py, pipeline, files, secrets)?;
@@ -65,7 +65,7 @@ impl PyNode {
     fn change<'py>(
         &self,
         py: Python<'py>,
-        installs: Vec<(Bound<'py, PyPipeline>, HashMap<String, String>)>,
+        installs: Vec<(Bound<'py, PyPipeline>, BTreeMap<String, String>)>,
         removes: Vec<(String, String)>,
         dry: bool,
     ) -> PyResult<Option<(usize, Bound<'py, PyAny>)>> {
@@ -154,7 +154,7 @@ fn given(
     py: Python<'_>,
     pipeline: Given<'_>,
     files: Option<HashMap<String, String>>,
-    secrets: Option<HashMap<String, String>>,
+    secrets: Option<BTreeMap<String, String>>,
 ) -> PyResult<(Arc<Pipeline>, Secrets)> {
     let pipeline = match pipeline {
         Given::Compiled(compiled) => Arc::clone(&compiled.get().pipeline),

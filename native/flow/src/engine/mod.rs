@@ -10,7 +10,7 @@
 //!       registry/      which pipelines there are, which revision a message is run by
 //!       consumers/     where messages come from, and how many are asked for
 //!       settlement/    what every message ends in: output, dead letter, ack
-//!         observe/, message.rs, ids.rs, subjects.rs, nats_api.rs, settings.rs
+//!         observe/, world/, message.rs, ids.rs, subjects.rs, nats_api.rs, settings.rs
 //! ```
 //!
 //! Each room imports what stands below it and nothing beside it; a test holds that, file by file.
@@ -30,6 +30,7 @@ mod settlement;
 mod shard;
 mod steps;
 pub(crate) mod subjects;
+mod world;
 
 pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineStats};
 pub use observe::{Condition, Event, EventKind, Metric};

@@ -1,6 +1,5 @@
 //! Several pipelines changed in one step: all of it, or nothing.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow::compile::Pipeline;
@@ -20,7 +19,7 @@ fn listens(name: &str, path: &str, bytes: u64) -> Value {
 
 fn given(pipelines: &[Value]) -> Vec<(Arc<Pipeline>, Secrets)> {
     let compiled = pipelines.iter().map(|one| Pipeline::from_json(&one.to_string(), &()).unwrap());
-    compiled.map(|one| (one, Secrets::new(HashMap::new()))).collect()
+    compiled.map(|one| (one, Secrets::default())).collect()
 }
 
 fn key(name: &str) -> Key {

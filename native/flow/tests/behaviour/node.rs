@@ -1,7 +1,5 @@
 //! A node of the test's own, and what it has counted.
 
-use std::collections::HashMap;
-
 use flow::compile::Pipeline;
 use flow::engine::{Node, Secrets, Settings};
 use harness::Server;
@@ -37,7 +35,7 @@ pub fn install(node: &Node, pipeline: &Value) {
 
 pub fn try_install(node: &Node, pipeline: &Value) -> Result<(), Fault> {
     let compiled = Pipeline::from_json(&pipeline.to_string(), &()).unwrap();
-    node.install(compiled, Secrets::new(HashMap::new()))
+    node.install(compiled, Secrets::default())
 }
 
 pub fn stat(node: &Node, pipeline: &str, metric: &str) -> u64 {

@@ -56,6 +56,7 @@ async fn beat(shared: Rc<Shared>) {
     let mut phase = shared.phase.subscribe();
     loop {
         tokio::select! {
+            biased;
             _ = phase.wait_for(|phase| *phase == Phase::Aborting) => return,
             _ = ticks.tick() => shared.inbox.tick(),
         }

@@ -30,7 +30,7 @@ mod options;
 mod request;
 mod routes;
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,17 +100,6 @@ impl HttpSource {
         self.address
     }
 
-    /// Replaces all routes at once: a request sees either the old table or the new one.
-    pub fn set_routes(&self, routes: Routes) {
-        *self.shared.routes.borrow_mut() = routes;
-    }
-
-    /// Changes single routes, at a cost that does not grow with their number. A request sees all of the change or
-    /// nothing of it.
-    pub fn update_routes<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
-        change(&mut self.shared.routes.borrow_mut())
-    }
-
     #[must_use]
     pub fn stats(&self) -> SourceStats {
         let (in_flight, in_flight_bytes) = self.shared.inbox.in_flight();
@@ -123,8 +112,20 @@ impl HttpSource {
     }
 }
 
+/// A source whose senders choose a pipeline by its path.
+pub trait RoutedSource: Source {
+    /// To look at or to change. A request sees all of a change or nothing of it: the guard is held across no await.
+    fn routes(&self) -> RefMut<'_, Routes>;
+}
+
+impl RoutedSource for HttpSource {
+    fn routes(&self) -> RefMut<'_, Routes> {
+        self.shared.routes.borrow_mut()
+    }
+}
+
 impl Source for HttpSource {
-    /// Starts to accept; until `set_routes` every path is 404.
+    /// Starts to accept; without routes every path is 404.
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
         if let Some(listener) = self.listener.take() {
             tokio::task::spawn_local(accept::accept(Rc::clone(&self.shared), listener));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectors::http::source::{Accept, Auth, Route, SourceOptions, Token};
+use connectors::http::source::{Accept, Auth, Route, RoutedSource as _, SourceOptions, Token};
 use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
@@ -189,14 +189,14 @@ fn what_the_host_returns_is_for_whom_the_path_leads_to_now() {
             // Who still has the path is the one that is gone.
             (Some(route(7, Auth::None, MAX_BODY)), 404),
         ] {
-            source.set_routes(routes());
+            *source.routes() = routes();
             sender.send(post("/in/acme/orders", "Idempotency-Key: k\r\n", "xyz")).await;
             let earlier = next(&source).await;
             let new = next_route.as_ref().map(|route| route.binding);
-            source.update_routes(|routes| match next_route {
-                Some(route) => routes.replace("acme", "/orders", route).unwrap(),
-                None => routes.remove("acme", "/orders", earlier.binding),
-            });
+            match next_route {
+                Some(route) => source.routes().replace("acme", "/orders", route).unwrap(),
+                None => source.routes().remove("acme", "/orders", earlier.binding),
+            }
             source.settle(earlier.item, Settled::Returned { payload: earlier.payload });
             if status == 202 {
                 let again = next(&source).await;
@@ -233,9 +233,9 @@ fn new_routes_replace_all_old_ones_at_once() {
         store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 202);
-        source.set_routes(connectors::http::source::Routes::new());
+        *source.routes() = connectors::http::source::Routes::new();
         assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 404);
-        source.set_routes(super::host::routes());
+        *source.routes() = super::host::routes();
         assert_eq!(sender.post("/in/acme/orders?a=b", "", "x").await.status, 202);
     });
 }

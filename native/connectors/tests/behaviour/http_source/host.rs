@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::http::source::{Accept, Auth, HttpSource, Route, Routes, SourceOptions, Token, listen};
+use connectors::http::source::{
+    Accept, Auth, HttpSource, Route, RoutedSource as _, Routes, SourceOptions, Token, listen,
+};
 use connectors::{ConnectorError, Incoming, Settled, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,7 +36,7 @@ pub fn routes() -> Routes {
 pub async fn source(options: SourceOptions) -> Rc<HttpSource> {
     let listener = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let source = HttpSource::new(listener, options).unwrap();
-    source.set_routes(routes());
+    *source.routes() = routes();
     source.connect().await.unwrap();
     Rc::new(source)
 }

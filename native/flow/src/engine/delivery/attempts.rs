@@ -183,7 +183,7 @@ impl Reach<'_> {
         queued.attempts += 1;
         queue.attempted(Some(fault.code()));
         queue.parking.last_fault = Some(fault.clone());
-        let jitter = 0.5 + fastrand::f64() / 2.0;
+        let jitter = self.settlement.jitter();
         let (is_first, code) = (queued.attempts == 1, fault.code());
         let (is_unreached, is_answered) = (code == Code::HttpConnect, code == Code::HttpServerError);
         let failure = Failure { message: queued.number, is_first, is_unreached, is_answered, after, jitter };

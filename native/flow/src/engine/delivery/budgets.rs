@@ -1,6 +1,6 @@
 //! What the queues of a customer may hold, so that there is room for everybody else. A state machine without I/O.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::engine::message::CustomerId;
 
@@ -46,7 +46,7 @@ const QUEUE_FLOOR: Held = Held::new(16, 1 << 20);
 #[derive(Debug, Default)]
 pub struct Budgets {
     total: Held,
-    customers: HashMap<CustomerId, Held>,
+    customers: BTreeMap<CustomerId, Held>,
 }
 
 impl Budgets {

@@ -35,11 +35,10 @@ mod sinks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use connectors::Health;
-use connectors::http::sink::Tls;
 use message::{Code, Fault};
 use nats::Outbox;
 use tokio::time::Instant;
@@ -53,6 +52,7 @@ use super::message::{Envelope, InputRef, OwnedMessage, QueueId, RevisionId, Rout
 use super::registry::Revision;
 use super::settings::Settings;
 use super::settlement::{Forward, Outcome, RETRY_PUBLISH, Settlement};
+use super::world::World;
 use crate::compile::OutKind;
 use crate::model::NatsMode;
 use budgets::Budgets;
@@ -90,12 +90,12 @@ pub struct Delivery {
     sinks: Sinks,
     /// Failures in a row after which an out's messages are parked.
     park_after: u32,
-    queues: HashMap<QueueId, Queue>,
+    queues: BTreeMap<QueueId, Queue>,
     /// Those of revisions that were not replaced, by out, and by the subject of their parked messages.
-    outs: HashMap<(RevisionId, u32), QueueId>,
-    subjects: HashMap<Box<str>, QueueId>,
+    outs: BTreeMap<(RevisionId, u32), QueueId>,
+    subjects: BTreeMap<Box<str>, QueueId>,
     /// The streams of NATS outs.
-    streams: HashMap<(RevisionId, u32), StreamName>,
+    streams: BTreeMap<(RevisionId, u32), StreamName>,
     budgets: Budgets,
     first_polls: FirstPolls,
     effects: Vec<Effect>,
@@ -117,14 +117,14 @@ struct Reach<'a> {
 impl Delivery {
     /// # Errors
     /// `config/invalid-value` for a network that is none.
-    pub fn new(settings: &Settings, tls: Tls) -> Result<Delivery, Fault> {
+    pub fn new(settings: &Settings, world: Rc<dyn World>) -> Result<Delivery, Fault> {
         Ok(Delivery {
-            sinks: Sinks::new(settings, tls)?,
+            sinks: Sinks::new(settings, world)?,
             park_after: settings.park_after,
-            queues: HashMap::new(),
-            outs: HashMap::new(),
-            subjects: HashMap::new(),
-            streams: HashMap::new(),
+            queues: BTreeMap::new(),
+            outs: BTreeMap::new(),
+            subjects: BTreeMap::new(),
+            streams: BTreeMap::new(),
             budgets: Budgets::default(),
             first_polls: FirstPolls::default(),
             effects: Vec::new(),

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use connectors::file::sink::{FileOptions, FileSink};
 use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::{HttpSink, Tls, check_options};
-use connectors::stdout::sink::StdoutSink;
+use connectors::http::sink::check_options;
 use connectors::{Delivery, Outcome, Sink};
 use message::{Code, Fault};
 use tokio::sync::{Notify, OnceCell};
@@ -16,6 +15,7 @@ use tokio::sync::{Notify, OnceCell};
 use crate::compile::{OutKind, Pipeline};
 use crate::engine::registry::Secrets;
 use crate::engine::settings::Settings;
+use crate::engine::world::World;
 
 /// A sink, how it is used, and what its tasks wait for.
 pub struct Outlet {
@@ -122,7 +122,7 @@ impl Drop for User<'_> {
 
 /// What all sinks of a shard share.
 pub struct Sinks {
-    tls: Tls,
+    world: Rc<dyn World>,
     policy: AddressPolicy,
     files: Files,
 }
@@ -176,9 +176,9 @@ const FILE_RETRY: Duration = Duration::from_secs(3600);
 impl Sinks {
     /// # Errors
     /// `config/invalid-value` for a network that is none.
-    pub fn new(settings: &Settings, tls: Tls) -> Result<Sinks, Fault> {
+    pub fn new(settings: &Settings, world: Rc<dyn World>) -> Result<Sinks, Fault> {
         Ok(Sinks {
-            tls,
+            world,
             policy: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()? },
             files: Files::new(settings),
         })
@@ -193,12 +193,12 @@ impl Sinks {
             OutKind::Http(http) => {
                 let options = http.options(|name| secrets.get(name))?;
                 let workers = options.concurrency.max(1);
-                let sink = Rc::new(HttpSink::new(options, &self.tls, &self.policy)?);
+                let sink = self.world.http_sink(options, &self.policy)?;
                 let has_placeholders = !http.url.is_static();
                 Ok(Outlet { batch: 1, workers, retry_for: http.retry_for, has_placeholders, ..Outlet::lines(sink) })
             }
-            OutKind::File { path } => Ok(Outlet::lines(Rc::new(FileSink::new(&self.files.options(pipeline, path))?))),
-            OutKind::Stdout => Ok(Outlet::lines(Rc::new(StdoutSink::new()))),
+            OutKind::File { path } => Ok(Outlet::lines(self.world.file_sink(&self.files.options(pipeline, path))?)),
+            OutKind::Stdout => Ok(Outlet::lines(self.world.stdout_sink())),
             OutKind::Nats { .. } => Err(Fault::new(Code::InternalPanic, "a NATS out has no sink")),
         }
     }

@@ -10,11 +10,12 @@ mod keyed;
 
 use std::rc::Rc;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use connectors::http::source::HttpSource;
-use connectors::{Health, Incoming, Settled, Source as _};
+use connectors::http::source::RoutedSource;
+use connectors::{Health, Incoming, Settled};
 use message::{Code, Fault};
+use tokio::time::Instant;
 
 use super::ids::Id;
 use super::message::{Body, EntryId, InputRef};
@@ -36,18 +37,18 @@ type Refusal = (Fault, Duration);
 /// The source of a shard: pipelines share it, each with a route of its own.
 #[derive(Default)]
 pub struct Ingress {
-    source: Option<Rc<HttpSource>>,
+    source: Option<Rc<dyn RoutedSource>>,
     keyed: Keyed,
 }
 
 impl Ingress {
     #[must_use]
-    pub fn new(source: Option<Rc<HttpSource>>) -> Ingress {
+    pub fn new(source: Option<Rc<dyn RoutedSource>>) -> Ingress {
         Ingress { source, keyed: Keyed::default() }
     }
 
     #[must_use]
-    pub fn source(&self) -> Option<&Rc<HttpSource>> {
+    pub fn source(&self) -> Option<&Rc<dyn RoutedSource>> {
         self.source.as_ref()
     }
 
@@ -57,7 +58,7 @@ impl Ingress {
     /// `config/invalid-name` and `config/invalid-value` for what cannot be served.
     pub fn install(&self, revision: &Revision, max_body: usize) -> Result<(), Fault> {
         let (Some(source), Some((path, route))) = (&self.source, revision.route(max_body)) else { return Ok(()) };
-        source.update_routes(|routes| routes.replace(revision.owner.customer(), &path, route))
+        source.routes().replace(revision.owner.customer(), &path, route)
     }
 
     /// Takes the route of a revision out, unless `next`, which has replaced it, listens on its path.
@@ -66,7 +67,7 @@ impl Ingress {
         if let (Some(source), Some((path, route))) = (&self.source, revision.route(0))
             && next_path != Some(&path)
         {
-            source.update_routes(|routes| routes.remove(revision.owner.customer(), &path, route.binding));
+            source.routes().remove(revision.owner.customer(), &path, route.binding);
         }
     }
 
@@ -91,7 +92,7 @@ impl Ingress {
         let owner = &revision.owner;
         let id = match &incoming.idempotency_key {
             Some(key) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
-            None => Id::random(owner.customer()),
+            None => settlement.random_id(owner.customer()),
         };
         let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
         let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };

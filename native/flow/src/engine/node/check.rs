@@ -1,5 +1,6 @@
 //! Whether a pipeline's connectors would work, before anything runs: `vrsky check`.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
 use crate::engine::delivery::Sinks;
 use crate::engine::registry::Secrets;
 use crate::engine::settings::Settings;
+use crate::engine::world::SystemWorld;
 
 /// What was found of one in or out.
 #[derive(Debug, Serialize)]
@@ -39,15 +41,15 @@ const MAX_WAIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// `config/invalid-value` for settings that no node could start with.
 pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -> Result<Vec<Finding>, Fault> {
-    let sinks = Sinks::new(settings, Tls::new(None)?)?;
+    let sinks = Sinks::new(settings, Rc::new(SystemWorld::new(Tls::new(None)?, None)))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Fault::new(Code::InternalPanic, format!("no runtime: {error}")))?;
     let findings = tokio::task::LocalSet::new().block_on(&runtime, async {
-        let (sinks, mut checks) = (std::rc::Rc::new(sinks), Vec::new());
+        let (sinks, mut checks) = (Rc::new(sinks), Vec::new());
         for (target, out) in pipeline.outs().iter().enumerate() {
-            let (sinks, pipeline, secrets) = (std::rc::Rc::clone(&sinks), Arc::clone(pipeline), secrets.clone());
+            let (sinks, pipeline, secrets) = (Rc::clone(&sinks), Arc::clone(pipeline), secrets.clone());
             let check = async move { check_out(&sinks, &pipeline, &secrets, target).await };
             checks.push((out, tokio::task::spawn_local(check)));
         }

@@ -1,6 +1,6 @@
 //! What one pipeline of a node has alone: the path that it listens on, the durable that it reads by.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use message::{Code, Fault};
 
@@ -10,9 +10,9 @@ use crate::compile::Pipeline;
 #[derive(Default)]
 pub struct Claims {
     /// Which pipeline of a customer listens on a path.
-    paths: HashMap<Key, Box<str>>,
+    paths: BTreeMap<Key, Box<str>>,
     /// Which pipeline reads a stream by a durable.
-    durables: HashMap<Key, Key>,
+    durables: BTreeMap<Key, Key>,
 }
 
 impl Claims {

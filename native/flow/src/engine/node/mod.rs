@@ -11,6 +11,7 @@ mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -29,6 +30,7 @@ use super::observe::{Counters, Event, Events};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
+use super::world::SystemWorld;
 use crate::compile::Pipeline;
 use claims::Claims;
 use stats::Seen;
@@ -216,15 +218,14 @@ impl Node {
                 number,
                 settings: Arc::clone(&self.settings),
                 events: Arc::clone(&self.events),
-                listener: listeners.pop(),
-                tls: tls.clone(),
                 pipelines: state.installed.values().cloned().collect(),
                 commands: commands_there,
                 started,
             };
+            let (tls, listener) = (tls.clone(), listeners.pop());
             let thread = std::thread::Builder::new()
                 .name(format!("vrsky-shard-{number}"))
-                .spawn(move || run_shard(start))
+                .spawn(move || run_shard(start, move || Rc::new(SystemWorld::new(tls, listener))))
                 .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("no thread: {error}")))?;
             shards.push(Shard { commands, thread });
             ready.push(started_here);

@@ -13,7 +13,7 @@ mod prepared;
 mod revision;
 mod secrets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use script::Loaded;
@@ -36,7 +36,7 @@ pub struct Registry {
     /// The active ones, by `<customer>.<pipeline>`: no name holds a dot.
     active: BTreeMap<Box<str>, Rc<Revision>>,
     draining: Vec<RevisionId>,
-    customers: HashMap<Box<str>, CustomerId>,
+    customers: BTreeMap<Box<str>, CustomerId>,
     /// What a source calls the pipelines, and the last revision of each.
     bindings: BTreeMap<u32, RevisionId>,
     next_binding: u32,

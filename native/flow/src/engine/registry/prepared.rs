@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use connectors::http::source::{Auth, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 use script::{Executor, Loaded};
+use tokio::time::Instant;
 
 use super::secrets::Secrets;
 use crate::compile::{HttpAuth, Input, Pipeline};

@@ -1,17 +1,17 @@
 //! The values of a pipeline's secrets.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use message::{Code, Fault};
 
 /// The values of a pipeline's secrets, by name. Never shown.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<HashMap<String, String>>);
+pub struct Secrets(Arc<BTreeMap<String, String>>);
 
 impl Secrets {
     #[must_use]
-    pub fn new(values: HashMap<String, String>) -> Secrets {
+    pub fn new(values: BTreeMap<String, String>) -> Secrets {
         Secrets(Arc::new(values))
     }
 

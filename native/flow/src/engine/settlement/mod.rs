@@ -38,6 +38,7 @@ pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::{Letter, Original};
 pub use publish::{Forward, Parking, Stored};
 
+use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
 use super::observe::{Event, EventKind, Events};
 use ledger::Closed;
@@ -82,12 +83,14 @@ pub struct Settlement {
     /// The wall clock, milliseconds since the Unix epoch: for stamps that people read.
     now_ms: u64,
     connected: bool,
+    random: fastrand::Rng,
 }
 
 impl Settlement {
-    /// `name` is the shard's, unique among all that use the server; `secret`: random bytes.
+    /// `name` is the shard's, unique among all that use the server; `secret`: random bytes; `random`: of what nobody
+    /// has to be kept from guessing.
     #[must_use]
-    pub fn new(name: &str, secret: [u8; 32], events: Arc<Events>, now_ms: u64) -> Settlement {
+    pub fn new(name: &str, secret: [u8; 32], random: fastrand::Rng, events: Arc<Events>, now_ms: u64) -> Settlement {
         Settlement {
             ledger: Ledger::default(),
             replies: Replies::new(name, secret),
@@ -105,7 +108,18 @@ impl Settlement {
             tick: 0,
             now_ms,
             connected: false,
+            random,
         }
+    }
+
+    /// The id of a message that nothing distinguishes.
+    pub fn random_id(&mut self, customer: &str) -> Id {
+        Id::random(customer, &mut self.random)
+    }
+
+    /// A part of a pause, at least half of it, so that not all come back at once.
+    pub fn jitter(&mut self) -> f64 {
+        0.5 + self.random.f64() / 2.0
     }
 
     /// Opens an input with one piece of work: what is done with it here.

@@ -187,7 +187,7 @@ impl Parts {
     fn on_core(&mut self, revision: RevisionId, message: &Message<'_>) {
         let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
         intake::count_received(&revision.owner, message.payload, 1);
-        let id = Id::random(revision.owner.customer());
+        let id = self.settlement.random_id(revision.owner.customer());
         self.receive(&revision, InputRef::Core, &id, message);
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::Source as _;
+use connectors::http::source::RoutedSource;
 use message::{Code, Fault};
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ impl Shard {
 
 impl Parts {
     /// Takes nothing more in. Gives the source, which has to be closed.
-    fn stop_intake(&mut self) -> Option<Rc<connectors::http::source::HttpSource>> {
+    fn stop_intake(&mut self) -> Option<Rc<dyn RoutedSource>> {
         self.draining = true;
         self.delivery.begin_drain();
         self.consumers.close_all(&mut self.settlement.wire);

@@ -26,15 +26,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use message::Fault;
 use nats::{Connection, Outbox};
 use script::Executor;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::registry::Prepared;
+use super::world::World;
 pub use parts::Parts;
 pub use start::{Start, run_shard};
 use turn::Turn;
@@ -50,6 +50,7 @@ pub enum Command {
 
 /// What the tasks of a shard share.
 pub struct Shard {
+    world: Rc<dyn World>,
     parts: RefCell<Parts>,
     outbox: Outbox,
     executor: Rc<dyn Executor>,
@@ -59,17 +60,17 @@ pub struct Shard {
 }
 
 impl Shard {
-    fn new(parts: Parts, outbox: Outbox, executor: Rc<dyn Executor>) -> Rc<Shard> {
+    fn new(world: Rc<dyn World>, parts: Parts, outbox: Outbox, executor: Rc<dyn Executor>) -> Rc<Shard> {
         let scripts_done = Arc::new(Notify::new());
         let wake = Arc::clone(&scripts_done);
         executor.on_completed(Box::new(move || wake.notify_one()));
-        Rc::new(Shard { parts: RefCell::new(parts), outbox, executor, scripts_done, progress: Notify::new() })
+        Rc::new(Shard { world, parts: RefCell::new(parts), outbox, executor, scripts_done, progress: Notify::new() })
     }
 
     /// Runs `work`, routes what it has left to be done elsewhere, and sends what it has written.
     pub(super) fn with<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
         let mut parts = self.parts.borrow_mut();
-        parts.settlement.set_now(now_ms());
+        parts.settlement.set_now(self.world.now_ms());
         let done = work(&mut parts);
         self.route(&mut parts);
         let wire = &mut parts.settlement.wire;
@@ -148,18 +149,4 @@ fn append(out: &mut Vec<u8>, wire: &mut Vec<u8>) {
     } else {
         out.append(wire);
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Random bytes of the operating system.
-fn secret() -> Result<[u8; 32], Fault> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Fault::new(message::Code::InternalPanic, format!("no random bytes: {error}")))?;
-    Ok(bytes)
 }

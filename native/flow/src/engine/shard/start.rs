@@ -1,20 +1,16 @@
 //! From a thread to a running shard: runtime, connection, source, rooms.
 
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use connectors::Source as _;
-use connectors::http::sink::Tls;
-use connectors::http::source::{HttpSource, SourceOptions};
+use connectors::http::source::RoutedSource;
 use message::{Code, Fault};
 use nats::Connection;
-use script::{Executor, ThreadExecutor, ThreadOptions};
 use tokio::sync::mpsc;
 
-use super::{Command, Parts, Shard, now_ms, secret};
+use super::{Command, Parts, Shard};
 use crate::engine::delivery::Delivery;
 use crate::engine::ingress::Ingress;
 use crate::engine::observe::Events;
@@ -22,6 +18,7 @@ use crate::engine::registry::{Prepared, Registry};
 use crate::engine::settings::Settings;
 use crate::engine::settlement::Settlement;
 use crate::engine::steps::Steps;
+use crate::engine::world::World;
 
 /// How long a shard that has ended waits for writes to files and to standard output, which may never end.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,16 +28,14 @@ pub struct Start {
     pub number: usize,
     pub settings: Arc<Settings>,
     pub events: Arc<Events>,
-    pub listener: Option<TcpListener>,
-    pub tls: Tls,
     pub pipelines: Vec<Arc<Prepared>>,
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Told the server's `max_payload`.
     pub started: Sender<Result<usize, Fault>>,
 }
 
-/// The shard's thread, from beginning to end; `true` when its drain finished everything in hand.
-pub fn run_shard(mut start: Start) -> bool {
+/// The shard's thread, from beginning to end; `true` when its drain finished everything in hand. `world` is made on it.
+pub fn run_shard(start: Start, world: impl FnOnce() -> Rc<dyn World>) -> bool {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -50,37 +45,35 @@ pub fn run_shard(mut start: Start) -> bool {
         }
     };
     let tasks = tokio::task::LocalSet::new();
-    let is_finished = tasks.block_on(&runtime, async move {
-        match open(&mut start).await {
-            Ok((shard, connection)) => {
-                let _ = start.started.send(Ok(connection.max_payload()));
-                shard.run(connection, start.commands).await
-            }
-            Err(fault) => {
-                let _ = start.started.send(Err(fault));
-                false
-            }
-        }
-    });
+    let is_finished = tasks.block_on(&runtime, async move { run_in(world(), start).await });
     drop(tasks);
     runtime.shutdown_timeout(WRITE_TIMEOUT);
     is_finished
 }
 
-async fn open(start: &mut Start) -> Result<(Rc<Shard>, Connection), Fault> {
+/// A shard, from beginning to end; `true` when its drain finished everything in hand. In a local set.
+pub async fn run_in(world: Rc<dyn World>, start: Start) -> bool {
+    match open(world, &start).await {
+        Ok((shard, connection)) => {
+            let _ = start.started.send(Ok(connection.max_payload()));
+            shard.run(connection, start.commands).await
+        }
+        Err(fault) => {
+            let _ = start.started.send(Err(fault));
+            false
+        }
+    }
+}
+
+async fn open(world: Rc<dyn World>, start: &Start) -> Result<(Rc<Shard>, Connection), Fault> {
     let options = start.settings.nats.options()?.name(format!("vrsky-shard-{}", start.number));
-    let connection = Connection::connect(options).await?;
-    // Nothing else holds the listener: a drain closes it, and whoever comes then is refused.
-    let source = start.listener.take().map(source).transpose()?;
-    let mut parts = parts(start, source.clone())?;
+    let connection = Connection::connect_over(world.network(), options).await?;
+    let source = world.source()?;
+    let mut parts = parts(&world, start, source.clone())?;
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
     parts.pull_lanes();
-    // What may wait for scripts is the steps' to say, customer by customer: a bound for all would be one's to fill.
-    let options = ThreadOptions { tasks: usize::MAX, bytes: usize::MAX, ..ThreadOptions::default() };
-    let executor = ThreadExecutor::new(options)
-        .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
-    let executor: Rc<dyn Executor> = Rc::new(executor);
+    let executor = world.executor()?;
     for prepared in &start.pipelines {
         prepared.check_size(max_payload)?;
         parts.install(prepared, prepared.load(&executor));
@@ -88,21 +81,25 @@ async fn open(start: &mut Start) -> Result<(Rc<Shard>, Connection), Fault> {
     if let Some(source) = &source {
         source.connect().await?;
     }
-    let shard = Shard::new(parts, connection.outbox(), executor);
+    let shard = Shard::new(world, parts, connection.outbox(), executor);
     // What the installs have left to be done elsewhere.
     shard.with(|_| ());
     Ok((shard, connection))
 }
 
-fn source(listener: TcpListener) -> Result<Rc<HttpSource>, Fault> {
-    Ok(Rc::new(HttpSource::new(listener, SourceOptions::default())?))
+fn parts(world: &Rc<dyn World>, start: &Start, source: Option<Rc<dyn RoutedSource>>) -> Result<Parts, Fault> {
+    let mut random = random(&**world)?;
+    let name = format!("{:016x}{}", random.u64(..), start.number);
+    let settings = Arc::clone(&start.settings);
+    let settlement = Settlement::new(&name, world.secret()?, random, Arc::clone(&start.events), world.now_ms());
+    let delivery = Delivery::new(&settings, Rc::clone(world))?;
+    let (registry, ingress) = (Registry::new(start.number), Ingress::new(source));
+    let steps = Steps::new(world.elsewhere());
+    Ok(Parts::new(settings, settlement, registry, ingress, steps, delivery, start.number))
 }
 
-fn parts(start: &Start, source: Option<Rc<HttpSource>>) -> Result<Parts, Fault> {
-    let name = format!("{:016x}{}", fastrand::u64(..), start.number);
-    let settings = Arc::clone(&start.settings);
-    let settlement = Settlement::new(&name, secret()?, Arc::clone(&start.events), now_ms());
-    let delivery = Delivery::new(&settings, start.tls.clone())?;
-    let (registry, ingress) = (Registry::new(start.number), Ingress::new(source));
-    Ok(Parts::new(settings, settlement, registry, ingress, Steps::default(), delivery, start.number))
+/// Of what need not be kept from anybody.
+fn random(world: &dyn World) -> Result<fastrand::Rng, Fault> {
+    let [a, b, c, d, e, f, g, h, ..] = world.secret()?;
+    Ok(fastrand::Rng::with_seed(u64::from_le_bytes([a, b, c, d, e, f, g, h])))
 }

@@ -1,12 +1,13 @@
 //! One turn of the connection at a time.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use message::{Code, Fault};
 use nats::{Handler, Message, Pace, ServerError, ServerInfo};
+use tokio::time::Instant;
 
-use super::{Shard, append, now_ms};
+use super::{Shard, append};
 use crate::engine::observe::EventKind;
 use crate::engine::steps::LARGE;
 
@@ -35,7 +36,7 @@ impl Handler for Turn {
     fn on_connected(&mut self, info: &ServerInfo, out: &mut Vec<u8>) {
         self.reported = None;
         let mut parts = self.shard.parts.borrow_mut();
-        parts.settlement.set_now(now_ms());
+        parts.settlement.set_now(self.shard.world.now_ms());
         parts.on_connected(info.max_payload, out);
         self.shard.route(&mut parts);
         append(out, &mut parts.settlement.wire);
@@ -45,7 +46,7 @@ impl Handler for Turn {
         let mut parts = self.shard.parts.borrow_mut();
         if self.messages == 0 {
             self.started = Instant::now();
-            parts.settlement.set_now(now_ms());
+            parts.settlement.set_now(self.shard.world.now_ms());
         }
         parts.on_message(&message);
         self.messages += 1;

@@ -30,6 +30,7 @@ use script::Task;
 
 use super::message::{InputRef, OwnedMessage};
 use super::registry::Revision;
+use super::world::Elsewhere;
 use crate::fan_out::FanOut;
 use budget::Budget;
 use document_pool::DocumentPool;
@@ -62,7 +63,6 @@ pub enum Effect {
 }
 
 /// The messages between their payload and their outputs.
-#[derive(Default)]
 pub struct Steps {
     documents: DocumentPool,
     /// The allocations of the fan-out of the message at hand.
@@ -76,6 +76,20 @@ pub struct Steps {
 }
 
 impl Steps {
+    /// `elsewhere`: where large payloads are read.
+    #[must_use]
+    pub fn new(elsewhere: Box<dyn Elsewhere>) -> Steps {
+        Steps {
+            documents: DocumentPool::default(),
+            spare: FanOut::default(),
+            scripted: Scripted::default(),
+            is_stuck: false,
+            large: Large::new(elsewhere),
+            budget: Budget::default(),
+            effects: Vec::new(),
+        }
+    }
+
     /// Moves the tasks for the executor to the end of `into`.
     pub fn take_tasks(&mut self, into: &mut Vec<Task>) {
         into.append(&mut self.scripted.tasks);

@@ -12,7 +12,7 @@
 mod first;
 mod polls;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub struct Parking {
     pub stored: u64,
     ages: Ages,
     /// How often those were tried that have failed here and were given back, by their place in the stream.
-    tried: HashMap<u64, u32>,
+    tried: BTreeMap<u64, u32>,
     /// The size of those that came last; the larger ones weigh more.
     bytes: usize,
     /// Publishes ever, and those that wait for a PubAck.
@@ -137,7 +137,7 @@ impl Parking {
             batch: None,
             stored: 0,
             ages: Ages::default(),
-            tried: HashMap::new(),
+            tried: BTreeMap::new(),
             bytes: FIRST_BYTES,
             published: 0,
             unconfirmed: 0,

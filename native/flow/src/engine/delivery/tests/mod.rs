@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectors::Outcome as Said;
+use connectors::http::sink::Tls;
 use message::{Code, Headers};
 use nats::jetstream::AckReply;
 use proptest::prelude::*;
@@ -23,6 +24,7 @@ use crate::engine::message::CustomerId;
 use crate::engine::observe::{Counters, Events};
 use crate::engine::registry::{Prepared, Registry, Secrets};
 use crate::engine::settlement::{Input, Origin};
+use crate::engine::world::SystemWorld;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -67,10 +69,11 @@ impl World {
     fn with_outs(http: &Value, outs: usize) -> World {
         let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        let delivery = Delivery::new(&settings, Tls::new(None).unwrap()).unwrap();
+        let delivery = Delivery::new(&settings, Rc::new(SystemWorld::new(Tls::new(None).unwrap(), None))).unwrap();
         let mut registry = Registry::new(0);
         let (revision, _) = registry.install(&prepared(&file("acme", http, outs), &settings), Vec::new());
-        let mut settlement = Settlement::new("test", [7; 32], Arc::new(Events::default()), 1);
+        let mut settlement =
+            Settlement::new("test", [7; 32], fastrand::Rng::with_seed(7), Arc::new(Events::default()), 1);
         settlement.subscribe(8 << 20, &mut Vec::new());
         let (consumers, published) = (Consumers::default(), Vec::new());
         let mut world = World { settings, registry, settlement, consumers, delivery, revision, published, sequence: 0 };

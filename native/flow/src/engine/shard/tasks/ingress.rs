@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::http::source::HttpSource;
-use connectors::{ConnectorError, Source as _};
+use connectors::ConnectorError;
+use connectors::http::source::RoutedSource;
 
 use super::super::Shard;
 use crate::engine::ingress::{MAX_BYTES, MAX_MESSAGES};
@@ -13,7 +13,7 @@ use crate::engine::ingress::{MAX_BYTES, MAX_MESSAGES};
 const WAIT: Duration = Duration::from_secs(60);
 const NOT_CONNECTED: Duration = Duration::from_millis(100);
 
-pub async fn read(shard: Rc<Shard>, source: Rc<HttpSource>) {
+pub async fn read(shard: Rc<Shard>, source: Rc<dyn RoutedSource>) {
     loop {
         match source.read_batch(MAX_MESSAGES, MAX_BYTES, WAIT).await {
             Ok(batch) if batch.is_empty() => {}

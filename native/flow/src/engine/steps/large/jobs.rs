@@ -1,8 +1,7 @@
-//! The jobs of a shard: what its thread is given, what it gives back, how much it may hold.
+//! The jobs of a shard: what is given elsewhere, what comes back, how much it may hold.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use message::Fault;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -13,6 +12,7 @@ use super::work::{Job, Worked, work};
 use crate::catch_panic::catch_panic;
 use crate::engine::message::InputRef;
 use crate::engine::registry::Revision;
+use crate::engine::world::Elsewhere;
 
 /// Payloads of streams that may wait or be worked on, in bytes; each is larger than [`LARGE`], so at most 64.
 /// One is taken whatever its size. Those of core NATS count in their customers' shares.
@@ -41,33 +41,25 @@ impl Held {
     }
 }
 
-type Work = fn(&Job) -> Result<Worked, Fault>;
-
-/// The thread of a shard, started by its first job, and the messages that are with it.
+/// The messages of a shard that are worked on elsewhere.
 pub struct Large {
-    jobs: Option<Sender<Job>>,
+    elsewhere: Box<dyn Elsewhere>,
     done: UnboundedSender<LargeDone>,
     pub receiver: Option<LargeReceiver>,
-    held: HashMap<u64, Held>,
+    held: BTreeMap<u64, Held>,
     /// Of payloads of streams.
     bytes: usize,
     next: u64,
-    work: Work,
-}
-
-impl Default for Large {
-    fn default() -> Large {
-        Large::new(work)
-    }
+    work: fn(&Job) -> Result<Worked, Fault>,
 }
 
 impl Large {
-    fn new(work: Work) -> Large {
+    pub fn new(elsewhere: Box<dyn Elsewhere>) -> Large {
         let (done, receiver) = unbounded_channel();
-        Large { jobs: None, done, receiver: Some(receiver), held: HashMap::new(), bytes: 0, next: 0, work }
+        Large { elsewhere, done, receiver: Some(receiver), held: BTreeMap::new(), bytes: 0, next: 0, work }
     }
 
-    /// Whether no message is with the thread.
+    /// Whether no message is elsewhere.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.held.is_empty()
@@ -88,26 +80,15 @@ impl Large {
         self.next += 1;
         self.bytes += held.bytes(&job);
         self.held.insert(job.token, held);
-        let Some(job) = self.send(job) else { return };
-        // Without a thread the shard does it itself, late rather than never.
-        let worked = catch_panic(|| (self.work)(&job));
-        let _ = self.done.send(LargeDone { job, worked });
-    }
-
-    /// Gives the job back when there is no thread and none can be started.
-    fn send(&mut self, job: Job) -> Option<Job> {
-        let job = match &self.jobs {
-            Some(jobs) => match jobs.send(job) {
-                Ok(()) => return None,
-                Err(error) => error.0,
-            },
-            None => job,
-        };
-        self.jobs = start(self.done.clone(), self.work);
-        match &self.jobs {
-            Some(jobs) => jobs.send(job).err().map(|error| error.0),
-            None => Some(job),
-        }
+        let (done, work) = (self.done.clone(), self.work);
+        self.elsewhere.run(Box::new(move || {
+            if done.is_closed() {
+                return;
+            }
+            let worked = catch_panic(|| work(&job));
+            // The shard may have ended meanwhile.
+            let _ = done.send(LargeDone { job, worked });
+        }));
     }
 
     pub fn release(&mut self, job: &Job) -> Option<Held> {
@@ -117,35 +98,21 @@ impl Large {
     }
 }
 
-fn start(done: UnboundedSender<LargeDone>, work: Work) -> Option<Sender<Job>> {
-    let (jobs, waiting) = channel();
-    let thread = std::thread::Builder::new().name("large".into());
-    // Not joined: it ends with the shard, after the job it is at.
-    thread.spawn(move || serve(&waiting, &done, work)).ok().map(|_| jobs)
-}
-
-fn serve(waiting: &Receiver<Job>, done: &UnboundedSender<LargeDone>, work: Work) {
-    while let Ok(job) = waiting.recv() {
-        if done.is_closed() {
-            return;
-        }
-        let worked = catch_panic(|| work(&job));
-        if done.send(LargeDone { job, worked }).is_err() {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::work::Wanted;
     use super::*;
     use crate::engine::message::{EntryId, OwnedMessage};
     use crate::engine::steps::tests::revision;
+    use crate::engine::world::WorkThread;
     use crate::fan_out::{Leaf, Output};
     use message::Code;
     use serde_json::json;
     use std::sync::Arc;
+
+    fn with(work: fn(&Job) -> Result<Worked, Fault>) -> Large {
+        Large { work, ..Large::new(Box::<WorkThread>::default()) }
+    }
 
     fn filters() -> Rc<Revision> {
         revision(&json!([{"filter": "id > 0"}]), &json!({"nats": {"subject": "out"}}), &json!({}))
@@ -174,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_fault_of_its_message_and_the_thread_goes_on() {
-        let mut large = Large::new(|job| if job.message.payload.is_empty() { panic!("a defect") } else { work(job) });
+        let mut large = with(|job| if job.message.payload.is_empty() { panic!("a defect") } else { work(job) });
         let revision = filters();
         for payload in ["", r#"{"id": 0}"#, r#"{"id": 1}"#, r#"{"id": 1"#] {
             submit(&mut large, &revision, payload.into());
@@ -187,15 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_has_ended_is_started_again() {
-        let mut large = Large { jobs: Some(channel().0), ..Large::default() };
-        submit(&mut large, &filters(), br#"{"id": 1}"#.to_vec());
-        assert!(matches!(next(&mut large).worked, Ok(Worked::Through(..))));
-    }
-
-    #[test]
     fn one_payload_is_taken_whatever_its_size_and_more_only_within_the_bound() {
-        let mut large = Large::new(|_| Ok(Worked::Url(None)));
+        let mut large = with(|_| Ok(Worked::Url(None)));
         let revision = filters();
         assert!(large.has_room(MAX_BYTES + 1));
         submit(&mut large, &revision, vec![0; MAX_BYTES]);

@@ -19,6 +19,7 @@ use crate::engine::message::{Envelope, Owner};
 use crate::engine::observe::{Counters, Events, Metric};
 use crate::engine::registry::{Prepared, Registry, Secrets};
 use crate::engine::settlement::{Input, Origin, Settlement};
+use crate::engine::world::WorkThread;
 use crate::process::{Message, Processed, process};
 
 const ACK: &[u8] = b"$JS.ACK.IN.orders.1.7.9.1700000000000000000.3";
@@ -98,9 +99,15 @@ struct Shard {
 
 impl Shard {
     fn new(steps: &Value, out: &Value, limits: &Value) -> Shard {
-        let mut settlement = Settlement::new("s0", [0; 32], Arc::new(Events::default()), 7);
+        let mut settlement =
+            Settlement::new("s0", [0; 32], fastrand::Rng::with_seed(0), Arc::new(Events::default()), 7);
         settlement.subscribe(8 << 20, &mut Vec::new());
-        Shard { steps: Steps::default(), settlement, revision: revision(steps, out, limits), runner: Runner::new() }
+        Shard {
+            steps: Steps::new(Box::<WorkThread>::default()),
+            settlement,
+            revision: revision(steps, out, limits),
+            runner: Runner::new(),
+        }
     }
 
     fn open(&mut self) -> InputRef {

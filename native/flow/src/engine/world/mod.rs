@@ -1,0 +1,133 @@
+//! What the engine does not compute: the wall clock, randomness, the network, other threads, connectors.
+//!
+//! ```text
+//! SystemWorld   sockets, threads, the operating system's clock and random numbers   a node's
+//! any other     of all of it what a seed says, in one thread                         a simulation's
+//! ```
+//!
+//! Time that only goes forward is tokio's: a runtime with a paused clock has its own. There is no other clock, no other
+//! randomness and no map without an order that is iterated in the engine; a test holds that.
+
+mod elsewhere;
+
+use std::cell::Cell;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use connectors::Sink;
+use connectors::file::sink::{FileOptions, FileSink};
+use connectors::http::guard::AddressPolicy;
+use connectors::http::sink::{HttpSink, SinkOptions, Tls};
+use connectors::http::source::{HttpSource, RoutedSource, SourceOptions};
+use connectors::stdout::sink::StdoutSink;
+use message::{Code, Fault};
+use nats::{Network, SystemNetwork};
+use script::{Executor, ThreadExecutor, ThreadOptions};
+
+pub use elsewhere::{Elsewhere, WorkThread};
+
+/// One per shard.
+pub trait World {
+    /// The wall clock, milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64;
+
+    /// Bytes that nobody can guess.
+    ///
+    /// # Errors
+    /// There are none.
+    fn secret(&self) -> Result<[u8; 32], Fault>;
+
+    /// Where the NATS server is reached.
+    fn network(&self) -> Rc<dyn Network>;
+
+    /// Runs the customers' scripts.
+    ///
+    /// # Errors
+    /// `script/unavailable`
+    fn executor(&self) -> Result<Rc<dyn Executor>, Fault>;
+
+    /// Where work is done that would hold up the shard.
+    fn elsewhere(&self) -> Box<dyn Elsewhere>;
+
+    /// What brings requests in, if this shard has it. Asked once.
+    ///
+    /// # Errors
+    /// It cannot listen.
+    fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault>;
+
+    /// Makes a sink of an HTTP out; connects to nothing.
+    ///
+    /// # Errors
+    /// `config/invalid-value`
+    fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault>;
+
+    /// Makes a sink of a file out; opens nothing.
+    ///
+    /// # Errors
+    /// `config/file-outside` and what else is wrong with a path.
+    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault>;
+
+    fn stdout_sink(&self) -> Rc<dyn Sink>;
+}
+
+/// That of the process.
+pub struct SystemWorld {
+    tls: Tls,
+    listener: Cell<Option<TcpListener>>,
+}
+
+impl SystemWorld {
+    #[must_use]
+    pub fn new(tls: Tls, listener: Option<TcpListener>) -> SystemWorld {
+        SystemWorld { tls, listener: Cell::new(listener) }
+    }
+}
+
+impl World for SystemWorld {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn secret(&self) -> Result<[u8; 32], Fault> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Fault::new(Code::InternalPanic, format!("no random bytes: {error}")))?;
+        Ok(bytes)
+    }
+
+    fn network(&self) -> Rc<dyn Network> {
+        Rc::new(SystemNetwork)
+    }
+
+    fn executor(&self) -> Result<Rc<dyn Executor>, Fault> {
+        // What may wait for scripts is the steps' to say, customer by customer: a bound for all would be one's to fill.
+        let options = ThreadOptions { tasks: usize::MAX, bytes: usize::MAX, ..ThreadOptions::default() };
+        let executor = ThreadExecutor::new(options)
+            .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+        Ok(Rc::new(executor))
+    }
+
+    fn elsewhere(&self) -> Box<dyn Elsewhere> {
+        Box::<WorkThread>::default()
+    }
+
+    /// Nothing else holds the listener: a drain closes it, and whoever comes then is refused.
+    fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault> {
+        let Some(listener) = self.listener.take() else { return Ok(None) };
+        Ok(Some(Rc::new(HttpSource::new(listener, SourceOptions::default())?)))
+    }
+
+    fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
+        Ok(Rc::new(HttpSink::new(options, &self.tls, policy)?))
+    }
+
+    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault> {
+        Ok(Rc::new(FileSink::new(options)?))
+    }
+
+    fn stdout_sink(&self) -> Rc<dyn Sink> {
+        Rc::new(StdoutSink::new())
+    }
+}
