@@ -36,3 +36,11 @@ pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, Pi
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings};
+
+/// For a simulation: one shard, in a world of its own.
+pub mod one_shard {
+    pub use super::observe::{Counters, Events};
+    pub use super::registry::Prepared;
+    pub use super::shard::{Command, Start, run_in};
+    pub use super::world::{Elsewhere, Work, World};
+}

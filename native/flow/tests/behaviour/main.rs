@@ -8,6 +8,7 @@ mod changes;
 mod core_nats;
 mod customer_ids;
 mod delivered;
+mod headers;
 mod ids;
 mod large;
 mod limits;

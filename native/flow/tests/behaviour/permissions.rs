@@ -1,7 +1,7 @@
 //! What the server does not permit any more, and permits again, while the connection stays.
 
 use flow::engine::Node;
-use harness::{Client, Server, eventually};
+use harness::{Client, Server, eventually, post};
 use serde_json::{Value, json};
 
 use crate::node::{node_with, stat};
@@ -144,4 +144,73 @@ fn an_out_whose_lane_takes_no_acks_is_failing() {
         (state(&node, "/outs/default") == "nats/authorization").then_some(())
     });
     assert_eq!(state(&node, "/in"), "up");
+}
+
+#[test]
+fn answers_that_are_permitted_again_are_heard_again() {
+    for denied in ["\"_INBOX.*.a.>\"", "\"_INBOX.>\""] {
+        let (mut server, mut client) = server();
+        let node = node(&server, &from_stream(), &to_stream());
+        publish_until(&mut client, &node, "messages come", "delivered");
+        server.reload(&permissions("", denied));
+        wait_until(&node, "/in", "nats/authorization");
+        wait_until(&node, "/outs/default", "nats/authorization");
+        client.publish("in.orders", &[], br#"{"n": 1}"#);
+        server.reload(&permissions("", ""));
+        wait_until(&node, "/in", "up");
+        publish_until(&mut client, &node, "messages come again", "delivered");
+        eventually("all are acked", || (client.count("IN") == 0).then_some(()));
+        wait_until(&node, "/outs/default", "up");
+    }
+}
+
+#[test]
+fn a_drain_does_not_wait_for_answers_that_are_not_permitted() {
+    let (mut server, mut client) = server();
+    let node = node(&server, &json!({"subject": "in.orders"}), &json!({"nats": {"subject": "elsewhere"}}));
+    publish_until(&mut client, &node, "messages come", "delivered");
+    server.reload(&permissions("", "\"_INBOX.*.a.>\""));
+    wait_until(&node, "/in", "nats/authorization");
+    client.publish("in.orders", &[], br#"{"n": 1}"#);
+    assert!(node.drain(std::time::Duration::from_secs(3_600)));
+}
+
+#[test]
+fn messages_of_a_pull_come_again_where_their_subject_is_permitted_again() {
+    let (mut server, mut client) = server();
+    let node = node(&server, &from_stream(), &to_stream());
+    publish_until(&mut client, &node, "messages come", "delivered");
+    server.reload(&permissions("", "\"_INBOX.*.p.>\""));
+    wait_until(&node, "/in", "nats/authorization");
+    client.publish("in.orders", &[], br#"{"n": 1}"#);
+    server.reload(&permissions("", ""));
+    wait_until(&node, "/in", "up");
+    publish_until(&mut client, &node, "messages come again", "delivered");
+    eventually("all are acked", || (client.count("IN") == 0).then_some(()));
+}
+
+#[test]
+fn an_out_whose_lane_may_not_be_published_to_is_failing() {
+    let (mut server, mut client) = server();
+    let node = node(&server, &from_stream(), &json!({"file": {"path": "orders.ndjson"}}));
+    publish_until(&mut client, &node, "messages come", "delivered");
+    server.reload(&permissions("\"vrsky.outgoing.>\"", ""));
+    client.publish("in.orders", &[], br#"{"n": 1}"#);
+    wait_until(&node, "/outs/default", "nats/authorization");
+    server.reload(&permissions("", ""));
+    eventually("all are delivered", || (client.count("IN") == 0).then_some(()));
+}
+
+#[test]
+fn an_http_in_whose_lane_may_not_be_published_to_is_failing() {
+    let (mut server, _client) = server();
+    let orders = json!({"customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "out": {"file": {"path": "orders.ndjson"}}});
+    let nats = json!({"url": server.url(), "user": "node", "password": "s"});
+    let node = node_with(&server, &[orders], &json!({"nats": nats, "listen": "127.0.0.1:0"}));
+    let port = node.address().unwrap().port();
+    assert_eq!(post(port, "/in/acme/orders", &[], b"{}").0, 202);
+    server.reload(&permissions("\"vrsky.logic.>\"", ""));
+    eventually("a request is refused", || (post(port, "/in/acme/orders", &[], b"{}").0 == 503).then_some(()));
+    wait_until(&node, "/in", "nats/authorization");
 }

@@ -14,7 +14,7 @@ use super::read_buffer::ReadBuffer;
 use super::requests;
 use super::stream::Stream;
 use super::{Handler, Options, Outbox, Pace};
-use crate::protocol::{Frame, ParserLimits, ServerError, ServerInfo, encode_ping, encode_pong, parse};
+use crate::protocol::{Frame, ParserLimits, Refusal, ServerError, ServerInfo, encode_ping, encode_pong, parse};
 
 /// Pings without a sign of life after which the connection counts as dead.
 const MAX_SILENT_PINGS: u32 = 2;
@@ -181,6 +181,9 @@ impl Link {
                 }
                 Frame::Err(text) => {
                     let error = ServerError::parse(text);
+                    if let Some(Refusal::Subscription(subject)) = error.refusal() {
+                        outbox.with_requests(|requests| requests.on_refused(subject));
+                    }
                     handler.on_server_error(&error);
                     if error.closes() {
                         let fault = error.fault();

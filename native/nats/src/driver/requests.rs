@@ -44,6 +44,12 @@ impl Requests {
         }
     }
 
+    /// The server does not permit a subscription: where it is this one, the next request tries again.
+    pub fn on_refused(&mut self, subject: &str) {
+        let is_ours = subject.strip_suffix('*').is_some_and(|prefix| prefix.as_bytes() == self.prefix);
+        self.subscribed &= !is_ours;
+    }
+
     /// The server forgot the subscription; nobody will answer. Those who wait learn it when the
     /// senders are dropped.
     pub fn disconnect(&mut self) -> Vec<oneshot::Sender<Reply>> {

@@ -133,9 +133,10 @@ def _check_kept(letter: DeadLetter) -> None:
     if letter.code == "tenant/mismatch":
         reason = "the message named another customer than its subject, and is not processed as either's"
         raise _CannotBeSent(reason, "Let its sender send it again.")
-    if omitted := letter.headers.get("Vrsky-Omitted-Bytes"):
-        reason = f"its payload of {omitted} bytes was too large to be kept"
-        raise _CannotBeSent(reason, "Send the message again from where it came.")
+    for what, header in (("payload", "Vrsky-Omitted-Bytes"), ("headers", "Vrsky-Omitted-Headers")):
+        if omitted := letter.headers.get(header):
+            reason = f"its {what} of {omitted} bytes could not be kept"
+            raise _CannotBeSent(reason, "Send the message again from where it came.")
 
 
 def _served(letter: DeadLetter, serving: Serving | None) -> Served | None:

@@ -101,7 +101,9 @@ impl Routes {
         }
     }
 
-    pub(super) fn get(&self, path: &str) -> Option<Arc<Route>> {
+    /// Who takes what is posted to a path.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Arc<Route>> {
         self.0.get(path).cloned()
     }
 }

@@ -15,14 +15,14 @@ use message::Code;
 use nats::jetstream::{AckReply, next_subject};
 use nats::protocol;
 
-use super::{Consumers, FIRST_SUBJECT, Feed, RevisionId, Subject, request_bytes};
+use super::{Consumers, FIRST_PULL, FIRST_SUBJECT, Feed, RevisionId, Subject, request_bytes};
 
 /// Between two tries of what is refused.
 pub(super) const RETRY_TICKS: u64 = 10;
 /// A message whose ack was refused comes again after `ack_wait`, 10 s, and its ack is refused again.
 pub(super) const ACK_TICKS: u64 = 30;
 
-/// A subscription, or the requests of a pull.
+/// A subscription, or the requests of a pull or where their messages come.
 #[derive(Clone, Copy)]
 struct Refused {
     /// The tick of the next try.
@@ -75,6 +75,11 @@ impl Consumers {
         for (number, _) in self.subjects.iter().filter(|(_, one)| one.subject == subject) {
             is_ours = true;
             is_news |= refuse(&mut self.permits.subjects, *number, tick);
+        }
+        for (number, pull) in self.pulls.iter_mut().filter(|(_, pull)| pull.reply == subject) {
+            is_ours = true;
+            is_news |= refuse(&mut self.permits.requests, *number, tick);
+            pull.void();
         }
         is_news || !is_ours
     }
@@ -146,6 +151,8 @@ impl Consumers {
         let max_bytes = request_bytes(self.max_payload);
         for (number, refused) in self.permits.requests.iter_mut().filter(|(_, refused)| refused.is_due(tick)) {
             let Some(pull) = self.pulls.get_mut(number).filter(|pull| pull.open) else { continue };
+            // What is subscribed already stays as it is.
+            protocol::encode_sub(out, pull.reply.as_bytes(), b"", FIRST_PULL + number);
             pull.request(1, max_bytes, tick, out);
             refused.tried = Some(marker);
         }

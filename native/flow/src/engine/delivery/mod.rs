@@ -183,9 +183,13 @@ impl Delivery {
     ) {
         let stream = self.streams.get(&(envelope.owner.id, target.number)).and_then(|stream| stream.borrow().clone());
         let forward = Forward { target, subject, is_confirmed, expected, stream };
-        let forwarded = settlement.forward(envelope, &forward, payload);
-        let outcome = forwarded.map_or_else(|fault| Outcome::Retry(RETRY_PUBLISH, fault), |()| Outcome::Ok);
-        settlement.settle(envelope.input, outcome);
+        match settlement.forward(envelope, &forward, payload) {
+            Ok(()) => settlement.settle(envelope.input, Outcome::Ok),
+            Err(fault) if matches!(fault.code(), Code::NatsMaxPayload | Code::NatsMaxHeaders) => {
+                end_with_letter(settlement, envelope, target, &fault, payload);
+            }
+            Err(fault) => settlement.settle(envelope.input, Outcome::Retry(RETRY_PUBLISH, fault)),
+        }
     }
 
     /// The URL of a large payload was found, or was not. `limit/memory`: there was no room to look for it, and the
@@ -236,11 +240,12 @@ impl Delivery {
         self.queues.get(&queue).map(|queue| (Rc::clone(&queue.revision), queue.target))
     }
 
-    /// Says what every out with a sink is like. `lane_fault`: why nothing comes from a stream, or comes again and again.
-    pub fn note_health(&self, now_ms: u64, lane_fault: impl Fn(&str) -> Option<Code>) {
+    /// Says what every out with a sink is like. `lane_fault`: why nothing comes from a lane, or
+    /// comes again and again, or does not get there.
+    pub fn note_health(&self, now_ms: u64, lane_fault: impl Fn(&Revision, u32, &str) -> Option<Code>) {
         for queue in self.queues.values().filter(|queue| !queue.retired) {
             let lane = queue.revision.targets.get(queue.target).and_then(|target| match &target.route {
-                Route::Lane { stream, .. } => lane_fault(stream),
+                Route::Lane { stream, .. } => lane_fault(&queue.revision, target.number, stream),
                 Route::Core { .. } | Route::Stream { .. } => None,
             });
             let health = match (queue.health(), lane) {

@@ -157,6 +157,9 @@ fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(
     if !settlement.is_connected() {
         return Err((Fault::new(Code::NatsDisconnected, "the NATS server is away"), RETRY_AFTER));
     }
+    if settlement.is_deaf() {
+        return Err((Fault::new(Code::NatsAuthorization, "the server does not permit its answers"), RETRY_AFTER));
+    }
     if revision.backlog_full.get() {
         let reason = format!("{} messages wait", revision.pipeline().backlog());
         return Err((Fault::new(Code::LimitBacklog, reason), RETRY_AFTER));

@@ -20,6 +20,8 @@ const REFUSAL_TICKS: u64 = 15;
 pub struct Backpressure {
     /// The last refusal: of which out, `None` for all of them; and at which tick.
     last: Cell<Option<(Code, Option<u32>, u64)>>,
+    /// The last refusal of what the in brings, and at which tick.
+    intake: Cell<Option<(Code, u64)>>,
     throttled: Cell<bool>,
     /// Inputs that are let through while it is throttled.
     room: Cell<u64>,
@@ -64,6 +66,18 @@ impl Backpressure {
     pub fn refused(&self, code: Code, target: Option<u32>, tick: u64) -> bool {
         let before = self.last.replace(Some((code, target, tick)));
         before.is_none_or(|(said, of, last)| (said, of) != (code, target) || is_over(last, tick))
+    }
+
+    /// A stream has refused what the in brings.
+    pub fn refuse_intake(&self, code: Code, tick: u64) {
+        self.intake.set(Some((code, tick)));
+    }
+
+    /// Why what the in brings is not taken, at present.
+    #[must_use]
+    pub fn intake_refusal(&self, tick: u64) -> Option<Code> {
+        let (code, last) = self.intake.get()?;
+        (!is_over(last, tick)).then_some(code)
     }
 
     /// Why what it publishes for an out is not taken, at present.

@@ -60,6 +60,13 @@ pub(super) struct Numbers {
 }
 
 impl Revision {
+    /// Whether its in stores messages, or the keys of some, under a subject.
+    #[must_use]
+    pub fn stores_at(&self, subject: &str) -> bool {
+        let is_http = matches!(self.pipeline().input(), Input::Http(_));
+        is_http && (subject == self.logic_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
+    }
+
     pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {
         let pipeline = Arc::clone(&prepared.pipeline);
         let (tier, capacity) = subjects::tier_for(pipeline.backlog());

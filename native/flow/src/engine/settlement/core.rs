@@ -149,6 +149,11 @@ impl Settlement {
 
     /// The marker has come back: what was published before it and was not refused is delivered.
     pub(super) fn on_marker(&mut self) {
+        self.pass_marker();
+        self.note_hearing();
+    }
+
+    fn pass_marker(&mut self) {
         for group in self.core.confirm() {
             let Group { revision, count, bytes, events, .. } = group;
             self.effects.push(Effect::DeliveredCore { revision, count, bytes });
@@ -180,16 +185,24 @@ impl Settlement {
 
     /// The connection is gone: nobody will know what became of what was on its way.
     pub(super) fn forget_core(&mut self) {
+        self.pass_markers();
+        self.core.refused.clear();
+    }
+
+    /// No marker that was written comes back.
+    pub(super) fn pass_markers(&mut self) {
         self.core.mark();
         while !self.core.marked.is_empty() {
-            self.on_marker();
+            self.pass_marker();
         }
-        self.core.refused.clear();
     }
 
     /// Whether something waits for a marker.
     #[must_use]
     pub fn has_unmarked(&self) -> bool {
+        if self.is_without_markers() {
+            return false;
+        }
         self.core.is_fenced || !self.core.unmarked.is_empty() || !self.core.marked.is_empty()
     }
 }

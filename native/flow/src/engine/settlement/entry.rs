@@ -44,6 +44,8 @@ pub enum Meaning {
 pub(super) enum State {
     Waiting,
     Refused,
+    /// Published again after it was refused.
+    Offered,
     Confirmed,
 }
 
@@ -55,6 +57,13 @@ pub(super) struct Output {
     pub stream: Option<Rc<str>>,
     /// What was published, for a repetition; empty when the whole input is repeated instead.
     pub frame: Box<[u8]>,
+}
+
+impl Output {
+    /// Whether an answer is on its way.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Offered)
+    }
 }
 
 /// Kept per entry for its next use; more is given back.
@@ -121,8 +130,9 @@ impl Entry {
         let frames = self.outputs.iter_mut().filter(|output| !output.frame.is_empty() && wanted(age, output));
         for output in frames.take(max) {
             // A frame that was refused has had its answer.
-            self.resent |= output.state == State::Waiting;
-            output.state = State::Waiting;
+            let was_refused = output.state == State::Refused;
+            self.resent |= !was_refused;
+            output.state = if was_refused { State::Offered } else { output.state };
             self.since = tick;
             wire.extend_from_slice(&output.frame);
             count += 1;

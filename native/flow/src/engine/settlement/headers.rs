@@ -33,6 +33,8 @@ pub const DIED: &str = "Vrsky-Died";
 /// The message id under which the whole message of a failed part is kept.
 pub const ORIGINAL: &str = "Vrsky-Original";
 pub const OMITTED_BYTES: &str = "Vrsky-Omitted-Bytes";
+/// The bytes of the headers that a dead letter was too small for.
+pub const OMITTED_HEADERS: &str = "Vrsky-Omitted-Headers";
 
 /// Whether a header is written by the node only.
 #[must_use]
@@ -186,6 +188,12 @@ impl Block {
     /// Lines as a source hands them over: `Name: value\r\n`, already checked and allow-listed.
     pub fn pass_lines(&mut self, lines: &[u8]) -> &mut Self {
         self.0.extend_from_slice(lines);
+        self
+    }
+
+    /// Takes back what was put in after so many bytes.
+    pub fn cut(&mut self, bytes: usize) -> &mut Self {
+        self.0.truncate(bytes);
         self
     }
 

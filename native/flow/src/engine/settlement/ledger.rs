@@ -162,11 +162,12 @@ impl Ledger {
         if output.stream.as_deref().is_some_and(|expected| expected != stream) {
             return None;
         }
-        let (was_refused, is_kept) = (output.state == State::Refused, !output.frame.is_empty());
+        let (was_refused, was_offered) = (output.state == State::Refused, output.state == State::Offered);
+        let is_kept = !output.frame.is_empty();
         output.state = State::Confirmed;
         let (meaning, frame) = (output.meaning, std::mem::take(&mut output.frame));
         self.refused -= usize::from(was_refused && is_kept);
-        self.offer.is_taken |= is_kept;
+        self.offer.is_taken |= was_offered;
         self.shrink(id, frame.len());
         if let Some(entry) = self.get_mut(id) {
             entry.unconfirmed = entry.unconfirmed.saturating_sub(1);
@@ -353,7 +354,7 @@ impl Ledger {
     /// Publishes the kept frames once more that have waited for this many ticks.
     pub fn resend_late(&mut self, tick: u64, ticks: u64, wire: &mut Vec<u8>) {
         for entry in &mut self.entries {
-            entry.resend(tick, usize::MAX, wire, |age, output| age >= ticks && output.state == State::Waiting);
+            entry.resend(tick, usize::MAX, wire, |age, output| age >= ticks && output.is_asked());
         }
     }
 }

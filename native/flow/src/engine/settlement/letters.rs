@@ -4,6 +4,7 @@ use message::Fault;
 
 use super::Settlement;
 use super::headers;
+use super::publish::MAX_HEADERS;
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Body, Envelope};
 use crate::engine::observe::{EventKind, Metric};
@@ -40,8 +41,10 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Kept for the last header and the end of the block.
-const SPARE_BYTES: usize = 64;
+/// Kept for the last headers and the end of the block.
+const SPARE_BYTES: usize = 128;
+/// What a letter may have of headers, so that there is room for those with which it is sent again.
+const MAX_LETTER_HEADERS: usize = MAX_HEADERS - (1 << 10);
 
 impl Settlement {
     /// Puts a message, or a part of one, into `VRSKY_DEAD`. Its input waits for that PubAck too.
@@ -86,7 +89,12 @@ impl Settlement {
     }
 
     fn end_letter(&mut self, envelope: &Envelope<'_>, subject: &str, payload: &[u8]) {
+        let own = self.block.bytes().len();
         self.block.pass(envelope.headers);
+        let passed = self.block.bytes().len() - own;
+        if own + passed > MAX_LETTER_HEADERS {
+            self.block.cut(own).put_number(headers::OMITTED_HEADERS, passed as u64);
+        }
         let is_too_large = self.block.bytes().len() + payload.len() + SPARE_BYTES > self.max_payload;
         if is_too_large {
             self.block.put_number(headers::OMITTED_BYTES, payload.len() as u64);

@@ -16,9 +16,11 @@ mod core;
 mod effect;
 mod entry;
 mod headers;
+mod hearing;
 mod ledger;
 mod letters;
 mod offer;
+mod parked;
 mod publish;
 mod reply;
 mod usage;
@@ -36,7 +38,8 @@ pub use effect::Effect;
 pub use headers::{Block, ParsedHeaders, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::{Letter, Original};
-pub use publish::{Forward, Parking, Stored};
+pub use parked::Parking;
+pub use publish::{Forward, Stored};
 
 use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
@@ -83,6 +86,7 @@ pub struct Settlement {
     /// The wall clock, milliseconds since the Unix epoch: for stamps that people read.
     now_ms: u64,
     connected: bool,
+    deaf: Option<hearing::Deaf>,
     random: fastrand::Rng,
 }
 
@@ -108,6 +112,7 @@ impl Settlement {
             tick: 0,
             now_ms,
             connected: false,
+            deaf: None,
             random,
         }
     }
@@ -252,6 +257,7 @@ impl Settlement {
     pub fn subscribe(&mut self, max_payload: usize, out: &mut Vec<u8>) {
         self.max_payload = max_payload;
         self.connected = true;
+        self.deaf = None;
         for (sid, wildcard) in PUB_ACKS.into_iter().zip(self.replies.wildcards()) {
             protocol::encode_sub(out, wildcard.as_bytes(), b"", sid);
         }
@@ -287,7 +293,10 @@ impl Settlement {
         if !self.connected {
             return;
         }
-        self.ledger.resend_late(self.tick, PUB_ACK_TICKS, &mut self.wire);
+        self.try_to_hear();
+        if !self.is_deaf() {
+            self.ledger.resend_late(self.tick, PUB_ACK_TICKS, &mut self.wire);
+        }
         if self.tick.is_multiple_of(WPI_TICKS) {
             for id in self.ledger.pick(self.tick, |pick| pick.origin == Origin::JetStream) {
                 jetstream::encode_wpi(&mut self.wire, self.ledger.token(id));
@@ -297,7 +306,7 @@ impl Settlement {
 
     /// A few times a second: what streams have refused is offered to them again.
     pub fn on_short_tick(&mut self) {
-        if self.connected {
+        if self.connected && !self.is_deaf() {
             self.ledger.resend_refused(self.tick, &mut self.wire);
         }
     }

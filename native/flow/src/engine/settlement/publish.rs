@@ -1,32 +1,33 @@
 //! Publishes with a window of PubAcks: outputs, what sources bring, what is parked.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use message::{Code, Fault, Headers};
+use message::{Code, Fault};
 use nats::protocol;
 
 use super::core::CoreOut;
 use super::headers;
 use super::ledger::{Input, Meaning, Origin, Outcome};
 use super::{MAX_ANNOUNCED, RETRY_PUBLISH, Settlement};
-use crate::engine::ids::{Id, IdKey};
-use crate::engine::message::{Body, CustomerId, EntryId, Envelope, InputRef, Owner, QueueId, Route, Target};
+use crate::engine::ids::Id;
+use crate::engine::message::{Body, CustomerId, EntryId, Envelope, InputRef, Owner, Route, Target};
 use crate::engine::observe::{Event, EventKind, Metric};
 
 /// Of the server's `max_payload`, kept for a request's headers, 16 KiB of them at most, and for ours.
 const HEADER_BYTES: usize = 32 << 10;
+/// What a stream takes of headers, bytes (nats-server's `MaxUint16`); core NATS takes more.
+pub(super) const MAX_HEADERS: usize = 65_535;
 /// A core message waits in memory until its stream has taken it; what a customer has in hand beyond this is lost.
 const MAX_CORE_BYTES: usize = 64 << 20;
 
 /// Where a publish goes.
-struct Destination<'a> {
-    subject: &'a str,
+pub(super) struct Destination<'a> {
+    pub subject: &'a str,
     /// The stream that has to confirm it, where it is known.
-    stream: Option<Rc<str>>,
+    pub stream: Option<Rc<str>>,
     /// Whether others may listen on the subject.
-    is_users: bool,
-    meaning: Meaning,
+    pub is_users: bool,
+    pub meaning: Meaning,
 }
 
 /// A NATS out beside others: the outgoing lane's message goes on under the id of its delivery.
@@ -50,15 +51,6 @@ pub struct Stored<'a> {
     pub body: Body<'a>,
     /// `Name: value\r\n`, checked already.
     pub lines: &'a [u8],
-}
-
-/// What parking a message needs to know of its out.
-pub struct Parking<'a> {
-    pub queue: QueueId,
-    pub subject: &'a str,
-    pub key: &'a IdKey,
-    /// How long the message has been tried for.
-    pub spent: Duration,
 }
 
 impl Settlement {
@@ -142,7 +134,7 @@ impl Settlement {
     /// Publishes a message of the outgoing lane to a NATS out.
     ///
     /// # Errors
-    /// The message has to come again.
+    /// `nats/max-payload`, `nats/max-headers`: never, whoever tries. Else the message has to come again.
     pub fn forward(&mut self, envelope: &Envelope<'_>, forward: &Forward<'_>, payload: &[u8]) -> Result<(), Fault> {
         let (owner, target) = (envelope.owner, forward.target);
         let id = Id::derived(owner.customer(), &target.delivery_key, envelope.id, envelope.part, envelope.redrive);
@@ -152,6 +144,7 @@ impl Settlement {
             block.put(headers::EXPECTED_STREAM, stream.as_bytes());
         }
         block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
+        self.check_size(payload)?;
         if !forward.is_confirmed {
             return self.publish_core(envelope, target, forward.subject, payload);
         }
@@ -164,41 +157,6 @@ impl Settlement {
         let (id, output) = self.publish(envelope.input, owner, &to, payload)?;
         self.announce_later(envelope, &target.name, id, output, payload.len());
         Ok(())
-    }
-
-    /// Moves a message to the parked ones of its out; its input is acked with the PubAck. `false` when that cannot
-    /// be done now.
-    pub fn park(&mut self, envelope: &Envelope<'_>, parking: &Parking<'_>, payload: &[u8]) -> bool {
-        if !self.connected || envelope.input == InputRef::Core {
-            return false;
-        }
-        let owner = envelope.owner;
-        let id = Id::derived(owner.customer(), parking.key, envelope.id, envelope.part, envelope.redrive);
-        let spent = u64::try_from(parking.spent.as_millis()).unwrap_or(u64::MAX);
-        let block = self.block.start(owner.customer());
-        block.put(headers::PUBLISH_ID, id.as_bytes()).put_identity(envelope);
-        if !envelope.content_type.is_empty() {
-            block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
-        }
-        for name in [headers::URL, headers::RESUME] {
-            if let Some(value) = envelope.headers.get(name) {
-                block.put(name, value);
-            }
-        }
-        block.put_number(headers::TIME, envelope.time_ms).put_number(headers::SPENT, spent);
-        block.pass(envelope.headers).end();
-        let to = Destination {
-            subject: parking.subject,
-            stream: Some(Rc::clone(&self.parked_stream)),
-            is_users: false,
-            meaning: Meaning::Parked(parking.queue),
-        };
-        let published = self.check_size(payload).and_then(|()| self.publish(envelope.input, owner, &to, payload));
-        if published.is_err() {
-            return false;
-        }
-        self.settle(envelope.input, Outcome::Ok);
-        true
     }
 
     /// Enters a message of a source. Its work ends with [`Settlement::settle`].
@@ -251,13 +209,22 @@ impl Settlement {
     }
 
     /// Whether the block and `payload` fit the server.
-    fn check_size(&self, payload: &[u8]) -> Result<(), Fault> {
+    pub(super) fn check_size(&self, payload: &[u8]) -> Result<(), Fault> {
         let bytes = self.block.bytes().len() + payload.len();
         if bytes <= self.max_payload {
             return Ok(());
         }
         let reason = format!("{bytes} bytes with headers, the server takes {}", self.max_payload);
         Err(Fault::new(Code::NatsMaxPayload, reason))
+    }
+
+    /// Whether a stream takes the block.
+    pub(super) fn check_headers(&self) -> Result<(), Fault> {
+        let bytes = self.block.bytes().len();
+        if bytes <= MAX_HEADERS {
+            return Ok(());
+        }
+        Err(Fault::new(Code::NatsMaxHeaders, format!("{bytes} bytes of headers, a stream takes {MAX_HEADERS}")))
     }
 
     /// To a subject nobody confirms; delivered when its marker comes back. While the server refuses the subject, a
@@ -292,13 +259,14 @@ impl Settlement {
     }
 
     /// To a stream: the input waits for the PubAck. Gives the entry that does, and the output's number in it.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         input: InputRef,
         owner: &Owner,
         to: &Destination<'_>,
         payload: &[u8],
     ) -> Result<(EntryId, u32), Fault> {
+        self.check_headers()?;
         let id = match input {
             InputRef::Entry(id) => id,
             InputRef::Core => self.open_core(owner)?,
@@ -307,7 +275,7 @@ impl Settlement {
         Ok((id, output))
     }
 
-    fn publish_entry(
+    pub(super) fn publish_entry(
         &mut self,
         id: EntryId,
         to: &Destination<'_>,
@@ -321,43 +289,6 @@ impl Settlement {
         protocol::encode_hpub(&mut self.wire, to.subject.as_bytes(), &self.reply, self.block.bytes(), payload);
         self.ledger.published(id, &self.wire[start..]);
         Ok(output)
-    }
-
-    /// Moves a message whose pipeline or out is not here to the parked ones, as it is; its input is acked with the
-    /// PubAck. `place` distinguishes it where it has no id. `false` when that cannot be done now.
-    pub fn set_aside(
-        &mut self,
-        input: InputRef,
-        subject: &str,
-        headers: Headers<'_>,
-        place: &str,
-        payload: &[u8],
-    ) -> bool {
-        let InputRef::Entry(entry) = input else { return false };
-        if !self.connected {
-            return false;
-        }
-        let parsed = headers::ParsedHeaders::of(headers);
-        let customer = parsed.customer.unwrap_or_default();
-        let message = parsed.publish_id.unwrap_or(place);
-        let id = Id::derived(customer, &IdKey::new(&["aside", subject]), message, 0, parsed.redrive);
-        let is_passed = |name: &[u8]| {
-            !name.eq_ignore_ascii_case(headers::CUSTOMER.as_bytes())
-                && !name.eq_ignore_ascii_case(headers::PUBLISH_ID.as_bytes())
-                && !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"nats-"))
-        };
-        let block = self.block.start(customer).put(headers::PUBLISH_ID, id.as_bytes());
-        if parsed.id.is_none() && parsed.part.is_none() {
-            block.put(headers::ID, message.as_bytes());
-        }
-        block.pass_if(headers, is_passed).end();
-        let stream = Some(Rc::clone(&self.parked_stream));
-        let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
-        let published = self.check_size(payload).and_then(|()| self.publish_entry(entry, &to, None, payload));
-        if published.is_ok() {
-            self.settle(input, Outcome::Ok);
-        }
-        published.is_ok()
     }
 
     /// An entry for one publish of a core message.

@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 use super::registry::Prepared;
 use super::world::World;
 pub use parts::Parts;
-pub use start::{Start, run_shard};
+pub use start::{Start, run_in, run_shard};
 use turn::Turn;
 
 /// What the node asks of a shard. `done` is told when the shard has done it.

@@ -80,7 +80,7 @@ impl Parts {
     /// Asks for as many messages as there is room for.
     pub fn top_up(&mut self) {
         let tick = self.settlement.tick();
-        if self.draining || !self.settlement.is_connected() || self.steps.is_full(tick) {
+        if self.draining || !self.settlement.is_connected() || self.settlement.is_deaf() || self.steps.is_full(tick) {
             return;
         }
         let asked_for = self.settlement.ledger().asked_for();

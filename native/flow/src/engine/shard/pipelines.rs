@@ -188,7 +188,9 @@ impl Parts {
     /// Why messages of a pipeline cannot be asked for.
     fn in_fault(&self, revision: &Revision) -> Option<Code> {
         let id = revision.owner.id;
-        let refused = self.consumers.is_refused(id).then_some(Code::NatsAuthorization);
+        let is_refused = self.consumers.is_refused(id) || self.settlement.is_deaf();
+        let refused = is_refused.then_some(Code::NatsAuthorization);
+        let refused = refused.or_else(|| revision.backpressure.intake_refusal(self.settlement.tick()));
         refused.or_else(|| self.consumers.fault(Feed::Source(id), &revision.logic_stream))
     }
 
@@ -197,6 +199,7 @@ impl Parts {
         let is_connected = self.settlement.is_connected();
         let nats = if is_connected { Health::Up } else { Health::Failing(Code::NatsDisconnected) };
         let now_ms = self.settlement.now_ms();
+        let deaf = self.settlement.is_deaf().then_some(Code::NatsAuthorization);
         for revision in self.registry.active() {
             if self.settings.serves(NodeType::Incoming) {
                 let is_http = matches!(revision.pipeline().input(), Input::Http(_));
@@ -209,10 +212,15 @@ impl Parts {
             for (target, out) in revision.pipeline().outs().iter().enumerate() {
                 let OutKind::Nats { .. } = &out.kind else { continue };
                 let number = u32::try_from(target).unwrap_or(u32::MAX);
-                let refusal = revision.backpressure.refusal(number, self.settlement.tick()).filter(|_| is_connected);
+                let refusal = deaf.or_else(|| revision.backpressure.refusal(number, self.settlement.tick()));
+                let refusal = refusal.filter(|_| is_connected);
                 revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
             }
         }
-        self.delivery.note_health(now_ms, |lane| self.consumers.denial(None, lane).filter(|_| is_connected));
+        let tick = self.settlement.tick();
+        self.delivery.note_health(now_ms, |revision, target, lane| {
+            let refusal = || revision.backpressure.refusal(target, tick);
+            deaf.or_else(|| self.consumers.denial(None, lane)).or_else(refusal).filter(|_| is_connected)
+        });
     }
 }

@@ -14,7 +14,7 @@ impl Parts {
     pub fn on_server_error(&mut self, error: &ServerError) {
         let is_news = match error.refusal() {
             Some(Refusal::Publish(subject)) => self.on_publish_refused(subject, &error.fault()),
-            Some(Refusal::Subscription(subject)) => self.consumers.refuse_subject(subject, self.settlement.tick()),
+            Some(Refusal::Subscription(subject)) => self.on_subscription_refused(subject),
             None => true,
         };
         if is_news {
@@ -22,14 +22,27 @@ impl Parts {
         }
     }
 
+    fn on_subscription_refused(&mut self, subject: &str) -> bool {
+        let is_news = self.settlement.on_subscription_refused(subject);
+        is_news.unwrap_or_else(|| self.consumers.refuse_subject(subject, self.settlement.tick()))
+    }
+
     fn on_publish_refused(&mut self, subject: &str, fault: &Fault) -> bool {
         if let Some(is_news) = self.consumers.refuse_publish(subject, self.settlement.tick()) {
             return is_news;
         }
         let is_news = self.settlement.on_publish_refused(subject);
+        let tick = self.settlement.tick();
         for revision in self.registry.active() {
+            if revision.stores_at(subject) {
+                revision.backpressure.refuse_intake(fault.code(), tick);
+            }
             for target in &revision.targets {
-                if matches!(&target.route, Route::Stream { subject: to, .. } if to == subject) {
+                let is_refused = match &target.route {
+                    Route::Stream { subject: to, .. } | Route::Lane { subject: to, .. } => to == subject,
+                    Route::Core { .. } => false,
+                };
+                if is_refused {
                     revision.owner.counters.add(Metric::Retried, 1);
                     self.report_refused(revision, Some(target.number), fault);
                 }

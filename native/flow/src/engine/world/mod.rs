@@ -25,7 +25,7 @@ use message::{Code, Fault};
 use nats::{Network, SystemNetwork};
 use script::{Executor, ThreadExecutor, ThreadOptions};
 
-pub use elsewhere::{Elsewhere, WorkThread};
+pub use elsewhere::{Elsewhere, Work, WorkThread};
 
 /// One per shard.
 pub trait World {

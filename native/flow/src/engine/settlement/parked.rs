@@ -1,0 +1,97 @@
+//! Messages that wait in `VRSKY_PARKED`: for an out that fails, or for a pipeline or an out that is not here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::Headers;
+
+use super::Settlement;
+use super::headers;
+use super::ledger::{Meaning, Outcome};
+use super::publish::Destination;
+use crate::engine::ids::{Id, IdKey};
+use crate::engine::message::{Envelope, InputRef, QueueId};
+
+/// What parking a message needs to know of its out.
+pub struct Parking<'a> {
+    pub queue: QueueId,
+    pub subject: &'a str,
+    pub key: &'a IdKey,
+    /// How long the message has been tried for.
+    pub spent: Duration,
+}
+
+impl Settlement {
+    /// Moves a message to the parked ones of its out; its input is acked with the PubAck. `false` when that cannot
+    /// be done now.
+    pub fn park(&mut self, envelope: &Envelope<'_>, parking: &Parking<'_>, payload: &[u8]) -> bool {
+        if !self.connected || envelope.input == InputRef::Core {
+            return false;
+        }
+        let owner = envelope.owner;
+        let id = Id::derived(owner.customer(), parking.key, envelope.id, envelope.part, envelope.redrive);
+        let spent = u64::try_from(parking.spent.as_millis()).unwrap_or(u64::MAX);
+        let block = self.block.start(owner.customer());
+        block.put(headers::PUBLISH_ID, id.as_bytes()).put_identity(envelope);
+        if !envelope.content_type.is_empty() {
+            block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
+        }
+        for name in [headers::URL, headers::RESUME] {
+            if let Some(value) = envelope.headers.get(name) {
+                block.put(name, value);
+            }
+        }
+        block.put_number(headers::TIME, envelope.time_ms).put_number(headers::SPENT, spent);
+        block.pass(envelope.headers).end();
+        let to = Destination {
+            subject: parking.subject,
+            stream: Some(Rc::clone(&self.parked_stream)),
+            is_users: false,
+            meaning: Meaning::Parked(parking.queue),
+        };
+        let published = self.check_size(payload).and_then(|()| self.publish(envelope.input, owner, &to, payload));
+        if published.is_err() {
+            return false;
+        }
+        self.settle(envelope.input, Outcome::Ok);
+        true
+    }
+
+    /// Moves a message whose pipeline or out is not here to the parked ones, as it is; its input is acked with the
+    /// PubAck. `place` distinguishes it where it has no id. `false` when that cannot be done now.
+    pub fn set_aside(
+        &mut self,
+        input: InputRef,
+        subject: &str,
+        headers: Headers<'_>,
+        place: &str,
+        payload: &[u8],
+    ) -> bool {
+        let InputRef::Entry(entry) = input else { return false };
+        if !self.connected {
+            return false;
+        }
+        let parsed = headers::ParsedHeaders::of(headers);
+        let customer = parsed.customer.unwrap_or_default();
+        let message = parsed.publish_id.unwrap_or(place);
+        let id = Id::derived(customer, &IdKey::new(&["aside", subject]), message, 0, parsed.redrive);
+        let is_passed = |name: &[u8]| {
+            !name.eq_ignore_ascii_case(headers::CUSTOMER.as_bytes())
+                && !name.eq_ignore_ascii_case(headers::PUBLISH_ID.as_bytes())
+                && !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"nats-"))
+        };
+        let block = self.block.start(customer).put(headers::PUBLISH_ID, id.as_bytes());
+        if parsed.id.is_none() && parsed.part.is_none() {
+            block.put(headers::ID, message.as_bytes());
+        }
+        block.pass_if(headers, is_passed).end();
+        let stream = Some(Rc::clone(&self.parked_stream));
+        let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
+        let fits = self.check_size(payload).and_then(|()| self.check_headers());
+        let published = fits.and_then(|()| self.publish_entry(entry, &to, None, payload));
+        if published.is_ok() {
+            self.settle(input, Outcome::Ok);
+        }
+        published.is_ok()
+    }
+}
