@@ -135,7 +135,8 @@ impl Guard {
     }
 }
 
-fn thread_cpu() -> Duration {
+/// What the calling thread has used so far.
+pub fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

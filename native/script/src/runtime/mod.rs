@@ -42,6 +42,7 @@ pub use bytecode::{Form, compile};
 
 use self::allocator::Metered;
 use self::guard::Guard;
+pub use self::guard::thread_cpu;
 use self::realm::Realm;
 use crate::TaskContext;
 use crate::program::{Program, ProgramId};
