@@ -23,7 +23,7 @@ pub enum Operation<'a> {
         max: Option<u64>,
     },
     Publish(Publish<'a>),
-    /// Empty lines, and acknowledgements that a client has no reason to send.
+    /// What a client has no reason to send.
     Nothing,
 }
 
@@ -43,18 +43,19 @@ pub enum ParseError {
     UnknownOperation,
     ControlLine,
     MaxPayload,
-    /// Arguments that cannot be read. The server closes without a word that names them.
+    /// Arguments that cannot be read. The server closes without a word.
     Arguments,
 }
 
 impl ParseError {
-    /// The text of `-ERR`.
+    /// The text of `-ERR`, if there is one.
     #[must_use]
-    pub fn text(self) -> &'static str {
+    pub fn text(self) -> Option<&'static str> {
         match self {
-            ParseError::UnknownOperation | ParseError::Arguments => "Unknown Protocol Operation",
-            ParseError::ControlLine => "maximum control line exceeded",
-            ParseError::MaxPayload => "Maximum Payload Violation",
+            ParseError::UnknownOperation => Some("Unknown Protocol Operation"),
+            ParseError::ControlLine => Some("maximum control line exceeded"),
+            ParseError::MaxPayload => Some("Maximum Payload Violation"),
+            ParseError::Arguments => None,
         }
     }
 }
@@ -88,7 +89,7 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(Operation<'_>, usiz
         b"CONNECT" => Operation::Connect(arguments),
         b"PING" => Operation::Ping,
         b"PONG" => Operation::Pong,
-        b"" | b"+OK" | b"-ERR" => Operation::Nothing,
+        b"+OK" | b"-ERR" => Operation::Nothing,
         _ => return Err(ParseError::UnknownOperation),
     };
     Ok(Some((operation, end + 1)))
@@ -200,6 +201,7 @@ mod tests {
     fn what_cannot_be_read_closes() {
         assert_eq!(parsed(b"PUB a 11\r\n"), Err(ParseError::MaxPayload));
         assert_eq!(parsed(b"FOO"), Err(ParseError::UnknownOperation));
+        assert_eq!(parsed(b"\r\n"), Err(ParseError::UnknownOperation));
         assert_eq!(parsed(b"PUB a 1\r\nxyz"), Err(ParseError::UnknownOperation));
         assert_eq!(parsed(b"PUB a\r\n"), Err(ParseError::Arguments));
         assert_eq!(parsed(&[b"PUB "[..].to_vec(), vec![b'a'; 120]].concat()), Err(ParseError::ControlLine));

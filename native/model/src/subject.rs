@@ -1,8 +1,12 @@
 //! Subjects and the patterns that match them, by the rules of the server's sublist.
 
-/// Whether `subject` is one that `pattern` stands for. Wildcards in `subject` are tokens like any other.
+/// Whether `subject` is one that `pattern` stands for. Wildcards in `subject` are tokens like any other; with an empty
+/// token nothing matches.
 #[must_use]
 pub fn matches(pattern: &str, subject: &str) -> bool {
+    if subject.is_empty() || subject.starts_with('.') || subject.ends_with('.') || subject.contains("..") {
+        return false;
+    }
     let mut tokens = subject.split('.');
     for wanted in pattern.split('.') {
         let token = tokens.next();
@@ -83,7 +87,7 @@ mod tests {
         for (pattern, subject) in [("a.b", "a.b"), ("a.*", "a.b"), ("a.>", "a.b.c"), (">", "a"), ("*.*", "a.b")] {
             assert!(matches(pattern, subject), "{pattern} {subject}");
         }
-        for (pattern, subject) in [("a.b", "a"), ("a.>", "a"), ("*", "a.b"), ("a.*", "b.a"), ("a", "a.b")] {
+        for (pattern, subject) in [("a.b", "a"), ("a.>", "a"), ("*", "a.b"), ("a.*", "b.a"), ("a", "a.b"), (">", "a..b")] {
             assert!(!matches(pattern, subject), "{pattern} {subject}");
         }
     }

@@ -26,6 +26,8 @@ impl Stream {
             let answer = self.pub_ack(&stored);
             context.out.push_back(Outgoing::to(message.reply, &answer));
         }
+        // What its limits have removed may be acked by that: consumers go on before they hear of the new message.
+        self.run(context);
         if let Ok(Stored::New(sequence)) = stored {
             self.signal(sequence, message.subject);
         }
@@ -46,6 +48,7 @@ impl Stream {
     fn store_message(&mut self, message: &Incoming<'_>, now: u64) -> Result<Stored, ApiError> {
         let Incoming { subject, headers, payload, .. } = *message;
         let value = |name| header::value(headers, name).filter(|value| !value.is_empty());
+        self.check_size(headers, payload)?;
         self.check_expectations(subject, headers)?;
         let id = value("Nats-Msg-Id").unwrap_or_default();
         if let Some(sequence) = self.dedupe.get(id) {
@@ -57,13 +60,6 @@ impl Stream {
         if value("Nats-Rollup").is_some() {
             return Err(error::rollup_failed("rollup not permitted"));
         }
-        let max_size = self.config.max_msg_size;
-        if max_size >= 0 && (headers.len() + payload.len()) as i64 > max_size {
-            return Err(error::message_too_large());
-        }
-        if headers.len() > MAX_HEADERS {
-            return Err(error::header_too_large());
-        }
         let size = stored_size(subject, headers, payload);
         self.store.admit(&self.config, subject, size).map_err(error::store_failed)?;
         let sequence = self.store.push(subject, headers, payload, now);
@@ -74,6 +70,17 @@ impl Stream {
             self.dedupe.insert(id, sequence, now, self.config.duplicate_window, now);
         }
         Ok(Stored::New(sequence))
+    }
+
+    fn check_size(&self, headers: &[u8], payload: &[u8]) -> Result<(), ApiError> {
+        let max_size = self.config.max_msg_size;
+        if max_size >= 0 && (headers.len() + payload.len()) as i64 > max_size {
+            return Err(error::message_too_large());
+        }
+        if headers.len() > MAX_HEADERS {
+            return Err(error::header_too_large());
+        }
+        Ok(())
     }
 
     /// What the publisher expects of the stream.

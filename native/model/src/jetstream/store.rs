@@ -183,6 +183,9 @@ impl Store {
     /// The oldest message of a stream that holds too many, or too much.
     #[must_use]
     pub fn over_limits(&self, config: &StreamConfig) -> Option<u64> {
+        if config.discard == Discard::New {
+            return None;
+        }
         let too_many = config.max_msgs > 0 && self.len() as i64 > config.max_msgs;
         let too_much = config.max_bytes > 0 && self.bytes as i64 > config.max_bytes;
         (too_many || too_much).then(|| self.messages.keys().next().copied()).flatten()
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!(store.admit(&capped, "S", 31), Ok(()), "it replaces the one that is there");
         assert_eq!(store.admit(&capped, "T", 31), Err("maximum messages exceeded"));
         store.push("S", b"", b"", 1);
-        assert_eq!((store.over_subject(&capped, "S"), store.over_limits(&capped)), (Some(1), Some(1)));
+        assert_eq!((store.over_subject(&capped, "S"), store.over_limits(&capped)), (Some(1), None));
         let small = config(r#"{"name": "S", "discard": "new", "max_bytes": 70}"#);
         assert_eq!(store.admit(&small, "S", 31), Err("maximum bytes exceeded"));
     }

@@ -86,7 +86,7 @@ impl Stream {
     }
 
     pub(super) fn signal(&mut self, sequence: u64, subject: &str) {
-        for consumer in self.consumers.values_mut().filter(|consumer| consumer.wants(subject)) {
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(subject)) {
             consumer.on_stored(sequence);
         }
     }
@@ -94,7 +94,7 @@ impl Stream {
     /// Removes one message, and tells the consumers.
     pub fn remove(&mut self, sequence: u64, now: u64) -> Option<Stored> {
         let message = self.store.remove(sequence)?;
-        for consumer in self.consumers.values_mut().filter(|consumer| consumer.wants(&message.subject)) {
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(&message.subject)) {
             consumer.on_removed(sequence, now);
         }
         Some(message)
@@ -196,7 +196,7 @@ impl Stream {
         match purged {
             [] => {}
             [one] if !is_compaction => {
-                for consumer in self.consumers.values_mut().filter(|consumer| consumer.wants(filter)) {
+                for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(filter)) {
                     consumer.on_removed(*one, now);
                 }
             }

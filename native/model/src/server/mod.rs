@@ -149,9 +149,11 @@ impl Server {
         self.connections.get(&id).is_none_or(Connection::is_closed)
     }
 
-    fn close_with(&mut self, id: ConnectionId, error: &str) {
+    fn close_with<'a>(&mut self, id: ConnectionId, error: impl Into<Option<&'a str>>) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.send_error(error);
+            if let Some(error) = error.into() {
+                connection.send_error(error);
+            }
             connection.close();
         }
         self.interest.remove_connection(id);

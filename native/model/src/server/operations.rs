@@ -38,8 +38,7 @@ impl Server {
     fn on_connect(&mut self, id: ConnectionId, text: &[u8]) {
         let Ok(greeting) = serde_json::from_slice::<Greeting>(text) else {
             // The server hangs up without a word.
-            self.with_connection(id, Connection::close);
-            return self.interest.remove_connection(id);
+            return self.close_with(id, None);
         };
         let Some((user, permissions)) = self.authenticate(&greeting) else {
             return self.close_with(id, "Authorization Violation");
@@ -87,7 +86,9 @@ impl Server {
             let group = queue.map_or_else(String::new, |queue| format!(" using queue \"{queue}\""));
             return connection.send_error(&format!("Permissions Violation for Subscription to \"{subject}\"{group}"));
         }
-        if !is_valid(subject) {
+        // A second subscription of this id is passed over, whatever it asks for.
+        let is_known = self.interest.get(&(id, sid.clone())).is_some();
+        if !is_known && !is_valid(subject) {
             return connection.send_error("Invalid Subject");
         }
         connection.send_ok();

@@ -83,7 +83,7 @@ impl JetStream {
         if sequence > stream.store.last {
             return Err(error::message_delete_failed("stream store EOF"));
         }
-        stream.remove(sequence, context.now).ok_or_else(|| error::sequence_not_found(sequence))?;
+        stream.remove(sequence, context.now).ok_or_else(|| error::message_delete_failed("no message found"))?;
         stream.run(context);
         Ok(success())
     }

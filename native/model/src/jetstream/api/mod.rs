@@ -32,6 +32,7 @@ impl JetStream {
             Ok(mut fields) => body.append(&mut fields),
             Err(error) => {
                 body.insert("error".into(), json!(error));
+                body.append(&mut beside_error(kind));
             }
         }
         context.out.push_back(Outgoing::to(message.reply, &to_bytes(&body)));
@@ -82,6 +83,21 @@ impl JetStream {
             ("api", json!({"level": 5, "total": 0, "errors": 0})),
         ])
     }
+}
+
+/// What an answer of this kind has even with an error.
+fn beside_error(kind: &str) -> Map<String, Value> {
+    let mut beside = match kind {
+        "stream_info" | "stream_names" | "stream_list" | "consumer_names" | "consumer_list" => listed(0, 0, 0),
+        "stream_purge" => fields([("purged", json!(0))]),
+        _ => Map::new(),
+    };
+    match kind {
+        "stream_names" | "stream_list" => beside.insert("streams".into(), Value::Null),
+        "consumer_names" | "consumer_list" => beside.insert("consumers".into(), json!([])),
+        _ => None,
+    };
+    beside
 }
 
 fn fields<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {

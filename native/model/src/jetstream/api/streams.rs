@@ -184,8 +184,12 @@ fn deleted(store: &Store) -> u64 {
     if store.len() == 0 { 0 } else { store.last + 1 - store.first - store.len() }
 }
 
+/// A stream that has never held a message lists sequence 0, as the server does.
 fn insert_deleted(state: &mut Value, store: &Store) {
-    if deleted(store) > 0 {
+    if store.last == 0 && store.first == 0 {
+        state["num_deleted"] = json!(1);
+        state["deleted"] = json!([0]);
+    } else if deleted(store) > 0 {
         let gone: Vec<u64> = (store.first..=store.last).filter(|sequence| store.get(*sequence).is_none()).collect();
         state["deleted"] = json!(gone);
     }

@@ -57,6 +57,8 @@ pub struct Consumer {
     last_acked_ns: Option<u64>,
     /// Whether there may be something to deliver.
     signalled: bool,
+    /// Whether it no longer hears of messages: the server forgets to signal a consumer whose filters were removed.
+    is_deaf: bool,
     /// How long it stays without a request, with the server's jitter; zero for ever.
     inactive_after: u64,
     inactive_at: Option<u64>,
@@ -95,6 +97,7 @@ impl Consumer {
             last_delivered_ns: None,
             last_acked_ns: None,
             signalled: false,
+            is_deaf: false,
             inactive_after: 0,
             inactive_at: None,
             config,
@@ -143,6 +146,7 @@ impl Consumer {
             self.start_inactivity(context);
         }
         if filters != self.filters {
+            self.is_deaf = filters.is_empty();
             self.filters = filters;
             self.count_unseen(store);
         }
@@ -170,6 +174,12 @@ impl Consumer {
     #[must_use]
     pub fn wants(&self, subject: &str) -> bool {
         is_wanted(&self.filters, subject)
+    }
+
+    /// Whether it is told of a message that is stored or removed.
+    #[must_use]
+    pub fn hears(&self, subject: &str) -> bool {
+        !self.is_deaf && self.wants(subject)
     }
 
     /// A message was stored that it wants.
