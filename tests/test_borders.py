@@ -23,6 +23,8 @@ MAY_USE = {
     "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
     "vrsky-native": {"message", "formats", "expression", "script", "flow"},
     "bench-native": set(),
+    # A model of the server, for simulations.
+    "model": set(),
     # For tests alone: nobody uses it but in dev-dependencies.
     "harness": {"message", "nats"},
 }

@@ -1,0 +1,73 @@
+//! Random histories, each on the model and on a real nats-server side by side: a client has to see the same.
+//!
+//! ```text
+//! seed ─► generate: steps ─► lockstep ─┬─► model:  the clock is the real one ─► seen ─┐
+//!                                      └─► server: a socket                  ─► seen ─┴─► compare
+//!                     shorter ◄─ shrink ◄─ differs, and again when run alone ◄────────────┘
+//! ```
+//!
+//! `HISTORIES` is how many (200), `SEED` where they begin (0): `SEED=17 HISTORIES=1` runs the seventeenth alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
+
+mod endpoint;
+mod generate;
+mod lockstep;
+mod normalise;
+mod restarts;
+mod shrink;
+mod steps;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use generate::history;
+use harness::Server;
+use lockstep::{Difference, run};
+use steps::History;
+
+/// Histories that run at the same time. They wait for most of their time.
+const SIDE_BY_SIDE: usize = 24;
+
+/// The user that histories of core NATS are.
+pub const CONFIG: &str = "no_auth_user: all\nauthorization { users: [\
+    { user: all, password: s }, { user: limited, password: s, permissions: {\
+     publish: { allow: [\"*.open.>\", \"_INBOX.>\"], deny: [\"*.open.closed\"] },\
+     subscribe: { deny: [\"*.secret\", \"*.open.hidden\"] } } }] }\nmax_payload: 4096";
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Runs histories side by side; those that differ, with their difference.
+pub fn run_all(server: &Server, histories: Vec<History>) -> Vec<(History, Difference)> {
+    let queue = Mutex::new(VecDeque::from(histories));
+    let differing = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                loop {
+                    let Some(history) = queue.lock().unwrap().pop_front() else { return };
+                    if let Err(difference) = run(server.port, &history) {
+                        differing.lock().unwrap().push((history, difference));
+                    }
+                }
+            });
+        }
+    });
+    differing.into_inner().unwrap()
+}
+
+#[test]
+fn the_model_and_the_server_agree() {
+    let server = Server::with_config(CONFIG);
+    let (first, count) = (number("SEED", 0), number("HISTORIES", 200));
+    let differing = run_all(&server, (first..first + count).map(history).collect());
+    // On a busy machine a timer of the server may be late: only what differs when it runs alone does differ.
+    for (history, once) in &differing {
+        eprintln!("history {} differed once: {once}", history.seed);
+    }
+    let report = differing.iter().find_map(|(history, _)| shrink::confirm(&server, history));
+    eprintln!("{} of {count} differed once", differing.len());
+    assert!(report.is_none(), "{}", report.unwrap_or_default());
+}
