@@ -148,14 +148,17 @@ fn rare_request(rng: &mut Rng) -> Step {
         7 => api("STREAM.NAMES", &format!(r#"{{"subject":"{own}"}}"#)),
         8 => api("STREAM.LIST", r#"{"subject":"s%.*"}"#),
         9 => api("STREAM.CREATE.T%", r#"{"name":"T%","subjects":["s%.a"]}"#),
-        _ => pick(rng, &[
-            api("STREAM.INFO.T%", ""),
-            api("CONSUMER.INFO.S%.c0", "x"),
-            api("STREAM.CREATE.S%", "{"),
-            api("STREAM.CREATE.S%", r#"{"name":"S%","nonsense":1}"#),
-            api("STREAM.PURGE.T%", ""),
-            api("NONSENSE", ""),
-        ]),
+        _ => pick(
+            rng,
+            &[
+                api("STREAM.INFO.T%", ""),
+                api("CONSUMER.INFO.S%.c0", "x"),
+                api("STREAM.CREATE.S%", "{"),
+                api("STREAM.CREATE.S%", r#"{"name":"S%","nonsense":1}"#),
+                api("STREAM.PURGE.T%", ""),
+                api("NONSENSE", ""),
+            ],
+        ),
     }
 }
 
@@ -248,6 +251,7 @@ fn core_step(rng: &mut Rng) -> String {
         17 => pick(rng, &["PING\r\n", "\r\n", "+OK\r\n", "pub %.open.a 0\r\n\r\n"]).into(),
         18 => format!("UNSUB {}\r\n", rng.u8(50..53)),
         _ if rng.u8(..3) > 0 => String::new(),
-        _ => pick(rng, &["PUB %.open.a 4097\r\n", "NONSENSE\r\n", "PUB %.open.a 1\r\nxyz\r\n", "PUB %.open.a\r\n"]).into(),
+        _ => pick(rng, &["PUB %.open.a 4097\r\n", "NONSENSE\r\n", "PUB %.open.a 1\r\nxyz\r\n", "PUB %.open.a\r\n"])
+            .into(),
     }
 }

@@ -1,0 +1,219 @@
+//! What goes wrong, when, and for how long.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use model::{Permissions, Subjects};
+use tokio::time::sleep;
+
+use crate::catalogue::Intake;
+use crate::run::Simulation;
+use crate::sink::Behaviour;
+
+/// One kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    Cut,
+    ServerRestart,
+    Kill,
+    Stop,
+    Reload,
+    Removal,
+    Clock,
+    SinkFails,
+    SinkUnreachable,
+    SinkHangs,
+    SinkLies,
+    SinkSlow,
+    ConsumerDeleted,
+    AnswersRefused,
+    LanesRefused,
+    AcksRefused,
+    Foreign,
+}
+
+const ALL: [Fault; 17] = [
+    Fault::Cut,
+    Fault::ServerRestart,
+    Fault::Kill,
+    Fault::Stop,
+    Fault::Reload,
+    Fault::Removal,
+    Fault::Clock,
+    Fault::SinkFails,
+    Fault::SinkUnreachable,
+    Fault::SinkHangs,
+    Fault::SinkLies,
+    Fault::SinkSlow,
+    Fault::ConsumerDeleted,
+    Fault::AnswersRefused,
+    Fault::LanesRefused,
+    Fault::AcksRefused,
+    Fault::Foreign,
+];
+
+impl Fault {
+    /// The row of `delivery.md` that lets something be delivered twice, if there is one.
+    #[must_use]
+    pub fn doubles(self) -> Option<&'static str> {
+        Some(match self {
+            Fault::Kill => "a node is killed",
+            Fault::Stop => "a node is stopped with something in hand",
+            Fault::ServerRestart => "the NATS server restarts",
+            Fault::Cut => "NATS is away",
+            Fault::SinkLies => "a sink's answer is lost",
+            Fault::SinkHangs => "a sink hangs when the node loses the message",
+            Fault::ConsumerDeleted => "a pull consumer was deleted",
+            Fault::AnswersRefused | Fault::AcksRefused => "answers or acks are refused",
+            Fault::LanesRefused => "a publish is refused",
+            _ => return None,
+        })
+    }
+}
+
+/// Chooses what happens in a simulation.
+#[must_use]
+pub fn choose(simulation: &Simulation) -> Vec<(u64, u64, Fault)> {
+    let story = &simulation.story;
+    let mut kinds: Vec<Fault> = Vec::new();
+    // Some seeds have a few kinds only: what is promised without the others is checked there.
+    let few: Vec<Fault> = (0..3).map(|_| *story.pick(&ALL)).collect();
+    let all = if story.one_in(3) { &few[..] } else { &ALL[..] };
+    for _ in 0..story.random(5..11) {
+        kinds.push(*story.pick(all));
+    }
+    let span = simulation.span_ms;
+    let mut chosen: Vec<_> =
+        kinds.into_iter().map(|kind| (story.random(0..span), story.random(100..25_000), kind)).collect();
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Lets one fault happen, and ends it.
+pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault: Fault) {
+    sleep(Duration::from_millis(at_ms)).await;
+    simulation.story.tell(|| format!("fault {fault:?} for {lasts_ms} ms"));
+    let lasts = Duration::from_millis(lasts_ms);
+    match fault {
+        Fault::Cut => simulation.wires.cut(),
+        Fault::ServerRestart => server_restart(&simulation, lasts).await,
+        Fault::Kill => kill(&simulation, lasts).await,
+        Fault::Stop => stop(&simulation, lasts).await,
+        Fault::Reload => reload(&simulation),
+        Fault::Removal => removal(&simulation, lasts).await,
+        Fault::Clock => {
+            let hours = i64::try_from(simulation.story.random(0..5)).unwrap_or(0) - 2;
+            simulation.story.set_clock(hours * 3_600_000);
+        }
+        Fault::SinkFails => sink(&simulation, Behaviour::Fails, lasts).await,
+        Fault::SinkUnreachable => sink(&simulation, Behaviour::Unreachable, lasts).await,
+        Fault::SinkHangs => sink(&simulation, Behaviour::Hangs, lasts).await,
+        Fault::SinkLies => sink(&simulation, Behaviour::Lies, lasts.min(Duration::from_secs(2))).await,
+        Fault::SinkSlow => sink(&simulation, Behaviour::Slow(400), lasts).await,
+        Fault::ConsumerDeleted => consumer_deleted(&simulation),
+        Fault::AnswersRefused => refused(&simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]).await,
+        Fault::LanesRefused => refused(&simulation, lasts, &["vrsky.>"], &[]).await,
+        Fault::AcksRefused => refused(&simulation, lasts, &["$JS.ACK.>"], &[]).await,
+        Fault::Foreign => foreign(&simulation),
+    }
+    simulation.story.tell(|| format!("end of {fault:?}"));
+}
+
+async fn server_restart(simulation: &Simulation, lasts: Duration) {
+    simulation.wires.stop();
+    sleep(lasts).await;
+    simulation.wires.start();
+}
+
+async fn kill(simulation: &Simulation, lasts: Duration) {
+    simulation.node.kill();
+    sleep(lasts).await;
+    simulation.restart();
+}
+
+async fn stop(simulation: &Simulation, lasts: Duration) {
+    simulation.node.stop().await;
+    sleep(lasts).await;
+    simulation.restart();
+}
+
+/// One pipeline gets its other revision.
+fn reload(simulation: &Simulation) {
+    let mut served = simulation.node.served();
+    let entries: Vec<usize> = served.keys().copied().collect();
+    if entries.is_empty() {
+        return;
+    }
+    if let Some(revision) = served.get_mut(simulation.story.pick(&entries)) {
+        *revision = 1 - *revision;
+    }
+    simulation.node.serve(served);
+}
+
+async fn removal(simulation: &Simulation, lasts: Duration) {
+    let mut served = simulation.node.served();
+    let entries: Vec<usize> = served.keys().copied().collect();
+    if entries.is_empty() {
+        return;
+    }
+    let entry = *simulation.story.pick(&entries);
+    let Some(revision) = served.remove(&entry) else { return };
+    simulation.node.serve(served);
+    sleep(lasts).await;
+    let mut served = simulation.node.served();
+    served.insert(entry, revision);
+    simulation.node.serve(served);
+}
+
+async fn sink(simulation: &Simulation, behaviour: Behaviour, lasts: Duration) {
+    let receivers = simulation.receivers.all();
+    if receivers.is_empty() {
+        return;
+    }
+    let receiver = simulation.story.pick(&receivers);
+    receiver.behave(behaviour);
+    sleep(lasts).await;
+    receiver.behave(Behaviour::Well);
+}
+
+fn consumer_deleted(simulation: &Simulation) {
+    let durable = *simulation.story.pick(&[("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")]);
+    simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
+}
+
+async fn refused(simulation: &Simulation, lasts: Duration, publish: &[&str], subscribe: &[&str]) {
+    let deny =
+        |patterns: &[&str]| Subjects { allow: None, deny: patterns.iter().map(|one| (*one).to_owned()).collect() };
+    let permissions = Permissions { publish: deny(publish), subscribe: deny(subscribe) };
+    simulation.wires.server(|server| server.set_permissions("node", &permissions));
+    sleep(lasts).await;
+    simulation.wires.server(|server| server.set_permissions("node", &Permissions::default()));
+}
+
+/// Somebody publishes what only nodes should, and answers what nobody has asked.
+fn foreign(simulation: &Simulation) {
+    let story = &simulation.story;
+    let headers = b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Id: acme.0123456789abcdef0123456789abcdef\r\n\
+        Nats-Msg-Id: 7\r\n\r\n";
+    let lanes = ["vrsky.logic.t1000.0.zeta.split.in", "vrsky.outgoing.t1000.0.zeta.split.default"];
+    let subject = *story.pick(&lanes);
+    simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true}"));
+    let streams: Vec<&str> = simulation
+        .catalogue
+        .0
+        .iter()
+        .filter_map(|entry| match &entry.intake {
+            Intake::Stream(subject) => Some(subject.as_str()),
+            _ => None,
+        })
+        .collect();
+    let subject = *story.pick(&streams);
+    simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true,\"items\":[]}"));
+}
+
+/// What of the faults lets something be delivered twice.
+#[must_use]
+pub fn doubles(chosen: &[(u64, u64, Fault)]) -> BTreeSet<&'static str> {
+    chosen.iter().filter_map(|(_, _, fault)| fault.doubles()).collect()
+}

@@ -1,0 +1,63 @@
+//! What clients send: each input has a mark that all of its outputs keep.
+
+use bytes::Bytes;
+
+use crate::story::Story;
+
+/// One input of a simulation.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub number: u32,
+    /// Position in the catalogue.
+    pub pipeline: usize,
+    pub payload: Bytes,
+    /// Whether somebody was told that it is accepted.
+    pub accepted: bool,
+}
+
+/// `N12N`
+#[must_use]
+pub fn mark(number: u32) -> String {
+    format!("N{number}N")
+}
+
+/// The number of the input that a payload comes from.
+#[must_use]
+pub fn number(payload: &[u8]) -> Option<u32> {
+    let digits = |start: usize| {
+        let rest = &payload[start + 1..];
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+        let text = std::str::from_utf8(&rest[..end]).ok()?;
+        if rest[end] == b'N' { text.parse().ok() } else { None }
+    };
+    (0..payload.len()).filter(|at| payload[*at] == b'N').find_map(digits)
+}
+
+/// A payload; now and then one that its steps or its receiver will not have.
+#[must_use]
+pub fn payload(story: &Story, number: u32) -> Bytes {
+    let items: Vec<String> = (0..story.random(1..7)).map(|_| story.random(0..60).to_string()).collect();
+    let more = match story.random(0..60) {
+        0 => ",\"bad\":true".to_owned(),
+        1 => ",\"x\":\"poison\"".to_owned(),
+        2 => ",\"x\":\"refused\"".to_owned(),
+        3 => format!(",\"long\":\"{}\"", "x".repeat(20_000)),
+        _ => String::new(),
+    };
+    let text = format!("{{\"n\":\"{}\",\"items\":[{}]{more}}}", mark(number), items.join(","));
+    // Cut short, it is no JSON any more; its mark is still there.
+    let length = if story.one_in(80) { text.len() - 1 } else { text.len() };
+    Bytes::copy_from_slice(&text.as_bytes()[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_tells_its_input() {
+        assert_eq!(number(format!("{{\"Name\":\"{}\"}}", mark(12)).as_bytes()), Some(12));
+        assert_eq!(number(b"NN N1 N"), None);
+        assert_eq!(number(b"N"), None);
+    }
+}

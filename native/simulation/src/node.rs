@@ -1,0 +1,205 @@
+//! The process under test: its shards, its pipelines, its deaths.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use flow::engine::one_shard::{Command, Counters, Events, Prepared, Start, run_in};
+use flow::engine::{Secrets, Settings};
+use message::Fault;
+use script::Runner;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::time::sleep;
+
+use crate::catalogue::Catalogue;
+use crate::network::Wires;
+use crate::sink::Receivers;
+use crate::source::{Answer, ModelSource, Request};
+use crate::story::Story;
+use crate::world::SimulatedWorld;
+
+/// How long a stopped node waits for what is in hand.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// A shard that runs.
+struct Shard {
+    source: Rc<ModelSource>,
+    commands: mpsc::UnboundedSender<Command>,
+    task: AbortHandle,
+}
+
+/// What is served: position in the catalogue, and which revision.
+type Served = BTreeMap<usize, usize>;
+
+pub struct Node {
+    story: Rc<Story>,
+    wires: Rc<Wires>,
+    receivers: Rc<Receivers>,
+    catalogue: Rc<Catalogue>,
+    settings: Arc<Settings>,
+    runner: Rc<Runner>,
+    shards: RefCell<Vec<Shard>>,
+    served: RefCell<Served>,
+    prepared: RefCell<BTreeMap<usize, Arc<Prepared>>>,
+    stopping: Cell<bool>,
+}
+
+impl Node {
+    /// # Errors
+    /// The settings cannot be read.
+    pub fn new(
+        story: &Rc<Story>,
+        wires: &Rc<Wires>,
+        receivers: &Rc<Receivers>,
+        catalogue: &Rc<Catalogue>,
+        runner: &Rc<Runner>,
+        threads: u64,
+    ) -> Result<Rc<Node>, Fault> {
+        let settings =
+            json!({"nats": {"url": "nats://127.0.0.1:4222"}, "files": ".", "threads": threads, "tiers": ["t1000"]});
+        let settings = serde_json::from_value(settings)
+            .map_err(|error| Fault::new(message::Code::InternalPanic, format!("settings: {error}")))?;
+        Ok(Rc::new(Node {
+            story: Rc::clone(story),
+            wires: Rc::clone(wires),
+            receivers: Rc::clone(receivers),
+            catalogue: Rc::clone(catalogue),
+            settings: Arc::new(settings),
+            runner: Rc::clone(runner),
+            shards: RefCell::default(),
+            served: RefCell::default(),
+            prepared: RefCell::default(),
+            stopping: Cell::new(false),
+        }))
+    }
+
+    fn prepare(&self, entry: usize, revision: usize) -> Option<Arc<Prepared>> {
+        let pipeline = Arc::clone(&self.catalogue.0[entry].revisions[revision]);
+        let earlier = self.prepared.borrow().get(&entry).map(|prepared| prepared.counters.clone());
+        let counters =
+            earlier.unwrap_or_else(|| (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect());
+        let prepared = Arc::new(Prepared::new(pipeline, Secrets::default(), counters, &self.settings).ok()?);
+        self.prepared.borrow_mut().insert(entry, Arc::clone(&prepared));
+        Some(prepared)
+    }
+
+    /// Serves these pipelines from now on, whether it runs or not.
+    pub fn serve(&self, served: Served) {
+        let before = self.served.replace(served.clone());
+        let changed = served.iter().filter(|(entry, revision)| before.get(entry) != Some(revision));
+        let install: Arc<[Arc<Prepared>]> =
+            changed.filter_map(|(entry, revision)| self.prepare(*entry, *revision)).collect();
+        let gone = before.keys().filter(|entry| !served.contains_key(entry));
+        let remove: Arc<[(Box<str>, Box<str>)]> = gone.map(|entry| self.key(*entry)).collect();
+        for shard in self.shards.borrow().iter() {
+            let (done, _) = channel();
+            let (install, remove) = (Arc::clone(&install), Arc::clone(&remove));
+            // A shard that has just died knows it when it is started again.
+            let _ = shard.commands.send(Command::Change { install, remove, done });
+        }
+    }
+
+    #[must_use]
+    pub fn served(&self) -> Served {
+        self.served.borrow().clone()
+    }
+
+    fn key(&self, entry: usize) -> (Box<str>, Box<str>) {
+        let entry = &self.catalogue.0[entry];
+        (entry.customer.into(), entry.name.into())
+    }
+
+    /// Starts the process.
+    pub fn start(self: &Rc<Node>) {
+        self.stopping.set(false);
+        let served = self.served();
+        self.prepared.borrow_mut().clear();
+        let pipelines: Vec<Arc<Prepared>> =
+            served.iter().filter_map(|(entry, revision)| self.prepare(*entry, *revision)).collect();
+        let shards = (0..self.settings.threads as usize).map(|number| self.spawn(number, pipelines.clone()));
+        let shards = shards.collect();
+        *self.shards.borrow_mut() = shards;
+    }
+
+    fn spawn(self: &Rc<Node>, number: usize, pipelines: Vec<Arc<Prepared>>) -> Shard {
+        let source = Rc::new(ModelSource::default());
+        let world = Rc::new(SimulatedWorld {
+            story: Rc::clone(&self.story),
+            wires: Rc::clone(&self.wires),
+            receivers: Rc::clone(&self.receivers),
+            source: Rc::clone(&source),
+            runner: Rc::clone(&self.runner),
+            disk: "disk",
+        });
+        let (commands, commands_there) = mpsc::unbounded_channel();
+        let start = Start {
+            number,
+            settings: Arc::clone(&self.settings),
+            events: Arc::new(Events::default()),
+            pipelines,
+            commands: commands_there,
+            started: channel().0,
+        };
+        let node = Rc::clone(self);
+        let task = spawn_local(async move {
+            // All tasks of the shard are in a set of its own: they die with it.
+            let finished = LocalSet::new().run_until(run_in(world, start)).await;
+            node.story.tell(|| format!("shard {number} ends, {}", if finished { "drained" } else { "not drained" }));
+            if !node.stopping.get() {
+                // As its host would: a process that cannot start, or whose shard dies, is started again.
+                // In a task of its own, since this one dies with the process.
+                spawn_local(node.die_and_revive());
+            }
+        });
+        Shard { source, commands, task: task.abort_handle() }
+    }
+
+    async fn die_and_revive(self: Rc<Node>) {
+        self.die();
+        sleep(Duration::from_secs(1)).await;
+        if !self.stopping.get() && self.shards.borrow().is_empty() {
+            self.start();
+        }
+    }
+
+    /// The process is killed, at whichever await its shards are.
+    pub fn kill(&self) {
+        self.stopping.set(true);
+        self.die();
+    }
+
+    fn die(&self) {
+        for shard in self.shards.borrow_mut().drain(..) {
+            shard.task.abort();
+        }
+    }
+
+    /// The process is stopped, and has ended.
+    pub async fn stop(&self) {
+        self.stopping.set(true);
+        let tasks: Vec<AbortHandle> = self.shards.borrow().iter().map(|shard| shard.task.clone()).collect();
+        for shard in self.shards.borrow().iter() {
+            let _ = shard.commands.send(Command::Drain(DRAIN));
+        }
+        for _ in 0..400 {
+            if tasks.iter().all(AbortHandle::is_finished) {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.die();
+    }
+
+    /// Posts to one of the shards; nothing answers when the process is down.
+    pub fn post(&self, request: Request) -> Option<oneshot::Receiver<Answer>> {
+        let shards = self.shards.borrow();
+        let count = u64::try_from(shards.len()).ok().filter(|count| *count > 0)?;
+        let shard = usize::try_from(self.story.random(0..count)).unwrap_or(0);
+        Some(shards[shard].source.post(request))
+    }
+}

@@ -1,0 +1,283 @@
+//! One seed, from the first message to the verdict.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use model::{Options, Server, User};
+use script::Runner;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{sleep, timeout};
+
+use crate::catalogue::{Catalogue, Intake};
+use crate::faults::{self, Fault};
+use crate::message::{Input, payload};
+use crate::network::Wires;
+use crate::node::Node;
+use crate::oracle::{self, Found};
+use crate::sink::{Behaviour, Receivers};
+use crate::source::{Answer, Request};
+use crate::story::Story;
+use crate::streams::{self, Caps};
+
+/// A simulation that is not at its end after so much virtual time never ends.
+const MAX_MS: u64 = 3_600_000;
+/// A client that was not told that its message is accepted tries again, if it has a key.
+const CLIENT_TRIES: u32 = 40;
+
+/// Everything of one run.
+pub struct Simulation {
+    pub story: Rc<Story>,
+    pub wires: Rc<Wires>,
+    pub receivers: Rc<Receivers>,
+    pub catalogue: Rc<Catalogue>,
+    pub node: Rc<Node>,
+    /// For how long messages come, milliseconds.
+    pub span_ms: u64,
+    inputs: RefCell<Vec<Input>>,
+    over: std::cell::Cell<bool>,
+}
+
+/// What a seed has shown.
+pub struct Outcome {
+    pub seed: u64,
+    pub trace: u64,
+    /// Empty when every promise was kept.
+    pub faults: Vec<String>,
+    pub kinds: BTreeSet<Fault>,
+    pub inputs: usize,
+    pub doubled: usize,
+    pub virtual_ms: u64,
+    pub story: Vec<String>,
+}
+
+/// Runs one seed. `readable`: keep the story.
+#[must_use]
+pub fn run(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Outcome {
+    let built = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let Ok(runtime) = built else { return failed(seed, "no runtime") };
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        match Simulation::new(seed, catalogue, readable) {
+            Ok(simulation) => Rc::new(simulation).play(seed).await,
+            Err(fault) => failed(seed, fault.reason()),
+        }
+    })
+}
+
+fn failed(seed: u64, reason: &str) -> Outcome {
+    Outcome {
+        seed,
+        trace: 0,
+        faults: vec![reason.to_owned()],
+        kinds: BTreeSet::new(),
+        inputs: 0,
+        doubled: 0,
+        virtual_ms: 0,
+        story: Vec::new(),
+    }
+}
+
+impl Simulation {
+    fn new(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Result<Simulation, ::message::Fault> {
+        let story = Rc::new(Story::new(seed, readable));
+        let users = [("node".to_owned(), User::default())].into();
+        let options = Options { users, no_auth_user: Some("node".into()), seed: story.u64(), ..Options::default() };
+        let mut server = Server::new(options, story.server_ns());
+        let caps = Caps { lane: *story.pick(&[15, 60, 1_000]) };
+        streams::provision(&mut server, catalogue, caps);
+        let wires = Wires::new(server, Rc::clone(&story));
+        let receivers = Rc::new(Receivers::default());
+        let runner = Rc::new(Runner::new());
+        let node = Node::new(&story, &wires, &receivers, catalogue, &runner, story.random(1..4))?;
+        let span_ms = story.random(10_000..60_000);
+        let catalogue = Rc::clone(catalogue);
+        Ok(Simulation {
+            story,
+            wires,
+            receivers,
+            catalogue,
+            node,
+            span_ms,
+            inputs: RefCell::default(),
+            over: false.into(),
+        })
+    }
+
+    async fn play(self: Rc<Simulation>, seed: u64) -> Outcome {
+        let chosen = faults::choose(&self);
+        self.serve_some();
+        spawn_local(Rc::clone(&self.wires).pump());
+        self.node.start();
+        sleep(Duration::from_millis(500)).await;
+        let mut tasks = vec![spawn_local(Rc::clone(&self).send_all())];
+        for (at, lasts, fault) in chosen.clone() {
+            tasks.push(spawn_local(faults::happen(Rc::clone(&self), at, lasts, fault)));
+        }
+        for task in tasks {
+            if let Err(error) = task.await {
+                return self.outcome(seed, &chosen, vec![format!("a task of the simulation ended: {error}")], 0);
+            }
+        }
+        self.heal();
+        let mut faults = Vec::new();
+        if !self.settles().await {
+            let (left, after) = (self.waiting(), self.story.elapsed_ms() / 1_000);
+            faults.push(format!("never ends: these wait after {after} s: {left:?}"));
+        }
+        self.over.set(true);
+        let verdict = self.judge(&chosen);
+        faults.extend(verdict.faults);
+        self.node.kill();
+        self.outcome(seed, &chosen, faults, verdict.doubled)
+    }
+
+    fn outcome(&self, seed: u64, chosen: &[(u64, u64, Fault)], faults: Vec<String>, doubled: usize) -> Outcome {
+        Outcome {
+            seed,
+            trace: self.story.trace_hash(),
+            faults,
+            kinds: chosen.iter().map(|(_, _, fault)| *fault).collect(),
+            inputs: self.inputs.borrow().len(),
+            doubled,
+            virtual_ms: self.story.elapsed_ms(),
+            story: self.story.lines(),
+        }
+    }
+
+    /// At least three pipelines of two customers.
+    fn serve_some(&self) {
+        let all: Vec<usize> = (0..self.catalogue.0.len()).collect();
+        let mut served = BTreeMap::new();
+        let customers = |served: &BTreeMap<usize, usize>| {
+            served.keys().map(|entry| self.catalogue.0[*entry].customer).collect::<BTreeSet<_>>().len()
+        };
+        while served.len() < 3 || customers(&served) < 2 || self.story.one_in(2) && served.len() < 6 {
+            served.insert(*self.story.pick(&all), 0);
+        }
+        self.node.serve(served);
+    }
+
+    /// Starts the process, if nothing else has.
+    pub fn restart(&self) {
+        self.node.kill();
+        self.node.start();
+    }
+
+    async fn send_all(self: Rc<Simulation>) {
+        let served: Vec<usize> = self.node.served().into_keys().collect();
+        let count = self.story.random(200..320);
+        let mut clients = Vec::new();
+        for number in 0..count {
+            // In bursts, and with pauses.
+            if self.story.one_in(8) {
+                sleep(Duration::from_millis(self.story.random(0..self.span_ms * 16 / count))).await;
+            }
+            let pipeline = *self.story.pick(&served);
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            clients.push(spawn_local(Rc::clone(&self).send(number, pipeline)));
+        }
+        for client in clients {
+            // A client that fails is seen as an input that nobody has accepted.
+            let _ = client.await;
+        }
+    }
+
+    async fn send(self: Rc<Simulation>, number: u32, pipeline: usize) {
+        let payload = payload(&self.story, number);
+        let key = self.story.one_in(3).then(|| format!("key-{number}"));
+        let accepted = false;
+        self.inputs.borrow_mut().push(Input { number, pipeline, payload: payload.clone(), accepted });
+        let catalogue = Rc::clone(&self.catalogue);
+        match &catalogue.0[pipeline].intake {
+            Intake::Http(path) => {
+                let path = format!("/in/{}{path}", catalogue.0[pipeline].customer);
+                self.post(number, Request { path, payload, key }).await;
+            }
+            Intake::Stream(subject) => {
+                self.wires.server(|server| server.publish(subject, "", b"", &payload));
+                self.accept(number);
+            }
+            Intake::Core(subject) => self.wires.server(|server| server.publish(subject, "", b"", &payload)),
+        }
+    }
+
+    async fn post(&self, number: u32, request: Request) {
+        let tries = if request.key.is_some() { CLIENT_TRIES } else { 1 };
+        for attempt in 0..tries {
+            let answer = match self.node.post(request.clone()) {
+                Some(answer) => timeout(Duration::from_secs(30), answer).await.ok().and_then(Result::ok),
+                None => None,
+            };
+            self.story.tell(|| format!("input {number}, try {attempt}: {answer:?}"));
+            if let Some(Answer::Accepted(_)) = answer {
+                return self.accept(number);
+            }
+            sleep(Duration::from_millis(self.story.random(500..4_000))).await;
+        }
+    }
+
+    fn accept(&self, number: u32) {
+        for input in self.inputs.borrow_mut().iter_mut().filter(|input| input.number == number) {
+            input.accepted = true;
+        }
+    }
+
+    fn heal(&self) {
+        self.receivers.all().iter().for_each(|receiver| receiver.behave(Behaviour::Well));
+        self.story.tell(|| "everything works again".into());
+    }
+
+    /// Until nothing waits any more, and some time after it, in which a double would come.
+    async fn settles(&self) -> bool {
+        let mut quiet = 0;
+        while quiet < 20 {
+            sleep(Duration::from_secs(1)).await;
+            self.wires.server(|server| streams::provision(server, &self.catalogue, Caps { lane: 1_000 }));
+            quiet = if self.waiting().is_empty() { quiet + 1 } else { 0 };
+            if self.story.elapsed_ms() > MAX_MS {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What has not come to its end, of the pipelines that are served.
+    fn waiting(&self) -> BTreeMap<String, usize> {
+        let served: Vec<_> = self.node.served().into_keys().map(|entry| &self.catalogue.0[entry]).collect();
+        let durables: Vec<&str> = served
+            .iter()
+            .filter_map(|entry| match &entry.intake {
+                Intake::Stream(subject) => Some(subject.trim_start_matches("in.")),
+                _ => None,
+            })
+            .collect();
+        let serves =
+            |customer: &str, name: &str| served.iter().any(|entry| (entry.customer, entry.name) == (customer, name));
+        self.wires.server(|server| streams::waiting(server, serves, &durables))
+    }
+
+    fn judge(&self, chosen: &[(u64, u64, Fault)]) -> oracle::Verdict {
+        let found = self.found();
+        let may_double = !faults::doubles(chosen).is_empty();
+        oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, may_double, &mut Runner::new())
+    }
+
+    fn found(&self) -> Found {
+        let mut outputs = Vec::new();
+        for (name, receiver) in self.receivers.by_name() {
+            for got in receiver.got() {
+                outputs.push((name.clone(), format!("{}/{}", got.customer, got.pipeline), got.payload.to_vec()));
+            }
+        }
+        self.wires.server(|server| {
+            for message in server.messages("OUT") {
+                outputs.push((format!("nats:{}", message.subject), String::new(), message.payload.to_vec()));
+            }
+            let letters =
+                server.messages("VRSKY_DEAD").map(|one| (one.subject.clone(), one.payload.to_vec())).collect();
+            Found { outputs, letters }
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! Receivers that work, fail, hang and lie, and the sinks that reach them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connectors::{Delivery, Health, LocalFuture, Outcome, Sink};
+use message::{Code, Fault};
+use tokio::time::sleep;
+
+use crate::story::Story;
+
+/// How a receiver behaves, for as long as a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    Well,
+    /// Answers 500.
+    Fails,
+    /// Refuses connections.
+    Unreachable,
+    /// Takes nothing and does not answer.
+    Hangs,
+    /// Takes it, and the answer is lost.
+    Lies,
+    /// Answers after so many milliseconds.
+    Slow(u32),
+}
+
+/// What a receiver was sent, and has.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub id: String,
+    pub customer: String,
+    pub pipeline: String,
+    pub payload: Bytes,
+    /// Milliseconds since the simulation began.
+    pub at_ms: u64,
+}
+
+/// One server behind an out.
+pub struct Receiver {
+    name: String,
+    behaviour: Cell<Behaviour>,
+    got: RefCell<Vec<Got>>,
+}
+
+impl Receiver {
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.behaviour.set(behaviour);
+    }
+
+    pub fn got(&self) -> Vec<Got> {
+        self.got.borrow().clone()
+    }
+}
+
+/// All receivers, by the name in their URL or path.
+#[derive(Default)]
+pub struct Receivers(RefCell<BTreeMap<String, Rc<Receiver>>>);
+
+impl Receivers {
+    /// The receiver of this name; made when nobody has asked for it before.
+    pub fn get(&self, name: &str) -> Rc<Receiver> {
+        let make =
+            || Receiver { name: name.to_owned(), behaviour: Cell::new(Behaviour::Well), got: RefCell::default() };
+        Rc::clone(self.0.borrow_mut().entry(name.to_owned()).or_insert_with(|| Rc::new(make())))
+    }
+
+    pub fn all(&self) -> Vec<Rc<Receiver>> {
+        self.0.borrow().values().map(Rc::clone).collect()
+    }
+
+    /// All of them, by name.
+    pub fn by_name(&self) -> BTreeMap<String, Rc<Receiver>> {
+        self.0.borrow().clone()
+    }
+}
+
+/// A sink of one out.
+pub struct ModelSink {
+    pub receiver: Rc<Receiver>,
+    pub story: Rc<Story>,
+    pub timeout: Duration,
+}
+
+/// A message with this in it is answered 500, always.
+pub const POISON: &str = "\"poison\"";
+/// A message with this in it is refused for good.
+pub const REFUSED: &str = "\"refused\"";
+
+fn holds(payload: &[u8], text: &str) -> bool {
+    payload.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+impl ModelSink {
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Outcome {
+        let retry = |code, reason: &str| Outcome::Retry { fault: Fault::new(code, reason), after: None };
+        sleep(Duration::from_millis(self.story.random(1..8))).await;
+        match self.receiver.behaviour.get() {
+            Behaviour::Unreachable => return retry(Code::HttpConnect, "refused"),
+            Behaviour::Fails => return retry(Code::HttpServerError, "500"),
+            Behaviour::Hangs => {
+                sleep(self.timeout).await;
+                return retry(Code::HttpTimeout, "no answer");
+            }
+            Behaviour::Slow(millis) => sleep(Duration::from_millis(u64::from(millis))).await,
+            Behaviour::Well | Behaviour::Lies => {}
+        }
+        let is_server = self.receiver.name.starts_with("http");
+        if is_server && holds(delivery.payload, POISON) {
+            return retry(Code::HttpServerError, "500");
+        }
+        if is_server && holds(delivery.payload, REFUSED) {
+            return Outcome::Permanent(Fault::new(Code::HttpRejected, "400"));
+        }
+        self.take(delivery);
+        if self.receiver.behaviour.get() == Behaviour::Lies {
+            self.story.lied(&self.receiver.name, delivery.id);
+            sleep(self.timeout).await;
+            return retry(Code::HttpTimeout, "the answer is lost");
+        }
+        Outcome::Delivered
+    }
+
+    fn take(&self, delivery: &Delivery<'_>) {
+        self.story.tell(|| format!("{} gets {}", self.receiver.name, delivery.id));
+        self.receiver.got.borrow_mut().push(Got {
+            id: delivery.id.to_owned(),
+            customer: delivery.customer.to_owned(),
+            pipeline: delivery.pipeline.to_owned(),
+            payload: delivery.payload.clone(),
+            at_ms: self.story.elapsed_ms(),
+        });
+    }
+}
+
+impl Sink for ModelSink {
+    fn check(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(async {
+            match self.receiver.behaviour.get() {
+                Behaviour::Unreachable => Err(Fault::new(Code::HttpConnect, "refused")),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
+    fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
+        Box::pin(async move {
+            let mut outcomes = Vec::with_capacity(batch.len());
+            for delivery in batch {
+                outcomes.push(self.deliver(delivery).await);
+            }
+            outcomes
+        })
+    }
+
+    fn close(&self) -> LocalFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
