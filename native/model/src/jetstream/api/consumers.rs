@@ -45,7 +45,8 @@ impl JetStream {
         let stream = self.stream(&stream)?;
         let name = stream.put_consumer(config, action, context)?;
         stream.run(context);
-        stream.describe_consumer(&name, Some(context.version), context)
+        let consumer = stream.consumers.get_mut(&name).ok_or_else(error::consumer_not_found)?;
+        Ok(consumer.answer(&stream.store, context))
     }
 
     pub(super) fn consumer_names(&mut self, stream: &str, body: &[u8]) -> Answer {

@@ -20,6 +20,8 @@ mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde_json::{Map, Value};
+
 pub use acks::{Acked, Delivery, parse_subject};
 pub use info::ConsumerState;
 pub use purge::Purged;
@@ -62,6 +64,8 @@ pub struct Consumer {
     /// How long it stays without a request, with the server's jitter; zero for ever.
     inactive_after: u64,
     inactive_at: Option<u64>,
+    /// What the first request to make it is answered with after a restart.
+    recovered: Option<Map<String, Value>>,
 }
 
 impl Consumer {
@@ -100,6 +104,7 @@ impl Consumer {
             is_deaf: false,
             inactive_after: 0,
             inactive_at: None,
+            recovered: None,
             config,
         };
         consumer.start_inactivity(context);
@@ -114,12 +119,17 @@ impl Consumer {
         let mut consumer = Consumer::restored(&self.stream, &self.name, self.config, self.saved, context);
         consumer.created_ns = created_ns;
         consumer.redelivered.retain(|sequence, _| *sequence >= store.first);
+        for pending in consumer.pending.values_mut() {
+            // The server's files have whole seconds.
+            pending.time_ns -= pending.time_ns % 1_000_000_000;
+        }
         if !consumer.pending.is_empty() {
             let delay = 500_000_000 + context.random.u64(0..1_000) * 1_000_000;
             let wait = consumer.ack_wait();
             consumer.check_at = Some(context.now + if wait < delay { wait + ACK_WAIT_DELAY } else { delay });
         }
         consumer.count_unseen(store);
+        consumer.recovered = Some(consumer.info(store, Some(context.version), context));
         consumer
     }
 
