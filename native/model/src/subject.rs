@@ -87,7 +87,9 @@ mod tests {
         for (pattern, subject) in [("a.b", "a.b"), ("a.*", "a.b"), ("a.>", "a.b.c"), (">", "a"), ("*.*", "a.b")] {
             assert!(matches(pattern, subject), "{pattern} {subject}");
         }
-        for (pattern, subject) in [("a.b", "a"), ("a.>", "a"), ("*", "a.b"), ("a.*", "b.a"), ("a", "a.b"), (">", "a..b")] {
+        for (pattern, subject) in
+            [("a.b", "a"), ("a.>", "a"), ("*", "a.b"), ("a.*", "b.a"), ("a", "a.b"), (">", "a..b")]
+        {
             assert!(!matches(pattern, subject), "{pattern} {subject}");
         }
     }

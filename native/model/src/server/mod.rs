@@ -9,6 +9,8 @@
 mod control;
 mod operations;
 mod routing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

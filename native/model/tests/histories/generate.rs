@@ -21,7 +21,9 @@ pub fn history(seed: u64) -> History {
         return core(seed, &mut rng);
     }
     let ages = seed % 20 == 8;
-    let kind = Kind { windows: (rng.u64(2..=4) * 100, rng.u64(2..=4) * 100), ages };
+    // A redelivery just before its message expires could come from one server alone.
+    let ack_wait = if ages { 5_000 } else { rng.u64(2..=4) * 100 };
+    let kind = Kind { windows: (rng.u64(2..=4) * 100, ack_wait), ages };
     let count = if ages { rng.usize(8..14) } else { rng.usize(10..40) };
     let steps = jetstream(&mut rng, kind, count);
     // The server's clock of ages is 100 ms late, and it looks every 250 ms.
@@ -148,14 +150,17 @@ fn rare_request(rng: &mut Rng) -> Step {
         7 => api("STREAM.NAMES", &format!(r#"{{"subject":"{own}"}}"#)),
         8 => api("STREAM.LIST", r#"{"subject":"s%.*"}"#),
         9 => api("STREAM.CREATE.T%", r#"{"name":"T%","subjects":["s%.a"]}"#),
-        _ => pick(rng, &[
-            api("STREAM.INFO.T%", ""),
-            api("CONSUMER.INFO.S%.c0", "x"),
-            api("STREAM.CREATE.S%", "{"),
-            api("STREAM.CREATE.S%", r#"{"name":"S%","nonsense":1}"#),
-            api("STREAM.PURGE.T%", ""),
-            api("NONSENSE", ""),
-        ]),
+        _ => pick(
+            rng,
+            &[
+                api("STREAM.INFO.T%", ""),
+                api("CONSUMER.INFO.S%.c0", "x"),
+                api("STREAM.CREATE.S%", "{"),
+                api("STREAM.CREATE.S%", r#"{"name":"S%","nonsense":1}"#),
+                api("STREAM.PURGE.T%", ""),
+                api("NONSENSE", ""),
+            ],
+        ),
     }
 }
 
@@ -248,6 +253,7 @@ fn core_step(rng: &mut Rng) -> String {
         17 => pick(rng, &["PING\r\n", "\r\n", "+OK\r\n", "pub %.open.a 0\r\n\r\n"]).into(),
         18 => format!("UNSUB {}\r\n", rng.u8(50..53)),
         _ if rng.u8(..3) > 0 => String::new(),
-        _ => pick(rng, &["PUB %.open.a 4097\r\n", "NONSENSE\r\n", "PUB %.open.a 1\r\nxyz\r\n", "PUB %.open.a\r\n"]).into(),
+        _ => pick(rng, &["PUB %.open.a 4097\r\n", "NONSENSE\r\n", "PUB %.open.a 1\r\nxyz\r\n", "PUB %.open.a\r\n"])
+            .into(),
     }
 }

@@ -19,12 +19,26 @@ pub enum Step {
     /// Nothing, for so many milliseconds.
     Wait(u64),
     /// A message to a stream's subject; names and values of headers.
-    Publish { subject: String, headers: Vec<(String, String)>, payload: String },
+    Publish {
+        subject: String,
+        headers: Vec<(String, String)>,
+        payload: String,
+    },
     /// A request to the API; `%` in subjects and bodies stands for the run's own number.
-    Api { verb: String, body: String },
-    Pull { consumer: String, body: String },
+    Api {
+        verb: String,
+        body: String,
+    },
+    Pull {
+        consumer: String,
+        body: String,
+    },
     /// A payload to the ack subject of a delivery, counted from the last one.
-    Ack { nth: usize, payload: String, double: bool },
+    Ack {
+        nth: usize,
+        payload: String,
+        double: bool,
+    },
     /// Bytes as they are, but for `%`.
     Raw(String),
 }

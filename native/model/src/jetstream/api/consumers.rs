@@ -44,9 +44,11 @@ impl JetStream {
         }
         let stream = self.stream(&stream)?;
         let name = stream.put_consumer(config, action, context)?;
-        stream.run(context);
         let consumer = stream.consumers.get_mut(&name).ok_or_else(error::consumer_not_found)?;
-        Ok(consumer.answer(&stream.store, context))
+        let answer = consumer.answer(&stream.store, context);
+        // What a change allows to be delivered comes after the answer.
+        stream.run(context);
+        Ok(answer)
     }
 
     pub(super) fn consumer_names(&mut self, stream: &str, body: &[u8]) -> Answer {

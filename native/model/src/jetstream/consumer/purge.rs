@@ -18,7 +18,7 @@ impl Consumer {
     /// Whether all that it wants lies under `subject`.
     #[must_use]
     pub fn is_within(&self, subject: &str) -> bool {
-        self.filters.iter().any(|filter| covers(subject, filter))
+        !self.filters.is_empty() && self.filters.iter().all(|filter| covers(subject, filter))
     }
 
     pub fn on_purged(&mut self, purged: Purged, store: &Store, now: u64) {
