@@ -147,6 +147,14 @@ impl Server {
         self.jetstream = jetstream.restarted(&mut self.context().1);
     }
 
+    /// As [`Server::restart`], after a kill: consumers also forget what the server has not written, up to 100 ms of
+    /// deliveries and acks. Messages are written at once.
+    pub fn kill_and_restart(&mut self) {
+        let now = self.now;
+        self.jetstream.lose_unwritten(now);
+        self.restart();
+    }
+
     fn is_closed(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_none_or(Connection::is_closed)
     }

@@ -102,6 +102,21 @@ fn a_restart_forgets_ids_of_consumed_messages_and_when_messages_were_delivered()
 }
 
 #[test]
+fn a_kill_loses_the_last_acks_of_a_consumer_but_no_message() {
+    let mut rig = Rig::queue();
+    for payload in ["x", "y"] {
+        rig.publish("s.a", "r", payload);
+    }
+    rig.pull("2");
+    rig.advance(150);
+    rig.publish(&format!("$JS.ACK.S.c.1.1.1.{START}.1"), "r", "");
+    rig.server.kill_and_restart();
+    let state = rig.server.consumer_state("S", "c").unwrap();
+    assert_eq!(state.pending.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rig.server.messages("S").count(), 1, "the acked message was removed at once");
+}
+
+#[test]
 fn requests_end_with_their_status() {
     let mut rig = Rig::queue();
     assert!(rig.pull("{\"batch\":1,\"no_wait\":true}").contains("404 No Messages"));

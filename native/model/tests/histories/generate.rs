@@ -221,7 +221,10 @@ fn create_consumer(rng: &mut Rng, kind: Kind, name: &str) -> Step {
         _ => String::new(),
     };
     more += pick(rng, &["", "", r#","max_deliver":2"#, r#","max_deliver":3"#, r#","max_deliver":1"#]);
-    more += pick(rng, &["", r#","max_ack_pending":-1"#, r#","max_ack_pending":1"#, r#","max_ack_pending":2"#]);
+    // What expires late on the server would let a consumer go on late.
+    if !kind.ages {
+        more += pick(rng, &["", r#","max_ack_pending":-1"#, r#","max_ack_pending":1"#, r#","max_ack_pending":2"#]);
+    }
     more += pick(rng, &["", "", "", r#","max_waiting":1"#, r#","max_batch":2"#, r#","deliver_policy":"new""#]);
     let action = pick(rng, &["", "", "", r#","action":"create""#, r#","action":"update""#]);
     let wait = kind.windows.1 * 1_000_000;

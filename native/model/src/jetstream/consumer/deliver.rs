@@ -89,6 +89,7 @@ impl Consumer {
         if !std::mem::take(&mut self.signalled) {
             return;
         }
+        self.written.catch_up(&self.saved, context.now);
         let mut is_stalled = false;
         while !self.pulls.is_empty() {
             match self.next(store, context.now) {

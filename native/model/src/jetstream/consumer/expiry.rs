@@ -16,6 +16,7 @@ impl Consumer {
 
     /// `false` when the consumer has been idle for too long and is to be deleted.
     pub fn advance(&mut self, store: &Store, context: &mut Context<'_>) -> bool {
+        self.written.catch_up(&self.saved, context.now);
         if self.check_at.is_some_and(|at| at <= context.now) {
             self.check_pending(store, context.now);
         }

@@ -17,6 +17,7 @@ mod info;
 mod pulls;
 mod purge;
 mod saved;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,6 +32,7 @@ use super::Context;
 use super::config::{ConsumerConfig, DeliverPolicy};
 use super::store::{Store, is_wanted};
 use pulls::Pulls;
+use written::Written;
 
 /// The server's timer of `ack_wait` is this much later, nanoseconds.
 const ACK_WAIT_DELAY: u64 = 1_000_000;
@@ -53,6 +55,7 @@ pub struct Consumer {
     /// Messages of the stream that it has not delivered. The server counts the same way, and may fall below zero.
     unseen: i64,
     saved: Saved,
+    written: Written,
     pulls: Pulls,
     check_at: Option<u64>,
     last_delivered_ns: Option<u64>,
@@ -95,6 +98,7 @@ impl Consumer {
             queue: VecDeque::new(),
             queued: BTreeSet::new(),
             unseen: 0,
+            written: Written::new(&saved, context.now),
             saved,
             pulls: Pulls { last_ns: context.now, ..Pulls::default() },
             check_at: None,
@@ -109,6 +113,12 @@ impl Consumer {
         };
         consumer.start_inactivity(context);
         consumer
+    }
+
+    /// Forgets what the server has not written to its files: what a kill loses.
+    pub fn lose_unwritten(&mut self, now: u64) {
+        self.written.catch_up(&self.saved, now);
+        self.saved = self.written.state().clone();
     }
 
     /// After a restart of the server: requests and the order of redeliveries are gone. What is pending is looked at
@@ -202,14 +212,25 @@ impl Consumer {
 
     /// A message was removed that it wants.
     pub fn on_removed(&mut self, sequence: u64, now: u64) {
+        self.miss(sequence, now);
+        self.settle_removed(sequence, now);
+    }
+
+    /// A message is gone that may be pending: counts it. The server settles it a moment later, in another task.
+    pub fn miss(&mut self, sequence: u64, now: u64) {
+        self.written.catch_up(&self.saved, now);
         if sequence >= self.next_sequence {
             self.unseen -= 1;
         }
-        if let Some(pending) = self.pending.get(&sequence).copied() {
-            self.settle(sequence, pending.delivery, now);
-        } else if self.redelivered.remove(&sequence).is_some() {
+        if !self.pending.contains_key(&sequence) && self.redelivered.remove(&sequence).is_some() {
             self.saved.on_acked(0, sequence);
             self.last_acked_ns = Some(now);
+        }
+    }
+
+    pub fn settle_removed(&mut self, sequence: u64, now: u64) {
+        if let Some(pending) = self.pending.get(&sequence).copied() {
+            self.settle(sequence, pending.delivery, now);
         }
     }
 

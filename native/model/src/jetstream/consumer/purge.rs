@@ -22,6 +22,7 @@ impl Consumer {
     }
 
     pub fn on_purged(&mut self, purged: Purged, store: &Store, now: u64) {
+        self.written.catch_up(&self.saved, now);
         let first = if purged.first == 0 && !purged.is_wider { purged.last + 1 } else { purged.first };
         self.next_sequence = self.next_sequence.max(first);
         if self.floor.stream < first {
