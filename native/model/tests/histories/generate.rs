@@ -107,6 +107,7 @@ fn publish(rng: &mut Rng) -> Step {
     Step::Publish { subject: subject(rng), headers, payload }
 }
 
+/// Times that do not meet those of `ack_wait` and NAKs: on the server, either could come first.
 fn pull(rng: &mut Rng) -> Step {
     let batch = pick(rng, &[1, 1, 2, 5]);
     let body = match rng.u8(0..12) {
@@ -114,11 +115,11 @@ fn pull(rng: &mut Rng) -> Step {
         1 => batch.to_string(),
         2 => format!(r#"{{"batch":{batch}}}"#),
         3..6 => format!(r#"{{"batch":{batch},"no_wait":true}}"#),
-        6 => format!(r#"{{"batch":{batch},"no_wait":true,"expires":300000000}}"#),
-        7 => format!(r#"{{"batch":{batch},"expires":300000000,"max_bytes":{}}}"#, pick(rng, &[50, 100, 200, 1000])),
-        8 => format!(r#"{{"batch":{batch},"expires":400000000,"idle_heartbeat":150000000}}"#),
+        6 => format!(r#"{{"batch":{batch},"no_wait":true,"expires":337000000}}"#),
+        7 => format!(r#"{{"batch":{batch},"expires":337000000,"max_bytes":{}}}"#, pick(rng, &[50, 100, 200, 1000])),
+        8 => format!(r#"{{"batch":{batch},"expires":437000000,"idle_heartbeat":140000000}}"#),
         9 => format!(r#"{{"batch":{batch},"expires":100000000,"idle_heartbeat":90000000}}"#),
-        10 => format!(r#"{{"batch":{batch},"expires":200000000}}"#),
+        10 => format!(r#"{{"batch":{batch},"expires":237000000}}"#),
         _ => pick(rng, &["{", r#"{"batch":0}"#, r#"{"batch":1,"expires":-5}"#]).into(),
     };
     Step::Pull { consumer: consumer(rng).into(), body }
