@@ -77,6 +77,11 @@ pub fn invalid_json(text: &str) -> ApiError {
 }
 
 #[must_use]
+pub fn sequence_not_found(sequence: u64) -> ApiError {
+    error(400, 10043, format!("sequence {sequence} not found"))
+}
+
+#[must_use]
 pub fn wrong_last_id(id: &str) -> ApiError {
     error(400, 10070, format!("wrong last msg ID: {id}"))
 }

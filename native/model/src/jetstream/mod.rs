@@ -138,6 +138,13 @@ impl JetStream {
         self.streams.values().filter_map(Stream::next_deadline).min()
     }
 
+    /// What a kill of the server loses.
+    pub fn lose_unwritten(&mut self, now: u64) {
+        for stream in self.streams.values_mut() {
+            stream.consumers.values_mut().for_each(|consumer| consumer.lose_unwritten(now));
+        }
+    }
+
     #[must_use]
     pub fn restarted(self, context: &mut Context<'_>) -> JetStream {
         let streams = self.streams.into_iter();

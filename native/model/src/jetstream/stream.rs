@@ -33,6 +33,15 @@ pub struct PurgeRequest {
     pub keep: u64,
 }
 
+/// What a purge has removed.
+#[derive(Clone, Copy)]
+enum Gone {
+    /// One message, of which consumers are told.
+    Single(u64),
+    /// So many; consumers count anew.
+    Many(u64),
+}
+
 impl Stream {
     #[must_use]
     pub fn new(config: StreamConfig, now: u64) -> Stream {
@@ -145,38 +154,57 @@ impl Stream {
 
     /// Purges and gives how many messages went.
     pub fn purge(&mut self, request: &PurgeRequest, context: &mut Context<'_>) -> u64 {
-        let purged = self.purge_store(request, context.now);
-        let first = match request.filter.as_str() {
-            "" => self.store.first,
-            filter => {
-                let filter = [filter.to_owned()];
-                self.store.next(&filter, self.store.first).map_or(0, |message| message.sequence)
+        let now = context.now;
+        let purged = self.purge_store(request);
+        let single = match purged {
+            Gone::Single(sequence) => Some(sequence),
+            Gone::Many(0) => None,
+            Gone::Many(_) => {
+                self.consumers.values_mut().for_each(|consumer| consumer.on_removed_many(&self.store));
+                None
             }
         };
-        let last = self.store.last;
-        for consumer in self.consumers.values_mut() {
-            let is_all = request.filter.is_empty() || consumer.is_within(&request.filter);
-            if is_all {
-                consumer.on_purged(Purged { first, last, is_wider: false }, &self.store, context.now);
-            } else if consumer.wants(&request.filter) {
-                let first = self.store.first;
-                consumer.on_purged(Purged { first, last, is_wider: true }, &self.store, context.now);
-            }
+        // Consumers learn of a single message by the purge's filter, as if that were its subject.
+        let filter = if request.filter.is_empty() { ">" } else { &request.filter };
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(filter)) {
+            single.inspect(|sequence| consumer.miss(*sequence, now));
+        }
+        self.purge_consumers(request, now);
+        for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(filter)) {
+            single.inspect(|sequence| consumer.settle_removed(*sequence, now));
         }
         self.run(context);
-        purged
+        match purged {
+            Gone::Single(_) => 1,
+            Gone::Many(count) => count,
+        }
     }
 
-    fn purge_store(&mut self, request: &PurgeRequest, now: u64) -> u64 {
+    fn purge_consumers(&mut self, request: &PurgeRequest, now: u64) {
+        let (store, filter) = (&self.store, &request.filter);
+        let first = match filter.as_str() {
+            "" => store.first,
+            _ => store.next(std::slice::from_ref(filter), store.first).map_or(0, |message| message.sequence),
+        };
+        for consumer in self.consumers.values_mut() {
+            let is_all = filter.is_empty() || consumer.is_within(filter);
+            if is_all {
+                consumer.on_purged(Purged { first, last: store.last, is_wider: false }, store, now);
+            } else if consumer.wants(filter) {
+                consumer.on_purged(Purged { first: store.first, last: store.last, is_wider: true }, store, now);
+            }
+        }
+    }
+
+    /// The messages of a purge.
+    fn purge_store(&mut self, request: &PurgeRequest) -> Gone {
         let PurgeRequest { filter, sequence, keep } = request;
         if *sequence == 1 {
-            return 0;
+            return Gone::Many(0);
         }
         let is_all = filter.is_empty() || filter == ">";
         if is_all && *keep == 0 && (*sequence == 0 || *sequence > self.store.last) {
-            let purged = self.store.clear(*sequence);
-            self.on_removed_many();
-            return purged;
+            return Gone::Many(self.store.clear(*sequence));
         }
         let filter = if is_all { ">" } else { filter };
         let of_filter = self.store.iter().filter(|one| matches(filter, &one.subject));
@@ -186,27 +214,9 @@ impl Stream {
         for one in &chosen {
             self.store.remove(*one);
         }
-        self.on_purged_messages(&chosen, filter, is_all && *sequence > 0, now);
-        chosen.len() as u64
-    }
-
-    /// Consumers learn of a single message by its purge's filter, as if that were its subject; of several by counting
-    /// anew.
-    fn on_purged_messages(&mut self, purged: &[u64], filter: &str, is_compaction: bool, now: u64) {
-        match purged {
-            [] => {}
-            [one] if !is_compaction => {
-                for consumer in self.consumers.values_mut().filter(|consumer| consumer.hears(filter)) {
-                    consumer.on_removed(*one, now);
-                }
-            }
-            _ => self.on_removed_many(),
-        }
-    }
-
-    fn on_removed_many(&mut self) {
-        for consumer in self.consumers.values_mut() {
-            consumer.on_removed_many(&self.store);
+        match chosen[..] {
+            [one] if !(is_all && *sequence > 0) => Gone::Single(one),
+            _ => Gone::Many(chosen.len() as u64),
         }
     }
 

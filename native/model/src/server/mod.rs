@@ -9,6 +9,8 @@
 mod control;
 mod operations;
 mod routing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -143,6 +145,14 @@ impl Server {
         self.out.clear();
         let jetstream = std::mem::take(&mut self.jetstream);
         self.jetstream = jetstream.restarted(&mut self.context().1);
+    }
+
+    /// As [`Server::restart`], after a kill: consumers also forget what the server has not written, up to 100 ms of
+    /// deliveries and acks. Messages are written at once.
+    pub fn kill_and_restart(&mut self) {
+        let now = self.now;
+        self.jetstream.lose_unwritten(now);
+        self.restart();
     }
 
     fn is_closed(&self, id: ConnectionId) -> bool {

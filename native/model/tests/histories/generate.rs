@@ -21,7 +21,9 @@ pub fn history(seed: u64) -> History {
         return core(seed, &mut rng);
     }
     let ages = seed % 20 == 8;
-    let kind = Kind { windows: (rng.u64(2..=4) * 100, rng.u64(2..=4) * 100), ages };
+    // A redelivery just before its message expires could come from one server alone.
+    let ack_wait = if ages { 5_000 } else { rng.u64(2..=4) * 100 };
+    let kind = Kind { windows: (rng.u64(2..=4) * 100, ack_wait), ages };
     let count = if ages { rng.usize(8..14) } else { rng.usize(10..40) };
     let steps = jetstream(&mut rng, kind, count);
     // The server's clock of ages is 100 ms late, and it looks every 250 ms.
@@ -105,6 +107,7 @@ fn publish(rng: &mut Rng) -> Step {
     Step::Publish { subject: subject(rng), headers, payload }
 }
 
+/// Times that do not meet those of `ack_wait` and NAKs: on the server, either could come first.
 fn pull(rng: &mut Rng) -> Step {
     let batch = pick(rng, &[1, 1, 2, 5]);
     let body = match rng.u8(0..12) {
@@ -112,11 +115,11 @@ fn pull(rng: &mut Rng) -> Step {
         1 => batch.to_string(),
         2 => format!(r#"{{"batch":{batch}}}"#),
         3..6 => format!(r#"{{"batch":{batch},"no_wait":true}}"#),
-        6 => format!(r#"{{"batch":{batch},"no_wait":true,"expires":300000000}}"#),
-        7 => format!(r#"{{"batch":{batch},"expires":300000000,"max_bytes":{}}}"#, pick(rng, &[50, 100, 200, 1000])),
-        8 => format!(r#"{{"batch":{batch},"expires":400000000,"idle_heartbeat":150000000}}"#),
+        6 => format!(r#"{{"batch":{batch},"no_wait":true,"expires":337000000}}"#),
+        7 => format!(r#"{{"batch":{batch},"expires":337000000,"max_bytes":{}}}"#, pick(rng, &[50, 100, 200, 1000])),
+        8 => format!(r#"{{"batch":{batch},"expires":437000000,"idle_heartbeat":140000000}}"#),
         9 => format!(r#"{{"batch":{batch},"expires":100000000,"idle_heartbeat":90000000}}"#),
-        10 => format!(r#"{{"batch":{batch},"expires":200000000}}"#),
+        10 => format!(r#"{{"batch":{batch},"expires":237000000}}"#),
         _ => pick(rng, &["{", r#"{"batch":0}"#, r#"{"batch":1,"expires":-5}"#]).into(),
     };
     Step::Pull { consumer: consumer(rng).into(), body }
@@ -219,7 +222,10 @@ fn create_consumer(rng: &mut Rng, kind: Kind, name: &str) -> Step {
         _ => String::new(),
     };
     more += pick(rng, &["", "", r#","max_deliver":2"#, r#","max_deliver":3"#, r#","max_deliver":1"#]);
-    more += pick(rng, &["", r#","max_ack_pending":-1"#, r#","max_ack_pending":1"#, r#","max_ack_pending":2"#]);
+    // What expires late on the server would let a consumer go on late.
+    if !kind.ages {
+        more += pick(rng, &["", r#","max_ack_pending":-1"#, r#","max_ack_pending":1"#, r#","max_ack_pending":2"#]);
+    }
     more += pick(rng, &["", "", "", r#","max_waiting":1"#, r#","max_batch":2"#, r#","deliver_policy":"new""#]);
     let action = pick(rng, &["", "", "", r#","action":"create""#, r#","action":"update""#]);
     let wait = kind.windows.1 * 1_000_000;

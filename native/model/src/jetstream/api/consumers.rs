@@ -44,8 +44,11 @@ impl JetStream {
         }
         let stream = self.stream(&stream)?;
         let name = stream.put_consumer(config, action, context)?;
+        let consumer = stream.consumers.get_mut(&name).ok_or_else(error::consumer_not_found)?;
+        let answer = consumer.answer(&stream.store, context);
+        // What a change allows to be delivered comes after the answer.
         stream.run(context);
-        stream.describe_consumer(&name, Some(context.version), context)
+        Ok(answer)
     }
 
     pub(super) fn consumer_names(&mut self, stream: &str, body: &[u8]) -> Answer {
@@ -147,6 +150,14 @@ impl Named {
     }
 }
 
+/// The name of a consumer, which the server makes up when nobody has given one.
+fn name_of(config: &ConsumerConfig, context: &mut Context<'_>) -> String {
+    match (config.name.as_str(), config.durable_name.as_str()) {
+        ("", "") => (0..8).map(|_| context.random.alphanumeric()).collect(),
+        ("", name) | (name, _) => name.to_owned(),
+    }
+}
+
 impl Stream {
     /// Makes a consumer, finds it, or changes it. Gives its name.
     fn put_consumer(
@@ -157,12 +168,7 @@ impl Stream {
     ) -> Result<String, ApiError> {
         let mut config = config.completed();
         config.check(&self.config)?;
-        if config.name.is_empty() {
-            config.name = match config.durable_name.as_str() {
-                "" => (0..8).map(|_| context.random.alphanumeric()).collect(),
-                durable => durable.to_owned(),
-            };
-        }
+        config.name = name_of(&config, context);
         let name = config.name.clone();
         let is_queue = self.config.retention == Retention::WorkQueue;
         if let Some(consumer) = self.consumers.get(&name) {

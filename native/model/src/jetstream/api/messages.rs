@@ -83,7 +83,10 @@ impl JetStream {
         if sequence > stream.store.last {
             return Err(error::message_delete_failed("stream store EOF"));
         }
-        stream.remove(sequence, context.now).ok_or_else(|| error::message_delete_failed("no message found"))?;
+        if sequence == 0 || sequence < stream.store.first {
+            return Err(error::message_delete_failed("no message found"));
+        }
+        stream.remove(sequence, context.now).ok_or_else(|| error::sequence_not_found(sequence))?;
         stream.run(context);
         Ok(success())
     }
@@ -110,7 +113,11 @@ fn direct(subject: &str, body: &[u8]) -> Result<Wanted, &'static str> {
         "" if is_empty => Err("Empty Request"),
         "" => {
             let wanted = Wanted::parse(body).map_err(|_| "Malformed Request")?;
-            if wanted.is_sound() { Ok(wanted) } else { Err("Bad Request") }
+            match wanted {
+                _ if wanted.is_sound() => Ok(wanted),
+                Wanted { sequence: 0, last_by_subject, .. } if last_by_subject.is_empty() => Err("Empty Request"),
+                _ => Err("Bad Request"),
+            }
         }
         subject if is_empty => {
             Ok(Wanted { sequence: 0, last_by_subject: subject.into(), next_by_subject: String::new() })

@@ -93,7 +93,8 @@ fn beside_error(kind: &str) -> Map<String, Value> {
         _ => Map::new(),
     };
     match kind {
-        "stream_names" | "stream_list" => beside.insert("streams".into(), Value::Null),
+        "stream_names" => beside.insert("streams".into(), Value::Null),
+        "stream_list" => beside.insert("streams".into(), json!([])),
         "consumer_names" | "consumer_list" => beside.insert("consumers".into(), json!([])),
         _ => None,
     };

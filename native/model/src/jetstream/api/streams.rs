@@ -74,7 +74,7 @@ impl JetStream {
         let streams = page(&streams, offset, DESCRIPTIONS);
         let streams: Vec<Value> =
             streams.into_iter().map(|stream| Value::Object(describe(stream, None, context.now))).collect();
-        answer.insert("streams".into(), if streams.is_empty() { Value::Null } else { json!(streams) });
+        answer.insert("streams".into(), json!(streams));
         Ok(answer)
     }
 

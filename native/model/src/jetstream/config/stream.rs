@@ -242,9 +242,18 @@ impl StreamConfig {
     /// As an answer has it; `version`: of the server.
     #[must_use]
     pub fn to_json(&self, version: Option<&str>) -> Value {
-        let mut out = Map::new();
+        const OMITTED: [&str; 3] = ["description", "no_ack", "discard_new_per_subject"];
+        let is_default = |value: &Value| *value == json!("") || *value == json!(false);
+        let shown = self.values().into_iter().filter(|(name, value)| !(OMITTED.contains(name) && is_default(value)));
+        let mut out: Map<String, Value> = shown.map(|(name, value)| (name.to_owned(), value)).collect();
         let metadata = version.map_or_else(|| self.metadata.clone(), |version| shown_metadata(&self.metadata, version));
-        for (name, value) in [
+        out.insert("metadata".into(), json!(metadata));
+        Value::Object(out)
+    }
+
+    /// All but the metadata, in the server's order.
+    fn values(&self) -> [(&'static str, Value); 25] {
+        [
             ("name", json!(self.name)),
             ("description", json!(self.description)),
             ("subjects", json!(self.subjects)),
@@ -270,15 +279,7 @@ impl StreamConfig {
             ("allow_rollup_hdrs", json!(false)),
             ("consumer_limits", json!({})),
             ("allow_msg_ttl", json!(false)),
-            ("metadata", json!(metadata)),
-        ] {
-            let omitted = matches!(name, "description" | "no_ack" | "discard_new_per_subject")
-                && (value == json!("") || value == json!(false));
-            if !omitted {
-                out.insert(name.into(), value);
-            }
-        }
-        Value::Object(out)
+        ]
     }
 }
 

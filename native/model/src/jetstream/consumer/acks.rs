@@ -41,6 +41,7 @@ struct NakOptions {
 
 impl Consumer {
     pub fn on_ack(&mut self, delivery: Delivery, payload: &[u8], now: u64) -> Acked {
+        self.written.catch_up(&self.saved, now);
         if self.inactive_after > 0 {
             self.pulls.last_ns = now;
             self.inactive_at = Some(now + self.inactive_after);

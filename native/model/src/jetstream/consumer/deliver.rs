@@ -89,6 +89,7 @@ impl Consumer {
         if !std::mem::take(&mut self.signalled) {
             return;
         }
+        self.written.catch_up(&self.saved, context.now);
         let mut is_stalled = false;
         while !self.pulls.is_empty() {
             match self.next(store, context.now) {
@@ -144,8 +145,10 @@ impl Consumer {
 
     /// Takes back a delivery that was counted and not made.
     pub(super) fn uncount(&mut self, sequence: u64) {
-        let count = self.redelivered.entry(sequence).or_default();
-        *count = count.saturating_sub(1);
+        let count = self.redelivered.remove(&sequence).unwrap_or(0);
+        if count > 1 {
+            self.redelivered.insert(sequence, count - 1);
+        }
     }
 
     /// Delivers a message to the next request, if one takes it.

@@ -16,6 +16,7 @@ impl Consumer {
 
     /// `false` when the consumer has been idle for too long and is to be deleted.
     pub fn advance(&mut self, store: &Store, context: &mut Context<'_>) -> bool {
+        self.written.catch_up(&self.saved, context.now);
         if self.check_at.is_some_and(|at| at <= context.now) {
             self.check_pending(store, context.now);
         }
@@ -79,9 +80,10 @@ impl Consumer {
     }
 
     /// Whether a message has been delivered as often as it may be; it is no longer pending then, and stays in the
-    /// stream.
+    /// stream. The server's count is one short here after the second delivery: such a message is queued once more, and
+    /// given up when its turn comes.
     fn gives_up(&mut self, sequence: u64) -> bool {
-        let count = self.redelivered.get(&sequence).copied().unwrap_or(0) + 1;
+        let count = self.redelivered.get(&sequence).copied().unwrap_or(0).max(1);
         if self.config.max_deliver <= 0 || count < self.config.max_deliver as u64 {
             return false;
         }

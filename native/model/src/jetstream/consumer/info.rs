@@ -57,6 +57,12 @@ impl Consumer {
         info
     }
 
+    /// The answer to a request that has made, found or changed it. The server takes a snapshot of a consumer that it
+    /// recovers, and gives that out once, however old it is.
+    pub fn answer(&mut self, store: &Store, context: &mut Context<'_>) -> Map<String, Value> {
+        self.recovered.take().unwrap_or_else(|| self.info(store, Some(context.version), context))
+    }
+
     /// Never more than the stream can hold.
     fn correct_unseen(&mut self, store: &Store) {
         if self.next_sequence > store.last {

@@ -17,8 +17,11 @@ mod info;
 mod pulls;
 mod purge;
 mod saved;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Map, Value};
 
 pub use acks::{Acked, Delivery, parse_subject};
 pub use info::ConsumerState;
@@ -29,6 +32,7 @@ use super::Context;
 use super::config::{ConsumerConfig, DeliverPolicy};
 use super::store::{Store, is_wanted};
 use pulls::Pulls;
+use written::Written;
 
 /// The server's timer of `ack_wait` is this much later, nanoseconds.
 const ACK_WAIT_DELAY: u64 = 1_000_000;
@@ -51,6 +55,7 @@ pub struct Consumer {
     /// Messages of the stream that it has not delivered. The server counts the same way, and may fall below zero.
     unseen: i64,
     saved: Saved,
+    written: Written,
     pulls: Pulls,
     check_at: Option<u64>,
     last_delivered_ns: Option<u64>,
@@ -62,6 +67,8 @@ pub struct Consumer {
     /// How long it stays without a request, with the server's jitter; zero for ever.
     inactive_after: u64,
     inactive_at: Option<u64>,
+    /// What the first request to make it is answered with after a restart.
+    recovered: Option<Map<String, Value>>,
 }
 
 impl Consumer {
@@ -91,6 +98,7 @@ impl Consumer {
             queue: VecDeque::new(),
             queued: BTreeSet::new(),
             unseen: 0,
+            written: Written::new(&saved, context.now),
             saved,
             pulls: Pulls { last_ns: context.now, ..Pulls::default() },
             check_at: None,
@@ -100,10 +108,17 @@ impl Consumer {
             is_deaf: false,
             inactive_after: 0,
             inactive_at: None,
+            recovered: None,
             config,
         };
         consumer.start_inactivity(context);
         consumer
+    }
+
+    /// Forgets what the server has not written to its files: what a kill loses.
+    pub fn lose_unwritten(&mut self, now: u64) {
+        self.written.catch_up(&self.saved, now);
+        self.saved = self.written.state().clone();
     }
 
     /// After a restart of the server: requests and the order of redeliveries are gone. What is pending is looked at
@@ -114,12 +129,17 @@ impl Consumer {
         let mut consumer = Consumer::restored(&self.stream, &self.name, self.config, self.saved, context);
         consumer.created_ns = created_ns;
         consumer.redelivered.retain(|sequence, _| *sequence >= store.first);
+        for pending in consumer.pending.values_mut() {
+            // The server's files have whole seconds.
+            pending.time_ns -= pending.time_ns % 1_000_000_000;
+        }
         if !consumer.pending.is_empty() {
             let delay = 500_000_000 + context.random.u64(0..1_000) * 1_000_000;
             let wait = consumer.ack_wait();
             consumer.check_at = Some(context.now + if wait < delay { wait + ACK_WAIT_DELAY } else { delay });
         }
         consumer.count_unseen(store);
+        consumer.recovered = Some(consumer.info(store, Some(context.version), context));
         consumer
     }
 
@@ -192,14 +212,25 @@ impl Consumer {
 
     /// A message was removed that it wants.
     pub fn on_removed(&mut self, sequence: u64, now: u64) {
+        self.miss(sequence, now);
+        self.settle_removed(sequence, now);
+    }
+
+    /// A message is gone that may be pending: counts it. The server settles it a moment later, in another task.
+    pub fn miss(&mut self, sequence: u64, now: u64) {
+        self.written.catch_up(&self.saved, now);
         if sequence >= self.next_sequence {
             self.unseen -= 1;
         }
-        if let Some(pending) = self.pending.get(&sequence).copied() {
-            self.settle(sequence, pending.delivery, now);
-        } else if self.redelivered.remove(&sequence).is_some() {
+        if !self.pending.contains_key(&sequence) && self.redelivered.remove(&sequence).is_some() {
             self.saved.on_acked(0, sequence);
             self.last_acked_ns = Some(now);
+        }
+    }
+
+    pub fn settle_removed(&mut self, sequence: u64, now: u64) {
+        if let Some(pending) = self.pending.get(&sequence).copied() {
+            self.settle(sequence, pending.delivery, now);
         }
     }
 

@@ -18,10 +18,11 @@ impl Consumer {
     /// Whether all that it wants lies under `subject`.
     #[must_use]
     pub fn is_within(&self, subject: &str) -> bool {
-        self.filters.iter().any(|filter| covers(subject, filter))
+        !self.filters.is_empty() && self.filters.iter().all(|filter| covers(subject, filter))
     }
 
     pub fn on_purged(&mut self, purged: Purged, store: &Store, now: u64) {
+        self.written.catch_up(&self.saved, now);
         let first = if purged.first == 0 && !purged.is_wider { purged.last + 1 } else { purged.first };
         self.next_sequence = self.next_sequence.max(first);
         if self.floor.stream < first {
