@@ -1,9 +1,12 @@
 //! The pipelines that seeds choose from: compiled once, each in two revisions whose outputs can be told apart.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use flow::compile::Pipeline;
 use message::Fault;
+use script::Runner;
 use serde_json::{Value, json};
 
 /// How messages come in.
@@ -27,7 +30,14 @@ pub struct Entry {
     pub revisions: [Arc<Pipeline>; 2],
 }
 
-pub struct Catalogue(pub Vec<Entry>);
+/// What all seeds of a thread share: the pipelines, and what runs their scripts.
+pub struct Catalogue {
+    pub entries: Vec<Entry>,
+    /// The node's.
+    pub runner: Rc<Runner>,
+    /// The oracle's.
+    pub reference: RefCell<Runner>,
+}
 
 /// The streams of users: name and subjects.
 pub const STREAMS: [(&str, &str); 2] = [("IN", "in.>"), ("OUT", "out.>")];
@@ -42,11 +52,12 @@ impl Catalogue {
     /// # Errors
     /// A pipeline of it does not compile.
     pub fn new() -> Result<Catalogue, Vec<Fault>> {
-        templates()
-            .into_iter()
-            .map(|(customer, name, template)| entry(customer, name, &template))
-            .collect::<Result<_, _>>()
-            .map(Catalogue)
+        let entries = templates().into_iter().map(|(customer, name, template)| entry(customer, name, &template));
+        Ok(Catalogue {
+            entries: entries.collect::<Result<_, _>>()?,
+            runner: Rc::new(Runner::new()),
+            reference: RefCell::new(Runner::new()),
+        })
     }
 }
 

@@ -161,6 +161,7 @@ async fn removal(simulation: &Simulation, lasts: Duration) {
     let Some(revision) = served.remove(&entry) else { return };
     simulation.node.serve(served);
     sleep(lasts).await;
+    simulation.note_set_aside();
     let mut served = simulation.node.served();
     served.insert(entry, revision);
     simulation.node.serve(served);
@@ -201,7 +202,7 @@ fn foreign(simulation: &Simulation) {
     simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true}"));
     let streams: Vec<&str> = simulation
         .catalogue
-        .0
+        .entries
         .iter()
         .filter_map(|entry| match &entry.intake {
             Intake::Stream(subject) => Some(subject.as_str()),

@@ -19,6 +19,7 @@ mod message;
 mod network;
 mod node;
 mod oracle;
+pub mod rows;
 pub mod run;
 mod sink;
 mod source;

@@ -1,25 +1,36 @@
 //! `simulate --seeds 2000` runs seeds; `simulate --seed 7` tells what happens in one.
 
+mod arguments;
+
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use arguments::{Arguments, Wanted};
 use simulation::catalogue::Catalogue;
+use simulation::rows::ROWS;
 use simulation::run::{Outcome, run};
 
+/// Fewer seeds than this say nothing about rows that few of them reach.
+const ENOUGH_SEEDS: usize = 1_000;
+/// Every so many seeds one is run twice, and has to be the same.
+const TWICE: u64 = 50;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1)?.parse::<u64>().ok()
-    };
-    match number("--seed") {
-        Some(seed) => one(seed),
-        None => {
-            many(number("--from").unwrap_or(0), number("--seeds").unwrap_or(2_000), number("--threads").unwrap_or(2))
+    match Arguments::read(std::env::args().skip(1)) {
+        Ok(Wanted::Help) => {
+            print!("{}", arguments::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(Wanted::One(seed)) => one(seed),
+        Ok(Wanted::Many(arguments)) => many(&arguments),
+        Err(reason) => {
+            eprintln!("{reason}\n\n{}", arguments::HELP);
+            ExitCode::from(2)
         }
     }
 }
@@ -34,66 +45,78 @@ fn catalogue() -> Option<Rc<Catalogue>> {
     }
 }
 
-/// Runs one seed twice: it has to be the same both times.
 fn one(seed: u64) -> ExitCode {
     let Some(catalogue) = catalogue() else { return ExitCode::FAILURE };
-    let (outcome, again) = (run(seed, &catalogue, true), run(seed, &catalogue, false));
+    let outcome = twice(seed, &catalogue, true);
     outcome.story.iter().for_each(|line| println!("{line}"));
     println!("seed {seed}: {} inputs, {} doubled, trace {:016x}", outcome.inputs, outcome.doubled, outcome.trace);
     outcome.faults.iter().for_each(|fault| println!("  {fault}"));
-    if outcome.trace != again.trace {
-        println!("  the second run of the seed has another trace: {:016x}", again.trace);
-        return ExitCode::FAILURE;
-    }
     if outcome.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn many(from: u64, seeds: u64, threads: u64) -> ExitCode {
-    let (next, outcomes, started) = (AtomicU64::new(from), Mutex::new(Vec::new()), Instant::now());
+/// Runs a seed twice: it has to be the same both times.
+fn twice(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Outcome {
+    let (mut outcome, again) = (run(seed, catalogue, readable), run(seed, catalogue, false));
+    if outcome.trace != again.trace {
+        outcome.faults.push(format!("run again it has another trace: {:016x} and {:016x}", outcome.trace, again.trace));
+    }
+    outcome
+}
+
+fn many(arguments: &Arguments) -> ExitCode {
+    let (next, outcomes, started) = (AtomicU64::new(arguments.from), Mutex::new(Vec::new()), Instant::now());
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let Some(catalogue) = catalogue() else { return };
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + seeds {
-                        return;
-                    }
-                    let outcome = run(seed, &catalogue, false);
-                    report(&outcome);
-                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-                }
-            });
+        for _ in 0..arguments.threads {
+            scope.spawn(|| work(arguments, &next, &outcomes));
         }
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let failed = summary(&outcomes, started);
-    if failed == 0 && outcomes.len() as u64 == seeds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_kept = summary(&outcomes, started);
+    if is_kept && outcomes.len() as u64 == arguments.seeds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn report(outcome: &Outcome) {
-    if let Some(fault) = outcome.faults.first() {
-        println!("seed {}: {} of {} faults: {fault}", outcome.seed, 1, outcome.faults.len());
+fn work(arguments: &Arguments, next: &AtomicU64, outcomes: &Mutex<Vec<Outcome>>) {
+    let Some(catalogue) = catalogue() else { return };
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= arguments.from + arguments.seeds {
+            return;
+        }
+        let is_twice = seed.is_multiple_of(TWICE);
+        let outcome = if is_twice { twice(seed, &catalogue, false) } else { run(seed, &catalogue, false) };
+        if let Some(fault) = outcome.faults.first() {
+            println!("seed {seed}, the first of {} faults: {fault}", outcome.faults.len());
+        }
+        let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        outcomes.push(outcome);
+        if std::io::stderr().is_terminal() && outcomes.len().is_multiple_of(20) {
+            eprint!("\r{} of {} seeds", outcomes.len(), arguments.seeds);
+        }
     }
 }
 
-fn summary(outcomes: &[Outcome], started: Instant) -> usize {
-    let mut kinds: BTreeMap<_, usize> = BTreeMap::new();
-    for kind in outcomes.iter().flat_map(|outcome| &outcome.kinds) {
-        *kinds.entry(kind).or_default() += 1;
+/// Prints what was reached; `true` when every seed has kept every promise, and enough of them have reached every row.
+fn summary(outcomes: &[Outcome], started: Instant) -> bool {
+    let mut rows: BTreeMap<&str, usize> = ROWS.iter().map(|row| (*row, 0)).collect();
+    for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
+        *rows.entry(row).or_default() += 1;
     }
-    for (kind, count) in kinds {
-        println!("{:>20} {count:>6} seeds", format!("{kind:?}"));
+    let mut is_reached = true;
+    for (row, count) in rows {
+        let percent = 100.0 * count as f64 / outcomes.len().max(1) as f64;
+        let is_rare = percent < 1.0 && ROWS.contains(&row) && outcomes.len() >= ENOUGH_SEEDS;
+        is_reached &= !is_rare;
+        println!("{percent:>6.1} %  {row}{}", if is_rare { ": too rare" } else { "" });
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.faults.is_empty()).count();
-    let (inputs, doubled): (usize, usize) =
-        (outcomes.iter().map(|one| one.inputs).sum(), outcomes.iter().map(|one| one.doubled).sum());
-    let hours = outcomes.iter().map(|one| one.virtual_ms).sum::<u64>() as f64 / 3_600_000.0;
-    let seconds = started.elapsed().as_secs_f64();
+    let total = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     println!(
-        "{} seeds, {inputs} inputs, {doubled} doubled, {hours:.1} h of virtual time in {seconds:.1} s",
-        outcomes.len()
+        "{} seeds in {:.1} s: {} inputs, {} doubled, {:.1} h of virtual time; {failed} failed",
+        outcomes.len(),
+        started.elapsed().as_secs_f64(),
+        total(|one| one.inputs as u64),
+        total(|one| one.doubled as u64),
+        total(|one| one.virtual_ms) as f64 / 3_600_000.0,
     );
-    println!("{failed} failed");
-    failed
+    failed == 0 && is_reached
 }

@@ -1,16 +1,15 @@
 //! The process under test: its shards, its pipelines, its deaths.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use flow::engine::one_shard::{Command, Counters, Events, Prepared, Start, run_in};
-use flow::engine::{Secrets, Settings};
+use flow::engine::{Metric, Secrets, Settings};
 use message::Fault;
-use script::Runner;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
@@ -42,11 +41,12 @@ pub struct Node {
     receivers: Rc<Receivers>,
     catalogue: Rc<Catalogue>,
     settings: Arc<Settings>,
-    runner: Rc<Runner>,
     shards: RefCell<Vec<Shard>>,
     served: RefCell<Served>,
     prepared: RefCell<BTreeMap<usize, Arc<Prepared>>>,
     stopping: Cell<bool>,
+    /// What processes before this one have counted.
+    counted: RefCell<BTreeSet<&'static str>>,
 }
 
 impl Node {
@@ -57,11 +57,9 @@ impl Node {
         wires: &Rc<Wires>,
         receivers: &Rc<Receivers>,
         catalogue: &Rc<Catalogue>,
-        runner: &Rc<Runner>,
         threads: u64,
     ) -> Result<Rc<Node>, Fault> {
-        let settings =
-            json!({"nats": {"url": "nats://127.0.0.1:4222"}, "files": ".", "threads": threads, "tiers": ["t1000"]});
+        let settings = json!({"nats": {"url": "nats://127.0.0.1:4222"}, "files": ".", "threads": threads, "tiers": ["t1000"], "set_aside_after": 5});
         let settings = serde_json::from_value(settings)
             .map_err(|error| Fault::new(message::Code::InternalPanic, format!("settings: {error}")))?;
         Ok(Rc::new(Node {
@@ -70,16 +68,16 @@ impl Node {
             receivers: Rc::clone(receivers),
             catalogue: Rc::clone(catalogue),
             settings: Arc::new(settings),
-            runner: Rc::clone(runner),
             shards: RefCell::default(),
             served: RefCell::default(),
             prepared: RefCell::default(),
             stopping: Cell::new(false),
+            counted: RefCell::default(),
         }))
     }
 
     fn prepare(&self, entry: usize, revision: usize) -> Option<Arc<Prepared>> {
-        let pipeline = Arc::clone(&self.catalogue.0[entry].revisions[revision]);
+        let pipeline = Arc::clone(&self.catalogue.entries[entry].revisions[revision]);
         let earlier = self.prepared.borrow().get(&entry).map(|prepared| prepared.counters.clone());
         let counters =
             earlier.unwrap_or_else(|| (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect());
@@ -109,15 +107,37 @@ impl Node {
         self.served.borrow().clone()
     }
 
+    fn note_counters(&self) {
+        for prepared in self.prepared.borrow().values() {
+            let is_counted = |metric: &Metric| prepared.counters.iter().any(|counters| counters.get(*metric) > 0);
+            self.counted
+                .borrow_mut()
+                .extend(Metric::ALL.iter().filter(|metric| is_counted(metric)).map(|one| one.as_str()));
+        }
+    }
+
+    /// The metrics that have counted something.
+    #[must_use]
+    pub fn counted(&self) -> BTreeSet<&'static str> {
+        self.note_counters();
+        self.counted.borrow().clone()
+    }
+
     fn key(&self, entry: usize) -> (Box<str>, Box<str>) {
-        let entry = &self.catalogue.0[entry];
+        let entry = &self.catalogue.entries[entry];
         (entry.customer.into(), entry.name.into())
+    }
+
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        self.settings.threads
     }
 
     /// Starts the process.
     pub fn start(self: &Rc<Node>) {
         self.stopping.set(false);
         let served = self.served();
+        self.note_counters();
         self.prepared.borrow_mut().clear();
         let pipelines: Vec<Arc<Prepared>> =
             served.iter().filter_map(|(entry, revision)| self.prepare(*entry, *revision)).collect();
@@ -133,7 +153,7 @@ impl Node {
             wires: Rc::clone(&self.wires),
             receivers: Rc::clone(&self.receivers),
             source: Rc::clone(&source),
-            runner: Rc::clone(&self.runner),
+            runner: Rc::clone(&self.catalogue.runner),
             disk: "disk",
         });
         let (commands, commands_there) = mpsc::unbounded_channel();

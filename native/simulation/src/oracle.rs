@@ -1,11 +1,10 @@
 //! Whether every input has come to exactly one end, and nothing to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow::process::{self, Message};
-use script::Runner;
 
-use crate::catalogue::{Catalogue, Intake};
+use crate::catalogue::{Catalogue, Entry, Intake};
 use crate::message::{Input, number};
 
 /// What one input becomes under one revision: each output, as its destination and bytes.
@@ -15,10 +14,20 @@ struct Expected {
     fails: bool,
 }
 
-/// What was found at the end: destinations with the bytes that are there, in the order in which they came.
+/// Something that is where an out leads.
+pub struct Output {
+    /// As [`Entry::outs`] names it.
+    pub destination: String,
+    /// Customer and pipeline as the delivery says; nothing in a stream.
+    pub owner: Option<(String, String)>,
+    /// The `Idempotency-Key`; nothing in a stream.
+    pub id: Option<String>,
+    pub bytes: Vec<u8>,
+}
+
+/// What was found at the end.
 pub struct Found {
-    /// Destination, customer and pipeline as the delivery says, bytes.
-    pub outputs: Vec<(String, String, Vec<u8>)>,
+    pub outputs: Vec<Output>,
     /// Subject and bytes of dead letters.
     pub letters: Vec<(String, Vec<u8>)>,
 }
@@ -30,36 +39,42 @@ pub struct Verdict {
     pub doubled: usize,
 }
 
-fn expected(catalogue: &Catalogue, input: &Input, revision: usize, runner: &mut Runner) -> Expected {
-    let entry = &catalogue.0[input.pipeline];
-    let content_type = if matches!(entry.intake, Intake::Http(_)) { "application/json" } else { "" };
-    let message = Message { payload: &input.payload, content_type, headers: b"", id: "x", time_ms: 0 };
-    let processed = process::process(&entry.revisions[revision], &message, runner);
-    let outputs = processed.outputs.into_iter().map(|output| (entry.outs[output.out].clone(), output.payload));
-    Expected { outputs: outputs.collect(), fails: processed.fault.is_some() }
-}
-
 /// The ends of one input.
 #[derive(Default)]
 struct Ends<'a> {
-    outputs: BTreeMap<(&'a str, &'a [u8]), usize>,
+    outputs: BTreeMap<(&'a str, &'a [u8]), Vec<&'a Output>>,
     letters: Vec<(&'a str, &'a [u8])>,
+}
+
+/// Compares what was found with what the steps make of every input. `may_double`: a fault of the seed lets something be
+/// delivered twice.
+#[must_use]
+pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, may_double: bool) -> Verdict {
+    let (mut ends, mut faults) = by_input(found);
+    let mut doubled = 0;
+    for input in inputs {
+        let ends = ends.remove(&input.number).unwrap_or_default();
+        let entry = &catalogue.entries[input.pipeline];
+        let wrong = wrong(catalogue, input, &ends, may_double).or_else(|| mixed_up(entry, &ends));
+        faults.extend(wrong.map(|wrong| format!("input {} of {}: {wrong}", input.number, entry.name)));
+        doubled += ends.outputs.values().filter(|outputs| outputs.len() > 1).count();
+    }
+    if doubled > 0 && !may_double {
+        faults.push(format!("{doubled} outputs were delivered more than once, and no row of delivery.md says so"));
+    }
+    faults.extend(ends.keys().map(|number| format!("nobody has sent input {number}")));
+    Verdict { faults, doubled }
 }
 
 fn by_input(found: &Found) -> (BTreeMap<u32, Ends<'_>>, Vec<String>) {
     let (mut ends, mut faults): (BTreeMap<u32, Ends<'_>>, _) = (BTreeMap::new(), Vec::new());
-    for (destination, _, bytes) in &found.outputs {
-        match number(bytes) {
-            Some(number) => {
-                *ends
-                    .entry(number)
-                    .or_default()
-                    .outputs
-                    .entry((destination.as_str(), bytes.as_slice()))
-                    .or_default() += 1;
-            }
-            None if bytes.windows(9).any(|window| window == b"\"foreign\"") => {}
-            None => faults.push(format!("{destination} has something foreign: {}", text(bytes))),
+    for output in &found.outputs {
+        let place = (output.destination.as_str(), output.bytes.as_slice());
+        match number(&output.bytes) {
+            Some(number) => ends.entry(number).or_default().outputs.entry(place).or_default().push(output),
+            // Published by somebody who may.
+            None if text(&output.bytes).contains("\"foreign\"") => {}
+            None => faults.push(format!("{} has something foreign: {}", output.destination, text(&output.bytes))),
         }
     }
     for (subject, bytes) in &found.letters {
@@ -70,78 +85,108 @@ fn by_input(found: &Found) -> (BTreeMap<u32, Ends<'_>>, Vec<String>) {
     (ends, faults)
 }
 
-/// Compares what was found with what the steps make of every input.
-#[must_use]
-pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, may_double: bool, runner: &mut Runner) -> Verdict {
-    let (ends, mut faults) = by_input(found);
-    let mut doubled = 0;
-    let nothing = Ends::default();
-    for input in inputs {
-        let ends = ends.get(&input.number).unwrap_or(&nothing);
-        let revisions = [0, 1].map(|revision| expected(catalogue, input, revision, runner));
-        let wrong = wrong_in_both(catalogue, input, &revisions, ends, may_double);
-        faults.extend(
-            wrong.map(|wrong| format!("input {} of {}: {wrong}", input.number, catalogue.0[input.pipeline].name)),
-        );
-        doubled += ends.outputs.values().filter(|count| **count > 1).count();
-    }
-    if doubled > 0 && !may_double {
-        faults.push(format!("{doubled} outputs were delivered more than once, and no row of delivery.md says so"));
-    }
-    for number in ends.keys() {
-        if !inputs.iter().any(|input| input.number == *number) {
-            faults.push(format!("nobody has sent {number}"));
-        }
-    }
-    Verdict { faults, doubled }
+fn expected(catalogue: &Catalogue, input: &Input, revision: usize) -> Expected {
+    let entry = &catalogue.entries[input.pipeline];
+    let content_type = if matches!(entry.intake, Intake::Http(_)) { "application/json" } else { "" };
+    let message = Message { payload: &input.payload, content_type, headers: b"", id: "x", time_ms: 0 };
+    let processed = process::process(&entry.revisions[revision], &message, &mut catalogue.reference.borrow_mut());
+    let outputs = processed.outputs.into_iter().map(|output| (entry.outs[output.out].clone(), output.payload));
+    Expected { outputs: outputs.collect(), fails: processed.fault.is_some() }
 }
 
 /// What is wrong with the ends of an input, whichever revision it was run by. What is run again after a reload may be run
-/// by another revision: then there may be the outputs of both.
-fn wrong_in_both(
-    catalogue: &Catalogue,
-    input: &Input,
-    revisions: &[Expected; 2],
-    ends: &Ends<'_>,
-    may_double: bool,
-) -> Option<String> {
-    let foreign = |with: &[Expected]| {
-        let mut found = ends.outputs.keys();
-        let is_expected = |destination: &str, bytes: &[u8]| {
-            with.iter().flat_map(|one| &one.outputs).any(|(of, wanted)| of == destination && wanted == bytes)
-        };
-        let foreign = found.find(|(destination, bytes)| !is_expected(destination, bytes));
-        foreign.map(|(destination, bytes)| format!("{destination} has {}", text(bytes)))
-    };
+/// by another revision: then there may be outputs of both.
+fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may_double: bool) -> Option<String> {
+    let entry = &catalogue.entries[input.pipeline];
+    let revisions = [0, 1].map(|revision| expected(catalogue, input, revision));
     let [first, second] = revisions.each_ref().map(|revision| {
-        let with = if may_double { &revisions[..] } else { std::slice::from_ref(revision) };
-        foreign(with).or_else(|| wrong(catalogue, input, revision, ends))
+        let allowed = if may_double { &revisions[..] } else { std::slice::from_ref(revision) };
+        foreign(allowed, ends).or_else(|| if input.accepted { missing(revision, ends) } else { None })
     });
-    second.and(first)
+    second.and(first).or_else(|| stray_letter(entry, ends))
 }
 
-/// What is missing of the ends of an input, if it was run by this revision.
-fn wrong(catalogue: &Catalogue, input: &Input, expected: &Expected, ends: &Ends<'_>) -> Option<String> {
-    let entry = &catalogue.0[input.pipeline];
-    let subject = format!("vrsky.dead.{}.{}.", entry.customer, entry.name);
-    if let Some((other, _)) =
-        ends.letters.iter().find(|(of, _)| !of.starts_with(&subject) && !of.starts_with("vrsky.original."))
-    {
-        return Some(format!("a dead letter under {other}"));
-    }
-    if !input.accepted {
-        return None;
-    }
-    for (destination, bytes) in &expected.outputs {
-        let is_there = ends.outputs.contains_key(&(destination.as_str(), bytes.as_slice()));
-        let is_dead = ends.letters.iter().any(|(of, letter)| of.contains(".out") && letter == bytes);
-        if !is_there && !is_dead {
-            return Some(format!("{destination} has not {}", text(bytes)));
+/// Something that no revision makes of the input.
+fn foreign(allowed: &[Expected], ends: &Ends<'_>) -> Option<String> {
+    let is_allowed = |destination: &str, bytes: &[u8]| {
+        allowed.iter().flat_map(|one| &one.outputs).any(|(of, wanted)| of == destination && wanted == bytes)
+    };
+    let foreign = ends.outputs.keys().find(|(destination, bytes)| !is_allowed(destination, bytes));
+    foreign.map(|(destination, bytes)| format!("{destination} has {}", text(bytes)))
+}
+
+/// An output that is neither there nor a dead letter.
+fn missing(expected: &Expected, ends: &Ends<'_>) -> Option<String> {
+    let is_there = |destination: &str, bytes: &[u8]| {
+        ends.outputs.contains_key(&(destination, bytes))
+            || ends.letters.iter().any(|(subject, letter)| subject.contains(".out") && *letter == bytes)
+    };
+    let missing = expected.outputs.iter().find(|(destination, bytes)| !is_there(destination, bytes));
+    let missing = missing.map(|(destination, bytes)| format!("{destination} has not {}", text(bytes)));
+    let without =
+        (expected.fails && ends.letters.is_empty()).then(|| "it failed, and there is no dead letter".to_owned());
+    missing.or(without)
+}
+
+fn stray_letter(entry: &Entry, ends: &Ends<'_>) -> Option<String> {
+    let own = ["dead", "original"].map(|kind| format!("vrsky.{kind}.{}.{}.", entry.customer, entry.name));
+    let stray = ends.letters.iter().find(|(subject, _)| !own.iter().any(|own| subject.starts_with(own)));
+    stray.map(|(subject, _)| format!("a dead letter under {subject}"))
+}
+
+/// A delivery in another's name, or one output under two keys.
+fn mixed_up(entry: &Entry, ends: &Ends<'_>) -> Option<String> {
+    for ((destination, _), outputs) in &ends.outputs {
+        let is_own = |(customer, name): &(String, String)| customer == entry.customer && name == entry.name;
+        if let Some(other) = outputs.iter().filter_map(|output| output.owner.as_ref()).find(|owner| !is_own(owner)) {
+            return Some(format!("{destination} got it from {}/{}", other.0, other.1));
+        }
+        let ids: BTreeSet<_> = outputs.iter().filter_map(|output| output.id.as_ref()).collect();
+        if ids.len() > 1 {
+            return Some(format!("{destination} got it under several keys: {ids:?}"));
         }
     }
-    (expected.fails && ends.letters.is_empty()).then(|| "it failed, and there is no dead letter".to_owned())
+    None
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn judged(destination: &str, owner: &str, bytes: &str, accepted: bool, times: usize) -> Vec<String> {
+        let catalogue = Catalogue::new().unwrap();
+        let pipeline = catalogue.entries.iter().position(|entry| entry.name == "line").unwrap();
+        let input = Input { number: 7, pipeline, payload: Bytes::from_static(br#"{"n":"N7N"}"#), accepted };
+        let output = || Output {
+            destination: destination.into(),
+            owner: Some((owner.into(), "line".into())),
+            id: Some("1".into()),
+            bytes: bytes.into(),
+        };
+        let outputs = (0..times).map(|_| output()).collect();
+        judge(&catalogue, &[input], &Found { outputs, letters: Vec::new() }, false).faults
+    }
+
+    #[test]
+    fn what_is_lost_doubled_changed_or_somebody_elses_is_found() {
+        let (line, whole) = ("http://nova-line.sim/", r#"{"n":"N7N"}"#);
+        assert_eq!(judged(line, "nova", whole, true, 1), Vec::<String>::new());
+        assert_eq!(judged(line, "nova", whole, false, 0), Vec::<String>::new());
+        for (destination, owner, bytes, times, words) in [
+            (line, "nova", whole, 0, "has not"),
+            (line, "nova", whole, 2, "more than once"),
+            (line, "nova", r#"{"n":"N7N" }"#, 1, "has {"),
+            (line, "acme", whole, 1, "got it from acme/line"),
+            ("http://acme-orders.sim/", "nova", whole, 1, "acme-orders.sim/ has"),
+            (line, "nova", r#"{"n":"N8N"}"#, 1, "nobody has sent input 8"),
+        ] {
+            let faults = judged(destination, owner, bytes, true, times);
+            assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
+        }
+    }
 }

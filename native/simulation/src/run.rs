@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use model::{Options, Server, User};
-use script::Runner;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
@@ -15,7 +14,7 @@ use crate::faults::{self, Fault};
 use crate::message::{Input, payload};
 use crate::network::Wires;
 use crate::node::Node;
-use crate::oracle::{self, Found};
+use crate::oracle::{self, Found, Output};
 use crate::sink::{Behaviour, Receivers};
 use crate::source::{Answer, Request};
 use crate::story::Story;
@@ -36,7 +35,12 @@ pub struct Simulation {
     /// For how long messages come, milliseconds.
     pub span_ms: u64,
     inputs: RefCell<Vec<Input>>,
-    over: std::cell::Cell<bool>,
+    /// What was reached that nothing counts.
+    limits: RefCell<BTreeSet<&'static str>>,
+    /// What clients saw that they should not.
+    broken: RefCell<Vec<String>>,
+    /// What clients were told.
+    answers: RefCell<BTreeSet<&'static str>>,
 }
 
 /// What a seed has shown.
@@ -45,7 +49,8 @@ pub struct Outcome {
     pub trace: u64,
     /// Empty when every promise was kept.
     pub faults: Vec<String>,
-    pub kinds: BTreeSet<Fault>,
+    /// What was reached of the rows of `delivery.md`.
+    pub rows: BTreeSet<String>,
     pub inputs: usize,
     pub doubled: usize,
     pub virtual_ms: u64,
@@ -71,7 +76,7 @@ fn failed(seed: u64, reason: &str) -> Outcome {
         seed,
         trace: 0,
         faults: vec![reason.to_owned()],
-        kinds: BTreeSet::new(),
+        rows: BTreeSet::new(),
         inputs: 0,
         doubled: 0,
         virtual_ms: 0,
@@ -89,8 +94,7 @@ impl Simulation {
         streams::provision(&mut server, catalogue, caps);
         let wires = Wires::new(server, Rc::clone(&story));
         let receivers = Rc::new(Receivers::default());
-        let runner = Rc::new(Runner::new());
-        let node = Node::new(&story, &wires, &receivers, catalogue, &runner, story.random(1..4))?;
+        let node = Node::new(&story, &wires, &receivers, catalogue, story.random(1..4))?;
         let span_ms = story.random(10_000..60_000);
         let catalogue = Rc::clone(catalogue);
         Ok(Simulation {
@@ -101,7 +105,9 @@ impl Simulation {
             node,
             span_ms,
             inputs: RefCell::default(),
-            over: false.into(),
+            limits: RefCell::default(),
+            broken: RefCell::default(),
+            answers: RefCell::default(),
         })
     }
 
@@ -121,12 +127,11 @@ impl Simulation {
             }
         }
         self.heal();
-        let mut faults = Vec::new();
+        let mut faults = self.broken.take();
         if !self.settles().await {
             let (left, after) = (self.waiting(), self.story.elapsed_ms() / 1_000);
             faults.push(format!("never ends: these wait after {after} s: {left:?}"));
         }
-        self.over.set(true);
         let verdict = self.judge(&chosen);
         faults.extend(verdict.faults);
         self.node.kill();
@@ -138,7 +143,7 @@ impl Simulation {
             seed,
             trace: self.story.trace_hash(),
             faults,
-            kinds: chosen.iter().map(|(_, _, fault)| *fault).collect(),
+            rows: self.rows(chosen),
             inputs: self.inputs.borrow().len(),
             doubled,
             virtual_ms: self.story.elapsed_ms(),
@@ -148,10 +153,10 @@ impl Simulation {
 
     /// At least three pipelines of two customers.
     fn serve_some(&self) {
-        let all: Vec<usize> = (0..self.catalogue.0.len()).collect();
+        let all: Vec<usize> = (0..self.catalogue.entries.len()).collect();
         let mut served = BTreeMap::new();
         let customers = |served: &BTreeMap<usize, usize>| {
-            served.keys().map(|entry| self.catalogue.0[*entry].customer).collect::<BTreeSet<_>>().len()
+            served.keys().map(|entry| self.catalogue.entries[*entry].customer).collect::<BTreeSet<_>>().len()
         };
         while served.len() < 3 || customers(&served) < 2 || self.story.one_in(2) && served.len() < 6 {
             served.insert(*self.story.pick(&all), 0);
@@ -190,9 +195,9 @@ impl Simulation {
         let accepted = false;
         self.inputs.borrow_mut().push(Input { number, pipeline, payload: payload.clone(), accepted });
         let catalogue = Rc::clone(&self.catalogue);
-        match &catalogue.0[pipeline].intake {
+        match &catalogue.entries[pipeline].intake {
             Intake::Http(path) => {
-                let path = format!("/in/{}{path}", catalogue.0[pipeline].customer);
+                let path = format!("/in/{}{path}", catalogue.entries[pipeline].customer);
                 self.post(number, Request { path, payload, key }).await;
             }
             Intake::Stream(subject) => {
@@ -206,15 +211,41 @@ impl Simulation {
     async fn post(&self, number: u32, request: Request) {
         let tries = if request.key.is_some() { CLIENT_TRIES } else { 1 };
         for attempt in 0..tries {
-            let answer = match self.node.post(request.clone()) {
-                Some(answer) => timeout(Duration::from_secs(30), answer).await.ok().and_then(Result::ok),
-                None => None,
-            };
+            let answer = self.answer_to(&request).await;
             self.story.tell(|| format!("input {number}, try {attempt}: {answer:?}"));
             if let Some(Answer::Accepted(_)) = answer {
-                return self.accept(number);
+                self.accept(number);
+                return self.abuse_key(number, request).await;
             }
             sleep(Duration::from_millis(self.story.random(500..4_000))).await;
+        }
+    }
+
+    async fn answer_to(&self, request: &Request) -> Option<Answer> {
+        let answer = self.node.post(request.clone())?;
+        let answer = timeout(Duration::from_secs(30), answer).await.ok().and_then(Result::ok);
+        let told = match &answer {
+            Some(Answer::Accepted(_)) => "accepted",
+            Some(Answer::Refused(code)) => code.as_str(),
+            Some(Answer::NoPath) => "404",
+            None => "none",
+        };
+        self.answers.borrow_mut().insert(told);
+        answer
+    }
+
+    /// Now and then a client sends again what was accepted, or something else under its key.
+    async fn abuse_key(&self, number: u32, request: Request) {
+        if request.key.is_none() || !self.story.one_in(6) {
+            return;
+        }
+        sleep(Duration::from_millis(self.story.random(0..20_000))).await;
+        let is_same = self.story.one_in(2);
+        let payload = if is_same { request.payload.clone() } else { "{\"another\":\"body\"}".into() };
+        let answer = self.answer_to(&Request { payload, ..request }).await;
+        self.story.tell(|| format!("input {number}, its key once more, same body {is_same}: {answer:?}"));
+        if let (false, Some(Answer::Accepted(id))) = (is_same, &answer) {
+            self.broken.borrow_mut().push(format!("input {number}: another body under its key is accepted as {id}"));
         }
     }
 
@@ -245,7 +276,7 @@ impl Simulation {
 
     /// What has not come to its end, of the pipelines that are served.
     fn waiting(&self) -> BTreeMap<String, usize> {
-        let served: Vec<_> = self.node.served().into_keys().map(|entry| &self.catalogue.0[entry]).collect();
+        let served: Vec<_> = self.node.served().into_keys().map(|entry| &self.catalogue.entries[entry]).collect();
         let durables: Vec<&str> = served
             .iter()
             .filter_map(|entry| match &entry.intake {
@@ -261,23 +292,59 @@ impl Simulation {
     fn judge(&self, chosen: &[(u64, u64, Fault)]) -> oracle::Verdict {
         let found = self.found();
         let may_double = !faults::doubles(chosen).is_empty();
-        oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, may_double, &mut Runner::new())
+        oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, may_double)
     }
 
     fn found(&self) -> Found {
         let mut outputs = Vec::new();
         for (name, receiver) in self.receivers.by_name() {
-            for got in receiver.got() {
-                outputs.push((name.clone(), format!("{}/{}", got.customer, got.pipeline), got.payload.to_vec()));
-            }
+            outputs.extend(receiver.got().into_iter().map(|got| Output {
+                destination: name.clone(),
+                owner: Some((got.customer, got.pipeline)),
+                id: Some(got.id),
+                bytes: got.payload.to_vec(),
+            }));
         }
         self.wires.server(|server| {
-            for message in server.messages("OUT") {
-                outputs.push((format!("nats:{}", message.subject), String::new(), message.payload.to_vec()));
-            }
+            outputs.extend(server.messages("OUT").map(|message| Output {
+                destination: format!("nats:{}", message.subject),
+                owner: None,
+                id: None,
+                bytes: message.payload.to_vec(),
+            }));
             let letters =
                 server.messages("VRSKY_DEAD").map(|one| (one.subject.clone(), one.payload.to_vec())).collect();
             Found { outputs, letters }
         })
     }
+
+    /// Whether messages wait for a pipeline that is not served.
+    pub fn note_set_aside(&self) {
+        let is_aside =
+            self.wires.server(|server| server.messages("VRSKY_PARKED").any(|one| one.subject.ends_with("._in")));
+        if is_aside {
+            self.limits.borrow_mut().insert("set aside");
+        }
+    }
+
+    /// What the seed has reached of what `ROWS` names.
+    fn rows(&self, chosen: &[(u64, u64, Fault)]) -> BTreeSet<String> {
+        let mut rows: BTreeSet<String> = chosen.iter().map(|(_, _, fault)| format!("fault {fault:?}")).collect();
+        rows.extend(self.node.counted().iter().map(|metric| format!("counted {metric}")));
+        rows.extend(self.answers.borrow().iter().map(|answer| format!("answer {answer}")));
+        self.note_set_aside();
+        rows.extend(self.limits.borrow().iter().map(|limit| format!("limit {limit}")));
+        if self.node.shards() > 1 {
+            rows.insert("limit several shards".into());
+        }
+        self.wires.server(|server| {
+            let codes = server.messages("VRSKY_DEAD").filter_map(|letter| code(&letter.headers));
+            rows.extend(codes.map(|code| format!("letter {code}")));
+        });
+        rows
+    }
+}
+
+fn code(headers: &[u8]) -> Option<String> {
+    ::message::Headers::new(headers).get_str("Vrsky-Code").map(str::to_owned)
 }

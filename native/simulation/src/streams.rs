@@ -26,7 +26,7 @@ pub fn provision(server: &mut Server, catalogue: &Catalogue, caps: Caps) {
     for (name, subjects) in STREAMS {
         create(server, &json!({"name": name, "subjects": [subjects], "retention": "limits"}));
     }
-    for entry in &catalogue.0 {
+    for entry in &catalogue.entries {
         if let Intake::Stream(subject) = &entry.intake {
             let durable = subject.trim_start_matches("in.");
             consumer(server, "IN", durable, Some(subject));

@@ -76,14 +76,13 @@ impl Settlement {
         let message = parsed.publish_id.unwrap_or(place);
         let id = Id::derived(customer, &IdKey::new(&["aside", subject]), message, 0, parsed.redrive);
         let is_passed = |name: &[u8]| {
-            !name.eq_ignore_ascii_case(headers::CUSTOMER.as_bytes())
-                && !name.eq_ignore_ascii_case(headers::PUBLISH_ID.as_bytes())
+            ![headers::CUSTOMER, headers::ID, headers::PART].iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
                 && !name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"nats-"))
         };
         let block = self.block.start(customer).put(headers::PUBLISH_ID, id.as_bytes());
-        if parsed.id.is_none() && parsed.part.is_none() {
-            block.put(headers::ID, message.as_bytes());
-        }
+        // With its part, or this publish's id would be taken for the message's when it comes back.
+        block.put(headers::ID, parsed.lane_id().unwrap_or(place).as_bytes());
+        block.put_number(headers::PART, parsed.part.unwrap_or_default());
         block.pass_if(headers, is_passed).end();
         let stream = Some(Rc::clone(&self.parked_stream));
         let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };
@@ -93,5 +92,48 @@ impl Settlement {
             self.settle(input, Outcome::Ok);
         }
         published.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::message::{CustomerId, RevisionId};
+    use crate::engine::observe::Events;
+    use crate::engine::settlement::headers::ParsedHeaders;
+    use crate::engine::settlement::{Input, Origin};
+
+    const ACK: &[u8] = b"$JS.ACK.IN.orders.1.7.9.1700000000000000000.3";
+
+    /// The id and the part under which a message of a lane comes back from the parked ones.
+    fn back(block: &str) -> (Option<String>, Option<u64>) {
+        let mut settlement = Settlement::new("s", [0; 32], fastrand::Rng::with_seed(1), Arc::new(Events::default()), 1);
+        settlement.subscribe(1 << 20, &mut Vec::new());
+        let (revision, customer) = (RevisionId::default(), CustomerId::default());
+        let input = settlement.open(&Input { origin: Origin::JetStream, revision, customer, bytes: 1, token: ACK });
+        let headers = Headers::new(block.as_bytes());
+        assert!(settlement.set_aside(input, "vrsky.parked.acme.orders._in", headers, "9", b"{}"));
+        let wire = String::from_utf8(settlement.wire.clone()).unwrap();
+        let start = wire.find("NATS/1.0").unwrap();
+        let parsed = ParsedHeaders::of(Headers::new(&settlement.wire[start..]));
+        (parsed.lane_id().map(str::to_owned), parsed.part)
+    }
+
+    #[test]
+    fn a_message_that_is_set_aside_keeps_its_id_and_its_part() {
+        for (lines, id, part) in [
+            // As an in stores it, as a lane has it, as a program before this one wrote it, and from somebody else.
+            ("Nats-Msg-Id: acme.1\r\n", "acme.1", 0),
+            ("Nats-Msg-Id: acme.1\r\nVrsky-Id: acme.2\r\nVrsky-Part: 3\r\n", "acme.2", 3),
+            ("Nats-Msg-Id: acme.1\r\nVrsky-Id: acme.2\r\n", "acme.1", 0),
+            ("", "9", 0),
+        ] {
+            let block = format!("NATS/1.0\r\nCustomer-ID: acme\r\n{lines}\r\n");
+            let before = ParsedHeaders::of(Headers::new(block.as_bytes())).lane_id().map(str::to_owned);
+            assert_eq!(back(&block), (Some(id.to_owned()), Some(part)));
+            assert!(before.is_none_or(|before| before == id));
+        }
     }
 }
