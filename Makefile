@@ -15,7 +15,8 @@ WHEEL := $(VENV)/wheel
 UNDER_TEST := PYTHONPATH=$(CURDIR)/$(WHEEL) PATH=$(CURDIR)/$(WHEEL)/bin:$(CURDIR)/$(BIN):$$PATH
 
 # What the extension is built from.
-RUST_SOURCES := $(shell find native \( -name tests -o -name examples -o -name harness \) -type d -prune -o \
+RUST_SOURCES := $(shell find native \( -name tests -o -name examples -o -path native/harness -o -path native/model \
+	-o -path native/simulation \) -type d -prune -o \
 	! -name tests.rs \( -name '*.rs' -o -name '*.js' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
 
 # One codegen profile per purpose, each with its own folder under the user's cache. Expanded only in
@@ -79,7 +80,8 @@ build: $(VENV)/.run-installed ## Build an optimised wheel into dist/
 
 .PHONY: test
 ifeq ($(T),)
-test: wheel test-rust test-python ## Run everything there is: Rust, Python, end to end, examples
+test: wheel test-rust test-python ## Run everything there is: Rust, Python, end to end, examples, simulated worlds
+	@$(MAKE) test-sim SEEDS=2000
 else
 test: $(VENV)/.run-installed ## With T=NAME: run the tests of either language that NAME matches, and build what these need
 	@$(BIN)/python .ci/matching.py
@@ -92,6 +94,13 @@ test-rust: $(VENV)/.run-installed ## Run the Rust crates' tests
 .PHONY: test-python
 test-python: wheel ## Run the Python tests against the installed wheel
 	$(UNDER_TEST) $(BIN)/python -m pytest $(TESTS)
+
+# 2,000 of them in `make test`. Under four minutes on two cores.
+SEEDS ?= 10000
+.PHONY: test-sim
+test-sim: $(VENV)/.run-installed ## Run SEEDS simulated worlds; SEED=N replays one and tells what happens in it
+	@export $(call target,ci); cargo build --quiet $(CARGO_SET) --bin simulate; \
+		$$CARGO_TARGET_DIR/ci/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 # What `make test` does for some seconds.
 FUZZ_SECONDS ?= 50

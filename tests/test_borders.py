@@ -25,11 +25,13 @@ MAY_USE = {
     "bench-native": set(),
     # A model of the server, for simulations.
     "model": set(),
+    # For tests alone: the engine in a simulated world.
+    "simulation": {"message", "script", "nats", "connectors", "flow", "model"},
     # For tests alone: nobody uses it but in dev-dependencies.
     "harness": {"message", "nats"},
 }
 # Sockets, threads and clocks live here; the others only compute.
-MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native", "harness"}
+MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native", "harness", "simulation"}
 # Modules in which `unsafe` is allowed, below native/script/src: what speaks to the engine directly.
 # Each says why in its first lines.
 MAY_BE_UNSAFE = {
