@@ -37,8 +37,8 @@ pub struct Stream {
     /// Seconds after which a message goes by itself.
     max_age: Option<u64>,
     /// Set for lanes only.
-    tier: Option<&'static str>,
-    lane: Option<u32>,
+    pub tier: Option<&'static str>,
+    pub lane: Option<u32>,
 }
 
 /// The lane of a customer in a deployment with so many of them.

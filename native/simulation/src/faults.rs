@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use model::{Permissions, Subjects};
-use tokio::time::sleep;
+use nats::protocol::{Frame, ParserLimits};
+use tokio::time::{Instant, sleep};
 
 use crate::catalogue::Intake;
 use crate::run::Simulation;
@@ -26,14 +27,16 @@ pub enum Fault {
     SinkHangs,
     SinkLies,
     SinkSlow,
+    Outage,
     ConsumerDeleted,
     AnswersRefused,
     LanesRefused,
     AcksRefused,
     Foreign,
+    StrayReplies,
 }
 
-const ALL: [Fault; 17] = [
+const ALL: [Fault; 19] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
@@ -46,11 +49,13 @@ const ALL: [Fault; 17] = [
     Fault::SinkHangs,
     Fault::SinkLies,
     Fault::SinkSlow,
+    Fault::Outage,
     Fault::ConsumerDeleted,
     Fault::AnswersRefused,
     Fault::LanesRefused,
     Fault::AcksRefused,
     Fault::Foreign,
+    Fault::StrayReplies,
 ];
 
 impl Fault {
@@ -86,6 +91,9 @@ pub fn choose(simulation: &Simulation) -> Vec<(u64, u64, Fault)> {
     let span = simulation.span_ms;
     let mut chosen: Vec<_> =
         kinds.into_iter().map(|kind| (story.random(0..span), story.random(100..25_000), kind)).collect();
+    if simulation.is_heavy {
+        chosen.push((span / 20, span, Fault::Outage));
+    }
     chosen.sort_unstable();
     chosen
 }
@@ -111,11 +119,13 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::SinkHangs => sink(&simulation, Behaviour::Hangs, lasts).await,
         Fault::SinkLies => sink(&simulation, Behaviour::Lies, lasts.min(Duration::from_secs(2))).await,
         Fault::SinkSlow => sink(&simulation, Behaviour::Slow(400), lasts).await,
+        Fault::Outage => outage(&simulation, lasts).await,
         Fault::ConsumerDeleted => consumer_deleted(&simulation),
         Fault::AnswersRefused => refused(&simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]).await,
         Fault::LanesRefused => refused(&simulation, lasts, &["vrsky.>"], &[]).await,
         Fault::AcksRefused => refused(&simulation, lasts, &["$JS.ACK.>"], &[]).await,
         Fault::Foreign => foreign(&simulation),
+        Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
     simulation.story.tell(|| format!("end of {fault:?}"));
 }
@@ -178,6 +188,14 @@ async fn sink(simulation: &Simulation, behaviour: Behaviour, lasts: Duration) {
     receiver.behave(Behaviour::Well);
 }
 
+/// No receiver is there.
+async fn outage(simulation: &Simulation, lasts: Duration) {
+    let behave = |behaviour| simulation.receivers.all().iter().for_each(|receiver| receiver.behave(behaviour));
+    behave(Behaviour::Unreachable);
+    sleep(lasts).await;
+    behave(Behaviour::Well);
+}
+
 fn consumer_deleted(simulation: &Simulation) {
     let durable = *simulation.story.pick(&[("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")]);
     simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
@@ -211,6 +229,45 @@ fn foreign(simulation: &Simulation) {
         .collect();
     let subject = *story.pick(&streams);
     simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true,\"items\":[]}"));
+}
+
+/// Somebody listens where outs publish, and answers every message: with what is no PubAck, and with that of another
+/// stream.
+async fn stray_replies(simulation: &Simulation, lasts: Duration) {
+    const GREETING: &[u8] = b"CONNECT {\"user\":\"node\",\"headers\":true,\"verbose\":false}\r\nSUB out.> 1\r\n";
+    let id = simulation.wires.server(|server| {
+        let id = server.connect();
+        server.receive(id, GREETING);
+        id
+    });
+    let mut heard = Vec::new();
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        sleep(Duration::from_millis(simulation.story.random(1..20))).await;
+        simulation.wires.server(|server| {
+            server.take_output(id, &mut heard);
+            for reply in replies(&mut heard) {
+                server.publish(&reply, "", b"", b"thanks");
+                server.publish(&reply, "", b"", br#"{"stream":"ELSEWHERE","seq":1}"#);
+            }
+        });
+    }
+    simulation.wires.server(|server| server.disconnect(id));
+}
+
+/// The reply subjects of the messages that a client has read whole.
+fn replies(heard: &mut Vec<u8>) -> Vec<String> {
+    let (mut found, mut used) = (Vec::new(), 0);
+    while let Ok(Some((frame, count))) = nats::protocol::parse(&heard[used..], &ParserLimits::default()) {
+        if let Frame::Message(message) = frame {
+            if !message.reply.is_empty() {
+                found.push(String::from_utf8_lossy(message.reply).into_owned());
+            }
+        }
+        used += count;
+    }
+    heard.drain(..used);
+    found
 }
 
 /// What of the faults lets something be delivered twice.

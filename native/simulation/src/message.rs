@@ -50,6 +50,18 @@ pub fn payload(story: &Story, number: u32) -> Bytes {
     Bytes::copy_from_slice(&text.as_bytes()[..length])
 }
 
+/// Headers of a message that a user's own program publishes: some of them are ours, and none of them counts.
+#[must_use]
+pub fn headers(story: &Story) -> &'static [u8] {
+    const ALL: [&[u8]; 4] = [
+        b"",
+        b"NATS/1.0\r\nX-Trace: 1\r\n\r\n",
+        b"NATS/1.0\r\nNats-Msg-Id: \r\n\r\n",
+        b"NATS/1.0\r\nVrsky-Id: zeta.00000000000000000000000000000000\r\nVrsky-Part: 0\r\nVrsky-Redrive: 3\r\n\r\n",
+    ];
+    story.pick::<&[u8]>(&ALL)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

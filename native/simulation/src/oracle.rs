@@ -98,11 +98,20 @@ fn expected(catalogue: &Catalogue, input: &Input, revision: usize) -> Expected {
 /// by another revision: then there may be outputs of both.
 fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may_double: bool) -> Option<String> {
     let entry = &catalogue.entries[input.pipeline];
-    let revisions = [0, 1].map(|revision| expected(catalogue, input, revision));
-    let [first, second] = revisions.each_ref().map(|revision| {
-        let allowed = if may_double { &revisions[..] } else { std::slice::from_ref(revision) };
+    let judge = |allowed: &[Expected], revision: &Expected| {
         foreign(allowed, ends).or_else(|| if input.accepted { missing(revision, ends) } else { None })
-    });
+    };
+    let first = expected(catalogue, input, 0);
+    let fault = judge(std::slice::from_ref(&first), &first);
+    if fault.is_none() {
+        return stray_letter(entry, ends);
+    }
+    let both = [first, expected(catalogue, input, 1)];
+    let one_of_both = |revision: &Expected| {
+        let alone = judge(std::slice::from_ref(revision), revision);
+        if may_double { alone.and_then(|_| judge(&both, revision)) } else { alone }
+    };
+    let [first, second] = both.each_ref().map(one_of_both);
     second.and(first).or_else(|| stray_letter(entry, ends))
 }
 

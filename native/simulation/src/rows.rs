@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 40] = [
+pub const ROWS: [&str; 43] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -25,6 +25,7 @@ pub const ROWS: [&str; 40] = [
     "fault Foreign",
     "fault Kill",
     "fault LanesRefused",
+    "fault Outage",
     "fault Reload",
     "fault Removal",
     "fault ServerRestart",
@@ -34,12 +35,14 @@ pub const ROWS: [&str; 40] = [
     "fault SinkSlow",
     "fault SinkUnreachable",
     "fault Stop",
+    "fault StrayReplies",
     "letter deliver/retries-exhausted",
     "letter http/rejected",
     "letter json/syntax",
     "letter script/threw",
     "letter tenant/mismatch",
     "answer limit/backlog",
+    "limit many parked",
     "limit set aside",
     "limit several shards",
 ];

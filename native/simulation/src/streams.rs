@@ -16,12 +16,11 @@ pub struct Caps {
 
 /// Makes all streams and consumers that are not there.
 pub fn provision(server: &mut Server, catalogue: &Catalogue, caps: Caps) {
-    for stream in flow::facts::streams() {
-        let stream = serde_json::to_value(stream).unwrap_or_default();
-        let is_used = stream["lane"].is_null() || (stream["lane"] == 0 && stream["tier"] == "t1000");
-        if is_used {
-            ours(server, &stream, caps);
-        }
+    let is_used = |stream: &flow::facts::Stream| {
+        stream.lane.is_none_or(|lane| lane == 0) && stream.tier.is_none_or(|tier| tier == "t1000")
+    };
+    for stream in flow::facts::streams().into_iter().filter(is_used) {
+        ours(server, &serde_json::to_value(stream).unwrap_or_default(), caps);
     }
     for (name, subjects) in STREAMS {
         create(server, &json!({"name": name, "subjects": [subjects], "retention": "limits"}));
