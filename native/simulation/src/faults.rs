@@ -59,6 +59,11 @@ const ALL: [Fault; 19] = [
 ];
 
 impl Fault {
+    /// Whether the node goes on with what it has in hand.
+    fn keeps_hands(self) -> bool {
+        matches!(self, Fault::Clock | Fault::Foreign | Fault::StrayReplies | Fault::LanesRefused | Fault::SinkSlow)
+    }
+
     /// The row of `delivery.md` that lets something be delivered twice, if there is one.
     #[must_use]
     pub fn doubles(self) -> Option<&'static str> {
@@ -87,6 +92,10 @@ pub fn choose(simulation: &Simulation) -> Vec<(u64, u64, Fault)> {
     let all = if story.one_in(3) { &few[..] } else { &ALL[..] };
     for _ in 0..story.random(5..11) {
         kinds.push(*story.pick(all));
+    }
+    if simulation.is_heavy {
+        // Else the server counts what a connection before had in hand.
+        kinds.retain(|kind| kind.keeps_hands());
     }
     let span = simulation.span_ms;
     let mut chosen: Vec<_> =
@@ -193,6 +202,11 @@ async fn outage(simulation: &Simulation, lasts: Duration) {
     let behave = |behaviour| simulation.receivers.all().iter().for_each(|receiver| receiver.behave(behaviour));
     behave(Behaviour::Unreachable);
     sleep(lasts).await;
+    if simulation.is_heavy {
+        // What is brought back stays in hand for a while.
+        behave(Behaviour::Slow(500));
+        sleep(Duration::from_secs(10)).await;
+    }
     behave(Behaviour::Well);
 }
 

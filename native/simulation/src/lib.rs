@@ -15,6 +15,7 @@
 
 pub mod catalogue;
 mod faults;
+mod late;
 mod message;
 mod network;
 mod node;

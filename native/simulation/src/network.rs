@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::late::Late;
 use crate::story::Story;
 
 /// Bytes that a wire holds in one direction before a write waits.
@@ -66,6 +67,7 @@ pub struct Wires {
     wires: RefCell<BTreeMap<ConnectionId, Rc<RefCell<Wire>>>>,
     work: Rc<Notify>,
     story: Rc<Story>,
+    late: Late,
     /// The server takes connections.
     up: Cell<bool>,
 }
@@ -78,6 +80,7 @@ impl Wires {
             wires: RefCell::default(),
             work: Rc::default(),
             story,
+            late: Late::default(),
             up: Cell::new(true),
         };
         Rc::new(wires)
@@ -125,6 +128,7 @@ impl Wires {
                 continue;
             }
             let deadline = self.server.borrow().next_deadline();
+            let deadline = deadline.into_iter().chain(self.late.next_ns()).min();
             tokio::select! {
                 biased;
                 () = self.work.notified() => {}
@@ -146,6 +150,8 @@ impl Wires {
             let mut wire = wire.borrow_mut();
             let mut output = Vec::new();
             let is_open = server.take_output(*id, &mut output);
+            self.late.delay_some(&self.story, *id, &mut output);
+            self.late.take_due(&self.story, *id, &mut output);
             let passing = wire.pass(1, output.len());
             wire.down.extend(&output[..passing]);
             if wire.closed {
