@@ -213,35 +213,40 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
     limit = systems[0]
     by_hand = {system.stage: system.median for system in systems if system.name.startswith("nats-py")}
     print(f"\n{block}: median of {len(limit.found)} runs, {limit.name} = 1")
-    print("  CPU of the program, of nats-server and of the load, in microseconds a message")
-    titles = f"{'ratio':>8}{'target':>8}{'x nats-py':>13}{'CPU':>8}{'server':>8}{'load':>8}{'p50 ms':>9}{'p99 ms':>9}"
-    print(f"  {'system':<42}{'messages/s':>12}{titles}")
+    print(
+        "  CPU of the program, of nats-server and of the load, in microseconds a message; p50 and p99 in ms"
+    )
+    accepted = f"{'accepted/s':>12}" if block == "end-to-end" else ""
+    titles = f"{'ratio':>8}{'target':>8}{'x nats-py':>13}{'CPU':>8}{'server':>8}{'load':>8}{'p50':>9}{'p99':>9}"
+    print(f"  {'system':<40}{accepted}{'messages/s':>12}{titles}")
     rows = []
     for system in systems:
         ours = system.name.startswith("vrsky")
         faster = system.median / by_hand[system.stage] if ours and system.stage in by_hand else None
         found = row(block, system, limit, faster)
-        print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<42}{cells(found)}")
+        print(f"  {system.name + ' ' + WORDS.get(system.stage, ''):<40}{cells(found)}")
         rows.append(found)
     return rows
 
 
 def row(block: str, system: System, limit: System, faster: float | None) -> dict[str, Any]:
     ours = system.name.startswith("vrsky")
-    accepted = {"accepted_rate": system.median_of("accepted_rate")} if block == "end-to-end" else {}
+    # From a backlog, messages wait for the last one to be stored: their times say nothing.
+    timed = block != "backlog"
     return {
         "block": block,
         "system": system.name,
         "stage": system.stage,
         "rates": system.rates,
         "median": system.median,
-        **accepted,
+        "accepted": system.median_of("accepted_rate") if block == "end-to-end" else None,
+        # At a rate that is given, it would be the ratio of what is given.
         "ratio": None if system.paced else round(system.median / limit.median, 3),
         "cpu_us": round(statistics.median(system.cpu_us), 2),
         "server_cpu_us": round(statistics.median(system.server_cpu_us), 2),
         "load_cpu_us": round(system.median_of("cpu_us"), 2),
-        "p50_ms": round(system.median_of("p50_us") / 1000, 2),
-        "p99_ms": round(system.median_of("p99_us") / 1000, 2),
+        "p50_ms": round(system.median_of("p50_us") / 1000, 2) if timed else None,
+        "p99_ms": round(system.median_of("p99_us") / 1000, 2) if timed else None,
         "target": TARGETS[block].get(system.stage) if ours else None,
         "times_nats_py": round(faster, 1) if faster else None,
         "times_nats_py_target": TIMES_NATS_PY.get(block, {}).get(system.stage) if faster else None,
@@ -251,10 +256,11 @@ def row(block: str, system: System, limit: System, faster: float | None) -> dict
 def cells(found: dict[str, Any]) -> str:
     faster, wanted = found["times_nats_py"], found["times_nats_py_target"]
     times = "" if faster is None else f"{faster:.1f}" + (f" of {wanted}" if wanted else "")
-    cpu = "".join(f"{found[name]:>8.2f}" for name in ("cpu_us", "server_cpu_us", "load_cpu_us"))
+    accepted = "" if found["accepted"] is None else f"{found['accepted']:>12,.0f}"
     ratio = "" if found["ratio"] is None else f"{found['ratio']:.2f}"
-    waits = f"{found['p50_ms']:>9.1f}{found['p99_ms']:>9.1f}"
-    return f"{found['median']:>12,.0f}{ratio:>8}{found['target'] or '':>8}{times:>13}{cpu}{waits}"
+    cpu = "".join(f"{found[name]:>8.2f}" for name in ("cpu_us", "server_cpu_us", "load_cpu_us"))
+    waits = "".join("" if found[name] is None else f"{found[name]:>9.1f}" for name in ("p50_ms", "p99_ms"))
+    return f"{accepted}{found['median']:>12,.0f}{ratio:>8}{found['target'] or '':>8}{times:>13}{cpu}{waits}"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks measure: the stages, how a system is started, and what one run of the load finds."""
+"""The systems that are measured: their stages, how each is started, and what one run of the load finds."""
 
 from __future__ import annotations
 
