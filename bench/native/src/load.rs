@@ -17,6 +17,10 @@ use crate::order::Order;
 use crate::waits::{Waits, micros};
 use crate::wire::{Link, is_pub_ack, publish, request};
 
+/// A read that finds fewer messages has cost more to wake up for than to do; the next one waits for more of them. The
+/// pause is short beside the time that a window takes, so that nothing waits for the load.
+const FEW: usize = 100;
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long the load looks for what should not come, after everything has.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -49,6 +53,8 @@ struct Load {
     sent: usize,
     acks: usize,
     refused: usize,
+    /// Whether the last read found few messages.
+    found_few: bool,
     /// Whether waits are of interest by now.
     timed: bool,
     waits: Waits,
@@ -96,6 +102,7 @@ impl Load {
             sent: 0,
             acks: 0,
             refused: 0,
+            found_few: false,
             timed: false,
             waits: Waits::new(total),
             deliveries,
@@ -147,9 +154,13 @@ impl Load {
 
     /// One read. `false` when nothing came for too long.
     fn receive(&mut self) -> bool {
-        let mut now = None;
+        if self.found_few {
+            std::thread::sleep(PAUSE);
+        }
+        let (mut now, mut found) = (None, 0);
         let Load { link, deliveries, waits, acks, refused, .. } = self;
-        link.deliveries(|message| {
+        let lives = link.deliveries(|message| {
+            found += 1;
             if message.sid == 2 {
                 *acks += 1;
                 *refused += usize::from(!is_pub_ack(message.payload));
@@ -158,7 +169,9 @@ impl Load {
             {
                 waits.delivered(number, *now.get_or_insert_with(|| micros(self.clock)));
             }
-        })
+        });
+        self.found_few = found < FEW;
+        lives
     }
 
     /// What comes now is wrong or double.
