@@ -213,9 +213,7 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
     limit = systems[0]
     by_hand = {system.stage: system.median for system in systems if system.name.startswith("nats-py")}
     print(f"\n{block}: median of {len(limit.found)} runs, {limit.name} = 1")
-    print(
-        "  CPU of the program, of nats-server and of the load, in microseconds a message; p50 and p99 in ms"
-    )
+    print("  CPU of the program, of nats-server and of the load, in microseconds a message; p50 and p99 in ms")
     accepted = f"{'accepted/s':>12}" if block == "end-to-end" else ""
     titles = f"{'ratio':>8}{'target':>8}{'x nats-py':>13}{'CPU':>8}{'server':>8}{'load':>8}{'p50':>9}{'p99':>9}"
     print(f"  {'system':<40}{accepted}{'messages/s':>12}{titles}")

@@ -152,9 +152,10 @@ impl Load {
         }
     }
 
-    /// One read. `false` when nothing came for too long.
+    /// One read, after a pause where the last one found few. `false` when nothing came for too long.
     fn receive(&mut self) -> bool {
         if self.found_few {
+            #[allow(clippy::disallowed_methods)] // it has the thread for itself
             std::thread::sleep(PAUSE);
         }
         let (mut now, mut found) = (None, 0);
