@@ -65,9 +65,16 @@ pub fn write_digits(place: &mut [u8], number: usize) {
 }
 
 /// The number at this place of a payload.
+#[inline]
 pub fn number_at(payload: &[u8], place: usize) -> Option<usize> {
     let digits = payload.get(place..place + DIGITS)?;
-    digits.iter().all(u8::is_ascii_digit).then(|| crate::wire::number(digits))
+    let (mut number, mut all_digits) = (0, true);
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        all_digits &= digit < 10;
+        number = number * 10 + usize::from(digit);
+    }
+    all_digits.then_some(number)
 }
 
 #[cfg(test)]
