@@ -174,23 +174,27 @@ impl Run {
         self.delivered.notify_one();
     }
 
+    /// Prints what was seen; without rates when something is missing, wrong, double or refused.
     fn report(&self, started: Instant, count: usize, total: usize, cpu: &str) -> bool {
+        let (deliveries, accepted, refused) = (self.deliveries.borrow(), self.accepted.get(), self.refused.get());
+        if refused > 0 {
+            eprintln!("{refused} of {total} messages were refused");
+        }
+        let clean = deliveries.verdict() && accepted == total;
         #[allow(clippy::cast_precision_loss)]
         let rate = |until: &Cell<Instant>| count as f64 / until.get().duration_since(started).as_secs_f64();
-        let (deliveries, refused) = (self.deliveries.borrow(), self.refused.get());
-        println!(
-            "{{\"sent\":{total},\"accepted\":{},\"refused\":{refused},{},\"accepted_rate\":{:.0},\"rate\":{:.0},\
-             \"cpu_us\":{cpu},{}}}",
-            self.accepted.get(),
-            deliveries.json(),
+        let figures = format!(
+            ",\"accepted_rate\":{:.0},\"rate\":{:.0},\"cpu_us\":{cpu},{}",
             rate(&self.accepted_at),
             rate(&self.delivered_at),
             self.waits.borrow_mut().json()
         );
-        if refused > 0 {
-            eprintln!("{refused} of {total} messages were refused");
-        }
-        deliveries.verdict() && refused == 0 && self.accepted.get() == total
+        println!(
+            "{{\"sent\":{total},\"accepted\":{accepted},\"refused\":{refused},{}{}}}",
+            deliveries.json(),
+            if clean { &figures } else { "" }
+        );
+        clean
     }
 }
 

@@ -56,11 +56,11 @@ pub fn run(options: &Arguments) -> bool {
     let mut took = counters.took.take();
     took.sort_unstable();
     let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
-    println!(
-        "{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused},\"seconds\":{seconds:.3},\"rate\":{rate:.0},\
-         \"cpu_us\":{cpu},\"p50_us\":{p50},\"p99_us\":{p99}}}"
-    );
-    accepted == count
+    let figures =
+        format!(",\"seconds\":{seconds:.3},\"rate\":{rate:.0},\"cpu_us\":{cpu},\"p50_us\":{p50},\"p99_us\":{p99}");
+    let clean = accepted == count;
+    println!("{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused}{}}}", if clean { &figures } else { "" });
+    clean
 }
 
 impl Request {

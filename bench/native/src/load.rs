@@ -181,23 +181,26 @@ impl Load {
         while self.receive() {}
     }
 
-    /// Prints what was seen; `false` when something is missing, wrong, double or refused.
+    /// Prints what was seen; `false`, and no rate, when something is missing, wrong, double or refused.
     fn report(&mut self, count: usize, elapsed: Duration, cpu: &str) -> bool {
-        let seconds = elapsed.as_secs_f64();
-        #[allow(clippy::cast_precision_loss)]
-        let rate = count as f64 / seconds;
-        println!(
-            "{{\"sent\":{},{},\"refused\":{},\"seconds\":{seconds:.3},\"rate\":{rate:.0},\"cpu_us\":{cpu},{}}}",
-            self.sent,
-            self.deliveries.json(),
-            self.refused,
-            self.waits.json(),
-        );
         let stored = !self.confirmed || self.refused == 0 && self.acks == self.total;
         if !stored {
             eprintln!("{} of {} messages have a PubAck, {} were refused", self.acks, self.total, self.refused);
         }
-        self.deliveries.verdict() && stored
+        let clean = self.deliveries.verdict() && stored;
+        let seconds = elapsed.as_secs_f64();
+        #[allow(clippy::cast_precision_loss)]
+        let rate = count as f64 / seconds;
+        let waits = self.waits.json();
+        let figures = format!(",\"seconds\":{seconds:.3},\"rate\":{rate:.0},\"cpu_us\":{cpu},{waits}");
+        println!(
+            "{{\"sent\":{},{},\"refused\":{}{}}}",
+            self.sent,
+            self.deliveries.json(),
+            self.refused,
+            if clean { &figures } else { "" }
+        );
+        clean
     }
 }
 
