@@ -20,24 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import (
-    LANE,
-    NATIVE,
-    POSTED,
-    STAGES,
-    WORDS,
-    System,
-    core_pipeline,
-    expected,
-    load,
-    load_stream,
-    make_streams,
-    post,
-    stream_pipeline,
-    take_turns,
-    vrsky,
-)
+from pipeline import LANE, POSTED, WORDS, core_pipeline, load_stream, post, stream_pipeline
 from programs import Server, free_port, nats_server, program, write_results
+from streams import make_streams
+from systems import NATIVE, STAGES, System, expected, load, take_turns, vrsky
 
 Measured = list[tuple[System, System]]
 """The earlier and this one, of each stage."""
@@ -66,7 +52,7 @@ def core(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measu
                 command = wheel.command(vrsky(folder, f"{wheel.name}-{stage}", pipeline, server.port))
                 pid = running.enter_context(program(command, '"ready"')).pid
                 count = int((600_000 if stage == "S0" else 400_000) * scale)
-                pair.append(System(wheel.name, stage, count, source, target, 20_000, expect, pid))
+                pair.append(System(wheel.name, stage, count, source, target, 20_000, expect, (pid,)))
             pairs.append((pair[0], pair[1]))
         compare(pairs, repeats, server, lambda system: load(system, server.port))
     return pairs
@@ -86,7 +72,7 @@ def jetstream(folder: Path, wheels: list[Wheel], scale: float, repeats: int, bac
                 command = wheel.command(vrsky(folder, f"js-{name}", stream_pipeline(name, steps), server.port))
                 pid = running.enter_context(program(command, '"ready"')).pid
                 count, warm = int(200_000 * scale), 0 if backlog else 5_000
-                pair.append(System(wheel.name, stage, count, f"js.in.{name}", f"js.out.{name}", warm, expect, pid))
+                pair.append(System(wheel.name, stage, count, f"js.in.{name}", f"js.out.{name}", warm, expect, (pid,)))
             pairs.append((pair[0], pair[1]))
         compare(pairs, repeats, server, lambda system: load_stream(system, server.port, backlog))
     return pairs
@@ -110,7 +96,7 @@ def http(folder: Path, wheels: list[Wheel], scale: float, repeats: int) -> Measu
                     drain = [NATIVE, "drain", "--server", f"127.0.0.1:{server.port}"]
                     running.enter_context(program([*drain, "--stream", LANE, "--durable", "logic"], "ready"))
                 path = "/in/acme/orders"
-                pair.append(System(wheel.name, stage, int(100_000 * scale), listen, path, 0, None, pid, server.pid))
+                pair.append(System(wheel.name, stage, int(100_000 * scale), listen, path, 0, [], (pid,), server.pid))
                 servers[listen] = server
             pairs.append((pair[0], pair[1]))
         compare(pairs, repeats, servers[listen], lambda system: post(system, servers[system.source].port, LANE))

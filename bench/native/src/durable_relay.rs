@@ -26,7 +26,7 @@ pub fn run(options: &Arguments) -> ! {
         link.burst(|frame, out| {
             let Frame::Message(message) = frame else { return };
             if message.sid == 2 {
-                assert!(is_pub_ack(&message), "refused: {}", String::from_utf8_lossy(message.payload));
+                assert!(is_pub_ack(message.payload), "refused: {}", String::from_utf8_lossy(message.payload));
                 let slot = number(&message.subject[acks.len()..]);
                 publish(out, &waiting[slot], b"", b"", b"");
                 free.push(slot);

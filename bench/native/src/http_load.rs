@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::arguments::Arguments;
-use crate::order::Order;
+use crate::cpu;
+use crate::order::{Order, write_digits};
 
 #[derive(Default)]
 struct Counters {
@@ -39,7 +40,7 @@ pub fn run(options: &Arguments) -> bool {
     let counters = Rc::new(Counters { left: Cell::new(count), ..Counters::default() });
     let request = Request::new(options);
     let target: Rc<str> = options.text("target").into();
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), cpu::used());
     tasks.block_on(&runtime, async {
         let workers: Vec<_> = (0..connections)
             .map(|_| tokio::task::spawn_local(post(Rc::clone(&counters), Rc::clone(&target), request.clone())))
@@ -48,24 +49,24 @@ pub fn run(options: &Arguments) -> bool {
             worker.await.unwrap();
         }
     });
-    let seconds = started.elapsed().as_secs_f64();
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu::per_message(cpu, count));
     let (accepted, refused) = (counters.accepted.get(), counters.refused.get());
     #[allow(clippy::cast_precision_loss)]
     let rate = accepted as f64 / seconds;
     let mut took = counters.took.take();
     took.sort_unstable();
     let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
-    println!(
-        "{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused},\"seconds\":{seconds:.3},\"rate\":{rate:.0},\
-         \"p50_us\":{p50},\"p99_us\":{p99}}}"
-    );
-    accepted == count
+    let figures =
+        format!(",\"seconds\":{seconds:.3},\"rate\":{rate:.0},\"cpu_us\":{cpu},\"p50_us\":{p50},\"p99_us\":{p99}");
+    let clean = accepted == count;
+    println!("{{\"sent\":{count},\"accepted\":{accepted},\"refused\":{refused}{}}}", if clean { &figures } else { "" });
+    clean
 }
 
 impl Request {
     fn new(options: &Arguments) -> Request {
         let body = match options.number("bytes", 0) {
-            0 => Order::new(options.number("items", 2)).at(0).to_vec(),
+            0 => Order::new(options.number("items", 2), false).set(0).to_vec(),
             bytes => vec![b'x'; bytes],
         };
         // Keys of another run are other keys.
@@ -85,7 +86,7 @@ impl Request {
 
     fn number(&mut self, number: usize) -> &[u8] {
         if let Some(at) = self.key {
-            self.bytes[at..at + KEY_DIGITS].copy_from_slice(format!("{number:0KEY_DIGITS$}").as_bytes());
+            write_digits(&mut self.bytes[at..at + KEY_DIGITS], number);
         }
         &self.bytes
     }
@@ -98,17 +99,22 @@ async fn post(counters: Rc<Counters>, target: Rc<str>, mut request: Request) {
     while counters.left.get() > 0 {
         counters.left.set(counters.left.get() - 1);
         let began = Instant::now();
-        socket.write_all(request.number(counters.left.get())).await.unwrap();
-        buffer.clear();
-        while !is_whole(&buffer) {
-            assert!(socket.read_buf(&mut buffer).await.unwrap() > 0, "the server closed the connection");
-        }
+        exchange(&mut socket, request.number(counters.left.get()), &mut buffer).await;
         counters.took.borrow_mut().push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
         let counter = if buffer.starts_with(b"HTTP/1.1 202") { &counters.accepted } else { &counters.refused };
         if counters.refused.get() == 1 && !buffer.starts_with(b"HTTP/1.1 202") {
             eprintln!("refused: {}", String::from_utf8_lossy(&buffer));
         }
         counter.set(counter.get() + 1);
+    }
+}
+
+/// One request; the answer is in the buffer.
+pub async fn exchange(socket: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) {
+    socket.write_all(request).await.unwrap();
+    answer.clear();
+    while !is_whole(answer) {
+        assert!(socket.read_buf(answer).await.unwrap() > 0, "the server closed the connection");
     }
 }
 

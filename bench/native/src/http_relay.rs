@@ -87,7 +87,7 @@ async fn read(shared: Rc<Shared>, mut socket: tokio::net::tcp::OwnedReadHalf) {
             match frame {
                 Frame::Message(message) => {
                     let slot = number(&message.subject[state.inbox.len()..]);
-                    let stored = is_pub_ack(&message);
+                    let stored = is_pub_ack(message.payload);
                     if let Some(waiting) = state.waiting[slot].take() {
                         let _ = waiting.send(stored);
                     }

@@ -3,6 +3,7 @@
 //! ```text
 //! load ──publish──► nats-server ──► relay | durable-relay | the system under test ──► nats-server ──► load
 //! http-load ──POST──► http-relay | the system under test ──publish──► nats-server ──► drain
+//! end-to-end ──POST──► the system under test ──POST | publish──► end-to-end
 //! ```
 //!
 //! They share no code with the data plane: a limit that used its parser would move with it.
@@ -10,13 +11,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a bench ends at the first thing that is wrong
 
 mod arguments;
+mod cpu;
+mod deliveries;
 mod drain;
 mod durable_relay;
+mod end_to_end;
+mod far_end;
+mod frames;
 mod http_load;
 mod http_relay;
 mod load;
 mod order;
 mod relay;
+mod waits;
 mod wire;
 
 use std::process::ExitCode;
@@ -25,12 +32,15 @@ const USAGE: &str = "usage:
   bench-native relay         --server HOST:PORT --in SUBJECT --out SUBJECT
   bench-native durable-relay --server HOST:PORT --stream NAME --durable NAME --out SUBJECT
   bench-native drain         --server HOST:PORT --stream NAME --durable NAME
-  bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N [--window N]
-                             [--items N] [--filtered] [--confirmed] [--expect FILE] [--warm N]
+  bench-native load          --server HOST:PORT --in SUBJECT --out SUBJECT --count N --expect FILE
+                             [--expect-odd FILE] [--window N] [--items N] [--filtered] [--confirmed] [--warm N]
                              [--patience SECONDS] [--backlog --stream NAME --durable NAME]
   bench-native http-relay    --server HOST:PORT --listen HOST:PORT --subject SUBJECT
   bench-native http-load     --target HOST:PORT --path PATH --count N [--connections N] [--items N]
-  bench-native order         [--items N]        prints the order that the load sends";
+  bench-native end-to-end    --target HOST:PORT --path PATH --count N --expect FILE
+                             (--listen HOST:PORT | --server HOST:PORT --out SUBJECT)
+                             [--connections N] [--window N] [--rate N] [--warm N] [--items N] [--patience SECONDS]
+  bench-native order         [--items N] [--number N]        prints the order that the load sends";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -43,8 +53,10 @@ fn main() -> ExitCode {
         "load" => load::run(&options),
         "http-relay" => http_relay::run(&options),
         "http-load" => http_load::run(&options),
+        "end-to-end" => end_to_end::run(&options),
         "order" => {
-            println!("{}", String::from_utf8_lossy(&order::Order::new(options.number("items", 2)).at(0)));
+            let mut order = order::Order::new(options.number("items", 2), false);
+            println!("{}", String::from_utf8_lossy(order.set(options.number("number", 0))));
             true
         }
         _ => {

@@ -62,6 +62,41 @@ pub fn parse(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     }
 }
 
+/// What a receiver that only counts and checks needs of a message.
+pub struct Delivery<'a> {
+    pub sid: u8,
+    pub payload: &'a [u8],
+}
+
+/// The message at the start, and its length; `None` where no whole message is. Faster than `parse`: of its first line
+/// only the sid, which is one digit, and the two sizes at the end are read.
+pub fn delivery(bytes: &[u8]) -> Option<(Delivery<'_>, usize)> {
+    let has_headers = match bytes.first()? {
+        b'H' => true,
+        b'M' => false,
+        _ => return None,
+    };
+    let end = memchr(b'\n', bytes)?;
+    let subject = 4 + usize::from(has_headers);
+    let sid = bytes[subject + memchr(b' ', &bytes[subject..end])? + 1] - b'0';
+    let (total, before) = last_number(&bytes[..end - 1]);
+    let headers = if has_headers { last_number(before).0 } else { 0 };
+    let (start, whole) = (end + 1, end + 1 + total + 2);
+    let payload = bytes.get(start..whole)?.get(headers..total)?;
+    Some((Delivery { sid, payload }, whole))
+}
+
+/// The number at the end of a line, and the line before it and its space.
+fn last_number(line: &[u8]) -> (usize, &[u8]) {
+    let (mut at, mut value, mut place) = (line.len(), 0, 1);
+    while line[at - 1] != b' ' {
+        at -= 1;
+        value += usize::from(line[at] - b'0') * place;
+        place *= 10;
+    }
+    (value, &line[..at - 1])
+}
+
 pub fn put_number(out: &mut Vec<u8>, number: usize) {
     let mut digits = [0; 20];
     let (mut rest, mut at) = (number, digits.len());
@@ -107,8 +142,8 @@ pub fn stamp(headers: &[u8], into: &mut Vec<u8>) {
 }
 
 /// Whether the answer to a publish says that it was stored; without a stream it is an empty status.
-pub fn is_pub_ack(message: &Message<'_>) -> bool {
-    message.payload.starts_with(b"{\"stream\":")
+pub fn is_pub_ack(payload: &[u8]) -> bool {
+    payload.starts_with(b"{\"stream\":")
 }
 
 /// A blocking connection that reads bursts and writes once for each.
@@ -129,7 +164,7 @@ impl Link {
         }
         hello.extend_from_slice(b"PING\r\n");
         socket.write_all(&hello).unwrap();
-        let mut link = Link { socket, buffer: vec![0; 512 << 10], have: 0, out: Vec::with_capacity(1 << 20) };
+        let mut link = Link { socket, buffer: vec![0; 128 << 10], have: 0, out: Vec::with_capacity(1 << 20) };
         let mut subscribed = false;
         while !subscribed {
             link.burst(|frame, _| subscribed |= matches!(frame, Frame::Pong));
@@ -140,6 +175,47 @@ impl Link {
     /// Writes what waits, reads once, and hands every whole frame over. `false` when nothing came
     /// within the socket's read timeout; without one it waits for ever.
     pub fn burst(&mut self, mut handle: impl FnMut(Frame<'_>, &mut Vec<u8>)) -> bool {
+        if !self.read() {
+            return false;
+        }
+        let mut at = 0;
+        while let Some((frame, used)) = parse(&self.buffer[at..self.have]) {
+            at += used;
+            if matches!(frame, Frame::Ping) {
+                self.out.extend_from_slice(b"PONG\r\n");
+            }
+            handle(frame, &mut self.out);
+        }
+        self.drop_front(at);
+        self.flush();
+        true
+    }
+
+    /// As `burst`, of messages alone.
+    pub fn deliveries(&mut self, mut handle: impl FnMut(Delivery<'_>)) -> bool {
+        if !self.read() {
+            return false;
+        }
+        let mut at = 0;
+        loop {
+            if let Some((message, used)) = delivery(&self.buffer[at..self.have]) {
+                handle(message);
+                at += used;
+            } else if let Some((frame, used)) = parse(&self.buffer[at..self.have]) {
+                if matches!(frame, Frame::Ping) {
+                    self.out.extend_from_slice(b"PONG\r\n");
+                }
+                at += used;
+            } else {
+                break;
+            }
+        }
+        self.drop_front(at);
+        true
+    }
+
+    /// Writes what waits, and reads once.
+    fn read(&mut self) -> bool {
         self.flush();
         if self.have == self.buffer.len() {
             self.buffer.resize(self.have * 2, 0);
@@ -150,18 +226,18 @@ impl Link {
         };
         assert!(read > 0, "the server closed the connection");
         self.have += read;
-        let mut at = 0;
-        while let Some((frame, used)) = parse(&self.buffer[at..self.have]) {
-            at += used;
-            if matches!(frame, Frame::Ping) {
-                self.out.extend_from_slice(b"PONG\r\n");
-            }
-            handle(frame, &mut self.out);
-        }
-        self.buffer.copy_within(at..self.have, 0);
-        self.have -= at;
-        self.flush();
         true
+    }
+
+    fn drop_front(&mut self, used: usize) {
+        self.buffer.copy_within(used..self.have, 0);
+        self.have -= used;
+    }
+
+    /// Past the buffer of what waits, which goes first.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.flush();
+        self.socket.write_all(bytes).unwrap();
     }
 
     pub fn flush(&mut self) {
@@ -201,6 +277,19 @@ mod tests {
         assert_eq!((used, message.subject, message.sid, message.reply), (whole, &b"a.b"[..], 7, &b"re.ply"[..]));
         assert_eq!((message.headers, message.payload), (&b"NATS/1.0\r\n\r\n"[..], &b"hi"[..]));
         assert!(matches!(parse(&bytes[whole..]), Some((Frame::Ping, 6))));
+    }
+
+    #[test]
+    fn a_delivery_is_what_parse_finds() {
+        for bytes in
+            [&b"HMSG a.b 7 re.ply 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"[..], b"MSG a 2 r 3\r\nyes\r\n", b"MSG a 1 0\r\n\r\n"]
+        {
+            assert!((0..bytes.len()).all(|end| delivery(&bytes[..end]).is_none()));
+            let Some((Frame::Message(message), used)) = parse(bytes) else { panic!("no message") };
+            let (found, length) = delivery(bytes).unwrap();
+            assert_eq!((usize::from(found.sid), found.payload, length), (message.sid, message.payload, used));
+        }
+        assert!(delivery(b"PING\r\n").is_none());
     }
 
     #[test]
