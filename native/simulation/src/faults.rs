@@ -273,10 +273,10 @@ async fn stray_replies(simulation: &Simulation, lasts: Duration) {
 fn replies(heard: &mut Vec<u8>) -> Vec<String> {
     let (mut found, mut used) = (Vec::new(), 0);
     while let Ok(Some((frame, count))) = nats::protocol::parse(&heard[used..], &ParserLimits::default()) {
-        if let Frame::Message(message) = frame {
-            if !message.reply.is_empty() {
-                found.push(String::from_utf8_lossy(message.reply).into_owned());
-            }
+        if let Frame::Message(message) = frame
+            && !message.reply.is_empty()
+        {
+            found.push(String::from_utf8_lossy(message.reply).into_owned());
         }
         used += count;
     }

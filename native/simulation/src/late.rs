@@ -9,10 +9,13 @@ use nats::protocol::{Frame, ParserLimits, parse};
 
 use crate::story::Story;
 
-/// Frames on their way, by when they come, in nanoseconds, and in which order they were sent.
+/// When a frame comes, in nanoseconds, and in which order it was sent.
+type Place = (u64, u64);
+
+/// Frames on their way, and to which connection.
 #[derive(Default)]
 pub struct Late {
-    frames: RefCell<BTreeMap<(u64, u64), (ConnectionId, Vec<u8>)>>,
+    frames: RefCell<BTreeMap<Place, (ConnectionId, Vec<u8>)>>,
     sent: Cell<u64>,
 }
 
@@ -42,7 +45,7 @@ impl Late {
     /// Adds what has come by now.
     pub fn take_due(&self, story: &Story, id: ConnectionId, output: &mut Vec<u8>) {
         let now = story.server_ns();
-        let due = |(at, _): &(u64, u64), (to, _): &mut (ConnectionId, Vec<u8>)| *at <= now && *to == id;
+        let due = |(at, _): &Place, (to, _): &mut (ConnectionId, Vec<u8>)| *at <= now && *to == id;
         let due: Vec<_> = self.frames.borrow_mut().extract_if(.., due).collect();
         due.into_iter().for_each(|(_, (_, bytes))| output.extend_from_slice(&bytes));
     }
