@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::catalogue::Intake;
 use crate::run::Simulation;
 use crate::sink::Behaviour;
+use crate::streams;
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +35,10 @@ pub enum Fault {
     AcksRefused,
     Foreign,
     StrayReplies,
+    StreamFull,
 }
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 20] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
@@ -56,6 +58,7 @@ const ALL: [Fault; 19] = [
     Fault::AcksRefused,
     Fault::Foreign,
     Fault::StrayReplies,
+    Fault::StreamFull,
 ];
 
 impl Fault {
@@ -69,14 +72,11 @@ impl Fault {
     pub fn doubles(self) -> Option<&'static str> {
         Some(match self {
             Fault::Kill => "a node is killed",
-            Fault::Stop => "a node is stopped with something in hand",
             Fault::ServerRestart => "the NATS server restarts",
             Fault::Cut => "NATS is away",
             Fault::SinkLies => "a sink's answer is lost",
-            Fault::SinkHangs => "a sink hangs when the node loses the message",
             Fault::ConsumerDeleted => "a pull consumer was deleted",
             Fault::AnswersRefused | Fault::AcksRefused => "answers or acks are refused",
-            Fault::LanesRefused => "a publish is refused",
             _ => return None,
         })
     }
@@ -134,6 +134,7 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::LanesRefused => refused(&simulation, lasts, &["vrsky.>"], &[]).await,
         Fault::AcksRefused => refused(&simulation, lasts, &["$JS.ACK.>"], &[]).await,
         Fault::Foreign => foreign(&simulation),
+        Fault::StreamFull => stream_full(&simulation, lasts).await,
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
     simulation.story.tell(|| format!("end of {fault:?}"));
@@ -243,6 +244,13 @@ fn foreign(simulation: &Simulation) {
         .collect();
     let subject = *story.pick(&streams);
     simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true,\"items\":[]}"));
+}
+
+/// The users' stream takes nothing more, for a while.
+async fn stream_full(simulation: &Simulation, lasts: Duration) {
+    simulation.wires.server(|server| streams::limit(server, "OUT", Some(1)));
+    sleep(lasts).await;
+    simulation.wires.server(|server| streams::limit(server, "OUT", None));
 }
 
 /// Somebody listens where outs publish, and answers every message: with what is no PubAck, and with that of another

@@ -1,6 +1,7 @@
 //! `simulate --seeds 2000` runs seeds; `simulate --seed 7` tells what happens in one.
 
 mod arguments;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -14,6 +15,7 @@ use arguments::{Arguments, Wanted};
 use simulation::catalogue::Catalogue;
 use simulation::rows::ROWS;
 use simulation::run::{Outcome, run};
+use watchdog::Watchdog;
 
 /// Fewer seeds than this say nothing about rows that few of them reach.
 const ENOUGH_SEEDS: usize = 1_000;
@@ -65,25 +67,42 @@ fn twice(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Outcome {
 
 fn many(arguments: &Arguments) -> ExitCode {
     let (next, outcomes, started) = (AtomicU64::new(arguments.from), Mutex::new(Vec::new()), Instant::now());
+    let watchdog = Watchdog::new(arguments.threads);
     std::thread::scope(|scope| {
-        for _ in 0..arguments.threads {
-            scope.spawn(|| work(arguments, &next, &outcomes));
-        }
+        scope.spawn(|| watchdog.watch().map_or((), stuck));
+        let work = |thread: usize| {
+            scope.spawn({
+                let (next, outcomes, watchdog) = (&next, &outcomes, &watchdog);
+                move || work(arguments, thread, next, outcomes, watchdog)
+            })
+        };
+        let workers: Vec<_> = (0..arguments.threads as usize).map(work).collect();
+        workers.into_iter().for_each(|worker| drop(worker.join()));
+        watchdog.is_over();
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let is_kept = summary(&outcomes, started);
     if is_kept && outcomes.len() as u64 == arguments.seeds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn work(arguments: &Arguments, next: &AtomicU64, outcomes: &Mutex<Vec<Outcome>>) {
+/// Ends the process: nothing else would end a seed that takes no virtual time.
+#[allow(clippy::disallowed_methods)] // no extension module: a program of its own
+fn stuck(seed: u64) {
+    println!("seed {seed} does not end, and takes no virtual time");
+    std::process::exit(1);
+}
+
+fn work(arguments: &Arguments, thread: usize, next: &AtomicU64, outcomes: &Mutex<Vec<Outcome>>, watchdog: &Watchdog) {
     let Some(catalogue) = catalogue() else { return };
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= arguments.from + arguments.seeds {
             return;
         }
+        watchdog.begins(thread, seed);
         let is_twice = seed.is_multiple_of(TWICE);
         let outcome = if is_twice { twice(seed, &catalogue, false) } else { run(seed, &catalogue, false) };
+        watchdog.ends(thread);
         if let Some(fault) = outcome.faults.first() {
             println!("seed {seed}, the first of {} faults: {fault}", outcome.faults.len());
         }

@@ -45,6 +45,9 @@ pub struct Node {
     served: RefCell<Served>,
     prepared: RefCell<BTreeMap<usize, Arc<Prepared>>>,
     stopping: Cell<bool>,
+    draining: Cell<bool>,
+    /// A stop was out of time: what was in hand went back.
+    cut_off: Cell<bool>,
     /// What processes before this one have counted.
     counted: RefCell<BTreeSet<&'static str>>,
 }
@@ -72,6 +75,8 @@ impl Node {
             served: RefCell::default(),
             prepared: RefCell::default(),
             stopping: Cell::new(false),
+            draining: Cell::new(false),
+            cut_off: Cell::new(false),
             counted: RefCell::default(),
         }))
     }
@@ -170,6 +175,7 @@ impl Node {
             // All tasks of the shard are in a set of its own: they die with it.
             let finished = LocalSet::new().run_until(run_in(world, start)).await;
             node.story.tell(|| format!("shard {number} ends, {}", if finished { "drained" } else { "not drained" }));
+            node.cut_off.set(node.cut_off.get() || node.draining.get() && !finished);
             if !node.stopping.get() {
                 // As its host would: a process that cannot start, or whose shard dies, is started again.
                 // In a task of its own, since this one dies with the process.
@@ -202,6 +208,7 @@ impl Node {
     /// The process is stopped, and has ended.
     pub async fn stop(&self) {
         self.stopping.set(true);
+        self.draining.set(true);
         let tasks: Vec<AbortHandle> = self.shards.borrow().iter().map(|shard| shard.task.clone()).collect();
         for shard in self.shards.borrow().iter() {
             let _ = shard.commands.send(Command::Drain(DRAIN));
@@ -212,7 +219,14 @@ impl Node {
             }
             sleep(Duration::from_millis(100)).await;
         }
+        self.draining.set(false);
         self.die();
+    }
+
+    /// Whether something was in hand when the time of a stop was over.
+    #[must_use]
+    pub fn was_cut_off(&self) -> bool {
+        self.cut_off.get()
     }
 
     /// Posts to one of the shards; nothing answers when the process is down.

@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 43] = [
+pub const ROWS: [&str; 44] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -36,6 +36,7 @@ pub const ROWS: [&str; 43] = [
     "fault SinkUnreachable",
     "fault Stop",
     "fault StrayReplies",
+    "fault StreamFull",
     "letter deliver/retries-exhausted",
     "letter http/rejected",
     "letter json/syntax",

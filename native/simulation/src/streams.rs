@@ -54,7 +54,20 @@ fn ours(server: &mut Server, stream: &Value, caps: Caps) {
     }
 }
 
+/// Lets a users' stream hold no more messages than this; `None`: as many as come.
+pub fn limit(server: &mut Server, name: &str, messages: Option<u64>) {
+    let Some((_, subjects)) = STREAMS.iter().find(|(of, _)| *of == name) else { return };
+    let max_msgs = messages.map_or(json!(-1), |messages| json!(messages));
+    let config = json!({"name": name, "subjects": [subjects], "retention": "limits", "max_msgs": max_msgs});
+    request(server, "UPDATE", &config);
+}
+
 fn create(server: &mut Server, config: &Value) {
+    request(server, "CREATE", config);
+}
+
+/// What a stream has that is not said otherwise.
+fn request(server: &mut Server, verb: &str, config: &Value) {
     let common = json!({"storage": "file", "discard": "new", "max_consumers": -1, "max_msgs": -1, "max_bytes": -1,
         "num_replicas": 1, "duplicate_window": 30_000_000_000_u64});
     let mut whole = common;
@@ -62,7 +75,7 @@ fn create(server: &mut Server, config: &Value) {
         whole.extend(config.clone());
     }
     let name = config["name"].as_str().unwrap_or_default();
-    server.publish(&format!("$JS.API.STREAM.CREATE.{name}"), "", b"", whole.to_string().as_bytes());
+    server.publish(&format!("$JS.API.STREAM.{verb}.{name}"), "", b"", whole.to_string().as_bytes());
 }
 
 fn consumer(server: &mut Server, stream: &str, durable: &str, filter: Option<&str>) {
