@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flow::compile::Pipeline;
 use message::Fault;
-use script::Runner;
+use script::{Executor, Loaded, Runner};
 use serde_json::{Value, json};
 
 /// How messages come in.
@@ -35,6 +35,8 @@ pub struct Catalogue {
     pub entries: Vec<Entry>,
     /// The node's.
     pub runner: Rc<Runner>,
+    /// Keeps the scripts loaded from seed to seed.
+    _loaded: Vec<Loaded>,
     /// The oracle's.
     pub reference: RefCell<Runner>,
 }
@@ -53,9 +55,13 @@ impl Catalogue {
     /// A pipeline of it does not compile.
     pub fn new() -> Result<Catalogue, Vec<Fault>> {
         let entries = templates().into_iter().map(|(customer, name, template)| entry(customer, name, &template));
+        let (entries, runner) = (entries.collect::<Result<Vec<Entry>, _>>()?, Rc::new(Runner::new()));
+        let executor: Rc<dyn Executor> = Rc::clone(&runner) as Rc<dyn Executor>;
+        let programs = entries.iter().flat_map(|entry| &entry.revisions).flat_map(|pipeline| pipeline.programs());
         Ok(Catalogue {
-            entries: entries.collect::<Result<_, _>>()?,
-            runner: Rc::new(Runner::new()),
+            _loaded: programs.map(|program| Loaded::new(&executor, program)).collect(),
+            entries,
+            runner,
             reference: RefCell::new(Runner::new()),
         })
     }

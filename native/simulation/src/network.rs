@@ -6,13 +6,14 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use model::{ConnectionId, Server};
 use nats::{Dialled, Network, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,8 +29,8 @@ const CAPACITY: usize = 1 << 20;
 /// One connection.
 #[derive(Default)]
 struct Wire {
-    up: VecDeque<u8>,
-    down: VecDeque<u8>,
+    up: BytesMut,
+    down: BytesMut,
     reader: Option<Waker>,
     writer: Option<Waker>,
     closed: bool,
@@ -153,7 +154,7 @@ impl Wires {
             self.late.delay_some(&self.story, *id, &mut output);
             self.late.take_due(&self.story, *id, &mut output);
             let passing = wire.pass(1, output.len());
-            wire.down.extend(&output[..passing]);
+            wire.down.extend_from_slice(&output[..passing]);
             if wire.closed {
                 server.disconnect(*id);
             }
@@ -172,7 +173,7 @@ impl Wires {
         let piece = if self.story.one_in(4) { self.story.random(1..400) } else { self.story.random(400..40_000) };
         let count = wire.up.len().min(usize::try_from(piece).unwrap_or(1));
         let count = wire.pass(0, count);
-        let bytes: Vec<u8> = wire.up.drain(..count).collect();
+        let bytes = wire.up.split_to(count);
         server.receive(id, &bytes);
         !wire.up.is_empty() && !wire.closed
     }
@@ -232,7 +233,7 @@ impl AsyncRead for End {
             return Poll::Pending;
         }
         let count = wire.down.len().min(room.remaining());
-        let bytes: Vec<u8> = wire.down.drain(..count).collect();
+        let bytes = wire.down.split_to(count);
         room.put_slice(&bytes);
         Poll::Ready(Ok(()))
     }
@@ -250,7 +251,7 @@ impl AsyncWrite for End {
             return Poll::Pending;
         }
         let count = bytes.len().min(room);
-        wire.up.extend(&bytes[..count]);
+        wire.up.extend_from_slice(&bytes[..count]);
         self.work.notify_one();
         Poll::Ready(Ok(count))
     }

@@ -184,7 +184,7 @@ impl Simulation {
 
     async fn send_all(self: Rc<Simulation>) {
         let served: Vec<usize> = self.node.served().into_keys().collect();
-        let count = if self.is_heavy { 800 } else { self.story.random(200..320) };
+        let count = if self.is_heavy { 800 } else { self.story.random(200..260) };
         let mut clients = Vec::new();
         for number in 0..count {
             // In bursts, and with pauses.

@@ -91,7 +91,7 @@ pub const POISON: &str = "\"poison\"";
 pub const REFUSED: &str = "\"refused\"";
 
 fn holds(payload: &[u8], text: &str) -> bool {
-    payload.windows(text.len()).any(|window| window == text.as_bytes())
+    memchr::memmem::find(payload, text.as_bytes()).is_some()
 }
 
 impl ModelSink {
