@@ -138,6 +138,11 @@ impl Node {
         self.settings.threads
     }
 
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.shards.borrow().is_empty()
+    }
+
     /// Starts the process.
     pub fn start(self: &Rc<Node>) {
         self.stopping.set(false);

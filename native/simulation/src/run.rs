@@ -178,8 +178,9 @@ impl Simulation {
 
     /// Starts the process, if nothing else has.
     pub fn restart(&self) {
-        self.node.kill();
-        self.node.start();
+        if !self.node.is_running() {
+            self.node.start();
+        }
     }
 
     async fn send_all(self: Rc<Simulation>) {
