@@ -35,8 +35,6 @@ pub struct Got {
     pub customer: String,
     pub pipeline: String,
     pub payload: Bytes,
-    /// Milliseconds since the simulation began.
-    pub at_ms: u64,
 }
 
 /// One server behind an out.
@@ -117,7 +115,7 @@ impl ModelSink {
         }
         self.take(delivery);
         if self.receiver.behaviour.get() == Behaviour::Lies {
-            self.story.lied(&self.receiver.name, delivery.id);
+            self.story.tell(|| format!("{} does not say that it has {}", self.receiver.name, delivery.id));
             sleep(self.timeout).await;
             return retry(Code::HttpTimeout, "the answer is lost");
         }
@@ -131,7 +129,6 @@ impl ModelSink {
             customer: delivery.customer.to_owned(),
             pipeline: delivery.pipeline.to_owned(),
             payload: delivery.payload.clone(),
-            at_ms: self.story.elapsed_ms(),
         });
     }
 }

@@ -14,7 +14,6 @@ pub struct Story {
     clock_offset_ms: Cell<i64>,
     lines: RefCell<Option<Vec<String>>>,
     trace: RefCell<DefaultHasher>,
-    lies: RefCell<Vec<(String, String)>>,
 }
 
 /// The wall clock's milliseconds when a simulation begins: 2026-01-01.
@@ -31,7 +30,6 @@ impl Story {
             lines: RefCell::new(readable.then(Vec::new)),
             // Its keys are fixed, unlike a `RandomState`'s.
             trace: RefCell::new(DefaultHasher::new()),
-            lies: RefCell::default(),
         }
     }
 
@@ -86,18 +84,6 @@ impl Story {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
             lines.push(line);
         }
-    }
-
-    /// A receiver has taken a delivery, and the node does not know.
-    pub fn lied(&self, receiver: &str, id: &str) {
-        self.tell(|| format!("{receiver} does not say that it has {id}"));
-        self.lies.borrow_mut().push((receiver.to_owned(), id.to_owned()));
-    }
-
-    /// What was taken without a word, as receiver and delivery id.
-    #[must_use]
-    pub fn lies(&self) -> Vec<(String, String)> {
-        self.lies.borrow().clone()
     }
 
     /// The same for the same seed.

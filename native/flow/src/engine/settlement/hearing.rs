@@ -8,6 +8,7 @@
 
 use nats::protocol;
 
+use super::reply::Replies;
 use super::{PUB_ACKS, Settlement};
 
 /// Between two tries.
@@ -60,7 +61,7 @@ impl Settlement {
             // Those that were written since would be taken for the one behind this try.
             self.pass_markers();
         }
-        self.subscribe_to_answers();
+        subscribe(&self.replies, &mut self.wire);
         let tried = Some(self.fence());
         self.deaf = Some(Deaf { retry, tried, markers });
     }
@@ -70,10 +71,11 @@ impl Settlement {
         let passed = self.last_marker();
         self.deaf.take_if(|deaf| deaf.tried.is_some_and(|tried| passed >= tried));
     }
+}
 
-    pub(super) fn subscribe_to_answers(&mut self) {
-        for (sid, wildcard) in PUB_ACKS.into_iter().zip(self.replies.wildcards()) {
-            protocol::encode_sub(&mut self.wire, wildcard.as_bytes(), b"", sid);
-        }
+/// Subscribes to the answers to our publishes.
+pub(super) fn subscribe(replies: &Replies, out: &mut Vec<u8>) {
+    for (sid, wildcard) in PUB_ACKS.into_iter().zip(replies.wildcards()) {
+        protocol::encode_sub(out, wildcard.as_bytes(), b"", sid);
     }
 }

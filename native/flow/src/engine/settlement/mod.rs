@@ -32,7 +32,6 @@ use std::time::Duration;
 use connectors::Settled;
 use message::{Code, Fault};
 use nats::jetstream::{self, AckReply, PubAck};
-use nats::protocol;
 
 pub use effect::Effect;
 pub use headers::{Block, ParsedHeaders, URL};
@@ -258,9 +257,7 @@ impl Settlement {
         self.max_payload = max_payload;
         self.connected = true;
         self.deaf = None;
-        for (sid, wildcard) in PUB_ACKS.into_iter().zip(self.replies.wildcards()) {
-            protocol::encode_sub(out, wildcard.as_bytes(), b"", sid);
-        }
+        hearing::subscribe(&self.replies, out);
     }
 
     /// Publishes once more what only this program has, after a reconnect.

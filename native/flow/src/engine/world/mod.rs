@@ -13,7 +13,6 @@ mod elsewhere;
 use std::cell::Cell;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use connectors::Sink;
 use connectors::file::sink::{FileOptions, FileSink};
@@ -24,6 +23,8 @@ use connectors::stdout::sink::StdoutSink;
 use message::{Code, Fault};
 use nats::{Network, SystemNetwork};
 use script::{Executor, ThreadExecutor, ThreadOptions};
+
+use crate::process::now_ms;
 
 pub use elsewhere::{Elsewhere, Work, WorkThread};
 
@@ -86,8 +87,7 @@ impl SystemWorld {
 
 impl World for SystemWorld {
     fn now_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        now_ms()
     }
 
     fn secret(&self) -> Result<[u8; 32], Fault> {
