@@ -6,7 +6,8 @@ use memchr::memchr;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     block: &'a [u8],
-    lines: &'a [u8],
+    /// Where the first header begins.
+    lines: usize,
 }
 
 impl<'a> Headers<'a> {
@@ -14,7 +15,11 @@ impl<'a> Headers<'a> {
     /// status line that is no `name: value` is passed over.
     #[must_use]
     pub fn new(block: &'a [u8]) -> Self {
-        let lines = memchr(b'\n', block).map_or(&block[..0], |end| &block[end + 1..]);
+        const USUAL: &[u8] = b"NATS/1.0\r\n";
+        let lines = match block.starts_with(USUAL) {
+            true => USUAL.len(),
+            false => memchr(b'\n', block).map_or(block.len(), |end| end + 1),
+        };
         Headers { block, lines }
     }
 
@@ -36,42 +41,68 @@ impl<'a> Headers<'a> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// Names and values, in order, without surrounding blanks.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.lines().map(|line| (line.name, line.value))
+    }
+
+    /// What `iter` gives, and where it stands.
     #[must_use]
-    pub fn iter(&self) -> HeadersIter<'a> {
-        HeadersIter { rest: self.lines }
+    #[inline]
+    pub fn lines(&self) -> Lines<'a> {
+        Lines { block: self.block, at: self.lines }
     }
 }
 
-impl<'a> IntoIterator for &Headers<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-    type IntoIter = HeadersIter<'a>;
-
-    fn into_iter(self) -> HeadersIter<'a> {
-        self.iter()
-    }
+/// One header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Name and value, without surrounding blanks.
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    /// Where its line begins and ends in the block, the end of the line included.
+    pub start: usize,
+    pub end: usize,
 }
 
-/// Names and values, in order, without surrounding blanks.
+/// The headers of a block, in order. A line without a colon is passed over.
 #[derive(Clone, Debug)]
-pub struct HeadersIter<'a> {
-    rest: &'a [u8],
+pub struct Lines<'a> {
+    block: &'a [u8],
+    at: usize,
 }
 
-impl<'a> Iterator for HeadersIter<'a> {
-    type Item = (&'a [u8], &'a [u8]);
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
+    #[inline]
+    fn next(&mut self) -> Option<Line<'a>> {
         loop {
-            if self.rest.is_empty() {
+            let start = self.at;
+            let rest = self.block.get(start..)?;
+            if rest.is_empty() || rest == b"\r\n" {
                 return None;
             }
-            let end = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
-            let line = &self.rest[..end];
-            self.rest = self.rest.get(end + 1..).unwrap_or_default();
-            if let Some(colon) = memchr(b':', line) {
-                return Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()));
+            let length = memchr(b'\n', rest).unwrap_or(rest.len());
+            self.at = (start + length + 1).min(self.block.len());
+            let line = &rest[..length];
+            // Names are short.
+            if let Some(colon) = line.iter().position(|byte| *byte == b':') {
+                let value = &line[colon + 1..];
+                let value = value.strip_prefix(b" ").unwrap_or(value);
+                let value = value.strip_suffix(b"\r").unwrap_or(value);
+                return Some(Line { name: trim(&line[..colon]), value: trim(value), start, end: self.at });
             }
         }
+    }
+}
+
+/// `trim_ascii`; at once where there is nothing to trim.
+#[inline]
+fn trim(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [first, .., last] if *first > b' ' && *last > b' ' => bytes,
+        _ => bytes.trim_ascii(),
     }
 }
 
@@ -88,5 +119,16 @@ mod tests {
         assert_eq!(headers.get("Nope"), None);
         assert_eq!(headers.iter().count(), 3);
         assert_eq!(Headers::new(b"").iter().count(), 0);
+        assert_eq!(Headers::new(b"NATS/1.0 503\r\nA: 1\r\n\r\n").get("A"), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn a_line_says_where_it_stands() {
+        let block = b"NATS/1.0\r\n A :  b c \r\nno header\r\n\r\nB:2\nC: \x01";
+        let lines: Vec<_> = Headers::new(block).lines().collect();
+        let texts: Vec<_> = lines.iter().map(|line| (line.name, line.value, &block[line.start..line.end])).collect();
+        let expected: [(&[u8], &[u8], &[u8]); 3] =
+            [(b"A", b"b c", b" A :  b c \r\n"), (b"B", b"2", b"B:2\n"), (b"C", b"\x01", b"C: \x01")];
+        assert_eq!(texts, expected);
     }
 }

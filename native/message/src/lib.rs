@@ -26,7 +26,7 @@ pub use document::{
     Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece, Pieces,
     Reading, Span, Value, xml_reference,
 };
-pub use envelope::{Headers, HeadersIter};
+pub use envelope::{Headers, Line, Lines};
 pub use fault::{Fault, Place};
 pub use limits::Limits;
 pub use name::{NameError, check_name, check_secret_name};

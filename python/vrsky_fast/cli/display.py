@@ -272,8 +272,10 @@ class JsonDisplay(_Paced):
             self._write({"kind": "waiting", **one.as_json()})
 
     def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
-        for event in events:
-            self._write(event)
+        # At once: hundreds of them a second are the usual case.
+        if events:
+            self._log.write("".join(f"{json.dumps(event)}\n" for event in events))
+            self._log.flush()
         for key in changes.removed:
             self._changed.pop(key, None)
             self._removed[key] = None

@@ -90,7 +90,7 @@ class Log:
             is_full = self._is_full()
             self._raise()
             if is_full:
-                self._dropped += b"\n" in data
+                self._dropped += data.count(b"\n")
                 return
             self._texts.append(data)
             self._waiting += len(data)

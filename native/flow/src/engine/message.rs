@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Context, Headers};
+use message::{Context, Headers, Line};
 use nats::jetstream::AckReply;
 
 use super::ids::{Id, IdKey};
@@ -108,6 +108,44 @@ impl Owner {
     }
 }
 
+/// Where the headers stand that are not ours, so that they are passed on in one piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Foreign {
+    /// Nobody has looked, or they do not stand beside each other as whole lines.
+    #[default]
+    Scattered,
+    /// From this byte of the block to that.
+    Run { start: u32, end: u32 },
+}
+
+impl Foreign {
+    /// With one more line of the block.
+    #[must_use]
+    #[inline]
+    pub fn with(self, line: &Line<'_>, block: &[u8]) -> Foreign {
+        let (Foreign::Run { start, end }, Ok(from), Ok(to)) =
+            (self, u32::try_from(line.start), u32::try_from(line.end))
+        else {
+            return Foreign::Scattered;
+        };
+        let is_beside = end == 0 || end == from;
+        match is_beside && block.get(..line.end).is_some_and(|before| before.ends_with(b"\r\n")) {
+            true => Foreign::Run { start: if end == 0 { from } else { start }, end: to },
+            false => Foreign::Scattered,
+        }
+    }
+
+    /// Their lines, where they are in one piece.
+    #[must_use]
+    #[inline]
+    pub fn lines(self, block: &[u8]) -> Option<&[u8]> {
+        match self {
+            Foreign::Run { start, end } => block.get(start as usize..end as usize),
+            Foreign::Scattered => None,
+        }
+    }
+}
+
 /// One message, by reference.
 #[derive(Clone, Copy)]
 pub struct Envelope<'a> {
@@ -123,6 +161,7 @@ pub struct Envelope<'a> {
     pub resume: Option<&'a str>,
     /// As it came; what is ours among them is passed over when it is published.
     pub headers: Headers<'a>,
+    pub foreign: Foreign,
     pub content_type: &'a str,
     /// When it was accepted, milliseconds since the Unix epoch.
     pub time_ms: u64,
@@ -155,6 +194,7 @@ pub struct OwnedMessage {
     pub redrive: u32,
     pub resume: Option<Box<str>>,
     pub headers: Bytes,
+    pub foreign: Foreign,
     pub content_type: Box<str>,
     pub time_ms: u64,
     /// Empty while a document holds it.
@@ -170,6 +210,7 @@ impl OwnedMessage {
             redrive: envelope.redrive,
             resume: envelope.resume.map(Into::into),
             headers: Bytes::copy_from_slice(envelope.headers.block()),
+            foreign: envelope.foreign,
             content_type: envelope.content_type.into(),
             time_ms: envelope.time_ms,
             payload,
@@ -186,6 +227,7 @@ impl OwnedMessage {
             redrive: self.redrive,
             resume: self.resume.as_deref(),
             headers: Headers::new(&self.headers),
+            foreign: self.foreign,
             content_type: &self.content_type,
             time_ms: self.time_ms,
         }
@@ -226,6 +268,8 @@ pub struct Target {
     pub name: String,
     /// Position in the pipeline's outs.
     pub number: u32,
+    /// Whether the pipeline has no other out.
+    pub is_only: bool,
     pub route: Route,
     /// Of the publish to its lane or stream.
     pub publish_key: IdKey,

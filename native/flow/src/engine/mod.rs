@@ -37,10 +37,10 @@ pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings};
 
-/// For a simulation: one shard, in a world of its own.
+/// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {
     pub use super::observe::{Counters, Events};
     pub use super::registry::Prepared;
     pub use super::shard::{Command, Start, run_in};
-    pub use super::world::{Elsewhere, Work, World};
+    pub use super::world::{Elsewhere, SystemWorld, Work, World};
 }

@@ -107,3 +107,37 @@ fn a_key_stands_for_one_body_on_any_node() {
     let delivered = || nodes.iter().map(|node| stat(node, "orders", "delivered")).sum::<u64>();
     eventually("each key's message is delivered", || (delivered() >= 2).then_some(()));
 }
+
+#[test]
+fn outs_and_parts_of_a_core_message_that_go_to_one_stream_are_different_publishes() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.make_stream("OUT", "out.>", false, None);
+    let to = |name: &str| json!({"nats": {"subject": format!("out.{name}"), "mode": "jetstream"}});
+    let pipeline = |name: &str, steps: Value, out: Value| {
+        let source = json!({"nats": {"subject": format!("core.{name}")}});
+        json!({"customer": "acme", "pipeline": name, "in": source, "steps": steps, "out": out})
+    };
+    let pipelines = [
+        pipeline("one", json!([]), to("one")),
+        pipeline("two", json!([{"route": [{"to": ["a", "b"]}]}]), json!({"a": to("two"), "b": to("two")})),
+        pipeline(
+            "parts",
+            json!([{"script": {"code": "export default msg => msg.items.map(n => ({n}))"}}]),
+            to("parts"),
+        ),
+    ];
+    let node = node(&server, &pipelines);
+    for (name, outputs) in [("one", 1), ("two", 2), ("parts", 3)] {
+        eventually("the node is subscribed", || {
+            client.publish(&format!("core.{name}"), &[], br#"{"items": [1, 2, 3]}"#);
+            client.sync();
+            (stat(&node, name, "received") > 0).then_some(())
+        });
+        let received = stat(&node, name, "received");
+        eventually("all are delivered", || (stat(&node, name, "delivered") == outputs * received).then_some(()));
+        assert_eq!(client.count_of("OUT", &format!("out.{name}")), outputs * received);
+        assert_eq!(stat(&node, name, "duplicate"), 0);
+    }
+}

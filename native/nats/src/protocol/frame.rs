@@ -1,10 +1,10 @@
 //! What the server sends, one frame at a time, as views into the read buffer.
 //!
 //! A message's line has one shape in practice, `MSG subject sid [reply] bytes` with single blanks;
-//! `common_line` reads it in one pass. What it does not take goes to `any_line`, which allows runs of
-//! blanks and tabs as the protocol does. Both refuse a number that does not fit.
+//! `usual_line` reads it, with its end, in one pass. What it does not take goes to `any_line`, which allows
+//! runs of blanks and tabs as the protocol does. Both refuse a number that does not fit.
 
-use memchr::{memchr2, memrchr};
+use memchr::{memchr, memchr2};
 
 use super::ProtocolError;
 
@@ -65,6 +65,9 @@ pub enum Frame<'a> {
 /// When `bytes` cannot become a frame, whatever follows. Nothing after it can be read either.
 #[inline]
 pub fn parse<'a>(bytes: &'a [u8], limits: &ParserLimits) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
+    if let Some((line, after)) = usual_line(bytes, limits.line) {
+        return message(bytes, &line, after, limits);
+    }
     let Some(&first) = bytes.first() else { return Ok(None) };
     let Some(end) = memchr2(b'\r', b'\n', bytes) else { return unfinished(bytes, limits) };
     let line = &bytes[..end];
@@ -78,7 +81,7 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &ParserLimits) -> Result<Option<(Frame
     }
     let after = end + 2;
     match first {
-        b'M' | b'H' => message(bytes, line, after, limits),
+        b'M' | b'H' => message(bytes, &any_line(line)?, after, limits),
         _ => Ok(Some((control(line)?, after))),
     }
 }
@@ -128,21 +131,10 @@ struct Line<'a> {
 #[inline]
 fn message<'a>(
     bytes: &'a [u8],
-    line: &'a [u8],
+    line: &Line<'a>,
     start: usize,
     limits: &ParserLimits,
 ) -> Result<Option<(Frame<'a>, usize)>, ProtocolError> {
-    let (arguments, with_headers) = if let Some(arguments) = line.strip_prefix(b"MSG ") {
-        (arguments, false)
-    } else if let Some(arguments) = line.strip_prefix(b"HMSG ") {
-        (arguments, true)
-    } else {
-        return Err(ProtocolError::UnknownOperation);
-    };
-    let line = match common_line(arguments, with_headers) {
-        Some(line) => line,
-        None => any_line(arguments, with_headers).ok_or(ProtocolError::Arguments)?,
-    };
     if line.headers > line.total {
         return Err(ProtocolError::HeadersTooLong);
     }
@@ -159,59 +151,82 @@ fn message<'a>(
     Ok(Some((Frame::Message(message), end + 2)))
 }
 
-/// `subject sid [reply] [headers] total`, single blanks. From both ends, so that what is left in the
-/// middle is the reply.
+/// `MSG subject sid [reply] total` or `HMSG subject sid [reply] headers total` with single blanks, and where the line
+/// ends. `None` for anything else, and for a reply of digits.
 #[inline]
-fn common_line(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
-    let subject_end = memchr2(b' ', b'\t', arguments)?;
-    let subject = &arguments[..subject_end];
-    let (sid, sid_length) = leading_number(&arguments[subject_end + 1..])?;
-    let rest = arguments.get(subject_end + 1 + sid_length + 1..)?;
-    let (rest, total) = trailing_number(rest);
-    let (rest, headers) = if with_headers { trailing_number(rest?) } else { (rest, Some(0)) };
-    let reply = rest.unwrap_or_default();
-    let plain = !subject.is_empty()
-        && arguments[subject_end + 1 + sid_length] == b' '
-        && rest.is_none_or(|reply| !reply.is_empty())
-        && memchr2(b' ', b'\t', reply).is_none();
-    plain.then_some(Line {
-        subject,
-        sid,
-        reply,
-        headers: usize::try_from(headers?).ok()?,
-        total: usize::try_from(total?).ok()?,
-    })
-}
-
-/// Digits up to the first byte that is none; at most 18 of them, so that nothing overflows.
-#[inline]
-fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut number = 0;
-    let mut length = 0;
-    while let Some(digit) = bytes.get(length).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-        if length == 18 {
+fn usual_line(bytes: &[u8], most: usize) -> Option<(Line<'_>, usize)> {
+    let (start, with_headers) = match bytes {
+        [b'M', b'S', b'G', b' ', ..] => (4, false),
+        [b'H', b'M', b'S', b'G', b' ', ..] => (5, true),
+        _ => return None,
+    };
+    let (subject, at) = word(bytes, start)?;
+    let (sid, at) = number(bytes, at)?;
+    let mut at = blank(bytes, at)?;
+    let mut reply = &b""[..];
+    if !bytes.get(at)?.is_ascii_digit() {
+        let window = &bytes[at..bytes.len().min(at + most)];
+        reply = &window[..memchr(b' ', window)?];
+        if reply.is_empty() || reply.iter().fold(false, |any, byte| any | (*byte < b' ')) {
             return None;
         }
-        number = number * 10 + u64::from(digit);
-        length += 1;
+        at += reply.len() + 1;
     }
-    (length > 0).then_some((number, length))
+    let mut headers = 0;
+    if with_headers {
+        let (length, end) = number(bytes, at)?;
+        (headers, at) = (usize::try_from(length).ok()?, blank(bytes, end)?);
+    }
+    let (total, end) = number(bytes, at)?;
+    let is_usual = bytes.get(end..end + 2)? == b"\r\n" && end <= most && !subject.is_empty();
+    let line = Line { subject, sid, reply, headers, total: usize::try_from(total).ok()? };
+    is_usual.then_some((line, end + 2))
 }
 
-/// What stands before the last blank (`None` without one), and the number after it.
+/// What stands up to the next blank, and where something stands behind it.
 #[inline]
-fn trailing_number(bytes: &[u8]) -> (Option<&[u8]>, Option<u64>) {
-    let (rest, digits) = match memrchr(b' ', bytes) {
-        Some(blank) => (Some(&bytes[..blank]), &bytes[blank + 1..]),
-        None => (None, bytes),
-    };
-    let number = leading_number(digits).filter(|(_, length)| *length == digits.len()).map(|(number, _)| number);
-    (rest, number)
+fn word(bytes: &[u8], start: usize) -> Option<(&[u8], usize)> {
+    let rest = &bytes[start..];
+    let length = rest.iter().position(|byte| *byte <= b' ')?;
+    let at = blank(bytes, start + length)?;
+    Some((&rest[..length], at))
 }
 
-/// The same, with runs of blanks and tabs between the arguments.
+/// Behind the blank that has to stand at `at`.
+#[inline]
+fn blank(bytes: &[u8], at: usize) -> Option<usize> {
+    (*bytes.get(at)? == b' ').then_some(at + 1)
+}
+
+/// The digits at `at`, of which there are one to 18, so that nothing overflows; and where they end.
+#[inline]
+fn number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let (mut number, mut end) = (0_u64, at);
+    while let Some(byte) = bytes.get(end) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        end += 1;
+    }
+    (1..=18).contains(&(end - at)).then_some((number, end))
+}
+
+/// The same, with runs of blanks and tabs between the arguments. `line`: without its end.
 #[cold]
-fn any_line(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
+fn any_line(line: &[u8]) -> Result<Line<'_>, ProtocolError> {
+    let (arguments, with_headers) = if let Some(arguments) = line.strip_prefix(b"MSG ") {
+        (arguments, false)
+    } else if let Some(arguments) = line.strip_prefix(b"HMSG ") {
+        (arguments, true)
+    } else {
+        return Err(ProtocolError::UnknownOperation);
+    };
+    any_arguments(arguments, with_headers).ok_or(ProtocolError::Arguments)
+}
+
+fn any_arguments(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
     let mut words = arguments.split(|byte| *byte == b' ' || *byte == b'\t').filter(|word| !word.is_empty());
     let subject = words.next()?;
     let sid = whole_number(words.next()?)?;
@@ -230,7 +245,7 @@ fn any_line(arguments: &[u8], with_headers: bool) -> Option<Line<'_>> {
 }
 
 fn whole_number(digits: &[u8]) -> Option<u64> {
-    leading_number(digits).filter(|(_, length)| *length == digits.len()).map(|(number, _)| number)
+    number(digits, 0).filter(|(_, end)| *end == digits.len()).map(|(number, _)| number)
 }
 
 #[cfg(test)]
@@ -325,10 +340,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_readings_of_a_line_agree(arguments in "[a-z>]{0,3}( [0-9a-z]{0,3}){0,5}", with_headers in any::<bool>()) {
-            let line = arguments.as_bytes();
-            if let Some(common) = common_line(line, with_headers) {
-                prop_assert_eq!(Some(common), any_line(line, with_headers));
+        fn both_readings_of_a_line_agree(
+            operation in "H?MSG", arguments in "[a-z>]{0,3}( [0-9a-z]{0,3}){0,5}", end in "(\\r\\n)?[0-9 ]{0,3}"
+        ) {
+            let line = format!("{operation} {arguments}");
+            let bytes = format!("{line}{end}");
+            if let Some((usual, after)) = usual_line(bytes.as_bytes(), 64) {
+                prop_assert_eq!(after, line.len() + 2);
+                prop_assert_eq!(Ok(usual), any_line(line.as_bytes()));
             }
         }
     }

@@ -120,7 +120,7 @@ fn message_headers(delivery: &Delivery<'_>) -> HeaderMap {
         // The client writes one only for a body that there is; some servers refuse a POST without.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    for (name, value) in &Headers::new(delivery.headers) {
+    for (name, value) in Headers::new(delivery.headers).iter() {
         if !goes_on(name) {
             continue;
         }

@@ -81,6 +81,7 @@ impl<'a> Arrival<'a> {
             redrive: 0,
             resume: None,
             headers: self.headers,
+            foreign: self.parsed.foreign,
             content_type: self.parsed.content_type.unwrap_or_default(),
             time_ms: now_ms,
         }

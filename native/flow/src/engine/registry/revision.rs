@@ -161,6 +161,7 @@ fn targets(pipeline: &Pipeline, place: Place, lane_stream: &Rc<str>) -> Vec<Targ
     };
     let targets = (0_u32..).zip(pipeline.outs()).map(|(number, out)| Target {
         number,
+        is_only: pipeline.outs().len() == 1,
         route: route(out),
         publish_key: IdKey::new(&["lane", pipeline.name(), pipeline.revision(), &out.name]),
         delivery_key: IdKey::new(&["delivery", pipeline.name(), &out.name]),

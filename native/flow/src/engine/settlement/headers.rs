@@ -5,7 +5,7 @@
 
 use message::{Fault, Headers};
 
-use crate::engine::message::Envelope;
+use crate::engine::message::{Envelope, Foreign};
 
 pub const CUSTOMER: &str = "Customer-ID";
 /// Of one publish: the stream drops a second one within its window.
@@ -60,14 +60,20 @@ pub struct ParsedHeaders<'a> {
     pub content_type: Option<&'a str>,
     pub time_ms: Option<u64>,
     pub spent_ms: Option<u64>,
+    /// Those that are not ours.
+    pub foreign: Foreign,
 }
 
 impl<'a> ParsedHeaders<'a> {
     #[must_use]
     pub fn of(headers: Headers<'a>) -> ParsedHeaders<'a> {
-        let mut parsed = ParsedHeaders::default();
-        for (name, value) in &headers {
-            parsed.note(name, value);
+        let mut parsed = ParsedHeaders { foreign: Foreign::Run { start: 0, end: 0 }, ..ParsedHeaders::default() };
+        for line in headers.lines() {
+            if is_ours(line.name) {
+                parsed.note(line.name, line.value);
+            } else {
+                parsed.foreign = parsed.foreign.with(&line, headers.block());
+            }
         }
         parsed
     }
@@ -115,17 +121,38 @@ fn is(name: &[u8], known: &str) -> bool {
     name.eq_ignore_ascii_case(known.as_bytes())
 }
 
+/// A block is seldom longer without what a message brings.
+const USUAL_BYTES: usize = 512;
+
 /// A header block under construction; the buffer is kept from message to message.
 #[derive(Debug, Default)]
-pub struct Block(Vec<u8>);
+pub struct Block {
+    bytes: Vec<u8>,
+    /// `Vrsky-Time` as it was written last, and what it says.
+    time: (u64, Vec<u8>),
+}
 
 impl Block {
     /// Starts with the status line and the customer.
+    #[inline]
     pub fn start(&mut self, customer: &str) -> &mut Self {
-        self.0.clear();
-        self.0.extend_from_slice(b"NATS/1.0\r\nCustomer-ID: ");
-        self.0.extend_from_slice(customer.as_bytes());
-        self.0.extend_from_slice(b"\r\n");
+        self.bytes.clear();
+        self.bytes.reserve(USUAL_BYTES);
+        self.bytes.extend_from_slice(b"NATS/1.0\r\nCustomer-ID: ");
+        self.bytes.extend_from_slice(customer.as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// When the message was accepted: often the same as the one before it.
+    #[inline]
+    pub fn put_time(&mut self, time_ms: u64) -> &mut Self {
+        if self.time.0 != time_ms || self.time.1.is_empty() {
+            let mut line = Block::default();
+            line.put_number(TIME, time_ms);
+            self.time = (time_ms, line.bytes);
+        }
+        self.bytes.extend_from_slice(&self.time.1);
         self
     }
 
@@ -139,11 +166,12 @@ impl Block {
     }
 
     /// `value` is ours, or already free of CR and LF.
+    #[inline]
     pub fn put(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
         self
     }
 
@@ -154,46 +182,40 @@ impl Block {
         self.put(name, line.as_bytes())
     }
 
+    #[inline]
     pub fn put_number(&mut self, name: &str, number: u64) -> &mut Self {
-        let mut digits = [0; 20];
-        let mut rest = number;
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.put(name, &digits[at..])
+        self.put(name, itoa::Buffer::new().format(number).as_bytes())
     }
 
     /// What came with the message and is not ours.
-    pub fn pass(&mut self, headers: Headers<'_>) -> &mut Self {
-        self.pass_if(headers, |name| !is_ours(name))
+    #[inline]
+    pub fn pass(&mut self, envelope: &Envelope<'_>) -> &mut Self {
+        match envelope.foreign.lines(envelope.headers.block()) {
+            Some(lines) => self.pass_lines(lines),
+            None => self.pass_if(envelope.headers, |name| !is_ours(name)),
+        }
     }
 
     /// The headers whose names are wanted.
     pub fn pass_if(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8]) -> bool) -> &mut Self {
         for (name, value) in headers.iter().filter(|(name, _)| wanted(name)) {
-            self.0.extend_from_slice(name);
-            self.0.extend_from_slice(b": ");
-            self.0.extend_from_slice(value);
-            self.0.extend_from_slice(b"\r\n");
+            self.bytes.extend_from_slice(name);
+            self.bytes.extend_from_slice(b": ");
+            self.bytes.extend_from_slice(value);
+            self.bytes.extend_from_slice(b"\r\n");
         }
         self
     }
 
     /// Lines as a source hands them over: `Name: value\r\n`, already checked and allow-listed.
     pub fn pass_lines(&mut self, lines: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(lines);
+        self.bytes.extend_from_slice(lines);
         self
     }
 
     /// Takes back what was put in after so many bytes.
     pub fn cut(&mut self, bytes: usize) -> &mut Self {
-        self.0.truncate(bytes);
+        self.bytes.truncate(bytes);
         self
     }
 
@@ -208,13 +230,13 @@ impl Block {
     /// The block as it stands.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// Ends the block and gives its bytes.
     pub fn end(&mut self) -> &[u8] {
-        self.0.extend_from_slice(b"\r\n");
-        &self.0
+        self.bytes.extend_from_slice(b"\r\n");
+        &self.bytes
     }
 }
 
@@ -227,11 +249,34 @@ mod tests {
     fn what_a_client_says_of_itself_is_not_passed_on() {
         let from = b"NATS/1.0\r\nCustomer-ID: evil\r\nnats-rollup: all\r\nVRSKY-Step: x\r\ncontent-type: text/html\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n";
         let mut block = Block::default();
-        block.start("acme").put_number(TIME, 1_700_000_000_123).pass(Headers::new(from));
+        block.start("acme").put_number(TIME, 1_700_000_000_123).pass_if(Headers::new(from), |name| !is_ours(name));
         assert_eq!(
             block.end(),
             b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Time: 1700000000123\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn headers_beside_each_other_are_passed_on_as_they_stand_and_others_one_by_one() {
+        let foreign = |lines: &str| {
+            let block = format!("NATS/1.0\r\n{lines}\r\n");
+            let headers = Headers::new(block.as_bytes());
+            let run = ParsedHeaders::of(headers).foreign.lines(headers.block()).map(<[u8]>::to_vec);
+            let mut one_by_one = Block::default();
+            one_by_one.pass_if(headers, |name| !is_ours(name));
+            // However they are passed on, they read the same.
+            let text = |block: Vec<u8>| String::from_utf8(block).unwrap();
+            run.map(|run| (text(run), text(one_by_one.bytes().to_vec())))
+        };
+        let same = |text: &str| Some((text.to_owned(), text.to_owned()));
+        assert_eq!(foreign(""), same(""));
+        assert_eq!(foreign("Vrsky-Time: 7\r\n"), same(""));
+        assert_eq!(foreign("A: 1\r\nB: 2\r\n"), same("A: 1\r\nB: 2\r\n"));
+        assert_eq!(foreign("Customer-ID: acme\r\nA: 1\r\nB: 2\r\nNats-Msg-Id: 1\r\n"), same("A: 1\r\nB: 2\r\n"));
+        assert_eq!(foreign("A:1\r\n"), Some(("A:1\r\n".into(), "A: 1\r\n".into())));
+        for scattered in ["A: 1\r\n nats-rollup: all\r\nB: 2\r\n", "A: 1\r\nno header\r\nB: 2\r\n", "A: 1\nB: 2\r\n"] {
+            assert_eq!(foreign(scattered), None, "{scattered}");
+        }
     }
 
     #[test]

@@ -85,12 +85,12 @@ impl Settlement {
         if !content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, content_type.as_bytes());
         }
-        block.put_number(headers::TIME, envelope.time_ms);
+        block.put_time(envelope.time_ms);
     }
 
     fn end_letter(&mut self, envelope: &Envelope<'_>, subject: &str, payload: &[u8]) {
         let own = self.block.bytes().len();
-        self.block.pass(envelope.headers);
+        self.block.pass(envelope);
         let passed = self.block.bytes().len() - own;
         if own + passed > MAX_LETTER_HEADERS {
             self.block.cut(own).put_number(headers::OMITTED_HEADERS, passed as u64);

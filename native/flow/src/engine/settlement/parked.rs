@@ -41,8 +41,8 @@ impl Settlement {
                 block.put(name, value);
             }
         }
-        block.put_number(headers::TIME, envelope.time_ms).put_number(headers::SPENT, spent);
-        block.pass(envelope.headers).end();
+        block.put_time(envelope.time_ms).put_number(headers::SPENT, spent);
+        block.pass(envelope).end();
         let to = Destination {
             subject: parking.subject,
             stream: Some(Rc::clone(&self.parked_stream)),

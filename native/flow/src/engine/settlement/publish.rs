@@ -83,9 +83,14 @@ impl Settlement {
         url: Option<&str>,
     ) -> Result<(), Fault> {
         let owner = envelope.owner;
-        let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, envelope.redrive);
         let block = self.block.start(owner.customer());
-        block.put(headers::PUBLISH_ID, id.as_bytes());
+        if target.is_only && envelope.input == InputRef::Core && envelope.part == 0 {
+            // Nothing else is published under it, and nobody can send the message again.
+            block.put(headers::PUBLISH_ID, envelope.id.as_bytes());
+        } else {
+            let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, envelope.redrive);
+            block.put(headers::PUBLISH_ID, id.as_bytes());
+        }
         if !body.content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, body.content_type.as_bytes());
         }
@@ -97,7 +102,7 @@ impl Settlement {
         if let Some(url) = url {
             self.block.put(headers::URL, url.as_bytes());
         }
-        self.block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
+        self.block.put_time(envelope.time_ms).pass(envelope).end();
         let published = self.check_size(body.bytes).and_then(|()| self.publish_output(envelope, target, body));
         match published {
             Ok(()) => owner.counters.add(Metric::Emitted, 1),
@@ -143,7 +148,7 @@ impl Settlement {
         if let Some(stream) = forward.expected {
             block.put(headers::EXPECTED_STREAM, stream.as_bytes());
         }
-        block.put_number(headers::TIME, envelope.time_ms).pass(envelope.headers).end();
+        block.put_time(envelope.time_ms).pass(envelope).end();
         self.check_size(payload)?;
         if !forward.is_confirmed {
             return self.publish_core(envelope, target, forward.subject, payload);
@@ -176,7 +181,7 @@ impl Settlement {
         if !stored.body.content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, stored.body.content_type.as_bytes());
         }
-        block.put_number(headers::TIME, self.now_ms).pass_lines(stored.lines).end();
+        block.put_time(self.now_ms).pass_lines(stored.lines).end();
         self.check_size(stored.body.bytes)?;
         let (subject, stream) = (stored.subject, Some(Rc::clone(stored.stream)));
         let to = Destination { subject, stream, is_users: false, meaning: Meaning::Stored };

@@ -23,6 +23,7 @@ impl Reach<'_> {
             redrive: parsed.redrive,
             resume: parsed.resume,
             headers,
+            foreign: parsed.foreign,
             content_type: parsed.content_type.unwrap_or_default(),
             time_ms: parsed.time_ms.unwrap_or(self.settlement.now_ms()),
         };

@@ -20,7 +20,7 @@ use tokio::time::advance;
 use super::budgets::Held;
 use super::*;
 use crate::compile::Pipeline;
-use crate::engine::message::CustomerId;
+use crate::engine::message::{CustomerId, Foreign};
 use crate::engine::observe::{Counters, Events};
 use crate::engine::registry::{Prepared, Registry, Secrets};
 use crate::engine::settlement::{Input, Origin};
@@ -117,6 +117,7 @@ impl World {
             redrive: 0,
             resume: None,
             headers,
+            foreign: Foreign::default(),
             content_type: "".into(),
             time_ms: 1,
             payload: Bytes::new(),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::compile::Pipeline;
-use crate::engine::message::{Envelope, Owner};
+use crate::engine::message::{Envelope, Foreign, Owner};
 use crate::engine::observe::{Counters, Events, Metric};
 use crate::engine::registry::{Prepared, Registry, Secrets};
 use crate::engine::settlement::{Input, Origin, Settlement};
@@ -42,8 +42,19 @@ fn install(registry: &mut Registry, customer: &str, steps: &Value, out: &Value, 
 
 pub(super) fn envelope(owner: &Owner, input: InputRef) -> Envelope<'_> {
     let headers = Headers::new(b"");
-    let content_type = "";
-    Envelope { owner, input, id: "acme.1", part: 0, redrive: 0, resume: None, headers, content_type, time_ms: 7 }
+    let (content_type, foreign) = ("", Foreign::default());
+    Envelope {
+        owner,
+        input,
+        id: "acme.1",
+        part: 0,
+        redrive: 0,
+        resume: None,
+        headers,
+        foreign,
+        content_type,
+        time_ms: 7,
+    }
 }
 
 fn code(text: &str) -> Value {
