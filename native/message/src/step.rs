@@ -31,7 +31,9 @@ impl Outs {
     }
 
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..Self::MAX).filter(move |out| self.0 & (1 << out) != 0)
+        // The lowest bit is the next out, and is taken away.
+        let rest = |bits: &u64| Some(bits & (bits - 1)).filter(|bits| *bits != 0);
+        std::iter::successors(Some(self.0).filter(|bits| *bits != 0), rest).map(|bits| bits.trailing_zeros() as usize)
     }
 }
 

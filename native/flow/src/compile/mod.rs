@@ -220,8 +220,9 @@ impl Pipeline {
 
     /// What a script of this pipeline sees as `ctx`. `headers` is a NATS header block.
     #[must_use]
-    pub fn task_context(&self, id: &str, time_ms: u64, headers: &[u8]) -> TaskContext {
-        TaskContext { id: id.into(), owner: Arc::clone(&self.owner), time_ms, headers: headers.into(), seed: 0 }
+    pub fn task_context(&self, id: &Arc<str>, time_ms: u64, headers: &Arc<[u8]>) -> TaskContext {
+        let (id, owner, headers) = (Arc::clone(id), Arc::clone(&self.owner), Arc::clone(headers));
+        TaskContext { id, owner, time_ms, headers, seed: 0 }
     }
 }
 

@@ -189,11 +189,11 @@ fn context<'a>(pipeline: &'a Pipeline, id: &'a str, time_ms: u64, headers: Heade
 /// A message's own copy. May go to another thread.
 #[derive(Clone, Debug)]
 pub struct OwnedMessage {
-    pub id: Box<str>,
+    pub id: Arc<str>,
     pub part: u64,
     pub redrive: u32,
     pub resume: Option<Box<str>>,
-    pub headers: Bytes,
+    pub headers: Arc<[u8]>,
     pub foreign: Foreign,
     pub content_type: Box<str>,
     pub time_ms: u64,
@@ -209,7 +209,7 @@ impl OwnedMessage {
             part: envelope.part,
             redrive: envelope.redrive,
             resume: envelope.resume.map(Into::into),
-            headers: Bytes::copy_from_slice(envelope.headers.block()),
+            headers: envelope.headers.block().into(),
             foreign: envelope.foreign,
             content_type: envelope.content_type.into(),
             time_ms: envelope.time_ms,

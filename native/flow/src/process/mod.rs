@@ -159,7 +159,7 @@ fn script(
     document: Document,
 ) -> Option<Done> {
     let program = pipeline.program(stage)?;
-    let context = pipeline.task_context(message.id, message.time_ms, message.headers);
+    let context = pipeline.task_context(&message.id.into(), message.time_ms, &message.headers.into());
     let context = TaskContext { seed: path.seed(stage, None), ..context };
     Some(runner.run(program, document, &context, pipeline.limits()))
 }

@@ -37,12 +37,12 @@ pub struct TaskOwner {
 /// What a script sees as `ctx`.
 #[derive(Clone, Debug, Default)]
 pub struct TaskContext {
-    pub id: Box<str>,
+    pub id: Arc<str>,
     pub owner: Arc<TaskOwner>,
     /// When the message was accepted, milliseconds since the Unix epoch: `ctx.now` and `Date.now()`.
     pub time_ms: u64,
     /// A NATS header block.
-    pub headers: Box<[u8]>,
+    pub headers: Arc<[u8]>,
     /// Random numbers follow from it, the id and the time: it tells the calls for one message apart.
     pub seed: u64,
 }

@@ -110,7 +110,7 @@ impl World {
     fn accept_for(&mut self, target: usize, id: &str, payload: &[u8]) {
         let revision = Rc::clone(&self.revision);
         let input = self.open(payload.len());
-        let headers = Bytes::from_static(b"NATS/1.0\r\n\r\n");
+        let headers = Arc::from(&b"NATS/1.0\r\n\r\n"[..]);
         let message = OwnedMessage {
             id: id.into(),
             part: 0,
