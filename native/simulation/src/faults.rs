@@ -1,6 +1,5 @@
 //! What goes wrong, when, and for how long.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +11,9 @@ use crate::catalogue::Intake;
 use crate::run::Simulation;
 use crate::sink::Behaviour;
 use crate::streams;
+use crate::timeline::{
+    ACKS_REFUSED, ANSWERS_REFUSED, ANSWERS_REFUSED_PARKING, CONSUMER_DELETED, DEDUPLICATED_MS, RESTARTED,
+};
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,20 +68,6 @@ impl Fault {
     fn keeps_hands(self) -> bool {
         matches!(self, Fault::Clock | Fault::Foreign | Fault::StrayReplies | Fault::LanesRefused | Fault::SinkSlow)
     }
-
-    /// The row of `delivery.md` that lets something be delivered twice, if there is one.
-    #[must_use]
-    pub fn doubles(self) -> Option<&'static str> {
-        Some(match self {
-            Fault::Kill => "a node is killed",
-            Fault::ServerRestart => "the NATS server restarts",
-            Fault::Cut => "NATS is away",
-            Fault::SinkLies => "a sink's answer is lost",
-            Fault::ConsumerDeleted => "a pull consumer was deleted",
-            Fault::AnswersRefused | Fault::AcksRefused => "answers or acks are refused",
-            _ => return None,
-        })
-    }
 }
 
 /// Chooses what happens in a simulation.
@@ -130,9 +118,9 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::SinkSlow => sink(&simulation, Behaviour::Slow(400), lasts).await,
         Fault::Outage => outage(&simulation, lasts).await,
         Fault::ConsumerDeleted => consumer_deleted(&simulation),
-        Fault::AnswersRefused => refused(&simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]).await,
+        Fault::AnswersRefused => answers_refused(&simulation, lasts * 2).await,
         Fault::LanesRefused => refused(&simulation, lasts, &["vrsky.>"], &[]).await,
-        Fault::AcksRefused => refused(&simulation, lasts, &["$JS.ACK.>"], &[]).await,
+        Fault::AcksRefused => acks_refused(&simulation, lasts).await,
         Fault::Foreign => foreign(&simulation),
         Fault::StreamFull => stream_full(&simulation, lasts).await,
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
@@ -141,9 +129,11 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
 }
 
 async fn server_restart(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.timeline.begin(RESTARTED, simulation.story.elapsed_ms());
     simulation.wires.stop();
     sleep(lasts).await;
     simulation.wires.start();
+    simulation.story.timeline.end(span, simulation.story.elapsed_ms());
 }
 
 async fn kill(simulation: &Simulation, lasts: Duration) {
@@ -213,7 +203,31 @@ async fn outage(simulation: &Simulation, lasts: Duration) {
 
 fn consumer_deleted(simulation: &Simulation) {
     let durable = *simulation.story.pick(&[("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")]);
+    simulation.story.note(CONSUMER_DELETED);
     simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
+}
+
+async fn answers_refused(simulation: &Simulation, lasts: Duration) {
+    let from_ms = simulation.story.elapsed_ms();
+    let span = simulation.story.timeline.begin(ANSWERS_REFUSED_PARKING, from_ms);
+    let refused = refused(simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]);
+    if simulation.story.one_in(3) {
+        // So that something is on its way to the parked messages.
+        tokio::join!(refused, outage(simulation, lasts / 4));
+    } else {
+        refused.await;
+    }
+    let until_ms = simulation.story.elapsed_ms();
+    simulation.story.timeline.end(span, until_ms);
+    if until_ms - from_ms > DEDUPLICATED_MS {
+        simulation.story.timeline.span(ANSWERS_REFUSED, from_ms, until_ms);
+    }
+}
+
+async fn acks_refused(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.timeline.begin(ACKS_REFUSED, simulation.story.elapsed_ms());
+    refused(simulation, lasts, &["$JS.ACK.>"], &[]).await;
+    simulation.story.timeline.end(span, simulation.story.elapsed_ms());
 }
 
 async fn refused(simulation: &Simulation, lasts: Duration, publish: &[&str], subscribe: &[&str]) {
@@ -290,10 +304,4 @@ fn replies(heard: &mut Vec<u8>) -> Vec<String> {
     }
     heard.drain(..used);
     found
-}
-
-/// What of the faults lets something be delivered twice.
-#[must_use]
-pub fn doubles(chosen: &[(u64, u64, Fault)]) -> BTreeSet<&'static str> {
-    chosen.iter().filter_map(|(_, _, fault)| fault.doubles()).collect()
 }

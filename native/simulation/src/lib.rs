@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod catalogue;
+mod clients;
 mod faults;
 mod late;
 mod message;
@@ -26,4 +27,5 @@ mod sink;
 mod source;
 mod story;
 mod streams;
+mod timeline;
 mod world;

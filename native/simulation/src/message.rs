@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::story::Story;
+use crate::timeline::DEDUPLICATED_MS;
 
 /// One input of a simulation.
 #[derive(Clone, Debug)]
@@ -13,6 +14,18 @@ pub struct Input {
     pub payload: Bytes,
     /// Whether somebody was told that it is accepted.
     pub accepted: bool,
+    /// When it was sent for the first time, milliseconds since the simulation began.
+    pub sent_ms: u64,
+    /// Until when a repetition of it may have come in.
+    pub repeated_ms: Option<u64>,
+}
+
+impl Input {
+    /// Whether the stream may have forgotten the first when a repetition came.
+    #[must_use]
+    pub fn is_repeated_late(&self) -> bool {
+        self.repeated_ms.is_some_and(|at| at > self.sent_ms + DEDUPLICATED_MS)
+    }
 }
 
 /// `N12N`

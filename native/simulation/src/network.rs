@@ -21,7 +21,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::late::Late;
+use crate::message::number;
 use crate::story::Story;
+use crate::timeline::BROKEN;
 
 /// Bytes that a wire holds in one direction before a write waits.
 const CAPACITY: usize = 1 << 20;
@@ -34,6 +36,8 @@ struct Wire {
     reader: Option<Waker>,
     writer: Option<Waker>,
     closed: bool,
+    /// Closed by neither of its ends.
+    is_broken: bool,
     /// Bytes that still pass before it is cut, up and down.
     left: [Option<usize>; 2],
 }
@@ -46,7 +50,7 @@ impl Wire {
     }
 
     fn close(&mut self) {
-        self.closed = true;
+        (self.closed, self.is_broken) = (true, true);
         self.wake();
     }
 
@@ -56,7 +60,7 @@ impl Wire {
         let passing = bytes.min(*left);
         *left -= passing;
         if *left == 0 {
-            self.closed = true;
+            (self.closed, self.is_broken) = (true, true);
         }
         passing
     }
@@ -71,6 +75,8 @@ pub struct Wires {
     late: Late,
     /// The server takes connections.
     up: Cell<bool>,
+    /// Of the parked messages, how many have been noted.
+    parked: Cell<u64>,
 }
 
 impl Wires {
@@ -83,6 +89,7 @@ impl Wires {
             story,
             late: Late::default(),
             up: Cell::new(true),
+            parked: Cell::new(0),
         };
         Rc::new(wires)
     }
@@ -147,6 +154,7 @@ impl Wires {
         for (id, wire) in wires.iter() {
             more |= self.lift(&mut server, *id, &mut wire.borrow_mut());
         }
+        self.note_parked(&server);
         wires.retain(|id, wire| {
             let mut wire = wire.borrow_mut();
             let mut output = Vec::new();
@@ -158,11 +166,24 @@ impl Wires {
             if wire.closed {
                 server.disconnect(*id);
             }
+            if wire.is_broken || !is_open {
+                self.story.note(BROKEN);
+            }
             wire.closed |= !is_open;
             wire.wake();
             !wire.closed
         });
         more
+    }
+
+    fn note_parked(&self, server: &Server) {
+        let last = server.last_sequence("VRSKY_PARKED").unwrap_or(0);
+        let noted = self.parked.replace(last);
+        if last > noted {
+            let new = server.messages("VRSKY_PARKED").filter(|message| message.sequence > noted);
+            let numbers = new.filter_map(|message| number(&message.payload));
+            numbers.for_each(|number| self.story.timeline.park(number, self.story.elapsed_ms()));
+        }
     }
 
     /// Gives the server a piece of what a client has written.

@@ -20,6 +20,7 @@ use crate::network::Wires;
 use crate::sink::Receivers;
 use crate::source::{Answer, ModelSource, Request};
 use crate::story::Story;
+use crate::timeline::{CUT_OFF, KILLED};
 use crate::world::SimulatedWorld;
 
 /// How long a stopped node waits for what is in hand.
@@ -46,8 +47,6 @@ pub struct Node {
     prepared: RefCell<BTreeMap<usize, Arc<Prepared>>>,
     stopping: Cell<bool>,
     draining: Cell<bool>,
-    /// A stop was out of time: what was in hand went back.
-    cut_off: Cell<bool>,
     /// What processes before this one have counted.
     counted: RefCell<BTreeSet<&'static str>>,
 }
@@ -76,7 +75,6 @@ impl Node {
             prepared: RefCell::default(),
             stopping: Cell::new(false),
             draining: Cell::new(false),
-            cut_off: Cell::new(false),
             counted: RefCell::default(),
         }))
     }
@@ -180,7 +178,9 @@ impl Node {
             // All tasks of the shard are in a set of its own: they die with it.
             let finished = LocalSet::new().run_until(run_in(world, start)).await;
             node.story.tell(|| format!("shard {number} ends, {}", if finished { "drained" } else { "not drained" }));
-            node.cut_off.set(node.cut_off.get() || node.draining.get() && !finished);
+            if node.draining.get() && !finished {
+                node.story.note(CUT_OFF);
+            }
             if !node.stopping.get() {
                 // As its host would: a process that cannot start, or whose shard dies, is started again.
                 // In a task of its own, since this one dies with the process.
@@ -191,6 +191,7 @@ impl Node {
     }
 
     async fn die_and_revive(self: Rc<Node>) {
+        self.story.note(KILLED);
         self.die();
         sleep(Duration::from_secs(1)).await;
         if !self.stopping.get() && self.shards.borrow().is_empty() {
@@ -206,6 +207,9 @@ impl Node {
 
     fn die(&self) {
         for shard in self.shards.borrow_mut().drain(..) {
+            if !shard.task.is_finished() {
+                self.story.note(KILLED);
+            }
             shard.task.abort();
         }
     }
@@ -226,12 +230,6 @@ impl Node {
         }
         self.draining.set(false);
         self.die();
-    }
-
-    /// Whether something was in hand when the time of a stop was over.
-    #[must_use]
-    pub fn was_cut_off(&self) -> bool {
-        self.cut_off.get()
     }
 
     /// Posts to one of the shards; nothing answers when the process is down.

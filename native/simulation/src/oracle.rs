@@ -6,6 +6,7 @@ use flow::process::{self, Message};
 
 use crate::catalogue::{Catalogue, Entry, Intake};
 use crate::message::{Input, number};
+use crate::timeline::{REPEATED, Row, Timeline, UNANSWERED};
 
 /// What one input becomes under one revision: each output, as its destination and bytes.
 struct Expected {
@@ -23,6 +24,10 @@ pub struct Output {
     /// The `Idempotency-Key`; nothing in a stream.
     pub id: Option<String>,
     pub bytes: Vec<u8>,
+    /// When it came, milliseconds since the simulation began.
+    pub at_ms: u64,
+    /// The answer to this delivery was lost.
+    pub is_unanswered: bool,
 }
 
 /// What was found at the end.
@@ -35,8 +40,8 @@ pub struct Found {
 /// What is wrong; empty when nothing is.
 pub struct Verdict {
     pub faults: Vec<String>,
-    /// How many outputs are there more than once.
-    pub doubled: usize,
+    /// Outputs that are there more than once: which, and what lets them be.
+    pub doubles: Vec<(String, BTreeSet<Row>)>,
 }
 
 /// The ends of one input.
@@ -46,24 +51,44 @@ struct Ends<'a> {
     letters: Vec<(&'a str, &'a [u8])>,
 }
 
-/// Compares what was found with what the steps make of every input. `may_double`: a fault of the seed lets something be
-/// delivered twice.
+/// Compares what was found with what the steps make of every input. An output may be there twice when the timeline has
+/// something within the life of its input that lets it be.
 #[must_use]
-pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, may_double: bool) -> Verdict {
+pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, timeline: &Timeline) -> Verdict {
     let (mut ends, mut faults) = by_input(found);
-    let mut doubled = 0;
+    let mut doubles = Vec::new();
     for input in inputs {
         let ends = ends.remove(&input.number).unwrap_or_default();
         let entry = &catalogue.entries[input.pipeline];
+        let all: Vec<&Output> = ends.outputs.values().flatten().copied().collect();
+        let may_double = !allows(timeline, input, &all).is_empty();
         let wrong = wrong(catalogue, input, &ends, may_double).or_else(|| mixed_up(entry, &ends));
         faults.extend(wrong.map(|wrong| format!("input {} of {}: {wrong}", input.number, entry.name)));
-        doubled += ends.outputs.values().filter(|outputs| outputs.len() > 1).count();
-    }
-    if doubled > 0 && !may_double {
-        faults.push(format!("{doubled} outputs were delivered more than once, and no row of delivery.md says so"));
+        for ((destination, _), outputs) in ends.outputs.iter().filter(|(_, outputs)| outputs.len() > 1) {
+            let (what, rows) = (doubled(input, destination, outputs), allows(timeline, input, outputs));
+            if rows.is_empty() {
+                faults.push(format!("{what}, and no row of delivery.md says so"));
+            }
+            doubles.push((what, rows));
+        }
     }
     faults.extend(ends.keys().map(|number| format!("nobody has sent input {number}")));
-    Verdict { faults, doubled }
+    Verdict { faults, doubles }
+}
+
+/// What lets these outputs of an input be there more than once.
+fn allows(timeline: &Timeline, input: &Input, outputs: &[&Output]) -> BTreeSet<Row> {
+    let last_ms = outputs.iter().map(|output| output.at_ms).max().unwrap_or(0);
+    let mut rows = timeline.in_life_of(input.number, input.sent_ms, last_ms);
+    rows.extend(outputs.iter().any(|output| output.is_unanswered).then_some(UNANSWERED));
+    rows.extend(input.is_repeated_late().then_some(REPEATED));
+    rows
+}
+
+fn doubled(input: &Input, destination: &str, outputs: &[&Output]) -> String {
+    let seconds = |ms: u64| format!("{:.3}", ms as f64 / 1_000.0);
+    let times: Vec<String> = outputs.iter().map(|output| seconds(output.at_ms)).collect();
+    format!("input {}, sent at {}: {destination} got it at {}", input.number, seconds(input.sent_ms), times.join(", "))
 }
 
 fn by_input(found: &Found) -> (BTreeMap<u32, Ends<'_>>, Vec<String>) {
@@ -168,17 +193,31 @@ mod tests {
     use bytes::Bytes;
 
     fn judged(destination: &str, owner: &str, bytes: &str, accepted: bool, times: usize) -> Vec<String> {
+        judged_with(&Timeline::default(), destination, owner, bytes, accepted, times)
+    }
+
+    fn judged_with(
+        timeline: &Timeline,
+        destination: &str,
+        owner: &str,
+        bytes: &str,
+        accepted: bool,
+        times: usize,
+    ) -> Vec<String> {
         let catalogue = Catalogue::new().unwrap();
         let pipeline = catalogue.entries.iter().position(|entry| entry.name == "line").unwrap();
-        let input = Input { number: 7, pipeline, payload: Bytes::from_static(br#"{"n":"N7N"}"#), accepted };
+        let payload = Bytes::from_static(br#"{"n":"N7N"}"#);
+        let input = Input { number: 7, pipeline, payload, accepted, sent_ms: 5, repeated_ms: None };
         let output = || Output {
             destination: destination.into(),
             owner: Some((owner.into(), "line".into())),
             id: Some("1".into()),
             bytes: bytes.into(),
+            at_ms: 20,
+            is_unanswered: false,
         };
         let outputs = (0..times).map(|_| output()).collect();
-        judge(&catalogue, &[input], &Found { outputs, letters: Vec::new() }, false).faults
+        judge(&catalogue, &[input], &Found { outputs, letters: Vec::new() }, timeline).faults
     }
 
     #[test]
@@ -188,7 +227,7 @@ mod tests {
         assert_eq!(judged(line, "nova", whole, false, 0), Vec::<String>::new());
         for (destination, owner, bytes, times, words) in [
             (line, "nova", whole, 0, "has not"),
-            (line, "nova", whole, 2, "more than once"),
+            (line, "nova", whole, 2, "no row of delivery.md"),
             (line, "nova", r#"{"n":"N7N" }"#, 1, "has {"),
             (line, "acme", whole, 1, "got it from acme/line"),
             ("http://acme-orders.sim/", "nova", whole, 1, "acme-orders.sim/ has"),
@@ -196,6 +235,16 @@ mod tests {
         ] {
             let faults = judged(destination, owner, bytes, true, times);
             assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
+        }
+    }
+    #[test]
+    fn a_double_needs_something_in_its_own_life() {
+        let (line, whole) = ("http://nova-line.sim/", r#"{"n":"N7N"}"#);
+        for (at_ms, is_allowed) in [(4, false), (5, true), (20, true), (21, false)] {
+            let timeline = Timeline::default();
+            timeline.at(crate::timeline::KILLED, at_ms);
+            let faults = judged_with(&timeline, line, "nova", whole, true, 2);
+            assert_eq!(faults.is_empty(), is_allowed, "{at_ms}: {faults:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 44] = [
+pub const ROWS: [&str; 54] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -17,6 +17,16 @@ pub const ROWS: [&str; 44] = [
     "counted redelivered",
     "counted refused",
     "counted retried",
+    "double a client repeats a POST after more than 30 s",
+    "double a node is killed",
+    "double a node is stopped with messages in hand",
+    "double a pull consumer is deleted",
+    "double a sink's answer is lost",
+    "double acks are refused",
+    "double answers are refused for more than 30 s",
+    "double answers are refused while a message is parked",
+    "double the NATS server restarts",
+    "double the connection to NATS breaks",
     "fault AcksRefused",
     "fault AnswersRefused",
     "fault Clock",

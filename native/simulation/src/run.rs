@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use model::{Options, Server, User};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::catalogue::{Catalogue, Intake};
 use crate::faults::{self, Fault};
-use crate::message::{Input, headers, payload};
+use crate::message::Input;
 use crate::network::Wires;
 use crate::node::Node;
 use crate::oracle::{self, Found, Output};
 use crate::sink::{Behaviour, Receivers};
-use crate::source::{Answer, Request};
-use crate::story::Story;
+use crate::story::{EPOCH_MS, Story};
 use crate::streams::{self, Caps};
+use crate::timeline::Row;
 
 /// A simulation that is not at its end after so much virtual time never ends.
 const MAX_MS: u64 = 3_600_000;
@@ -26,8 +26,6 @@ const MAX_MS: u64 = 3_600_000;
 const QUIET_SECONDS: u32 = 12;
 /// Of one out, as delivery.md says: about 320.
 const MAX_PARKED_IN_HAND: usize = 350;
-/// A client that was not told that its message is accepted tries again, if it has a key.
-const CLIENT_TRIES: u32 = 40;
 
 /// Everything of one run.
 pub struct Simulation {
@@ -40,13 +38,15 @@ pub struct Simulation {
     pub is_heavy: bool,
     /// For how long messages come, milliseconds.
     pub span_ms: u64,
-    inputs: RefCell<Vec<Input>>,
+    pub inputs: RefCell<Vec<Input>>,
     /// What was reached that nothing counts.
-    limits: RefCell<BTreeSet<&'static str>>,
+    pub limits: RefCell<BTreeSet<&'static str>>,
+    /// What has let outputs be there twice.
+    doubled: RefCell<BTreeSet<Row>>,
     /// What clients saw that they should not.
-    broken: RefCell<Vec<String>>,
+    pub broken: RefCell<Vec<String>>,
     /// What clients were told.
-    answers: RefCell<BTreeSet<&'static str>>,
+    pub answers: RefCell<BTreeSet<&'static str>>,
 }
 
 /// What a seed has shown.
@@ -114,6 +114,7 @@ impl Simulation {
             span_ms,
             inputs: RefCell::default(),
             limits: RefCell::default(),
+            doubled: RefCell::default(),
             broken: RefCell::default(),
             answers: RefCell::default(),
         })
@@ -144,10 +145,10 @@ impl Simulation {
             faults.push(format!("never ends: these wait after {after} s: {left:?}"));
         }
         faults.append(&mut self.broken.borrow_mut());
-        let verdict = self.judge(&chosen);
+        let verdict = self.judge();
         faults.extend(verdict.faults);
         self.node.kill();
-        self.outcome(seed, &chosen, faults, verdict.doubled)
+        self.outcome(seed, &chosen, faults, verdict.doubles.len())
     }
 
     fn outcome(&self, seed: u64, chosen: &[(u64, u64, Fault)], faults: Vec<String>, doubled: usize) -> Outcome {
@@ -180,92 +181,6 @@ impl Simulation {
     pub fn restart(&self) {
         if !self.node.is_running() {
             self.node.start();
-        }
-    }
-
-    async fn send_all(self: Rc<Simulation>) {
-        let served: Vec<usize> = self.node.served().into_keys().collect();
-        let count = if self.is_heavy { 800 } else { self.story.random(200..260) };
-        let mut clients = Vec::new();
-        for number in 0..count {
-            // In bursts, and with pauses.
-            if self.story.one_in(8) {
-                sleep(Duration::from_millis(self.story.random(0..self.span_ms * 16 / count))).await;
-            }
-            let pipeline = if self.is_heavy && !self.story.one_in(5) { served[0] } else { *self.story.pick(&served) };
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            clients.push(spawn_local(Rc::clone(&self).send(number, pipeline)));
-        }
-        for client in clients {
-            // A client that fails is seen as an input that nobody has accepted.
-            let _ = client.await;
-        }
-    }
-
-    async fn send(self: Rc<Simulation>, number: u32, pipeline: usize) {
-        let payload = payload(&self.story, number);
-        let key = self.story.one_in(3).then(|| format!("key-{number}"));
-        let accepted = false;
-        self.inputs.borrow_mut().push(Input { number, pipeline, payload: payload.clone(), accepted });
-        let catalogue = Rc::clone(&self.catalogue);
-        match &catalogue.entries[pipeline].intake {
-            Intake::Http(path) => {
-                let path = format!("/in/{}{path}", catalogue.entries[pipeline].customer);
-                self.post(number, Request { path, payload, key }).await;
-            }
-            Intake::Stream(subject) => {
-                let headers = headers(&self.story);
-                self.wires.server(|server| server.publish(subject, "", headers, &payload));
-                self.accept(number);
-            }
-            Intake::Core(subject) => self.wires.server(|server| server.publish(subject, "", b"", &payload)),
-        }
-    }
-
-    async fn post(&self, number: u32, request: Request) {
-        let tries = if request.key.is_some() { CLIENT_TRIES } else { 1 };
-        for attempt in 0..tries {
-            let answer = self.answer_to(&request).await;
-            self.story.tell(|| format!("input {number}, try {attempt}: {answer:?}"));
-            if let Some(Answer::Accepted(_)) = answer {
-                self.accept(number);
-                return self.abuse_key(number, request).await;
-            }
-            sleep(Duration::from_millis(self.story.random(500..4_000))).await;
-        }
-    }
-
-    async fn answer_to(&self, request: &Request) -> Option<Answer> {
-        let answer = self.node.post(request.clone())?;
-        let answer = timeout(Duration::from_secs(30), answer).await.ok().and_then(Result::ok);
-        let told = match &answer {
-            Some(Answer::Accepted(_)) => "accepted",
-            Some(Answer::Refused(code)) => code.as_str(),
-            Some(Answer::NoPath) => "404",
-            None => "none",
-        };
-        self.answers.borrow_mut().insert(told);
-        answer
-    }
-
-    /// Now and then a client sends again what was accepted, or something else under its key.
-    async fn abuse_key(&self, number: u32, request: Request) {
-        if request.key.is_none() || !self.story.one_in(6) {
-            return;
-        }
-        sleep(Duration::from_millis(self.story.random(0..20_000))).await;
-        let is_same = self.story.one_in(2);
-        let payload = if is_same { request.payload.clone() } else { "{\"another\":\"body\"}".into() };
-        let answer = self.answer_to(&Request { payload, ..request }).await;
-        self.story.tell(|| format!("input {number}, its key once more, same body {is_same}: {answer:?}"));
-        if let (false, Some(Answer::Accepted(id))) = (is_same, &answer) {
-            self.broken.borrow_mut().push(format!("input {number}: another body under its key is accepted as {id}"));
-        }
-    }
-
-    fn accept(&self, number: u32) {
-        for input in self.inputs.borrow_mut().iter_mut().filter(|input| input.number == number) {
-            input.accepted = true;
         }
     }
 
@@ -320,10 +235,17 @@ impl Simulation {
         self.wires.server(|server| streams::waiting(server, serves, &durables))
     }
 
-    fn judge(&self, chosen: &[(u64, u64, Fault)]) -> oracle::Verdict {
+    fn judge(&self) -> oracle::Verdict {
         let found = self.found();
-        let may_double = !faults::doubles(chosen).is_empty() || self.node.was_cut_off();
-        oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, may_double)
+        let verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story.timeline);
+        for (what, rows) in &verdict.doubles {
+            let rows: Vec<_> = rows.iter().copied().collect();
+            self.story.tell(|| {
+                format!("{what}: {}", if rows.is_empty() { "nothing lets it".into() } else { rows.join(", ") })
+            });
+            self.doubled.borrow_mut().extend(rows);
+        }
+        verdict
     }
 
     fn found(&self) -> Found {
@@ -334,6 +256,8 @@ impl Simulation {
                 owner: Some((got.customer, got.pipeline)),
                 id: Some(got.id),
                 bytes: got.payload.to_vec(),
+                at_ms: got.at_ms,
+                is_unanswered: got.is_unanswered,
             }));
         }
         self.wires.server(|server| {
@@ -342,6 +266,8 @@ impl Simulation {
                 owner: None,
                 id: None,
                 bytes: message.payload.to_vec(),
+                at_ms: (message.time_ns / 1_000_000).saturating_sub(EPOCH_MS),
+                is_unanswered: false,
             }));
             let letters =
                 server.messages("VRSKY_DEAD").map(|one| (one.subject.clone(), one.payload.to_vec())).collect();
@@ -365,6 +291,7 @@ impl Simulation {
         rows.extend(self.answers.borrow().iter().map(|answer| format!("answer {answer}")));
         self.note_set_aside();
         rows.extend(self.limits.borrow().iter().map(|limit| format!("limit {limit}")));
+        rows.extend(self.doubled.borrow().iter().map(|row| format!("double {row}")));
         if self.node.shards() > 1 {
             rows.insert("limit several shards".into());
         }

@@ -35,6 +35,9 @@ pub struct Got {
     pub customer: String,
     pub pipeline: String,
     pub payload: Bytes,
+    pub at_ms: u64,
+    /// The answer was lost.
+    pub is_unanswered: bool,
 }
 
 /// One server behind an out.
@@ -113,8 +116,9 @@ impl ModelSink {
         if is_server && holds(delivery.payload, REFUSED) {
             return Outcome::Permanent(Fault::new(Code::HttpRejected, "400"));
         }
-        self.take(delivery);
-        if self.receiver.behaviour.get() == Behaviour::Lies {
+        let is_unanswered = self.receiver.behaviour.get() == Behaviour::Lies;
+        self.take(delivery, is_unanswered);
+        if is_unanswered {
             self.story.tell(|| format!("{} does not say that it has {}", self.receiver.name, delivery.id));
             sleep(self.timeout).await;
             return retry(Code::HttpTimeout, "the answer is lost");
@@ -122,13 +126,15 @@ impl ModelSink {
         Outcome::Delivered
     }
 
-    fn take(&self, delivery: &Delivery<'_>) {
+    fn take(&self, delivery: &Delivery<'_>, is_unanswered: bool) {
         self.story.tell(|| format!("{} gets {}", self.receiver.name, delivery.id));
         self.receiver.got.borrow_mut().push(Got {
             id: delivery.id.to_owned(),
             customer: delivery.customer.to_owned(),
             pipeline: delivery.pipeline.to_owned(),
             payload: delivery.payload.clone(),
+            at_ms: self.story.elapsed_ms(),
+            is_unanswered,
         });
     }
 }

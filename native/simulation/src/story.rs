@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use tokio::time::Instant;
 
+use crate::timeline::{Row, Timeline};
+
 /// One run of one seed: its randomness, its clock, and what has happened.
 pub struct Story {
     random: RefCell<fastrand::Rng>,
@@ -14,6 +16,7 @@ pub struct Story {
     clock_offset_ms: Cell<i64>,
     lines: RefCell<Option<Vec<String>>>,
     trace: RefCell<DefaultHasher>,
+    pub timeline: Timeline,
 }
 
 /// The wall clock's milliseconds when a simulation begins: 2026-01-01.
@@ -30,6 +33,7 @@ impl Story {
             lines: RefCell::new(readable.then(Vec::new)),
             // Its keys are fixed, unlike a `RandomState`'s.
             trace: RefCell::new(DefaultHasher::new()),
+            timeline: Timeline::default(),
         }
     }
 
@@ -84,6 +88,11 @@ impl Story {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
             lines.push(line);
         }
+    }
+
+    /// Something happens now that lets outputs be delivered twice.
+    pub fn note(&self, row: Row) {
+        self.timeline.at(row, self.elapsed_ms());
     }
 
     /// The same for the same seed.
