@@ -21,6 +21,7 @@ pub enum Fault {
     Cut,
     ServerRestart,
     Kill,
+    ShardKill,
     Stop,
     Reload,
     Removal,
@@ -40,10 +41,11 @@ pub enum Fault {
     StreamFull,
 }
 
-const ALL: [Fault; 20] = [
+const ALL: [Fault; 21] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
+    Fault::ShardKill,
     Fault::Stop,
     Fault::Reload,
     Fault::Removal,
@@ -104,6 +106,7 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::Cut => simulation.wires.cut(),
         Fault::ServerRestart => server_restart(&simulation, lasts).await,
         Fault::Kill => kill(&simulation, lasts).await,
+        Fault::ShardKill => shard_kill(&simulation, lasts).await,
         Fault::Stop => stop(&simulation, lasts).await,
         Fault::Reload => reload(&simulation),
         Fault::Removal => removal(&simulation, lasts).await,
@@ -140,6 +143,17 @@ async fn kill(simulation: &Simulation, lasts: Duration) {
     simulation.node.kill();
     sleep(lasts).await;
     simulation.restart();
+}
+
+/// One shard dies, as with a node of its own; the others go on.
+async fn shard_kill(simulation: &Simulation, lasts: Duration) {
+    let count = u64::from(simulation.node.shards());
+    let number = usize::try_from(simulation.story.random(0..count)).unwrap_or(0);
+    if simulation.node.kill_shard(number) {
+        simulation.reached("one shard of several killed");
+    }
+    sleep(lasts).await;
+    simulation.node.restart_shard(number);
 }
 
 async fn stop(simulation: &Simulation, lasts: Duration) {

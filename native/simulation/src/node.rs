@@ -33,6 +33,12 @@ struct Shard {
     task: AbortHandle,
 }
 
+impl Shard {
+    fn is_alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
 /// What is served: position in the catalogue, and which revision.
 type Served = BTreeMap<usize, usize>;
 
@@ -190,6 +196,27 @@ impl Node {
         Shard { source, commands, task: task.abort_handle() }
     }
 
+    /// Kills one shard at whichever await it is. Whether others go on.
+    pub fn kill_shard(&self, number: usize) -> bool {
+        let shards = self.shards.borrow();
+        let Some(shard) = shards.get(number).filter(|shard| shard.is_alive()) else { return false };
+        self.story.note(KILLED);
+        shard.task.abort();
+        shards.iter().enumerate().any(|(other, shard)| other != number && shard.is_alive())
+    }
+
+    /// Starts a shard that was killed, unless the process was, or is to end.
+    pub fn restart_shard(self: &Rc<Node>, number: usize) {
+        let is_dead = self.shards.borrow().get(number).is_some_and(|shard| !shard.is_alive());
+        if is_dead && !self.stopping.get() {
+            let pipelines = self.prepared.borrow();
+            let served = self.served();
+            let pipelines = served.keys().filter_map(|entry| pipelines.get(entry).cloned()).collect();
+            let shard = self.spawn(number, pipelines);
+            self.shards.borrow_mut()[number] = shard;
+        }
+    }
+
     async fn die_and_revive(self: Rc<Node>) {
         self.story.note(KILLED);
         self.die();
@@ -207,7 +234,7 @@ impl Node {
 
     fn die(&self) {
         for shard in self.shards.borrow_mut().drain(..) {
-            if !shard.task.is_finished() {
+            if shard.is_alive() {
                 self.story.note(KILLED);
             }
             shard.task.abort();
@@ -232,11 +259,10 @@ impl Node {
         self.die();
     }
 
-    /// Posts to one of the shards; nothing answers when the process is down.
+    /// Posts to one of the shards; nothing answers when none is there.
     pub fn post(&self, request: Request) -> Option<oneshot::Receiver<Answer>> {
         let shards = self.shards.borrow();
-        let count = u64::try_from(shards.len()).ok().filter(|count| *count > 0)?;
-        let shard = usize::try_from(self.story.random(0..count)).unwrap_or(0);
-        Some(shards[shard].source.post(request))
+        let alive: Vec<&Shard> = shards.iter().filter(|shard| shard.is_alive()).collect();
+        (!alive.is_empty()).then(|| self.story.pick(&alive).source.post(request))
     }
 }

@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 54] = [
+pub const ROWS: [&str; 56] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -39,6 +39,7 @@ pub const ROWS: [&str; 54] = [
     "fault Reload",
     "fault Removal",
     "fault ServerRestart",
+    "fault ShardKill",
     "fault SinkFails",
     "fault SinkHangs",
     "fault SinkLies",
@@ -54,6 +55,7 @@ pub const ROWS: [&str; 54] = [
     "letter tenant/mismatch",
     "answer limit/backlog",
     "limit many parked",
+    "limit one shard of several killed",
     "limit set aside",
     "limit several shards",
 ];

@@ -40,7 +40,7 @@ pub struct Simulation {
     pub span_ms: u64,
     pub inputs: RefCell<Vec<Input>>,
     /// What was reached that nothing counts.
-    pub limits: RefCell<BTreeSet<&'static str>>,
+    limits: RefCell<BTreeSet<&'static str>>,
     /// What has let outputs be there twice.
     doubled: RefCell<BTreeSet<Row>>,
     /// What clients saw that they should not.
@@ -177,6 +177,11 @@ impl Simulation {
         self.node.serve(served);
     }
 
+    /// Something was reached that nothing counts.
+    pub fn reached(&self, limit: &'static str) {
+        self.limits.borrow_mut().insert(limit);
+    }
+
     /// Starts the process, if nothing else has.
     pub fn restart(&self) {
         if !self.node.is_running() {
@@ -202,7 +207,7 @@ impl Simulation {
                 self.broken.borrow_mut().push(format!("{in_hand} parked messages of one out are in hand"));
             }
             if in_hand > 100 {
-                self.limits.borrow_mut().insert("many parked");
+                self.reached("many parked");
             }
         }
     }
@@ -280,7 +285,7 @@ impl Simulation {
         let is_aside =
             self.wires.server(|server| server.messages("VRSKY_PARKED").any(|one| one.subject.ends_with("._in")));
         if is_aside {
-            self.limits.borrow_mut().insert("set aside");
+            self.reached("set aside");
         }
     }
 
