@@ -115,7 +115,7 @@ impl Simulation {
         }
     }
 
-    fn accept(&self, number: u32) {
+    pub fn accept(&self, number: u32) {
         for input in self.inputs.borrow_mut().iter_mut().filter(|input| input.number == number) {
             input.accepted = true;
         }

@@ -39,9 +39,10 @@ pub enum Fault {
     Foreign,
     StrayReplies,
     StreamFull,
+    Redrive,
 }
 
-const ALL: [Fault; 21] = [
+const ALL: [Fault; 22] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
@@ -63,6 +64,7 @@ const ALL: [Fault; 21] = [
     Fault::Foreign,
     Fault::StrayReplies,
     Fault::StreamFull,
+    Fault::Redrive,
 ];
 
 impl Fault {
@@ -126,6 +128,7 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::AcksRefused => acks_refused(&simulation, lasts).await,
         Fault::Foreign => foreign(&simulation),
         Fault::StreamFull => stream_full(&simulation, lasts).await,
+        Fault::Redrive => redrive(&simulation).await,
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
     simulation.story.tell(|| format!("end of {fault:?}"));
@@ -221,20 +224,38 @@ fn consumer_deleted(simulation: &Simulation) {
     simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
 }
 
-async fn answers_refused(simulation: &Simulation, lasts: Duration) {
-    let from_ms = simulation.story.elapsed_ms();
-    let span = simulation.story.timeline.begin(ANSWERS_REFUSED_PARKING, from_ms);
-    let refused = refused(simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]);
+/// An operator sends the dead letters again, or two do at once.
+pub async fn redrive(simulation: &Rc<Simulation>) {
+    // Its reason: the receivers take now what they have refused.
+    simulation.receivers.forgive();
+    let first = Rc::clone(simulation).redrive();
     if simulation.story.one_in(3) {
-        // So that something is on its way to the parked messages.
-        tokio::join!(refused, outage(simulation, lasts / 4));
+        simulation.reached("two redrives at once");
+        tokio::join!(first, Rc::clone(simulation).redrive());
     } else {
-        refused.await;
+        first.await;
     }
-    let until_ms = simulation.story.elapsed_ms();
-    simulation.story.timeline.end(span, until_ms);
-    if until_ms - from_ms > DEDUPLICATED_MS {
-        simulation.story.timeline.span(ANSWERS_REFUSED, from_ms, until_ms);
+}
+
+async fn answers_refused(simulation: &Simulation, lasts: Duration) {
+    const ANSWERS: [&str; 2] = ["_INBOX.*.a.>", "_INBOX.*.p.>"];
+    let (story, timeline) = (&simulation.story, &simulation.story.timeline);
+    let refuse = async {
+        let from_ms = story.elapsed_ms();
+        let span = timeline.begin(ANSWERS_REFUSED_PARKING, from_ms);
+        refused(simulation, lasts, &[], &ANSWERS).await;
+        let until_ms = story.elapsed_ms();
+        timeline.end(span, until_ms);
+        if until_ms - from_ms > DEDUPLICATED_MS {
+            timeline.span(ANSWERS_REFUSED, from_ms, until_ms);
+        }
+    };
+    if story.one_in(2) {
+        // So that something is on its way to the parked messages.
+        let later = sleep(Duration::from_millis(story.random(100..1_200)));
+        tokio::join!(outage(simulation, Duration::from_secs(6)), async { (later.await, refuse.await) });
+    } else {
+        refuse.await;
     }
 }
 

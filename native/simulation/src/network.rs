@@ -121,6 +121,10 @@ impl Wires {
         }
     }
 
+    pub fn is_up(&self) -> bool {
+        self.up.get()
+    }
+
     /// The server is there again, and has forgotten what a restarted one forgets.
     pub fn start(&self) {
         self.server(Server::restart);

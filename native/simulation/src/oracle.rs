@@ -6,6 +6,7 @@ use flow::process::{self, Message};
 
 use crate::catalogue::{Catalogue, Entry, Intake};
 use crate::message::{Input, number};
+use crate::redrive::SentPart;
 use crate::timeline::{REPEATED, Row, Timeline, UNANSWERED};
 
 /// What one input becomes under one revision: each output, as its destination and bytes.
@@ -30,11 +31,29 @@ pub struct Output {
     pub is_unanswered: bool,
 }
 
+/// A dead letter, or the whole message that is kept beside one.
+pub struct Letter {
+    pub subject: String,
+    pub headers: Vec<u8>,
+    pub bytes: Vec<u8>,
+}
+
+impl Letter {
+    #[must_use]
+    pub fn of(stored: &model::Stored) -> Letter {
+        let (headers, bytes) = (stored.headers.to_vec(), stored.payload.to_vec());
+        Letter { subject: stored.subject.clone(), headers, bytes }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        ::message::Headers::new(&self.headers).get_str(name)
+    }
+}
+
 /// What was found at the end.
 pub struct Found {
     pub outputs: Vec<Output>,
-    /// Subject and bytes of dead letters.
-    pub letters: Vec<(String, Vec<u8>)>,
+    pub letters: Vec<Letter>,
 }
 
 /// What is wrong; empty when nothing is.
@@ -48,7 +67,7 @@ pub struct Verdict {
 #[derive(Default)]
 struct Ends<'a> {
     outputs: BTreeMap<(&'a str, &'a [u8]), Vec<&'a Output>>,
-    letters: Vec<(&'a str, &'a [u8])>,
+    letters: Vec<&'a Letter>,
 }
 
 /// Compares what was found with what the steps make of every input. An output may be there twice when the timeline has
@@ -102,9 +121,9 @@ fn by_input(found: &Found) -> (BTreeMap<u32, Ends<'_>>, Vec<String>) {
             None => faults.push(format!("{} has something foreign: {}", output.destination, text(&output.bytes))),
         }
     }
-    for (subject, bytes) in &found.letters {
-        if let Some(number) = number(bytes) {
-            ends.entry(number).or_default().letters.push((subject, bytes));
+    for letter in &found.letters {
+        if let Some(number) = number(&letter.bytes) {
+            ends.entry(number).or_default().letters.push(letter);
         }
     }
     (ends, faults)
@@ -140,6 +159,20 @@ fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may_double: bool
     second.and(first).or_else(|| stray_letter(entry, ends))
 }
 
+/// Parts that were sent again, and are now neither dead again nor delivered.
+pub fn lost_parts(found: &Found, sent: &[SentPart]) -> Vec<String> {
+    let is_dead = |part: &SentPart| {
+        let is_it = |letter: &&Letter| {
+            let own = (letter.header("Vrsky-Id"), letter.header("Vrsky-Part"));
+            letter.subject.starts_with("vrsky.dead.") && own == (Some(&part.id), Some(&part.part))
+        };
+        found.letters.iter().any(|letter| is_it(&letter))
+    };
+    let is_there = |part: &SentPart| found.outputs.iter().any(|output| output.bytes == part.payload);
+    let lost = sent.iter().filter(|part| !is_dead(part) && !is_there(part));
+    lost.map(|part| format!("part {} of input {} was sent again, and is nowhere", part.part, part.number)).collect()
+}
+
 /// Something that no revision makes of the input.
 fn foreign(allowed: &[Expected], ends: &Ends<'_>) -> Option<String> {
     let is_allowed = |destination: &str, bytes: &[u8]| {
@@ -153,19 +186,20 @@ fn foreign(allowed: &[Expected], ends: &Ends<'_>) -> Option<String> {
 fn missing(expected: &Expected, ends: &Ends<'_>) -> Option<String> {
     let is_there = |destination: &str, bytes: &[u8]| {
         ends.outputs.contains_key(&(destination, bytes))
-            || ends.letters.iter().any(|(subject, letter)| subject.contains(".out") && *letter == bytes)
+            || ends.letters.iter().any(|letter| letter.subject.contains(".out") && letter.bytes == bytes)
     };
+    let is_dead = |letter: &&Letter| letter.subject.starts_with("vrsky.dead.");
     let missing = expected.outputs.iter().find(|(destination, bytes)| !is_there(destination, bytes));
     let missing = missing.map(|(destination, bytes)| format!("{destination} has not {}", text(bytes)));
-    let without =
-        (expected.fails && ends.letters.is_empty()).then(|| "it failed, and there is no dead letter".to_owned());
+    let without = (expected.fails && !ends.letters.iter().any(is_dead))
+        .then(|| "it failed, and there is no dead letter".to_owned());
     missing.or(without)
 }
 
 fn stray_letter(entry: &Entry, ends: &Ends<'_>) -> Option<String> {
     let own = ["dead", "original"].map(|kind| format!("vrsky.{kind}.{}.{}.", entry.customer, entry.name));
-    let stray = ends.letters.iter().find(|(subject, _)| !own.iter().any(|own| subject.starts_with(own)));
-    stray.map(|(subject, _)| format!("a dead letter under {subject}"))
+    let stray = ends.letters.iter().find(|letter| !own.iter().any(|own| letter.subject.starts_with(own)));
+    stray.map(|letter| format!("a dead letter under {}", letter.subject))
 }
 
 /// A delivery in another's name, or one output under two keys.

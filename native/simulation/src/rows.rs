@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 56] = [
+pub const ROWS: [&str; 63] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -22,6 +22,7 @@ pub const ROWS: [&str; 56] = [
     "double a node is stopped with messages in hand",
     "double a pull consumer is deleted",
     "double a sink's answer is lost",
+    "double a redrive is killed, and run again after more than 30 s",
     "double acks are refused",
     "double answers are refused for more than 30 s",
     "double answers are refused while a message is parked",
@@ -36,6 +37,7 @@ pub const ROWS: [&str; 56] = [
     "fault Kill",
     "fault LanesRefused",
     "fault Outage",
+    "fault Redrive",
     "fault Reload",
     "fault Removal",
     "fault ServerRestart",
@@ -54,8 +56,13 @@ pub const ROWS: [&str; 56] = [
     "letter script/threw",
     "letter tenant/mismatch",
     "answer limit/backlog",
+    "limit dead again after a redrive",
     "limit many parked",
     "limit one shard of several killed",
+    "limit redrive failed",
+    "limit redrive killed",
+    "limit redriven",
     "limit set aside",
     "limit several shards",
+    "limit two redrives at once",
 ];

@@ -15,6 +15,7 @@ use crate::message::Input;
 use crate::network::Wires;
 use crate::node::Node;
 use crate::oracle::{self, Found, Output};
+use crate::redrive::Redriven;
 use crate::sink::{Behaviour, Receivers};
 use crate::story::{EPOCH_MS, Story};
 use crate::streams::{self, Caps};
@@ -45,6 +46,8 @@ pub struct Simulation {
     doubled: RefCell<BTreeSet<Row>>,
     /// What clients saw that they should not.
     pub broken: RefCell<Vec<String>>,
+    /// What operators have sent again.
+    pub redriven: RefCell<Redriven>,
     /// What clients were told.
     pub answers: RefCell<BTreeSet<&'static str>>,
 }
@@ -116,6 +119,7 @@ impl Simulation {
             limits: RefCell::default(),
             doubled: RefCell::default(),
             broken: RefCell::default(),
+            redriven: RefCell::default(),
             answers: RefCell::default(),
         })
     }
@@ -140,7 +144,13 @@ impl Simulation {
         }
         self.heal();
         let mut faults = Vec::new();
-        if !self.settles().await {
+        let mut settles = self.settles().await;
+        if chosen.iter().any(|(_, _, fault)| *fault == Fault::Redrive) {
+            // What has died meanwhile.
+            faults::redrive(&self).await;
+            settles &= self.settles().await;
+        }
+        if !settles {
             let (left, after) = (self.waiting(), self.story.elapsed_ms() / 1_000);
             faults.push(format!("never ends: these wait after {after} s: {left:?}"));
         }
@@ -225,6 +235,13 @@ impl Simulation {
         true
     }
 
+    /// Whether a pipeline is served.
+    pub fn serves(&self, customer: &str, name: &str) -> bool {
+        let entries = &self.catalogue.entries;
+        let is_it = |entry: usize| (entries[entry].customer, entries[entry].name) == (customer, name);
+        self.node.served().into_keys().any(is_it)
+    }
+
     /// What has not come to its end, of the pipelines that are served.
     fn waiting(&self) -> BTreeMap<String, usize> {
         let served: Vec<_> = self.node.served().into_keys().map(|entry| &self.catalogue.entries[entry]).collect();
@@ -235,14 +252,13 @@ impl Simulation {
                 _ => None,
             })
             .collect();
-        let serves =
-            |customer: &str, name: &str| served.iter().any(|entry| (entry.customer, entry.name) == (customer, name));
-        self.wires.server(|server| streams::waiting(server, serves, &durables))
+        self.wires.server(|server| streams::waiting(server, |customer, name| self.serves(customer, name), &durables))
     }
 
     fn judge(&self) -> oracle::Verdict {
         let found = self.found();
-        let verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story.timeline);
+        let mut verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story.timeline);
+        verdict.faults.extend(oracle::lost_parts(&found, &self.redriven.borrow().parts));
         for (what, rows) in &verdict.doubles {
             let rows: Vec<_> = rows.iter().copied().collect();
             self.story.tell(|| {
@@ -274,8 +290,7 @@ impl Simulation {
                 at_ms: (message.time_ns / 1_000_000).saturating_sub(EPOCH_MS),
                 is_unanswered: false,
             }));
-            let letters =
-                server.messages("VRSKY_DEAD").map(|one| (one.subject.clone(), one.payload.to_vec())).collect();
+            let letters = server.messages("VRSKY_DEAD").map(oracle::Letter::of).collect();
             Found { outputs, letters }
         })
     }
@@ -301,13 +316,16 @@ impl Simulation {
             rows.insert("limit several shards".into());
         }
         self.wires.server(|server| {
-            let codes = server.messages("VRSKY_DEAD").filter_map(|letter| code(&letter.headers));
+            let codes = server.messages("VRSKY_DEAD").filter_map(|letter| header(&letter.headers, "Vrsky-Code"));
             rows.extend(codes.map(|code| format!("letter {code}")));
+            let mut letters = server.messages("VRSKY_DEAD");
+            let is_again = letters.any(|letter| header(&letter.headers, "Vrsky-Redrive").is_some());
+            rows.extend(is_again.then(|| "limit dead again after a redrive".to_owned()));
         });
         rows
     }
 }
 
-fn code(headers: &[u8]) -> Option<String> {
-    ::message::Headers::new(headers).get_str("Vrsky-Code").map(str::to_owned)
+fn header(headers: &[u8], name: &str) -> Option<String> {
+    ::message::Headers::new(headers).get_str(name).map(str::to_owned)
 }

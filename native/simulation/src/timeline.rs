@@ -15,6 +15,7 @@ pub const CONSUMER_DELETED: Row = "a pull consumer is deleted";
 pub const ANSWERS_REFUSED: Row = "answers are refused for more than 30 s";
 pub const ANSWERS_REFUSED_PARKING: Row = "answers are refused while a message is parked";
 pub const ACKS_REFUSED: Row = "acks are refused";
+pub const REDRIVEN_TWICE: Row = "a redrive is killed, and run again after more than 30 s";
 pub const REPEATED: Row = "a client repeats a POST after more than 30 s";
 
 /// For so long a stream remembers the ids of messages, milliseconds.
@@ -34,6 +35,8 @@ pub struct Timeline {
     spans: RefCell<Vec<Span>>,
     /// When an input, by its number, was parked.
     parked: RefCell<BTreeMap<u32, Vec<u64>>>,
+    /// What is about one input alone: its number, the row, when.
+    own: RefCell<Vec<(u32, Row, u64)>>,
 }
 
 impl Timeline {
@@ -57,6 +60,11 @@ impl Timeline {
         }
     }
 
+    /// Something that is about one input alone.
+    pub fn of(&self, number: u32, row: Row, now_ms: u64) {
+        self.own.borrow_mut().push((number, row, now_ms));
+    }
+
     pub fn park(&self, number: u32, now_ms: u64) {
         self.parked.borrow_mut().entry(number).or_default().push(now_ms);
     }
@@ -65,6 +73,9 @@ impl Timeline {
     #[must_use]
     pub fn in_life_of(&self, number: u32, from_ms: u64, until_ms: u64) -> BTreeSet<Row> {
         let mut rows = self.during(from_ms, until_ms);
+        let own = self.own.borrow();
+        let own = own.iter().filter(|(of, _, at)| *of == number && (from_ms..=until_ms).contains(at));
+        rows.extend(own.map(|(_, row, _)| *row));
         let parked = self.parked.borrow();
         let mut parked = parked.get(&number).into_iter().flatten().filter(|at| **at <= until_ms);
         if !parked.any(|at| self.during(*at, *at).contains(ANSWERS_REFUSED_PARKING)) {
