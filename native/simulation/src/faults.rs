@@ -8,11 +8,13 @@ use nats::protocol::{Frame, ParserLimits};
 use tokio::time::{Instant, sleep};
 
 use crate::catalogue::Intake;
+use crate::listener::SUBJECTS;
+use crate::network::RECONNECT_MS;
 use crate::run::Simulation;
 use crate::sink::Behaviour;
 use crate::streams;
 use crate::timeline::{
-    ACKS_REFUSED, ANSWERS_REFUSED, ANSWERS_REFUSED_PARKING, CONSUMER_DELETED, DEDUPLICATED_MS, RESTARTED,
+    ACKS_REFUSED, ANSWERS_REFUSED, ANSWERS_REFUSED_PARKING, CONSUMER_DELETED, CORE_REFUSED, DEDUPLICATED_MS, RESTARTED,
 };
 
 /// One kind of fault.
@@ -40,9 +42,10 @@ pub enum Fault {
     StrayReplies,
     StreamFull,
     Redrive,
+    CoreRefused,
 }
 
-const ALL: [Fault; 22] = [
+const ALL: [Fault; 23] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
@@ -65,6 +68,7 @@ const ALL: [Fault; 22] = [
     Fault::StrayReplies,
     Fault::StreamFull,
     Fault::Redrive,
+    Fault::CoreRefused,
 ];
 
 impl Fault {
@@ -128,6 +132,7 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::AcksRefused => acks_refused(&simulation, lasts).await,
         Fault::Foreign => foreign(&simulation),
         Fault::StreamFull => stream_full(&simulation, lasts).await,
+        Fault::CoreRefused => core_refused(&simulation, lasts).await,
         Fault::Redrive => redrive(&simulation).await,
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
@@ -136,33 +141,41 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
 
 async fn server_restart(simulation: &Simulation, lasts: Duration) {
     let span = simulation.story.timeline.begin(RESTARTED, simulation.story.elapsed_ms());
+    let deaf = simulation.is_deaf();
     simulation.wires.stop();
     sleep(lasts).await;
     simulation.wires.start();
     simulation.story.timeline.end(span, simulation.story.elapsed_ms());
+    simulation.hears_again(deaf, RECONNECT_MS);
 }
 
 async fn kill(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.is_deaf();
     simulation.node.kill();
     sleep(lasts).await;
     simulation.restart();
+    simulation.hears_again(span, 1_000);
 }
 
 /// One shard dies, as with a node of its own; the others go on.
 async fn shard_kill(simulation: &Simulation, lasts: Duration) {
     let count = u64::from(simulation.node.shards());
     let number = usize::try_from(simulation.story.random(0..count)).unwrap_or(0);
+    let span = simulation.is_deaf();
     if simulation.node.kill_shard(number) {
         simulation.reached("one shard of several killed");
     }
     sleep(lasts).await;
     simulation.node.restart_shard(number);
+    simulation.hears_again(span, 1_000);
 }
 
 async fn stop(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.is_deaf();
     simulation.node.stop().await;
     sleep(lasts).await;
     simulation.restart();
+    simulation.hears_again(span, 1_000);
 }
 
 /// One pipeline gets its other revision.
@@ -186,12 +199,14 @@ async fn removal(simulation: &Simulation, lasts: Duration) {
     }
     let entry = *simulation.story.pick(&entries);
     let Some(revision) = served.remove(&entry) else { return };
+    let span = simulation.is_deaf();
     simulation.node.serve(served);
     sleep(lasts).await;
     simulation.note_set_aside();
     let mut served = simulation.node.served();
     served.insert(entry, revision);
     simulation.node.serve(served);
+    simulation.hears_again(span, 1_000);
 }
 
 async fn sink(simulation: &Simulation, behaviour: Behaviour, lasts: Duration) {
@@ -265,12 +280,22 @@ async fn acks_refused(simulation: &Simulation, lasts: Duration) {
     simulation.story.timeline.end(span, simulation.story.elapsed_ms());
 }
 
+/// Outs to core NATS.
+async fn core_refused(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.losses.begin(CORE_REFUSED, simulation.story.elapsed_ms());
+    refused(simulation, lasts, &[SUBJECTS], &[]).await;
+    simulation.story.losses.end(span, simulation.story.elapsed_ms());
+}
+
 async fn refused(simulation: &Simulation, lasts: Duration, publish: &[&str], subscribe: &[&str]) {
     let deny =
         |patterns: &[&str]| Subjects { allow: None, deny: patterns.iter().map(|one| (*one).to_owned()).collect() };
     let permissions = Permissions { publish: deny(publish), subscribe: deny(subscribe) };
+    let span = (!subscribe.is_empty()).then(|| simulation.is_deaf());
     simulation.wires.server(|server| server.set_permissions("node", &permissions));
     sleep(lasts).await;
+    // A subscription is tried again every ten seconds.
+    span.into_iter().for_each(|span| simulation.hears_again(span, 12_000));
     simulation.wires.server(|server| server.set_permissions("node", &Permissions::default()));
 }
 

@@ -17,6 +17,7 @@ pub mod catalogue;
 mod clients;
 mod faults;
 mod late;
+mod listener;
 mod message;
 mod network;
 mod node;

@@ -21,12 +21,16 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::late::Late;
+use crate::listener::Listener;
 use crate::message::number;
 use crate::story::Story;
-use crate::timeline::BROKEN;
+use crate::timeline::{BROKEN, NOT_LISTENING};
 
 /// Bytes that a wire holds in one direction before a write waits.
 const CAPACITY: usize = 1 << 20;
+
+/// A node is connected again within so long, milliseconds.
+pub const RECONNECT_MS: u64 = 3_000;
 
 /// One connection.
 #[derive(Default)]
@@ -73,6 +77,7 @@ pub struct Wires {
     work: Rc<Notify>,
     story: Rc<Story>,
     late: Late,
+    pub listener: Listener,
     /// The server takes connections.
     up: Cell<bool>,
     /// Of the parked messages, how many have been noted.
@@ -81,13 +86,16 @@ pub struct Wires {
 
 impl Wires {
     #[must_use]
-    pub fn new(server: Server, story: Rc<Story>) -> Rc<Wires> {
+    pub fn new(mut server: Server, story: Rc<Story>) -> Rc<Wires> {
+        let listener = Listener::default();
+        listener.listen(&mut server);
         let wires = Wires {
             server: RefCell::new(server),
             wires: RefCell::default(),
             work: Rc::default(),
             story,
             late: Late::default(),
+            listener,
             up: Cell::new(true),
             parked: Cell::new(0),
         };
@@ -127,7 +135,11 @@ impl Wires {
 
     /// The server is there again, and has forgotten what a restarted one forgets.
     pub fn start(&self) {
-        self.server(Server::restart);
+        self.server(|server| {
+            self.listener.read(server, self.story.elapsed_ms());
+            server.restart();
+            self.listener.listen(server);
+        });
         self.up.set(true);
     }
 
@@ -159,6 +171,7 @@ impl Wires {
             more |= self.lift(&mut server, *id, &mut wire.borrow_mut());
         }
         self.note_parked(&server);
+        self.listener.read(&mut server, self.story.elapsed_ms());
         wires.retain(|id, wire| {
             let mut wire = wire.borrow_mut();
             let mut output = Vec::new();
@@ -172,6 +185,9 @@ impl Wires {
             }
             if wire.is_broken || !is_open {
                 self.story.note(BROKEN);
+                // Until it is connected and subscribed again.
+                let now = self.story.elapsed_ms();
+                self.story.losses.span(NOT_LISTENING, now, now + RECONNECT_MS);
             }
             wire.closed |= !is_open;
             wire.wake();

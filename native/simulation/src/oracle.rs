@@ -7,7 +7,8 @@ use flow::process::{self, Message};
 use crate::catalogue::{Catalogue, Entry, Intake};
 use crate::message::{Input, number};
 use crate::redrive::SentPart;
-use crate::timeline::{REPEATED, Row, Timeline, UNANSWERED};
+use crate::story::Story;
+use crate::timeline::{BROKEN, CORE_REFUSED, REPEATED, RESTARTED, Row, Timeline, UNANSWERED};
 
 /// What one input becomes under one revision: each output, as its destination and bytes.
 struct Expected {
@@ -73,7 +74,8 @@ struct Ends<'a> {
 /// Compares what was found with what the steps make of every input. An output may be there twice when the timeline has
 /// something within the life of its input that lets it be.
 #[must_use]
-pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, timeline: &Timeline) -> Verdict {
+pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, story: &Story) -> Verdict {
+    let timeline = &story.timeline;
     let (mut ends, mut faults) = by_input(found);
     let mut doubles = Vec::new();
     for input in inputs {
@@ -81,7 +83,8 @@ pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, timeline: &
         let entry = &catalogue.entries[input.pipeline];
         let all: Vec<&Output> = ends.outputs.values().flatten().copied().collect();
         let may_double = !allows(timeline, input, &all).is_empty();
-        let wrong = wrong(catalogue, input, &ends, may_double).or_else(|| mixed_up(entry, &ends));
+        let may = May { double: may_double, lose_core: may_lose_core(story, input) };
+        let wrong = wrong(catalogue, input, &ends, may).or_else(|| mixed_up(entry, &ends));
         faults.extend(wrong.map(|wrong| format!("input {} of {}: {wrong}", input.number, entry.name)));
         for ((destination, _), outputs) in ends.outputs.iter().filter(|(_, outputs)| outputs.len() > 1) {
             let (what, rows) = (doubled(input, destination, outputs), allows(timeline, input, outputs));
@@ -93,6 +96,19 @@ pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, timeline: &
     }
     faults.extend(ends.keys().map(|number| format!("nobody has sent input {number}")));
     Verdict { faults, doubles }
+}
+
+/// What may become of one input.
+#[derive(Clone, Copy)]
+struct May {
+    double: bool,
+    lose_core: bool,
+}
+
+/// Whether a publish to core NATS may be lost: the server refuses it, or the connection breaks.
+fn may_lose_core(story: &Story, input: &Input) -> bool {
+    let is_refused = story.losses.has_since(input.sent_ms, &[CORE_REFUSED]);
+    is_refused || story.timeline.has_since(input.sent_ms, &[BROKEN, RESTARTED])
 }
 
 /// What lets these outputs of an input be there more than once.
@@ -140,10 +156,10 @@ fn expected(catalogue: &Catalogue, input: &Input, revision: usize) -> Expected {
 
 /// What is wrong with the ends of an input, whichever revision it was run by. What is run again after a reload may be run
 /// by another revision: then there may be outputs of both.
-fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may_double: bool) -> Option<String> {
+fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may: May) -> Option<String> {
     let entry = &catalogue.entries[input.pipeline];
     let judge = |allowed: &[Expected], revision: &Expected| {
-        foreign(allowed, ends).or_else(|| if input.accepted { missing(revision, ends) } else { None })
+        foreign(allowed, ends).or_else(|| if input.accepted { missing(revision, ends, may.lose_core) } else { None })
     };
     let first = expected(catalogue, input, 0);
     let fault = judge(std::slice::from_ref(&first), &first);
@@ -153,7 +169,7 @@ fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may_double: bool
     let both = [first, expected(catalogue, input, 1)];
     let one_of_both = |revision: &Expected| {
         let alone = judge(std::slice::from_ref(revision), revision);
-        if may_double { alone.and_then(|_| judge(&both, revision)) } else { alone }
+        if may.double { alone.and_then(|_| judge(&both, revision)) } else { alone }
     };
     let [first, second] = both.each_ref().map(one_of_both);
     second.and(first).or_else(|| stray_letter(entry, ends))
@@ -183,9 +199,10 @@ fn foreign(allowed: &[Expected], ends: &Ends<'_>) -> Option<String> {
 }
 
 /// An output that is neither there nor a dead letter.
-fn missing(expected: &Expected, ends: &Ends<'_>) -> Option<String> {
+fn missing(expected: &Expected, ends: &Ends<'_>, may_lose_core: bool) -> Option<String> {
     let is_there = |destination: &str, bytes: &[u8]| {
         ends.outputs.contains_key(&(destination, bytes))
+            || may_lose_core && destination.starts_with("nats:tell.")
             || ends.letters.iter().any(|letter| letter.subject.contains(".out") && letter.bytes == bytes)
     };
     let is_dead = |letter: &&Letter| letter.subject.starts_with("vrsky.dead.");
@@ -227,17 +244,19 @@ mod tests {
     use bytes::Bytes;
 
     fn judged(destination: &str, owner: &str, bytes: &str, accepted: bool, times: usize) -> Vec<String> {
-        judged_with(&Timeline::default(), destination, owner, bytes, accepted, times)
+        judged_with(|_| (), destination, owner, bytes, accepted, times)
     }
 
     fn judged_with(
-        timeline: &Timeline,
+        happens: impl Fn(&Story),
         destination: &str,
         owner: &str,
         bytes: &str,
         accepted: bool,
         times: usize,
     ) -> Vec<String> {
+        let story = Story::new(0, false);
+        happens(&story);
         let catalogue = Catalogue::new().unwrap();
         let pipeline = catalogue.entries.iter().position(|entry| entry.name == "line").unwrap();
         let payload = Bytes::from_static(br#"{"n":"N7N"}"#);
@@ -251,7 +270,7 @@ mod tests {
             is_unanswered: false,
         };
         let outputs = (0..times).map(|_| output()).collect();
-        judge(&catalogue, &[input], &Found { outputs, letters: Vec::new() }, timeline).faults
+        judge(&catalogue, &[input], &Found { outputs, letters: Vec::new() }, &story).faults
     }
 
     #[test]
@@ -275,9 +294,8 @@ mod tests {
     fn a_double_needs_something_in_its_own_life() {
         let (line, whole) = ("http://nova-line.sim/", r#"{"n":"N7N"}"#);
         for (at_ms, is_allowed) in [(4, false), (5, true), (20, true), (21, false)] {
-            let timeline = Timeline::default();
-            timeline.at(crate::timeline::KILLED, at_ms);
-            let faults = judged_with(&timeline, line, "nova", whole, true, 2);
+            let happens = |story: &Story| story.timeline.at(crate::timeline::KILLED, at_ms);
+            let faults = judged_with(happens, line, "nova", whole, true, 2);
             assert_eq!(faults.is_empty(), is_allowed, "{at_ms}: {faults:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 63] = [
+pub const ROWS: [&str; 66] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -13,6 +13,7 @@ pub const ROWS: [&str; 63] = [
     "counted delivered",
     "counted duplicate",
     "counted filtered",
+    "counted lost",
     "counted parked",
     "counted redelivered",
     "counted refused",
@@ -32,6 +33,7 @@ pub const ROWS: [&str; 63] = [
     "fault AnswersRefused",
     "fault Clock",
     "fault ConsumerDeleted",
+    "fault CoreRefused",
     "fault Cut",
     "fault Foreign",
     "fault Kill",
@@ -56,6 +58,7 @@ pub const ROWS: [&str; 63] = [
     "letter script/threw",
     "letter tenant/mismatch",
     "answer limit/backlog",
+    "limit core NATS promised",
     "limit dead again after a redrive",
     "limit many parked",
     "limit one shard of several killed",

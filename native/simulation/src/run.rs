@@ -19,7 +19,7 @@ use crate::redrive::Redriven;
 use crate::sink::{Behaviour, Receivers};
 use crate::story::{EPOCH_MS, Story};
 use crate::streams::{self, Caps};
-use crate::timeline::Row;
+use crate::timeline::{BROKEN, CUT_OFF, KILLED, NOT_LISTENING, RESTARTED, Row};
 
 /// A simulation that is not at its end after so much virtual time never ends.
 const MAX_MS: u64 = 3_600_000;
@@ -96,7 +96,7 @@ fn failed(seed: u64, reason: &str) -> Outcome {
 impl Simulation {
     fn new(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Result<Simulation, ::message::Fault> {
         let story = Rc::new(Story::new(seed, readable));
-        let users = [("node".to_owned(), User::default())].into();
+        let users = ["node", "listener"].map(|name| (name.to_owned(), User::default())).into();
         let options = Options { users, no_auth_user: Some("node".into()), seed: story.u64(), ..Options::default() };
         let mut server = Server::new(options, story.server_ns());
         let caps = Caps { lane: *story.pick(&[15, 60, 1_000]) };
@@ -192,6 +192,30 @@ impl Simulation {
         self.limits.borrow_mut().insert(limit);
     }
 
+    /// Perhaps nobody listens to core NATS, until [`Simulation::hears_again`].
+    pub fn is_deaf(&self) -> usize {
+        self.story.losses.begin(NOT_LISTENING, self.story.elapsed_ms())
+    }
+
+    /// Its shards listen again within so many milliseconds.
+    pub fn hears_again(&self, span: usize, within_ms: u64) {
+        self.story.losses.end(span, self.story.elapsed_ms() + within_ms);
+    }
+
+    /// Takes messages of core NATS for accepted that reach a node, and that nothing takes out of its hands.
+    fn accept_core(&self) {
+        const TAKEN: [Row; 4] = [KILLED, CUT_OFF, BROKEN, RESTARTED];
+        let (timeline, losses) = (&self.story.timeline, &self.story.losses);
+        for input in self.inputs.borrow_mut().iter_mut() {
+            let is_core = matches!(self.catalogue.entries[input.pipeline].intake, Intake::Core(_));
+            let at = input.sent_ms;
+            if is_core && !timeline.has_since(at, &TAKEN) && !losses.during(at, at).contains(NOT_LISTENING) {
+                input.accepted = true;
+                self.limits.borrow_mut().insert("core NATS promised");
+            }
+        }
+    }
+
     /// Starts the process, if nothing else has.
     pub fn restart(&self) {
         if !self.node.is_running() {
@@ -256,8 +280,9 @@ impl Simulation {
     }
 
     fn judge(&self) -> oracle::Verdict {
+        self.accept_core();
         let found = self.found();
-        let mut verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story.timeline);
+        let mut verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story);
         verdict.faults.extend(oracle::lost_parts(&found, &self.redriven.borrow().parts));
         for (what, rows) in &verdict.doubles {
             let rows: Vec<_> = rows.iter().copied().collect();
@@ -281,6 +306,14 @@ impl Simulation {
                 is_unanswered: got.is_unanswered,
             }));
         }
+        outputs.extend(self.wires.listener.heard().into_iter().map(|heard| Output {
+            destination: format!("nats:{}", heard.subject),
+            owner: None,
+            id: None,
+            bytes: heard.payload,
+            at_ms: heard.at_ms,
+            is_unanswered: false,
+        }));
         self.wires.server(|server| {
             outputs.extend(server.messages("OUT").map(|message| Output {
                 destination: format!("nats:{}", message.subject),

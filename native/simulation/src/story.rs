@@ -17,6 +17,8 @@ pub struct Story {
     lines: RefCell<Option<Vec<String>>>,
     trace: RefCell<DefaultHasher>,
     pub timeline: Timeline,
+    /// When nobody listens to core NATS, or what outs publish there is refused.
+    pub losses: Timeline,
 }
 
 /// The wall clock's milliseconds when a simulation begins: 2026-01-01.
@@ -34,6 +36,7 @@ impl Story {
             // Its keys are fixed, unlike a `RandomState`'s.
             trace: RefCell::new(DefaultHasher::new()),
             timeline: Timeline::default(),
+            losses: Timeline::default(),
         }
     }
 

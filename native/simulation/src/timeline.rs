@@ -18,6 +18,11 @@ pub const ACKS_REFUSED: Row = "acks are refused";
 pub const REDRIVEN_TWICE: Row = "a redrive is killed, and run again after more than 30 s";
 pub const REPEATED: Row = "a client repeats a POST after more than 30 s";
 
+/// What is published to core NATS is refused.
+pub const CORE_REFUSED: Row = "core NATS is refused";
+/// No shard listens to a subject of core NATS.
+pub const NOT_LISTENING: Row = "nobody listens";
+
 /// For so long a stream remembers the ids of messages, milliseconds.
 pub const DEDUPLICATED_MS: u64 = 30_000;
 
@@ -82,6 +87,13 @@ impl Timeline {
             rows.remove(ANSWERS_REFUSED_PARKING);
         }
         rows
+    }
+
+    /// Whether something of `rows` was the case at this time or later.
+    #[must_use]
+    pub fn has_since(&self, from_ms: u64, rows: &[Row]) -> bool {
+        let rows = |row: &Row| rows.contains(row);
+        self.during(from_ms, u64::MAX).iter().any(rows)
     }
 
     /// What was the case at some time between these two.
