@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use ::message::Code;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use crate::catalogue::Intake;
-use crate::message::{Input, headers, payload};
+use crate::message::{Input, headers, mark_line, payload};
 use crate::run::Simulation;
 use crate::source::{Answer, Request};
 
@@ -26,7 +27,8 @@ impl Simulation {
             }
             let pipeline = if self.is_heavy && !self.story.one_in(5) { served[0] } else { *self.story.pick(&served) };
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            clients.push(spawn_local(Rc::clone(&self).send(number, pipeline)));
+            let size = self.sizes.of_message(&self.story, count);
+            clients.push(spawn_local(Rc::clone(&self).send(number, pipeline, size)));
         }
         for client in clients {
             // A client that fails is seen as an input that nobody has accepted.
@@ -34,8 +36,20 @@ impl Simulation {
         }
     }
 
-    async fn send(self: Rc<Simulation>, number: u32, pipeline: usize) {
-        let payload = payload(&self.story, number);
+    async fn send(self: Rc<Simulation>, number: u32, pipeline: usize, size: Option<usize>) {
+        let catalogue = Rc::clone(&self.catalogue);
+        let intake = &catalogue.entries[pipeline].intake;
+        // A user's program may publish no more than the server takes.
+        let most = self.sizes.max_payload() - mark_line(number).len() - 20;
+        let is_http = matches!(intake, Intake::Http(_));
+        let size = size.map(|size| if is_http { size } else { size.min(most) });
+        let mut payload = payload(&self.story, number, size);
+        if !is_http && payload.len() > most {
+            payload = payload.slice(..most);
+        }
+        // Of a large one no letter may have the payload, which tells its number.
+        let is_marked = payload.len() > 10_000;
+        let headers = headers(&self.story, number, is_marked);
         let key = self.story.one_in(3).then(|| format!("key-{number}"));
         self.inputs.borrow_mut().push(Input {
             number,
@@ -45,18 +59,20 @@ impl Simulation {
             sent_ms: self.story.elapsed_ms(),
             repeated_ms: None,
         });
-        let catalogue = Rc::clone(&self.catalogue);
-        match &catalogue.entries[pipeline].intake {
+        match intake {
             Intake::Http(path) => {
                 let path = format!("/in/{}{path}", catalogue.entries[pipeline].customer);
-                self.post(number, Request { path, payload, key }).await;
+                self.post(
+                    number,
+                    Request { path, payload, key, headers: if is_marked { mark_line(number) } else { String::new() } },
+                )
+                .await;
             }
             Intake::Stream(subject) => {
-                let headers = headers(&self.story);
-                self.wires.server(|server| server.publish(subject, "", headers, &payload));
+                self.wires.server(|server| server.publish(subject, "", &headers, &payload));
                 self.accept(number);
             }
-            Intake::Core(subject) => self.wires.server(|server| server.publish(subject, "", b"", &payload)),
+            Intake::Core(subject) => self.wires.server(|server| server.publish(subject, "", &headers, &payload)),
         }
     }
 
@@ -71,6 +87,9 @@ impl Simulation {
             if let Some(Answer::Accepted(_)) = answer {
                 self.accept(number);
                 return self.abuse_key(number, request).await;
+            }
+            if matches!(answer, Some(Answer::Refused(Code::HttpTooLarge))) {
+                return;
             }
             sleep(Duration::from_millis(self.story.random(500..4_000))).await;
         }

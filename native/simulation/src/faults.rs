@@ -133,7 +133,11 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::Foreign => foreign(&simulation),
         Fault::StreamFull => stream_full(&simulation, lasts).await,
         Fault::CoreRefused => core_refused(&simulation, lasts).await,
-        Fault::Redrive => redrive(&simulation).await,
+        Fault::Redrive => {
+            redrive(&simulation).await;
+            sleep(lasts).await;
+            simulation.receivers.forgive(false);
+        }
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
     simulation.story.tell(|| format!("end of {fault:?}"));
@@ -242,7 +246,7 @@ fn consumer_deleted(simulation: &Simulation) {
 /// An operator sends the dead letters again, or two do at once.
 pub async fn redrive(simulation: &Rc<Simulation>) {
     // Its reason: the receivers take now what they have refused.
-    simulation.receivers.forgive();
+    simulation.receivers.forgive(true);
     let first = Rc::clone(simulation).redrive();
     if simulation.story.one_in(3) {
         simulation.reached("two redrives at once");

@@ -27,6 +27,7 @@ mod redrive;
 pub mod rows;
 pub mod run;
 mod sink;
+mod size;
 mod source;
 mod story;
 mod streams;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flow::process::{self, Message};
 
 use crate::catalogue::{Catalogue, Entry, Intake};
-use crate::message::{Input, number};
+use crate::message::{Input, MARK, number};
 use crate::redrive::SentPart;
 use crate::story::Story;
 use crate::timeline::{BROKEN, CORE_REFUSED, REPEATED, RESTARTED, Row, Timeline, UNANSWERED};
@@ -44,6 +44,12 @@ impl Letter {
     pub fn of(stored: &model::Stored) -> Letter {
         let (headers, bytes) = (stored.headers.to_vec(), stored.payload.to_vec());
         Letter { subject: stored.subject.clone(), headers, bytes }
+    }
+
+    /// Whether it is of this payload, kept or not.
+    fn is_of(&self, bytes: &[u8]) -> bool {
+        let omitted = self.header("Vrsky-Omitted-Bytes").and_then(|bytes| bytes.parse::<usize>().ok());
+        omitted.map_or(self.bytes == bytes, |omitted| omitted == bytes.len())
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -138,7 +144,7 @@ fn by_input(found: &Found) -> (BTreeMap<u32, Ends<'_>>, Vec<String>) {
         }
     }
     for letter in &found.letters {
-        if let Some(number) = number(&letter.bytes) {
+        if let Some(number) = number(&letter.bytes).or_else(|| number(letter.header(MARK)?.as_bytes())) {
             ends.entry(number).or_default().letters.push(letter);
         }
     }
@@ -203,7 +209,7 @@ fn missing(expected: &Expected, ends: &Ends<'_>, may_lose_core: bool) -> Option<
     let is_there = |destination: &str, bytes: &[u8]| {
         ends.outputs.contains_key(&(destination, bytes))
             || may_lose_core && destination.starts_with("nats:tell.")
-            || ends.letters.iter().any(|letter| letter.subject.contains(".out") && letter.bytes == bytes)
+            || ends.letters.iter().any(|letter| letter.subject.contains(".out") && letter.is_of(bytes))
     };
     let is_dead = |letter: &&Letter| letter.subject.starts_with("vrsky.dead.");
     let missing = expected.outputs.iter().find(|(destination, bytes)| !is_there(destination, bytes));

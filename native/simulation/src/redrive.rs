@@ -76,7 +76,7 @@ impl Simulation {
                 Err(Ended::Failed) => self.reached("redrive failed"),
             }
             // Before or after the streams have forgotten its publishes.
-            let pause = if self.story.one_in(3) { 0..5_000 } else { DEDUPLICATED_MS..DEDUPLICATED_MS + 9_000 };
+            let pause = if self.story.one_in(4) { 0..5_000 } else { DEDUPLICATED_MS..DEDUPLICATED_MS + 9_000 };
             sleep(Duration::from_millis(self.story.random(pause))).await;
         }
     }
@@ -104,7 +104,7 @@ impl<'a> Redrive<'a> {
         self.simulation.story.tell(|| format!("redrive of {} letters", wanted.len()));
         if !self.simulation.story.one_in(3) {
             // A batch has a step for each publish, and one for each letter that is deleted.
-            self.killed_in = self.simulation.story.random(0..2 * wanted.len() as u64 + 2);
+            self.killed_in = self.simulation.story.random(1..2 * wanted.len() as u64 + 2);
         }
         let mut batch = Vec::new();
         for (at, sequence) in wanted.iter().enumerate() {

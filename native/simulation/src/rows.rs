@@ -1,10 +1,11 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 66] = [
+pub const ROWS: [&str; 69] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
+    "answer http/too-large",
     "answer nats/authorization",
     "answer nats/disconnected",
     "answer nats/timeout",
@@ -55,11 +56,13 @@ pub const ROWS: [&str; 66] = [
     "letter deliver/retries-exhausted",
     "letter http/rejected",
     "letter json/syntax",
+    "letter nats/max-payload",
     "letter script/threw",
     "letter tenant/mismatch",
     "answer limit/backlog",
     "limit core NATS promised",
     "limit dead again after a redrive",
+    "limit large payload",
     "limit many parked",
     "limit one shard of several killed",
     "limit redrive failed",

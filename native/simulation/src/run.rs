@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::oracle::{self, Found, Output};
 use crate::redrive::Redriven;
 use crate::sink::{Behaviour, Receivers};
+use crate::size::Sizes;
 use crate::story::{EPOCH_MS, Story};
 use crate::streams::{self, Caps};
 use crate::timeline::{BROKEN, CUT_OFF, KILLED, NOT_LISTENING, RESTARTED, Row};
@@ -37,11 +38,10 @@ pub struct Simulation {
     pub node: Rc<Node>,
     /// Many messages for one pipeline, and a long outage: more than may be in hand at once.
     pub is_heavy: bool,
+    pub sizes: Sizes,
     /// For how long messages come, milliseconds.
     pub span_ms: u64,
     pub inputs: RefCell<Vec<Input>>,
-    /// What was reached that nothing counts.
-    limits: RefCell<BTreeSet<&'static str>>,
     /// What has let outputs be there twice.
     doubled: RefCell<BTreeSet<Row>>,
     /// What clients saw that they should not.
@@ -97,7 +97,9 @@ impl Simulation {
     fn new(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Result<Simulation, ::message::Fault> {
         let story = Rc::new(Story::new(seed, readable));
         let users = ["node", "listener"].map(|name| (name.to_owned(), User::default())).into();
-        let options = Options { users, no_auth_user: Some("node".into()), seed: story.u64(), ..Options::default() };
+        let sizes = Sizes::choose(&story);
+        let (no_auth_user, max_payload) = (Some("node".into()), sizes.max_payload());
+        let options = Options { users, no_auth_user, max_payload, seed: story.u64(), ..Options::default() };
         let mut server = Server::new(options, story.server_ns());
         let caps = Caps { lane: *story.pick(&[15, 60, 1_000]) };
         streams::provision(&mut server, catalogue, caps);
@@ -114,9 +116,9 @@ impl Simulation {
             catalogue,
             node,
             is_heavy,
+            sizes,
             span_ms,
             inputs: RefCell::default(),
-            limits: RefCell::default(),
             doubled: RefCell::default(),
             broken: RefCell::default(),
             redriven: RefCell::default(),
@@ -189,7 +191,7 @@ impl Simulation {
 
     /// Something was reached that nothing counts.
     pub fn reached(&self, limit: &'static str) {
-        self.limits.borrow_mut().insert(limit);
+        self.story.reach(limit);
     }
 
     /// Perhaps nobody listens to core NATS, until [`Simulation::hears_again`].
@@ -211,7 +213,7 @@ impl Simulation {
             let at = input.sent_ms;
             if is_core && !timeline.has_since(at, &TAKEN) && !losses.during(at, at).contains(NOT_LISTENING) {
                 input.accepted = true;
-                self.limits.borrow_mut().insert("core NATS promised");
+                self.story.reach("core NATS promised");
             }
         }
     }
@@ -343,7 +345,7 @@ impl Simulation {
         rows.extend(self.node.counted().iter().map(|metric| format!("counted {metric}")));
         rows.extend(self.answers.borrow().iter().map(|answer| format!("answer {answer}")));
         self.note_set_aside();
-        rows.extend(self.limits.borrow().iter().map(|limit| format!("limit {limit}")));
+        rows.extend(self.story.reached().into_iter().map(|limit| format!("limit {limit}")));
         rows.extend(self.doubled.borrow().iter().map(|row| format!("double {row}")));
         if self.node.shards() > 1 {
             rows.insert("limit several shards".into());

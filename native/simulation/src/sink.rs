@@ -82,9 +82,9 @@ impl Receivers {
         self.by_name.borrow().values().map(Rc::clone).collect()
     }
 
-    /// All take from now on what they have refused.
-    pub fn forgive(&self) {
-        self.forgive.set(true);
+    /// Whether all take from now on what they refuse otherwise.
+    pub fn forgive(&self, forgives: bool) {
+        self.forgive.set(forgives);
     }
 
     /// All of them, by name.

@@ -1,6 +1,7 @@
 //! What happens, in virtual time: told line by line when somebody reads it, and always as one hash.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
@@ -16,6 +17,8 @@ pub struct Story {
     clock_offset_ms: Cell<i64>,
     lines: RefCell<Option<Vec<String>>>,
     trace: RefCell<DefaultHasher>,
+    /// What was reached that nothing counts.
+    reached: RefCell<BTreeSet<&'static str>>,
     pub timeline: Timeline,
     /// When nobody listens to core NATS, or what outs publish there is refused.
     pub losses: Timeline,
@@ -35,6 +38,7 @@ impl Story {
             lines: RefCell::new(readable.then(Vec::new)),
             // Its keys are fixed, unlike a `RandomState`'s.
             trace: RefCell::new(DefaultHasher::new()),
+            reached: RefCell::default(),
             timeline: Timeline::default(),
             losses: Timeline::default(),
         }
@@ -91,6 +95,16 @@ impl Story {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
             lines.push(line);
         }
+    }
+
+    /// Something was reached that nothing counts.
+    pub fn reach(&self, limit: &'static str) {
+        self.reached.borrow_mut().insert(limit);
+    }
+
+    #[must_use]
+    pub fn reached(&self) -> BTreeSet<&'static str> {
+        self.reached.borrow().clone()
     }
 
     /// Something happens now that lets outputs be delivered twice.
