@@ -91,6 +91,10 @@ fn stream_out(subject: &str) -> Value {
     json!({"nats": {"subject": subject, "mode": "jetstream", "stream": "OUT"}})
 }
 
+fn core_out(subject: &str) -> Value {
+    json!({"nats": {"subject": subject}})
+}
+
 fn posted(path: &str) -> Value {
     json!({"http": {"path": path, "auth": "none"}})
 }
@@ -122,6 +126,17 @@ fn templates() -> Vec<(&'static str, &'static str, Value)> {
         ("zeta", "bare", pipeline(stream_in("in.bare", "bare"), &[], stream_out("out.bare"))),
         ("zeta", "split", pipeline(stream_in("in.split", "split"), &[script(SPLIT)], http("zeta-split"))),
         ("zeta", "core", pipeline(json!({"nats": {"subject": "core.zeta"}}), &[script(TAG)], stream_out("out.core"))),
+        ("zeta", "relay", pipeline(json!({"nats": {"subject": "core.relay"}}), &[], core_out("tell.relay"))),
+        ("acme", "tell", pipeline(posted("/tell"), &[script(TAG)], core_out("tell.acme"))),
+        (
+            "nova",
+            "both",
+            pipeline(
+                stream_in("in.both", "both"),
+                &[script(TAG), to(&["copy", "tell"])],
+                json!({"copy": stream_out("out.both"), "tell": core_out("tell.both")}),
+            ),
+        ),
         ("nova", "line", pipeline(posted("/line"), &[], ordered("nova-line"))),
         ("nova", "file", pipeline(posted("/file"), &[script(TAG)], json!({"file": {"path": "orders.ndjson"}}))),
         (

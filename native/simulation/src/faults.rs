@@ -1,6 +1,5 @@
 //! What goes wrong, when, and for how long.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +8,14 @@ use nats::protocol::{Frame, ParserLimits};
 use tokio::time::{Instant, sleep};
 
 use crate::catalogue::Intake;
+use crate::listener::SUBJECTS;
+use crate::network::RECONNECT_MS;
 use crate::run::Simulation;
 use crate::sink::Behaviour;
 use crate::streams;
+use crate::timeline::{
+    ACKS_REFUSED, ANSWERS_REFUSED, ANSWERS_REFUSED_PARKING, CONSUMER_DELETED, CORE_REFUSED, DEDUPLICATED_MS, RESTARTED,
+};
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +23,7 @@ pub enum Fault {
     Cut,
     ServerRestart,
     Kill,
+    ShardKill,
     Stop,
     Reload,
     Removal,
@@ -36,12 +41,15 @@ pub enum Fault {
     Foreign,
     StrayReplies,
     StreamFull,
+    Redrive,
+    CoreRefused,
 }
 
-const ALL: [Fault; 20] = [
+const ALL: [Fault; 23] = [
     Fault::Cut,
     Fault::ServerRestart,
     Fault::Kill,
+    Fault::ShardKill,
     Fault::Stop,
     Fault::Reload,
     Fault::Removal,
@@ -59,26 +67,14 @@ const ALL: [Fault; 20] = [
     Fault::Foreign,
     Fault::StrayReplies,
     Fault::StreamFull,
+    Fault::Redrive,
+    Fault::CoreRefused,
 ];
 
 impl Fault {
     /// Whether the node goes on with what it has in hand.
     fn keeps_hands(self) -> bool {
         matches!(self, Fault::Clock | Fault::Foreign | Fault::StrayReplies | Fault::LanesRefused | Fault::SinkSlow)
-    }
-
-    /// The row of `delivery.md` that lets something be delivered twice, if there is one.
-    #[must_use]
-    pub fn doubles(self) -> Option<&'static str> {
-        Some(match self {
-            Fault::Kill => "a node is killed",
-            Fault::ServerRestart => "the NATS server restarts",
-            Fault::Cut => "NATS is away",
-            Fault::SinkLies => "a sink's answer is lost",
-            Fault::ConsumerDeleted => "a pull consumer was deleted",
-            Fault::AnswersRefused | Fault::AcksRefused => "answers or acks are refused",
-            _ => return None,
-        })
     }
 }
 
@@ -116,6 +112,7 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::Cut => simulation.wires.cut(),
         Fault::ServerRestart => server_restart(&simulation, lasts).await,
         Fault::Kill => kill(&simulation, lasts).await,
+        Fault::ShardKill => shard_kill(&simulation, lasts).await,
         Fault::Stop => stop(&simulation, lasts).await,
         Fault::Reload => reload(&simulation),
         Fault::Removal => removal(&simulation, lasts).await,
@@ -130,32 +127,59 @@ pub async fn happen(simulation: Rc<Simulation>, at_ms: u64, lasts_ms: u64, fault
         Fault::SinkSlow => sink(&simulation, Behaviour::Slow(400), lasts).await,
         Fault::Outage => outage(&simulation, lasts).await,
         Fault::ConsumerDeleted => consumer_deleted(&simulation),
-        Fault::AnswersRefused => refused(&simulation, lasts, &[], &["_INBOX.*.a.>", "_INBOX.*.p.>"]).await,
+        Fault::AnswersRefused => answers_refused(&simulation, lasts * 2).await,
         Fault::LanesRefused => refused(&simulation, lasts, &["vrsky.>"], &[]).await,
-        Fault::AcksRefused => refused(&simulation, lasts, &["$JS.ACK.>"], &[]).await,
+        Fault::AcksRefused => acks_refused(&simulation, lasts).await,
         Fault::Foreign => foreign(&simulation),
         Fault::StreamFull => stream_full(&simulation, lasts).await,
+        Fault::CoreRefused => core_refused(&simulation, lasts).await,
+        Fault::Redrive => {
+            redrive(&simulation).await;
+            sleep(lasts).await;
+            simulation.receivers.forgive(false);
+        }
         Fault::StrayReplies => stray_replies(&simulation, lasts.min(Duration::from_secs(4))).await,
     }
     simulation.story.tell(|| format!("end of {fault:?}"));
 }
 
 async fn server_restart(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.timeline.begin(RESTARTED, simulation.story.elapsed_ms());
+    let deaf = simulation.is_deaf();
     simulation.wires.stop();
     sleep(lasts).await;
     simulation.wires.start();
+    simulation.story.timeline.end(span, simulation.story.elapsed_ms());
+    simulation.hears_again(deaf, RECONNECT_MS);
 }
 
 async fn kill(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.is_deaf();
     simulation.node.kill();
     sleep(lasts).await;
     simulation.restart();
+    simulation.hears_again(span, 1_000);
+}
+
+/// One shard dies, as with a node of its own; the others go on.
+async fn shard_kill(simulation: &Simulation, lasts: Duration) {
+    let count = u64::from(simulation.node.shards());
+    let number = usize::try_from(simulation.story.random(0..count)).unwrap_or(0);
+    let span = simulation.is_deaf();
+    if simulation.node.kill_shard(number) {
+        simulation.reached("one shard of several killed");
+    }
+    sleep(lasts).await;
+    simulation.node.restart_shard(number);
+    simulation.hears_again(span, 1_000);
 }
 
 async fn stop(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.is_deaf();
     simulation.node.stop().await;
     sleep(lasts).await;
     simulation.restart();
+    simulation.hears_again(span, 1_000);
 }
 
 /// One pipeline gets its other revision.
@@ -179,12 +203,14 @@ async fn removal(simulation: &Simulation, lasts: Duration) {
     }
     let entry = *simulation.story.pick(&entries);
     let Some(revision) = served.remove(&entry) else { return };
+    let span = simulation.is_deaf();
     simulation.node.serve(served);
     sleep(lasts).await;
     simulation.note_set_aside();
     let mut served = simulation.node.served();
     served.insert(entry, revision);
     simulation.node.serve(served);
+    simulation.hears_again(span, 1_000);
 }
 
 async fn sink(simulation: &Simulation, behaviour: Behaviour, lasts: Duration) {
@@ -213,15 +239,67 @@ async fn outage(simulation: &Simulation, lasts: Duration) {
 
 fn consumer_deleted(simulation: &Simulation) {
     let durable = *simulation.story.pick(&[("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")]);
+    simulation.story.note(CONSUMER_DELETED);
     simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
+}
+
+/// An operator sends the dead letters again, or two do at once.
+pub async fn redrive(simulation: &Rc<Simulation>) {
+    // Its reason: the receivers take now what they have refused.
+    simulation.receivers.forgive(true);
+    let first = Rc::clone(simulation).redrive();
+    if simulation.story.one_in(3) {
+        simulation.reached("two redrives at once");
+        tokio::join!(first, Rc::clone(simulation).redrive());
+    } else {
+        first.await;
+    }
+}
+
+async fn answers_refused(simulation: &Simulation, lasts: Duration) {
+    const ANSWERS: [&str; 2] = ["_INBOX.*.a.>", "_INBOX.*.p.>"];
+    let (story, timeline) = (&simulation.story, &simulation.story.timeline);
+    let refuse = async {
+        let from_ms = story.elapsed_ms();
+        let span = timeline.begin(ANSWERS_REFUSED_PARKING, from_ms);
+        refused(simulation, lasts, &[], &ANSWERS).await;
+        let until_ms = story.elapsed_ms();
+        timeline.end(span, until_ms);
+        if until_ms - from_ms > DEDUPLICATED_MS {
+            timeline.span(ANSWERS_REFUSED, from_ms, until_ms);
+        }
+    };
+    if story.one_in(2) {
+        // So that something is on its way to the parked messages.
+        let later = sleep(Duration::from_millis(story.random(100..1_200)));
+        tokio::join!(outage(simulation, Duration::from_secs(6)), async { (later.await, refuse.await) });
+    } else {
+        refuse.await;
+    }
+}
+
+async fn acks_refused(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.timeline.begin(ACKS_REFUSED, simulation.story.elapsed_ms());
+    refused(simulation, lasts, &["$JS.ACK.>"], &[]).await;
+    simulation.story.timeline.end(span, simulation.story.elapsed_ms());
+}
+
+/// Outs to core NATS.
+async fn core_refused(simulation: &Simulation, lasts: Duration) {
+    let span = simulation.story.losses.begin(CORE_REFUSED, simulation.story.elapsed_ms());
+    refused(simulation, lasts, &[SUBJECTS], &[]).await;
+    simulation.story.losses.end(span, simulation.story.elapsed_ms());
 }
 
 async fn refused(simulation: &Simulation, lasts: Duration, publish: &[&str], subscribe: &[&str]) {
     let deny =
         |patterns: &[&str]| Subjects { allow: None, deny: patterns.iter().map(|one| (*one).to_owned()).collect() };
     let permissions = Permissions { publish: deny(publish), subscribe: deny(subscribe) };
+    let span = (!subscribe.is_empty()).then(|| simulation.is_deaf());
     simulation.wires.server(|server| server.set_permissions("node", &permissions));
     sleep(lasts).await;
+    // A subscription is tried again every ten seconds.
+    span.into_iter().for_each(|span| simulation.hears_again(span, 12_000));
     simulation.wires.server(|server| server.set_permissions("node", &Permissions::default()));
 }
 
@@ -290,10 +368,4 @@ fn replies(heard: &mut Vec<u8>) -> Vec<String> {
     }
     heard.drain(..used);
     found
-}
-
-/// What of the faults lets something be delivered twice.
-#[must_use]
-pub fn doubles(chosen: &[(u64, u64, Fault)]) -> BTreeSet<&'static str> {
-    chosen.iter().filter_map(|(_, _, fault)| fault.doubles()).collect()
 }

@@ -14,16 +14,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod catalogue;
+mod clients;
 mod faults;
 mod late;
+mod listener;
 mod message;
 mod network;
 mod node;
+mod operator;
 mod oracle;
+mod redrive;
 pub mod rows;
 pub mod run;
 mod sink;
+mod size;
 mod source;
 mod story;
 mod streams;
+mod timeline;
 mod world;

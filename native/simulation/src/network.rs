@@ -21,10 +21,16 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::late::Late;
+use crate::listener::Listener;
+use crate::message::number;
 use crate::story::Story;
+use crate::timeline::{BROKEN, NOT_LISTENING};
 
 /// Bytes that a wire holds in one direction before a write waits.
 const CAPACITY: usize = 1 << 20;
+
+/// A node is connected again within so long, milliseconds.
+pub const RECONNECT_MS: u64 = 3_000;
 
 /// One connection.
 #[derive(Default)]
@@ -34,6 +40,8 @@ struct Wire {
     reader: Option<Waker>,
     writer: Option<Waker>,
     closed: bool,
+    /// Closed by neither of its ends.
+    is_broken: bool,
     /// Bytes that still pass before it is cut, up and down.
     left: [Option<usize>; 2],
 }
@@ -46,7 +54,7 @@ impl Wire {
     }
 
     fn close(&mut self) {
-        self.closed = true;
+        (self.closed, self.is_broken) = (true, true);
         self.wake();
     }
 
@@ -56,7 +64,7 @@ impl Wire {
         let passing = bytes.min(*left);
         *left -= passing;
         if *left == 0 {
-            self.closed = true;
+            (self.closed, self.is_broken) = (true, true);
         }
         passing
     }
@@ -69,20 +77,27 @@ pub struct Wires {
     work: Rc<Notify>,
     story: Rc<Story>,
     late: Late,
+    pub listener: Listener,
     /// The server takes connections.
     up: Cell<bool>,
+    /// Of the parked messages, how many have been noted.
+    parked: Cell<u64>,
 }
 
 impl Wires {
     #[must_use]
-    pub fn new(server: Server, story: Rc<Story>) -> Rc<Wires> {
+    pub fn new(mut server: Server, story: Rc<Story>) -> Rc<Wires> {
+        let listener = Listener::default();
+        listener.listen(&mut server);
         let wires = Wires {
             server: RefCell::new(server),
             wires: RefCell::default(),
             work: Rc::default(),
             story,
             late: Late::default(),
+            listener,
             up: Cell::new(true),
+            parked: Cell::new(0),
         };
         Rc::new(wires)
     }
@@ -114,9 +129,17 @@ impl Wires {
         }
     }
 
+    pub fn is_up(&self) -> bool {
+        self.up.get()
+    }
+
     /// The server is there again, and has forgotten what a restarted one forgets.
     pub fn start(&self) {
-        self.server(Server::restart);
+        self.server(|server| {
+            self.listener.read(server, self.story.elapsed_ms());
+            server.restart();
+            self.listener.listen(server);
+        });
         self.up.set(true);
     }
 
@@ -147,6 +170,8 @@ impl Wires {
         for (id, wire) in wires.iter() {
             more |= self.lift(&mut server, *id, &mut wire.borrow_mut());
         }
+        self.note_parked(&server);
+        self.listener.read(&mut server, self.story.elapsed_ms());
         wires.retain(|id, wire| {
             let mut wire = wire.borrow_mut();
             let mut output = Vec::new();
@@ -158,11 +183,27 @@ impl Wires {
             if wire.closed {
                 server.disconnect(*id);
             }
+            if wire.is_broken || !is_open {
+                self.story.note(BROKEN);
+                // Until it is connected and subscribed again.
+                let now = self.story.elapsed_ms();
+                self.story.losses.span(NOT_LISTENING, now, now + RECONNECT_MS);
+            }
             wire.closed |= !is_open;
             wire.wake();
             !wire.closed
         });
         more
+    }
+
+    fn note_parked(&self, server: &Server) {
+        let last = server.last_sequence("VRSKY_PARKED").unwrap_or(0);
+        let noted = self.parked.replace(last);
+        if last > noted {
+            let new = server.messages("VRSKY_PARKED").filter(|message| message.sequence > noted);
+            let numbers = new.filter_map(|message| number(&message.payload));
+            numbers.for_each(|number| self.story.timeline.park(number, self.story.elapsed_ms()));
+        }
     }
 
     /// Gives the server a piece of what a client has written.

@@ -20,6 +20,7 @@ use crate::network::Wires;
 use crate::sink::Receivers;
 use crate::source::{Answer, ModelSource, Request};
 use crate::story::Story;
+use crate::timeline::{CUT_OFF, KILLED};
 use crate::world::SimulatedWorld;
 
 /// How long a stopped node waits for what is in hand.
@@ -30,6 +31,12 @@ struct Shard {
     source: Rc<ModelSource>,
     commands: mpsc::UnboundedSender<Command>,
     task: AbortHandle,
+}
+
+impl Shard {
+    fn is_alive(&self) -> bool {
+        !self.task.is_finished()
+    }
 }
 
 /// What is served: position in the catalogue, and which revision.
@@ -46,8 +53,6 @@ pub struct Node {
     prepared: RefCell<BTreeMap<usize, Arc<Prepared>>>,
     stopping: Cell<bool>,
     draining: Cell<bool>,
-    /// A stop was out of time: what was in hand went back.
-    cut_off: Cell<bool>,
     /// What processes before this one have counted.
     counted: RefCell<BTreeSet<&'static str>>,
 }
@@ -76,7 +81,6 @@ impl Node {
             prepared: RefCell::default(),
             stopping: Cell::new(false),
             draining: Cell::new(false),
-            cut_off: Cell::new(false),
             counted: RefCell::default(),
         }))
     }
@@ -180,7 +184,9 @@ impl Node {
             // All tasks of the shard are in a set of its own: they die with it.
             let finished = LocalSet::new().run_until(run_in(world, start)).await;
             node.story.tell(|| format!("shard {number} ends, {}", if finished { "drained" } else { "not drained" }));
-            node.cut_off.set(node.cut_off.get() || node.draining.get() && !finished);
+            if node.draining.get() && !finished {
+                node.story.note(CUT_OFF);
+            }
             if !node.stopping.get() {
                 // As its host would: a process that cannot start, or whose shard dies, is started again.
                 // In a task of its own, since this one dies with the process.
@@ -190,7 +196,29 @@ impl Node {
         Shard { source, commands, task: task.abort_handle() }
     }
 
+    /// Kills one shard at whichever await it is. Whether others go on.
+    pub fn kill_shard(&self, number: usize) -> bool {
+        let shards = self.shards.borrow();
+        let Some(shard) = shards.get(number).filter(|shard| shard.is_alive()) else { return false };
+        self.story.note(KILLED);
+        shard.task.abort();
+        shards.iter().enumerate().any(|(other, shard)| other != number && shard.is_alive())
+    }
+
+    /// Starts a shard that was killed, unless the process was, or is to end.
+    pub fn restart_shard(self: &Rc<Node>, number: usize) {
+        let is_dead = self.shards.borrow().get(number).is_some_and(|shard| !shard.is_alive());
+        if is_dead && !self.stopping.get() {
+            let pipelines = self.prepared.borrow();
+            let served = self.served();
+            let pipelines = served.keys().filter_map(|entry| pipelines.get(entry).cloned()).collect();
+            let shard = self.spawn(number, pipelines);
+            self.shards.borrow_mut()[number] = shard;
+        }
+    }
+
     async fn die_and_revive(self: Rc<Node>) {
+        self.story.note(KILLED);
         self.die();
         sleep(Duration::from_secs(1)).await;
         if !self.stopping.get() && self.shards.borrow().is_empty() {
@@ -206,6 +234,9 @@ impl Node {
 
     fn die(&self) {
         for shard in self.shards.borrow_mut().drain(..) {
+            if shard.is_alive() {
+                self.story.note(KILLED);
+            }
             shard.task.abort();
         }
     }
@@ -228,17 +259,10 @@ impl Node {
         self.die();
     }
 
-    /// Whether something was in hand when the time of a stop was over.
-    #[must_use]
-    pub fn was_cut_off(&self) -> bool {
-        self.cut_off.get()
-    }
-
-    /// Posts to one of the shards; nothing answers when the process is down.
+    /// Posts to one of the shards; nothing answers when none is there.
     pub fn post(&self, request: Request) -> Option<oneshot::Receiver<Answer>> {
         let shards = self.shards.borrow();
-        let count = u64::try_from(shards.len()).ok().filter(|count| *count > 0)?;
-        let shard = usize::try_from(self.story.random(0..count)).unwrap_or(0);
-        Some(shards[shard].source.post(request))
+        let alive: Vec<&Shard> = shards.iter().filter(|shard| shard.is_alive()).collect();
+        (!alive.is_empty()).then(|| self.story.pick(&alive).source.post(request))
     }
 }

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use model::{Options, Server, User};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::catalogue::{Catalogue, Intake};
 use crate::faults::{self, Fault};
-use crate::message::{Input, headers, payload};
+use crate::message::Input;
 use crate::network::Wires;
 use crate::node::Node;
 use crate::oracle::{self, Found, Output};
+use crate::redrive::Redriven;
 use crate::sink::{Behaviour, Receivers};
-use crate::source::{Answer, Request};
-use crate::story::Story;
+use crate::size::Sizes;
+use crate::story::{EPOCH_MS, Story};
 use crate::streams::{self, Caps};
+use crate::timeline::{BROKEN, CUT_OFF, KILLED, NOT_LISTENING, RESTARTED, Row};
 
 /// A simulation that is not at its end after so much virtual time never ends.
 const MAX_MS: u64 = 3_600_000;
@@ -26,8 +28,6 @@ const MAX_MS: u64 = 3_600_000;
 const QUIET_SECONDS: u32 = 12;
 /// Of one out, as delivery.md says: about 320.
 const MAX_PARKED_IN_HAND: usize = 350;
-/// A client that was not told that its message is accepted tries again, if it has a key.
-const CLIENT_TRIES: u32 = 40;
 
 /// Everything of one run.
 pub struct Simulation {
@@ -38,15 +38,18 @@ pub struct Simulation {
     pub node: Rc<Node>,
     /// Many messages for one pipeline, and a long outage: more than may be in hand at once.
     pub is_heavy: bool,
+    pub sizes: Sizes,
     /// For how long messages come, milliseconds.
     pub span_ms: u64,
-    inputs: RefCell<Vec<Input>>,
-    /// What was reached that nothing counts.
-    limits: RefCell<BTreeSet<&'static str>>,
+    pub inputs: RefCell<Vec<Input>>,
+    /// What has let outputs be there twice.
+    doubled: RefCell<BTreeSet<Row>>,
     /// What clients saw that they should not.
-    broken: RefCell<Vec<String>>,
+    pub broken: RefCell<Vec<String>>,
+    /// What operators have sent again.
+    pub redriven: RefCell<Redriven>,
     /// What clients were told.
-    answers: RefCell<BTreeSet<&'static str>>,
+    pub answers: RefCell<BTreeSet<&'static str>>,
 }
 
 /// What a seed has shown.
@@ -93,8 +96,10 @@ fn failed(seed: u64, reason: &str) -> Outcome {
 impl Simulation {
     fn new(seed: u64, catalogue: &Rc<Catalogue>, readable: bool) -> Result<Simulation, ::message::Fault> {
         let story = Rc::new(Story::new(seed, readable));
-        let users = [("node".to_owned(), User::default())].into();
-        let options = Options { users, no_auth_user: Some("node".into()), seed: story.u64(), ..Options::default() };
+        let users = ["node", "listener"].map(|name| (name.to_owned(), User::default())).into();
+        let sizes = Sizes::choose(&story);
+        let (no_auth_user, max_payload) = (Some("node".into()), sizes.max_payload());
+        let options = Options { users, no_auth_user, max_payload, seed: story.u64(), ..Options::default() };
         let mut server = Server::new(options, story.server_ns());
         let caps = Caps { lane: *story.pick(&[15, 60, 1_000]) };
         streams::provision(&mut server, catalogue, caps);
@@ -111,10 +116,12 @@ impl Simulation {
             catalogue,
             node,
             is_heavy,
+            sizes,
             span_ms,
             inputs: RefCell::default(),
-            limits: RefCell::default(),
+            doubled: RefCell::default(),
             broken: RefCell::default(),
+            redriven: RefCell::default(),
             answers: RefCell::default(),
         })
     }
@@ -139,15 +146,21 @@ impl Simulation {
         }
         self.heal();
         let mut faults = Vec::new();
-        if !self.settles().await {
+        let mut settles = self.settles().await;
+        if chosen.iter().any(|(_, _, fault)| *fault == Fault::Redrive) {
+            // What has died meanwhile.
+            faults::redrive(&self).await;
+            settles &= self.settles().await;
+        }
+        if !settles {
             let (left, after) = (self.waiting(), self.story.elapsed_ms() / 1_000);
             faults.push(format!("never ends: these wait after {after} s: {left:?}"));
         }
         faults.append(&mut self.broken.borrow_mut());
-        let verdict = self.judge(&chosen);
+        let verdict = self.judge();
         faults.extend(verdict.faults);
         self.node.kill();
-        self.outcome(seed, &chosen, faults, verdict.doubled)
+        self.outcome(seed, &chosen, faults, verdict.doubles.len())
     }
 
     fn outcome(&self, seed: u64, chosen: &[(u64, u64, Fault)], faults: Vec<String>, doubled: usize) -> Outcome {
@@ -176,96 +189,39 @@ impl Simulation {
         self.node.serve(served);
     }
 
+    /// Something was reached that nothing counts.
+    pub fn reached(&self, limit: &'static str) {
+        self.story.reach(limit);
+    }
+
+    /// Perhaps nobody listens to core NATS, until [`Simulation::hears_again`].
+    pub fn is_deaf(&self) -> usize {
+        self.story.losses.begin(NOT_LISTENING, self.story.elapsed_ms())
+    }
+
+    /// Its shards listen again within so many milliseconds.
+    pub fn hears_again(&self, span: usize, within_ms: u64) {
+        self.story.losses.end(span, self.story.elapsed_ms() + within_ms);
+    }
+
+    /// Takes messages of core NATS for accepted that reach a node, and that nothing takes out of its hands.
+    fn accept_core(&self) {
+        const TAKEN: [Row; 4] = [KILLED, CUT_OFF, BROKEN, RESTARTED];
+        let (timeline, losses) = (&self.story.timeline, &self.story.losses);
+        for input in self.inputs.borrow_mut().iter_mut() {
+            let is_core = matches!(self.catalogue.entries[input.pipeline].intake, Intake::Core(_));
+            let at = input.sent_ms;
+            if is_core && !timeline.has_since(at, &TAKEN) && !losses.during(at, at).contains(NOT_LISTENING) {
+                input.accepted = true;
+                self.story.reach("core NATS promised");
+            }
+        }
+    }
+
     /// Starts the process, if nothing else has.
     pub fn restart(&self) {
         if !self.node.is_running() {
             self.node.start();
-        }
-    }
-
-    async fn send_all(self: Rc<Simulation>) {
-        let served: Vec<usize> = self.node.served().into_keys().collect();
-        let count = if self.is_heavy { 800 } else { self.story.random(200..260) };
-        let mut clients = Vec::new();
-        for number in 0..count {
-            // In bursts, and with pauses.
-            if self.story.one_in(8) {
-                sleep(Duration::from_millis(self.story.random(0..self.span_ms * 16 / count))).await;
-            }
-            let pipeline = if self.is_heavy && !self.story.one_in(5) { served[0] } else { *self.story.pick(&served) };
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            clients.push(spawn_local(Rc::clone(&self).send(number, pipeline)));
-        }
-        for client in clients {
-            // A client that fails is seen as an input that nobody has accepted.
-            let _ = client.await;
-        }
-    }
-
-    async fn send(self: Rc<Simulation>, number: u32, pipeline: usize) {
-        let payload = payload(&self.story, number);
-        let key = self.story.one_in(3).then(|| format!("key-{number}"));
-        let accepted = false;
-        self.inputs.borrow_mut().push(Input { number, pipeline, payload: payload.clone(), accepted });
-        let catalogue = Rc::clone(&self.catalogue);
-        match &catalogue.entries[pipeline].intake {
-            Intake::Http(path) => {
-                let path = format!("/in/{}{path}", catalogue.entries[pipeline].customer);
-                self.post(number, Request { path, payload, key }).await;
-            }
-            Intake::Stream(subject) => {
-                let headers = headers(&self.story);
-                self.wires.server(|server| server.publish(subject, "", headers, &payload));
-                self.accept(number);
-            }
-            Intake::Core(subject) => self.wires.server(|server| server.publish(subject, "", b"", &payload)),
-        }
-    }
-
-    async fn post(&self, number: u32, request: Request) {
-        let tries = if request.key.is_some() { CLIENT_TRIES } else { 1 };
-        for attempt in 0..tries {
-            let answer = self.answer_to(&request).await;
-            self.story.tell(|| format!("input {number}, try {attempt}: {answer:?}"));
-            if let Some(Answer::Accepted(_)) = answer {
-                self.accept(number);
-                return self.abuse_key(number, request).await;
-            }
-            sleep(Duration::from_millis(self.story.random(500..4_000))).await;
-        }
-    }
-
-    async fn answer_to(&self, request: &Request) -> Option<Answer> {
-        let answer = self.node.post(request.clone())?;
-        let answer = timeout(Duration::from_secs(30), answer).await.ok().and_then(Result::ok);
-        let told = match &answer {
-            Some(Answer::Accepted(_)) => "accepted",
-            Some(Answer::Refused(code)) => code.as_str(),
-            Some(Answer::NoPath) => "404",
-            None => "none",
-        };
-        self.answers.borrow_mut().insert(told);
-        answer
-    }
-
-    /// Now and then a client sends again what was accepted, or something else under its key.
-    async fn abuse_key(&self, number: u32, request: Request) {
-        if request.key.is_none() || !self.story.one_in(6) {
-            return;
-        }
-        sleep(Duration::from_millis(self.story.random(0..20_000))).await;
-        let is_same = self.story.one_in(2);
-        let payload = if is_same { request.payload.clone() } else { "{\"another\":\"body\"}".into() };
-        let answer = self.answer_to(&Request { payload, ..request }).await;
-        self.story.tell(|| format!("input {number}, its key once more, same body {is_same}: {answer:?}"));
-        if let (false, Some(Answer::Accepted(id))) = (is_same, &answer) {
-            self.broken.borrow_mut().push(format!("input {number}: another body under its key is accepted as {id}"));
-        }
-    }
-
-    fn accept(&self, number: u32) {
-        for input in self.inputs.borrow_mut().iter_mut().filter(|input| input.number == number) {
-            input.accepted = true;
         }
     }
 
@@ -287,7 +243,7 @@ impl Simulation {
                 self.broken.borrow_mut().push(format!("{in_hand} parked messages of one out are in hand"));
             }
             if in_hand > 100 {
-                self.limits.borrow_mut().insert("many parked");
+                self.reached("many parked");
             }
         }
     }
@@ -305,6 +261,13 @@ impl Simulation {
         true
     }
 
+    /// Whether a pipeline is served.
+    pub fn serves(&self, customer: &str, name: &str) -> bool {
+        let entries = &self.catalogue.entries;
+        let is_it = |entry: usize| (entries[entry].customer, entries[entry].name) == (customer, name);
+        self.node.served().into_keys().any(is_it)
+    }
+
     /// What has not come to its end, of the pipelines that are served.
     fn waiting(&self) -> BTreeMap<String, usize> {
         let served: Vec<_> = self.node.served().into_keys().map(|entry| &self.catalogue.entries[entry]).collect();
@@ -315,15 +278,22 @@ impl Simulation {
                 _ => None,
             })
             .collect();
-        let serves =
-            |customer: &str, name: &str| served.iter().any(|entry| (entry.customer, entry.name) == (customer, name));
-        self.wires.server(|server| streams::waiting(server, serves, &durables))
+        self.wires.server(|server| streams::waiting(server, |customer, name| self.serves(customer, name), &durables))
     }
 
-    fn judge(&self, chosen: &[(u64, u64, Fault)]) -> oracle::Verdict {
+    fn judge(&self) -> oracle::Verdict {
+        self.accept_core();
         let found = self.found();
-        let may_double = !faults::doubles(chosen).is_empty() || self.node.was_cut_off();
-        oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, may_double)
+        let mut verdict = oracle::judge(&self.catalogue, &self.inputs.borrow(), &found, &self.story);
+        verdict.faults.extend(oracle::lost_parts(&found, &self.redriven.borrow().parts));
+        for (what, rows) in &verdict.doubles {
+            let rows: Vec<_> = rows.iter().copied().collect();
+            self.story.tell(|| {
+                format!("{what}: {}", if rows.is_empty() { "nothing lets it".into() } else { rows.join(", ") })
+            });
+            self.doubled.borrow_mut().extend(rows);
+        }
+        verdict
     }
 
     fn found(&self) -> Found {
@@ -334,17 +304,28 @@ impl Simulation {
                 owner: Some((got.customer, got.pipeline)),
                 id: Some(got.id),
                 bytes: got.payload.to_vec(),
+                at_ms: got.at_ms,
+                is_unanswered: got.is_unanswered,
             }));
         }
+        outputs.extend(self.wires.listener.heard().into_iter().map(|heard| Output {
+            destination: format!("nats:{}", heard.subject),
+            owner: None,
+            id: None,
+            bytes: heard.payload,
+            at_ms: heard.at_ms,
+            is_unanswered: false,
+        }));
         self.wires.server(|server| {
             outputs.extend(server.messages("OUT").map(|message| Output {
                 destination: format!("nats:{}", message.subject),
                 owner: None,
                 id: None,
                 bytes: message.payload.to_vec(),
+                at_ms: (message.time_ns / 1_000_000).saturating_sub(EPOCH_MS),
+                is_unanswered: false,
             }));
-            let letters =
-                server.messages("VRSKY_DEAD").map(|one| (one.subject.clone(), one.payload.to_vec())).collect();
+            let letters = server.messages("VRSKY_DEAD").map(oracle::Letter::of).collect();
             Found { outputs, letters }
         })
     }
@@ -354,7 +335,7 @@ impl Simulation {
         let is_aside =
             self.wires.server(|server| server.messages("VRSKY_PARKED").any(|one| one.subject.ends_with("._in")));
         if is_aside {
-            self.limits.borrow_mut().insert("set aside");
+            self.reached("set aside");
         }
     }
 
@@ -364,18 +345,22 @@ impl Simulation {
         rows.extend(self.node.counted().iter().map(|metric| format!("counted {metric}")));
         rows.extend(self.answers.borrow().iter().map(|answer| format!("answer {answer}")));
         self.note_set_aside();
-        rows.extend(self.limits.borrow().iter().map(|limit| format!("limit {limit}")));
+        rows.extend(self.story.reached().into_iter().map(|limit| format!("limit {limit}")));
+        rows.extend(self.doubled.borrow().iter().map(|row| format!("double {row}")));
         if self.node.shards() > 1 {
             rows.insert("limit several shards".into());
         }
         self.wires.server(|server| {
-            let codes = server.messages("VRSKY_DEAD").filter_map(|letter| code(&letter.headers));
+            let codes = server.messages("VRSKY_DEAD").filter_map(|letter| header(&letter.headers, "Vrsky-Code"));
             rows.extend(codes.map(|code| format!("letter {code}")));
+            let mut letters = server.messages("VRSKY_DEAD");
+            let is_again = letters.any(|letter| header(&letter.headers, "Vrsky-Redrive").is_some());
+            rows.extend(is_again.then(|| "limit dead again after a redrive".to_owned()));
         });
         rows
     }
 }
 
-fn code(headers: &[u8]) -> Option<String> {
-    ::message::Headers::new(headers).get_str("Vrsky-Code").map(str::to_owned)
+fn header(headers: &[u8], name: &str) -> Option<String> {
+    ::message::Headers::new(headers).get_str(name).map(str::to_owned)
 }

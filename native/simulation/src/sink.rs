@@ -35,12 +35,17 @@ pub struct Got {
     pub customer: String,
     pub pipeline: String,
     pub payload: Bytes,
+    pub at_ms: u64,
+    /// The answer was lost.
+    pub is_unanswered: bool,
 }
 
 /// One server behind an out.
 pub struct Receiver {
     name: String,
     behaviour: Cell<Behaviour>,
+    /// Takes what it has refused before.
+    forgives: Rc<Cell<bool>>,
     got: RefCell<Vec<Got>>,
 }
 
@@ -56,23 +61,35 @@ impl Receiver {
 
 /// All receivers, by the name in their URL or path.
 #[derive(Default)]
-pub struct Receivers(RefCell<BTreeMap<String, Rc<Receiver>>>);
+pub struct Receivers {
+    by_name: RefCell<BTreeMap<String, Rc<Receiver>>>,
+    forgive: Rc<Cell<bool>>,
+}
 
 impl Receivers {
     /// The receiver of this name; made when nobody has asked for it before.
     pub fn get(&self, name: &str) -> Rc<Receiver> {
-        let make =
-            || Receiver { name: name.to_owned(), behaviour: Cell::new(Behaviour::Well), got: RefCell::default() };
-        Rc::clone(self.0.borrow_mut().entry(name.to_owned()).or_insert_with(|| Rc::new(make())))
+        let make = || Receiver {
+            name: name.to_owned(),
+            behaviour: Cell::new(Behaviour::Well),
+            forgives: Rc::clone(&self.forgive),
+            got: RefCell::default(),
+        };
+        Rc::clone(self.by_name.borrow_mut().entry(name.to_owned()).or_insert_with(|| Rc::new(make())))
     }
 
     pub fn all(&self) -> Vec<Rc<Receiver>> {
-        self.0.borrow().values().map(Rc::clone).collect()
+        self.by_name.borrow().values().map(Rc::clone).collect()
+    }
+
+    /// Whether all take from now on what they refuse otherwise.
+    pub fn forgive(&self, forgives: bool) {
+        self.forgive.set(forgives);
     }
 
     /// All of them, by name.
     pub fn by_name(&self) -> BTreeMap<String, Rc<Receiver>> {
-        self.0.borrow().clone()
+        self.by_name.borrow().clone()
     }
 }
 
@@ -106,15 +123,16 @@ impl ModelSink {
             Behaviour::Slow(millis) => sleep(Duration::from_millis(u64::from(millis))).await,
             Behaviour::Well | Behaviour::Lies => {}
         }
-        let is_server = self.receiver.name.starts_with("http");
-        if is_server && holds(delivery.payload, POISON) {
+        let is_strict = self.receiver.name.starts_with("http") && !self.receiver.forgives.get();
+        if is_strict && holds(delivery.payload, POISON) {
             return retry(Code::HttpServerError, "500");
         }
-        if is_server && holds(delivery.payload, REFUSED) {
+        if is_strict && holds(delivery.payload, REFUSED) {
             return Outcome::Permanent(Fault::new(Code::HttpRejected, "400"));
         }
-        self.take(delivery);
-        if self.receiver.behaviour.get() == Behaviour::Lies {
+        let is_unanswered = self.receiver.behaviour.get() == Behaviour::Lies;
+        self.take(delivery, is_unanswered);
+        if is_unanswered {
             self.story.tell(|| format!("{} does not say that it has {}", self.receiver.name, delivery.id));
             sleep(self.timeout).await;
             return retry(Code::HttpTimeout, "the answer is lost");
@@ -122,13 +140,15 @@ impl ModelSink {
         Outcome::Delivered
     }
 
-    fn take(&self, delivery: &Delivery<'_>) {
+    fn take(&self, delivery: &Delivery<'_>, is_unanswered: bool) {
         self.story.tell(|| format!("{} gets {}", self.receiver.name, delivery.id));
         self.receiver.got.borrow_mut().push(Got {
             id: delivery.id.to_owned(),
             customer: delivery.customer.to_owned(),
             pipeline: delivery.pipeline.to_owned(),
             payload: delivery.payload.clone(),
+            at_ms: self.story.elapsed_ms(),
+            is_unanswered,
         });
     }
 }

@@ -18,6 +18,8 @@ pub struct Request {
     pub path: String,
     pub payload: Bytes,
     pub key: Option<String>,
+    /// `Name: value\r\n`
+    pub headers: String,
 }
 
 /// What a client hears.
@@ -59,12 +61,17 @@ impl ModelSource {
             let _ = sender.send(Answer::NoPath);
             return;
         };
+        if request.payload.len() > route.max_body {
+            // The client may have given up.
+            let _ = sender.send(Answer::Refused(message::Code::HttpTooLarge));
+            return;
+        }
         let item = self.next.replace(self.next.get() + 1);
         self.queue.borrow_mut().push_back(Incoming {
             item,
             binding: route.binding,
             payload: request.payload.clone(),
-            headers: Vec::new(),
+            headers: request.headers.clone().into_bytes(),
             content_type: "application/json".into(),
             idempotency_key: request.key.as_deref().map(Into::into),
         });

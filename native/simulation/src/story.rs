@@ -1,10 +1,13 @@
 //! What happens, in virtual time: told line by line when somebody reads it, and always as one hash.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
 use tokio::time::Instant;
+
+use crate::timeline::{Row, Timeline};
 
 /// One run of one seed: its randomness, its clock, and what has happened.
 pub struct Story {
@@ -14,6 +17,11 @@ pub struct Story {
     clock_offset_ms: Cell<i64>,
     lines: RefCell<Option<Vec<String>>>,
     trace: RefCell<DefaultHasher>,
+    /// What was reached that nothing counts.
+    reached: RefCell<BTreeSet<&'static str>>,
+    pub timeline: Timeline,
+    /// When nobody listens to core NATS, or what outs publish there is refused.
+    pub losses: Timeline,
 }
 
 /// The wall clock's milliseconds when a simulation begins: 2026-01-01.
@@ -30,6 +38,9 @@ impl Story {
             lines: RefCell::new(readable.then(Vec::new)),
             // Its keys are fixed, unlike a `RandomState`'s.
             trace: RefCell::new(DefaultHasher::new()),
+            reached: RefCell::default(),
+            timeline: Timeline::default(),
+            losses: Timeline::default(),
         }
     }
 
@@ -84,6 +95,21 @@ impl Story {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
             lines.push(line);
         }
+    }
+
+    /// Something was reached that nothing counts.
+    pub fn reach(&self, limit: &'static str) {
+        self.reached.borrow_mut().insert(limit);
+    }
+
+    #[must_use]
+    pub fn reached(&self) -> BTreeSet<&'static str> {
+        self.reached.borrow().clone()
+    }
+
+    /// Something happens now that lets outputs be delivered twice.
+    pub fn note(&self, row: Row) {
+        self.timeline.at(row, self.elapsed_ms());
     }
 
     /// The same for the same seed.

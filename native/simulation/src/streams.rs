@@ -95,7 +95,7 @@ fn consumer(server: &mut Server, stream: &str, durable: &str, filter: Option<&st
 pub fn waiting(server: &Server, serves: impl Fn(&str, &str) -> bool, durables: &[&str]) -> BTreeMap<String, usize> {
     let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
     for name in server.streams() {
-        if !name.starts_with("VRSKY_") || matches!(name, "VRSKY_DEAD" | "VRSKY_KEYS") {
+        if !name.starts_with("VRSKY_") || matches!(name, "VRSKY_DEAD" | "VRSKY_KEYS" | "VRSKY_REDRIVE") {
             continue;
         }
         let tokens = if name == "VRSKY_PARKED" { 2 } else { 4 };

@@ -174,6 +174,7 @@ impl Later {
 
 impl Elsewhere for Later {
     fn run(&self, work: Work) {
+        self.story.reach("large payload");
         let is_first = self.queue.borrow().is_empty();
         self.queue.borrow_mut().push_back(work);
         if !is_first {

@@ -65,6 +65,11 @@ impl CorePublishes {
         }
     }
 
+    /// Whether any subject is refused.
+    pub fn refuses_any(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     pub fn add(&mut self, out: CoreOut<'_>, bytes: usize, event: impl FnOnce() -> Option<Event>) {
         let is_same = |group: &Group| group.revision == out.revision && group.target == out.target;
         let index = self.unmarked.iter().position(is_same).unwrap_or_else(|| {

@@ -1,5 +1,6 @@
 //! Publishes with a window of PubAcks: outputs, what sources bring, what is parked.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use message::{Code, Fault};
@@ -19,6 +20,8 @@ const HEADER_BYTES: usize = 32 << 10;
 pub(super) const MAX_HEADERS: usize = 65_535;
 /// A core message waits in memory until its stream has taken it; what a customer has in hand beyond this is lost.
 const MAX_CORE_BYTES: usize = 64 << 20;
+
+const REFUSED: &str = "the server refuses the subject";
 
 /// Where a publish goes.
 pub(super) struct Destination<'a> {
@@ -115,9 +118,7 @@ impl Settlement {
     fn publish_output(&mut self, envelope: &Envelope<'_>, target: &Target, body: Body<'_>) -> Result<(), Fault> {
         match &target.route {
             Route::Core { subject } => {
-                if let Err(fault) = self.publish_core(envelope, target, subject, body.bytes) {
-                    self.retry(envelope, fault);
-                }
+                self.publish_core(envelope, target, subject, body.bytes);
                 Ok(())
             }
             Route::Lane { subject, stream } => {
@@ -151,7 +152,12 @@ impl Settlement {
         block.put_time(envelope.time_ms).pass(envelope).end();
         self.check_size(payload)?;
         if !forward.is_confirmed {
-            return self.publish_core(envelope, target, forward.subject, payload);
+            if envelope.input != InputRef::Core && self.core.must_wait(forward.subject, self.tick) {
+                envelope.owner.counters.add(Metric::Retried, 1);
+                return Err(Fault::new(Code::NatsAuthorization, REFUSED));
+            }
+            self.publish_core(envelope, target, forward.subject, payload);
+            return Ok(());
         }
         let to = Destination {
             subject: forward.subject,
@@ -232,19 +238,27 @@ impl Settlement {
         Err(Fault::new(Code::NatsMaxHeaders, format!("{bytes} bytes of headers, a stream takes {MAX_HEADERS}")))
     }
 
-    /// To a subject nobody confirms; delivered when its marker comes back. While the server refuses the subject, a
-    /// message that can come again waits.
-    fn publish_core(
-        &mut self,
-        envelope: &Envelope<'_>,
-        target: &Target,
-        subject: &str,
-        payload: &[u8],
-    ) -> Result<(), Fault> {
-        if envelope.input != InputRef::Core && self.core.must_wait(subject, self.tick) {
-            envelope.owner.counters.add(Metric::Retried, 1);
-            return Err(Fault::new(Code::NatsAuthorization, "the server refuses the subject"));
+    /// While the server refuses the subject of one of these outs, an input that can come again waits as a whole: were
+    /// the other outs served meanwhile, they would get their messages once more with each try. `true`: it does.
+    pub fn waits_for_core<'t>(&mut self, envelope: &Envelope<'_>, outs: impl Iterator<Item = &'t Target>) -> bool {
+        if envelope.input == InputRef::Core || !self.core.refuses_any() {
+            return false;
         }
+        let subject = |target: &'t Target| match &target.route {
+            Route::Core { subject } => Some(&**subject),
+            _ => None,
+        };
+        let subjects: BTreeSet<&str> = outs.filter_map(subject).collect();
+        let waits = subjects.into_iter().any(|subject| self.core.must_wait(subject, self.tick));
+        if waits {
+            envelope.owner.counters.add(Metric::Retried, 1);
+            self.retry(envelope, Fault::new(Code::NatsAuthorization, REFUSED));
+        }
+        waits
+    }
+
+    /// To a subject nobody confirms; delivered when its marker comes back.
+    fn publish_core(&mut self, envelope: &Envelope<'_>, target: &Target, subject: &str, payload: &[u8]) {
         protocol::encode_hpub(&mut self.wire, subject.as_bytes(), b"", self.block.bytes(), payload);
         let out = CoreOut { revision: envelope.owner.id, target: target.number, subject };
         let (now_ms, has_room) = (self.now_ms, self.events.has_room());
@@ -252,7 +266,6 @@ impl Settlement {
             let event = || Event::about(EventKind::Delivered, now_ms, &envelope.owner.pipeline, envelope.id);
             has_room.then(|| event().at(&target.name, payload.len()))
         });
-        Ok(())
     }
 
     /// Has the whole input tried again, beside the work that is done with it.

@@ -2,7 +2,7 @@
 
 use message::Fault;
 
-use crate::engine::message::{Body, Envelope};
+use crate::engine::message::{Body, Envelope, Target};
 use crate::engine::observe::{Event, EventKind, Metric};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Letter, Original, Settlement};
@@ -16,6 +16,9 @@ pub(super) struct Work<'a> {
 
 /// A message without steps, as it came.
 pub(super) fn forward(settlement: &mut Settlement, revision: &Revision, envelope: &Envelope<'_>, body: Body<'_>) {
+    if settlement.waits_for_core(envelope, revision.targets.iter()) {
+        return;
+    }
     if revision.targets.len() > 1 {
         settlement.keep_frames(envelope.input);
     }
@@ -43,6 +46,9 @@ fn original_of<'a>(envelope: &Envelope<'_>) -> Original<'a> {
 pub(super) fn publish(settlement: &mut Settlement, work: &Work<'_>, fan_out: &FanOut, source: &[u8]) {
     let envelope = work.envelope;
     let source = Body { bytes: source, content_type: envelope.content_type };
+    if settlement.waits_for_core(envelope, targets(work.revision, fan_out)) {
+        return;
+    }
     let is_split = fan_out.is_split();
     if is_split || fan_out.messages() > 1 {
         settlement.keep_frames(envelope.input);
@@ -56,6 +62,15 @@ pub(super) fn publish(settlement: &mut Settlement, work: &Work<'_>, fan_out: &Fa
         let part = if is_split { part(envelope, index) } else { envelope.part };
         publishing.leaf(&Envelope { part, ..*envelope }, leaf);
     }
+}
+
+/// The outs that something goes to.
+fn targets<'a>(revision: &'a Revision, fan_out: &'a FanOut) -> impl Iterator<Item = &'a Target> {
+    let outputs = fan_out
+        .leaves()
+        .iter()
+        .filter_map(|(_, leaf)| if let Leaf::Output(output) = leaf { Some(output) } else { None });
+    outputs.flat_map(|output| output.outs.iter()).filter_map(|out| revision.targets.get(out))
 }
 
 /// A resumed part has this many numbers for what it becomes.

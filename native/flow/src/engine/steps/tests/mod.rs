@@ -4,6 +4,7 @@ mod budgets;
 mod elsewhere;
 mod fan_out;
 mod order;
+mod refused;
 mod resume;
 
 use std::rc::Rc;
@@ -89,8 +90,9 @@ fn frames(mut wire: &[u8]) -> Vec<Frame> {
     while let Some(end) = wire.windows(2).position(|two| two == b"\r\n") {
         let line = std::str::from_utf8(&wire[..end]).unwrap();
         let words: Vec<&str> = line.split(' ').collect();
-        let lengths: Vec<usize> = words[3..].iter().map(|length| length.parse().unwrap()).collect();
-        let (headers, body) = if words[0] == "HPUB" { (lengths[0], lengths[1]) } else { (0, 0) };
+        // The last words; there may be a reply before them.
+        let length = |from_end: usize| words[words.len() - from_end].parse::<usize>().unwrap();
+        let (headers, body) = if words[0] == "HPUB" { (length(2), length(1)) } else { (0, length(1)) };
         let body = &wire[end + 2..][..body];
         if words[0] == "HPUB" {
             let payload = String::from_utf8(body[headers..].to_vec()).unwrap();
