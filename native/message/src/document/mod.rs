@@ -39,9 +39,10 @@ pub use value::{Items, Members, Value};
 /// A list by its node, and whether that node is read as a chain.
 type ListKey = (u32, bool);
 
-/// What steps append to a document's text, and the bytes of a source that make one value.
+/// What steps append to a document's text; the bytes of a source that make one value; values that are made room for.
 const USUAL_TEXT: usize = 64;
 const USUAL_VALUE: usize = 16;
+const MOST_VALUES: usize = 256;
 /// What a document keeps from one payload to the next; what a large one needed beyond is given back.
 const KEPT_BYTES: usize = 256 << 10;
 const KEPT_NODES: usize = 8 << 10;
@@ -93,7 +94,7 @@ impl Document {
         self.give_back(source.len());
         // With room for what steps usually add, and for a value every few bytes, so that neither grows in steps.
         self.bytes.reserve(source.len() + USUAL_TEXT);
-        self.nodes.reserve(source.len() / USUAL_VALUE);
+        self.nodes.reserve(MOST_VALUES.min(source.len() / USUAL_VALUE));
         self.bytes.extend_from_slice(source);
         self.source = source.len();
         self.root = NONE;
