@@ -118,6 +118,7 @@ def test_without_knowing_what_is_served_the_smallest_lane_is_used_and_nothing_re
         (letter("in", Vrsky_Code="tenant/mismatch"), "another customer"),
         (letter("in", Vrsky_Omitted_Bytes="9000000"), "its payload of 9000000 bytes could not be kept"),
         (letter("in", Vrsky_Omitted_Headers="70000"), "its headers of 70000 bytes could not be kept"),
+        (letter("in", **{"a/b": "1"}), "its header 'a/b' has a name that cannot be sent from here"),
         (replace(letter("in"), customer="*"), "no dead letter of ours"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.step,

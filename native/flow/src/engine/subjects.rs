@@ -131,9 +131,12 @@ pub fn parse_parked(subject: &str) -> Option<(&str, &str, &str)> {
     Some((customer, pipeline, out))
 }
 
-/// A text as one subject token: what has a meaning there becomes a hyphen.
+/// A text as one subject token: what has a meaning there becomes a hyphen, and so does no text.
 #[must_use]
 pub fn token(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == ':' || c == '_' { c } else { '-' }).collect()
 }
 

@@ -125,6 +125,23 @@ fn a_dead_letter_of_an_out_called_in_is_not_one_of_the_in() {
 }
 
 #[test]
+fn a_message_that_is_to_go_on_with_a_step_without_a_name_is_a_dead_letter() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    client.subscribe("vrsky.dead.>");
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/in"}}, "out": {"file": {"path": "out.ndjson"}},
+    });
+    let _node = node(&server, &[pipeline]);
+    let headers = [("Customer-ID", "acme"), ("Nats-Msg-Id", "1"), ("Vrsky-Resume", "")];
+    client.publish("vrsky.logic.t1000.0.acme.orders.in", &headers, b"{}");
+    let dead = client.receive();
+    assert_eq!(dead.header("Vrsky-Code").as_deref(), Some("deliver/unknown-step"));
+    eventually("it is acked", || (client.count("VRSKY_LOGIC_T1000_0") == 0).then_some(()));
+}
+
+#[test]
 fn a_durable_is_of_one_pipeline() {
     let server = Server::start();
     let mut client = Client::connect(&server);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 
 from ..._native import is_name
@@ -14,6 +15,8 @@ _OUT = "out:"
 _START = "in"
 _OURS = ("nats-", "vrsky-")
 _OURS_EXACTLY = {"customer-id", "content-type"}
+# nats-py sends no others (RFC 7230, 3.2.6: token).
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,9 @@ def _headers(letter: DeadLetter) -> dict[str, str]:
         "Vrsky-Url": letter.headers.get("Vrsky-Url", ""),
     }
     came = {name: value for name, value in letter.headers.items() if not _is_ours(name)}
+    for name in came:
+        if not _NAME.fullmatch(name):
+            raise _CannotBeSent(f"its header {name!r} has a name that cannot be sent from here", _by_hand(letter))
     return {name: value for name, value in ours.items() if value} | came
 
 

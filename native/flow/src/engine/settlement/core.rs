@@ -65,6 +65,13 @@ impl CorePublishes {
         }
     }
 
+    /// A new connection may be permitted more: the first message to a subject finds out, while the others wait. What
+    /// the JetStream API has refused is asked again anyway.
+    fn ask_again(&mut self, tick: u64) {
+        self.refused.retain(|subject, _| !subject.starts_with('$'));
+        self.refused.values_mut().for_each(|probe| *probe = tick);
+    }
+
     /// Whether any subject is refused.
     pub fn refuses_any(&self) -> bool {
         !self.refused.is_empty()
@@ -191,7 +198,7 @@ impl Settlement {
     /// The connection is gone: nobody will know what became of what was on its way.
     pub(super) fn forget_core(&mut self) {
         self.pass_markers();
-        self.core.refused.clear();
+        self.core.ask_again(self.tick);
     }
 
     /// No marker that was written comes back.
@@ -254,6 +261,16 @@ mod tests {
         assert!(core.mark());
         core.confirm();
         assert_eq!((core.passed, core.fence()), (fence, fence + 2));
+    }
+
+    #[test]
+    fn on_a_new_connection_one_message_finds_out_whether_a_subject_is_still_refused() {
+        let mut core = CorePublishes::default();
+        core.refuse("denied", 7);
+        core.refuse("$JS.API.CONSUMER.CREATE.IN.orders", 7);
+        core.ask_again(8);
+        assert!(!core.must_wait("denied", 8) && core.must_wait("denied", 8));
+        assert_eq!(core.refused.len(), 1);
     }
 
     #[test]

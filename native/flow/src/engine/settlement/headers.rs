@@ -48,6 +48,20 @@ pub fn is_ours(name: &[u8]) -> bool {
     }
 }
 
+/// Whether a header of a message is passed on: it is not ours, and has no control character, at which some receivers
+/// begin a new line (`\x0bCustomer-ID: somebody-else`).
+#[inline]
+fn is_passed(name: &[u8], value: &[u8]) -> bool {
+    !is_ours(name) && is_plain(name) && is_plain(value)
+}
+
+/// Whether there is no control character but tabs.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    // Every byte is looked at, which is quicker than to stop at the first.
+    text.iter().fold(true, |plain, byte| plain & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t'))
+}
+
 /// What the engine reads of a message's headers, in one pass. The first of a name counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParsedHeaders<'a> {
@@ -71,8 +85,10 @@ impl<'a> ParsedHeaders<'a> {
         for line in headers.lines() {
             if is_ours(line.name) {
                 parsed.note(line.name, line.value);
-            } else {
+            } else if is_passed(line.name, line.value) {
                 parsed.foreign = parsed.foreign.with(&line, headers.block());
+            } else {
+                parsed.foreign = Foreign::Scattered;
             }
         }
         parsed
@@ -192,13 +208,21 @@ impl Block {
     pub fn pass(&mut self, envelope: &Envelope<'_>) -> &mut Self {
         match envelope.foreign.lines(envelope.headers.block()) {
             Some(lines) => self.pass_lines(lines),
-            None => self.pass_if(envelope.headers, |name| !is_ours(name)),
+            None => self.pass_foreign(envelope.headers),
         }
+    }
+
+    fn pass_foreign(&mut self, headers: Headers<'_>) -> &mut Self {
+        self.pass_where(headers, is_passed)
     }
 
     /// The headers whose names are wanted.
     pub fn pass_if(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8]) -> bool) -> &mut Self {
-        for (name, value) in headers.iter().filter(|(name, _)| wanted(name)) {
+        self.pass_where(headers, |name, _| wanted(name))
+    }
+
+    fn pass_where(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8], &[u8]) -> bool) -> &mut Self {
+        for (name, value) in headers.iter().filter(|(name, value)| wanted(name, value)) {
             self.bytes.extend_from_slice(name);
             self.bytes.extend_from_slice(b": ");
             self.bytes.extend_from_slice(value);
@@ -249,7 +273,7 @@ mod tests {
     fn what_a_client_says_of_itself_is_not_passed_on() {
         let from = b"NATS/1.0\r\nCustomer-ID: evil\r\nnats-rollup: all\r\nVRSKY-Step: x\r\ncontent-type: text/html\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n";
         let mut block = Block::default();
-        block.start("acme").put_number(TIME, 1_700_000_000_123).pass_if(Headers::new(from), |name| !is_ours(name));
+        block.start("acme").put_number(TIME, 1_700_000_000_123).pass_foreign(Headers::new(from));
         assert_eq!(
             block.end(),
             b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Time: 1700000000123\r\ntraceparent: 00-1\r\nnonce: 1\r\n\r\n"
@@ -263,7 +287,7 @@ mod tests {
             let headers = Headers::new(block.as_bytes());
             let run = ParsedHeaders::of(headers).foreign.lines(headers.block()).map(<[u8]>::to_vec);
             let mut one_by_one = Block::default();
-            one_by_one.pass_if(headers, |name| !is_ours(name));
+            one_by_one.pass_foreign(headers);
             // However they are passed on, they read the same.
             let text = |block: Vec<u8>| String::from_utf8(block).unwrap();
             run.map(|run| (text(run), text(one_by_one.bytes().to_vec())))
@@ -276,6 +300,27 @@ mod tests {
         assert_eq!(foreign("A:1\r\n"), Some(("A:1\r\n".into(), "A: 1\r\n".into())));
         for scattered in ["A: 1\r\n nats-rollup: all\r\nB: 2\r\n", "A: 1\r\nno header\r\nB: 2\r\n", "A: 1\nB: 2\r\n"] {
             assert_eq!(foreign(scattered), None, "{scattered}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_a_control_character_is_not_passed_on() {
+        let passed = |lines: &str| {
+            let block = format!("NATS/1.0\r\n{lines}A: 1\t2\r\n\r\n");
+            let headers = Headers::new(block.as_bytes());
+            assert_eq!(ParsedHeaders::of(headers).foreign, Foreign::Scattered, "{lines:?}");
+            let mut block = Block::default();
+            String::from_utf8(block.pass_foreign(headers).bytes().to_vec()).unwrap()
+        };
+        for line in [
+            "\x0bCustomer-ID: beta\r\n",
+            "Customer-ID\x0b: beta\r\n",
+            "\x1fNats-Msg-Id: mine\r\n",
+            "X: a\rCustomer-ID: beta\r\n",
+            "X: a\x0cCustomer-ID: beta\r\n",
+            "X\x7f: 1\r\n",
+        ] {
+            assert_eq!(passed(line), "A: 1\t2\r\n", "{line:?}");
         }
     }
 
