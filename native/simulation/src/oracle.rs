@@ -77,6 +77,15 @@ struct Ends<'a> {
     letters: Vec<&'a Letter>,
 }
 
+impl Ends<'_> {
+    /// What there is of the input, for people.
+    fn told(&self) -> String {
+        let outputs = self.outputs.keys().map(|(destination, bytes)| format!("{destination} {}", text(bytes)));
+        let letters = self.letters.iter().map(|letter| format!("{} {}", letter.subject, text(&letter.bytes)));
+        outputs.chain(letters).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Compares what was found with what the steps make of every input. An output may be there twice when the timeline has
 /// something within the life of its input that lets it be.
 #[must_use]
@@ -91,7 +100,8 @@ pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, story: &Sto
         let may_double = !allows(timeline, input, &all).is_empty();
         let may = May { double: may_double, lose_core: may_lose_core(story, input) };
         let wrong = wrong(catalogue, input, &ends, may).or_else(|| mixed_up(entry, &ends));
-        faults.extend(wrong.map(|wrong| format!("input {} of {}: {wrong}", input.number, entry.name)));
+        let told = |wrong| format!("input {} of {}: {wrong}; it has {}", input.number, entry.name, ends.told());
+        faults.extend(wrong.map(told));
         for ((destination, _), outputs) in ends.outputs.iter().filter(|(_, outputs)| outputs.len() > 1) {
             let (what, rows) = (doubled(input, destination, outputs), allows(timeline, input, outputs));
             if rows.is_empty() {
