@@ -163,12 +163,15 @@ impl Block {
     /// When the message was accepted: often the same as the one before it.
     #[inline]
     pub fn put_time(&mut self, time_ms: u64) -> &mut Self {
-        if self.time.0 != time_ms || self.time.1.is_empty() {
-            let mut line = Block::default();
-            line.put_number(TIME, time_ms);
-            self.time = (time_ms, line.bytes);
+        if self.time.0 == time_ms && !self.time.1.is_empty() {
+            self.bytes.extend_from_slice(&self.time.1);
+            return self;
         }
-        self.bytes.extend_from_slice(&self.time.1);
+        let start = self.bytes.len();
+        self.put_number(TIME, time_ms);
+        self.time.0 = time_ms;
+        self.time.1.clear();
+        self.time.1.extend_from_slice(&self.bytes[start..]);
         self
     }
 
@@ -321,6 +324,15 @@ mod tests {
             "X\x7f: 1\r\n",
         ] {
             assert_eq!(passed(line), "A: 1\t2\r\n", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_reads_the_same_however_often_it_is_written() {
+        let mut block = Block::default();
+        for time_ms in [0, 7, 7, 1_700_000_000_123, 7] {
+            block.bytes.clear();
+            assert_eq!(block.put_time(time_ms).bytes(), format!("Vrsky-Time: {time_ms}\r\n").as_bytes());
         }
     }
 
