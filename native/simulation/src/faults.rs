@@ -45,6 +45,9 @@ pub enum Fault {
     CoreRefused,
 }
 
+/// A subscription is tried again every ten seconds.
+const HEARS_AGAIN_MS: u64 = 12_000;
+
 const ALL: [Fault; 23] = [
     Fault::Cut,
     Fault::ServerRestart,
@@ -263,7 +266,7 @@ async fn answers_refused(simulation: &Simulation, lasts: Duration) {
         let from_ms = story.elapsed_ms();
         let span = timeline.begin(ANSWERS_REFUSED_PARKING, from_ms);
         refused(simulation, lasts, &[], &ANSWERS).await;
-        let until_ms = story.elapsed_ms();
+        let until_ms = story.elapsed_ms() + HEARS_AGAIN_MS;
         timeline.end(span, until_ms);
         if until_ms - from_ms > DEDUPLICATED_MS {
             timeline.span(ANSWERS_REFUSED, from_ms, until_ms);
@@ -298,8 +301,7 @@ async fn refused(simulation: &Simulation, lasts: Duration, publish: &[&str], sub
     let span = (!subscribe.is_empty()).then(|| simulation.is_deaf());
     simulation.wires.server(|server| server.set_permissions("node", &permissions));
     sleep(lasts).await;
-    // A subscription is tried again every ten seconds.
-    span.into_iter().for_each(|span| simulation.hears_again(span, 12_000));
+    span.into_iter().for_each(|span| simulation.hears_again(span, HEARS_AGAIN_MS));
     simulation.wires.server(|server| server.set_permissions("node", &Permissions::default()));
 }
 

@@ -26,7 +26,7 @@ pub const ROWS: [&str; 69] = [
     "double a sink's answer is lost",
     "double a redrive is killed, and run again after more than 30 s",
     "double acks are refused",
-    "double answers are refused for more than 30 s",
+    "double answers are refused for more than 20 s",
     "double answers are refused while a message is parked",
     "double the NATS server restarts",
     "double the connection to NATS breaks",

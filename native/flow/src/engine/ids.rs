@@ -123,8 +123,18 @@ impl IdKey {
     #[must_use]
     pub fn new(names: &[&str]) -> IdKey {
         let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
-        let bits = u128::from_le_bytes(hash(&names));
-        #[allow(clippy::cast_possible_truncation)]
+        IdKey::from_bits(hash(&names))
+    }
+
+    /// Of what this one publish has brought, alone.
+    #[must_use]
+    pub fn brought_by(&self, publish: &[u8]) -> IdKey {
+        IdKey::from_bits(self.hash(0, 0, publish))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // its halves
+    fn from_bits(bits: [u8; 16]) -> IdKey {
+        let bits = u128::from_le_bytes(bits);
         IdKey(bits as u64, (bits >> 64) as u64)
     }
 

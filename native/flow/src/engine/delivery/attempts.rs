@@ -42,7 +42,7 @@ impl Reach<'_> {
         let waits = if has_room { queue.parks_behind() } else { queue.holds_any() };
         let is_probe = has_room && queue.wants_new_probe();
         let is_parked = queue.place() == Place::Parked && !waits && !is_probe;
-        if is_parked && self.park(queue, envelope, (Duration::ZERO, None), payload) {
+        if is_parked && self.park(queue, envelope, Duration::ZERO, payload) {
             return;
         }
         if !has_room {
@@ -92,7 +92,7 @@ impl Reach<'_> {
 
     fn queued(&self, number: u64, input: InputRef, message: OwnedMessage, url: Option<Box<str>>) -> Queued {
         let (since, spent) = (self.now, Duration::ZERO);
-        Queued { number, input, message, url, since, spent, parked_with: None, place: 0, attempts: 0 }
+        Queued { number, input, message, url, since, spent, is_parked: false, place: 0, attempts: 0 }
     }
 
     /// Into the queue, or behind the parked messages that are coming back.
@@ -199,7 +199,7 @@ impl Reach<'_> {
         let own = pause(queued.attempts, jitter).max(after.unwrap_or_default());
         if queue.retired {
             self.hand_over(queue, &queued);
-        } else if queue.outage.keeps_order() || queued.parked_with.is_none() && queue.has_room_for_failed() {
+        } else if queue.outage.keeps_order() || !queued.is_parked && queue.has_room_for_failed() {
             queue.retry(queued, own, self.now);
         } else {
             self.give_back(queue, &queued, own, fault);

@@ -5,6 +5,7 @@
 
 use message::{Fault, Headers};
 
+use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Envelope, Foreign};
 
 pub const CUSTOMER: &str = "Customer-ID";
@@ -76,6 +77,13 @@ pub struct ParsedHeaders<'a> {
     pub spent_ms: Option<u64>,
     /// Those that are not ours.
     pub foreign: Foreign,
+}
+
+/// The id of a publish that passes a message of a lane on. Two revisions may have made different messages of one part;
+/// the publish that brought this one tells them apart, and is the same when the message comes again.
+pub fn next_id(envelope: &Envelope<'_>, key: &IdKey) -> Id {
+    let key = key.brought_by(envelope.headers.get(PUBLISH_ID).unwrap_or_default());
+    Id::derived(envelope.owner.customer(), &key, envelope.id, envelope.part, envelope.redrive)
 }
 
 impl<'a> ParsedHeaders<'a> {

@@ -53,7 +53,8 @@ impl Settlement {
         owner.counters.add(Metric::Dead, 1);
         self.event(EventKind::Dead, envelope, letter.step, Some(letter.fault), letter.body.bytes.len());
         let subject = subjects::dead(owner.customer(), owner.name(), &subjects::token(letter.step));
-        self.begin_letter(envelope, &["dead", owner.revision(), &subject], letter.body.content_type);
+        let id = headers::next_id(envelope, &IdKey::new(&["dead", owner.revision(), &subject]));
+        self.begin_letter(envelope, &id, letter.body.content_type);
         let now_ms = self.now_ms;
         let block = self.block.put(headers::REVISION, owner.revision().as_bytes()).put_number(headers::DIED, now_ms);
         block.put_fault(letter.fault, letter.step);
@@ -74,13 +75,13 @@ impl Settlement {
         let owner = envelope.owner;
         let subject = subjects::original(owner.customer(), owner.name(), &subjects::token(envelope.id));
         let whole = Envelope { part: 0, ..*envelope };
-        self.begin_letter(&whole, &["original"], original.content_type);
+        let id = Id::derived(owner.customer(), &IdKey::new(&["original"]), envelope.id, 0, envelope.redrive);
+        self.begin_letter(&whole, &id, original.content_type);
         self.end_letter(&whole, &subject, original.bytes);
     }
 
-    fn begin_letter(&mut self, envelope: &Envelope<'_>, names: &[&str], content_type: &str) {
+    fn begin_letter(&mut self, envelope: &Envelope<'_>, id: &Id, content_type: &str) {
         let customer = envelope.owner.customer();
-        let id = Id::derived(customer, &IdKey::new(names), envelope.id, envelope.part, envelope.redrive);
         let block = self.block.start(customer).put(headers::PUBLISH_ID, id.as_bytes()).put_identity(envelope);
         if !content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, content_type.as_bytes());

@@ -29,7 +29,8 @@ impl Settlement {
             return false;
         }
         let owner = envelope.owner;
-        let id = Id::derived(owner.customer(), parking.key, envelope.id, envelope.part, envelope.redrive);
+        // The same again after a crash; another one every time that the message comes back.
+        let id = headers::next_id(envelope, parking.key);
         let spent = u64::try_from(parking.spent.as_millis()).unwrap_or(u64::MAX);
         let block = self.block.start(owner.customer());
         block.put(headers::PUBLISH_ID, id.as_bytes()).put_identity(envelope);

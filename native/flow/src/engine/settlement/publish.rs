@@ -90,9 +90,12 @@ impl Settlement {
         if target.is_only && envelope.input == InputRef::Core && envelope.part == 0 {
             // Nothing else is published under it, and nobody can send the message again.
             block.put(headers::PUBLISH_ID, envelope.id.as_bytes());
-        } else {
-            let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, envelope.redrive);
+        } else if envelope.redrive == 0 {
+            let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, 0);
             block.put(headers::PUBLISH_ID, id.as_bytes());
+        } else {
+            // This revision now runs what others may have made.
+            block.put(headers::PUBLISH_ID, headers::next_id(envelope, &target.publish_key).as_bytes());
         }
         if !body.content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, body.content_type.as_bytes());
@@ -143,7 +146,7 @@ impl Settlement {
     /// `nats/max-payload`, `nats/max-headers`: never, whoever tries. Else the message has to come again.
     pub fn forward(&mut self, envelope: &Envelope<'_>, forward: &Forward<'_>, payload: &[u8]) -> Result<(), Fault> {
         let (owner, target) = (envelope.owner, forward.target);
-        let id = Id::derived(owner.customer(), &target.delivery_key, envelope.id, envelope.part, envelope.redrive);
+        let id = headers::next_id(envelope, &target.delivery_key);
         let block = self.block.start(owner.customer());
         block.put(headers::PUBLISH_ID, id.as_bytes()).put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
         if let Some(stream) = forward.expected {

@@ -64,7 +64,7 @@ pub struct Parking {
     subject: Box<str>,
     /// The consumer that brings them back.
     consumer: Box<str>,
-    /// Of a message that was not parked before.
+    /// Of the ids under which its messages are parked.
     key: IdKey,
     /// The number of its pull, once there was something to bring; the messages of one request, none while it is closed.
     pull: Option<u64>,
@@ -176,7 +176,7 @@ impl Parking {
 
     /// A message has failed, and goes back to the stream.
     pub fn note_tried(&mut self, queued: &Queued) {
-        if queued.parked_with.is_some() {
+        if queued.is_parked {
             self.tried.insert(queued.place, queued.attempts);
         }
     }

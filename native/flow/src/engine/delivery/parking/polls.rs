@@ -42,34 +42,27 @@ impl Reach<'_> {
             Err(fault) => return self.dead_letter(queue, &envelope, &fault, payload),
         };
         queue.parking.note_size(payload.len());
-        let spent_ms = parsed.spent_ms.unwrap_or_default();
-        let spent = Duration::from_millis(spent_ms) + queue.parking.ages.of(ack.stream_sequence, self.now);
+        let spent = Duration::from_millis(parsed.spent_ms.unwrap_or_default())
+            + queue.parking.ages.of(ack.stream_sequence, self.now);
         let message = OwnedMessage::of(&envelope, bytes::Bytes::copy_from_slice(payload));
-        let (since, parked_with) = (self.now, Some(spent_ms));
+        let since = self.now;
         self.push(
             queue,
-            Queued { number, input, message, url, since, spent, parked_with, place: ack.stream_sequence, attempts },
+            Queued { number, input, message, url, since, spent, is_parked: true, place: ack.stream_sequence, attempts },
         );
     }
 
-    /// Publishes a message to the parked ones; its input is acked with the PubAck. `parked_with`: see [`Queued`].
+    /// Publishes a message to the parked ones; its input is acked with the PubAck.
     /// `false` when that cannot be done now.
     pub(in crate::engine::delivery) fn park(
         &mut self,
         queue: &mut Queue,
         envelope: &Envelope<'_>,
-        (spent, parked_with): (Duration, Option<u64>),
+        spent: Duration,
         payload: &[u8],
     ) -> bool {
-        let owner = envelope.owner;
-        // The same again after a crash; another one every time that the message comes back.
-        let again = parked_with.map(|spent| IdKey::new(&["park", owner.name(), queue.name(), &spent.to_string()]));
-        let parking = settlement::Parking {
-            queue: queue.id,
-            subject: &queue.parking.subject,
-            key: again.as_ref().unwrap_or(&queue.parking.key),
-            spent,
-        };
+        let parking =
+            settlement::Parking { queue: queue.id, subject: &queue.parking.subject, key: &queue.parking.key, spent };
         let parked = self.settlement.park(envelope, &parking, payload);
         if parked {
             queue.parking.published += 1;
@@ -99,7 +92,7 @@ impl Reach<'_> {
         while queue.place() == Place::Parked && !queue.parking.is_full() && !self.draining {
             let Some(queued) = queue.take_first_behind() else { return };
             let revision = Rc::clone(&queue.revision);
-            let spent = (queued.age(self.now), queued.parked_with);
+            let spent = queued.age(self.now);
             if !self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
                 return queue.hold_first(queued);
             }
@@ -159,9 +152,8 @@ impl Reach<'_> {
     /// A replaced revision leaves what waits to the one after it: parked, or given back to its stream.
     pub(in crate::engine::delivery) fn hand_over(&mut self, queue: &mut Queue, queued: &Queued) {
         let revision = Rc::clone(&queue.revision);
-        let spent = (queued.age(self.now), None);
-        let is_lanes = queued.parked_with.is_none();
-        if is_lanes && self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
+        let spent = queued.age(self.now);
+        if !queued.is_parked && self.park(queue, &queued.envelope(&revision), spent, &queued.message.payload) {
             return self.release(queue, queued);
         }
         let fault = Fault::new(Code::TenantUnknownPipeline, "its revision was replaced");

@@ -42,8 +42,8 @@ pub struct Queued {
     pub since: Instant,
     /// How long it was in hand, or parked, before.
     pub spent: Duration,
-    /// Of a message that came from the parked ones: what its `Vrsky-Spent` says, milliseconds.
-    pub parked_with: Option<u64>,
+    /// Whether it came from the parked ones.
+    pub is_parked: bool,
     /// Its place in the stream of the parked ones; 0 for one of the lane.
     pub place: u64,
     pub attempts: u32,
@@ -258,7 +258,7 @@ impl Queue {
     /// One message more is in hand.
     fn add(&mut self, queued: &Queued) {
         self.held.add(queued.bytes());
-        if queued.parked_with.is_some() {
+        if queued.is_parked {
             self.parked_held.add(queued.bytes());
         }
     }
@@ -266,7 +266,7 @@ impl Queue {
     /// A message is in hand no more.
     pub fn remove(&mut self, queued: &Queued) {
         self.held.remove(queued.bytes());
-        if queued.parked_with.is_some() {
+        if queued.is_parked {
             self.parked_held.remove(queued.bytes());
             self.parking.forget(queued.place);
         }
@@ -283,12 +283,12 @@ impl Queue {
     /// Parked messages in hand that have failed before, and those that were not tried yet.
     #[must_use]
     pub fn tried_parked(&self) -> usize {
-        self.failed.values().filter(|queued| queued.parked_with.is_some()).count()
+        self.failed.values().filter(|queued| queued.is_parked).count()
     }
 
     #[must_use]
     pub fn untried_parked(&self) -> u64 {
-        self.fresh.iter().filter(|queued| queued.parked_with.is_some()).count() as u64
+        self.fresh.iter().filter(|queued| queued.is_parked).count() as u64
     }
 
     /// A message that waits for the sink.
@@ -297,7 +297,7 @@ impl Queue {
         self.expires(&queued);
         if queued.attempts > 0 && !self.outage.keeps_order() {
             self.failed.insert((queued.since, queued.number), queued);
-        } else if queued.parked_with.is_none() && self.wants_new_probe() {
+        } else if !queued.is_parked && self.wants_new_probe() {
             self.fresh.push_front(queued);
         } else {
             self.fresh.push_back(queued);

@@ -96,7 +96,7 @@ impl Queue {
             batch.extend(self.take_failed(now));
         }
         if let Some(first) = batch.first() {
-            self.probed_new = first.parked_with.is_none();
+            self.probed_new = !first.is_parked;
             self.outage.begin_probe(first.number);
         }
         batch
@@ -106,7 +106,7 @@ impl Queue {
     /// these that the server does not take.
     #[must_use]
     pub fn wants_new_probe(&self) -> bool {
-        let is_turn = !self.probed_new && self.fresh.iter().all(|queued| queued.parked_with.is_some());
+        let is_turn = !self.probed_new && self.fresh.iter().all(|queued| queued.is_parked);
         let may_overtake = !self.outage.keeps_order() && !self.retired;
         self.phase() == Phase::Open && may_overtake && (is_turn || self.fresh.is_empty())
     }

@@ -6,6 +6,7 @@ mod fan_out;
 mod order;
 mod refused;
 mod resume;
+mod same_part;
 
 use std::rc::Rc;
 use std::sync::Arc;
