@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use model::{ConnectionId, Options, Permissions, Server, Subjects, User};
+use model::{ConnectionId, Options, Permissions, Server, User};
 use nats::protocol::{ParserLimits, parse};
 
 use crate::normalise::{Seen, seen};
@@ -62,19 +62,13 @@ pub struct Modelled {
     number: String,
 }
 
-/// As [`crate::CONFIG`] says.
+/// As [`crate::config`] says.
 fn options() -> Options {
-    let list = |subjects: &[&str]| subjects.iter().map(|subject| (*subject).to_owned()).collect::<Vec<String>>();
-    let publish = Subjects { allow: Some(list(&["*.open.>", "_INBOX.>"])), deny: list(&["*.open.closed"]) };
-    let subscribe = Subjects { allow: None, deny: list(&["*.secret", "*.open.hidden"]) };
     let user = |permissions| User { password: "s".into(), permissions };
     Options {
         max_payload: 4096,
-        users: [
-            ("all".to_owned(), user(Permissions::default())),
-            ("limited".to_owned(), user(Permissions { publish, subscribe })),
-        ]
-        .into(),
+        users: [("all".to_owned(), user(Permissions::default())), ("limited".to_owned(), user(crate::limited()))]
+            .into(),
         no_auth_user: Some("all".into()),
         ..Options::default()
     }

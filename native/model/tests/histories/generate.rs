@@ -40,6 +40,14 @@ pub fn around_restart(seed: u64) -> (History, Vec<Step>) {
     (History { seed, user: None, steps, blur_ms: 30 }, later)
 }
 
+/// Of core NATS; the client's permissions change between the two.
+pub fn around_change(seed: u64) -> (History, Vec<Step>) {
+    let mut rng = Rng::with_seed(seed);
+    let mut steps = |count| (0..count).map(|_| Step::Raw(core_step(&mut rng))).collect::<Vec<_>>();
+    let (before, later) = (steps(12), steps(12));
+    (History { seed, user: Some("limited"), steps: before, blur_ms: 30 }, later)
+}
+
 fn jetstream(rng: &mut Rng, kind: Kind, count: usize) -> Vec<Step> {
     let mut steps = vec![create_stream(rng, kind), create_consumer(rng, kind, "c0")];
     while steps.len() < count {

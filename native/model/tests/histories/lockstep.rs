@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::endpoint::{Modelled, Real, now};
-use crate::normalise::Seen;
+use crate::normalise::{ENDED, GROUP, Seen};
 use crate::steps::{History, Step, encode};
 
 /// A timer that is nearer than this is waited for.
@@ -145,14 +145,14 @@ impl Pair {
     }
 }
 
-/// What was seen, by channel. Members of a group share one, in no order.
+/// What was seen, by channel; in some of them, in no order.
 fn channels(seen: &[Seen]) -> BTreeMap<String, Vec<String>> {
     let mut channels: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in seen {
         channels.entry(one.channel.clone()).or_default().push(one.text.clone());
     }
-    if let Some(group) = channels.get_mut("group") {
-        group.sort();
+    for name in [GROUP, ENDED] {
+        channels.get_mut(name).into_iter().for_each(|seen| seen.sort());
     }
     channels
 }

@@ -10,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
 
+mod changes;
 mod endpoint;
 mod generate;
 mod lockstep;
@@ -24,16 +25,30 @@ use std::sync::Mutex;
 use generate::history;
 use harness::Server;
 use lockstep::{Difference, run};
+use model::{Permissions, Subjects};
 use steps::History;
 
 /// Histories that run at the same time. They wait for most of their time.
 const SIDE_BY_SIDE: usize = 24;
 
-/// The user that histories of core NATS are.
-pub const CONFIG: &str = "no_auth_user: all\nauthorization { users: [\
-    { user: all, password: s }, { user: limited, password: s, permissions: {\
-     publish: { allow: [\"*.open.>\", \"_INBOX.>\"], deny: [\"*.open.closed\"] },\
-     subscribe: { deny: [\"*.secret\", \"*.open.hidden\"] } } }] }\nmax_payload: 4096";
+/// What the user may do that histories of core NATS are.
+pub fn limited() -> Permissions {
+    let list = |subjects: &[&str]| subjects.iter().map(|subject| (*subject).to_owned()).collect::<Vec<String>>();
+    let publish = Subjects { allow: Some(list(&["*.open.>", "_INBOX.>"])), deny: list(&["*.open.closed"]) };
+    Permissions { publish, subscribe: Subjects { allow: None, deny: list(&["*.secret", "*.open.hidden"]) } }
+}
+
+/// The server's configuration where that user may do this.
+pub fn config(limited: &Permissions) -> String {
+    let subjects = |subjects: &Subjects| {
+        let allow = subjects.allow.as_ref().map_or_else(String::new, |allow| format!("allow: {allow:?}, "));
+        format!("{{ {allow}deny: {:?} }}", subjects.deny)
+    };
+    let (publish, subscribe) = (subjects(&limited.publish), subjects(&limited.subscribe));
+    let permissions = format!("permissions: {{ publish: {publish}, subscribe: {subscribe} }}");
+    let users = format!("{{ user: all, password: s }}, {{ user: limited, password: s, {permissions} }}");
+    format!("no_auth_user: all\nauthorization {{ users: [{users}] }}\nmax_payload: 4096")
+}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
@@ -60,7 +75,7 @@ pub fn run_all(server: &Server, histories: Vec<History>) -> Vec<(History, Differ
 
 #[test]
 fn the_model_and_the_server_agree() {
-    let server = Server::with_config(CONFIG);
+    let server = Server::with_config(&config(&limited()));
     let (first, count) = (number("SEED", 0), number("HISTORIES", 200));
     let differing = run_all(&server, (first..first + count).map(history).collect());
     // On a busy machine a timer of the server may be late: only what differs when it runs alone does differ.

@@ -3,6 +3,11 @@
 use nats::protocol::{Frame, Message, status};
 use serde_json::Value;
 
+/// What the members of a queue group have got.
+pub const GROUP: &str = "group";
+/// Subscriptions that are not permitted any more.
+pub const ENDED: &str = "ended";
+
 /// Something that a client has seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -19,7 +24,11 @@ pub fn seen(frame: &Frame<'_>, number: &str) -> Option<Seen> {
     match frame {
         Frame::Pong => plain("PONG", String::new()),
         Frame::Ok => plain("ok", "+OK".into()),
-        Frame::Err(text) => plain("errors", String::from_utf8_lossy(text).replace(number, "#")),
+        Frame::Err(text) => {
+            let text = String::from_utf8_lossy(text).replace(number, "#");
+            // Subscriptions that a change of permissions ends come in no order.
+            plain(if text.contains("(sid ") { ENDED } else { "errors" }, text)
+        }
         Frame::Message(message) => Some(message_seen(message, number)),
         Frame::Info(_) | Frame::Ping => None,
     }
@@ -38,7 +47,7 @@ fn message_seen(message: &Message<'_>, number: &str) -> Seen {
     let code = status(message.headers).map_or_else(String::new, |(code, _)| format!("[{code}]"));
     // Members of a group are chosen at random: these share a channel.
     let channel = match message.sid {
-        50.. => "group".to_owned(),
+        50.. => GROUP.to_owned(),
         sid => format!("sid {sid}"),
     };
     let text = format!("{code} {subject} {reply} {headers} {payload}");

@@ -7,7 +7,7 @@ use harness::Server;
 use crate::generate::around_restart;
 use crate::lockstep::{Difference, Pair};
 use crate::steps::{History, Step};
-use crate::{CONFIG, number};
+use crate::{config, limited, number};
 
 /// Threads that go through one restart together.
 const COUNT: u64 = 40;
@@ -32,7 +32,7 @@ fn the_model_and_the_server_agree_on_a_restart() {
 
 /// Runs histories on one server that restarts. Those that differ, with a report.
 fn around_one_restart(seeds: &[u64]) -> Vec<(u64, String)> {
-    let server = RwLock::new(Server::with_config(CONFIG));
+    let server = RwLock::new(Server::with_config(&config(&limited())));
     let barrier = Barrier::new(seeds.len() + 1);
     let reports = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
