@@ -14,6 +14,7 @@ from vrsky_fast.cli.terminal import Terminal
 from vrsky_fast.config import load_all
 from vrsky_fast.control.streams import STEPS
 from vrsky_fast.node.engine import Changes
+from vrsky_fast.node.events import Events
 from vrsky_fast.node.waiting import Waiting
 
 
@@ -74,13 +75,17 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
     display = Display(screen)
     display.poll(
         stats(),
-        [
-            event("received"),
-            event("filtered", bytes=0, step="1:filter", why='order.country == "CH"'),
-            event("delivered", step="erp", bytes=312),
-            event("dead", bytes=0, step="out:erp", code="http/rejected", why="422 from erp.example"),
-            event("node", bytes=0, customer="", pipeline="", id="", code="nats/disconnected", why="connection reset"),
-        ],
+        Events.of(
+            [
+                event("received"),
+                event("filtered", bytes=0, step="1:filter", why='order.country == "CH"'),
+                event("delivered", step="erp", bytes=312),
+                event("dead", bytes=0, step="out:erp", code="http/rejected", why="422 from erp.example"),
+                event(
+                    "node", bytes=0, customer="", pipeline="", id="", code="nats/disconnected", why="connection reset"
+                ),
+            ]
+        ),
     )
     lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
     assert lines == [
@@ -103,7 +108,7 @@ def test_every_kind_of_event_is_one_line_that_says_why() -> None:
 )
 def test_an_id_is_shown_from_behind_the_customers_name(message_id: str, shown: str) -> None:
     screen = Screen(terminal=False)
-    Display(screen).poll(NOTHING, [event("received", id=message_id)])
+    Display(screen).poll(NOTHING, Events.of([event("received", id=message_id)]))
     assert screen.getvalue().split("  ")[-2:] == [shown, "464 B\n"]
 
 
@@ -119,7 +124,7 @@ def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path,
 
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:
     screen = Screen(terminal=False)
-    Display(screen).poll(stats(), [event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")])
+    Display(screen).poll(stats(), Events.of([event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")]))
     assert screen.getvalue().count("\n") == 1
     assert screen.getvalue().strip().isprintable()
     assert "\\x1b[2J" in screen.getvalue()
@@ -127,7 +132,7 @@ def test_what_a_message_says_cannot_drive_the_terminal() -> None:
 
 def test_a_flood_is_cut_and_said_to_be() -> None:
     screen = Screen(terminal=False)
-    Display(screen).poll(stats(), [event("received")] * 256)
+    Display(screen).poll(stats(), Events.of([event("received")] * 256))
     assert screen.getvalue().splitlines()[-1] == "... and 236 more"
 
 
@@ -135,9 +140,9 @@ def test_rates_are_plain_lines_where_there_is_no_terminal_and_only_when_somethin
     screen, clock = Screen(terminal=False), Clock()
     display = Display(screen, clock=clock)
     clock.now += 10
-    display.poll(stats(received=50, filtered=20, delivered=30, dead=1), [])
+    display.poll(stats(received=50, filtered=20, delivered=30, dead=1), Events())
     clock.now += 10
-    display.poll(NOTHING, [])
+    display.poll(NOTHING, Events())
     assert screen.getvalue().splitlines() == ["in 5/s (50)  filtered 2/s (20)  out 3/s (30)  dead 1"]
 
 
@@ -146,8 +151,8 @@ def test_on_a_terminal_the_line_of_rates_stays_below_the_events(monkeypatch: pyt
     monkeypatch.setenv("TERM", "xterm")
     screen, clock = Screen(terminal=True), Clock()
     display = Display(screen, clock=clock)
-    display.poll(stats(received=1), [event("received")])
-    display.poll(stats(received=1), [event("received")])
+    display.poll(stats(received=1), Events.of([event("received")]))
+    display.poll(stats(received=1), Events.of([event("received")]))
     display.end()
     shown = [line.rpartition("\r\x1b[2K")[2] for line in screen.getvalue().split("\n")]
     assert "464 B" in shown[0]
@@ -160,7 +165,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
     screen, clock = Screen(terminal=True), Clock()
     display = Display(screen, clock=clock)
     clock.now += 10
-    display.poll(stats(received=50), [event("received")])
+    display.poll(stats(received=50), Events.of([event("received")]))
     display.end()
     assert screen.getvalue().count("\n") == 3
     assert screen.getvalue().replace("\n", "").isprintable()
@@ -185,7 +190,7 @@ def test_an_in_or_out_is_shown_when_it_fails_and_when_it_is_up_again() -> None:
     screen = Screen(terminal=False)
     display = Display(screen)
     for erp in (UP, FAILING, FAILING, FAILING | {"code": "http/timeout"}, UP):
-        display.poll(Changes([row(received=1) | {"in": UP, "outs": {"audit": UP, "erp": erp}}], []), [])
+        display.poll(Changes([row(received=1) | {"in": UP, "outs": {"audit": UP, "erp": erp}}], []), Events())
     lines = [line.split("  ", 1)[1] for line in screen.getvalue().splitlines()]
     assert lines == [
         "failing    acme/orders  out erp  http/connect",
@@ -198,7 +203,7 @@ def test_what_was_asked_for_is_the_totals_and_everything_that_is_not_well() -> N
     screen = Screen(terminal=False)
     display = Display(screen)
     rows = [row(f"p{number}", received=2) | {"in": UP, "outs": {"erp": FAILING}} for number in range(30)]
-    display.poll(Changes([row(received=5), *rows], []), [])
+    display.poll(Changes([row(received=5), *rows], []), Events())
     before = len(screen.getvalue().splitlines())
     display.report([row(received=5), *rows])
     lines = screen.getvalue().splitlines()[before:]
@@ -218,15 +223,15 @@ def said(screen: Screen) -> list[dict[str, Any]]:
 def test_a_line_of_stats_has_what_has_changed_since_the_one_before() -> None:
     screen, clock = Screen(terminal=False), Clock()
     display = JsonDisplay(screen, clock)
-    display.poll(Changes([row("a", received=1), row("b"), row("c")], []), [])
-    display.poll(Changes([row("a", received=2), row("b", received=1)], [("acme", "c")]), [])
-    display.poll(Changes([row("a", received=3)], [("acme", "b")]), [])
+    display.poll(Changes([row("a", received=1), row("b"), row("c")], []), Events())
+    display.poll(Changes([row("a", received=2), row("b", received=1)], [("acme", "c")]), Events())
+    display.poll(Changes([row("a", received=3)], [("acme", "b")]), Events())
     assert len(said(screen)) == 1
     clock.now += 1
-    display.poll(NOTHING, [])
+    display.poll(NOTHING, Events())
     clock.now += 1
-    display.poll(NOTHING, [])
-    display.poll(Changes([row("c")], []), [])
+    display.poll(NOTHING, Events())
+    display.poll(Changes([row("c")], []), Events())
     first, second, third = said(screen)
     assert [one["pipeline"] for one in first["pipelines"]] == ["a", "b", "c"]
     assert second == {
@@ -244,8 +249,8 @@ def test_a_line_of_stats_has_what_has_changed_since_the_one_before() -> None:
 def test_the_last_changes_come_before_the_end() -> None:
     screen, clock = Screen(terminal=False), Clock()
     display = JsonDisplay(screen, clock)
-    display.poll(stats(received=1), [])
-    display.poll(stats(received=2), [])
+    display.poll(stats(received=1), Events())
+    display.poll(stats(received=2), Events())
     display.end()
     assert [one["kind"] for one in said(screen)] == ["stats", "stats", "stopped"]
     assert said(screen)[1]["pipelines"] == [row(received=2)]
@@ -254,11 +259,11 @@ def test_the_last_changes_come_before_the_end() -> None:
 def test_stats_that_were_asked_for_are_said_at_once_and_not_again() -> None:
     screen, clock = Screen(terminal=False), Clock()
     display = JsonDisplay(screen, clock)
-    display.poll(Changes([row("a"), row("b")], []), [])
-    display.poll(Changes([row("a", received=1)], []), [])
+    display.poll(Changes([row("a"), row("b")], []), Events())
+    display.poll(Changes([row("a", received=1)], []), Events())
     display.report([row("a", received=1), row("b")])
     clock.now += 2
-    display.poll(NOTHING, [])
+    display.poll(NOTHING, Events())
     display.end()
     first, second, stopped = said(screen)
     assert (first["all"], second["all"], stopped["kind"]) == (False, True, "stopped")
@@ -311,7 +316,7 @@ def test_as_json_it_is_a_line_once_and_in_all_stats() -> None:
     screen = Screen(terminal=False)
     display = JsonDisplay(screen)
     display.waiting([CRM], [CRM])
-    display.poll(NOTHING, [])
+    display.poll(NOTHING, Events())
     line = {"customer": "acme", "pipeline": "orders", "out": "crm", "messages": 1_204}
     assert [json.loads(text) for text in screen.getvalue().splitlines()] == [
         {"kind": "waiting", **line},
@@ -339,6 +344,6 @@ def test_stats_name_some_of_many_and_say_how_many_there_are() -> None:
     screen = Screen(terminal=False)
     display = JsonDisplay(screen)
     display.waiting([], [CRM] * 250)
-    display.poll(NOTHING, [])
+    display.poll(NOTHING, Events())
     (line,) = said(screen)
     assert (len(line["waiting"]), line["waiting_total"]) == (100, 250)

@@ -10,6 +10,7 @@ import pytest
 from vrsky_fast.control.upkeep import Upkeep
 from vrsky_fast.node import Watcher, polling
 from vrsky_fast.node.engine import NOTHING, Changes, Engine
+from vrsky_fast.node.events import Events
 from vrsky_fast.node.polling import poll_until
 from vrsky_fast.node.signals import Stop
 
@@ -30,9 +31,9 @@ class Asked(Engine, Watcher):
     def check_shards(self) -> None:
         self.calls.append("check_shards")
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> Events:
         self.calls.append("events")
-        return []
+        return Events()
 
     def changes(self) -> Changes:
         return NOTHING
@@ -40,7 +41,7 @@ class Asked(Engine, Watcher):
     def stats(self) -> list[dict[str, Any]]:
         return []
 
-    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
+    def poll(self, changes: Changes, events: Events) -> None:
         self.calls.append("poll")
 
     def report(self, stats: list[dict[str, Any]]) -> None:
@@ -78,16 +79,16 @@ class Slow(Asked):
     def thread_time(self) -> float:
         return 5.0
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> Events:
         self.wall += polling.POLL_SECONDS
-        return []
+        return Events()
 
     def changes(self) -> Changes:
         self.calls.append("changes")
         self.wall += 0.02
         return NOTHING
 
-    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None: ...
+    def poll(self, changes: Changes, events: Events) -> None: ...
 
 
 def test_stats_that_wait_for_their_turn_are_looked_at_again_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -391,7 +391,7 @@ class Node:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""
 
     def events(self) -> str:
-        """What happened since the last call, as a JSON list; under load only the first of it. Raises
+        """What happened since the last call, one JSON object a line; under load only the first of it. Raises
         InternalError when a part of the node has ended by itself: end the process, and start it again."""
 
     def drain(self, seconds: float) -> bool:

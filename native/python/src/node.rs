@@ -113,7 +113,7 @@ impl PyNode {
         let node = self.node(py)?;
         detached(py, || {
             node.check_shards()?;
-            text(&node.events())
+            lines(&node.events())
         })
     }
 
@@ -161,6 +161,16 @@ fn given(
         Given::Json(json) => compile(py, &json, &files.unwrap_or_default())?,
     };
     Ok((pipeline, Secrets::new(secrets.unwrap_or_default())))
+}
+
+/// Each on a line.
+fn lines(values: &[impl Serialize]) -> Result<String, Fault> {
+    let mut lines = String::new();
+    for value in values {
+        lines.push_str(&text(value)?);
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 fn text(value: &impl Serialize) -> Result<String, Fault> {

@@ -15,6 +15,7 @@ from typing import Any
 from ..config import PipelineFile
 from ..config.summary import Connector
 from ..node.engine import Changes
+from ..node.events import Events
 from ..node.reconcile import Finding
 from ..node.waiting import Waiting
 from . import waiting
@@ -143,8 +144,8 @@ class Display(_Paced):
             case _:
                 return out.kind
 
-    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
-        for event in events[:_LINES_AT_ONCE]:
+    def poll(self, changes: Changes, events: Events) -> None:
+        for event in events.first(_LINES_AT_ONCE):
             self.terminal.line(self.event(event))
         self._and_more(len(events))
         for news in self._health.changes(changes):
@@ -271,10 +272,9 @@ class JsonDisplay(_Paced):
         for one in new:
             self._write({"kind": "waiting", **one.as_json()})
 
-    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
-        # At once: hundreds of them a second are the usual case.
+    def poll(self, changes: Changes, events: Events) -> None:
         if events:
-            self._log.write("".join(f"{json.dumps(event)}\n" for event in events))
+            self._log.write(events.as_lines)
             self._log.flush()
         for key in changes.removed:
             self._changed.pop(key, None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import NatsError, VrskyError
 
@@ -61,10 +61,9 @@ class Upkeep:
         self._provision, self._note = provision, note
         self._missing = asyncio.Event()
 
-    def notice(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """What the node says."""
-        if any(event.get("code") == "nats/no-stream" for event in events):
-            self._missing.set()
+    def notice_missing(self) -> None:
+        """Something of the node's has met a stream that is not there."""
+        self._missing.set()
 
     async def run(self) -> NoReturn:
         pause, said = LOOK_SECONDS, ""

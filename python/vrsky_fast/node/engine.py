@@ -12,6 +12,7 @@ from .. import _native
 from ..config import PipelineFile
 from ..control.server_config import Endpoint
 from ..errors import VrskyError
+from .events import Events
 from .profile import Profile
 
 # A node that is only asked needs no server; the address is never dialled.
@@ -79,9 +80,8 @@ class Engine:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""
         self._node.check_shards()
 
-    def events(self) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = json.loads(self._node.events())
-        return events
+    def events(self) -> Events:
+        return Events(self._node.events())
 
     async def drain(self, seconds: float) -> bool:
         """Whether everything was finished in time."""

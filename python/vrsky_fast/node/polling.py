@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..config import PipelineFile
 from ..control.upkeep import Upkeep
 from .engine import NOTHING, Changes, Engine
+from .events import Events
 from .reconcile import Finding
 from .signals import Stop
 from .waiting import Waiting
@@ -55,7 +56,7 @@ class Watcher(Protocol):
         """Messages that wait for what this node does not serve: names that were not among them before, and all of
         them. Also when a count has changed."""
 
-    def poll(self, changes: Changes, events: list[dict[str, Any]]) -> None:
+    def poll(self, changes: Changes, events: Events) -> None:
         """A few times a second: which stats have changed, as far as they were looked at, and what happened since."""
 
     def report(self, stats: list[dict[str, Any]]) -> None:
@@ -77,7 +78,8 @@ async def poll_until(
             engine.check_shards()
             continue
         events = engine.events()
-        upkeep.notice(events)
+        if events.may_have("nats/no-stream"):
+            upkeep.notice_missing()
         changes, now = NOTHING, time.monotonic()
         if now >= due or stop.report.is_set() or is_last:
             began = time.thread_time()
