@@ -56,11 +56,23 @@ fn is_passed(name: &[u8], value: &[u8]) -> bool {
     !is_ours(name) && is_plain(name) && is_plain(value)
 }
 
+/// Without its end, where that is a usual one.
+#[inline]
+fn one_line(line: &[u8]) -> Option<&[u8]> {
+    line.strip_suffix(b"\r\n")
+}
+
 /// Whether there is no control character but tabs.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
+    const AT_ONCE: usize = 16;
     // Every byte is looked at, which is quicker than to stop at the first.
-    text.iter().fold(true, |plain, byte| plain & (*byte >= b' ' && *byte != 0x7f || *byte == b'\t'))
+    let all = |bytes: &[u8]| {
+        bytes.iter().fold(true, |plain, byte| plain & ((*byte >= b' ') & (*byte != 0x7f) | (*byte == b'\t')))
+    };
+    let Some(last) = text.last_chunk::<AT_ONCE>() else { return all(text) };
+    let (chunks, _) = text.as_chunks::<AT_ONCE>();
+    chunks.iter().fold(all(last), |plain, chunk| plain & all(chunk))
 }
 
 /// What the engine reads of a message's headers, in one pass. The first of a name counts.
@@ -93,7 +105,7 @@ impl<'a> ParsedHeaders<'a> {
         for line in headers.lines() {
             if is_ours(line.name) {
                 parsed.note(line.name, line.value);
-            } else if is_passed(line.name, line.value) {
+            } else if headers.block().get(line.start..line.end).and_then(one_line).is_some_and(is_plain) {
                 parsed.foreign = parsed.foreign.with(&line, headers.block());
             } else {
                 parsed.foreign = Foreign::Scattered;
