@@ -54,7 +54,7 @@ def strict(text: bytes) -> Any:
     def constant(word: str) -> Any:
         raise ValueError(word)
 
-    value = json.loads(text.decode(), parse_constant=constant, object_pairs_hook=pairs)
+    value = json.loads(text.decode("utf-8-sig"), parse_constant=constant, object_pairs_hook=pairs)
     json.dumps(value, ensure_ascii=False).encode()  # not with half a surrogate pair
     return value
 

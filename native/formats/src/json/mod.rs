@@ -6,8 +6,8 @@
 //!             └ number.rs   what a number looks like
 //! ```
 //!
-//! Stricter than the RFC where it leaves a choice: a byte order mark is refused, and so is a key
-//! that stands twice in one object, which would let a filter see one value and a receiver another.
+//! Where the RFC leaves a choice: a byte order mark before the text is passed over, and a key that
+//! stands twice in one object is refused, since a filter would see one value and a receiver another.
 
 mod emit;
 mod number;

@@ -9,6 +9,9 @@ use super::number::number_length;
 use super::string::{BadEscape, escape_length, plain_end};
 use crate::names::{Name, Names};
 
+/// Some programs write it before their texts; RFC 8259, section 8.1, lets readers pass over it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Fills `document` from one JSON text, under the default conventions. The document is empty when
 /// this fails.
 ///
@@ -76,6 +79,9 @@ struct Scanner<'s> {
 
 impl Scanner<'_> {
     fn text(&mut self) -> Result<(), Fault> {
+        if self.source.starts_with(BYTE_ORDER_MARK) {
+            self.at = BYTE_ORDER_MARK.len();
+        }
         self.blanks();
         let root = self.value(Span::default())?;
         while let Some(level) = self.open.last().copied() {
@@ -173,9 +179,6 @@ impl Scanner<'_> {
             Some(b't') => self.literal(b"true", Kind::True)?,
             Some(b'f') => self.literal(b"false", Kind::False)?,
             Some(b'n') => self.literal(b"null", Kind::Null)?,
-            Some(0xEF) if self.source.starts_with(b"\xEF\xBB\xBF") && self.at == 0 => {
-                return Err(fault(Code::JsonSyntax, "JSON has no byte order mark", 0));
-            }
             _ => return Err(self.unexpected("a value")),
         };
         Ok(self.document.push(Node { key, ..node }))

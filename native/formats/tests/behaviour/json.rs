@@ -49,12 +49,25 @@ fn values_are_read_as_they_are_written() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_text_is_passed_over() {
+    let mut document = parse(b"\xEF\xBB\xBF {\"a\":1}").unwrap();
+    assert_eq!(emit(&document), r#"{"a":1}"#);
+    let value = document.push_i64(2);
+    document.set(&Path::parse("b").unwrap(), value).unwrap();
+    let mut out = Vec::new();
+    formats::emit(&document, &mut out).unwrap();
+    assert_eq!(out, br#"{"a":1,"b":2}"#, "what is written has none");
+}
+
+#[test]
 fn a_text_that_is_not_json_names_the_byte() {
     use Code::{JsonDuplicateKey, JsonInvalidUtf8, JsonSyntax};
     let cases: &[(&[u8], Code, usize)] = &[
         (b"", JsonSyntax, 0),
         (b" \n", JsonSyntax, 2),
-        (b"\xEF\xBB\xBF1", JsonSyntax, 0),
+        (b"\xEF\xBB\xBF", JsonSyntax, 3),
+        (b"\xEF\xBB\xBF\xEF\xBB\xBF1", JsonSyntax, 3),
+        (b" \xEF\xBB\xBF1", JsonSyntax, 1),
         (b"1 2", JsonSyntax, 2),
         (b"1,", JsonSyntax, 1),
         (b"nul", JsonSyntax, 3),
