@@ -179,6 +179,7 @@ codes! {
 
     // -- http --------------------------------------------------------------------------------
     HttpBadRequest = "http/bad-request", Http, false, 400, "The request is not usable.", "See the detail.";
+    HttpTransferCoding = "http/transfer-coding", Http, false, 501, "The body has a Transfer-Encoding other than `chunked`.", "Send it as it is, chunked or with a Content-Length.";
     HttpUnauthorized = "http/unauthorized", Http, false, 401, "The bearer token is missing or wrong.", "Send `Authorization: Bearer TOKEN`.";
     HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
     HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";

@@ -79,7 +79,8 @@ pub struct HttpOut {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 1024))]
     pub concurrency: u32,
-    /// Whether redirects are followed, up to 5; each address is checked like the first.
+    /// Whether redirects are followed, up to 5; each address is checked like the first. A 303 is followed with
+    /// GET, without the message.
     #[serde(default)]
     pub follow_redirects: bool,
 }

@@ -1,7 +1,8 @@
 //! Sends a request, and again where its answer leads, when the out asks for that.
 //!
 //! Followed are 301, 302, 307 and 308, with method and body kept: a GET would lose the message.
-//! 303 says that the answer lies elsewhere, not that the message should go there. A redirect may
+//! 303 says that the message was taken, and that its answer lies elsewhere: that is fetched with a
+//! GET, and says whether it was a success (RFC 9110, 15.4.4). A redirect may
 //! lead from http to https, never back; what the file configures (credentials, API keys) does not
 //! go to another origin. Each address is checked when it is dialled.
 
@@ -30,13 +31,18 @@ pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoin
             let response = client.request(request).await.map_err(|error| answer::of_error(&error, options))?;
             let (head, body) = response.into_parts();
             if followed < options.redirects && followable(head.status) {
-                return Ok(head.headers);
+                return Ok((head.status, head.headers));
             }
             let outcome = answer::of_status(head.status, &head.headers, options);
             Err(answer::finish(outcome, body, options).await)
         };
         let next = match timeout_at(deadline, attempt).await {
-            Ok(Ok(headers)) => target(&outgoing.url, &headers),
+            Ok(Ok((status, headers))) => {
+                if status == StatusCode::SEE_OTHER {
+                    outgoing.leave_message();
+                }
+                target(&outgoing.url, &headers)
+            }
             Ok(Err(outcome)) => return outcome,
             Err(_) => return answer::of_timeout(options.timeout, captured.connection_metadata().is_some(), options),
         };
@@ -60,7 +66,7 @@ fn request(outgoing: &Outgoing, own_origin: bool) -> Request<Full<bytes::Bytes>>
 }
 
 fn followable(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 307 | 308)
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 fn same_origin(one: &Uri, other: &Uri) -> bool {

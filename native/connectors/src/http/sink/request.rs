@@ -35,6 +35,17 @@ pub(super) struct Outgoing {
     pub(super) payload: Bytes,
 }
 
+impl Outgoing {
+    /// From here on it asks how it went with the message, which was taken.
+    pub(super) fn leave_message(&mut self) {
+        self.method = http::Method::GET;
+        self.payload = Bytes::new();
+        for name in [CONTENT_LENGTH, CONTENT_TYPE, IDEMPOTENCY_KEY] {
+            self.headers.remove(name);
+        }
+    }
+}
+
 impl Template {
     pub(super) fn new(options: &SinkOptions) -> Result<Template, Fault> {
         let mut configured = HeaderMap::new();

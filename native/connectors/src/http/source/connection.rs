@@ -125,6 +125,8 @@ fn protocol(options: &SourceOptions) -> http1::Builder {
     // The headers' time is counted here; see `Activity`.
     builder.header_read_timeout(None);
     builder.max_header_size(options.max_header_bytes);
+    // A sender may say that it sends no more, and still wait for its answer.
+    builder.half_close(true);
     builder.max_buf_size((options.max_header_bytes * 2).max(LEAST_BUFFER));
     builder
 }

@@ -4,7 +4,7 @@
 //! `X-Request-Id` and CloudEvents' `ce-*`. All others are dropped, above all `Nats-*` (one of them
 //! would purge a stream), `Vrsky-*` and `Customer-ID`, which only we may write.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use message::{Code, Fault};
 
@@ -31,6 +31,9 @@ pub(super) struct Found<'a> {
     pub(super) content_type: Field<'a>,
     /// There is a Content-Encoding other than `identity`.
     pub(super) encoded: bool,
+    /// There is a Transfer-Encoding other than `chunked`, once.
+    transfer_coded: bool,
+    chunked: bool,
     /// A browser's page that sends the request.
     pub(super) origin: Field<'a>,
     idempotency_key: Field<'a>,
@@ -52,7 +55,11 @@ impl<'a> Found<'a> {
                 HOST => found.hosts += 1,
                 AUTHORIZATION => found.authorization.add(value),
                 CONTENT_TYPE => found.content_type.add(value),
-                CONTENT_ENCODING => found.encoded |= !is_identity(value),
+                CONTENT_ENCODING => found.encoded |= !is_token(value, b"identity"),
+                TRANSFER_ENCODING => {
+                    found.transfer_coded |= found.chunked || !is_token(value, b"chunked");
+                    found.chunked = true;
+                }
                 ORIGIN => found.origin.add(value),
                 _ if *name == IDEMPOTENCY_KEY => found.idempotency_key.add(value),
                 _ if goes_on(name) => found.forward(name, value),
@@ -80,6 +87,12 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// `http/transfer-coding` when the body is not as it was before it was sent: that would be stored (RFC 9112, 6.1).
+    pub(super) fn transfer_coding(&self) -> Result<(), Fault> {
+        let refused = || Fault::new(Code::HttpTransferCoding, "the only transfer coding here is chunked");
+        if self.transfer_coded { Err(refused()) } else { Ok(()) }
+    }
+
     /// `http/bad-request` unless there is at most one key, of 1 to 255 printable ASCII characters.
     pub(super) fn idempotency_key(&self) -> Result<Option<Box<str>>, Fault> {
         let refused = || bad("there may be one Idempotency-Key, of 1 to 255 printable ASCII characters");
@@ -102,8 +115,8 @@ fn is_cloud_event(name: &HeaderName) -> bool {
     !attribute.is_empty() && attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-fn is_identity(value: &HeaderValue) -> bool {
-    value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")
+fn is_token(value: &HeaderValue, token: &[u8]) -> bool {
+    value.as_bytes().trim_ascii().eq_ignore_ascii_case(token)
 }
 
 fn is_printable(value: &HeaderValue) -> bool {

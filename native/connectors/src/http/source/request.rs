@@ -65,6 +65,7 @@ fn admit(
 ) -> Result<Admitted, Fault> {
     let mut found = Found::new(&head.headers);
     check_host(head.version, &found)?;
+    found.transfer_coding()?;
     let route = shared
         .route(head.uri.path())
         .ok_or_else(|| Fault::new(Code::HttpNotFound, "no pipeline listens on this path"))?;

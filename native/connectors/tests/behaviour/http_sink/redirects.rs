@@ -36,6 +36,23 @@ fn the_message_goes_on_as_it_is() {
 }
 
 #[test]
+fn a_303_leads_to_a_get_without_the_message() {
+    run(async {
+        let server = Server::start([to(303, "/done"), to(307, "/there"), keep(OK)]).await;
+        assert_eq!(verdict(&deliver(with_secrets(&server.url("/orders"), 2)).await), Ok(()));
+        for (number, path) in [(1, "/done"), (2, "/there")] {
+            let head = server.head(number);
+            assert!(head.starts_with(&format!("get {path} http/1.1")), "{head}");
+            assert!(!head.contains("content-") && !head.contains("idempotency-key"), "{head}");
+            assert!(head.contains("x-api-key: k"), "{head}");
+            assert!(server.requests.borrow()[number].1.is_empty());
+        }
+        let server = Server::start([to(303, "/done")]).await;
+        assert_eq!(verdict(&deliver(with_secrets(&server.url("/orders"), 0)).await), Err((Code::HttpRedirect, false)));
+    });
+}
+
+#[test]
 fn secrets_stay_with_their_origin() {
     run(async {
         let other = Server::start([keep(OK)]).await;
@@ -75,7 +92,6 @@ fn a_loop_ends() {
 fn what_cannot_be_followed_is_refused() {
     run(async {
         for (status, location) in [
-            (303, "/x"),
             (300, "/x"),
             (304, "/x"),
             (307, "ftp://a/x"),

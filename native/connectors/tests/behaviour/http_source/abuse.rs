@@ -143,6 +143,24 @@ fn broken_framing_is_refused_and_the_connection_closed() {
 }
 
 #[test]
+fn a_transfer_coding_that_is_not_chunked_is_refused_as_unknown() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        for coding in ["gzip, chunked", "GZIP,chunked", "chunked, chunked", "x-own;q=1, chunked"] {
+            let mut sender = Sender::connect(source.address()).await;
+            sender.send(format!("{HEAD}Transfer-Encoding: {coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).await;
+            let answer = sender.answer().await;
+            assert_eq!((answer.status, answer.code().as_str()), (501, "http/transfer-coding"), "{coding}");
+        }
+        let mut sender = Sender::connect(source.address()).await;
+        sender.send(format!("{HEAD}Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).await;
+        assert_eq!(sender.answer().await.status, 202);
+        assert_eq!(all.borrow().len(), 1);
+    });
+}
+
+#[test]
 fn a_body_that_breaks_off_is_no_message() {
     run(async {
         let source = source(SourceOptions::default()).await;

@@ -7,7 +7,26 @@ use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
 
-use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored};
+use tokio::io::AsyncWriteExt as _;
+
+use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored, until};
+
+#[test]
+fn a_sender_that_half_closes_after_its_request_gets_the_answer() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let mut sender = Sender::connect(source.address()).await;
+        sender.send(post("/in/acme/orders", "", "{}")).await;
+        sender.0.shutdown().await.unwrap();
+        let incoming = next(&source).await;
+        // The end of what it sends has been read by now.
+        tokio::task::yield_now().await;
+        source.settle(incoming.item, stored("1"));
+        assert_eq!(sender.answer().await.status, 202);
+        assert!(sender.is_closed().await);
+        until(|| source.stats().connections == 0).await;
+    });
+}
 
 #[test]
 fn a_message_is_answered_only_after_it_is_stored() {

@@ -152,6 +152,11 @@ impl Sender {
         matches!(self.0.read(&mut [0; 1]).await, Ok(0) | Err(_))
     }
 
+    /// Takes back its connection; one that only ends might still wait for its answer.
+    pub fn reset(self) {
+        self.0.set_zero_linger().unwrap();
+    }
+
     pub async fn post(&mut self, path: &str, headers: &str, body: &str) -> Answer {
         self.send(post(path, headers, body)).await;
         self.answer().await
