@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::connection::{Open, Phase, serve};
+use super::connection::{Phase, serve};
 use super::inbox::TICKS;
 use super::{Shared, answer};
 
@@ -32,7 +32,7 @@ pub(super) async fn accept(shared: Rc<Shared>, listener: TcpListener) {
 }
 
 fn begin(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    match Open::one(shared) {
+    match shared.door.enter(peer.ip().to_canonical(), shared.options.max_connections) {
         Some(open) => {
             // Answers are small and complete: nothing is gained by holding them back.
             let _ = stream.set_nodelay(true);
@@ -60,7 +60,7 @@ async fn beat(shared: Rc<Shared>) {
             _ = phase.wait_for(|phase| *phase == Phase::Aborting) => return,
             _ = ticks.tick() => shared.inbox.tick(),
         }
-        if *phase.borrow() == Phase::Draining && shared.connections.open() == 0 {
+        if *phase.borrow() == Phase::Draining && shared.door.open() == 0 {
             return;
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::SourceOptions;
@@ -39,6 +40,10 @@ pub(super) struct Activity {
     late: Cell<bool>,
     /// A body was left unread, so the close has to linger.
     unread: Cell<bool>,
+    /// Bytes of the body that is being read.
+    arrived: Cell<usize>,
+    /// Another connection gets its place.
+    evicted: Notify,
     stream: RefCell<Option<TcpStream>>,
 }
 
@@ -49,17 +54,37 @@ impl Activity {
             changes: Cell::new(0),
             late: Cell::new(false),
             unread: Cell::new(false),
+            arrived: Cell::new(0),
+            evicted: Notify::new(),
             stream: RefCell::new(None),
         }
     }
 
     pub(super) fn enter(&self, awaits: Awaits) {
         self.awaits.set(awaits);
+        self.arrived.set(0);
         self.changes.set(self.changes.get() + 1);
     }
 
     pub(super) fn awaits(&self) -> Awaits {
         self.awaits.get()
+    }
+
+    /// Whether it has sent no whole head of a request.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.awaits.get(), Awaits::Request | Awaits::Headers)
+    }
+
+    pub(super) fn evict(&self) {
+        self.evicted.notify_one();
+    }
+
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    pub(super) fn note_arrived(&self, bytes: usize) {
+        self.arrived.set(self.arrived.get() + bytes);
     }
 
     /// The request that waits for its body is told at its next poll.
@@ -85,7 +110,10 @@ impl Activity {
         match self.awaits.get() {
             Awaits::Request => Some(options.idle_timeout),
             Awaits::Headers => Some(options.header_timeout),
-            Awaits::Body => Some(options.body_timeout),
+            Awaits::Body => {
+                let arrived = self.arrived.get() as f64 / options.least_body_rate.max(1) as f64;
+                Some(options.body_timeout + Duration::from_secs_f64(arrived))
+            }
             Awaits::Answer => None,
         }
     }

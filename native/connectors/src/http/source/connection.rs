@@ -1,6 +1,5 @@
 //! One connection, from accept to close: who waits how long for whom.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -12,10 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::activity::{Activity, Awaits, Socket, Watch};
+use super::door::Open;
 use super::{Shared, SourceOptions, request};
 
 /// The smallest read buffer that the HTTP layer allows.
@@ -34,53 +33,11 @@ pub(super) enum Phase {
     Aborting,
 }
 
-/// How many are open, and a bell for when none is.
-#[derive(Default)]
-pub(super) struct Connections {
-    open: Cell<usize>,
-    closed: Notify,
-}
-
-/// One of them; counted until dropped.
-pub(super) struct Open(Rc<Shared>);
-
-impl Connections {
-    pub(super) fn open(&self) -> usize {
-        self.open.get()
-    }
-
-    pub(super) async fn all_closed(&self) {
-        while self.open.get() > 0 {
-            self.closed.notified().await;
-        }
-    }
-}
-
-impl Open {
-    /// `None` when `most` are open already.
-    pub(super) fn one(shared: &Rc<Shared>) -> Option<Open> {
-        let open = &shared.connections.open;
-        (open.get() < shared.options.max_connections).then(|| {
-            open.set(open.get() + 1);
-            Open(Rc::clone(shared))
-        })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let connections = &self.0.connections;
-        connections.open.set(connections.open.get() - 1);
-        connections.closed.notify_one();
-    }
-}
-
 pub(super) async fn serve(shared: Rc<Shared>, open: Open, stream: TcpStream, peer: SocketAddr) {
-    let activity = Rc::new(Activity::new());
-    if !converse(&shared, &activity, stream, peer).await {
+    if !converse(&shared, &open.activity, stream, peer).await {
         return;
     }
-    if let Some(stream) = activity.lingering() {
+    if let Some(stream) = open.activity.lingering() {
         linger(stream).await;
     }
     drop(open);
@@ -104,6 +61,7 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
         tokio::select! {
             biased;
             _ = connection.as_mut() => return true,
+            () = activity.evicted() => return false,
             changed = phase.changed() => if changed.is_err() || *phase.borrow() == Phase::Aborting {
                 return false;
             },

@@ -2,7 +2,7 @@
 //! which its sender waits for `settle`.
 //!
 //! A request is admitted before its body is read, so that one budget, in messages and bytes,
-//! covers all that the source holds. It is released when the host settles, not when the sender
+//! covers all that the source holds; no customer has all of it (`shares.rs`). It is released when the host settles, not when the sender
 //! goes away: until then the host holds the payload.
 
 use std::cell::RefCell;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::shares::{ShareId, Shares, is_fair};
 use crate::contract::{ConnectorError, Incoming, Settled};
 
 /// Ticks in one settlement timeout.
@@ -34,6 +35,7 @@ struct Held {
     vacant: Vec<u32>,
     messages: usize,
     bytes: usize,
+    shares: Shares<String>,
     tick: u32,
     ended: bool,
 }
@@ -41,6 +43,7 @@ struct Held {
 struct Slot {
     /// Tells two requests apart that use the same slot one after the other.
     generation: u32,
+    share: ShareId,
     bytes: usize,
     since: u32,
     state: State,
@@ -58,32 +61,34 @@ enum State {
 pub(super) struct Admission {
     /// `None` once a slot has taken the budget over.
     inbox: Option<Rc<Inbox>>,
+    share: ShareId,
     bytes: usize,
 }
 
 impl Admission {
-    /// Takes `bytes` more; `false` when the budget is used up.
+    /// Takes `bytes` more; `false` when the budget, or the customer's share of it, is used up.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let Some(inbox) = &self.inbox else { return false };
         let mut held = inbox.held.borrow_mut();
-        if held.bytes + bytes > inbox.max_bytes {
+        if !is_fair(held.shares.bytes(self.share), bytes, inbox.max_bytes.saturating_sub(held.bytes)) {
             return false;
         }
         held.bytes += bytes;
+        held.shares.add_bytes(self.share, bytes);
         self.bytes += bytes;
         true
     }
 
-    fn hand_over(mut self) -> usize {
+    fn hand_over(mut self) -> (ShareId, usize) {
         self.inbox = None;
-        self.bytes
+        (self.share, self.bytes)
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(inbox) = &self.inbox {
-            inbox.held.borrow_mut().release(self.bytes);
+            inbox.held.borrow_mut().release(self.share, self.bytes);
         }
     }
 }
@@ -99,13 +104,19 @@ impl Inbox {
         held.messages >= self.max_messages || held.bytes >= self.max_bytes
     }
 
-    /// `None` when the budget is used up.
-    pub(super) fn admit(self: &Rc<Inbox>) -> Option<Admission> {
-        if self.is_full() || self.held.borrow().ended {
+    /// `None` when the budget, or the customer's share of it, is used up.
+    pub(super) fn admit(self: &Rc<Inbox>, customer: &str) -> Option<Admission> {
+        if self.is_full() {
             return None;
         }
-        self.held.borrow_mut().messages += 1;
-        Some(Admission { inbox: Some(Rc::clone(self)), bytes: 0 })
+        let mut held = self.held.borrow_mut();
+        let share = held.shares.of(customer);
+        if held.ended || !is_fair(held.shares.units(share), 1, self.max_messages - held.messages) {
+            return None;
+        }
+        held.messages += 1;
+        held.shares.add_unit(share);
+        Some(Admission { inbox: Some(Rc::clone(self)), share, bytes: 0 })
     }
 
     pub(super) fn in_flight(&self) -> (usize, usize) {
@@ -137,17 +148,17 @@ impl Inbox {
     pub(super) fn settle(&self, item: u64, outcome: Settled) {
         let mut held = self.held.borrow_mut();
         let Some((index, slot)) = held.slot(item) else { return };
-        let bytes = std::mem::take(&mut slot.bytes);
+        let (share, bytes) = (slot.share, std::mem::take(&mut slot.bytes));
         match std::mem::replace(&mut slot.state, State::Vacant) {
             State::Waiting(waker) => {
                 slot.state = State::Settled(outcome);
-                held.release(bytes);
+                held.release(share, bytes);
                 if let Some(waker) = waker {
                     waker.wake();
                 }
             }
             State::Abandoned => {
-                held.release(bytes);
+                held.release(share, bytes);
                 held.vacate(index);
             }
             // Settled before: the host's second word does not count.
@@ -179,8 +190,8 @@ impl Inbox {
 
     /// Queues the request and waits; `None` when the host has not settled in time.
     pub(super) async fn submit(&self, admission: Admission, incoming: Incoming) -> Option<Settled> {
-        let bytes = admission.hand_over();
-        let item = self.held.borrow_mut().enqueue(bytes, incoming);
+        let budget = admission.hand_over();
+        let item = self.held.borrow_mut().enqueue(budget, incoming);
         let _abandon = Abandon { inbox: self, item };
         self.ready.notify_one();
         poll_fn(|cx| self.held.borrow_mut().poll_settled(item, cx.waker())).await
@@ -213,9 +224,10 @@ impl Held {
         (slot.generation == generation && !matches!(slot.state, State::Vacant)).then_some((index, slot))
     }
 
-    fn release(&mut self, bytes: usize) {
+    fn release(&mut self, share: ShareId, bytes: usize) {
         self.messages -= 1;
         self.bytes -= bytes;
+        self.shares.release(share, bytes);
     }
 
     fn vacate(&mut self, index: u32) {
@@ -225,14 +237,14 @@ impl Held {
         self.vacant.push(index);
     }
 
-    fn enqueue(&mut self, bytes: usize, mut incoming: Incoming) -> u64 {
+    fn enqueue(&mut self, (share, bytes): (ShareId, usize), mut incoming: Incoming) -> u64 {
         let (since, state) = (self.tick, State::Waiting(None));
         let index = if let Some(index) = self.vacant.pop() {
             let slot = &mut self.slots[index as usize];
-            (slot.bytes, slot.since, slot.state) = (bytes, since, state);
+            (slot.share, slot.bytes, slot.since, slot.state) = (share, bytes, since, state);
             index
         } else {
-            self.slots.push(Slot { generation: 0, bytes, since, state });
+            self.slots.push(Slot { generation: 0, share, bytes, since, state });
             self.slots.len() as u32 - 1
         };
         incoming.item = u64::from(self.slots[index as usize].generation) << 32 | u64::from(index);
@@ -255,8 +267,8 @@ impl Held {
             match self.slot(next.item) {
                 Some((index, slot)) if matches!(slot.state, State::Abandoned) => {
                     bytes -= next.payload.len();
-                    let held = slot.bytes;
-                    self.release(held);
+                    let (share, held) = (slot.share, slot.bytes);
+                    self.release(share, held);
                     self.vacate(index);
                 }
                 _ => batch.push(next),

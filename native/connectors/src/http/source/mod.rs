@@ -3,13 +3,16 @@
 //! ```text
 //! listen.rs      one listener per shard
 //!    ▼
-//! accept.rs      accept loop, connection cap, ticks
+//! accept.rs      accept loop, ticks
+//!    ▼
+//! door.rs        how many connections there may be, of all peers and of one
 //!    ▼
 //! connection.rs  one task per connection: timeouts (activity), graceful end, lingering close
 //!    ▼
 //! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped
 //!    ▼
 //! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
+//!                (shares: what a customer may hold of it, and a peer of the connections)
 //!    ▼
 //! answer.rs      202 with the id, or a problem document
 //! ```
@@ -22,6 +25,7 @@ mod activity;
 mod answer;
 mod auth;
 mod connection;
+mod door;
 mod headers;
 mod inbox;
 mod listen;
@@ -29,6 +33,7 @@ mod media;
 mod options;
 mod request;
 mod routes;
+mod shares;
 
 use std::cell::{RefCell, RefMut};
 use std::net::{SocketAddr, TcpListener};
@@ -40,7 +45,8 @@ use message::{Code, Fault};
 use tokio::sync::watch;
 
 use crate::contract::{Health, LocalFuture, Read, Settled, Source};
-use connection::{Connections, Phase};
+use connection::Phase;
+use door::Door;
 use inbox::Inbox;
 
 pub use listen::listen;
@@ -53,7 +59,7 @@ struct Shared {
     options: SourceOptions,
     routes: RefCell<Routes>,
     inbox: Rc<Inbox>,
-    connections: Connections,
+    door: Rc<Door>,
     refusals: RefCell<Vec<(Code, u64)>>,
     phase: watch::Sender<Phase>,
 }
@@ -87,7 +93,7 @@ impl HttpSource {
             inbox: Inbox::new(options.max_in_flight, options.max_in_flight_bytes),
             options,
             routes: RefCell::default(),
-            connections: Connections::default(),
+            door: Rc::default(),
             refusals: RefCell::default(),
             phase: watch::Sender::new(Phase::Serving),
         });
@@ -104,7 +110,7 @@ impl HttpSource {
     pub fn stats(&self) -> SourceStats {
         let (in_flight, in_flight_bytes) = self.shared.inbox.in_flight();
         SourceStats {
-            connections: self.shared.connections.open(),
+            connections: self.shared.door.open(),
             in_flight,
             in_flight_bytes,
             refusals: self.shared.refusals.borrow().clone(),
@@ -149,10 +155,10 @@ impl Source for HttpSource {
     fn close(&self, deadline: Duration) -> LocalFuture<'_, ()> {
         Box::pin(async move {
             self.shared.phase.send_replace(Phase::Draining);
-            let connections = &self.shared.connections;
-            if tokio::time::timeout(deadline, connections.all_closed()).await.is_err() {
+            let door = &self.shared.door;
+            if tokio::time::timeout(deadline, door.all_ended()).await.is_err() {
                 self.shared.phase.send_replace(Phase::Aborting);
-                connections.all_closed().await;
+                door.all_ended().await;
             }
             self.shared.inbox.end();
         })

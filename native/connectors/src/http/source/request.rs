@@ -79,10 +79,15 @@ fn admit(
     if announced > route.max_body as u64 {
         return Err(too_large(route.max_body));
     }
-    let admission = shared.inbox.admit().ok_or_else(full)?;
+    let admission = shared.inbox.admit(customer(head.uri.path())).ok_or_else(full)?;
     let incoming =
         Incoming { item: 0, binding: route.binding, payload: Bytes::new(), headers, content_type, idempotency_key };
     Ok((admission, incoming, route.max_body))
+}
+
+/// Whose path it is: `/in/CUSTOMER/...`.
+fn customer(path: &str) -> &str {
+    path.split('/').nth(2).unwrap_or_default()
 }
 
 /// RFC 9112, 3.2: exactly one, or proxies and we might see two different hosts.
@@ -108,6 +113,7 @@ async fn read(
         if payload.len() + data.len() > most {
             return Err(too_large(most));
         }
+        activity.note_arrived(data.len());
         if !admission.grow(data.len()) {
             return Err(full());
         }

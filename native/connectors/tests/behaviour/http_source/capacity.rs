@@ -52,18 +52,19 @@ fn a_source_that_turns_requests_away_says_so_until_it_has_room() {
 }
 
 #[test]
-fn a_connection_too_many_is_turned_away() {
+fn a_connection_too_many_is_turned_away_while_none_is_idle() {
     run(async {
         let source = source(SourceOptions { max_connections: 1, ..SourceOptions::default() }).await;
-        store_all(&source);
         let mut first = Sender::connect(source.address()).await;
-        assert_eq!(first.post("/in/acme/orders", "", "x").await.status, 202);
+        first.send(post("/in/acme/orders", "", "x")).await;
+        let incoming = next(&source).await;
         let mut second = Sender::connect(source.address()).await;
         let answer = second.answer().await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
         assert!(answer.body.contains("limit/memory") && second.is_closed().await);
-        drop(first);
-        until(|| source.stats().connections == 0).await;
+        source.settle(incoming.item, stored("1"));
+        assert_eq!(first.answer().await.status, 202);
+        store_all(&source);
         let mut third = Sender::connect(source.address()).await;
         assert_eq!(third.post("/in/acme/orders", "", "x").await.status, 202);
     });

@@ -3,4 +3,5 @@ mod abuse;
 mod answers;
 mod capacity;
 mod host;
+mod shares;
 mod shutdown;

@@ -1,0 +1,92 @@
+//! The open connections: how many there may be, and whose one ends when they are too many.
+//!
+//! Idle is a connection that has sent no whole head of a request: anybody can open those. When there is no room, the
+//! oldest idle one of the peer that has the most ends for the new one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use super::activity::Activity;
+use super::shares::{ShareId, Shares, is_fair};
+
+#[derive(Default)]
+pub(super) struct Door {
+    /// In the order in which they came.
+    open: RefCell<BTreeMap<u64, Guest>>,
+    peers: RefCell<Shares<IpAddr>>,
+    last: Cell<u64>,
+    /// Rung when one has ended.
+    ended: Notify,
+}
+
+struct Guest {
+    share: ShareId,
+    activity: Rc<Activity>,
+}
+
+/// A connection; it counts until this is dropped.
+pub(super) struct Open {
+    door: Rc<Door>,
+    number: u64,
+    pub(super) activity: Rc<Activity>,
+}
+
+impl Door {
+    pub(super) fn open(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    pub(super) async fn all_ended(&self) {
+        while self.open() > 0 {
+            self.ended.notified().await;
+        }
+    }
+
+    /// `None` when `most` are open already, or too many of this peer, and none of them is idle.
+    pub(super) fn enter(self: &Rc<Door>, peer: IpAddr, most: usize) -> Option<Open> {
+        let share = self.peers.borrow_mut().of(&peer);
+        let has_room = || is_fair(self.peers.borrow().units(share), 1, most.saturating_sub(self.open()));
+        let is_full = self.open() >= most;
+        if !has_room() && !(is_full && self.evict(None) && has_room()) && !self.evict(Some(share)) {
+            return None;
+        }
+        self.peers.borrow_mut().add_unit(share);
+        self.last.set(self.last.get() + 1);
+        let (number, activity) = (self.last.get(), Rc::new(Activity::new()));
+        self.open.borrow_mut().insert(number, Guest { share, activity: Rc::clone(&activity) });
+        Some(Open { door: Rc::clone(self), number, activity })
+    }
+
+    /// Ends the oldest idle connection of a peer, else of the one that has the most idle ones; `false` when none is idle.
+    fn evict(&self, of: Option<ShareId>) -> bool {
+        let found = {
+            let open = self.open.borrow();
+            let idle = || open.iter().filter(|(_, guest)| guest.activity.is_idle());
+            let mut counts = BTreeMap::new();
+            idle().for_each(|(_, guest)| *counts.entry(guest.share).or_insert(0_usize) += 1);
+            let most = counts.iter().max_by_key(|(_, count)| **count).map(|(share, _)| *share);
+            let Some(share) = of.or(most) else { return false };
+            idle().find(|(_, guest)| guest.share == share).map(|(number, _)| *number)
+        };
+        let Some(guest) = found.and_then(|number| self.leave(number)) else { return false };
+        guest.activity.evict();
+        true
+    }
+
+    fn leave(&self, number: u64) -> Option<Guest> {
+        let guest = self.open.borrow_mut().remove(&number)?;
+        self.peers.borrow_mut().release(guest.share, 0);
+        Some(guest)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.door.leave(self.number);
+        self.door.ended.notify_one();
+    }
+}
