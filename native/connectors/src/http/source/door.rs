@@ -51,7 +51,8 @@ impl Door {
         let share = self.peers.borrow_mut().of(&peer);
         let has_room = || is_fair(self.peers.borrow().units(share), 1, most.saturating_sub(self.open()));
         let is_full = self.open() >= most;
-        if !has_room() && !(is_full && self.evict(None) && has_room()) && !self.evict(Some(share)) {
+        let makes_room = has_room() || is_full && self.evict(None) && has_room() || self.evict(Some(share));
+        if !makes_room {
             return None;
         }
         self.peers.borrow_mut().add_unit(share);

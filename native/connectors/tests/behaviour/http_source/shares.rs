@@ -101,8 +101,8 @@ fn slow_uploads_of_one_customer_leave_room_for_another() {
                 slow.push(sender);
             }
             // What there is no room for is told so.
-            let mut last = slow.pop().unwrap();
-            let answer = last.answer().await;
+            let mut one_more = Sender::connect(source.address()).await;
+            let answer = one_more.post("/in/acme/orders", "", &"x".repeat(MAX_BODY)).await;
             assert_eq!((answer.status, answer.code().as_str()), (503, "limit/memory"));
             store_all(&source);
             let mut other = Sender::connect(source.address()).await;
