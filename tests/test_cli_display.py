@@ -122,6 +122,15 @@ def test_an_in_is_shown_with_the_address_that_the_node_listens_on(minimal: Path,
     ]
 
 
+def test_a_url_that_is_a_secret_is_shown_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "hook.yaml").write_text(
+        "customer: acme\npipeline: hook\nin: {http: {path: /hook}}\nout: {http: {url: {secret: chat}}}\n"
+    )
+    screen = Screen(terminal=False)
+    Display(screen, tmp_path).ready(None, load_all(tmp_path / "hook.yaml"))
+    assert screen.getvalue().splitlines()[1] == "  to default  POST the URL in the secret chat"
+
+
 def test_what_a_message_says_cannot_drive_the_terminal() -> None:
     screen = Screen(terminal=False)
     Display(screen).poll(stats(), Events.of([event("dead", code="script/threw", why="\x1b[2J\x07\u202egone\r\n")]))

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use nats::TlsOptions;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use tokio_rustls::TlsAcceptor;
 
 use crate::Folder;
@@ -63,14 +64,27 @@ impl Certificates {
 
     /// The server's end of TLS, for a server that a test writes by hand.
     pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_that(|builder| builder.with_no_client_auth())
+    }
+
+    /// The same, for clients alone that this authority has certified.
+    pub fn acceptor_of_known(&self) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.authority().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        self.acceptor_that(|builder| builder.with_client_cert_verifier(verifier))
+    }
+
+    fn acceptor_that(
+        &self,
+        clients: impl FnOnce(ConfigBuilder<ServerConfig, WantsVerifier>) -> ConfigBuilder<ServerConfig, WantsServerCert>,
+    ) -> TlsAcceptor {
         let chain = vec![CertificateDer::from_pem_file(self.file("server")).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.file("server-key")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let builder = clients(builder.with_safe_default_protocol_versions().unwrap());
+        let config = builder.with_single_cert(chain, key).unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
 

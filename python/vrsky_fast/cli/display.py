@@ -136,7 +136,9 @@ class Display(_Paced):
         """Where an out writes, as people would look for it."""
         match out.kind:
             case "http":
-                return f"{out.options.get('method', 'POST')} {out.options['url']}"
+                url = out.options["url"]
+                where = url if isinstance(url, str) else f"the URL in the secret {url['secret']}"
+                return f"{out.options.get('method', 'POST')} {where}"
             case "file":
                 return str(self._files / customer / out.options["path"])
             case "nats":

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use connectors::http::UrlTemplate;
-use connectors::http::sink::{Method as SinkMethod, RetryMode, SinkOptions};
-use message::{Document, Fault, Kind, Path, Segment};
+use connectors::http::sink::{Method as SinkMethod, RetryMode, SinkOptions, TlsOptions as SinkTls};
+use message::{Code, Document, Fault, Kind, Path, Segment};
 
 use super::Pipeline;
-use crate::model::{HeaderValue, HttpOut, Method, NatsMode, Out, Outs, Retry};
+use crate::model::{HeaderValue, HttpOut, Method, NatsMode, Out, OutAuth, OutUrl, Outs, Retry, Secret};
 
 /// One out.
 #[derive(Clone, Debug)]
@@ -36,7 +38,8 @@ pub enum OutKind {
 /// An HTTP server, without the values of its secrets.
 #[derive(Clone, Debug)]
 pub struct HttpTarget {
-    pub url: UrlTemplate,
+    /// `None` where a secret is the URL.
+    pub url: Option<UrlTemplate>,
     /// How long a message is tried; zero when `retry: never`.
     pub retry_for: Duration,
     /// A hash of the URL's template, 16 hex digits.
@@ -48,8 +51,31 @@ pub struct HttpTarget {
 pub type Urls = Vec<(usize, Result<String, Fault>)>;
 
 impl HttpTarget {
-    fn render(&self, document: &Document) -> Result<String, Fault> {
-        self.url.render(|path| field(document, path))
+    fn render(&self, document: &Document) -> Option<Result<String, Fault>> {
+        self.url.as_ref().map(|url| url.render(|path| field(document, path)))
+    }
+
+    /// Whether a message's fields fill in the URL.
+    #[must_use]
+    pub fn has_placeholders(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| !url.is_static())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let url = match &self.model.url {
+            OutUrl::Secret(secret) => Some(secret),
+            OutUrl::Text(_) => None,
+        };
+        let headers = self.model.headers.values().filter_map(|value| match value {
+            HeaderValue::Secret(secret) => Some(secret),
+            HeaderValue::Text(_) => None,
+        });
+        let auth = self.model.auth.as_ref().map(|auth| match auth {
+            OutAuth::Bearer(auth) => &auth.bearer,
+            OutAuth::Basic(auth) => &auth.basic.password,
+        });
+        let tls = self.model.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]).flatten();
+        url.into_iter().chain(headers).chain(auth).chain(tls)
     }
 
     /// The client's options. `secret` gives the value of a secret of the customer.
@@ -66,15 +92,36 @@ impl HttpTarget {
             };
             headers.push((name.clone(), value));
         }
-        let bearer = model.auth.as_ref().map(|auth| secret(&auth.bearer.secret)).transpose()?;
+        let authorization = match &model.auth {
+            None => None,
+            Some(OutAuth::Bearer(auth)) => Some(format!("Bearer {}", secret(&auth.bearer.secret)?)),
+            Some(OutAuth::Basic(auth)) => Some(basic(&auth.basic.user, secret(&auth.basic.password.secret)?)),
+        };
+        let mut pem = |named: &Option<Secret>| match named {
+            Some(named) => secret(&named.secret).map(|text| Some(text.to_owned())),
+            None => Ok(None),
+        };
+        let tls = match &model.tls {
+            Some(tls) => SinkTls { ca: pem(&tls.ca)?, certificate: pem(&tls.certificate)?, key: pem(&tls.key)? },
+            None => SinkTls::default(),
+        };
+        let url = match (&self.url, &model.url) {
+            (Some(url), _) => url.clone(),
+            (None, OutUrl::Secret(named)) => whole_url(&named.secret, secret(&named.secret)?)?,
+            (None, OutUrl::Text(_)) => return Err(Fault::new(Code::InternalPanic, "a URL that did not compile")),
+        };
         Ok(SinkOptions {
             method: match model.method {
                 Method::Post => SinkMethod::Post,
                 Method::Put => SinkMethod::Put,
                 Method::Patch => SinkMethod::Patch,
+                Method::Get => SinkMethod::Get,
+                Method::Delete => SinkMethod::Delete,
             },
             headers,
-            authorization: bearer.map(|token| format!("Bearer {token}")),
+            authorization,
+            content_type: model.content_type.as_ref().map(|text| text.to_string()),
+            tls,
             timeout: model.timeout.length(),
             concurrency: model.concurrency as usize,
             redirects: if model.follow_redirects { REDIRECTS } else { 0 },
@@ -82,9 +129,21 @@ impl HttpTarget {
                 Retry::Safe => RetryMode::Safe,
                 Retry::Always | Retry::Never => RetryMode::Default,
             },
-            ..SinkOptions::new(self.url.clone())
+            ..SinkOptions::new(url)
         })
     }
+}
+
+/// RFC 7617, in UTF-8.
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+}
+
+/// A secret that is a URL; the faults do not show it.
+fn whole_url(name: &str, text: &str) -> Result<UrlTemplate, Fault> {
+    let refused = |reason: &str| Fault::new(Code::ConfigInvalidValue, format!("the secret `{name}` {reason}"));
+    let url = UrlTemplate::parse(text).map_err(|_| refused("is not a URL that an out can have"))?;
+    if url.is_static() { Ok(url) } else { Err(refused("has braces; a URL that is a secret has no fields")) }
 }
 
 /// As the documentation of `follow_redirects` says.
@@ -97,7 +156,7 @@ impl Target {
     /// `http/bad-url`, with the field whose value makes no URL.
     pub fn url(&self, document: &Document) -> Result<Option<String>, Fault> {
         match &self.kind {
-            OutKind::Http(http) => http.render(document).map(Some),
+            OutKind::Http(http) => http.render(document).transpose(),
             _ => Ok(None),
         }
     }
@@ -114,16 +173,12 @@ impl Target {
 
     /// Whether the URL has placeholders, which a message's fields fill in.
     pub(super) fn reads_payload(&self) -> bool {
-        matches!(&self.kind, OutKind::Http(http) if !http.url.is_static())
+        matches!(&self.kind, OutKind::Http(http) if http.has_placeholders())
     }
 
     pub(crate) fn secrets(&self) -> Vec<&str> {
         let OutKind::Http(http) = &self.kind else { return Vec::new() };
-        let headers = http.model.headers.values().filter_map(|value| match value {
-            HeaderValue::Secret(secret) => Some(secret.secret.as_str()),
-            HeaderValue::Text(_) => None,
-        });
-        headers.chain(http.model.auth.as_ref().map(|auth| auth.bearer.secret.as_str())).collect()
+        http.secrets().map(|secret| secret.secret.as_str()).collect()
     }
 }
 
@@ -135,7 +190,8 @@ impl Pipeline {
         let chosen = outs.iter().filter_map(|out| Some((out, self.outs.get(out)?)));
         let urls = chosen.filter_map(|(out, target)| match &target.kind {
             OutKind::Http(http) if target.reads_payload() => {
-                Some((out, http.render(document).map(|url| format!("{} {url}", http.template))))
+                let url = http.render(document)?;
+                Some((out, url.map(|url| format!("{} {url}", http.template))))
             }
             _ => None,
         });
@@ -159,13 +215,8 @@ fn field<'d>(document: &'d Document, path: &Path) -> Option<Cow<'d, str>> {
 pub fn compile(outs: &Outs, faults: &mut Vec<Fault>) -> Box<[Target]> {
     let targets = outs.list().into_iter().filter_map(|(name, out, pointer)| {
         let kind = match out {
-            Out::Http(http) => match UrlTemplate::parse(&http.url) {
-                Ok(url) => OutKind::Http(Box::new(HttpTarget {
-                    url,
-                    template: blake3::hash(http.url.as_bytes()).to_hex().as_str()[..16].to_owned(),
-                    retry_for: if http.retry == Retry::Never { Duration::ZERO } else { http.retry_for.length() },
-                    model: http.clone(),
-                })),
+            Out::Http(http) => match http_target(http) {
+                Ok(target) => OutKind::Http(Box::new(target)),
                 Err(fault) => {
                     faults.push(fault.at_pointer(format!("{pointer}/http/url")));
                     return None;
@@ -180,4 +231,18 @@ pub fn compile(outs: &Outs, faults: &mut Vec<Fault>) -> Box<[Target]> {
         Some(Target { name: name.to_owned(), kind })
     });
     targets.collect()
+}
+
+fn http_target(model: &HttpOut) -> Result<HttpTarget, Fault> {
+    let (url, template) = match &model.url {
+        OutUrl::Text(text) => (Some(UrlTemplate::parse(text)?), text.as_bytes()),
+        // Nothing is filled in: no message carries it.
+        OutUrl::Secret(_) => (None, &b""[..]),
+    };
+    Ok(HttpTarget {
+        url,
+        template: blake3::hash(template).to_hex().as_str()[..16].to_owned(),
+        retry_for: if model.retry == Retry::Never { Duration::ZERO } else { model.retry_for.length() },
+        model: model.clone(),
+    })
 }

@@ -2,7 +2,9 @@
 
 use message::{Code, Fault};
 
-use crate::model::{Case, Convert, Example, Expected, Format, HttpIn, In, NatsMode, Out, PipelineFile, Step, instead};
+use crate::model::{
+    Case, Convert, Example, Expected, Format, HttpIn, HttpOut, In, NatsMode, Out, OutUrl, PipelineFile, Step, instead,
+};
 
 /// Every rule that is broken, in the file's order.
 pub fn check(file: &PipelineFile) -> Vec<Fault> {
@@ -166,12 +168,27 @@ impl Rules<'_> {
                         format!("the path `{}` leads out of the folder for files", file.path.replace('\0', " "));
                     self.fault(Code::ConfigFileOutside, format!("{pointer}/file/path"), reason);
                 }
+                Out::Http(http) => self.http_out(http, &pointer),
                 Out::Nats(nats) if nats.mode == NatsMode::Core && nats.stream.is_some() => {
                     let pointer = format!("{pointer}/nats/stream");
                     self.fault(Code::ConfigInvalidValue, pointer, "`stream` belongs to `mode: jetstream`");
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn http_out(&mut self, http: &HttpOut, pointer: &str) {
+        let Some(tls) = &http.tls else { return };
+        if tls.certificate.is_some() != tls.key.is_some() {
+            let reason = "`certificate` and `key` belong together";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/http/tls"), reason);
+        }
+        if let OutUrl::Text(url) = &http.url
+            && !url.starts_with("https:")
+        {
+            let reason = "`tls` is for https; the URL has another scheme";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/http/tls"), reason);
         }
     }
 

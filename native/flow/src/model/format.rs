@@ -22,6 +22,7 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
         "stream" => stream(text).map_err(value(text)),
         "header-name" => header_name(text).map_err(value(text)),
         "header-value" => header_value(text),
+        "user-name" => user_name(text).map_err(value(text)),
         "secret-name" => secret_name(text),
         "file" => file(text),
         "error-code" => error_code(text),
@@ -40,6 +41,12 @@ pub fn check_version(version: u64) -> Result<(), Fault> {
 
 fn value(text: &str) -> impl Fn(&'static str) -> Fault {
     move |reason| Fault::new(Code::ConfigInvalidValue, format!("{} {reason}", quote(text)))
+}
+
+/// RFC 7617: a colon ends it.
+fn user_name(text: &str) -> Result<(), &'static str> {
+    let is_fit = |character: char| character != ':' && !character.is_control();
+    if text.chars().all(is_fit) { Ok(()) } else { Err("may hold no colon and no control character") }
 }
 
 fn name(text: &str) -> Result<(), Fault> {

@@ -34,9 +34,10 @@ pub use hint::instead;
 pub use input::{ContentType, HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
 pub use limits::{Limits, ScriptLimits};
 pub use out::{
-    BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, Outs, Retry, SINGLE_OUT, Secret, StdoutOut,
+    BasicAuth, BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, OutAuth, OutTls, OutUrl, Outs, Retry,
+    SINGLE_OUT, Secret, StdoutOut, UserPassword,
 };
 pub use scalar::Span;
 pub use spec::{Spec, specs};
 pub use step::{Case, Convert, Format, Language, Namespaces, OneOrMany, Script, ScriptSource, Step};
-pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, Rate};
+pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, Rate, UrlText};

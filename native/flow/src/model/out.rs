@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HeaderText, NatsMode, Span};
+use super::{HeaderText, NatsMode, Span, UrlText};
 
 /// The name of an out that is the file's only connector and has no name there.
 pub const SINGLE_OUT: &str = "default";
@@ -48,23 +48,30 @@ pub enum Out {
 }
 
 /// A request per message. It has the message's `Content-Type`, `Idempotency-Key: <message id>`, those of
-/// `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` that came in, and the `headers` and `auth` that stand here.
+/// `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` that came in, and the `headers` and `auth` that stand here. An
+/// https server is known by the certificate authorities of the system, by Mozilla's, or by `tls.ca` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpOut {
-    /// Where to. Fields of the message may stand in path and query: `https://erp.example/orders/{order.id}`.
-    #[schemars(extend("format" = "url"))]
-    pub url: String,
-    /// The request's method.
+    /// Where to. Fields of the message may stand in path and query: `https://erp.example/orders/{order.id}`. A URL
+    /// that lets in whoever knows it, such as a chat's webhook, is a `{secret: NAME}` as a whole, without fields.
+    pub url: OutUrl,
+    /// The request's method. GET and DELETE leave the message out; its fields may stand in the URL.
     #[serde(default)]
     pub method: Method,
     /// Further headers: a text, or `{secret: NAME}`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "propertyNames" = {"format": "header-name"}))]
     pub headers: IndexMap<String, HeaderValue>,
+    /// The `Content-Type` in place of the message's: SOAP 1.1 wants `text/xml; charset=utf-8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<HeaderText>,
     /// The `Authorization` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<BearerAuth>,
+    pub auth: Option<OutAuth>,
+    /// Of https: whom the server is certified by, and who we are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<OutTls>,
     /// Longest time for one attempt, from connecting to the answer's end.
     #[serde(default = "timeout")]
     pub timeout: Span,
@@ -105,6 +112,18 @@ pub enum Method {
     Post,
     Put,
     Patch,
+    Get,
+    Delete,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OutUrl {
+    /// As it stands here.
+    Text(UrlText),
+    /// A secret of the customer.
+    Secret(Secret),
 }
 
 /// What happens after a failed attempt. 408, 425, 429 and 5xx can be repeated; another 4xx is permanent.
@@ -139,6 +158,50 @@ pub struct Secret {
     /// the variable `VRSKY_SECRET_ACME__ERP_TOKEN`, then as the file `<dir>/acme/erp-token`.
     #[schemars(extend("format" = "secret-name"))]
     pub secret: String,
+}
+
+/// Who we say that we are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OutAuth {
+    /// By a token.
+    Bearer(BearerAuth),
+    /// By user and password.
+    Basic(BasicAuth),
+}
+
+/// `Authorization: Basic <user and password>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// User and password.
+    pub basic: UserPassword,
+}
+
+/// A user and the password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserPassword {
+    /// The user's name, without a colon.
+    #[schemars(length(min = 1, max = 256), extend("format" = "user-name"))]
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Certificates in PEM, each a secret: a file of the secrets' folder holds one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutTls {
+    /// The only certificate authorities that the server may be certified by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Secret>,
+    /// Our certificate, and those between it and its authority. Needs `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Secret>,
+    /// Its private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Secret>,
 }
 
 /// `Authorization: Bearer <token>`.

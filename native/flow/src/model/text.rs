@@ -50,4 +50,6 @@ texts! {
     Rate = "rate";
     /// One line without control characters.
     HeaderText = "header-value";
+    /// A URL, with fields of the message in braces.
+    UrlText = "url";
 }

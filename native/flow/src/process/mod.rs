@@ -257,5 +257,5 @@ impl Gathered<'_> {
 
 /// Whether a message's fields fill in the URL.
 fn is_templated(target: &Target) -> bool {
-    matches!(&target.kind, OutKind::Http(http) if !http.url.is_static())
+    matches!(&target.kind, OutKind::Http(http) if http.has_placeholders())
 }

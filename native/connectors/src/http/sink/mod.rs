@@ -36,7 +36,7 @@ use connector::{Connector, GuardedConnector};
 use request::Template;
 
 pub use connector::Tls;
-pub use options::{Method, RetryMode, SinkOptions};
+pub use options::{Method, RetryMode, SinkOptions, TlsOptions};
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 
@@ -57,22 +57,26 @@ pub struct HttpSink {
 /// Whether a sink can be made of these.
 ///
 /// # Errors
-/// `config/invalid-value` for a header that cannot be sent.
+/// `config/invalid-value` for a header that cannot be sent, or a certificate that cannot be used.
 pub fn check_options(options: &SinkOptions) -> Result<(), Fault> {
+    if !options.tls.is_default() {
+        Tls::of(&options.tls)?;
+    }
     Template::new(options).map(drop)
 }
 
 impl HttpSink {
-    /// `config/invalid-value` for a header that cannot be sent. Connects to nothing yet.
+    /// `config/invalid-value` for a header that cannot be sent, or a certificate that cannot be used. Connects to nothing yet.
     pub fn new(options: SinkOptions, tls: &Tls, policy: &AddressPolicy) -> Result<HttpSink, Fault> {
         let concurrency = options.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let tls = if options.tls.is_default() { tls.clone() } else { Tls::of(&options.tls)? };
         let dial = GuardedConnector::new(policy.clone(), options.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(concurrency)
             .http1_max_buf_size(LONGEST_HEAD)
-            .build(Connector::new(tls, dial.clone()));
+            .build(Connector::new(&tls, dial.clone()));
         let template = Template::new(&options)?;
         Ok(HttpSink { turns: Semaphore::new(concurrency), template, dial, client, options })
     }

@@ -1,5 +1,6 @@
 //! What an out says about its requests.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::http::UrlTemplate;
@@ -10,6 +11,40 @@ pub enum Method {
     Post,
     Put,
     Patch,
+    /// Without the message.
+    Get,
+    /// Without the message.
+    Delete,
+}
+
+impl Method {
+    #[must_use]
+    pub fn has_body(self) -> bool {
+        !matches!(self, Method::Get | Method::Delete)
+    }
+}
+
+/// PEM texts.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The only authorities that count.
+    pub ca: Option<String>,
+    /// Our certificate, and its key.
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+}
+
+impl TlsOptions {
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == TlsOptions::default()
+    }
+}
+
+impl fmt::Debug for TlsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsOptions(..)")
+    }
 }
 
 /// What is done about a request whose answer never came.
@@ -31,6 +66,10 @@ pub struct SinkOptions {
     /// The whole value of `Authorization`, such as `Bearer x`; never shown, nor sent to another
     /// origin.
     pub authorization: Option<String>,
+    /// In place of the message's.
+    pub content_type: Option<String>,
+    /// Of this out alone.
+    pub tls: TlsOptions,
     /// Name lookup, TCP and TLS.
     pub connect_timeout: Duration,
     /// From the start of the connect to the end of the answer, over all redirects.
@@ -52,6 +91,8 @@ impl SinkOptions {
             method: Method::default(),
             headers: Vec::new(),
             authorization: None,
+            content_type: None,
+            tls: TlsOptions::default(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             concurrency: 16,

@@ -22,6 +22,7 @@ pub(super) struct Template {
     /// With what the file configures: for the out's own origin only.
     configured: HeaderMap,
     fixed_url: Option<Uri>,
+    content_type: Option<HeaderValue>,
 }
 
 /// A request that can be sent more than once, for redirects.
@@ -63,13 +64,14 @@ impl Template {
             value.set_sensitive(true);
             configured.insert(AUTHORIZATION, value);
         }
+        let content_type = options.content_type.as_deref().map(content_type).transpose()?;
         let fixed_url = if options.url.is_static() {
             let unusable = |_| Fault::new(Code::ConfigInvalidValue, "the URL cannot be used");
             Some(options.url.as_str().parse().map_err(unusable)?)
         } else {
             None
         };
-        Ok(Template { configured, fixed_url })
+        Ok(Template { configured, fixed_url, content_type })
     }
 
     pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> Result<Outgoing, Fault> {
@@ -84,14 +86,41 @@ impl Template {
             Method::Post => http::Method::POST,
             Method::Put => http::Method::PUT,
             Method::Patch => http::Method::PATCH,
+            Method::Get => http::Method::GET,
+            Method::Delete => http::Method::DELETE,
         };
+        let payload = if options.method.has_body() { delivery.payload.clone() } else { Bytes::new() };
         Ok(Outgoing {
             method,
             url,
-            headers: message_headers(delivery),
+            headers: self.message_headers(options, delivery),
             configured: self.configured.clone(),
-            payload: delivery.payload.clone(),
+            payload,
         })
+    }
+
+    fn message_headers(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(USER_AGENT, AGENT);
+        if let Ok(id) = HeaderValue::from_str(delivery.id) {
+            headers.insert(IDEMPOTENCY_KEY, id);
+        }
+        if options.method.has_body() {
+            let own = || HeaderValue::from_str(delivery.content_type).ok().filter(|value| !value.is_empty());
+            if let Some(value) = self.content_type.clone().or_else(own) {
+                headers.insert(CONTENT_TYPE, value);
+            }
+            if delivery.payload.is_empty() {
+                // The client writes one only for a body that there is; some servers refuse a POST without.
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+        }
+        for (name, value) in Headers::new(delivery.headers).iter().filter(|(name, _)| goes_on(name)) {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                headers.append(name, value);
+            }
+        }
+        headers
     }
 }
 
@@ -107,6 +136,11 @@ fn rendered(options: &SinkOptions, url: &str) -> Result<Uri, Fault> {
     url.parse().map_err(|_| Fault::new(Code::HttpBadUrl, "the URL cannot be used"))
 }
 
+fn content_type(text: &str) -> Result<HeaderValue, Fault> {
+    let unusable = |_| Fault::new(Code::ConfigInvalidValue, "the content type cannot be sent as a header");
+    HeaderValue::from_str(text).map_err(unusable)
+}
+
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     let refused =
         |reason: &str| Fault::new(Code::ConfigInvalidValue, format!("the header `{}` {reason}", name.escape_debug()));
@@ -116,30 +150,6 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     }
     let value = HeaderValue::from_str(value).map_err(|_| refused("has a value that no header can carry"))?;
     Ok((parsed, value))
-}
-
-fn message_headers(delivery: &Delivery<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(USER_AGENT, AGENT);
-    if let Ok(id) = HeaderValue::from_str(delivery.id) {
-        headers.insert(IDEMPOTENCY_KEY, id);
-    }
-    if let Some(value) = HeaderValue::from_str(delivery.content_type).ok().filter(|value| !value.is_empty()) {
-        headers.insert(CONTENT_TYPE, value);
-    }
-    if delivery.payload.is_empty() {
-        // The client writes one only for a body that there is; some servers refuse a POST without.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    for (name, value) in Headers::new(delivery.headers).iter() {
-        if !goes_on(name) {
-            continue;
-        }
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
-        }
-    }
-    headers
 }
 
 /// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is

@@ -10,6 +10,36 @@ use message::Code;
 use super::server::{OK, Reply, Server, deliver, delivery, keep, loopback, options, sink, verdict};
 
 #[test]
+fn a_get_or_delete_leaves_the_message_out() {
+    run(async {
+        for (method, start) in [(Method::Get, "get /n/7 http/1.1"), (Method::Delete, "delete /n/7 http/1.1")] {
+            let server = Server::start([keep(OK), keep(OK)]).await;
+            let sink = sink(SinkOptions { method, ..options(&server.url("/n/7")) });
+            // The second on the same connection: nothing of the first one's body is in its way.
+            for request in 0..2 {
+                assert_eq!(verdict(&sink.write_batch(&[delivery("id-1", None)]).await[0]), Ok(()));
+                let head = server.head(request);
+                assert!(head.starts_with(start) && head.contains("idempotency-key: id-1"), "{head}");
+                assert!(!head.contains("content-type") && server.requests.borrow()[request].1.is_empty(), "{head}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_outs_content_type_takes_the_place_of_the_messages() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let content_type = Some("text/xml; charset=utf-8".to_owned());
+        let sink = sink(SinkOptions { content_type, ..options(&server.url("/soap")) });
+        assert_eq!(verdict(&sink.write_batch(&[delivery("id-1", None)]).await[0]), Ok(()));
+        let head = server.head(0);
+        assert!(head.contains("content-type: text/xml; charset=utf-8\r\n"), "{head}");
+        assert!(!head.contains("application/json"), "{head}");
+    });
+}
+
+#[test]
 fn a_request_carries_the_id_the_type_the_trace_and_what_the_out_says() {
     run(async {
         let server = Server::start([keep(OK)]).await;

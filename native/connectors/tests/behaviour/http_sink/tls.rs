@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use connectors::Sink;
-use connectors::http::sink::{HttpSink, RetryMode, SinkOptions, Tls};
+use connectors::http::sink::{HttpSink, RetryMode, SinkOptions, Tls, TlsOptions, check_options};
 use harness::{Certificates, run};
 use message::Code;
 use rcgen::KeyPair;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::server::{OK, delivery, loopback, options, read_request, verdict};
 
 /// Serves `OK` on localhost; returns its port, and its authority in PEM.
 async fn serve(names: &[&str]) -> (u16, String) {
     let certificates = Certificates::new(names);
+    (serve_by(certificates.acceptor()).await, certificates.authority())
+}
+
+async fn serve_by(acceptor: TlsAcceptor) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = certificates.acceptor();
     tokio::task::spawn_local(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
@@ -29,7 +33,7 @@ async fn serve(names: &[&str]) -> (u16, String) {
             });
         }
     });
-    (port, certificates.authority())
+    port
 }
 
 async fn deliver(options: SinkOptions, tls: &Tls) -> Result<(), (Code, bool)> {
@@ -51,6 +55,57 @@ fn only_a_known_authority_is_believed_and_only_for_the_name() {
         let tls = Tls::new(Some(ca.as_bytes())).unwrap();
         assert_eq!(deliver(options(&format!("https://localhost:{port}/")), &tls).await, Err((Code::HttpConnect, true)));
     });
+}
+
+#[test]
+fn an_outs_own_authority_is_the_only_one() {
+    run(async {
+        let (port, ca) = serve(&["localhost"]).await;
+        let (other, known) = serve(&["localhost"]).await;
+        let of_node = Tls::new(Some(known.as_bytes())).unwrap();
+        let url = |port| format!("https://localhost:{port}/");
+        let own = |port| SinkOptions { tls: TlsOptions { ca: Some(ca.clone()), ..none() }, ..options(&url(port)) };
+        assert_eq!(deliver(options(&url(other)), &of_node).await, Ok(()));
+        assert_eq!(deliver(own(port), &of_node).await, Ok(()));
+        assert_eq!(deliver(own(other), &of_node).await, Err((Code::HttpConnect, true)));
+    });
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_the_outs() {
+    run(async {
+        let certificates = Certificates::new(&["localhost"]);
+        certificates.issue("client", &["client"]);
+        let stranger = Certificates::new(&["localhost"]);
+        stranger.issue("client", &["client"]);
+        let port = serve_by(certificates.acceptor_of_known()).await;
+        let text = |of: &Certificates, name: &str| Some(std::fs::read_to_string(of.file(name)).unwrap());
+        let with = |certificate: Option<String>, key: Option<String>| SinkOptions {
+            tls: TlsOptions { ca: Some(certificates.authority()), certificate, key },
+            ..options(&format!("https://localhost:{port}/"))
+        };
+        let known = with(text(&certificates, "client"), text(&certificates, "client-key"));
+        let node = Tls::new(None).unwrap();
+        assert_eq!(deliver(known, &node).await, Ok(()));
+        assert!(deliver(with(None, None), &node).await.is_err());
+        let strange = with(text(&stranger, "client"), text(&stranger, "client-key"));
+        assert!(deliver(strange, &node).await.is_err());
+        // What cannot be used refuses the out, and nothing of it is shown.
+        for (certificate, key) in [
+            (text(&certificates, "client"), text(&stranger, "client-key")),
+            (text(&certificates, "client"), text(&certificates, "client")),
+            (text(&certificates, "client-key"), text(&certificates, "client-key")),
+            (Some("nonsense".into()), Some("nonsense".into())),
+        ] {
+            let fault = check_options(&with(certificate, key)).unwrap_err();
+            assert_eq!(fault.code(), Code::ConfigInvalidValue);
+            assert!(fault.reason().contains("client certificate") && !fault.reason().contains("nonsense"), "{fault:?}");
+        }
+    });
+}
+
+fn none() -> TlsOptions {
+    TlsOptions::default()
 }
 
 #[test]

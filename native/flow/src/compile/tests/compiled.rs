@@ -140,3 +140,57 @@ fn secrets_and_limits_are_known() {
     assert_eq!(options.headers, [("X-A".to_owned(), "K".to_owned()), ("X-B".to_owned(), "b".to_owned())]);
     assert!(http.retry_for.is_zero());
 }
+
+fn http_out(http: serde_json::Value) -> Result<std::sync::Arc<Pipeline>, Vec<message::Fault>> {
+    let file = json!({"customer": "acme", "pipeline": "p", "in": {"http": {"path": "/x"}}, "out": {"http": http}});
+    Pipeline::from_json(&file.to_string(), &())
+}
+
+#[test]
+fn a_url_that_is_a_secret_is_known_when_the_out_opens() {
+    let out = json!({"url": {"secret": "hook"}, "method": "PUT"});
+    let pipeline = http_out(out).unwrap();
+    assert_eq!((pipeline.secret_names(), pipeline.outs()[0].url(&Document::default())), (vec!["hook"], Ok(None)));
+    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
+    assert!(!http.has_placeholders());
+    assert_eq!(
+        http.options(|_| Ok("https://chat.example/T0/s3cret")).unwrap().url.as_str(),
+        "https://chat.example/T0/s3cret"
+    );
+    for text in ["", "s3cret", "ftp://s3cret/", "https://e.example/{s3cret}"] {
+        let fault = http.options(|_| Ok(text)).unwrap_err();
+        assert_eq!(fault.code(), Code::ConfigInvalidValue);
+        assert!(fault.reason().contains("`hook`") && !fault.reason().contains("s3cret"), "{fault:?}");
+    }
+}
+
+#[test]
+fn basic_credentials_are_user_and_password_in_base64() {
+    let auth = json!({"basic": {"user": "Aladdin", "password": {"secret": "pw"}}});
+    let pipeline = http_out(json!({"url": "https://e.example/", "auth": auth, "content_type": "text/xml"})).unwrap();
+    assert_eq!(pipeline.secret_names(), ["pw"]);
+    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
+    // RFC 7617, 2.
+    let options = http.options(|_| Ok("open sesame")).unwrap();
+    assert_eq!(options.authorization.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+    assert_eq!(options.content_type.as_deref(), Some("text/xml"));
+}
+
+#[test]
+fn certificates_are_secrets_of_https_outs() {
+    let tls = json!({"ca": {"secret": "ca"}, "certificate": {"secret": "cert"}, "key": {"secret": "key"}});
+    let pipeline = http_out(json!({"url": "https://e.example/", "tls": tls})).unwrap();
+    assert_eq!(pipeline.secret_names(), ["ca", "cert", "key"]);
+    for (url, tls, pointer, words) in [
+        ("http://e.example/", tls, "/out/http/tls", "https"),
+        ("https://e.example/", json!({"key": {"secret": "key"}}), "/out/http/tls", "belong together"),
+        ("https://e.example/", json!({"ca": "PEM"}), "/out/http/tls/ca", ""),
+    ] {
+        let faults = http_out(json!({"url": url, "tls": tls})).err().unwrap();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some(pointer), "{faults:?}");
+        assert!(faults[0].reason().contains(words), "{faults:?}");
+    }
+    let colon = json!({"basic": {"user": "a:b", "password": {"secret": "pw"}}});
+    let faults = http_out(json!({"url": "https://e.example/", "auth": colon})).err().unwrap();
+    assert_eq!(faults[0].code(), Code::ConfigInvalidValue, "{faults:?}");
+}

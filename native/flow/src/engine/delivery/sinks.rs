@@ -194,7 +194,7 @@ impl Sinks {
                 let options = http.options(|name| secrets.get(name))?;
                 let workers = options.concurrency.max(1);
                 let sink = self.world.http_sink(options, &self.policy)?;
-                let has_placeholders = !http.url.is_static();
+                let has_placeholders = http.has_placeholders();
                 Ok(Outlet { batch: 1, workers, retry_for: http.retry_for, has_placeholders, ..Outlet::lines(sink) })
             }
             OutKind::File { path } => Ok(Outlet::lines(self.world.file_sink(&self.files.options(pipeline, path))?)),
