@@ -38,7 +38,7 @@ impl Outs {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Out {
     /// A request to an HTTP server.
-    Http(HttpOut),
+    Http(Box<HttpOut>),
     /// A line in a file.
     File(FileOut),
     /// A line on standard output.
