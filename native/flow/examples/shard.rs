@@ -230,6 +230,10 @@ impl World for BenchWorld {
     fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault> {
         Ok(None)
     }
+    fn listens_on(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+
     fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
         self.0.http_sink(options, policy)
     }

@@ -190,6 +190,7 @@ codes! {
     HttpUnavailable = "http/unavailable", Http, true, 503, "The message could not be stored now.", "Send it again after Retry-After, with the same Idempotency-Key.";
     HttpConnect = "http/connect", Http, true, 502, "The outgoing server could not be reached.", "Check its address; it is tried again.";
     HttpTimeout = "http/timeout", Http, true, 504, "The outgoing server did not answer in time.", "It is tried again.";
+    HttpLoop = "http/loop", Http, false, 508, "The message goes round: outs have posted it to ins too often.", "Look which out leads back to an in that it came from; a chain may have 15 posts.";
     HttpKeyReused = "http/key-reused", Http, false, 422, "The `Idempotency-Key` came before, with another body.", "Send the body that came first, or use a new key for every message.";
     HttpAmbiguous = "http/ambiguous", Http, false, 504, "The outgoing server may or may not have taken the message.", "Check there; with `retry: safe` it is not sent again.";
     HttpServerError = "http/server-error", Http, true, 502, "The outgoing server answered 408, 425, 429 or 5xx.", "It is tried again, honouring Retry-After.";

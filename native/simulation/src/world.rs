@@ -66,6 +66,10 @@ impl World for SimulatedWorld {
         Ok(Some(Rc::clone(&self.source) as Rc<dyn RoutedSource>))
     }
 
+    fn listens_on(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+
     fn http_sink(&self, options: SinkOptions, _policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
         Ok(self.sink(options.url.as_str(), options.timeout))
     }

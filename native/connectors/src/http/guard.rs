@@ -5,7 +5,7 @@
 //! registries of IANA; forms of IPv6 that carry an IPv4 address are refused as a whole.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use message::{Code, Fault};
 
@@ -25,6 +25,9 @@ pub struct AddressPolicy {
     /// network: `0.0.0.0/0` is written easily. Nor is its mapped form, which a dual-stack socket
     /// would dial, allowed by `::/0`.
     pub allow: Vec<Network>,
+    /// Where this node itself listens: a message that is posted there comes back, and again. Allowed only by a network
+    /// of the list.
+    pub own: Option<SocketAddr>,
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Network {
@@ -83,6 +86,16 @@ impl AddressPolicy {
         (self.allow_loopback && address.is_loopback())
             || is_public(address)
             || self.allow.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether a connection `to` there, `from` this address of ours, is one to this node.
+    #[must_use]
+    pub fn leads_home(&self, to: SocketAddr, from: IpAddr) -> bool {
+        let Some(own) = self.own.filter(|own| own.port() == to.port()) else { return false };
+        let (to, from) = (to.ip().to_canonical(), from.to_canonical());
+        let is_here = to == from || to.is_loopback();
+        let listens = own.ip().is_unspecified() || own.ip().to_canonical() == to;
+        is_here && listens && !self.allow.iter().any(|network| network.contains(to))
     }
 
     /// `http/refused-address` unless the address may be dialled. A port is no part of the rule.

@@ -12,5 +12,8 @@ pub mod sink;
 pub mod source;
 pub mod template;
 
+/// How often a message was posted, from an out to an in, before it came here.
+const HOPS: &str = "x-vrsky-hops";
+
 pub use guard::{AddressPolicy, Network};
 pub use template::UrlTemplate;

@@ -105,7 +105,7 @@ fn public_addresses_are_allowed() {
 
 #[test]
 fn run_allows_loopback_in_its_plain_forms_only() {
-    let policy = AddressPolicy { allow_loopback: true, allow: Vec::new() };
+    let policy = AddressPolicy { allow_loopback: true, ..AddressPolicy::default() };
     for (address, allowed) in [
         ("127.0.0.1", true),
         ("127.9.9.9", true),
@@ -121,10 +121,37 @@ fn run_allows_loopback_in_its_plain_forms_only() {
 }
 
 #[test]
+fn an_address_leads_home_when_it_is_this_machines_and_the_node_listens_there() {
+    let policy = |own: &str, allow: &[&str]| AddressPolicy {
+        own: Some(own.parse().unwrap()),
+        allow: allow.iter().map(|network| Network::parse(network).unwrap()).collect(),
+        ..AddressPolicy::default()
+    };
+    for (own, to, from, is_home) in [
+        ("127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", true),
+        ("127.0.0.1:80", "127.0.0.1:81", "127.0.0.1", false),
+        ("127.0.0.1:80", "127.0.0.2:80", "127.0.0.1", false),
+        ("0.0.0.0:80", "127.0.0.2:80", "127.0.0.1", true),
+        ("0.0.0.0:80", "192.0.2.7:80", "192.0.2.7", true),
+        ("0.0.0.0:80", "192.0.2.8:80", "192.0.2.7", false),
+        ("[::]:80", "[::1]:80", "::1", true),
+        ("[::]:80", "[::ffff:192.0.2.7]:80", "192.0.2.7", true),
+        ("192.0.2.7:80", "192.0.2.7:80", "192.0.2.7", true),
+        ("192.0.2.7:80", "127.0.0.1:80", "127.0.0.1", false),
+    ] {
+        let (to, from) = (to.parse().unwrap(), from.parse().unwrap());
+        assert_eq!(policy(own, &[]).leads_home(to, from), is_home, "{own} {to}");
+        assert!(!policy(own, &["127.0.0.0/8", "::1", "192.0.2.0/24"]).leads_home(to, from), "{own} {to}");
+    }
+    assert!(!AddressPolicy::default().leads_home("127.0.0.1:80".parse().unwrap(), "127.0.0.1".parse().unwrap()));
+}
+
+#[test]
 fn the_operator_allows_networks_but_metadata_only_by_its_own_address() {
     let allow = |networks: &[&str]| AddressPolicy {
         allow_loopback: true,
         allow: networks.iter().map(|n| Network::parse(n).unwrap()).collect(),
+        own: None,
     };
     let wide = allow(&["0.0.0.0/0", "::/0"]);
     for open in ["10.1.2.3", "192.168.0.1", "fe80::1", "255.255.255.255"] {

@@ -23,6 +23,7 @@ pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, options: &SinkO
     let reason = format!("the server answered {status}");
     match status.as_u16() {
         200..=299 => Outcome::Delivered,
+        508 => Outcome::Permanent(Fault::new(Code::HttpLoop, reason)),
         408 | 425 | 429 | 500..=599 => {
             let after = retry_after(headers, SystemTime::now(), options.max_retry_after);
             Outcome::Retry { fault: Fault::new(Code::HttpServerError, reason), after }

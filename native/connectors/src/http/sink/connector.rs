@@ -195,13 +195,19 @@ impl GuardedConnector {
                 Ok(Ok(stream)) => {
                     // A request is written at once; waiting for more would only delay it.
                     let _ = stream.set_nodelay(true);
-                    return Ok(stream);
+                    return self.not_home(stream, *address);
                 }
                 Ok(Err(error)) => unreachable(host, port, &error),
                 Err(_) => late(),
             };
         }
         Err(last)
+    }
+
+    fn not_home(&self, stream: TcpStream, to: SocketAddr) -> Result<TcpStream, Fault> {
+        let is_home = stream.local_addr().is_ok_and(|from| self.policy.leads_home(to, from.ip()));
+        let reason = "the URL leads to this node itself; the operator can allow that by the address's network";
+        if is_home { Err(Fault::new(Code::HttpRefusedAddress, reason)) } else { Ok(stream) }
     }
 
     fn allowed(&self, host: &str, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Fault> {

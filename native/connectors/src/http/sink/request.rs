@@ -10,6 +10,7 @@ use message::{Code, Fault, Headers};
 
 use super::{Method, SinkOptions};
 use crate::contract::Delivery;
+use crate::http::HOPS;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
@@ -115,7 +116,9 @@ impl Template {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
         }
-        for (name, value) in Headers::new(delivery.headers).iter().filter(|(name, _)| goes_on(name)) {
+        let passed = Headers::new(delivery.headers);
+        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops_of(passed).saturating_add(1)));
+        for (name, value) in passed.iter().filter(|(name, _)| goes_on(name)) {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
             }
@@ -150,6 +153,11 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     }
     let value = HeaderValue::from_str(value).map_err(|_| refused("has a value that no header can carry"))?;
     Ok((parsed, value))
+}
+
+/// How often the message was posted before.
+fn hops_of(headers: Headers<'_>) -> u16 {
+    headers.get_str(HOPS).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is

@@ -8,11 +8,15 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use message::{Code, Fault};
 
+use crate::http::HOPS;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
+/// A message that comes this often goes round.
+const MOST_HOPS: u16 = 16;
 
 /// A header that may stand there once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +41,7 @@ pub(super) struct Found<'a> {
     /// A browser's page that sends the request.
     pub(super) origin: Field<'a>,
     idempotency_key: Field<'a>,
+    hops: Field<'a>,
     lines: Vec<u8>,
     unprintable: Option<&'a HeaderName>,
 }
@@ -62,6 +67,10 @@ impl<'a> Found<'a> {
                 }
                 ORIGIN => found.origin.add(value),
                 _ if *name == IDEMPOTENCY_KEY => found.idempotency_key.add(value),
+                _ if name.as_str() == HOPS => {
+                    found.hops.add(value);
+                    found.forward(name, value);
+                }
                 _ if goes_on(name) => found.forward(name, value),
                 _ => {}
             }
@@ -84,6 +93,21 @@ impl<'a> Found<'a> {
         match self.unprintable {
             None => Ok(std::mem::take(&mut self.lines)),
             Some(name) => Err(bad(&format!("the header {name} has characters other than printable ASCII"))),
+        }
+    }
+
+    /// How often the message was posted before, by outs of such nodes. `http/loop` when that was too often.
+    pub(super) fn hops(&self) -> Result<(), Fault> {
+        let Field::Once(value) = self.hops else {
+            let is_one = matches!(self.hops, Field::Absent);
+            return if is_one { Ok(()) } else { Err(bad("there may be one X-Vrsky-Hops")) };
+        };
+        match value.to_str().ok().and_then(|text| text.parse::<u16>().ok()) {
+            Some(hops) if hops < MOST_HOPS => Ok(()),
+            Some(hops) => {
+                Err(Fault::new(Code::HttpLoop, format!("it was posted from pipeline to pipeline {hops} times")))
+            }
+            None => Err(bad("X-Vrsky-Hops is a number")),
         }
     }
 

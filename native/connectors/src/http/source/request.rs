@@ -74,6 +74,7 @@ fn admit(
     }
     authorize(&route.auth, &found, peer)?;
     let content_type = check_media(&found, route.accept)?;
+    found.hops()?;
     let headers = found.forwarded()?;
     let idempotency_key = found.idempotency_key()?;
     if announced > route.max_body as u64 {

@@ -47,8 +47,9 @@ fn nothing_is_dialled_that_is_not_allowed() {
 fn what_the_operator_allows_is_dialled() {
     run(async {
         let server = Server::start([keep(OK)]).await;
-        let networks = AddressPolicy { allow_loopback: false, allow: vec![Network::parse("127.0.0.0/8").unwrap()] };
-        let loopback = AddressPolicy { allow_loopback: true, allow: Vec::new() };
+        let networks =
+            AddressPolicy { allow: vec![Network::parse("127.0.0.0/8").unwrap()], ..AddressPolicy::default() };
+        let loopback = AddressPolicy { allow_loopback: true, ..AddressPolicy::default() };
         for policy in [networks, loopback] {
             assert_eq!(deliver(&server.url("/"), policy.clone()).await, Ok(()));
             // Also when the name has another address that nobody listens on, or that is refused.
@@ -66,7 +67,7 @@ fn a_connect_and_a_check_dial_what_is_allowed_and_send_nothing() {
             let code = |result: Result<(), message::Fault>| result.map_err(|fault| fault.code());
             (code(sink.check().await), code(sink.connect().await))
         };
-        let loopback = AddressPolicy { allow_loopback: true, allow: Vec::new() };
+        let loopback = AddressPolicy { allow_loopback: true, ..AddressPolicy::default() };
         let url = server.url("/orders/{order.id}");
         assert_eq!(reach(&url, &loopback).await, (Ok(()), Ok(())));
         let refused = Err(Code::HttpRefusedAddress);
@@ -75,5 +76,26 @@ fn a_connect_and_a_check_dial_what_is_allowed_and_send_nothing() {
         assert_eq!(reach("http://127.0.0.1:1/", &loopback).await, (nobody, nobody));
         assert_eq!(reach("http://nobody.invalid/", &loopback).await, (nobody, nobody));
         assert_eq!(server.count(), 0);
+    });
+}
+
+#[test]
+fn an_out_never_posts_to_its_own_node_unless_the_operator_allows_it() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let own = Some(server.address);
+        let home = AddressPolicy { allow_loopback: true, own, ..AddressPolicy::default() };
+        let allowed = AddressPolicy { allow: vec![Network::parse("127.0.0.1").unwrap()], ..home.clone() };
+        let url = server.url("/in/acme/orders");
+        let post = async |policy: &AddressPolicy| {
+            let sink = HttpSink::new(options(&url), &Tls::new(None).unwrap(), policy).unwrap();
+            (
+                sink.connect().await.map_err(|fault| fault.code()),
+                verdict(&sink.write_batch(&[delivery("1", None)]).await[0]),
+            )
+        };
+        assert_eq!(post(&home).await, (Err(Code::HttpRefusedAddress), Err((Code::HttpRefusedAddress, false))));
+        assert_eq!(server.count(), 0);
+        assert_eq!(post(&allowed).await, (Ok(()), Ok(())));
     });
 }

@@ -27,6 +27,28 @@ fn a_get_or_delete_leaves_the_message_out() {
 }
 
 #[test]
+fn each_post_of_a_message_counts() {
+    run(async {
+        for (block, hops) in [
+            (&b""[..], "1"),
+            (b"NATS/1.0\r\nx-vrsky-hops: 4\r\n\r\n", "5"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: 65535\r\n\r\n", "65535"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: many\r\n\r\n", "1"),
+        ] {
+            let server = Server::start([keep(OK)]).await;
+            let sink = sink(options(&server.url("/")));
+            let delivery = Delivery { headers: block, ..delivery("id-1", None) };
+            assert_eq!(verdict(&sink.write_batch(&[delivery]).await[0]), Ok(()));
+            let head = server.head(0);
+            assert_eq!(head.matches("x-vrsky-hops").count(), 1, "{head}");
+            assert!(head.contains(&format!("x-vrsky-hops: {hops}\r\n")), "{head}");
+        }
+        let server = Server::start([keep("HTTP/1.1 508 X\r\ncontent-length: 0\r\n\r\n")]).await;
+        assert_eq!(verdict(&deliver(options(&server.url("/"))).await), Err((Code::HttpLoop, false)));
+    });
+}
+
+#[test]
 fn an_outs_content_type_takes_the_place_of_the_messages() {
     run(async {
         let server = Server::start([keep(OK)]).await;

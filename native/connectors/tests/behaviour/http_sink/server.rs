@@ -115,7 +115,7 @@ pub async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<(S
 }
 
 pub fn loopback() -> AddressPolicy {
-    AddressPolicy { allow_loopback: true, allow: Vec::new() }
+    AddressPolicy { allow_loopback: true, ..AddressPolicy::default() }
 }
 
 pub fn options(url: &str) -> SinkOptions {

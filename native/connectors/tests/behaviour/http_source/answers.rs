@@ -12,6 +12,27 @@ use tokio::io::AsyncWriteExt as _;
 use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored, until};
 
 #[test]
+fn a_message_that_goes_round_ends() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for (lines, status) in [
+            ("X-Vrsky-Hops: 15\r\n", 202),
+            ("X-Vrsky-Hops: 16\r\n", 508),
+            ("X-Vrsky-Hops: 65535\r\n", 508),
+            ("X-Vrsky-Hops: 65536\r\n", 400),
+            ("X-Vrsky-Hops: -1\r\n", 400),
+            ("X-Vrsky-Hops: \r\n", 400),
+            ("X-Vrsky-Hops: 1\r\nX-Vrsky-Hops: 1\r\n", 400),
+        ] {
+            assert_eq!(sender.post("/in/acme/orders", lines, "x").await.status, status, "{lines}");
+        }
+        assert_eq!(all.borrow()[0].headers, b"x-vrsky-hops: 15\r\n");
+    });
+}
+
+#[test]
 fn a_sender_that_half_closes_after_its_request_gets_the_answer() {
     run(async {
         let source = source(SourceOptions::default()).await;

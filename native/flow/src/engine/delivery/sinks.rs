@@ -178,8 +178,12 @@ impl Sinks {
     /// `config/invalid-value` for a network that is none.
     pub fn new(settings: &Settings, world: Rc<dyn World>) -> Result<Sinks, Fault> {
         Ok(Sinks {
+            policy: AddressPolicy {
+                allow_loopback: settings.allow_loopback,
+                allow: settings.networks()?,
+                own: world.listens_on(),
+            },
             world,
-            policy: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()? },
             files: Files::new(settings),
         })
     }

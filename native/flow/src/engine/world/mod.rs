@@ -11,7 +11,7 @@
 mod elsewhere;
 
 use std::cell::Cell;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
 use connectors::Sink;
@@ -57,6 +57,9 @@ pub trait World {
     /// It cannot listen.
     fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault>;
 
+    /// Where the node takes HTTP requests, if it does.
+    fn listens_on(&self) -> Option<SocketAddr>;
+
     /// Makes a sink of an HTTP out; connects to nothing.
     ///
     /// # Errors
@@ -75,13 +78,15 @@ pub trait World {
 /// That of the process.
 pub struct SystemWorld {
     tls: Tls,
+    listens_on: Option<SocketAddr>,
     listener: Cell<Option<TcpListener>>,
 }
 
 impl SystemWorld {
     #[must_use]
     pub fn new(tls: Tls, listener: Option<TcpListener>) -> SystemWorld {
-        SystemWorld { tls, listener: Cell::new(listener) }
+        let listens_on = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        SystemWorld { tls, listens_on, listener: Cell::new(listener) }
     }
 }
 
@@ -117,6 +122,10 @@ impl World for SystemWorld {
     fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault> {
         let Some(listener) = self.listener.take() else { return Ok(None) };
         Ok(Some(Rc::new(HttpSource::new(listener, SourceOptions::default())?)))
+    }
+
+    fn listens_on(&self) -> Option<SocketAddr> {
+        self.listens_on
     }
 
     fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
