@@ -33,6 +33,15 @@ def test_options_choose_the_conventions() -> None:
     assert (options.arrays, options.numbers, options.booleans) == (("order.item",), ("order.total",), ())
 
 
+def test_encodings_are_those_that_the_document_says() -> None:
+    for data in [
+        "<?xml version='1.0' encoding='ISO-8859-1'?><a>é</a>".encode("latin-1"),
+        "<?xml version='1.0' encoding='windows-1252'?><a>é</a>".encode("windows-1252"),
+        "<a>é</a>".encode("utf-16"),
+    ]:
+        assert json.loads(xml_to_json(data)) == {"a": "é"}
+
+
 def test_options_are_values() -> None:
     assert XmlOptions(numbers=["a.b"]) == XmlOptions(numbers=("a.b",))
     assert hash(XmlOptions()) == hash(XmlOptions())

@@ -39,9 +39,10 @@ __all__ = [
 __version__: str
 
 def xml_to_json(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
-    """XML 1.0 in UTF-8 as JSON, by the conventions of xmltodict. Attributes are keys with `@`, text beside them is
-    `#text`, repeated elements are lists, everything else is an object, a string or null. Comments and processing
-    instructions are left out.
+    """XML 1.0 as JSON, by the conventions of xmltodict. Attributes are keys with `@`, text beside them is `#text`,
+    repeated elements are lists, everything else is an object, a string or null. Comments and processing instructions
+    are left out. UTF-8, US-ASCII, ISO-8859-1, windows-1252 and UTF-16 are read, as the byte order mark or the XML
+    declaration says.
 
     Raises XmlError with the byte offset (`place.offset`) for what is not well-formed, has a DOCTYPE
     or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none."""

@@ -1,8 +1,8 @@
 //! XML: what expat accepts becomes what xmltodict makes of it.
 //!
 //! ```text
-//! bytes ──► prolog.rs      byte order mark, XML declaration: which encoding
-//!             │
+//! bytes ──► prolog.rs      byte order mark, charset, XML declaration: which encoding
+//!             │ foreign.rs     other encodings: decoded to UTF-8 first
 //!             ▼
 //!           scan.rs        tags, attributes, text: one pass, no recursion
 //!             │ markup.rs      comments, instructions, CDATA, references
@@ -19,6 +19,7 @@
 mod characters;
 mod declared;
 mod emit;
+mod foreign;
 mod markup;
 mod options;
 mod prefixes;
@@ -63,8 +64,24 @@ impl Reader {
     /// # Errors
     /// Every `xml/...` code, with the byte offset; `convert/not-a-number`,
     /// `convert/not-a-boolean` with the field, `convert/name-collision`.
+    #[inline]
     pub fn parse(&self, source: &[u8], limits: &Limits, document: &mut Document) -> Result<(), Fault> {
-        let scanned = scan::scan(self, source, limits, document);
+        self.parse_as(source, None, limits, document)
+    }
+
+    /// The same for a document that came with a charset, such as that of its Content-Type: by RFC 7303 a byte order
+    /// mark wins over it, and both over the XML declaration. Inside, and in what is emitted, the document is UTF-8.
+    ///
+    /// # Errors
+    /// Those of [`Reader::parse`]; offsets are bytes of `source`, as it came.
+    pub fn parse_as(
+        &self,
+        source: &[u8],
+        charset: Option<&str>,
+        limits: &Limits,
+        document: &mut Document,
+    ) -> Result<(), Fault> {
+        let scanned = scan::scan(self, source, charset, limits, document);
         if scanned.is_err() {
             document.reset(&[], Format::Xml, &self.conventions);
         }

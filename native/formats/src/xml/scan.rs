@@ -7,23 +7,45 @@ use message::{Code, Document, Encoding, Fault, Format, Limits, Span};
 use super::characters::{is_character, is_space, name_end, spaces_end, survey, text_end, value_end};
 use super::text::Part;
 use super::tree::{Attribute, Scratch, Tree};
-use super::{Reader, prolog};
+use super::{Reader, foreign, prolog};
 use crate::names::Name;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &mut Document) -> Result<(), Fault> {
+/// `charset` is the one that came with the document, if any did.
+pub(super) fn scan(
+    reader: &Reader,
+    source: &[u8],
+    charset: Option<&str>,
+    limits: &Limits,
+    document: &mut Document,
+) -> Result<(), Fault> {
     if source.len() > limits.bytes.min(crate::MAX_BYTES) {
         return Err(crate::too_large(Code::XmlTooLarge, source, limits));
     }
-    let prolog = prolog::read(source)?;
-    let carriage_return = check_characters(source, prolog.ascii)?;
+    let prolog = prolog::read(source, charset)?;
+    match prolog.foreign {
+        None => text(reader, source, (prolog.end, prolog.ascii), limits, document),
+        Some(foreign) => foreign::scan(reader, source, foreign, limits, document),
+    }
+}
+
+/// A document in UTF-8 of which the markup starts at `start`; `ascii` when it is to have nothing above 0x7F.
+#[inline]
+pub(super) fn text(
+    reader: &Reader,
+    source: &[u8],
+    (start, ascii): (usize, bool),
+    limits: &Limits,
+    document: &mut Document,
+) -> Result<(), Fault> {
+    let carriage_return = check_characters(source, ascii)?;
     document.reset(source, Format::Xml, &reader.conventions);
     SCRATCH.with_borrow_mut(|scratch| {
         let tree = Tree::new(reader, source, limits, document, scratch, carriage_return);
-        let mut scanner = Scanner { source, at: prolog.end, limits, tree };
+        let mut scanner = Scanner { source, at: start, limits, tree };
         let scanned = scanner.document();
         scanner.tree.finish();
         scratch.clear();
@@ -33,17 +55,15 @@ pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &m
 
 /// Everything that can be said of the bytes without looking at the markup. Gives whether there is
 /// a carriage return.
-fn check_characters(source: &[u8], declared_ascii: bool) -> Result<bool, Fault> {
+fn check_characters(source: &[u8], ascii: bool) -> Result<bool, Fault> {
     let survey = survey(source);
     if !survey.ascii {
+        if ascii {
+            let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
+            return Err(Fault::new(Code::XmlEncoding, "the document is in US-ASCII, but has other bytes").at_offset(at));
+        }
         if let Err(error) = std::str::from_utf8(source) {
             return Err(Fault::new(Code::XmlInvalidUtf8, "the bytes are not UTF-8").at_offset(error.valid_up_to()));
-        }
-        if declared_ascii {
-            let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
-            return Err(
-                Fault::new(Code::XmlEncoding, "the document declares US-ASCII, but has other bytes").at_offset(at)
-            );
         }
     }
     if survey.suspect {
