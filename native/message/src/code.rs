@@ -110,7 +110,7 @@ codes! {
     JsonTooManyNodes = "json/too-many-nodes", Json, false, 413, "The text has more values than allowed.", "Split the text.";
 
     // -- convert -----------------------------------------------------------------------------
-    ConvertNotANumber = "convert/not-a-number", Convert, false, 422, "A field declared in `numbers` does not hold a JSON number.", "Mend the value, or take the field out of `numbers`.";
+    ConvertNotANumber = "convert/not-a-number", Convert, false, 422, "A field declared in `numbers` does not hold a JSON number.", "Mend the value, take the field out of `numbers`, or write `number_format: xml_schema` for numbers such as `+5` and `.5`.";
     ConvertNotABoolean = "convert/not-a-boolean", Convert, false, 422, "A field declared in `booleans` holds neither true, false, 1 nor 0.", "Mend the value, or take the field out of `booleans`.";
     ConvertNoSingleRoot = "convert/no-single-root", Convert, false, 422, "JSON becomes XML only from an object with exactly one member.", "Wrap it with `set` or a script.";
     ConvertInvalidXmlName = "convert/invalid-xml-name", Convert, false, 422, "A key cannot become an XML name.", "Rename the field before the convert.";

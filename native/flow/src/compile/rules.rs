@@ -2,7 +2,10 @@
 
 use message::{Code, Fault};
 
-use crate::model::{Case, Convert, Example, Expected, Format, HttpIn, In, NatsMode, Out, PipelineFile, Step, instead};
+use crate::model::{
+    Case, Convert, Doctype, Example, Expected, Format, HttpIn, In, NatsMode, Nil, NumberFormat, Out, PipelineFile,
+    Step, instead,
+};
 
 /// Every rule that is broken, in the file's order.
 pub fn check(file: &PipelineFile) -> Vec<Fault> {
@@ -93,10 +96,18 @@ impl Rules<'_> {
             let reason = "the message is not of this format here; an earlier step converts it";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/from"), reason);
         }
-        let declared = [("arrays", &convert.arrays), ("numbers", &convert.numbers), ("booleans", &convert.booleans)];
-        for (key, paths) in declared {
+        let reads = [
+            ("arrays", !convert.arrays.is_empty()),
+            ("numbers", !convert.numbers.is_empty()),
+            ("booleans", !convert.booleans.is_empty()),
+            ("doctype", convert.doctype != Doctype::default()),
+            ("number_format", convert.number_format != NumberFormat::default()),
+            ("trim", !convert.trim),
+            ("nil", convert.nil != Nil::default()),
+        ];
+        for (key, is_given) in reads {
             let late = convert.from == Format::Json || format.is_some();
-            if late && !paths.is_empty() {
+            if late && is_given {
                 let reason = format!("`{key}` belongs to the `convert: {{from: xml}}` that reads the payload");
                 self.fault(Code::ConfigInvalidValue, format!("{pointer}/{key}"), reason);
             }

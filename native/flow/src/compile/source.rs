@@ -1,10 +1,10 @@
 //! How a payload becomes a document: which format it is in, and who reads it.
 
-use formats::xml::{Namespaces as XmlNamespaces, Reader, XmlOptions};
+use formats::xml::{self, Reader, XmlOptions};
 use message::{Code, Document, Fault, Format, Limits, charset_parameters};
 
 use super::Pipeline;
-use crate::model::{self, Convert, Namespaces, PipelineFile, Step};
+use crate::model::{self, Convert, Doctype, Namespaces, Nil, NumberFormat, PipelineFile, Step};
 
 /// Reads payloads for the first step.
 pub struct Source {
@@ -57,8 +57,21 @@ pub(super) fn options(convert: &Convert) -> XmlOptions {
         numbers: texts(&convert.numbers),
         booleans: texts(&convert.booleans),
         namespaces: match convert.namespaces {
-            Namespaces::Keep => XmlNamespaces::Keep,
-            Namespaces::Strip => XmlNamespaces::Strip,
+            Namespaces::Keep => xml::Namespaces::Keep,
+            Namespaces::Strip => xml::Namespaces::Strip,
+        },
+        doctype: match convert.doctype {
+            Doctype::Refuse => xml::Doctype::Refuse,
+            Doctype::Ignore => xml::Doctype::Ignore,
+        },
+        number_format: match convert.number_format {
+            NumberFormat::Json => xml::NumberFormat::Json,
+            NumberFormat::XmlSchema => xml::NumberFormat::XmlSchema,
+        },
+        trim: convert.trim,
+        nil: match convert.nil {
+            Nil::Keep => xml::Nil::Keep,
+            Nil::Null => xml::Nil::Null,
         },
     }
 }

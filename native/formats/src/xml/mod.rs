@@ -11,7 +11,8 @@
 //!           tree.rs        members, repeated names, text  ──► Document
 //!             │ text.rs        joins and trims an element's text
 //!             │ declared.rs    arrays, numbers, booleans: a trie along the open elements
-//!             │ prefixes.rs    namespaces, when they are stripped
+//!             │ prefixes.rs    namespaces, when they are stripped or `xsi:nil` is looked for
+//!             │ nil.rs         elements with `xsi:nil`, when they become null
 //!
 //! Document ──► emit.rs     ──► bytes
 //! ```
@@ -21,6 +22,7 @@ mod declared;
 mod emit;
 mod foreign;
 mod markup;
+mod nil;
 mod options;
 mod prefixes;
 mod prolog;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use message::{Conventions, Document, Fault, Format, Limits};
 
 pub use emit::emit;
-pub use options::{Namespaces, XmlOptions};
+pub use options::{Doctype, Namespaces, Nil, NumberFormat, XmlOptions};
 
 use declared::Declared;
 
@@ -43,6 +45,10 @@ pub struct Reader {
     conventions: Arc<Conventions>,
     declared: Declared,
     namespaces: Namespaces,
+    doctype: Doctype,
+    number_format: NumberFormat,
+    trim: bool,
+    nil: Nil,
 }
 
 impl Reader {
@@ -51,7 +57,9 @@ impl Reader {
     /// as `/numbers/0`.
     pub fn new(options: &XmlOptions) -> Result<Reader, Fault> {
         let conventions = options.conventions()?;
-        Ok(Reader { conventions, declared: Declared::compile(options)?, namespaces: options.namespaces })
+        let declared = Declared::compile(options)?;
+        let XmlOptions { namespaces, doctype, number_format, trim, nil, .. } = *options;
+        Ok(Reader { conventions, declared, namespaces, doctype, number_format, trim, nil })
     }
 
     #[must_use]

@@ -52,8 +52,10 @@ fn elements_become_what_xmltodict_makes_of_them() {
         ("<a>&lt;&gt;&amp;&apos;&quot;</a>", r#"{"a":"<>&'\""}"#),
         ("<a>&#65;&#x42;&#x1F600;</a>", r#"{"a":"AB😀"}"#),
         ("<a>&#32; x &#10;</a>", r#"{"a":"x"}"#),
-        ("<a>&#160;</a>", r#"{"a":null}"#),
-        ("<a>\u{a0}é\u{3000}</a>", r#"{"a":"é"}"#),
+        // Blanks are XML's four, and no others of Unicode's.
+        ("<a>&#160;</a>", "{\"a\":\"\u{a0}\"}"),
+        ("<a> \u{a0}é\u{3000}\t</a>", "{\"a\":\"\u{a0}é\u{3000}\"}"),
+        ("<a>\u{85}\u{2028}&#x2003;&#9;</a>", "{\"a\":\"\u{85}\u{2028}\u{2003}\"}"),
         ("<a>x&#9;y;</a>", r#"{"a":"x\ty;"}"#),
         ("<a b='&#10;&quot; '/>", r#"{"a":{"@b":"\n\" "}}"#),
         // Line ends, and blanks in attributes.
