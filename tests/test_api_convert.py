@@ -33,6 +33,34 @@ def test_options_choose_the_conventions() -> None:
     assert (options.arrays, options.numbers, options.booleans) == (("order.item",), ("order.total",), ())
 
 
+def test_options_for_xml_of_schemas() -> None:
+    options = XmlOptions(doctype="ignore", number_format="xml_schema", trim=False, nil="null", numbers=["a.n"])
+    data = b"""<!DOCTYPE a SYSTEM "a.dtd">
+        <a xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><n> +.50 </n><t> x </t><e i:nil="true"/></a>"""
+    value = json.loads(xml_to_json(data, options))["a"]
+    assert (value["n"], value["t"], value["e"]) == (0.5, " x ", None)
+    assert (options.doctype, options.number_format, options.trim, options.nil) == (
+        "ignore",
+        "xml_schema",
+        False,
+        "null",
+    )
+    assert eval(repr(options)) == options
+    default = XmlOptions()
+    assert (default.doctype, default.number_format, default.trim, default.nil) == ("refuse", "json", True, "keep")
+    for other in ({"doctype": "ignore"}, {"number_format": "xml_schema"}, {"trim": False}, {"nil": "null"}):
+        assert XmlOptions(**other) != default
+
+
+def test_encodings_are_those_that_the_document_says() -> None:
+    for data in [
+        "<?xml version='1.0' encoding='ISO-8859-1'?><a>é</a>".encode("latin-1"),
+        "<?xml version='1.0' encoding='windows-1252'?><a>é</a>".encode("windows-1252"),
+        "<a>é</a>".encode("utf-16"),
+    ]:
+        assert json.loads(xml_to_json(data)) == {"a": "é"}
+
+
 def test_options_are_values() -> None:
     assert XmlOptions(numbers=["a.b"]) == XmlOptions(numbers=("a.b",))
     assert hash(XmlOptions()) == hash(XmlOptions())
@@ -48,8 +76,14 @@ def test_bad_options_are_named() -> None:
     assert (caught.value.code, caught.value.pointer) == ("config/invalid-path", "/numbers/1")
     with pytest.raises(TypeError):
         XmlOptions(numbers="order.total")
-    with pytest.raises(ValueError, match="keep"):
+    with pytest.raises(ValueError, match='namespaces is "keep" or "strip"'):
         XmlOptions(namespaces="drop")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='doctype is "refuse" or "ignore"'):
+        XmlOptions(doctype="load")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='number_format is "json" or "xml_schema"'):
+        XmlOptions(number_format="lenient")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='nil is "keep" or "null"'):
+        XmlOptions(nil="NULL")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

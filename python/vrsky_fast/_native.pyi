@@ -39,9 +39,10 @@ __all__ = [
 __version__: str
 
 def xml_to_json(data: bytes | bytearray | memoryview, options: XmlOptions | None = None) -> bytes:
-    """XML 1.0 in UTF-8 as JSON, by the conventions of xmltodict. Attributes are keys with `@`, text beside them is
-    `#text`, repeated elements are lists, everything else is an object, a string or null. Comments and processing
-    instructions are left out.
+    """XML 1.0 as JSON, by the conventions of xmltodict. Attributes are keys with `@`, text beside them is `#text`,
+    repeated elements are lists, everything else is an object, a string or null. Comments and processing instructions
+    are left out. UTF-8, US-ASCII, ISO-8859-1, windows-1252 and UTF-16 are read, as the byte order mark or the XML
+    declaration says.
 
     Raises XmlError with the byte offset (`place.offset`) for what is not well-formed, has a DOCTYPE
     or goes over a cap of `Limits()`; ConvertError for a declared number or boolean that is none."""
@@ -95,6 +96,10 @@ class XmlOptions:
         numbers: Sequence[str] = ...,
         booleans: Sequence[str] = ...,
         namespaces: Literal["keep", "strip"] = "keep",
+        doctype: Literal["refuse", "ignore"] = "refuse",
+        number_format: Literal["json", "xml_schema"] = "json",
+        trim: bool = True,
+        nil: Literal["keep", "null"] = "keep",
     ) -> Self:
         """Raises ConfigError for a path that does not parse, or a prefix that could be an element."""
 
@@ -121,6 +126,22 @@ class XmlOptions:
     @property
     def namespaces(self) -> Literal["keep", "strip"]:
         """Whether prefixes and declarations stay."""
+
+    @property
+    def doctype(self) -> Literal["refuse", "ignore"]:
+        """Whether a DOCTYPE fails, or is passed over. One with an internal subset always fails."""
+
+    @property
+    def number_format(self) -> Literal["json", "xml_schema"]:
+        """How the texts of `numbers` may be written: as in JSON, or also as in XML Schema (`+5`, `.5`, `005`)."""
+
+    @property
+    def trim(self) -> bool:
+        """Whether an element's text loses the white space around it."""
+
+    @property
+    def nil(self) -> Literal["keep", "null"]:
+        """Whether `xsi:nil` stays an attribute, or makes an element without content null."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

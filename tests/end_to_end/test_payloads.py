@@ -53,11 +53,12 @@ XML_FAULTS = {
     "nothing": (b"", "xml/not-well-formed", "byte 0"),
     "two roots": (b"<order/><order/>", "xml/not-well-formed", "byte 8"),
     "a declared encoding": (
-        b"<?xml version='1.0' encoding='ISO-8859-1'?><order><n>1</n></order>",
+        b"<?xml version='1.0' encoding='ISO-8859-15'?><order><n>1</n></order>",
         "xml/encoding",
         "byte",
     ),
-    "UTF-16": ("<order><n>1</n></order>".encode("utf-16"), "xml/encoding", "byte 0"),
+    "UTF-16 that says nothing": ("<order><n>1</n></order>".encode("utf-16-le"), "xml/encoding", "byte 0"),
+    "UTF-16 with half a character": ("<order><n>".encode("utf-16") + b"\x00\xd8<\x00", "xml/encoding", "byte 22"),
     "Latin-1 bytes": (b"<order><n>1</n><c>Z\xfcrich</c></order>", "xml/invalid-utf8", "byte 19"),
     "a control character": (b"<order><n>1</n>\x01</order>", "xml/invalid-character", "byte 15"),
     "10,000 levels": (b"<a>" * 10_000 + b"</a>" * 10_000, "xml/too-deep", "byte 769"),
@@ -99,6 +100,41 @@ def test_xml_that_cannot_be_used_is_a_dead_letter_with_the_byte(node: Node) -> N
     in_good_order(node)
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("<order><n>{}</n><c>Zürich</c></order>".encode("latin-1"), "application/xml; charset=ISO-8859-1"),
+        ("<order><n>{}</n><c>Zürich</c></order>".encode("windows-1252"), 'text/xml; charset="windows-1252"'),
+        ("<order><n>{}</n><c>Zürich</c></order>".encode(), "application/xml; charset=utf-8"),
+        (
+            "<?xml version='1.0' encoding='latin1'?><order><n>{}</n><c>Zürich</c></order>".encode("latin-1"),
+            "application/xml",
+        ),
+        (
+            "<?xml version='1.0' encoding='latin1'?><order><n>{}</n><c>Zürich</c></order>".encode(),
+            "application/xml; charset=utf-8",
+        ),
+    ],
+)
+def test_xml_is_read_in_the_charset_it_is_posted_with(node: Node, body: bytes, content_type: str) -> None:
+    number = a_number()
+    node.accepts("/xml", body.replace(b"{}", b"%d" % number), content_type)
+    expected = {"order": {"n": number, "c": "Zürich"}}
+    eventually(lambda: expected in node.lines("xml.ndjson"), "the order in xml.ndjson")
+
+
+def test_xml_in_utf_16_is_read(node: Node) -> None:
+    number = a_number()
+    body = f"<order><n>{number}</n><c>Zürich 😀</c></order>"
+    for data, content_type in [
+        (body.encode("utf-16"), "application/xml"),
+        (body.encode("utf-16-be"), "application/xml; charset=utf-16be"),
+    ]:
+        node.accepts("/xml", data, content_type)
+    expected = {"order": {"n": number, "c": "Zürich 😀"}}
+    eventually(lambda: node.lines("xml.ndjson").count(expected) == 2, "both orders in xml.ndjson")
+
+
 def test_json_that_cannot_be_used_is_a_dead_letter_with_the_byte(node: Node) -> None:
     check_faults(node, "/json", "application/json", JSON_FAULTS)
     in_good_order(node)
@@ -127,7 +163,9 @@ def has_place(place: str, wanted: str) -> bool:
 @pytest.mark.parametrize(
     ("content_type", "headers", "status", "code"),
     [
-        ("application/xml; charset=ISO-8859-1", {}, 415, "http/unsupported-media-type"),
+        ("application/xml; charset=ISO-8859-15", {}, 415, "http/unsupported-media-type"),
+        ("application/xml; charset=utf-8; charset=utf-16", {}, 415, "http/unsupported-media-type"),
+        ("text/plain; charset=ISO-8859-1", {}, 415, "http/unsupported-media-type"),
         ("application/json", {}, 415, "http/unsupported-media-type"),
         ("image/png", {}, 415, "http/unsupported-media-type"),
         ("application/xml", {"Content_Encoding": "gzip"}, 415, "http/unsupported-media-type"),

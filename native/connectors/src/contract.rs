@@ -52,7 +52,8 @@ pub struct Incoming {
     pub payload: Bytes,
     /// `Name: value\r\n` lines, allow-listed, without Content-Type; fit for a NATS header block.
     pub headers: Vec<u8>,
-    /// The media type without parameters, in lower case; empty when the sender gave none.
+    /// The media type in lower case, with no parameter but the charset of XML; as it came where nobody reads the
+    /// payload; empty when the sender gave none.
     pub content_type: Box<str>,
     pub idempotency_key: Option<Box<str>>,
 }

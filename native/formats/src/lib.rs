@@ -28,13 +28,13 @@ const MAX_BYTES: usize = 1 << 30;
 /// Working memory that a thread keeps from one payload to the next; what grew beyond is given back.
 const KEPT_MEMORY: usize = 256 << 10;
 
-/// Appends the document in the format it has now; the payload as it came when nothing was changed.
+/// Appends the document in the format it has now, in UTF-8; the text that was read when nothing was changed.
 ///
 /// # Errors
 /// Those of [`xml::emit`]; JSON has none.
 pub fn emit(document: &Document, out: &mut Vec<u8>) -> Result<(), Fault> {
     if document.is_unchanged() {
-        out.extend_from_slice(document.source());
+        out.extend_from_slice(document.decoded());
         return Ok(());
     }
     match document.format() {

@@ -91,6 +91,13 @@ impl Names {
         found.map(|position| scope + position)
     }
 
+    /// The same, off the way of a usual document, so that `find` is not compiled into ever more places.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn find_seldom(&self, bytes: &[u8], scope: usize, name: Name) -> Option<usize> {
+        self.find(bytes, scope, name)
+    }
+
     /// Adds a name that `find` did not find.
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8], scope: usize, name: Name, last: u32) {

@@ -89,9 +89,9 @@ codes! {
 
     // -- xml ---------------------------------------------------------------------------------
     XmlNotWellFormed = "xml/not-well-formed", Xml, false, 400, "The document is not well-formed XML.", "Mend it at the byte offset named.";
-    XmlDoctype = "xml/doctype", Xml, false, 400, "The document has a DOCTYPE, which is refused.", "Send it without the DOCTYPE; entities are not expanded.";
+    XmlDoctype = "xml/doctype", Xml, false, 400, "The document has a DOCTYPE, which is refused.", "Send it without the DOCTYPE, or write `doctype: ignore` where it only names the document type; entities are not expanded.";
     XmlUnknownEntity = "xml/unknown-entity", Xml, false, 400, "An entity other than the five of XML is used.", "Use a character reference such as `&#160;`.";
-    XmlEncoding = "xml/encoding", Xml, false, 415, "The document declares or uses an encoding other than UTF-8.", "Send UTF-8.";
+    XmlEncoding = "xml/encoding", Xml, false, 415, "The document is in an encoding that is not read, or its bytes are not of the encoding that it says.", "Send UTF-8; US-ASCII, ISO-8859-1, windows-1252 and UTF-16 are read where the Content-Type or the XML declaration says so.";
     XmlInvalidUtf8 = "xml/invalid-utf8", Xml, false, 400, "The bytes are not valid UTF-8.", "Send UTF-8.";
     XmlInvalidCharacter = "xml/invalid-character", Xml, false, 400, "A character is not allowed in XML.", "Remove the character at the byte offset named.";
     XmlUnboundPrefix = "xml/unbound-prefix", Xml, false, 400, "A namespace prefix is used that is not declared; only `namespaces: strip` asks for it.", "Declare it with xmlns:PREFIX, or keep namespaces.";
@@ -110,7 +110,7 @@ codes! {
     JsonTooManyNodes = "json/too-many-nodes", Json, false, 413, "The text has more values than allowed.", "Split the text.";
 
     // -- convert -----------------------------------------------------------------------------
-    ConvertNotANumber = "convert/not-a-number", Convert, false, 422, "A field declared in `numbers` does not hold a JSON number.", "Mend the value, or take the field out of `numbers`.";
+    ConvertNotANumber = "convert/not-a-number", Convert, false, 422, "A field declared in `numbers` does not hold a JSON number.", "Mend the value, take the field out of `numbers`, or write `number_format: xml_schema` for numbers such as `+5` and `.5`.";
     ConvertNotABoolean = "convert/not-a-boolean", Convert, false, 422, "A field declared in `booleans` holds neither true, false, 1 nor 0.", "Mend the value, or take the field out of `booleans`.";
     ConvertNoSingleRoot = "convert/no-single-root", Convert, false, 422, "JSON becomes XML only from an object with exactly one member.", "Wrap it with `set` or a script.";
     ConvertInvalidXmlName = "convert/invalid-xml-name", Convert, false, 422, "A key cannot become an XML name.", "Rename the field before the convert.";
@@ -184,7 +184,7 @@ codes! {
     HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
     HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";
     HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise `max_body`, `limits.bytes` and the NATS server's max_payload.";
-    HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type or Content-Encoding is not accepted.", "Send JSON or XML in UTF-8 without Content-Encoding.";
+    HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type, its charset or the Content-Encoding is not accepted.", "Send JSON in UTF-8, or XML in UTF-8 or the charset that its Content-Type says, without Content-Encoding.";
     HttpForbidden = "http/forbidden", Http, false, 403, "The path has no `auth` and serves this machine only.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
     HttpRequestTimeout = "http/request-timeout", Http, true, 408, "The request's body did not arrive in time.", "Send it again, faster, with the same Idempotency-Key.";
     HttpUnavailable = "http/unavailable", Http, true, 503, "The message could not be stored now.", "Send it again after Retry-After, with the same Idempotency-Key.";

@@ -7,10 +7,12 @@
 //!              edited in place                         document/edit.rs
 //! steps    ──► Verdict, or a Fault with code and place step.rs, fault.rs, code.rs
 //! caps     ──► Limits                                  limits.rs, stack.rs
+//! charsets ──► what XML may be written in             charset.rs
 //! ```
 //!
 //! No sockets, no clocks, no threads: this crate only holds and moves data.
 
+mod charset;
 mod code;
 mod document;
 mod envelope;
@@ -21,6 +23,7 @@ mod path;
 mod stack;
 mod step;
 
+pub use charset::{Charset, charset_parameters};
 pub use code::{Code, Stage};
 pub use document::{
     Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece, Pieces,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::message::Limits;
 use flow::model::ScriptLimits;
-use formats::xml::{Namespaces, Reader, XmlOptions};
+use formats::xml::{Doctype, Namespaces, Nil, NumberFormat, Reader, XmlOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -21,7 +21,9 @@ pub struct PyXmlOptions {
 #[pymethods]
 impl PyXmlOptions {
     #[new]
-    #[pyo3(signature = (*, attribute_prefix = "@", text_key = "#text", arrays = vec![], numbers = vec![], booleans = vec![], namespaces = "keep"))]
+    #[pyo3(signature = (*, attribute_prefix = "@", text_key = "#text", arrays = vec![], numbers = vec![], booleans = vec![],
+        namespaces = "keep", doctype = "refuse", number_format = "json", trim = true, nil = "keep"))]
+    #[allow(clippy::too_many_arguments)] // keywords in Python
     fn new(
         py: Python<'_>,
         attribute_prefix: &str,
@@ -30,14 +32,23 @@ impl PyXmlOptions {
         numbers: Vec<String>,
         booleans: Vec<String>,
         namespaces: &str,
+        doctype: &str,
+        number_format: &str,
+        trim: bool,
+        nil: &str,
     ) -> PyResult<Self> {
-        let namespaces = match namespaces {
-            "keep" => Namespaces::Keep,
-            "strip" => Namespaces::Strip,
-            _ => return Err(PyValueError::new_err("namespaces is \"keep\" or \"strip\"")),
+        let options = XmlOptions {
+            attribute_prefix: attribute_prefix.to_owned(),
+            text_key: text_key.to_owned(),
+            arrays,
+            numbers,
+            booleans,
+            namespaces: one_of("namespaces", &NAMESPACES, namespaces)?,
+            doctype: one_of("doctype", &DOCTYPES, doctype)?,
+            number_format: one_of("number_format", &NUMBER_FORMATS, number_format)?,
+            trim,
+            nil: one_of("nil", &NILS, nil)?,
         };
-        let (attribute_prefix, text_key) = (attribute_prefix.to_owned(), text_key.to_owned());
-        let options = XmlOptions { attribute_prefix, text_key, arrays, numbers, booleans, namespaces };
         let reader = Reader::new(&options).map_err(|fault| raise(py, &fault))?;
         Ok(PyXmlOptions { options, reader: Arc::new(reader) })
     }
@@ -69,10 +80,27 @@ impl PyXmlOptions {
 
     #[getter]
     fn namespaces(&self) -> &'static str {
-        match self.options.namespaces {
-            Namespaces::Keep => "keep",
-            Namespaces::Strip => "strip",
-        }
+        word(&NAMESPACES, self.options.namespaces)
+    }
+
+    #[getter]
+    fn doctype(&self) -> &'static str {
+        word(&DOCTYPES, self.options.doctype)
+    }
+
+    #[getter]
+    fn number_format(&self) -> &'static str {
+        word(&NUMBER_FORMATS, self.options.number_format)
+    }
+
+    #[getter]
+    fn trim(&self) -> bool {
+        self.options.trim
+    }
+
+    #[getter]
+    fn nil(&self) -> &'static str {
+        word(&NILS, self.options.nil)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -87,12 +115,32 @@ impl PyXmlOptions {
 
     fn __repr__(&self) -> String {
         let XmlOptions { attribute_prefix, text_key, arrays, numbers, booleans, .. } = &self.options;
-        let namespaces = self.namespaces();
+        let (namespaces, doctype, number_format) = (self.namespaces(), self.doctype(), self.number_format());
+        let (trim, nil) = (if self.options.trim { "True" } else { "False" }, self.nil());
         format!(
             "XmlOptions(attribute_prefix={attribute_prefix:?}, text_key={text_key:?}, arrays={arrays:?}, \
-             numbers={numbers:?}, booleans={booleans:?}, namespaces={namespaces:?})"
+             numbers={numbers:?}, booleans={booleans:?}, namespaces={namespaces:?}, doctype={doctype:?}, \
+             number_format={number_format:?}, trim={trim}, nil={nil:?})"
         )
     }
+}
+
+/// The words of an option, each with its value; as in a pipeline file.
+type Words<T> = [(&'static str, T); 2];
+
+const NAMESPACES: Words<Namespaces> = [("keep", Namespaces::Keep), ("strip", Namespaces::Strip)];
+const DOCTYPES: Words<Doctype> = [("refuse", Doctype::Refuse), ("ignore", Doctype::Ignore)];
+const NUMBER_FORMATS: Words<NumberFormat> = [("json", NumberFormat::Json), ("xml_schema", NumberFormat::XmlSchema)];
+const NILS: Words<Nil> = [("keep", Nil::Keep), ("null", Nil::Null)];
+
+fn one_of<T: Copy>(option: &str, words: &Words<T>, given: &str) -> PyResult<T> {
+    let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
+    let [(one, _), (other, _)] = words;
+    found.ok_or_else(|| PyValueError::new_err(format!("{option} is \"{one}\" or \"{other}\"")))
+}
+
+fn word<T: PartialEq>(words: &Words<T>, value: T) -> &'static str {
+    words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| word)
 }
 
 #[pyclass(frozen, eq, hash, get_all, module = "vrsky_fast", name = "Limits")]

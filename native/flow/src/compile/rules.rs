@@ -3,7 +3,8 @@
 use message::{Code, Fault};
 
 use crate::model::{
-    Case, Convert, Example, Expected, Format, HttpIn, HttpOut, In, NatsMode, Out, OutUrl, PipelineFile, Step, instead,
+    Case, Convert, Doctype, Example, Expected, Format, HttpIn, HttpOut, In, NatsMode, Nil, NumberFormat, Out, OutUrl,
+    PipelineFile, Step, instead,
 };
 
 /// Every rule that is broken, in the file's order.
@@ -95,10 +96,18 @@ impl Rules<'_> {
             let reason = "the message is not of this format here; an earlier step converts it";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/from"), reason);
         }
-        let declared = [("arrays", &convert.arrays), ("numbers", &convert.numbers), ("booleans", &convert.booleans)];
-        for (key, paths) in declared {
+        let reads = [
+            ("arrays", !convert.arrays.is_empty()),
+            ("numbers", !convert.numbers.is_empty()),
+            ("booleans", !convert.booleans.is_empty()),
+            ("doctype", convert.doctype != Doctype::default()),
+            ("number_format", convert.number_format != NumberFormat::default()),
+            ("trim", !convert.trim),
+            ("nil", convert.nil != Nil::default()),
+        ];
+        for (key, is_given) in reads {
             let late = convert.from == Format::Json || format.is_some();
-            if late && !paths.is_empty() {
+            if late && is_given {
                 let reason = format!("`{key}` belongs to the `convert: {{from: xml}}` that reads the payload");
                 self.fault(Code::ConfigInvalidValue, format!("{pointer}/{key}"), reason);
             }

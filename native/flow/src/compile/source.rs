@@ -1,10 +1,10 @@
 //! How a payload becomes a document: which format it is in, and who reads it.
 
-use formats::xml::{Namespaces as XmlNamespaces, Reader, XmlOptions};
-use message::{Code, Document, Fault, Format, Limits};
+use formats::xml::{self, Reader, XmlOptions};
+use message::{Code, Document, Fault, Format, Limits, charset_parameters};
 
 use super::Pipeline;
-use crate::model::{self, Convert, Namespaces, PipelineFile, Step};
+use crate::model::{self, Convert, Doctype, Namespaces, Nil, NumberFormat, PipelineFile, Step};
 
 /// Reads payloads for the first step.
 pub struct Source {
@@ -57,8 +57,21 @@ pub(super) fn options(convert: &Convert) -> XmlOptions {
         numbers: texts(&convert.numbers),
         booleans: texts(&convert.booleans),
         namespaces: match convert.namespaces {
-            Namespaces::Keep => XmlNamespaces::Keep,
-            Namespaces::Strip => XmlNamespaces::Strip,
+            Namespaces::Keep => xml::Namespaces::Keep,
+            Namespaces::Strip => xml::Namespaces::Strip,
+        },
+        doctype: match convert.doctype {
+            Doctype::Refuse => xml::Doctype::Refuse,
+            Doctype::Ignore => xml::Doctype::Ignore,
+        },
+        number_format: match convert.number_format {
+            NumberFormat::Json => xml::NumberFormat::Json,
+            NumberFormat::XmlSchema => xml::NumberFormat::XmlSchema,
+        },
+        trim: convert.trim,
+        nil: match convert.nil {
+            Nil::Keep => xml::Nil::Keep,
+            Nil::Null => xml::Nil::Null,
         },
     }
 }
@@ -83,10 +96,11 @@ fn by_content_type(content_type: &str) -> Option<Format> {
     }
 }
 
-/// What the first byte says that is neither blank nor byte order mark.
+/// What the first byte says that is neither blank nor byte order mark, nor the other half of a blank in UTF-16.
 fn by_first_byte(payload: &[u8]) -> Option<Format> {
-    let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
-    match payload.iter().find(|byte| !byte.is_ascii_whitespace()) {
+    let marks: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"];
+    let payload = marks.iter().find_map(|mark| payload.strip_prefix(*mark)).unwrap_or(payload);
+    match payload.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != 0) {
         Some(b'<') => Some(Format::Xml),
         Some(b'{' | b'[' | b'"') => Some(Format::Json),
         _ => None,
@@ -125,7 +139,7 @@ impl Pipeline {
                 format
             }
         };
-        let read = self.source.read(payload, format, &self.limits, document);
+        let read = self.source.read(payload, (format, content_type), &self.limits, document);
         read.map_err(|fault| self.at(self.source.stage, fault))
     }
 
@@ -135,7 +149,7 @@ impl Pipeline {
     /// # Errors
     /// Those of [`Pipeline::parse`], without a step.
     pub fn parse_output(&self, payload: &[u8], content_type: &str, document: &mut Document) -> Result<(), Fault> {
-        self.source.read(payload, detect(payload, content_type), &self.limits, document)
+        self.source.read(payload, (detect(payload, content_type), content_type), &self.limits, document)
     }
 
     /// Reads a part that died at `stage`, as it stood before it: as JSON, and of the format that the steps before
@@ -150,7 +164,7 @@ impl Pipeline {
         content_type: &str,
         document: &mut Document,
     ) -> Result<(), Fault> {
-        let read = self.source.read(payload, detect(payload, content_type), &self.limits, document);
+        let read = self.source.read(payload, (detect(payload, content_type), content_type), &self.limits, document);
         read.map_err(|fault| self.at(stage, fault))?;
         self.stages.iter().take(stage).for_each(|earlier| earlier.convert(document));
         Ok(())
@@ -165,9 +179,17 @@ impl Pipeline {
 
 impl Source {
     #[inline]
-    fn read(&self, payload: &[u8], format: Format, limits: &Limits, document: &mut Document) -> Result<(), Fault> {
+    fn read(
+        &self,
+        payload: &[u8],
+        (format, content_type): (Format, &str),
+        limits: &Limits,
+        document: &mut Document,
+    ) -> Result<(), Fault> {
         match (format, &self.reader) {
-            (Format::Xml, Some(reader)) => reader.parse(payload, limits, document),
+            (Format::Xml, Some(reader)) => {
+                reader.parse_as(payload, charset_parameters(content_type).next(), limits, document)
+            }
             // A pipeline without a reader did not compile.
             (Format::Json, _) | (Format::Xml, None) => formats::json::parse(payload, limits, document),
         }

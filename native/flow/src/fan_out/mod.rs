@@ -79,7 +79,8 @@ impl Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     range: Range<usize>,
-    format: Format,
+    /// `None`: the source's text in UTF-8, of the source's media type.
+    format: Option<Format>,
 }
 
 /// A part that needs another script.
@@ -224,7 +225,7 @@ impl FanOut {
     /// The outer error is the input's, the inner one the part's.
     #[inline]
     fn render(&mut self, run: &Run<'_>, document: &Document) -> Result<Result<Option<Rendered>, Fault>, Fault> {
-        if document.is_unchanged() {
+        if document.is_as_it_came() {
             self.budget.on_message(run.limits(), 0)?;
             return Ok(Ok(None));
         }
@@ -234,7 +235,8 @@ impl FanOut {
             return Ok(Err(fault));
         }
         self.budget.on_message(run.limits(), self.bytes.len() - start)?;
-        Ok(Ok(Some(Rendered { range: start..self.bytes.len(), format: document.format() })))
+        let format = (!document.is_unchanged()).then(|| document.format());
+        Ok(Ok(Some(Rendered { range: start..self.bytes.len(), format })))
     }
 
     /// A failed part is kept as the JSON that steps saw, whatever its format: so no type is lost.
@@ -242,7 +244,7 @@ impl FanOut {
         let start = self.bytes.len();
         let rendered = (!path.is_whole()).then(|| {
             formats::json::emit(document, &mut self.bytes);
-            Rendered { range: start..self.bytes.len(), format: Format::Json }
+            Rendered { range: start..self.bytes.len(), format: Some(Format::Json) }
         });
         self.budget.on_message(run.limits(), self.bytes.len() - start)?;
         Ok(Leaf::Failed { fault, rendered })
@@ -281,7 +283,12 @@ impl FanOut {
     #[must_use]
     pub fn body<'a>(&'a self, rendered: Option<&Rendered>, source: (&'a [u8], &'a str)) -> (&'a [u8], &'a str) {
         match rendered {
-            Some(Rendered { range, format }) => (&self.bytes[range.clone()], content_type(*format)),
+            Some(Rendered { range, format: Some(format) }) => (&self.bytes[range.clone()], content_type(*format)),
+            // Its charset is no longer that of the bytes.
+            Some(Rendered { range, format: None }) => {
+                let media = source.1.split(';').next().unwrap_or_default().trim_ascii_end();
+                (&self.bytes[range.clone()], media)
+            }
             None => source,
         }
     }

@@ -46,7 +46,7 @@ pub struct HttpIn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContentType {
-    /// `application/xml`, `text/xml`, `*/*+xml`
+    /// `application/xml`, `text/xml`, `*/*+xml`, in UTF-8 or with another charset that `convert` reads
     Xml,
     /// `application/json`, `*/*+json`
     Json,

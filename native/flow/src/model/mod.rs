@@ -39,5 +39,7 @@ pub use out::{
 };
 pub use scalar::Span;
 pub use spec::{Spec, specs};
-pub use step::{Case, Convert, Format, Language, Namespaces, OneOrMany, Script, ScriptSource, Step};
+pub use step::{
+    Case, Convert, Doctype, Format, Language, Namespaces, Nil, NumberFormat, OneOrMany, Script, ScriptSource, Step,
+};
 pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, Rate, UrlText};

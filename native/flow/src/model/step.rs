@@ -60,10 +60,15 @@ impl Step {
 
 /// A conversion between XML and JSON.
 ///
-/// Text of XML loses the white space around it, as in xmltodict: `<a> x </a>`, `<a><![CDATA[ x ]]></a>`,
-/// `<a>&#32;x</a>` all give `"x"`, and `xml:space="preserve"` changes nothing about it. Text between elements is put together:
-/// `<a>x<b/>y</a>` has `"#text": "xy"`, which goes back to XML after the elements. XML that is written begins
-/// with an XML declaration.
+/// XML is read in UTF-8, US-ASCII, ISO-8859-1, windows-1252 and UTF-16, and written in UTF-8. A byte order mark says which
+/// it is, else the charset of the `Content-Type`, else the XML declaration (RFC 7303). XML that goes on unchanged stays
+/// as it came if it is UTF-8; of another charset, it goes on in UTF-8, with `encoding="UTF-8"` in its declaration if
+/// that named one. XML that is made from a changed message begins with an XML declaration.
+///
+/// Text of XML loses the white space around it: `<a> x </a>`, `<a><![CDATA[ x ]]></a>`, `<a>&#32;x</a>` all give `"x"`, and
+/// `xml:space="preserve"` changes nothing about it. White space is the space, the tab and the line ends; a no-break
+/// space (U+00A0) is a character of the text. Text between elements is put together: `<a>x<b/>y</a>` has
+/// `"#text": "xy"`, which goes back to XML after the elements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Convert {
@@ -95,6 +100,33 @@ pub struct Convert {
     /// Whether prefixes and declarations of namespaces stay.
     #[serde(default)]
     pub namespaces: Namespaces,
+    /// Whether XML with a DOCTYPE is taken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub doctype: Doctype,
+    /// How the values of `numbers` may be written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub number_format: NumberFormat,
+    /// Whether text of XML loses the white space around it. `false` keeps it: `<a> x </a>` gives `" x "`, and `<a> </a>`
+    /// gives `" "`. White space alone between elements is left out all the same, and a number or boolean never has any.
+    #[serde(default = "trim", skip_serializing_if = "is_true")]
+    pub trim: bool,
+    /// What becomes of an element with `xsi:nil="true"`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub nil: Nil,
+}
+
+/// Left out of the text that a revision is made of, so that a file keeps its revision when options are added.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn trim() -> bool {
+    true
 }
 
 fn attribute_prefix() -> String {
@@ -109,7 +141,7 @@ fn text_key() -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// XML 1.0 in UTF-8, without DOCTYPE.
+    /// XML 1.0.
     Xml,
     /// JSON (RFC 8259).
     Json,
@@ -122,8 +154,46 @@ pub enum Namespaces {
     /// Names stay as written: `o:order`, `@xmlns:o`.
     #[default]
     Keep,
-    /// Prefixes and declarations are taken away: `order`.
+    /// Prefixes and declarations are taken away: `order`. Attributes that would have the same name then fail, and so do
+    /// elements of different namespaces: `<a:id/>` beside `<b:id/>`.
     Strip,
+}
+
+/// What becomes of a DOCTYPE. What it names is never loaded, and no entities but XML's five are expanded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Doctype {
+    /// XML with a DOCTYPE fails.
+    #[default]
+    Refuse,
+    /// A DOCTYPE is passed over, such as those of cXML, plist and SVG; in XML that goes on unchanged, it stays. One with an
+    /// internal subset, `<!DOCTYPE a [...]>`, fails.
+    Ignore,
+}
+
+/// How numbers are written in XML.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFormat {
+    /// As in JSON: `5`, `-0.50`, `1e3`. Others fail.
+    #[default]
+    Json,
+    /// Also as in XML Schema, `xs:decimal` and `xs:double`: `+5` becomes `5`, `.5` becomes `0.5`, `5.` becomes `5`, and
+    /// `000010.000` becomes `10.000`, with every digit that counts. `INF` and `NaN` fail.
+    XmlSchema,
+}
+
+/// What becomes of an element with `xsi:nil="true"`, by whatever prefix of the namespace
+/// `http://www.w3.org/2001/XMLSchema-instance`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nil {
+    /// `xsi:nil` is an attribute like any other.
+    #[default]
+    Keep,
+    /// The element is null; beside other attributes, its text is: `{"@id": "1", "#text": null}`. An element that has
+    /// content in spite of `xsi:nil` stays as it is.
+    Null,
 }
 
 /// A script: a file beside the pipeline file, or its text.

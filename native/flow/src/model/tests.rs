@@ -97,6 +97,10 @@ const MISTAKES: &str = r#"
 /steps/0/convert/from  "xlm"  config/invalid-value  /steps/0/convert/from  `from` cannot be `xlm`, did you mean `xml`?
 /steps/0/convert/arrays  "order.item"  config/wrong-type  /steps/0/convert/arrays  `arrays` wants a list, not a text
 /steps/0/convert/arrays  ["a", "b["]  config/invalid-path  /steps/0/convert/arrays/1  the path `b[` expects a quoted name
+/steps/0/convert/doctype  "load"  config/invalid-value  /steps/0/convert/doctype  `doctype` cannot be `load`; allowed here are `refuse` and `ignore`
+/steps/0/convert/number_format  "xsd"  config/invalid-value  /steps/0/convert/number_format  allowed here are `json` and `xml_schema`
+/steps/0/convert/trim  "no"  config/wrong-type  /steps/0/convert/trim  `trim` wants true or false, not a text
+/steps/0/convert/nil  "nul"  config/invalid-value  /steps/0/convert/nil  `nil` cannot be `nul`, did you mean `null`?
 /steps/3/script  "../net.ts"  config/file-outside  /steps/3/script  the file `../net.ts` lies outside
 /steps/3/script  7  config/wrong-type  /steps/3/script  `script` wants a text or a mapping, not a number
 /steps/4/route/1/to  ["erp", "Erp!"]  config/invalid-name  /steps/4/route/1/to/1  the name `Erp!` may hold only

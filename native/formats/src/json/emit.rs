@@ -174,7 +174,7 @@ impl Emitter<'_> {
     /// JSON's keys with escapes were decoded, and so appended behind the source.
     #[inline]
     fn is_scanned(&self, key: Span) -> bool {
-        (key.start + key.length) as usize <= self.document.source().len()
+        (key.start + key.length) as usize <= self.document.decoded_length()
     }
 
     #[inline]

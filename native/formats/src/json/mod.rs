@@ -15,5 +15,5 @@ mod scan;
 mod string;
 
 pub use emit::emit;
-pub(crate) use number::is_number;
+pub(crate) use number::{from_xml_schema, is_number};
 pub use scan::parse;

@@ -69,6 +69,65 @@ impl Scanner<'_> {
         }
     }
 
+    /// `<!DOCTYPE name SYSTEM "system">`, also with `PUBLIC "public" "system"` or neither (XML 1.0, 2.8): passed over.
+    /// What the identifiers name is not loaded. An internal subset could define entities, so it is refused.
+    pub(super) fn doctype(&mut self) -> Result<(), Fault> {
+        self.at += b"<!DOCTYPE".len();
+        self.blanks()?;
+        self.name()?;
+        if self.spaces() > 0 {
+            self.external_id()?;
+        }
+        match self.peek() {
+            Some(b'[') => Err(self.fault(
+                Code::XmlDoctype,
+                "a DOCTYPE with an internal subset, which could define entities, is refused, also by `doctype: ignore`",
+            )),
+            _ => self.expect(b'>'),
+        }
+    }
+
+    fn external_id(&mut self) -> Result<(), Fault> {
+        let public = |byte: u8| {
+            byte.is_ascii_alphanumeric() || b" \r\n-'()+,./:=?;!*#@$_%".contains(&byte) // XML 1.0, PubidChar
+        };
+        let rest = &self.source[self.at..];
+        if rest.starts_with(b"PUBLIC") {
+            self.at += 6;
+            self.blanks()?;
+            self.literal(public)?;
+        } else if rest.starts_with(b"SYSTEM") {
+            self.at += 6;
+        } else {
+            return Ok(());
+        }
+        self.blanks()?;
+        self.literal(|_| true)?;
+        self.spaces();
+        Ok(())
+    }
+
+    fn literal(&mut self, fits: impl Fn(u8) -> bool) -> Result<(), Fault> {
+        let quote = match self.peek() {
+            Some(quote @ (b'"' | b'\'')) => quote,
+            _ => return Err(self.unexpected("a quote")),
+        };
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(byte) if byte == quote => break,
+                Some(byte) if fits(byte) => self.at += 1,
+                _ => return Err(self.unexpected("a quote")),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn blanks(&mut self) -> Result<(), Fault> {
+        if self.spaces() == 0 { Err(self.unexpected("a blank")) } else { Ok(()) }
+    }
+
     /// `<?target anything?>`. The XML declaration itself has been read before.
     pub(super) fn instruction(&mut self) -> Result<(), Fault> {
         self.at += 2;

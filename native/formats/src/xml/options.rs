@@ -16,6 +16,34 @@ pub enum Namespaces {
     Strip,
 }
 
+/// What happens to a DOCTYPE. Whatever it names is never loaded, and no entity is expanded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doctype {
+    #[default]
+    Refuse,
+    /// One without an internal subset is passed over.
+    Ignore,
+}
+
+/// How a text of a path in `numbers` may be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NumberFormat {
+    #[default]
+    Json,
+    /// Also as XML Schema writes decimal numbers: `+5`, `.5`, `5.`, `005`.
+    XmlSchema,
+}
+
+/// What happens to an element with `xsi:nil="true"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nil {
+    /// `xsi:nil` is an attribute like any other.
+    #[default]
+    Keep,
+    /// An element without content is null.
+    Null,
+}
+
 /// The options of one conversion. The defaults are xmltodict's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XmlOptions {
@@ -31,6 +59,11 @@ pub struct XmlOptions {
     /// Paths of elements and attributes that hold `true`, `false`, `1` or `0`.
     pub booleans: Vec<String>,
     pub namespaces: Namespaces,
+    pub doctype: Doctype,
+    pub number_format: NumberFormat,
+    /// Whether an element's text loses the white space around it.
+    pub trim: bool,
+    pub nil: Nil,
 }
 
 impl Default for XmlOptions {
@@ -42,6 +75,10 @@ impl Default for XmlOptions {
             numbers: Vec::new(),
             booleans: Vec::new(),
             namespaces: Namespaces::Keep,
+            doctype: Doctype::Refuse,
+            number_format: NumberFormat::Json,
+            trim: true,
+            nil: Nil::Keep,
         }
     }
 }

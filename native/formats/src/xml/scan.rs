@@ -7,23 +7,45 @@ use message::{Code, Document, Encoding, Fault, Format, Limits, Span};
 use super::characters::{is_character, is_space, name_end, spaces_end, survey, text_end, value_end};
 use super::text::Part;
 use super::tree::{Attribute, Scratch, Tree};
-use super::{Reader, prolog};
+use super::{Doctype, Reader, foreign, prolog};
 use crate::names::Name;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &mut Document) -> Result<(), Fault> {
+/// `charset` is the one that came with the document, if any did.
+pub(super) fn scan(
+    reader: &Reader,
+    source: &[u8],
+    charset: Option<&str>,
+    limits: &Limits,
+    document: &mut Document,
+) -> Result<(), Fault> {
     if source.len() > limits.bytes.min(crate::MAX_BYTES) {
         return Err(crate::too_large(Code::XmlTooLarge, source, limits));
     }
-    let prolog = prolog::read(source)?;
-    let carriage_return = check_characters(source, prolog.ascii)?;
+    let prolog = prolog::read(source, charset)?;
+    match prolog.foreign {
+        None => text(reader, source, (prolog.end, prolog.ascii), limits, document),
+        Some(foreign) => foreign::scan(reader, source, foreign, limits, document),
+    }
+}
+
+/// A document in UTF-8 of which the markup starts at `start`; `ascii` when it is to have nothing above 0x7F.
+#[inline]
+pub(super) fn text(
+    reader: &Reader,
+    source: &[u8],
+    (start, ascii): (usize, bool),
+    limits: &Limits,
+    document: &mut Document,
+) -> Result<(), Fault> {
+    let carriage_return = check_characters(source, ascii)?;
     document.reset(source, Format::Xml, &reader.conventions);
     SCRATCH.with_borrow_mut(|scratch| {
         let tree = Tree::new(reader, source, limits, document, scratch, carriage_return);
-        let mut scanner = Scanner { source, at: prolog.end, limits, tree };
+        let mut scanner = Scanner { source, at: start, limits, tree, doctype: reader.doctype };
         let scanned = scanner.document();
         scanner.tree.finish();
         scratch.clear();
@@ -33,17 +55,15 @@ pub(super) fn scan(reader: &Reader, source: &[u8], limits: &Limits, document: &m
 
 /// Everything that can be said of the bytes without looking at the markup. Gives whether there is
 /// a carriage return.
-fn check_characters(source: &[u8], declared_ascii: bool) -> Result<bool, Fault> {
+fn check_characters(source: &[u8], ascii: bool) -> Result<bool, Fault> {
     let survey = survey(source);
     if !survey.ascii {
+        if ascii {
+            let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
+            return Err(Fault::new(Code::XmlEncoding, "the document is in US-ASCII, but has other bytes").at_offset(at));
+        }
         if let Err(error) = std::str::from_utf8(source) {
             return Err(Fault::new(Code::XmlInvalidUtf8, "the bytes are not UTF-8").at_offset(error.valid_up_to()));
-        }
-        if declared_ascii {
-            let at = source.iter().position(|byte| *byte >= 0x80).unwrap_or_default();
-            return Err(
-                Fault::new(Code::XmlEncoding, "the document declares US-ASCII, but has other bytes").at_offset(at)
-            );
         }
     }
     if survey.suspect {
@@ -61,11 +81,12 @@ pub(super) struct Scanner<'s> {
     pub(super) at: usize,
     pub(super) limits: &'s Limits,
     pub(super) tree: Tree<'s>,
+    doctype: Doctype,
 }
 
 impl Scanner<'_> {
     fn document(&mut self) -> Result<(), Fault> {
-        if !self.outside_root()? {
+        if !self.outside_root(true)? {
             return Err(self.broken("the document has no root element"));
         }
         self.start_tag()?;
@@ -78,24 +99,30 @@ impl Scanner<'_> {
                 _ => self.start_tag()?,
             }
         }
-        if self.outside_root()? {
+        if self.outside_root(false)? {
             return Err(self.broken("a document has only one root element"));
         }
         Ok(())
     }
 
-    /// Passes over blanks, comments and instructions. Gives whether a tag follows, or the end.
-    fn outside_root(&mut self) -> Result<bool, Fault> {
+    /// Passes over blanks, comments, instructions, and one DOCTYPE where there may be one. Gives whether a tag
+    /// follows, or the end.
+    fn outside_root(&mut self, mut doctype: bool) -> Result<bool, Fault> {
         loop {
             self.spaces();
             match (self.peek(), self.source.get(self.at + 1)) {
                 (None, _) => return Ok(false),
                 (Some(b'<'), Some(b'?')) => self.instruction()?,
                 (Some(b'<'), Some(b'!')) => {
-                    if self.source[self.at..].starts_with(b"<!DOCTYPE") {
+                    if !self.source[self.at..].starts_with(b"<!DOCTYPE") {
+                        self.comment()?;
+                    } else if self.doctype == Doctype::Refuse {
                         return Err(self.fault(Code::XmlDoctype, "a DOCTYPE is refused"));
+                    } else if std::mem::take(&mut doctype) {
+                        self.doctype()?;
+                    } else {
+                        return Err(self.broken("a DOCTYPE stands only once, before the root element"));
                     }
-                    self.comment()?;
                 }
                 (Some(b'<'), _) => return Ok(true),
                 _ => return Err(self.broken("there is text outside the root element")),
@@ -165,7 +192,7 @@ impl Scanner<'_> {
     fn leaf(&mut self, name: Name) -> Result<bool, Fault> {
         let start = self.at + 1;
         let end = text_end(self.source, start);
-        if self.tree.strips_prefixes() || !self.source[end..].starts_with(b"</") {
+        if self.tree.has_no_leaves() || !self.source[end..].starts_with(b"</") {
             return Ok(false);
         }
         let Some(after) = self.after_name(end + 2, name).filter(|after| self.source.get(*after) == Some(&b'>')) else {

@@ -32,6 +32,24 @@ impl Tree<'_> {
         text
     }
 
+    /// The same with the blanks around it.
+    #[cold]
+    pub(super) fn take_whole_text(&mut self, from: usize) -> Option<Part> {
+        let text = match &self.scratch.parts[from..] {
+            [] => return None,
+            [only] => self.with_line_ends(*only),
+            _ => self.joined(from),
+        };
+        self.scratch.parts.truncate(from);
+        (text.span.length > 0).then_some(text)
+    }
+
+    /// Whether the text, which stands on the tape, is nothing but blanks.
+    #[cold]
+    pub(super) fn is_blank(&self, text: Part) -> bool {
+        trim(self.document.bytes(text.span), text.encoding).is_empty()
+    }
+
     #[cold]
     fn joined(&mut self, from: usize) -> Part {
         let start = self.document.buffer().len();
@@ -110,29 +128,27 @@ pub(super) fn trimmed(part: Part, bytes: &[u8]) -> Option<Part> {
     (!kept.is_empty()).then_some(Part { span: Span::between(start + kept.start, start + kept.end), ..part })
 }
 
-/// The range without blanks around it. Blanks are Unicode's, also when written as references.
+/// The range without blanks around it, also when they are written as references. Blanks are XML's four (XML 1.0,
+/// 2.3): a no-break space is a character of the text.
 #[inline(never)]
 fn trim(bytes: &[u8], encoding: Encoding) -> Range<usize> {
     let start = spaces_end(bytes, 0);
     let end = bytes.len() - bytes[start..].iter().rev().take_while(|byte| is_space(**byte)).count();
-    let wide = |byte: &u8| *byte >= 0x80 || encoding == Encoding::Xml && matches!(byte, b'&' | b';');
-    match (bytes[start..end].first(), bytes[start..end].last()) {
-        (Some(first), Some(last)) if wide(first) || wide(last) => trim_wide(bytes, start..end, encoding),
+    match &bytes[start..end] {
+        [b'&', ..] | [.., b';'] if encoding == Encoding::Xml => trim_references(bytes, start..end),
         _ => start..end,
     }
 }
 
 #[cold]
-fn trim_wide(bytes: &[u8], range: Range<usize>, encoding: Encoding) -> Range<usize> {
+fn trim_references(bytes: &[u8], range: Range<usize>) -> Range<usize> {
     let Ok(text) = std::str::from_utf8(&bytes[range.clone()]) else { return range };
     let mut kept = text;
     loop {
         let before = kept.len();
-        kept = kept.trim();
-        if encoding == Encoding::Xml {
-            kept = kept.strip_prefix('&').and_then(behind_blank_reference).unwrap_or(kept);
-            kept = kept.strip_suffix(';').and_then(before_blank_reference).unwrap_or(kept);
-        }
+        kept = kept.trim_matches(is_blank);
+        kept = kept.strip_prefix('&').and_then(behind_blank_reference).unwrap_or(kept);
+        kept = kept.strip_suffix(';').and_then(before_blank_reference).unwrap_or(kept);
         if kept.len() == before {
             let start = range.start + (kept.as_ptr() as usize - text.as_ptr() as usize);
             return start..start + kept.len();
@@ -140,14 +156,18 @@ fn trim_wide(bytes: &[u8], range: Range<usize>, encoding: Encoding) -> Range<usi
     }
 }
 
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
 /// What follows a reference to a blank, whose `&` is already off.
 fn behind_blank_reference(text: &str) -> Option<&str> {
     let (name, rest) = text.split_once(';')?;
-    xml_reference(name).is_some_and(char::is_whitespace).then_some(rest)
+    xml_reference(name).is_some_and(is_blank).then_some(rest)
 }
 
 /// What precedes a reference to a blank, whose `;` is already off.
 fn before_blank_reference(text: &str) -> Option<&str> {
     let (rest, name) = text.rsplit_once('&')?;
-    xml_reference(name).is_some_and(char::is_whitespace).then_some(rest)
+    xml_reference(name).is_some_and(is_blank).then_some(rest)
 }

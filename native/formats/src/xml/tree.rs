@@ -3,25 +3,26 @@
 use message::{Code, Document, Encoding, Fault, Flags, Kind, Limits, NONE, Node, Span};
 
 use super::declared::{Declared, Of, Type, Typed};
+use super::nil::Nils;
 use super::prefixes::{Prefixes, is_declaration, local};
 use super::text::{Part, decode, trimmed};
-use super::{Namespaces, Reader};
+use super::{Namespaces, Nil, NumberFormat, Reader};
 use crate::json;
 use crate::names::{Name, Names};
 
 /// An element that has not ended; the first one stands for the document itself.
 #[derive(Clone, Copy)]
 pub(super) struct Element {
-    node: u32,
+    pub(super) node: u32,
     /// Its newest distinct member; `NONE` in front of the first.
-    last: u32,
+    pub(super) last: u32,
     /// Its name as the end tag has to repeat it.
-    tag: Name,
+    pub(super) tag: Name,
     /// Its node in the trie of declared paths.
     declared: u32,
     /// Where the names of its members start, its parts of text, the prefixes it declares.
-    members: usize,
-    parts: usize,
+    pub(super) members: usize,
+    pub(super) parts: usize,
     prefixes: usize,
 }
 
@@ -37,10 +38,13 @@ pub(super) struct Attribute {
 /// What a tree works with, kept by its thread from one document to the next.
 #[derive(Default)]
 pub(super) struct Scratch {
-    open: Vec<Element>,
-    names: Names,
+    pub(super) open: Vec<Element>,
+    pub(super) names: Names,
     pub(super) parts: Vec<Part>,
-    prefixes: Prefixes,
+    pub(super) prefixes: Prefixes,
+    pub(super) nils: Nils,
+    /// Where the name stands of the element whose start tag is being read, in `names`; only for stripped namespaces.
+    named: usize,
 }
 
 impl Scratch {
@@ -49,14 +53,16 @@ impl Scratch {
         let memory = self.open.capacity() * size_of::<Element>()
             + self.names.memory()
             + self.parts.capacity() * size_of::<Part>()
-            + self.prefixes.memory();
+            + self.prefixes.memory()
+            + self.nils.memory();
         if memory > crate::KEPT_MEMORY {
             *self = Scratch::default();
         }
         self.open.clear();
         self.names.close(0);
         self.parts.clear();
-        self.prefixes.close(0);
+        self.prefixes.clear();
+        self.nils.clear();
     }
 }
 
@@ -66,6 +72,13 @@ pub(super) struct Tree<'s> {
     pub(super) document: &'s mut Document,
     declared: &'s Declared,
     strip: bool,
+    /// Whether a text keeps the blanks around it.
+    keeps_blanks: bool,
+    /// Whether elements with `xsi:nil` become null.
+    nil: bool,
+    /// Whether anybody asks what a prefix stands for.
+    resolves: bool,
+    number_format: NumberFormat,
     /// Whether line ends have to be normalised at all.
     pub(super) carriage_return: bool,
     pub(super) scratch: &'s mut Scratch,
@@ -92,7 +105,20 @@ impl<'s> Tree<'s> {
             prefixes: 0,
         });
         let strip = reader.namespaces == Namespaces::Strip;
-        Tree { source, limits, document, declared, strip, carriage_return, scratch }
+        let (keeps_blanks, nil, number_format) = (!reader.trim, reader.nil == Nil::Null, reader.number_format);
+        Tree {
+            source,
+            limits,
+            document,
+            declared,
+            strip,
+            keeps_blanks,
+            nil,
+            resolves: strip || nil,
+            number_format,
+            carriage_return,
+            scratch,
+        }
     }
 
     /// The document is complete: its root is the object that holds the root element.
@@ -103,6 +129,12 @@ impl<'s> Tree<'s> {
 
     pub(super) fn strips_prefixes(&self) -> bool {
         self.strip
+    }
+
+    /// Whether [`Tree::leaf`] does not do for elements without attributes.
+    #[inline]
+    pub(super) fn has_no_leaves(&self) -> bool {
+        self.strip || self.keeps_blanks
     }
 
     /// Open elements.
@@ -134,6 +166,9 @@ impl<'s> Tree<'s> {
         let key = if self.strip { Name::new(self.source, local(self.source, tag.span)?) } else { tag };
         let declared = self.declared.child(self.top().declared, Of::Element, key.slice(self.source));
         let node = self.child(key, declared)?;
+        if self.strip {
+            self.note_name(key, node);
+        }
         self.scratch.open.push(Element {
             node,
             last: NONE,
@@ -144,6 +179,19 @@ impl<'s> Tree<'s> {
             prefixes: self.scratch.prefixes.len(),
         });
         Ok(())
+    }
+
+    /// Notes where the name stands of an element that has just become a child, for the check of its namespace.
+    #[cold]
+    fn note_name(&mut self, key: Name, node: u32) {
+        let Element { members, last, .. } = *self.top();
+        let Scratch { names, prefixes, named, .. } = &mut *self.scratch;
+        if last == node {
+            *named = names.scope() - 1;
+            prefixes.expect_namespace(*named);
+        } else {
+            *named = names.find_seldom(self.source, members, key).unwrap_or_default();
+        }
     }
 
     /// An element with neither attributes nor children, which most are: `open`, `text` and `close`
@@ -195,33 +243,54 @@ impl<'s> Tree<'s> {
         }
         self.scratch.names.push(self.source, members, tag, 0);
         let value = if attribute.blanks { self.spaced(attribute.value) } else { attribute.value };
-        if self.strip && is_declaration(tag.slice(self.source)) {
+        if self.resolves && is_declaration(tag.slice(self.source)) {
             let uri = self.document.text(value, attribute.encoding);
-            return self.scratch.prefixes.declare(self.source, name, &uri);
+            if self.strip {
+                return self.scratch.prefixes.declare(self.source, name, &uri);
+            }
+            self.scratch.prefixes.bind(self.source, name, &uri);
         }
         let key = if self.strip { local(self.source, name)? } else { name };
         let declared = self.declared.child(declared, Of::Attribute, self.slice(key));
         let node = self.push(key, Flags::ATTRIBUTE)?;
         self.link(node);
-        self.fill(node, declared, Part { span: value, encoding: attribute.encoding }, attribute.value)
+        let value = Part { span: value, encoding: attribute.encoding };
+        if self.nil {
+            self.note_nil(name, node, value);
+        }
+        self.fill(node, declared, value, attribute.value)
     }
 
     /// The end of a start tag. Names of attributes and names of children are no rivals.
     #[inline]
     pub(super) fn end_attributes(&mut self) -> Result<(), Fault> {
+        if self.resolves {
+            self.resolve_tag()?;
+        }
+        let members = self.top().members;
+        self.scratch.names.close(members);
+        Ok(())
+    }
+
+    /// What the prefixes of a complete start tag stand for.
+    #[cold]
+    fn resolve_tag(&mut self) -> Result<(), Fault> {
         let Element { tag, members, .. } = *self.top();
         if self.strip {
-            let Scratch { names, prefixes, .. } = &mut *self.scratch;
+            let Scratch { names, prefixes, named, .. } = &mut *self.scratch;
             prefixes.check(self.source, tag.span, names, members)?;
+            prefixes.check_element(self.source, tag.span, *named)?;
         }
-        self.scratch.names.close(members);
+        if self.nil {
+            self.find_nil();
+        }
         Ok(())
     }
 
     /// Blanks between two tags: nothing, unless they stand inside a text.
     #[inline]
     pub(super) fn blank(&mut self, start: usize, end: usize) {
-        if start < end && self.scratch.parts.len() > self.top().parts {
+        if start < end && (self.keeps_blanks || self.scratch.parts.len() > self.top().parts) {
             self.text(Span::between(start, end), Encoding::Plain);
         }
     }
@@ -235,9 +304,13 @@ impl<'s> Tree<'s> {
     /// An end tag. Now it shows what the element is: null, a text, or an object.
     #[inline]
     pub(super) fn close(&mut self) -> Result<(), Fault> {
+        if self.nil {
+            self.close_nil()?;
+        }
         let element = *self.top();
         let origin = self.scratch.parts.get(element.parts).map_or(element.tag.span, |part| part.span);
-        if let Some(text) = self.take_text(element.parts) {
+        let text = if self.keeps_blanks { self.kept_text(element) } else { self.take_text(element.parts) };
+        if let Some(text) = text {
             let mut node = element.node;
             if element.last != NONE {
                 node = self.push(Span::new(origin.start, 0), Flags::TEXT)?;
@@ -259,6 +332,18 @@ impl<'s> Tree<'s> {
         Ok(())
     }
 
+    /// The text of a complete element with the blanks around it. A number or boolean never keeps them, and blanks
+    /// alone beside elements are what indents them.
+    #[cold]
+    fn kept_text(&mut self, element: Element) -> Option<Part> {
+        if self.declared.typed(element.declared).is_some() {
+            return self.take_text(element.parts);
+        }
+        let text = self.take_whole_text(element.parts)?;
+        let has_elements = self.scratch.names.scope() > element.members;
+        (!(has_elements && self.is_blank(text))).then_some(text)
+    }
+
     /// Makes `node` the newest member of the innermost element.
     #[inline]
     fn link(&mut self, node: u32) {
@@ -269,7 +354,7 @@ impl<'s> Tree<'s> {
 
     /// A node that is null until it is filled.
     #[inline]
-    fn push(&mut self, key: Span, flags: Flags) -> Result<u32, Fault> {
+    pub(super) fn push(&mut self, key: Span, flags: Flags) -> Result<u32, Fault> {
         if self.document.node_count() >= self.limits.nodes {
             return Err(over(Code::XmlTooManyNodes, "nodes", self.limits.nodes, key));
         }
@@ -296,6 +381,11 @@ impl<'s> Tree<'s> {
             (Type::Number, number) if json::is_number(number) => Ok((Kind::Number, text)),
             (Type::Boolean, b"true" | b"1") => Ok((Kind::True, text)),
             (Type::Boolean, b"false" | b"0") => Ok((Kind::False, text)),
+            (Type::Number, number) if self.number_format == NumberFormat::XmlSchema => {
+                let number = json::from_xml_schema(number)
+                    .ok_or_else(|| mistyped(typed, "its text is no number of XML Schema", origin))?;
+                Ok((Kind::Number, Part { span: self.document.append(&number), ..text }))
+            }
             (Type::Number, _) => Err(mistyped(typed, "its text is no JSON number", origin)),
             (Type::Boolean, _) => Err(mistyped(typed, "its text is none of true, false, 1, 0", origin)),
         }

@@ -7,13 +7,15 @@
 use std::time::{Duration, Instant};
 
 use crate::model::Model;
-use formats::xml::{Namespaces, Reader, XmlOptions};
+use formats::xml::{Doctype, Namespaces, Nil, NumberFormat, Reader, XmlOptions};
 use formats::{json, xml};
 use message::{Document, Format, Headers, Limits, Path, Segment};
 
 const SEEDS: &[&str] = &[
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<order id=\"A-1\" p:x='2' xmlns:p=\"u\"><p:c>1</p:c>text &amp; &#x41;<i/><i>2</i><![CDATA[<&>]]></order>",
     "<a>\r\n<b>&#32;x\u{a0}</b>y<!-- c --><?p i?><b c='&#10;\t&lt;'/>z</a>\n",
+    "<!DOCTYPE a PUBLIC 'p' 's'><a xmlns:x='http://www.w3.org/2001/XMLSchema-instance'><b x:nil='true'/> <b> +.50 </b><p:b xmlns:p='u' x:nil='1' c=''>\t</p:b></a>",
+    "<?xml version='1.0' encoding='ISO-8859-1'?><a>x<b c='1'/></a>",
     "\u{feff}<é·><é·>1.50</é·><é·>true</é·></é·>",
     "<a><a><a><a><a><a><a><a/></a></a></a></a></a></a></a>",
     r##"{"order":{"@id":"A-1","items":[{"price":1.50},{"price":-2e3},null],"#text":"\u00e9\ud83d\ude00\n"}}"##,
@@ -60,6 +62,10 @@ const PIECES: &[&str] = &[
     "</a>",
     "<a b='1'/>",
     "\"a\":",
+    "x:nil='true'",
+    " xmlns:x='u'",
+    "<!DOCTYPE a>",
+    " encoding='l1'",
 ];
 
 /// SplitMix64.
@@ -116,7 +122,24 @@ impl Random {
             options.numbers = vec!["order.c".into(), "[\"é·\"][\"é·\"]".into()];
             options.booleans = vec!["a.b".into()];
         }
+        if self.one_in(3) {
+            options.numbers.push("a.p".into());
+            options.number_format = NumberFormat::XmlSchema;
+        }
+        if self.one_in(2) {
+            options.doctype = Doctype::Ignore;
+        }
+        if self.one_in(2) {
+            options.nil = Nil::Null;
+        }
+        options.trim = self.one_in(2);
         options
+    }
+
+    /// The charset that came with it, if any did.
+    fn charset(&mut self) -> Option<&'static str> {
+        let known = ["utf-8", "us-ascii", "iso-8859-1", "windows-1252", "utf-16", "utf-16le", "klingon"];
+        self.one_in(2).then(|| known[self.below(known.len())])
     }
 
     fn limits(&mut self) -> Limits {
@@ -161,18 +184,23 @@ fn payloads_options_caps_and_edits_in_any_mixture() {
 fn round(seed: u64, document: &mut Document) {
     let mut random = Random(seed);
     let payload = random.payload();
-    let (options, limits) = (random.options(), random.limits());
+    let (options, limits, charset) = (random.options(), random.limits(), random.charset());
     let _ = Path::parse(&String::from_utf8_lossy(&payload));
     let _ = Headers::new(&payload).iter().count();
 
     let reader = Reader::new(&options).unwrap();
     let from_xml = payload.starts_with(b"<") || random.one_in(2);
-    let parsed =
-        if from_xml { reader.parse(&payload, &limits, document) } else { json::parse(&payload, &limits, document) };
+    let parsed = if from_xml {
+        reader.parse_as(&payload, charset, &limits, document)
+    } else {
+        json::parse(&payload, &limits, document)
+    };
     if let Err(fault) = parsed {
         assert!(fault.place().offset.is_some_and(|offset| offset <= payload.len()), "{fault}");
         return;
     }
+    assert_eq!(document.source(), payload);
+    check_unchanged(&reader, document);
     document.set_conventions(reader.conventions());
     let mut model = Model::read(document.root());
     for _ in 0..random.below(6) {
@@ -199,6 +227,16 @@ fn round(seed: u64, document: &mut Document) {
         xml::emit(&again, &mut second).unwrap();
         plain.parse(&second, &Limits::default(), &mut again).unwrap();
         assert_eq!(Model::read(again.root()), first, "out as XML and in again, twice");
+    }
+}
+
+/// What is read goes on as it is, and is the same when it is read again with nothing said of its charset.
+fn check_unchanged(reader: &Reader, document: &Document) {
+    let (mut out, mut again) = (Vec::new(), Document::default());
+    formats::emit(document, &mut out).unwrap();
+    if document.format() == Format::Xml {
+        reader.parse(&out, &Limits::default(), &mut again).unwrap();
+        assert_eq!(Model::read(again.root()), Model::read(document.root()), "what went on says another charset");
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Document {
     bytes: Vec<u8>,
     nodes: Vec<Node>,
     source: usize,
+    /// The payload as it came, where `source` is another text.
+    payload: Option<Box<[u8]>>,
     root: u32,
     format: Format,
     edited: bool,
@@ -76,6 +78,7 @@ impl Default for Document {
             bytes: Vec::new(),
             nodes: Vec::new(),
             source: 0,
+            payload: None,
             root: NONE,
             format: Format::Json,
             edited: false,
@@ -97,6 +100,7 @@ impl Document {
         self.nodes.reserve(MOST_VALUES.min(source.len() / USUAL_VALUE));
         self.bytes.extend_from_slice(source);
         self.source = source.len();
+        self.payload = None;
         self.root = NONE;
         self.format = format;
         self.edited = false;
@@ -126,7 +130,33 @@ impl Document {
     #[inline]
     #[must_use]
     pub fn source(&self) -> &[u8] {
+        self.payload.as_deref().unwrap_or_else(|| self.decoded())
+    }
+
+    /// The payload as a text in UTF-8: what was read onto the tape.
+    #[inline]
+    #[must_use]
+    pub fn decoded(&self) -> &[u8] {
         &self.bytes[..self.source]
+    }
+
+    /// How long [`Document::decoded`] is.
+    #[inline]
+    #[must_use]
+    pub fn decoded_length(&self) -> usize {
+        self.source
+    }
+
+    /// Says that the tape stands for a payload whose bytes are others, such as those of another charset.
+    pub fn set_payload(&mut self, payload: &[u8]) {
+        self.payload = Some(payload.into());
+    }
+
+    /// Whether the payload may go on as it came: it was read as it is, and nothing has changed since.
+    #[inline]
+    #[must_use]
+    pub fn is_as_it_came(&self) -> bool {
+        !self.edited && self.payload.is_none()
     }
 
     /// Makes `root` the value that is read, edited and emitted. Splitting is several roots in turn.
@@ -197,7 +227,7 @@ impl Document {
         self.edited = true;
     }
 
-    /// Whether `source` may be forwarded as it is: no edit, no conversion, no other root.
+    /// Whether `decoded` may be forwarded as it is: no edit, no conversion, no other root.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         !self.edited

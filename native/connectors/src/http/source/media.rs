@@ -2,7 +2,7 @@
 
 use std::ops::BitOr;
 
-use message::{Code, Fault};
+use message::{Charset, Code, Fault, charset_parameters};
 
 use super::headers::{Field, Found};
 
@@ -37,8 +37,8 @@ impl BitOr for Accept {
     }
 }
 
-/// The media type in lower case, without parameters (but as it came for [`Accept::ANY`]), or the reason
-/// for a 415 (or a 400, when the header stands there twice).
+/// The media type in lower case, without parameters other than the charset of XML (but as it came for
+/// [`Accept::ANY`]), or the reason for a 415 (or a 400, when the header stands there twice).
 pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>, Fault> {
     if found.encoded {
         return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
@@ -54,8 +54,7 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
     if known(text).is_some_and(|kind| accept.takes(kind)) {
         return Ok(text.into());
     }
-    let (media, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let media = media.trim().to_ascii_lowercase();
+    let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if accept == Accept::ANY {
         subtype(&media).ok_or_else(|| unsupported("the Content-Type is no media type, such as text/csv"))?;
         return Ok(text.trim().replace('\t', " ").into());
@@ -65,7 +64,14 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
     if !accept.takes(kind) {
         return Err(unsupported("the path does not take this Content-Type"));
     }
-    check_charset(parameters)?;
+    if kind == Accept::XML {
+        // Whoever reads the document needs it, also where it is UTF-8: it wins over the XML declaration.
+        return Ok(match xml_charset(text)? {
+            Some(charset) => format!("{media}; charset={}", charset.name().to_ascii_lowercase()).into(),
+            None => media.into(),
+        });
+    }
+    check_charset(text)?;
     Ok(media.into())
 }
 
@@ -96,32 +102,28 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// US-ASCII is UTF-8 too. Other parameters, such as a `profile`, do not change the bytes.
-fn check_charset(parameters: &str) -> Result<(), Fault> {
-    for parameter in split_parameters(parameters) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name.trim().eq_ignore_ascii_case("charset") {
-            let charset = value.trim().trim_matches('"');
-            if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) {
-                return Err(unsupported("the charset is not UTF-8"));
-            }
+/// The charset that XML is posted with.
+fn xml_charset(content_type: &str) -> Result<Option<Charset>, Fault> {
+    let mut found = None;
+    for name in charset_parameters(content_type) {
+        let charset = Charset::by_name(name).ok_or_else(|| {
+            unsupported(&format!("the charset is not one of those that are read in XML: {}", Charset::READ))
+        })?;
+        if found.replace(charset).is_some_and(|other| other != charset) {
+            return Err(unsupported("the Content-Type names two charsets"));
+        }
+    }
+    Ok(found)
+}
+
+/// JSON and text are UTF-8; US-ASCII is UTF-8 too. Other parameters, such as a `profile`, do not change the bytes.
+fn check_charset(content_type: &str) -> Result<(), Fault> {
+    for charset in charset_parameters(content_type) {
+        if !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) {
+            return Err(unsupported("the charset is not UTF-8"));
         }
     }
     Ok(())
-}
-
-/// At semicolons outside quotes.
-fn split_parameters(text: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    let mut escaped = false;
-    text.split(move |c| {
-        let ends = c == ';' && !quoted;
-        if !escaped && c == '"' {
-            quoted = !quoted;
-        }
-        escaped = quoted && !escaped && c == '\\';
-        ends
-    })
 }
 
 fn unsupported(reason: &str) -> Fault {
@@ -144,8 +146,11 @@ mod tests {
     fn media_types_are_taken_by_kind() {
         for (text, media) in [
             ("application/json", "application/json"),
-            ("Application/XML; charset=UTF-8", "application/xml"),
-            ("text/xml;charset=\"utf-8\"", "text/xml"),
+            ("Application/XML; charset=UTF-8", "application/xml; charset=utf-8"),
+            ("text/xml;charset=\"utf8\"; x=1", "text/xml; charset=utf-8"),
+            ("text/xml; charset=latin1", "text/xml; charset=iso-8859-1"),
+            ("image/svg+xml; charset=utf-16; charset=UTF-16", "image/svg+xml; charset=utf-16"),
+            ("application/xml; profile=x", "application/xml"),
             ("application/vnd.acme.order+json; profile=\"a;charset=latin1\"", "application/vnd.acme.order+json"),
             ("image/svg+xml", "image/svg+xml"),
             ("text/plain; charset=us-ascii", "text/plain"),
@@ -163,12 +168,22 @@ mod tests {
             "text/html",
             "+json",
             "a b/c+json",
-            "text/xml; charset=latin1",
+            "text/plain; charset=latin1",
+            "text/xml; charset=klingon",
+            "text/xml; charset=",
+            "text/xml; charset=utf-8; charset=latin1",
+            "application/json; charset=utf-16",
             "application/json;charset=",
             "application/json; profile=\"x\\\"\";charset=utf-16",
         ] {
             assert_eq!(check(text, Accept::ALL).unwrap_err().code(), Code::HttpUnsupportedMediaType, "{text}");
         }
+    }
+
+    #[test]
+    fn an_unknown_charset_is_refused_with_those_that_are_read() {
+        let fault = check("text/xml; charset=klingon", Accept::ALL).unwrap_err();
+        assert!(fault.reason().contains("US-ASCII, ISO-8859-1, windows-1252 and UTF-16"), "{fault}");
     }
 
     #[test]

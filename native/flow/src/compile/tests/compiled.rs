@@ -85,6 +85,29 @@ fn a_payload_of_another_format_is_refused_by_name() {
 }
 
 #[test]
+fn xml_is_read_in_the_charset_of_its_content_type() {
+    let mut document = Document::default();
+    let xml = pipeline(json!([{"convert": {"from": "xml"}}]), one()).unwrap();
+    let either = pipeline(json!([{"filter": "true"}]), one()).unwrap();
+    for (payload, content_type) in [
+        (&b"<a>\xE9</a>"[..], "text/xml; charset=iso-8859-1"),
+        (b"<a>\xE9</a>", "application/xml;x=1; Charset=\"windows-1252\""),
+        (b"<a>\xC3\xA9</a>", "text/xml; charset=utf-8"),
+        (b"<\0a\0>\0\xE9\0<\0/\0a\0>\0", "text/xml; charset=utf-16le"),
+        (b"\xFE\xFF\0<\0a\0>\0\xE9\0<\0/\0a\0>", ""),
+        (b"\xFF\xFE \0<\0a\0>\0\xE9\0<\0/\0a\0>\0", "application/octet-stream"),
+    ] {
+        for pipeline in [&xml, &either] {
+            pipeline.parse(payload, content_type, &mut document).unwrap();
+            assert_eq!(document.root().get("a").unwrap().text().unwrap(), "\u{e9}", "{content_type}");
+            assert_eq!(document.source(), payload);
+        }
+    }
+    let fault = xml.parse(b"<a/>", "text/xml; charset=klingon", &mut document).unwrap_err();
+    assert_eq!((fault.code(), fault.place().step.as_deref()), (Code::XmlEncoding, Some("0:convert")));
+}
+
+#[test]
 fn without_steps_nothing_is_parsed() {
     let pipeline = pipeline(json!([]), one()).unwrap();
     assert!(!pipeline.needs_document());

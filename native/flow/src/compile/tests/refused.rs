@@ -41,6 +41,21 @@ fn parts_that_do_not_fit_each_other_are_named() {
         "/steps/0/convert/numbers",
         "belongs to",
     );
+    for (option, value) in [
+        ("doctype", json!("ignore")),
+        ("number_format", json!("xml_schema")),
+        ("trim", json!(false)),
+        ("nil", json!("null")),
+    ] {
+        let pointer = format!("/steps/0/convert/{option}");
+        refused(
+            json!([{"convert": {"from": "json", option: value}}]),
+            one(),
+            ConfigInvalidValue,
+            &pointer,
+            "belongs to",
+        );
+    }
     refused(json!([]), two(), ConfigNeedsRoute, "/out", "there are 2 outs");
     refused(json!([{"route": [{"to": "epr"}]}]), two(), ConfigUnknownOut, "/steps/0/route/0/to", "did you mean `erp`?");
     refused(

@@ -72,7 +72,7 @@ fn a_large_payload_comes_back_from_the_thread_and_goes_on() {
     let mut shard = Shard::new(&steps, &stdout(), &json!({}));
     let mut receiver = shard.steps.large_receiver().unwrap();
     for (n, expected) in [(1, vec![r#"{"n":1}"#]), (0, vec![])] {
-        shard.begin("", &json!({"n": n, "text": text}).to_string());
+        shard.begin("", json!({"n": n, "text": text}).to_string());
         let done = receiver.blocking_recv().unwrap();
         shard.steps.on_large(&mut shard.settlement, done);
         shard.run_scripts(|_| 0);

@@ -13,6 +13,40 @@ fn a_message_without_steps_goes_on_as_it_came() {
 }
 
 #[test]
+fn xml_of_another_charset_goes_on_in_utf_8_and_dies_as_it_came() {
+    let latin1 = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xE9</a>";
+    let utf8 = "<?xml version='1.0' encoding='UTF-8'?><a>\u{e9}</a>";
+    // Bytes that nobody reads are as they came.
+    let mut shard = Shard::new(&json!([]), &stdout(), &json!({}));
+    let sent = shard.run("text/xml; charset=iso-8859-1", latin1);
+    assert_eq!(sent[0].header("Content-Type"), Some("text/xml; charset=iso-8859-1"));
+    // Unchanged by its steps.
+    let mut shard = Shard::new(&json!([{"filter": "a == 'é'"}]), &stdout(), &json!({}));
+    for (content_type, media) in [
+        ("text/xml; charset=iso-8859-1", Some("text/xml")),
+        ("a/b+xml ;x=1;charset=latin1", Some("a/b+xml")),
+        ("application/xml", Some("application/xml")),
+        ("", None),
+    ] {
+        let sent = shard.run(content_type, latin1);
+        assert_eq!((payloads(&sent), sent[0].header("Content-Type")), (vec![utf8], media), "{content_type}");
+    }
+    let sent = shard.run("text/xml; charset=utf-8", "<a>é</a>");
+    assert_eq!((payloads(&sent), sent[0].header("Content-Type")), (vec!["<a>é</a>"], Some("text/xml; charset=utf-8")));
+    // Converted.
+    let mut shard = Shard::new(&json!([{"convert": {"from": "xml"}}, code("msg")]), &stdout(), &json!({}));
+    let sent = shard.run("text/xml; charset=iso-8859-1", latin1);
+    assert_eq!((payloads(&sent), sent[0].header("Content-Type")), (vec![r#"{"a":"é"}"#], Some("application/json")));
+    // Dead, at a step before and after a script: with its own bytes and charset, so that it can be sent again.
+    for step in [json!({"filter": "b == 1"}), code("{ throw new Error('no') }")] {
+        let mut shard = Shard::new(&json!([{"convert": {"from": "xml"}}, step]), &stdout(), &json!({}));
+        let sent = shard.run("text/xml; charset=iso-8859-1", latin1);
+        assert_eq!(sent[0].header("Content-Type"), Some("text/xml; charset=iso-8859-1"));
+        assert_eq!(payloads(&sent), [String::from_utf8_lossy(latin1)], "{step}");
+    }
+}
+
+#[test]
 fn nothing_is_published_before_the_last_part_is_through_all_scripts() {
     let mut shard = Shard::new(&json!([code("msg"), code("[{n: msg}]")]), &stdout(), &json!({}));
     shard.begin("", "[1, 2, 3]");

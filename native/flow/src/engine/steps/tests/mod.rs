@@ -96,7 +96,7 @@ fn frames(mut wire: &[u8]) -> Vec<Frame> {
         let (headers, body) = if words[0] == "HPUB" { (length(2), length(1)) } else { (0, length(1)) };
         let body = &wire[end + 2..][..body];
         if words[0] == "HPUB" {
-            let payload = String::from_utf8(body[headers..].to_vec()).unwrap();
+            let payload = String::from_utf8_lossy(&body[headers..]).into_owned();
             frames.push(Frame { subject: words[1].to_owned(), headers: body[..headers].to_vec(), payload });
         }
         wire = &wire[end + 2 + body.len() + 2..];
@@ -130,15 +130,15 @@ impl Shard {
         self.settlement.open(&Input { origin: Origin::JetStream, revision, customer, bytes: 1, token: ACK })
     }
 
-    fn begin(&mut self, content_type: &str, payload: &str) -> InputRef {
+    fn begin(&mut self, content_type: &str, payload: impl AsRef<[u8]>) -> InputRef {
         let input = self.open();
         self.begin_as(Envelope { content_type, ..envelope(&Rc::clone(&self.revision).owner, input) }, payload);
         input
     }
 
-    fn begin_as(&mut self, envelope: Envelope<'_>, payload: &str) {
+    fn begin_as(&mut self, envelope: Envelope<'_>, payload: impl AsRef<[u8]>) {
         let revision = Rc::clone(&self.revision);
-        self.steps.run(&mut self.settlement, &revision, &envelope, payload.as_bytes());
+        self.steps.run(&mut self.settlement, &revision, &envelope, payload.as_ref());
     }
 
     fn tasks(&mut self) -> Vec<Task> {
@@ -165,7 +165,7 @@ impl Shard {
     }
 
     /// What one message becomes.
-    fn run(&mut self, content_type: &str, payload: &str) -> Vec<Frame> {
+    fn run(&mut self, content_type: &str, payload: impl AsRef<[u8]>) -> Vec<Frame> {
         self.begin(content_type, payload);
         self.run_scripts(|_| 0);
         self.sent()
