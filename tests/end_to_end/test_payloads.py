@@ -168,7 +168,7 @@ def has_place(place: str, wanted: str) -> bool:
         ("text/plain; charset=ISO-8859-1", {}, 415, "http/unsupported-media-type"),
         ("application/json", {}, 415, "http/unsupported-media-type"),
         ("image/png", {}, 415, "http/unsupported-media-type"),
-        ("application/xml", {"Content_Encoding": "gzip"}, 415, "http/unsupported-media-type"),
+        ("application/xml", {"Content_Encoding": "br"}, 415, "http/unsupported-media-type"),
         ("application/xml", {"traceparent": "Z\xfcrich"}, 400, "http/bad-request"),
     ],
 )

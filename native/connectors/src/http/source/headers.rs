@@ -27,14 +27,34 @@ pub(super) enum Field<'a> {
     Repeated,
 }
 
+/// What the Content-Encoding says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    #[default]
+    Identity,
+    Gzip,
+    /// Another one, or more than one.
+    Other,
+}
+
+impl Encoding {
+    fn and(self, value: &HeaderValue) -> Encoding {
+        let is_gzip = is_token(value, b"gzip") || is_token(value, b"x-gzip");
+        match self {
+            _ if is_token(value, b"identity") => self,
+            Encoding::Identity if is_gzip => Encoding::Gzip,
+            _ => Encoding::Other,
+        }
+    }
+}
+
 /// All that the server wants to know of a request's headers, found in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Found<'a> {
     pub(super) hosts: usize,
     pub(super) authorization: Field<'a>,
     pub(super) content_type: Field<'a>,
-    /// There is a Content-Encoding other than `identity`.
-    pub(super) encoded: bool,
+    pub(super) encoding: Encoding,
     /// There is a Transfer-Encoding other than `chunked`, once.
     transfer_coded: bool,
     chunked: bool,
@@ -60,7 +80,7 @@ impl<'a> Found<'a> {
                 HOST => found.hosts += 1,
                 AUTHORIZATION => found.authorization.add(value),
                 CONTENT_TYPE => found.content_type.add(value),
-                CONTENT_ENCODING => found.encoded |= !is_token(value, b"identity"),
+                CONTENT_ENCODING => found.encoding = found.encoding.and(value),
                 TRANSFER_ENCODING => {
                     found.transfer_coded |= found.chunked || !is_token(value, b"chunked");
                     found.chunked = true;

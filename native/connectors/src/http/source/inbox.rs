@@ -79,6 +79,16 @@ impl Admission {
         true
     }
 
+    /// Holds so many bytes less.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        let Some(inbox) = &self.inbox else { return };
+        let mut held = inbox.held.borrow_mut();
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        held.bytes -= bytes;
+        held.shares.give_back(self.share, bytes);
+    }
+
     fn hand_over(mut self) -> (ShareId, usize) {
         self.inbox = None;
         (self.share, self.bytes)

@@ -4,7 +4,7 @@ use std::ops::BitOr;
 
 use message::{Charset, Code, Fault, charset_parameters};
 
-use super::headers::{Field, Found};
+use super::headers::{Encoding, Field, Found};
 
 /// The kinds of payload a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl BitOr for Accept {
 /// The media type in lower case, without parameters other than the charset of XML (but as it came for
 /// [`Accept::ANY`]), or the reason for a 415 (or a 400, when the header stands there twice).
 pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>, Fault> {
-    if found.encoded {
-        return Err(unsupported("the Content-Encoding is not accepted; send the body as it is"));
+    if found.encoding == Encoding::Other {
+        return Err(unsupported("the Content-Encoding is not accepted; send the body as it is, or as gzip"));
     }
     let value = match found.content_type {
         Field::Once(value) => value,
@@ -213,10 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn only_identity_is_taken_as_encoding() {
-        for (encoding, taken) in
-            [("identity", true), ("Identity", true), ("gzip", false), ("identity, gzip", false), ("", false)]
-        {
+    fn identity_and_gzip_are_taken_as_encoding() {
+        let taken = ["identity", "Identity", "gzip", "GZIP", "x-gzip"].map(|encoding| (encoding, true));
+        let others = ["identity, gzip", "gzip, gzip", "br", "deflate", ""].map(|encoding| (encoding, false));
+        for (encoding, taken) in taken.into_iter().chain(others) {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
             assert_eq!(check_media(&Found::new(&headers), Accept::ALL).is_ok(), taken, "{encoding}");

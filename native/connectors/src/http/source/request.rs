@@ -16,7 +16,8 @@ use super::Shared;
 use super::activity::{Activity, Awaits};
 use super::answer::{Answer, accepted, closing, problem};
 use super::auth::authorize;
-use super::headers::Found;
+use super::gzip;
+use super::headers::{Encoding, Found};
 use super::inbox::Admission;
 use super::media::check_media;
 use crate::contract::{Incoming, Settled};
@@ -36,7 +37,7 @@ pub(super) async fn handle(
     let (head, mut body) = request.into_parts();
     let path = head.uri.path();
     let answer = match admit(shared, peer, &head, body.size_hint().lower()) {
-        Ok((admission, incoming, most)) => match read(activity, admission, &mut body, most).await {
+        Ok((admission, incoming, limits)) => match read(activity, admission, &mut body, limits).await {
             Ok((admission, payload)) => settled(shared, peer, &head, admission, Incoming { payload, ..incoming }).await,
             Err(fault) => {
                 shared.count_refusal(fault.code());
@@ -54,7 +55,14 @@ pub(super) async fn handle(
     answer
 }
 
-type Admitted = (Admission, Incoming, usize);
+type Admitted = (Admission, Incoming, BodyLimits);
+
+/// What the body may be.
+#[derive(Clone, Copy)]
+struct BodyLimits {
+    bytes: usize,
+    is_packed: bool,
+}
 
 /// All that can be said before the body is read, of which `announced` bytes are certain to come.
 fn admit(
@@ -83,7 +91,8 @@ fn admit(
     let admission = shared.inbox.admit(customer(head.uri.path())).ok_or_else(full)?;
     let incoming =
         Incoming { item: 0, binding: route.binding, payload: Bytes::new(), headers, content_type, idempotency_key };
-    Ok((admission, incoming, route.max_body))
+    let is_packed = found.encoding == Encoding::Gzip;
+    Ok((admission, incoming, BodyLimits { bytes: route.max_body, is_packed }))
 }
 
 /// Whose path it is: `/in/CUSTOMER/...`.
@@ -99,13 +108,14 @@ fn check_host(version: Version, found: &Found<'_>) -> Result<(), Fault> {
     Err(Fault::new(Code::HttpBadRequest, "there has to be one Host header"))
 }
 
-/// The body, at most `most` bytes of it, within the budget and the time.
+/// The body, at most so many bytes of it, within the budget and the time.
 async fn read(
     activity: &Activity,
     mut admission: Admission,
     body: &mut RequestBody,
-    most: usize,
+    limits: BodyLimits,
 ) -> Result<(Admission, Bytes), Fault> {
+    let most = limits.bytes;
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut payload = BytesMut::with_capacity(expected.min(RESERVED_BYTES).min(most));
     activity.enter(Awaits::Body);
@@ -121,7 +131,11 @@ async fn read(
         payload.extend_from_slice(&data);
     }
     activity.enter(Awaits::Answer);
-    Ok((admission, payload.freeze()))
+    let mut payload = payload.freeze();
+    if limits.is_packed {
+        payload = gzip::unpack(&mut admission, payload, most).await?;
+    }
+    Ok((admission, payload))
 }
 
 async fn next_frame(activity: &Activity, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Fault> {

@@ -85,12 +85,14 @@ impl<K: Ord> Shares<K> {
         self.held.get_mut(share.0).into_iter().for_each(|held| held.bytes += bytes);
     }
 
+    pub(super) fn give_back(&mut self, share: ShareId, bytes: usize) {
+        self.held.get_mut(share.0).into_iter().for_each(|held| held.bytes = held.bytes.saturating_sub(bytes));
+    }
+
     /// A unit and its bytes are free again.
     pub(super) fn release(&mut self, share: ShareId, bytes: usize) {
-        if let Some(held) = self.held.get_mut(share.0) {
-            held.units = held.units.saturating_sub(1);
-            held.bytes = held.bytes.saturating_sub(bytes);
-        }
+        self.give_back(share, bytes);
+        self.held.get_mut(share.0).into_iter().for_each(|held| held.units = held.units.saturating_sub(1));
     }
 }
 
