@@ -338,3 +338,29 @@ def test_every_fault_of_a_damaged_file_has_its_place_and_a_hint(edits: list[tupl
             lines = (text if own else (EXAMPLE.parent / problem.file).read_text()).split("\n")
             assert 1 <= problem.mark.line <= len(lines), problem.text()
             assert 1 <= problem.mark.column <= len(lines[problem.mark.line - 1]) + 1, problem.text()
+
+
+@pytest.mark.parametrize(
+    ("lines", "quoted"),
+    [
+        (["- filter: a == # b"], "'a == # b'"),
+        (["- filter: a == 1 && # b == 2"], "'a == 1 && # b == 2'"),
+        (["- set: {x: a + # b}", "  }"], "'a + # b'"),
+        (["- set:", "    x: a + # b"], "'a + # b'"),
+        (["- route:", "    - when: a == # b", "      to: default"], "'a == # b'"),
+        (["- filter: a ==", "    b && # c"], "put it between single quotes."),
+    ],
+)
+def test_an_expression_that_a_comment_cuts_wants_quotes(write: Write, lines: list[str], quoted: str) -> None:
+    (found,) = problems(write, steps(*lines))
+    assert (found.code, found.hint) == ("config/invalid-expression", f"Quote the expression: {quoted}")
+
+
+@pytest.mark.parametrize("line", ["- filter: a == 1 # a comment", "- set: {a: b} # a comment"])
+def test_a_comment_behind_an_expression_that_is_right_is_one(write: Write, line: str) -> None:
+    config.load(write("orders.yaml", steps(line)))
+
+
+@pytest.mark.parametrize("line", ["- filter: 'a ==' # b", "- filter: # b", "- remove: 'a..b' # c", "- fliter: a # c"])
+def test_another_fault_beside_a_comment_is_not_said_to_want_quotes(write: Write, line: str) -> None:
+    assert not any(one.hint.startswith("Quote") for one in problems(write, steps(line)))

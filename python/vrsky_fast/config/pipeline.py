@@ -13,13 +13,13 @@ from typing import Any
 from .. import _native
 from ..errors import Place, VrskyError
 from ..facts import MAX_FILE_BYTES
-from . import files, reader, schema, summary
+from . import files, quoting, reader, schema, summary
 from .emit import ScalarAt, emit, misread, scalars_of, walk
 from .files import Stat
 from .locate import locate
 from .problem import InvalidConfig, Problem, defect
 from .source import Mark, Source
-from .tree import Node
+from .tree import Node, Scalar
 
 _ANY_SCRIPT = "export default (msg) => msg"
 # Files that are read before they are compiled together.
@@ -241,6 +241,7 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyEr
         return Problem.at(text, Mark(place.line, place.column or 1), code, reason, hint=hint)
     if script is not None and script not in scripts and pointer.endswith("/script"):
         pointer += "/code"  # it stands in the pipeline file itself
+    hint = _quoting_hint(source, root, pointer) or hint
     return locate(
         source,
         root,
@@ -252,6 +253,16 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyEr
         column=place.column,
         of_key=_is_of_key(root, code, pointer),
     )
+
+
+def _quoting_hint(source: Source, root: Node, pointer: str) -> str | None:
+    """The hint for an expression that is wrong because a comment begins within it."""
+    found = next(
+        ((parent, node, view) for at, parent, node, view in walk(root, schema.pipeline_file()) if at == pointer), None
+    )
+    if found is None or not isinstance(found[1], Scalar) or "expression" not in found[2].formats:
+        return None
+    return quoting.before_comment(source, found[0], found[1])
 
 
 # What a key may be wrong in, by the formats that a value would need for the error to be the value's.
