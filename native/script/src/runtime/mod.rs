@@ -177,7 +177,7 @@ mod tests {
             "let last; export default msg => { msg.a[Symbol('s')] = last; last = msg.a; throw msg }",
             "export default msg => { Object.defineProperty(msg, 'g', { get() { return msg } }); return msg.g === msg }",
             "const kept = []; export default msg => { for (;;) kept.push({ ...msg }) }",
-            "export default async msg => { for (const x of msg.list) await x }",
+            "export default msg => (async () => { for (const x of msg.list) await x })()",
         ];
         let limits = Limits { script_cpu_ms: 10_000, script_memory_mb: 8, ..Limits::default() };
         for script in scripts {

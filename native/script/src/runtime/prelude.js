@@ -102,4 +102,9 @@
       visit(own.value), visit(own.get), visit(own.set);
     }
   }
+
+  // -- what a function gives instead of a message; undefined for a plain one -----------------------
+  const names = ["an async function", "a generator", "an async generator"];
+  const unfit = [kinds[2], kinds[1], kinds[3]].map(getPrototypeOf);
+  return (exported) => names[unfit.indexOf(getPrototypeOf(exported))];
 };

@@ -43,6 +43,7 @@ use crate::contract::{Health, LocalFuture, Read, Settled, Source};
 use connection::{Connections, Phase};
 use inbox::Inbox;
 
+pub use headers::is_passed_on;
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
