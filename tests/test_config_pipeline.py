@@ -117,6 +117,18 @@ def steps(*lines: str) -> str:
             "",
         ),
         (steps("- script: {code: 'return 1'}"), "script/syntax", (5, 21), ""),
+        (steps("- script: {code: 'export default async (msg) => msg'}"), "script/async", (5, 36), "async"),
+        (steps("- script: {code: 'let f = async (m) => m; export default f'}"), "script/async", (5, 20), "async"),
+        (steps("- script: {code: 'Intl.x; export default (m) => m'}"), "script/locale", (5, 21), "`Intl`"),
+        (HEAD + "out: {http: {url: 'http://a/${ID}'}}\n", "config/no-substitution", (4, 29), "${ID}"),
+        (HEAD + "out: {file: {path: '${DIR}/x'}}\n", "config/no-substitution", (4, 21), "${DIR}"),
+        (steps("- set: {msg.a: msg.a + 1}"), "config/invalid-path", (5, 11), "write `a`"),
+        (
+            HEAD + TAIL + "tests: [{name: a, in: {text: a, headers: {X-A: b}}, dropped: true}]\n",
+            "config/header-dropped",
+            (5, 48),
+            "`X-A`",
+        ),
         (steps("- convert: {from: json, numbers: [a]}"), "config/invalid-value", (5, 27), "`numbers`"),
     ],
 )
