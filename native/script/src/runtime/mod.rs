@@ -68,7 +68,7 @@ impl Engine {
         let guard = Guard::new(memory(limits));
         let runtime = Runtime::new_with_alloc(Metered(Rc::clone(&guard))).map_err(|_| bytecode::no_memory())?;
         let asked = Rc::clone(&guard);
-        runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
+        runtime.set_interrupt_handler(Some(Box::new(move || asked.interrupts())));
         Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0, class: Cell::new(0) })
     }
 
