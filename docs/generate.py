@@ -33,6 +33,13 @@ def pipeline_file() -> str:
         " holds `: ` or, inside braces, a comma, has to stand between single quotes. ` #` begins a comment, also within"
         " an expression that is not quoted: `filter: a == 1 # && b == 2` is `a == 1`.",
         "",
+        "For a scalar of `in`, `out` and `limits`, and for a value of `set`, `{var: NAME}` may stand: a value that the"
+        " operator gives, with `--var NAME=VALUE` or as `VRSKY_VAR_NAME`"
+        " ([variables](operating.md#variables-values-that-differ-from-place-to-place)).",
+        "",
+        "`vrsky schema` prints the JSON Schema of the file for editors: `vrsky schema > pipeline.schema.json`, and"
+        " `# yaml-language-server: $schema=./pipeline.schema.json` as the first line of a pipeline file.",
+        "",
         "```yaml",
         example.rstrip(),
         "```",

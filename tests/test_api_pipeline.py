@@ -161,3 +161,15 @@ def test_many_are_compiled_together_and_each_has_its_own_fault() -> None:
             assert isinstance(one, ConfigError)
             assert (one.code, one.pointer) == ("config/invalid-expression", "/steps/0/filter")
     assert _native.compile_pipelines([]) == []
+
+
+def test_load_takes_variables(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "customer: acme\npipeline: orders\nin: {http: {path: {var: PATH}}}\nout: {stdout: {}}\n"
+    path = write("orders.yaml", text)
+    with pytest.raises(ConfigError, match="PATH"):
+        Pipeline.load(path)
+    assert (
+        Pipeline.load(path, {"PATH": "/orders"}).revision == Pipeline.load(path, variables={"PATH": "/orders"}).revision
+    )
+    monkeypatch.setenv("VRSKY_VAR_PATH", "/orders")
+    assert '"/orders"' in Pipeline.load(path).json

@@ -47,3 +47,18 @@ def test_lint_gives_json_for_programs(vrsky: Vrsky, minimal: Path, write: Write)
     assert [one["pipeline"] for one in report["pipelines"]] == ["orders"]
     (problem,) = report["problems"]
     assert (problem["code"], problem["line"], problem["column"]) == ("config/duplicate-key", 2, 1)
+
+
+def test_every_verb_that_reads_pipeline_files_takes_variables(vrsky: Vrsky, write: Write) -> None:
+    text = "customer: acme\npipeline: orders\nin: {http: {path: {var: PATH}}}\n"
+    text += "steps: [{set: {a: {var: A}}}]\nout: {stdout: {}}\n"
+    write("orders.yaml", text + "tests: [{name: a, in: {json: {}}, out: {default: {json: {a: a=b}}}}]\n")
+    given = ("--var", "PATH=/orders", "--var", "A=a=b")
+    for verb in (["lint"], ["test"], ["check"], ["dry-run"]):
+        left = vrsky(*verb, "orders.yaml", input="{}")
+        assert (left.returncode, "config/missing-variable" in left.stdout + left.stderr) == (1, True), verb
+        assert vrsky(*verb, "orders.yaml", *given, input="{}").returncode == 0, verb
+        by_environment = vrsky(*verb, "orders.yaml", input="{}", VRSKY_VAR_PATH="/orders", VRSKY_VAR_A="a=b")
+        assert by_environment.returncode == 0, verb
+    assert vrsky("lint", "orders.yaml", "--var", "path=/orders").returncode == 2
+    assert vrsky("lint", "orders.yaml", *given, "--var", "A=c").returncode == 2

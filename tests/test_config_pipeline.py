@@ -117,6 +117,18 @@ def steps(*lines: str) -> str:
             "",
         ),
         (steps("- script: {code: 'return 1'}"), "script/syntax", (5, 21), ""),
+        (steps("- script: {code: 'export default async (msg) => msg'}"), "script/async", (5, 36), "async"),
+        (steps("- script: {code: 'let f = async (m) => m; export default f'}"), "script/async", (5, 20), "async"),
+        (steps("- script: {code: 'Intl.x; export default (m) => m'}"), "script/locale", (5, 21), "`Intl`"),
+        (HEAD + "out: {http: {url: 'http://a/${ID}'}}\n", "config/no-substitution", (4, 29), "${ID}"),
+        (HEAD + "out: {file: {path: '${DIR}/x'}}\n", "config/no-substitution", (4, 21), "${DIR}"),
+        (steps("- set: {msg.a: msg.a + 1}"), "config/invalid-path", (5, 11), "write `a`"),
+        (
+            HEAD + TAIL + "tests: [{name: a, in: {text: a, headers: {X-A: b}}, dropped: true}]\n",
+            "config/header-dropped",
+            (5, 48),
+            "`X-A`",
+        ),
         (steps("- convert: {from: json, numbers: [a]}"), "config/invalid-value", (5, 27), "`numbers`"),
     ],
 )
@@ -338,3 +350,29 @@ def test_every_fault_of_a_damaged_file_has_its_place_and_a_hint(edits: list[tupl
             lines = (text if own else (EXAMPLE.parent / problem.file).read_text()).split("\n")
             assert 1 <= problem.mark.line <= len(lines), problem.text()
             assert 1 <= problem.mark.column <= len(lines[problem.mark.line - 1]) + 1, problem.text()
+
+
+@pytest.mark.parametrize(
+    ("lines", "quoted"),
+    [
+        (["- filter: a == # b"], "'a == # b'"),
+        (["- filter: a == 1 && # b == 2"], "'a == 1 && # b == 2'"),
+        (["- set: {x: a + # b}", "  }"], "'a + # b'"),
+        (["- set:", "    x: a + # b"], "'a + # b'"),
+        (["- route:", "    - when: a == # b", "      to: default"], "'a == # b'"),
+        (["- filter: a ==", "    b && # c"], "put it between single quotes."),
+    ],
+)
+def test_an_expression_that_a_comment_cuts_wants_quotes(write: Write, lines: list[str], quoted: str) -> None:
+    (found,) = problems(write, steps(*lines))
+    assert (found.code, found.hint) == ("config/invalid-expression", f"Quote the expression: {quoted}")
+
+
+@pytest.mark.parametrize("line", ["- filter: a == 1 # a comment", "- set: {a: b} # a comment"])
+def test_a_comment_behind_an_expression_that_is_right_is_one(write: Write, line: str) -> None:
+    config.load(write("orders.yaml", steps(line)))
+
+
+@pytest.mark.parametrize("line", ["- filter: 'a ==' # b", "- filter: # b", "- remove: 'a..b' # c", "- fliter: a # c"])
+def test_another_fault_beside_a_comment_is_not_said_to_want_quotes(write: Write, line: str) -> None:
+    assert not any(one.hint.startswith("Quote") for one in problems(write, steps(line)))

@@ -88,15 +88,24 @@ def test_bytes_that_are_no_utf8_are_named() -> None:
         ("- set: {x: y, z: [1, 2].size()}", "'[1, 2].size()'"),
         ('- route: [{when: "a" in b, to: x}]', "'\"a\" in b'"),
         ("- {filter: a == {b: c}}}", "'a == {b: c}'"),
+        ("filter: a == 'b: c'", "'a == ''b: c'''"),
+        ("order.net: a == 'b: c'", "'a == ''b: c'''"),
+        ('- set: {x: a + "b: c", y: z}', "'a + \"b: c\"'"),
     ],
 )
 def test_an_expression_that_yaml_misreads_wants_quotes(line: str, advice: str) -> None:
     assert refused(f"a: 1\n{line}\n").hint == f"Quote the expression: {advice}"
 
 
+def test_an_expression_that_goes_on_behind_a_comment_wants_quotes() -> None:
+    assert refused("filter: a == 1 # x\n  && b == 2\n").hint == "Quote the expression: put it between single quotes."
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "a: 1 # x\n  b: 2\n",
+        "note: it's a thing: b\n",
         "a: {b: 1\nc: {d: 2}\n",
         'a: {name: "\\ud800", b: {c: d}}\n',
         "steps:\n   - filter: x == 1\n  - filter: y == 1\n",

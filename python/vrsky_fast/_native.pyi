@@ -323,8 +323,10 @@ class Pipeline:
     """A pipeline file, compiled; runs messages here and now, without NATS and connectors."""
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Pipeline:
-        """Reads a YAML file and the scripts beside it. Raises ConfigError with file, line and column."""
+    def load(cls, path: str | os.PathLike[str], variables: dict[str, str] | None = None) -> Pipeline:
+        """Reads a YAML file and the scripts beside it. `variables` are the values of `{var: NAME}` by name; one that is
+        missing there is looked for in the environment, as VRSKY_VAR_NAME. Raises ConfigError with file, line and
+        column."""
 
     @staticmethod
     def from_json(json: str, files: dict[str, str] | None = None) -> Pipeline:

@@ -82,6 +82,9 @@ codes! {
     ConfigConflict = "config/conflict", Config, false, 409, "Two pipelines claim the same name, address or durable.", "Rename one of them.";
     ConfigUnsupportedVersion = "config/unsupported-version", Config, false, 400, "The pipeline file is of a version this build does not know.", "Use `vrsky: 1`, or a newer build.";
     ConfigTestFailed = "config/test-failed", Config, false, 400, "A test of the pipeline file did not give what it expects.", "Compare expected and actual output in the report.";
+    ConfigHeaderDropped = "config/header-dropped", Config, false, 400, "A test sets a header that its HTTP in drops, so that no step ever sees it.", "Take it away; `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` go on with a message, so send what steps need in one of these, such as `ce-tenant`, or in the payload.";
+    ConfigNoSubstitution = "config/no-substitution", Config, false, 400, "A value holds `${NAME}`, in whose place nothing is put.", "For a value that the operator gives write `{var: NAME}`, or `{var: NAME, then: TEXT}` with the rest of the text, and run with `--var NAME=VALUE`; for a field of the message in a URL write `{order.id}`, and `%24` for a dollar sign before it.";
+    ConfigMissingVariable = "config/missing-variable", Config, false, 400, "The pipeline file has a `{var: NAME}` whose value is not given.", "Give it with --var NAME=VALUE, or as VRSKY_VAR_NAME in the environment.";
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
     ConfigDataFolderUnusable = "config/data-folder-unusable", Config, true, 500, "The data folder is not there, or cannot be written.", "Name another one with --data, mend its permissions, or make room on its disk.";
@@ -144,10 +147,12 @@ codes! {
     ScriptUnsupported = "script/unsupported", Script, false, 400, "The script uses TypeScript that cannot be stripped, or an import.", "Use erasable TypeScript: no enum, namespace, parameter property or import.";
     ScriptTooLarge = "script/too-large", Script, false, 400, "The script is longer or nested deeper than allowed.", "Keep it under 256 KiB and 256 levels of brackets.";
     ScriptNoDefaultExport = "script/no-default-export", Script, false, 400, "The script exports no default function.", "Write `export default (msg, ctx) => msg`.";
+    ScriptAsync = "script/async", Script, false, 400, "The script's default export is an async function or a generator, which gives a promise or an iterator instead of a message.", "Write it without `async`, `await`, `function*` and `yield`: a script has nothing to wait for, and several messages are a list.";
     ScriptThrew = "script/threw", Script, false, 422, "The script threw an exception.", "See the line named; the message is in the dead letters.";
     ScriptNoReturn = "script/no-return", Script, false, 422, "The script returned undefined.", "Return the message, a list of messages, or null to drop it.";
     ScriptBadReturn = "script/bad-return", Script, false, 422, "The script returned something that is no JSON value.", "Return plain objects, lists, strings, finite numbers, booleans or null.";
     ScriptNumberPrecision = "script/number-precision", Script, false, 422, "The script returned a number that stands for several of the message, which JavaScript cannot tell apart.", "Send such numbers as strings, or leave them where they are.";
+    ScriptLocale = "script/locale", Script, false, 422, "The script asks for a language: it uses `Intl`, or gives a locale or options to a function such as `toLocaleString`. There are none in a script.", "Leave them out, and write what is wanted with `toISOString()`, the UTC methods of Date, `toFixed()`, or `<` and `>`.";
     ScriptTimeout = "script/timeout", Script, false, 422, "The script used more CPU time than allowed.", "Make it faster, or raise `limits.script.cpu_ms`.";
     ScriptOutOfMemory = "script/out-of-memory", Script, false, 422, "The script used more memory than allowed.", "Use less, or raise `limits.script.memory_mb`.";
     ScriptStackOverflow = "script/stack-overflow", Script, false, 422, "The script recursed too deep.", "Use a loop.";

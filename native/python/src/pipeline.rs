@@ -48,10 +48,16 @@ pub struct PyPipeline {
 #[pymethods]
 impl PyPipeline {
     #[classmethod]
-    fn load<'py>(class: &Bound<'py, PyType>, path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (path, variables = None))]
+    fn load<'py>(
+        class: &Bound<'py, PyType>,
+        path: &Bound<'py, PyAny>,
+        variables: Option<HashMap<String, String>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
         let path = py.import("pathlib")?.getattr("Path")?.call1((path,))?;
-        py.import("vrsky_fast.config")?.getattr("load")?.call1((path,))?.getattr("compiled")
+        let load = py.import("vrsky_fast.config")?.getattr("load")?;
+        load.call1((path, py.None(), variables.unwrap_or_default()))?.getattr("compiled")
     }
 
     #[staticmethod]

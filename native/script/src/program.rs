@@ -89,8 +89,8 @@ impl std::fmt::Debug for Program {
 /// the control path. `file_name` only names the script in errors.
 ///
 /// # Errors
-/// `script/too-large`, `script/syntax`, `script/unsupported`, `script/no-default-export`, each with
-/// line and column where there is one; `script/threw`, `script/timeout` and `script/out-of-memory`
+/// `script/too-large`, `script/syntax`, `script/unsupported`, `script/no-default-export`, `script/async`,
+/// each with line and column where there is one; `script/threw`, `script/timeout` and `script/out-of-memory`
 /// when the top level does so.
 pub fn compile(source: &str, language: Language, file_name: &str) -> Result<Program, Fault> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -112,7 +112,7 @@ pub fn compile(source: &str, language: Language, file_name: &str) -> Result<Prog
 /// is parsed, but not compiled; blocks as [`compile`] does.
 ///
 /// # Errors
-/// `script/too-large`, `script/syntax`, `script/unsupported`, `script/no-default-export`.
+/// `script/too-large`, `script/syntax`, `script/unsupported`, `script/no-default-export`, `script/async`.
 pub fn strip_types(source: &str, file_name: &str) -> Result<String, Fault> {
     strip::strip(source, Language::TypeScript, file_name)
 }

@@ -2,6 +2,7 @@
 
     run.py      serve pipelines until Ctrl-C          display.py  what run shows, by log.py
     lint.py     check pipeline files
+    schema.py   the files' schema, for editors
     test.py     run the tests of pipeline files       compare.py  expected against actual
     dry_run.py  show a message after every step
     dlq.py      list, show and delete dead letters

@@ -26,7 +26,7 @@ from ..node import Profile, Settings, check_free, checked, reconcile
 from ..node.engine import Engine
 from ..node.pipelines import is_about_files
 from ..node.preview import preview
-from . import exit_codes, nats
+from . import exit_codes, nats, variables
 from .terminal import Terminal, safe
 
 _HELP = """Look whether `run` would serve PATHS, files or folders, and whether every in and out would work here. No
@@ -76,6 +76,7 @@ class Finding:
 @click.option("--secrets", "folder", type=click.Path(path_type=Path), metavar="DIR", help="As for `run`.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="As for `run`; may be repeated.")
 @click.option("--files-anywhere", is_flag=True, help="As for `run`.")
+@variables.option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     paths: tuple[Path, ...],
@@ -85,10 +86,11 @@ def command(
     folder: Path | None,
     allow: tuple[str, ...],
     files_anywhere: bool,
+    given: dict[str, str],
     as_json: bool,
 ) -> int:
     allowed = Profile.of_one_machine(data, listen, allow=allow, files_anywhere=files_anywhere)
-    settings = Settings(data, allowed, server.url, server.tls, folder)
+    settings = Settings(data, allowed, server.url, server.tls, folder, given=given)
     report = asyncio.run(_look(paths, settings, checked(settings), server))
     if as_json:
         click.echo(json.dumps(report.as_json()))
@@ -124,7 +126,7 @@ class _Report:
 async def _look(paths: Sequence[Path], settings: Settings, profile: Profile, server: nats.Server) -> _Report:
     max_payload, away = await _max_payload(server)
     engine = Engine.to_ask(profile, max_payload)
-    expected = await preview(paths, settings.secrets, profile, engine)
+    expected = await preview(paths, settings.secrets, profile, engine, settings.given)
     pipelines = expected.pipelines
     found = [finding for one in pipelines for finding in _connectors(one, engine, settings.secrets, server)]
     if profile.listen is not None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from .. import Message, Result, config
-from . import compare, exit_codes
+from . import compare, exit_codes, variables
 from .terminal import Terminal, safe
 
 _HELP = """Run messages through the steps of PIPELINE and show each after every step. Nothing is sent anywhere.
@@ -45,9 +45,17 @@ Snapshot = tuple[str, bytes, str]
     metavar="NAME:VALUE",
     help="A header of the message; may be repeated.",
 )
+@variables.option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message on standard output.")
-def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, ...], as_json: bool) -> int:
-    file = _only_one(pipeline)
+def command(
+    pipeline: Path,
+    source: BinaryIO,
+    ndjson: bool,
+    headers: tuple[str, ...],
+    given: dict[str, str],
+    as_json: bool,
+) -> int:
+    file = _only_one(pipeline, given)
     compiled = file.compiled
     terminal = Terminal(sys.stdout)
     failed = 0
@@ -64,8 +72,8 @@ def command(pipeline: Path, source: BinaryIO, ndjson: bool, headers: tuple[str, 
     return exit_codes.FINDINGS if failed else exit_codes.OK
 
 
-def _only_one(path: Path) -> config.PipelineFile:
-    found = config.load_all(path)
+def _only_one(path: Path, given: dict[str, str]) -> config.PipelineFile:
+    found = config.load_all(path, given)
     if len(found) > 1:
         names = "\n  ".join(safe(f"{one.path}  {one.customer}/{one.pipeline}") for one in found)
         raise click.UsageError(f"{safe(path)} holds {len(found)} pipelines; name one of the files:\n  {names}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .. import config
-from . import exit_codes
+from . import exit_codes, variables
 from .terminal import Terminal, safe
 
 _HELP = """Check the pipeline files of PATHS, files or folders, and the scripts beside them.
@@ -23,16 +23,18 @@ of its expressions and scripts, nor of what one part demands of another.
 Examples:
   vrsky lint orders.yaml
   vrsky lint pipelines/ --json
+  vrsky lint orders.yaml --var ERP=https://erp.example
 """
 
 
 @click.command(name="lint", help=_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@variables.option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(paths: tuple[Path, ...], as_json: bool) -> int:
+def command(paths: tuple[Path, ...], given: dict[str, str], as_json: bool) -> int:
     good, problems = [], []
     for path in paths:
-        loaded, found = config.examine(path)
+        loaded, found = config.examine(path, given)
         good += loaded
         problems += found
     if as_json:

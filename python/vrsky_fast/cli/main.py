@@ -17,6 +17,7 @@ _VERBS = {
     "lint": ("lint", "Check pipeline files."),
     "check": ("check", "Look whether the connectors of pipelines would work."),
     "connectors": ("connectors", "List the kinds of connectors and their options."),
+    "schema": ("schema", "Print the JSON Schema of pipeline files, for editors."),
     "test": ("test", "Run the tests of pipeline files."),
     "dry-run": ("dry_run", "Show a message after every step."),
     "dlq": ("dlq", "List, show, delete and send again dead letters."),
@@ -30,6 +31,7 @@ Examples:
   vrsky lint pipelines/ --json
   vrsky check pipelines/ --nats nats://127.0.0.1:4222
   vrsky connectors http
+  vrsky schema > pipeline.schema.json
   vrsky test orders.yaml
   vrsky dry-run orders.yaml order.xml
   vrsky dlq ls --customer acme

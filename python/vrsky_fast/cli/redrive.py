@@ -16,7 +16,7 @@ from ..control import dead_letters
 from ..control.dead_letters import EVERYTHING, Wanted
 from ..control.redrive.send import Redrive, Report
 from ..control.served import Served, Serving
-from . import choice, exit_codes, nats, server_of
+from . import choice, exit_codes, nats, server_of, variables
 from .choice import SEQUENCE, counted, described
 from .server_of import agrees, client_of, known
 from .terminal import Terminal, safe
@@ -53,6 +53,7 @@ Examples:
     metavar="PATH",
     help="The pipeline files, where they are not those of the last run on the data folder.",
 )
+@variables.option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @server_of.options
 def command(
@@ -62,6 +63,7 @@ def command(
     only_plan: bool,
     rate: int,
     path: Path | None,
+    given: dict[str, str],
     yes: bool,
     server: nats.Server,
     data: Path,
@@ -71,7 +73,7 @@ def command(
     if bool(numbers) == (everything or wanted != EVERYTHING):
         raise click.UsageError("name the dead letters: by SEQUENCE, by what they are, such as --code http, or --all")
     _ = wanted.subject
-    serving = known(server, data) if path is None else _serving(path)
+    serving = known(server, data) if path is None else _serving(path, given)
     question = f"Send {counted(len(numbers)) if numbers else described(wanted)} again?"
     if not (only_plan or yes or agrees(question, "sends", "sent")):
         return exit_codes.OK
@@ -89,9 +91,9 @@ def command(
     return exit_codes.OK if report.is_well else exit_codes.FINDINGS
 
 
-def _serving(path: Path) -> Serving:
+def _serving(path: Path, given: dict[str, str]) -> Serving:
     """Raises InvalidConfig."""
-    return Serving.of(Served.of(one.summary) for one in config.load_all(path))
+    return Serving.of(Served.of(one.summary) for one in config.load_all(path, given))
 
 
 async def _chosen(client: Client, numbers: list[int], wanted: Wanted) -> AsyncGenerator[int]:

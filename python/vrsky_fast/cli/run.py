@@ -10,7 +10,7 @@ import click
 
 from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
 from ..node import Profile, Settings, serve
-from . import exit_codes, nats
+from . import exit_codes, nats, variables
 from .display import Display, JsonDisplay
 from .log import Log
 
@@ -33,6 +33,7 @@ Examples:
   vrsky run orders.yaml --nats tls://nats.internal:4222 --nats-ca ca.pem
   vrsky run orders.yaml --secrets /run/secrets --json | jq .kind
   vrsky run pipelines/ --strict --no-watch
+  vrsky run pipelines/ --var ERP=https://erp.internal --var REGION=eu
   vrsky run pipelines/ --allow 10.1.0.0/16 --allow 192.168.7.20
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
@@ -83,6 +84,7 @@ Examples:
     help="Let file outs name absolute paths: any file that this process may write, other customers' too. Without it"
     " a customer's files are below files/CUSTOMER in the data folder.",
 )
+@variables.option
 @click.option("--strict", is_flag=True, help="Start only when every file can be served.")
 @click.option(
     "--watch/--no-watch", default=True, help="Whether changed, new and removed files take effect while it runs."
@@ -98,12 +100,13 @@ def command(
     secrets: Path | None,
     allow: tuple[str, ...],
     files_anywhere: bool,
+    given: dict[str, str],
     strict: bool,
     watch: bool,
     as_json: bool,
 ) -> int:
     profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
-    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch)
+    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch, given)
     with Log(sys.stdout if as_json else sys.stderr) as log:
         display = JsonDisplay(log) if as_json else Display(log, data / "files")
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -14,7 +14,7 @@ import click
 
 from .. import Message, Result, config
 from ..config import files
-from . import compare, exit_codes
+from . import compare, exit_codes, variables
 from .terminal import Terminal, safe
 
 _HELP = """Run the `tests:` of the pipeline files of PATHS, files or folders. Nothing is sent anywhere.
@@ -49,10 +49,11 @@ class Outcome:
 @click.command(name="test", help=_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--only", metavar="TEXT", help="Run the tests whose name contains TEXT.")
+@variables.option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(paths: tuple[Path, ...], only: str | None, as_json: bool) -> int:
+def command(paths: tuple[Path, ...], only: str | None, given: dict[str, str], as_json: bool) -> int:
     started = time.monotonic()
-    loaded = [one for path in paths for one in config.load_all(path)]
+    loaded = [one for path in paths for one in config.load_all(path, given)]
     if only is not None:
         _check_only(only, [test["name"] for one in loaded for test in _tests(one)])
     outcomes = [outcome for one in loaded for outcome in run_tests(one, only or "")]

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .pipeline import PipelineFile, load, load_each
 from .problem import InvalidConfig, Problem
+from .variables import NOTHING
 
 MAX_FILES = 100_000
 
 
-def load_all(path: Path) -> list[PipelineFile]:
+def load_all(path: Path, given: Mapping[str, str] = NOTHING) -> list[PipelineFile]:
     """Every pipeline file, checked, in the order of their names. Raises InvalidConfig with the
-    problems of all files, not only of the first."""
-    loaded, problems = examine(path)
+    problems of all files, not only of the first. `given` are the operator's variables."""
+    loaded, problems = examine(path, given)
     if problems:
         raise InvalidConfig(problems)
     return loaded
 
 
-def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
+def examine(path: Path, given: Mapping[str, str] = NOTHING) -> tuple[list[PipelineFile], list[Problem]]:
     """The files that are right, and every problem of those that are not."""
     loaded: list[PipelineFile] = []
     names, problems = find(path)
     if not names and not problems:
         problems = [nothing_in(path)]
-    for one in read_each(names) if names != [str(path)] else [_named(path)]:
+    for one in read_each(names, given) if names != [str(path)] else [_named(path, given)]:
         if isinstance(one, InvalidConfig):
             problems += one.problems
         else:
@@ -38,15 +39,15 @@ def examine(path: Path) -> tuple[list[PipelineFile], list[Problem]]:
     return [one for one in loaded if one.source.name not in wrong], problems
 
 
-def _named(path: Path) -> PipelineFile | InvalidConfig:
+def _named(path: Path, given: Mapping[str, str]) -> PipelineFile | InvalidConfig:
     """A file that the command line names: read like any program's input, which may be a pipe."""
     try:
-        return load(path)
+        return load(path, given=given)
     except InvalidConfig as invalid:
         return invalid
 
 
-def read_each(names: Iterable[str]) -> Iterator[PipelineFile | InvalidConfig]:
+def read_each(names: Iterable[str], given: Mapping[str, str] = NOTHING) -> Iterator[PipelineFile | InvalidConfig]:
     """What `find` has found, read and compiled; what is wrong with one takes its place. Waits for no pipe."""
     there: list[Path | InvalidConfig] = []
     for file in map(Path, names):
@@ -55,7 +56,7 @@ def read_each(names: Iterable[str]) -> Iterator[PipelineFile | InvalidConfig]:
             there.append(file)
         except InvalidConfig as invalid:
             there.append(invalid)
-    loaded = load_each(file for file in there if isinstance(file, Path))
+    loaded = load_each((file for file in there if isinstance(file, Path)), given)
     for one in there:
         yield one if isinstance(one, InvalidConfig) else next(loaded)
 

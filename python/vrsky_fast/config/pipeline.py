@@ -13,13 +13,13 @@ from typing import Any
 from .. import _native
 from ..errors import Place, VrskyError
 from ..facts import MAX_FILE_BYTES
-from . import files, reader, schema, summary
+from . import files, quoting, reader, schema, summary, variables
 from .emit import ScalarAt, emit, misread, scalars_of, walk
 from .files import Stat
 from .locate import locate
 from .problem import InvalidConfig, Problem, defect
 from .source import Mark, Source
-from .tree import Node
+from .tree import Node, Scalar, find
 
 _ANY_SCRIPT = "export default (msg) => msg"
 # Files that are read before they are compiled together.
@@ -81,18 +81,20 @@ class PipelineFile:
         )
 
 
-def load(path: Path, name: str | None = None) -> PipelineFile:
-    """Reads and checks one file. `name` is how messages call it; by default the path as given.
-    Raises InvalidConfig with every problem found."""
-    return _only(_compile([_read(path, name or str(path))]))
+def load(path: Path, name: str | None = None, given: Mapping[str, str] = variables.NOTHING) -> PipelineFile:
+    """Reads and checks one file. `name` is how messages call it; by default the path as given. `given` are the
+    operator's variables. Raises InvalidConfig with every problem found."""
+    return _only(_compile([_read(path, name or str(path), given)]))
 
 
-def parse(name: str, data: bytes, path: Path) -> PipelineFile:
+def parse(name: str, data: bytes, path: Path, given: Mapping[str, str] = variables.NOTHING) -> PipelineFile:
     """The same for bytes that are at hand; files it names are looked up beside `path`."""
-    return _only(_compile([_draft(name, data, path)]))
+    return _only(_compile([_draft(name, data, path, given)]))
 
 
-def load_each(paths: Iterable[Path]) -> Iterator[PipelineFile | InvalidConfig]:
+def load_each(
+    paths: Iterable[Path], given: Mapping[str, str] = variables.NOTHING
+) -> Iterator[PipelineFile | InvalidConfig]:
     """The same for many, in their order; what is wrong with one takes its place, a defect of ours included. Far quicker
     than one by one. Never waits for a writer, as a pipe would have it."""
     paths = iter(paths)
@@ -100,7 +102,7 @@ def load_each(paths: Iterable[Path]) -> Iterator[PipelineFile | InvalidConfig]:
         drafts: list[_Draft | InvalidConfig] = []
         for path in some:
             try:
-                drafts.append(_read(path, str(path), at_once=True))
+                drafts.append(_read(path, str(path), given, at_once=True))
             except InvalidConfig as invalid:
                 drafts.append(invalid)
             except Exception as error:
@@ -132,7 +134,7 @@ class _Draft:
     json: str
 
 
-def _read(path: Path, name: str, at_once: bool = False) -> _Draft:
+def _read(path: Path, name: str, given: Mapping[str, str], at_once: bool = False) -> _Draft:
     """With `at_once` only what is a regular file."""
     try:
         with open(path, "rb", opener=files.open_at_once if at_once else None) as file:
@@ -142,16 +144,17 @@ def _read(path: Path, name: str, at_once: bool = False) -> _Draft:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise InvalidConfig([Problem("config/file-not-found", reason, name, hint="Check the path.")]) from None
-    return _draft(name, data, path)
+    return _draft(name, data, path, given)
 
 
-def _draft(name: str, data: bytes, path: Path) -> _Draft:
+def _draft(name: str, data: bytes, path: Path, given: Mapping[str, str]) -> _Draft:
     source, root = reader.read(name, data)
     model = schema.pipeline_file()
+    unresolved = variables.resolve(source, root, model, given)
     places = scalars_of(root, model, "file", "expression")
     scripts, beside, missing = _files(source, places["file"], path.parent)
     cut = misread(source, places["expression"])
-    return _Draft(path, source, root, scripts, beside, [*missing, *cut], emit(root, model))
+    return _Draft(path, source, root, scripts, beside, [*unresolved, *missing, *cut], emit(root, model))
 
 
 def _compile(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig]:
@@ -179,7 +182,7 @@ def _only(found: list[PipelineFile | InvalidConfig]) -> PipelineFile:
 def _others(found: list[Problem], missing: list[Problem]) -> list[Problem]:
     """What is said already is not said again."""
     said = {problem.pointer for problem in missing}
-    return [one for one in found if one.pointer not in said]
+    return [one for one in found if not any(f"{one.pointer}/".startswith(f"{pointer}/") for pointer in said)]
 
 
 def _order(problem: Problem, name: str) -> tuple[bool, int, int]:
@@ -241,6 +244,7 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyEr
         return Problem.at(text, Mark(place.line, place.column or 1), code, reason, hint=hint)
     if script is not None and script not in scripts and pointer.endswith("/script"):
         pointer += "/code"  # it stands in the pipeline file itself
+    hint = (_quoting_hint(source, root, pointer) or hint) + _origin(root, pointer)
     return locate(
         source,
         root,
@@ -252,6 +256,23 @@ def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyEr
         column=place.column,
         of_key=_is_of_key(root, code, pointer),
     )
+
+
+def _origin(root: Node, pointer: str) -> str:
+    """What the hint says of a value that is not in the file."""
+    node, _, is_there = find(root, pointer)
+    name = node.variable if is_there and isinstance(node, Scalar) else None
+    return f" The value is that of the variable {name}." if name else ""
+
+
+def _quoting_hint(source: Source, root: Node, pointer: str) -> str | None:
+    """The hint for an expression that is wrong because a comment begins within it."""
+    found = next(
+        ((parent, node, view) for at, parent, node, view in walk(root, schema.pipeline_file()) if at == pointer), None
+    )
+    if found is None or not isinstance(found[1], Scalar) or "expression" not in found[2].formats:
+        return None
+    return quoting.before_comment(source, found[0], found[1])
 
 
 # What a key may be wrong in, by the formats that a value would need for the error to be the value's.

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from .source import Mark, Source
 from .tree import Mapping, Node, Scalar, Sequence
 
+_QUOTE_IT = "Quote the expression: put it between single quotes."
+# Between two values of an expression, and in hardly any other text.
+_OPERATOR = re.compile(r"[=!<>]=|&&|\|\||[<>+*?(]")
 # A key and the rest of its line, as far as a line that YAML cannot read lets us tell.
 _ENTRY = re.compile(r"(?:^|[\s{,\[-])(?P<key>[\w.\[\]\"@-]+)\s*:\s+(?=(?P<text>\S.*)$)")
 _LONGEST_LINE = 2000
@@ -37,13 +40,24 @@ def _is_misread(text: str, is_expression: bool) -> bool:
     looks like an expression."""
     if text[0] in "\"'[{":
         return _first(text) not in {text, ""}
-    return text[0] in "!%@`" or (is_expression and (": " in text or " #" in text))
+    if text[0] in "!%@`":
+        return True
+    return (": " in text or " #" in text) if is_expression else _cuts_a_string(text)
+
+
+def _cuts_a_string(text: str) -> bool:
+    """Whether a colon or a comment begins within a string that an operator stands before."""
+    operator = _OPERATOR.search(text)
+    if operator is None:
+        return False
+    inside = (at for at, _, quote in _walk(text) if quote and at > operator.start())
+    return any(text[at : at + 2] in {": ", " #"} for at in inside)
 
 
 def quoted(expression: str) -> str:
     """The hint itself, with the expression as it should stand; single quotes are doubled within."""
     if len(expression) > 80:
-        return "Quote the expression: put it between single quotes."
+        return _QUOTE_IT
     return "Quote the expression: '" + expression.replace("'", "''") + "'"
 
 
@@ -55,6 +69,26 @@ def cut_short(source: Source, parent: Node, scalar: Scalar) -> str | None:
     line = source.line(scalar.start.line) or ""
     rest = line[scalar.start.column - 1 :][:_LONGEST_LINE].rstrip()
     return quoted(_value(rest) if isinstance(parent, Mapping | Sequence) and parent.flow else rest)
+
+
+def before_comment(source: Source, parent: Node, scalar: Scalar) -> str | None:
+    """The hint for a plain expression that is in error and ends where ` #` begins a comment, else None: alone it
+    would be right to comment on an expression."""
+    line = source.line(scalar.end.line) or ""
+    rest = line[scalar.end.column - 1 :]
+    if scalar.style is not None or not scalar.text or not rest[:1].isspace() or not rest.lstrip().startswith("#"):
+        return None
+    whole = line[scalar.start.column - 1 :].rstrip()
+    if scalar.start.line != scalar.end.line or len(whole) > _LONGEST_LINE:
+        return _QUOTE_IT
+    is_within = isinstance(parent, Mapping | Sequence) and parent.flow
+    return quoted(_value(whole) if is_within else whole)
+
+
+def hint_for_next_line(above: str, line: str) -> str | None:
+    """For a line that YAML cannot read since a comment has ended the expression that it goes on with."""
+    is_cut = len(above) <= _LONGEST_LINE and " #" in above and _ENTRY.search(above) is not None
+    return _QUOTE_IT if is_cut and line.lstrip().startswith(("&&", "||", "? ", ": ", "== ", "!= ")) else None
 
 
 def end_of(source: Source, scalar: Scalar) -> Mark | None:

@@ -77,7 +77,8 @@ def _syntax(source: Source, error: yaml.MarkedYAMLError) -> Problem:
         reason = f"{reason}, {error.context}"
     if error.context_mark and error.context_mark.line + 1 != mark.line:
         reason += f" that starts on line {error.context_mark.line + 1}"
-    hint = quoting.hint_for_line(line) or "Mend the YAML here."
+    above = source.line(mark.line - 1) or ""
+    hint = quoting.hint_for_line(line) or quoting.hint_for_next_line(above, line) or "Mend the YAML here."
     return Problem.at(source, mark, "config/invalid-yaml", reason, hint=hint)
 
 

@@ -15,6 +15,7 @@ from .. import _native
 
 # A recursive model would unfold for ever; no real one nests references deeper than this.
 _MAX_UNFOLD = 16
+SCALARS = frozenset({"string", "integer", "number", "boolean"})
 _TYPE_OF = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
@@ -34,6 +35,11 @@ class View:
         """The JSON types wanted here; None when anything goes, or when nothing is known."""
         self.formats = frozenset(schema["format"] for schema in self._alternatives if "format" in schema)
         """What a text here may be, in the model's words: `expression`, `file`, `path` ..."""
+
+    @property
+    def takes_scalar(self) -> bool:
+        """Whether a scalar of a certain type may stand here; not where anything goes."""
+        return self.types is not None and not self.types.isdisjoint(SCALARS)
 
     def key(self, name: str) -> View:
         slot = name if name in self._known else None

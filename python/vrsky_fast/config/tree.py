@@ -17,6 +17,8 @@ class Scalar:
     end: Mark
     # None for a plain one, else one of ' " | >
     style: str | None = None
+    # The name of the variable whose value it is.
+    variable: str | None = None
 
 
 @dataclass(slots=True)

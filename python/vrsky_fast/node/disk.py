@@ -21,6 +21,7 @@ from ..config.files import Stat, stat_of
 from ..config.folder import find_in, is_below, read_each
 from ..config.problem import defect
 from ..config.secrets import resolve
+from ..config.variables import NOTHING
 from ..errors import SecretError
 
 # What changes for so long without a pause is read in between.
@@ -77,12 +78,19 @@ class _Change:
 
 
 class Disk:
-    """All pipeline files of `path`. `check` says what else speaks against serving one."""
+    """All pipeline files of `path`. `check` says what else speaks against serving one, `given` are the operator's
+    variables."""
 
     def __init__(
-        self, path: Path, secrets: Path | None, check: Check, clock: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        secrets: Path | None,
+        check: Check,
+        clock: Callable[[], float] = time.monotonic,
+        given: Mapping[str, str] = NOTHING,
     ) -> None:
         self.path = path
+        self._given = given
         self._secrets, self._check, self._clock = secrets, check, clock
         self._is_folder = os.path.isdir(path)  # noqa: PTH112 - which raises nothing
         self._given_up = False
@@ -192,7 +200,7 @@ class Disk:
         began, clock = time.time_ns(), self._clock()
         before = {name: stat_of(name) for name in names}
         changed, left = False, list[str]()
-        for name, read in zip(names, read_each(names), strict=True):
+        for name, read in zip(names, read_each(names, self._given), strict=True):
             if self._given_up:
                 break
             state, others = self._judge(name, read)

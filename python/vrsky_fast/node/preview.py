@@ -26,14 +26,17 @@ class Preview:
     findings: tuple[Finding, ...]
 
 
-async def preview(paths: Sequence[Path], secrets: Path | None, profile: Profile, engine: Engine) -> Preview:
-    """Of files and folders, as if one run served all of them. `profile` is from `checked`, `engine` one to ask. Blocks
+async def preview(
+    paths: Sequence[Path], secrets: Path | None, profile: Profile, engine: Engine, given: Mapping[str, str]
+) -> Preview:
+    """Of files and folders, as if one run served all of them. `profile` is from `checked`, `engine` one to ask,
+    `given` the operator's variables. Blocks
     while the files are read."""
     states: dict[str, State] = {}
     empty: list[Finding] = []
     seen: set[str] = set()
     for path in paths:
-        disk = Disk(path, secrets, lambda one: refused(one, profile))
+        disk = Disk(path, secrets, lambda one: refused(one, profile), given=given)
         disk.look(True)
         # A file that two PATHS name, such as a folder and the absolute path of a file in there, is one file. Two links
         # to it in one folder are two, as in a run.

@@ -38,7 +38,7 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     out. Raises ConfigError, SecretError or NatsError before anything flows: where none can be served, or with
     `strict` not all; and NatsError when the embedded server does not stay up."""
     profile = checked(settings)
-    disk = Disk(path, settings.secrets, lambda one: refused(one, profile))
+    disk = Disk(path, settings.secrets, lambda one: refused(one, profile), given=settings.given)
     with stop_signals(watcher.drain_at_once) as stop:
         try:
             if await _first_look(disk, stop):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..control.tls import AS_THE_SERVER_SAYS, Tls
@@ -13,7 +14,8 @@ from .profile import Profile
 class Settings:
     """`data` is the folder of the run's own files. `nats` names a running server, which `tls` is for; without it
     one is started in `data`. `secrets` is a folder with files <customer>/<name>. With `strict` nothing starts unless
-    all files can be served; with `watch` files are looked at for as long as it runs."""
+    all files can be served; with `watch` files are looked at for as long as it runs. `given` are the operator's
+    variables."""
 
     data: Path
     profile: Profile
@@ -22,3 +24,4 @@ class Settings:
     secrets: Path | None = None
     strict: bool = False
     watch: bool = True
+    given: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! PipelineFile ──► rules.rs   names, order, outs: what the schema cannot say
+//!              ──► root.rs    paths that begin with `msg`
 //!              ──► input.rs   in                                      ┐
 //!              ──► source.rs  how a payload becomes a document        │
 //!              ──► stages.rs  steps, each compiled by its own crate   ├─► Pipeline, by revision
@@ -19,6 +20,7 @@ mod batch;
 mod files;
 mod input;
 mod outs;
+mod root;
 mod rules;
 mod source;
 mod stages;
@@ -67,6 +69,7 @@ impl Pipeline {
     /// into the file, and the column, or the script's file and line, where there is one.
     pub fn compile(file: PipelineFile, files: &dyn Files) -> Result<Arc<Pipeline>, Vec<Fault>> {
         let mut faults = rules::check(&file);
+        root::check(&file, &mut faults);
         let outs = outs::compile(&file.out, &mut faults);
         let scripts = files::scripts(&file, files, &mut faults);
         let limits = Arc::new(file.limits.for_message());

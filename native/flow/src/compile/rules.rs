@@ -1,5 +1,6 @@
 //! What one part of the file demands of another.
 
+use connectors::http::source::is_passed_on;
 use message::{Code, Fault};
 
 use crate::model::{
@@ -208,6 +209,12 @@ impl Rules<'_> {
             let reason = "a test's message is exactly one of `file`, `text` and `json`";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/in"), reason);
         }
+        if matches!(self.file.input, In::Http(_)) {
+            for name in input.headers.keys().filter(|name| !is_seen(name)) {
+                let reason = format!("an HTTP in drops the header `{name}`: no step can see it");
+                self.fault(Code::ConfigHeaderDropped, format!("{pointer}/in/headers/{}", escaped(name)), reason);
+            }
+        }
         match example.expected() {
             Some(Expected::Outs | Expected::Dropped | Expected::Error) => {}
             None => {
@@ -219,6 +226,16 @@ impl Rules<'_> {
             self.known_out(out, &format!("{pointer}/out/{out}"));
         }
     }
+}
+
+/// Whether steps can see this header of a message that came by HTTP: the sender's, or the node's own.
+fn is_seen(name: &str) -> bool {
+    is_passed_on(name) || name.eq_ignore_ascii_case("Customer-ID")
+}
+
+/// A key as a token of a JSON pointer.
+pub(super) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// What a `convert` makes.

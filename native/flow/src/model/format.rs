@@ -8,6 +8,9 @@ use super::{Span, VERSION};
 
 /// Checks `text` against the schema's `format`; a fault without its pointer.
 pub fn check(format: &str, text: &str) -> Result<(), Fault> {
+    if SUBSTITUTED.contains(&format) {
+        no_substitution(text)?;
+    }
     match format {
         "name" => name(text),
         "path" => path(text),
@@ -28,6 +31,17 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
         "error-code" => error_code(text),
         _ => Ok(()),
     }
+}
+
+/// Where people expect the value of an environment variable in place of `${NAME}`, and nothing puts it there.
+const SUBSTITUTED: [&str; 7] = ["url", "url-path", "subject", "subject-filter", "stream", "header-value", "out-path"];
+
+fn no_substitution(text: &str) -> Result<(), Fault> {
+    let Some((before, rest)) = text.split_once("${") else { return Ok(()) };
+    let Some((name, _)) = rest.split_once('}') else { return Ok(()) };
+    let column = u32::try_from(before.chars().count()).unwrap_or(u32::MAX).saturating_add(1);
+    let reason = format!("nothing is put in place of {}", quote(&format!("${{{name}}}")));
+    Err(Fault::new(Code::ConfigNoSubstitution, reason).at_column(column))
 }
 
 /// The version is a number, and the only format of one.

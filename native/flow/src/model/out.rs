@@ -219,7 +219,7 @@ pub struct BearerAuth {
 pub struct FileOut {
     /// Below the customer's folder for files, `<data>/files/<customer>/`; without `..`. Outs of a customer that name the
     /// same file share it, line by line. Absolute only on a node that runs with `--files-anywhere`.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("format" = "out-path"))]
     pub path: String,
 }
 

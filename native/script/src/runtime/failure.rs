@@ -12,6 +12,13 @@ const REASON: usize = 300;
 /// What the engine says of a used up stack.
 const TOO_DEEP: &str = "Maximum call stack size exceeded";
 
+/// The name of prelude.js for a locale that is given to a built-in function.
+const LOCALE: &str = "LocaleError";
+
+/// `Intl` stays undefined, so that a script can ask whether it is there.
+const NO_INTL: &str = "there is no `Intl` in a script; make texts of dates of `toISOString()` or of the UTC methods of \
+     Date, of numbers with `toFixed()`, and compare texts with `<` and `>`";
+
 /// Takes the pending exception and says what it means for the message.
 pub fn describe(js: Js, guard: &Guard, origin: Origin<'_>) -> Fault {
     let exception = js.exception();
@@ -63,6 +70,12 @@ fn reason_of(js: Js, exception: &Owned) -> Fault {
             forget_exception(js);
             if exception.is_error() && name == "RangeError" && message == TOO_DEEP {
                 return Fault::new(Code::ScriptStackOverflow, "the calls are nested too deep");
+            }
+            if exception.is_error() && name == LOCALE {
+                return Fault::new(Code::ScriptLocale, shorten(&message));
+            }
+            if exception.is_error() && name == "ReferenceError" && message == "Intl is not defined" {
+                return Fault::new(Code::ScriptLocale, NO_INTL);
             }
             match (name.is_empty(), message.is_empty()) {
                 (false, false) => thrown(&format!("{name}: {message}")),

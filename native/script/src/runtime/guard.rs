@@ -25,6 +25,9 @@ pub enum Stop {
 /// An allocation of this size is worth a look at the clock, bytes.
 const LARGE: usize = 1024;
 
+/// For an error with its trace, bytes.
+const LAST_WORDS: usize = 8 << 10;
+
 /// Asked by the engine every 10,000 jumps and calls, and inside regular expressions and sorts.
 pub struct Guard {
     used: Cell<usize>,
@@ -37,6 +40,8 @@ pub struct Guard {
     wall_deadline: Cell<Instant>,
     cpu_deadline: Cell<Duration>,
     limit: Cell<Duration>,
+    /// Bytes that are given although the script has to end.
+    last_words: Cell<usize>,
 }
 
 impl Guard {
@@ -54,6 +59,7 @@ impl Guard {
             wall_deadline: Cell::new(now),
             cpu_deadline: Cell::new(Duration::ZERO),
             limit: Cell::new(Duration::ZERO),
+            last_words: Cell::new(0),
         })
     }
 
@@ -83,12 +89,20 @@ impl Guard {
         self.limit.get()
     }
 
-    /// The interrupt handler: whether the script has to end. Once it has to, it always has to.
+    /// Whether the script has to end. Once it has to, it always has to.
     pub fn must_stop(&self) -> bool {
         if self.stop.get().is_none() && self.running.get() && self.is_late() {
             self.stop.set(Some(Stop::Timeout));
         }
         self.stop.get().is_some()
+    }
+
+    /// The interrupt handler: `must_stop`, with room for the engine's error. Only that one cannot be caught; without it
+    /// the script gets a plain exception, and one that catches at every level of a deep recursion goes on.
+    pub fn interrupts(&self) -> bool {
+        let stops = self.must_stop();
+        self.last_words.set(if stops { LAST_WORDS } else { 0 });
+        stops
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -119,6 +133,13 @@ impl Guard {
     /// Counts `more` bytes in, or refuses them and everything after.
     pub fn take(&self, more: usize) -> bool {
         let wanted = self.used.get().saturating_add(more);
+        if let Some(rest) = self.last_words.get().checked_sub(more)
+            && self.stop.get().is_some()
+        {
+            self.last_words.set(rest);
+            self.used.set(wanted);
+            return true;
+        }
         if self.stop.get().is_some() || (more >= LARGE && self.must_stop()) {
             return false;
         }

@@ -68,7 +68,7 @@ impl Engine {
         let guard = Guard::new(memory(limits));
         let runtime = Runtime::new_with_alloc(Metered(Rc::clone(&guard))).map_err(|_| bytecode::no_memory())?;
         let asked = Rc::clone(&guard);
-        runtime.set_interrupt_handler(Some(Box::new(move || asked.must_stop())));
+        runtime.set_interrupt_handler(Some(Box::new(move || asked.interrupts())));
         Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0, class: Cell::new(0) })
     }
 
@@ -177,7 +177,7 @@ mod tests {
             "let last; export default msg => { msg.a[Symbol('s')] = last; last = msg.a; throw msg }",
             "export default msg => { Object.defineProperty(msg, 'g', { get() { return msg } }); return msg.g === msg }",
             "const kept = []; export default msg => { for (;;) kept.push({ ...msg }) }",
-            "export default async msg => { for (const x of msg.list) await x }",
+            "export default msg => (async () => { for (const x of msg.list) await x })()",
         ];
         let limits = Limits { script_cpu_ms: 10_000, script_memory_mb: 8, ..Limits::default() };
         for script in scripts {

@@ -42,6 +42,37 @@
   defineProperty(refuse, "prototype", { value: functionPrototype, writable: false });
   defineProperty(globalThis, "Function", { value: refuse, writable: true, configurable: true });
 
+  // -- languages are not there -----------------------------------------------------------------------
+  // The engine would take a locale and go on as if none had been given: dates, numbers and orders that look
+  // right and are wrong. failure.rs knows the error by its name.
+  const noLocale = (name, instead) => {
+    const error = new TypeError(`\`${name}\` takes no locale and no options in a script; ${instead}`);
+    defineProperty(error, "name", { value: "LocaleError" });
+    throw error;
+  };
+  const withoutLocale = (prototype, name, instead) => {
+    const original = prototype[name];
+    const call = original.call.bind(original);
+    const { length } = original;
+    const methods = {
+      [name](first, second, third) {
+        if ((length === 0 && first !== undefined) || second !== undefined || third !== undefined) noLocale(name, instead);
+        return call(this, first);
+      },
+    };
+    defineProperty(methods[name], "length", { value: length, configurable: true });
+    defineProperty(prototype, name, { value: methods[name], writable: true, configurable: true });
+  };
+  for (const name of ["toLocaleString", "toLocaleDateString", "toLocaleTimeString"]) {
+    withoutLocale(HostDate.prototype, name, "make the text of `toISOString()` or of the UTC methods of Date");
+  }
+  for (const kind of [Number, BigInt, Array, getPrototypeOf(Uint8Array)]) {
+    withoutLocale(kind.prototype, "toLocaleString", "make the text of `toFixed()` or `String()`");
+  }
+  withoutLocale(String.prototype, "localeCompare", "compare with `<` and `>`, which order by code units");
+  withoutLocale(String.prototype, "toLocaleUpperCase", "use `toUpperCase()`");
+  withoutLocale(String.prototype, "toLocaleLowerCase", "use `toLowerCase()`");
+
   // -- frozen, all the way ------------------------------------------------------------------------
   // A frozen prototype would forbid `object.toString = ...` on everything that inherits from it, and
   // `this.name = ...` in a class that extends Error. So there a plain value becomes a getter, and a
@@ -102,4 +133,9 @@
       visit(own.value), visit(own.get), visit(own.set);
     }
   }
+
+  // -- what a function gives instead of a message; undefined for a plain one -----------------------
+  const names = ["an async function", "a generator", "an async generator"];
+  const unfit = [kinds[2], kinds[1], kinds[3]].map(getPrototypeOf);
+  return (exported) => names[unfit.indexOf(getPrototypeOf(exported))];
 };

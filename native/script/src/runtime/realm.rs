@@ -52,9 +52,10 @@ impl Realm {
         // SAFETY: the bytes were compiled by this process.
         let prelude = unsafe { bytecode::load(js, prelude) }.map_err(fail)?;
         let prelude = evaluate(js, prelude).map_err(fail)?;
-        prelude.call(&[host.now_function()]).map_err(fail)?;
+        let kind = prelude.call(&[host.now_function()]).map_err(fail)?;
         let context_object = host.context_object().map_err(fail)?;
         let function = default_export(js, guard, program)?;
+        check_kind(&kind.call(&[&function]).map_err(fail)?, program)?;
         let message = RefCell::new(Message::new(&views, guard));
         Ok(Realm { function, context_object, host, views, message, js, _context: context })
     }
@@ -127,6 +128,15 @@ fn prelude() -> Result<&'static [u8], Fault> {
 fn evaluate(js: Js, code: Owned) -> Result<Owned, Thrown> {
     // SAFETY: the code was read into this context; the engine takes its reference.
     js.own(unsafe { qjs::JS_EvalFunction(js.context(), code.into_raw()) })
+}
+
+/// Refuses a function of which the prelude says that it gives no message.
+fn check_kind(kind: &Owned, program: &Program) -> Result<(), Fault> {
+    if kind.tag() != Tag::Text {
+        return Ok(());
+    }
+    let what = kind.with_text(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+    Err(Fault::new(Code::ScriptAsync, format!("the default export is {what}")).in_file(program.file()))
 }
 
 /// Evaluates the module and finds the function it exports.

@@ -5,11 +5,13 @@
 //! source ─► nesting.rs   size, brackets, length of expressions: before any recursive parser sees it
 //!        ─► parse.rs     oxc, on a thread with a large stack
 //!        ─► refuse.rs    what types cannot be blanked out of, and modules: script/unsupported
+//!                        and, by export.rs, a default export that is async: script/async
 //!        ─► types.rs, class.rs   what is to be blanked ─► blank.rs   the text with it blanked
 //! ```
 
 mod blank;
 mod class;
+mod export;
 mod nesting;
 mod parse;
 mod position;

@@ -11,7 +11,7 @@ use oxc_ast::ast::{
 use oxc_ast_visit::{Visit, walk};
 use oxc_span::{GetSpan, Span};
 
-use super::position;
+use super::{export, position};
 
 /// Collects the first thing that is refused.
 pub struct Refuse<'s> {
@@ -25,10 +25,14 @@ impl<'s> Refuse<'s> {
     }
 
     /// # Errors
-    /// `script/unsupported` for what was met, `script/no-default-export`.
+    /// `script/unsupported` for what was met, `script/no-default-export`, `script/async`.
     pub fn verdict(self, program: &Program<'_>) -> Result<(), Fault> {
         if let Some((span, what)) = self.first {
             return Err(unsupported(what, self.source, span.start as usize));
+        }
+        if let Some(unfit) = export::unfit(program) {
+            let fault = Fault::new(Code::ScriptAsync, format!("the default export is {}", unfit.what));
+            return Err(position::at(fault, self.source, unfit.span.start as usize));
         }
         if program.body.iter().any(is_default_export) {
             return Ok(());

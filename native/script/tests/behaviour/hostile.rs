@@ -273,3 +273,20 @@ fn nothing_of_a_built_in_can_be_changed() {
     slow.limits = Arc::new(Limits { script_cpu_ms: 5000, ..Limits::default() });
     assert_eq!(crate::support::texts(&run_task(&runner, &program, slow)).unwrap(), [r#"{"open":[],"count":true}"#]);
 }
+
+/// Wherever in the recursion the engine asks for the deadline: an end that can be caught would go on for ever.
+#[test]
+fn a_recursion_that_catches_ends_whenever_its_time_is_over() {
+    for calls in (0..10_000).step_by(1_300) {
+        let source = format!(
+            "const idle = () => {{}}; export default () => {{
+                for (let i = 0; i < {calls}; i++) idle();
+                function f() {{ try {{ f() }} catch (e) {{ f() }} }} f()
+            }}"
+        );
+        let program = program(&source);
+        let limits = Arc::new(Limits { script_cpu_ms: 20, ..Limits::default() });
+        let done = run_task(&Runner::new(), &program, Task { limits, ..task(&program, 0, "acme") });
+        assert_eq!(done.outcome.unwrap_err().code(), Code::ScriptTimeout, "{calls} calls before");
+    }
+}

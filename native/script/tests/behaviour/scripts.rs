@@ -4,6 +4,65 @@ use crate::support::{outputs, run, run_ts};
 use message::Code;
 use script::{Language, compile};
 
+/// Silently taken, they would give wrong dates and orders.
+#[test]
+fn locales_and_intl_are_refused_by_name_and_place() {
+    for (used, name) in [
+        ("new Date(0).toLocaleString('de-CH')", "`toLocaleString`"),
+        ("new Date(0).toLocaleDateString('de')", "`toLocaleDateString`"),
+        ("new Date(0).toLocaleDateString(undefined, { dateStyle: 'long' })", "`toLocaleDateString`"),
+        ("new Date(0).toLocaleTimeString('de', {})", "`toLocaleTimeString`"),
+        ("(1234.5).toLocaleString('de-CH')", "`toLocaleString`"),
+        ("(1234.5).toLocaleString(undefined, { minimumFractionDigits: 2 })", "`toLocaleString`"),
+        ("10n.toLocaleString('de')", "`toLocaleString`"),
+        ("[1.5].toLocaleString('de')", "`toLocaleString`"),
+        ("new Uint8Array(2).toLocaleString('de')", "`toLocaleString`"),
+        ("'a'.localeCompare('b', 'de')", "`localeCompare`"),
+        ("'a'.localeCompare('b', undefined, { numeric: true })", "`localeCompare`"),
+        ("'a'.toLocaleUpperCase('tr')", "`toLocaleUpperCase`"),
+        ("'A'.toLocaleLowerCase(['tr'])", "`toLocaleLowerCase`"),
+        ("new Intl.NumberFormat('de').format(1)", "`Intl`"),
+        ("Intl.DateTimeFormat().resolvedOptions()", "`Intl`"),
+        ("Reflect.apply(Date.prototype.toLocaleString, new Date(0), ['de'])", "`toLocaleString`"),
+    ] {
+        let fault = run(&format!("export default msg => {{\n  return {used}\n}}"), "{}").outcome.unwrap_err();
+        assert_eq!(fault.code(), Code::ScriptLocale, "{used}: {fault}");
+        assert!(fault.reason().contains(name), "{used}: {fault}");
+        assert_eq!((fault.place().line, fault.place().file.as_deref()), (Some(2), Some("t.js")), "{used}: {fault}");
+    }
+    let loading =
+        script::compile("const f = new Intl.Collator('de');\nexport default msg => msg", Language::JavaScript, "t.js");
+    assert_eq!(loading.unwrap_err().code(), Code::ScriptLocale);
+}
+
+#[test]
+fn without_a_locale_the_functions_are_what_they_were() {
+    let source = "export default () => ({
+        number: (1234.5).toLocaleString(), big: 10n.toLocaleString(), list: [1, 'a', null].toLocaleString(),
+        typed: new Uint8Array(2).toLocaleString(), nothing: (1).toLocaleString(undefined, undefined),
+        upper: 'a'.toLocaleUpperCase(), lower: 'A'.toLocaleLowerCase(undefined),
+        compared: ['b', 'a'].sort((a, b) => a.localeCompare(b)), length: ''.localeCompare.length,
+        date: new Date(0).toLocaleDateString().length > 0, intl: typeof Intl,
+    })";
+    let expected = r#"{"number":"1234.5","big":"10","list":"1,a,","typed":"0,0","nothing":"1","upper":"A","lower":"a","compared":["a","b"],"length":1,"date":true,"intl":"undefined"}"#;
+    assert_eq!(outputs(source, "{}"), [expected]);
+}
+
+#[test]
+fn a_script_cannot_undo_that_locales_are_refused() {
+    for change in [
+        "Date.prototype.toLocaleString = () => 'x'",
+        "delete String.prototype.localeCompare",
+        "Object.defineProperty(Number.prototype, 'toLocaleString', { value: () => 'x' })",
+        "globalThis.Intl = {}",
+        "(1).toLocaleString.call = () => 'x'",
+    ] {
+        let fault =
+            run(&format!("'use strict'; export default msg => {{ {change}; return msg }}"), "{}").outcome.unwrap_err();
+        assert_eq!(fault.code(), Code::ScriptThrew, "{change}: {fault}");
+    }
+}
+
 #[test]
 fn a_message_becomes_none_one_or_many() {
     assert_eq!(

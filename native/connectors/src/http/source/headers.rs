@@ -150,6 +150,12 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Whether a sender's header of this name goes on with the message.
+#[must_use]
+pub fn is_passed_on(name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| name == CONTENT_TYPE || goes_on(&name))
+}
+
 fn goes_on(name: &HeaderName) -> bool {
     *name == TRACEPARENT || *name == TRACESTATE || *name == REQUEST_ID || is_cloud_event(name)
 }

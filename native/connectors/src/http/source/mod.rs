@@ -50,6 +50,7 @@ use connection::Phase;
 use door::Door;
 use inbox::Inbox;
 
+pub use headers::is_passed_on;
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;

@@ -107,6 +107,80 @@ fn parts_that_do_not_fit_each_other_are_named() {
     );
 }
 
+/// The same whatever follows in the file: `${NAME}` is what other tools put the environment's value in place of.
+#[test]
+fn a_text_that_hopes_for_substitution_is_refused() {
+    for (out, pointer, column) in [
+        (json!({"http": {"url": "${ERP}/orders"}}), "/out/http/url", 1),
+        (json!({"http": {"url": "https://${HOST}/orders"}}), "/out/http/url", 9),
+        (json!({"http": {"url": "https://erp.example/${order.id}"}}), "/out/http/url", 21),
+        (json!({"http": {"url": "https://a/", "headers": {"X-Key": "k ${KEY:-1}"}}}), "/out/http/headers/X-Key", 3),
+        (json!({"file": {"path": "${DIR}/x"}}), "/out/file/path", 1),
+        (json!({"nats": {"subject": "orders.${REGION}"}}), "/out/nats/subject", 8),
+        (json!({"nats": {"subject": "a", "mode": "jetstream", "stream": "${S}"}}), "/out/nats/stream", 1),
+    ] {
+        let faults = pipeline(json!([]), out.clone()).unwrap_err();
+        assert_eq!(faults.len(), 1, "{out}");
+        assert_eq!(faults[0].code(), Code::ConfigNoSubstitution, "{out}: {}", faults[0]);
+        assert_eq!(faults[0].place().pointer.as_deref(), Some(pointer), "{out}");
+        assert_eq!(faults[0].place().column, Some(column), "{out}");
+    }
+    for url in ["https://a/?$filter={order.id}", "https://a/%24{order.id}", "https://a/$metadata"] {
+        assert!(pipeline(json!([]), json!({"http": {"url": url}})).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn a_header_of_a_test_that_an_http_in_drops_is_refused() {
+    let file = |input: Value, headers: Value| {
+        let tests = json!([{"name": "t", "in": {"json": 1, "headers": headers}, "dropped": true}]);
+        let file = json!({"customer": "a", "pipeline": "b", "in": input, "out": one(), "tests": tests});
+        Pipeline::from_json(&file.to_string(), &())
+    };
+    let http = json!({"http": {"path": "/x"}});
+    for name in ["X-Tenant", "Accept", "ce-", "x-request-ids"] {
+        let faults = file(http.clone(), json!({"content-type": "text/xml", name: "1"})).unwrap_err();
+        assert_eq!((faults.len(), faults[0].code()), (1, Code::ConfigHeaderDropped), "{name}");
+        assert_eq!(faults[0].place().pointer, Some(format!("/tests/0/in/headers/{name}")));
+    }
+    for name in ["Content-Type", "TraceParent", "tracestate", "X-Request-ID", "ce-tenant", "Customer-ID"] {
+        assert!(file(http.clone(), json!({name: "1"})).is_ok(), "{name}");
+    }
+    assert!(file(json!({"nats": {"subject": "a"}}), json!({"X-Tenant": "1"})).is_ok());
+}
+
+#[test]
+fn a_path_that_begins_with_the_name_of_the_message_is_refused() {
+    let set = |path: &str, expression: &str| json!({"set": {path: expression}});
+    for (path, expression) in [
+        ("msg.total", "msg.total * 2"),
+        ("msg.order.net", "math.round(msg.order.net)"),
+        ("msg.name", "\"a \" + msg.name"),
+    ] {
+        refused(
+            json!([set(path, expression)]),
+            one(),
+            Code::ConfigInvalidPath,
+            &format!("/steps/0/set/{path}"),
+            &format!("write `{}`", &path[4..]),
+        );
+    }
+    for steps in [
+        json!([set("msg.total", "total * 2")]),
+        json!([set("msg.total", "msg.total")]),
+        json!([set("msg.total", "msg.totals + 1")]),
+        json!([set("msg.total", "a.msg.total + 1")]),
+        json!([set("msg.total", "\"msg.total\" + b")]),
+        json!([set("msg.total", "msg.msg.total + msg.total")]),
+        json!([set("message.total", "msg.total * 2")]),
+        json!([set("msg.total", "msg.total * 2"), {"remove": "total"}]),
+        json!([{"rename": {"order": "msg"}}, set("msg.total", "msg.total * 2")]),
+        json!([{"convert": {"from": "xml", "numbers": ["msg.total"]}}, set("msg.total", "msg.total * 2")]),
+    ] {
+        assert!(pipeline(steps.clone(), one()).is_ok(), "{steps}");
+    }
+}
+
 #[test]
 fn what_the_other_crates_refuse_is_named_at_its_place() {
     use Code::*;
