@@ -83,12 +83,13 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>, outs
         ContentType::Json => Accept::JSON,
         ContentType::Text => Accept::TEXT,
         ContentType::Bytes => Accept::BYTES,
+        ContentType::Form => Accept::FORM,
     });
     // A payload without a telling Content-Type is looked at by who reads it.
     let fallback = match expected {
         _ if file.steps.is_empty() && !outs_read => Accept::ANY,
         Some(Format::Xml) => Accept::XML | Accept::TEXT | Accept::BYTES,
-        Some(Format::Json) => Accept::JSON | Accept::TEXT | Accept::BYTES,
+        Some(Format::Json) => Accept::JSON | Accept::FORM | Accept::TEXT | Accept::BYTES,
         None => Accept::ALL,
     };
     let limit = file.limits.bytes;

@@ -31,7 +31,7 @@ pub struct HttpIn {
     /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
     /// or any `Content-Type` when nothing reads the payload: no steps, and no placeholders in an out's URL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4))]
+    #[schemars(length(max = 5))]
     pub content_types: Vec<ContentType>,
     /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`. Of the NATS
     /// server's `max_payload`, 32 KiB are kept for headers.
@@ -54,6 +54,8 @@ pub enum ContentType {
     Text,
     /// `application/octet-stream`, or no `Content-Type` at all
     Bytes,
+    /// `application/x-www-form-urlencoded`: `a=1&b=x&b=y` becomes the JSON `{"a": "1", "b": ["x", "y"]}`.
+    Form,
 }
 
 /// Who may post.

@@ -4,6 +4,7 @@ use std::ops::BitOr;
 
 use message::{Charset, Code, Fault, charset_parameters};
 
+use super::form;
 use super::headers::{Encoding, Field, Found};
 
 /// The kinds of payload a route takes.
@@ -19,10 +20,12 @@ impl Accept {
     pub const TEXT: Accept = Accept(4);
     /// `application/octet-stream`, and a request without Content-Type (RFC 9110, 8.3)
     pub const BYTES: Accept = Accept(8);
+    /// `application/x-www-form-urlencoded`, which becomes JSON
+    pub const FORM: Accept = Accept(16);
     /// Every kind above.
-    pub const ALL: Accept = Accept(15);
+    pub const ALL: Accept = Accept(31);
     /// Whatever the sender says it is, and as it says so: nobody here is going to read it.
-    pub const ANY: Accept = Accept(31);
+    pub const ANY: Accept = Accept(63);
 
     fn takes(self, kind: Accept) -> bool {
         self.0 & kind.0 == kind.0
@@ -59,8 +62,9 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
         subtype(&media).ok_or_else(|| unsupported("the Content-Type is no media type, such as text/csv"))?;
         return Ok(text.trim().replace('\t', " ").into());
     }
-    let kind = kind(&media)
-        .ok_or_else(|| unsupported("the Content-Type is neither XML, JSON, text/plain nor application/octet-stream"))?;
+    let kind = kind(&media).ok_or_else(|| {
+        unsupported("the Content-Type is neither XML, JSON, a form, text/plain nor application/octet-stream")
+    })?;
     if !accept.takes(kind) {
         return Err(unsupported("the path does not take this Content-Type"));
     }
@@ -81,6 +85,7 @@ fn known(media: &str) -> Option<Accept> {
         "application/xml" | "text/xml" => Some(Accept::XML),
         "text/plain" => Some(Accept::TEXT),
         "application/octet-stream" => Some(Accept::BYTES),
+        form::MEDIA => Some(Accept::FORM),
         _ => None,
     }
 }
@@ -163,7 +168,7 @@ mod tests {
             "json",
             "/json",
             "application/",
-            "application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded; charset=latin1",
             "multipart/form-data; boundary=x",
             "text/html",
             "+json",

@@ -9,7 +9,7 @@
 //!    ▼
 //! connection.rs  one task per connection: timeouts (activity), graceful end, lingering close
 //!    ▼
-//! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped (gzip)
+//! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped (gzip, form)
 //!    ▼
 //! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
 //!                (shares: what a customer may hold of it, and a peer of the connections)
@@ -26,6 +26,7 @@ mod answer;
 mod auth;
 mod connection;
 mod door;
+mod form;
 mod gzip;
 mod headers;
 mod inbox;

@@ -16,10 +16,11 @@ use super::Shared;
 use super::activity::{Activity, Awaits};
 use super::answer::{Answer, accepted, closing, problem};
 use super::auth::authorize;
+use super::form;
 use super::gzip;
 use super::headers::{Encoding, Found};
 use super::inbox::Admission;
-use super::media::check_media;
+use super::media::{Accept, check_media};
 use crate::contract::{Incoming, Settled};
 
 /// Of a body that is refused unread: read and forgotten up to here, so that the connection can be
@@ -62,6 +63,7 @@ type Admitted = (Admission, Incoming, BodyLimits);
 struct BodyLimits {
     bytes: usize,
     is_packed: bool,
+    is_form: bool,
 }
 
 /// All that can be said before the body is read, of which `announced` bytes are certain to come.
@@ -81,7 +83,11 @@ fn admit(
         return Err(Fault::new(Code::HttpMethodNotAllowed, format!("{} is not allowed here", head.method)));
     }
     authorize(&route.auth, &found, peer)?;
-    let content_type = check_media(&found, route.accept)?;
+    let mut content_type = check_media(&found, route.accept)?;
+    let is_form = route.accept != Accept::ANY && &*content_type == form::MEDIA;
+    if is_form {
+        content_type = "application/json".into();
+    }
     found.hops()?;
     let headers = found.forwarded()?;
     let idempotency_key = found.idempotency_key()?;
@@ -92,7 +98,7 @@ fn admit(
     let incoming =
         Incoming { item: 0, binding: route.binding, payload: Bytes::new(), headers, content_type, idempotency_key };
     let is_packed = found.encoding == Encoding::Gzip;
-    Ok((admission, incoming, BodyLimits { bytes: route.max_body, is_packed }))
+    Ok((admission, incoming, BodyLimits { bytes: route.max_body, is_packed, is_form }))
 }
 
 /// Whose path it is: `/in/CUSTOMER/...`.
@@ -134,6 +140,16 @@ async fn read(
     let mut payload = payload.freeze();
     if limits.is_packed {
         payload = gzip::unpack(&mut admission, payload, most).await?;
+    }
+    if limits.is_form {
+        let json = form::to_json(&payload)?;
+        if json.len() > most {
+            return Err(too_large(most));
+        }
+        if !admission.grow(json.len().saturating_sub(payload.len())) {
+            return Err(full());
+        }
+        payload = json.into();
     }
     Ok((admission, payload))
 }

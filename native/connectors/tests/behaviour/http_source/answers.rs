@@ -11,6 +11,27 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored, until};
 
+#[test]
+fn a_form_is_brought_as_json() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for content_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"] {
+            let head = format!("Content-Type: {content_type}\r\n");
+            assert_eq!(sender.post("/in/acme/orders", &head, "token=a%2Bb&text=one+two").await.status, 202);
+            assert_eq!(sender.post("/in/acme/orders", &head, "a=%ff").await.code(), "http/bad-request");
+            let long = format!("a={}", "\"".repeat(MAX_BODY - 10));
+            assert_eq!(sender.post("/in/acme/orders", &head, &long).await.status, 413, "as JSON it is longer");
+        }
+        for incoming in &*all.borrow() {
+            assert_eq!(incoming.payload, r#"{"token":"a+b","text":"one two"}"#);
+            assert_eq!(&*incoming.content_type, "application/json");
+        }
+        assert_eq!((all.borrow().len(), source.stats().in_flight_bytes), (2, 0));
+    });
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -159,7 +180,7 @@ fn each_refusal_is_a_problem_document_with_its_code_and_header() {
             "http/unauthorized",
         ),
         ("/in/acme/orders", "Content-Encoding: br\r\n", 415, "http/unsupported-media-type"),
-        ("/in/acme/orders", "Content-Type: application/x-www-form-urlencoded\r\n", 415, "http/unsupported-media-type"),
+        ("/in/acme/orders", "Content-Type: multipart/form-data; boundary=x\r\n", 415, "http/unsupported-media-type"),
         ("/in/acme/orders", "Content-Type: text/xml; charset=klingon\r\n", 415, "http/unsupported-media-type"),
         ("/in/acme/xml", "Content-Type: application/json\r\n", 415, "http/unsupported-media-type"),
         ("/in/acme/orders", "Idempotency-Key: \r\n", 400, "http/bad-request"),
