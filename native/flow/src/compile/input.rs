@@ -27,6 +27,9 @@ pub struct HttpInput {
     /// Bytes; never above `limits.bytes`.
     pub max_body: usize,
     pub accept: Accept,
+    /// Headers and parameters of the query that go on with a message.
+    pub headers: Vec<String>,
+    pub query: Vec<String>,
 }
 
 /// Who may post.
@@ -97,6 +100,8 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>, outs
         path: http.path.clone(),
         auth,
         max_body: http.max_body.unwrap_or(limit).min(limit) as usize,
+        headers: http.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        query: http.query.iter().map(|name| name.to_string()).collect(),
         accept: named.reduce(|all, one| all | one).unwrap_or(fallback),
     }
 }

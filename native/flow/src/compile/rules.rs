@@ -209,9 +209,9 @@ impl Rules<'_> {
             let reason = "a test's message is exactly one of `file`, `text` and `json`";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/in"), reason);
         }
-        if matches!(self.file.input, In::Http(_)) {
-            for name in input.headers.keys().filter(|name| !is_seen(name)) {
-                let reason = format!("an HTTP in drops the header `{name}`: no step can see it");
+        if let In::Http(http) = &self.file.input {
+            for name in input.headers.keys().filter(|name| !is_seen(name) && !is_named(http, name)) {
+                let reason = format!("the HTTP in drops the header `{name}`, which its `headers` do not name");
                 self.fault(Code::ConfigHeaderDropped, format!("{pointer}/in/headers/{}", escaped(name)), reason);
             }
         }
@@ -249,4 +249,12 @@ pub(super) fn target(convert: &Convert) -> Format {
 fn needs_convert(faults: &mut Vec<Fault>, at: usize, name: &str, why: &str) {
     let fault = Fault::new(Code::ConfigNeedsConvert, format!("`{name}` {why}"));
     faults.push(fault.at_pointer(format!("/steps/{at}/{name}")));
+}
+
+/// Whether the in says that this goes on: a header, or a parameter of the query.
+fn is_named(http: &HttpIn, name: &str) -> bool {
+    let parameter = name.get(.."Query-".len()).filter(|start| start.eq_ignore_ascii_case("Query-"));
+    let parameter = parameter.and_then(|start| name.get(start.len()..)).unwrap_or_default();
+    http.headers.iter().any(|one| one.eq_ignore_ascii_case(name))
+        || http.query.iter().any(|one| one.eq_ignore_ascii_case(parameter))
 }

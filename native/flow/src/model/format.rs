@@ -25,6 +25,8 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
         "stream" => stream(text).map_err(value(text)),
         "header-name" => header_name(text).map_err(value(text)),
         "header-value" => header_value(text),
+        "passed-header" => passed_header(text).map_err(value(text)),
+        "query-name" => query_name(text).map_err(value(text)),
         "user-name" => user_name(text).map_err(value(text)),
         "secret-name" => secret_name(text),
         "file" => file(text),
@@ -55,6 +57,39 @@ pub fn check_version(version: u64) -> Result<(), Fault> {
 
 fn value(text: &str) -> impl Fn(&'static str) -> Fault {
     move |reason| Fault::new(Code::ConfigInvalidValue, format!("{} {reason}", quote(text)))
+}
+
+/// Of a request, to go on with its message: not what is the connection's, the sender's credentials, or ours.
+fn passed_header(text: &str) -> Result<(), &'static str> {
+    const NOT: [&str; 12] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "customer-id",
+        "host",
+        "proxy-authorization",
+        "transfer-encoding",
+        "upgrade",
+        "x-vrsky-hops",
+    ];
+    if text.is_empty() || text.len() > 128 || !text.bytes().all(is_token) {
+        return Err("is no header name");
+    }
+    let lower = text.to_ascii_lowercase();
+    let is_ours = ["nats-", "vrsky-", "query-"].iter().any(|prefix| lower.starts_with(prefix));
+    if is_ours || NOT.contains(&&*lower) { Err("is a header that does not go on with a message") } else { Ok(()) }
+}
+
+/// It becomes a part of a header's name.
+fn query_name(text: &str) -> Result<(), &'static str> {
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(is_fit) {
+        return Ok(());
+    }
+    Err("has to be 1 to 64 letters, digits, `-`, `_` and `.`")
 }
 
 /// RFC 7617: a colon ends it.

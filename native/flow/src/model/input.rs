@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BearerAuth;
+use super::{BearerAuth, PassedHeader, QueryName};
 
 /// Where messages come in: exactly one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +16,8 @@ pub enum In {
 }
 
 /// POST requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
-/// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents). No others do.
+/// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents), and
+/// what `headers` and `query` name.
 /// A request has at most 100 headers, and 16 KiB with its first line; one with more is answered with a bare
 /// 431, and what is no HTTP with a bare 400, neither with an error's code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,14 @@ pub struct HttpIn {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub content_types: Vec<ContentType>,
+    /// Further headers of a request that go on with its message; expressions and scripts find them in `headers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub headers: Vec<PassedHeader>,
+    /// Parameters of a request's query that go on with its message: `page` of `?page=2` as the header `Query-page`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub query: Vec<QueryName>,
     /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`. Of the NATS
     /// server's `max_payload`, 32 KiB are kept for headers.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -42,4 +42,4 @@ pub use spec::{Spec, specs};
 pub use step::{
     Case, Convert, Doctype, Format, Language, Namespaces, Nil, NumberFormat, OneOrMany, Script, ScriptSource, Step,
 };
-pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, Rate, UrlText};
+pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, PassedHeader, QueryName, Rate, UrlText};

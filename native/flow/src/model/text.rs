@@ -50,6 +50,10 @@ texts! {
     Rate = "rate";
     /// One line without control characters.
     HeaderText = "header-value";
+    /// The name of a header that goes on with a message.
+    PassedHeader = "passed-header";
+    /// The name of a parameter in a URL's query.
+    QueryName = "query-name";
     /// A URL, with fields of the message in braces.
     UrlText = "url";
 }

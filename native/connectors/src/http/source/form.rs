@@ -8,22 +8,33 @@ use percent_encoding::percent_decode;
 /// What the media type is that this reads.
 pub(super) const MEDIA: &str = "application/x-www-form-urlencoded";
 
+/// Name and value of each pair, in order.
+///
+/// # Errors
+/// `http/bad-request` with the byte offset of a name or value that is not UTF-8.
+pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = Result<(String, String), Fault>> {
+    let mut offset = 0;
+    form.split(|byte| *byte == b'&').filter_map(move |pair| {
+        let start = offset;
+        offset += pair.len() + 1;
+        let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        let both = || {
+            let name = text(&pair[..equals], start)?;
+            Ok((name, text(pair.get(equals + 1..).unwrap_or_default(), start + equals + 1)?))
+        };
+        (!pair.is_empty()).then(both)
+    })
+}
+
 /// JSON of a form, its names in the order in which they came first. A name that comes again makes a list.
 ///
 /// # Errors
 /// `http/bad-request` with the byte offset of a name or value that is not UTF-8.
 pub(super) fn to_json(form: &[u8]) -> Result<Vec<u8>, Fault> {
-    let (mut names, mut fields): (BTreeMap<String, usize>, Vec<(String, Vec<String>)>) = Default::default();
-    let mut offset = 0;
-    for pair in form.split(|byte| *byte == b'&') {
-        let start = offset;
-        offset += pair.len() + 1;
-        if pair.is_empty() {
-            continue;
-        }
-        let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        let name = text(&pair[..equals], start)?;
-        let value = text(pair.get(equals + 1..).unwrap_or_default(), start + equals + 1)?;
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    for pair in pairs(form) {
+        let (name, value) = pair?;
         let place = *names.entry(name).or_insert_with_key(|name| {
             fields.push((name.clone(), Vec::new()));
             fields.len() - 1

@@ -8,6 +8,8 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use message::{Code, Fault};
 
+use super::form;
+use super::routes::Passes;
 use crate::http::HOPS;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -105,6 +107,28 @@ impl<'a> Found<'a> {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             self.lines.extend_from_slice(part);
         }
+    }
+
+    /// What the route names goes on, too. `http/bad-request` for a parameter of the query that no header can carry.
+    pub(super) fn pass(&mut self, passes: &Passes, headers: &'a HeaderMap, query: Option<&str>) -> Result<(), Fault> {
+        for name in passes.headers.iter().filter(|name| !goes_on(name)) {
+            // The name as it stands in the map lives as long as the request.
+            for (name, value) in headers.iter().filter(|(known, _)| *known == name) {
+                self.forward(name, value);
+            }
+        }
+        let Some(query) = query.filter(|_| !passes.query.is_empty()) else { return Ok(()) };
+        for pair in form::pairs(query.as_bytes()) {
+            let (name, value) = pair?;
+            if !passes.query.contains(&name) {
+                continue;
+            }
+            if value.chars().any(char::is_control) {
+                return Err(bad(&format!("the parameter {name} of the query has a control character")));
+            }
+            self.lines.extend_from_slice(format!("Query-{name}: {value}\r\n").as_bytes());
+        }
+        Ok(())
     }
 
     /// `Name: value\r\n` lines of the headers that go on. `http/bad-request` when a value has

@@ -89,6 +89,7 @@ fn admit(
         content_type = "application/json".into();
     }
     found.hops()?;
+    found.pass(&route.passes, &head.headers, head.uri.query())?;
     let headers = found.forwarded()?;
     let idempotency_key = found.idempotency_key()?;
     if announced > route.max_body as u64 {

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
 use message::{Code, Fault, check_name};
 use subtle::ConstantTimeEq;
 
@@ -22,6 +23,15 @@ pub struct Route {
     /// Body, bytes.
     pub max_body: usize,
     pub accept: Accept,
+    pub passes: Passes,
+}
+
+/// What goes on with a message beside the headers that always do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    pub headers: Vec<HeaderName>,
+    /// Parameters of the query, each as the header `Query-NAME`.
+    pub query: Vec<String>,
 }
 
 /// Who may post.
@@ -139,7 +149,7 @@ mod tests {
     use super::*;
 
     fn route(binding: u32) -> Route {
-        Route { binding, auth: Auth::None, max_body: 10, accept: Accept::ALL }
+        Route { binding, auth: Auth::None, max_body: 10, accept: Accept::ALL, passes: Passes::default() }
     }
 
     #[test]

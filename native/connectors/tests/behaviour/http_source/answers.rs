@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectors::http::source::{Accept, Auth, Route, RoutedSource as _, SourceOptions, Token};
+use connectors::http::source::{Accept, Auth, Passes, Route, RoutedSource as _, SourceOptions, Token};
 use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
@@ -10,6 +10,37 @@ use message::{Code, Fault};
 use tokio::io::AsyncWriteExt as _;
 
 use super::host::{MAX_BODY, Sender, next, post, routes, source, store_all, stored, until};
+
+#[test]
+fn headers_and_parameters_that_the_route_names_go_on() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let passes = Passes {
+            headers: vec!["x-github-event".parse().unwrap(), "x-request-id".parse().unwrap()],
+            query: vec!["page".into(), "Q".into()],
+        };
+        let (auth, accept) = (Auth::None, Accept::ALL);
+        source
+            .routes()
+            .insert("acme", "/hook", Route { binding: 30, auth, max_body: MAX_BODY, accept, passes })
+            .unwrap();
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        let headers = "X-GitHub-Event: push\r\nX-Request-Id: 7\r\nX-Other: no\r\n";
+        let path = "/in/acme/hook?page=1%20a+%C3%A9&page=2&q=no&Q&other=no";
+        assert_eq!(sender.post(path, headers, "x").await.status, 202);
+        assert_eq!(sender.post("/in/acme/orders?page=1", headers, "x").await.status, 202);
+        for bad in ["?page=%0d%0aCustomer-ID:%20beta", "?page=%00", "?page=%ff", "?Q=%c2%85"] {
+            let answer = sender.post(&format!("/in/acme/hook{bad}"), "", "x").await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "http/bad-request"), "{bad}");
+        }
+        assert_eq!(sender.post("/in/acme/hook", "X-GitHub-Event: a\tb\r\n", "x").await.status, 400);
+        let lines: Vec<_> = all.borrow().iter().map(|one| String::from_utf8(one.headers.clone()).unwrap()).collect();
+        let named =
+            "x-request-id: 7\r\nx-github-event: push\r\nQuery-page: 1 a \u{e9}\r\nQuery-page: 2\r\nQuery-Q: \r\n";
+        assert_eq!(lines, [named, "x-request-id: 7\r\n"]);
+    });
+}
 
 #[test]
 fn a_form_is_brought_as_json() {
@@ -274,7 +305,8 @@ fn what_the_host_returns_is_for_whom_the_path_leads_to_now() {
     run(async {
         let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
-        let route = |binding, auth, max_body| Route { binding, auth, max_body, accept: Accept::ALL };
+        let route =
+            |binding, auth, max_body| Route { binding, auth, max_body, accept: Accept::ALL, passes: Passes::default() };
         let token = || Auth::Bearer(Token::new("s3cret").unwrap());
         for (next_route, status) in [
             (Some(route(20, Auth::None, MAX_BODY)), 202),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use connectors::Source;
-use connectors::http::source::{Accept, Auth, Route, RoutedSource as _, SourceOptions};
+use connectors::http::source::{Accept, Auth, Passes, Route, RoutedSource as _, SourceOptions};
 use harness::run;
 use tokio::net::TcpSocket;
 
@@ -92,7 +92,8 @@ fn slow_uploads_of_one_customer_leave_room_for_another() {
             SourceOptions { max_in_flight_bytes: 4 * MAX_BODY, ..SourceOptions::default() },
         ] {
             let source = source(options).await;
-            let route = Route { binding: 20, auth: Auth::None, max_body: MAX_BODY, accept: Accept::ALL };
+            let (accept, passes) = (Accept::ALL, Passes::default());
+            let route = Route { binding: 20, auth: Auth::None, max_body: MAX_BODY, accept, passes };
             source.routes().insert("zeta", "/orders", route).unwrap();
             let mut slow = Vec::new();
             for _ in 0..30 {

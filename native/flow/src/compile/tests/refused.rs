@@ -147,6 +147,27 @@ fn a_header_of_a_test_that_an_http_in_drops_is_refused() {
         assert!(file(http.clone(), json!({name: "1"})).is_ok(), "{name}");
     }
     assert!(file(json!({"nats": {"subject": "a"}}), json!({"X-Tenant": "1"})).is_ok());
+    let names = json!({"http": {"path": "/x", "headers": ["X-Tenant"], "query": ["page"]}});
+    assert!(file(names.clone(), json!({"x-tenant": "1", "query-page": "2"})).is_ok());
+    assert!(file(names.clone(), json!({"page": "2"})).is_err() && file(names, json!({"Query-other": "2"})).is_err());
+}
+
+#[test]
+fn credentials_and_what_is_the_connections_do_not_go_on_with_a_message() {
+    let file = |input: Value| {
+        let file = json!({"customer": "a", "pipeline": "b", "in": {"http": input}, "out": one()});
+        Pipeline::from_json(&file.to_string(), &())
+    };
+    for name in ["Authorization", "cookie", "Host", "Content-Type", "Customer-ID", "Nats-Rollup", "vrsky-id", "a b", ""]
+    {
+        let faults = file(json!({"path": "/x", "headers": [name]})).unwrap_err();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/http/headers/0"), "{name}: {faults:?}");
+    }
+    for name in ["", "a b", "a:b", "a\r\nb", "é"] {
+        let faults = file(json!({"path": "/x", "query": [name]})).unwrap_err();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/http/query/0"), "{name}: {faults:?}");
+    }
+    assert!(file(json!({"path": "/x", "headers": ["X-GitHub-Event"], "query": ["page"]})).is_ok());
 }
 
 #[test]
