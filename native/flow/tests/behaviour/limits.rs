@@ -67,9 +67,9 @@ fn what_an_outs_url_cannot_be_read_from_is_refused_at_the_door() {
     let fixed = pipeline("fixed", "http://127.0.0.1:1/orders");
     let node = node(&server, &[fixed, pipeline("named", "http://127.0.0.1:1/orders/{id}")]);
     let port = node.address().unwrap().port();
-    let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let latin = [("Content-Type", "text/xml; charset=iso-8859-1")];
-    for headers in [&form, &latin] {
+    let parts = [("Content-Type", "multipart/form-data; boundary=x")];
+    let unknown = [("Content-Type", "text/xml; charset=klingon")];
+    for headers in [&parts, &unknown] {
         assert_eq!(post(port, "/in/acme/fixed", headers, b"id=1").0, 202);
         let (status, problem) = post(port, "/in/acme/named", headers, b"id=1");
         assert_eq!(status, 415, "{problem}");
