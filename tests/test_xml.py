@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -50,6 +51,8 @@ def theirs(data: bytes, *, strip: bool = False, **options: Any) -> Any:
     if data.startswith(BOM_UTF8):
         # RFC 7303: the mark wins. expat goes by the declaration.
         data = data.replace(b'encoding="US-ASCII"', b'encoding="UTF-8"', 1)
+    # What programs write that mean UTF-8; expat knows one spelling.
+    data = re.sub(rb"""(encoding\s*=\s*["'])utf8(["'])""", rb"\1UTF-8\2", data, count=1, flags=re.IGNORECASE)
     if not strip:
         return xmltodict.parse(data, **options)
     namespaces = EveryNamespace({"not empty": None})

@@ -3,7 +3,7 @@
 use connectors::http::source::Accept;
 use message::Format;
 
-use crate::model::{ContentType, HttpIn, In, InAuth, NatsMode, PipelineFile};
+use crate::model::{ContentType, HttpIn, In, InApiKey, InAuth, InBasic, NatsMode, PipelineFile};
 
 /// Where messages come in.
 #[derive(Clone, Debug)]
@@ -39,8 +39,18 @@ pub enum HttpAuth {
     Nobody,
     /// No `auth` at all: only the machine itself.
     LoopbackOnly,
-    /// Whoever has the token of this name.
-    Bearer { secret: String },
+    /// Whoever presents the value of one of these secrets.
+    Presents { scheme: Scheme, secrets: Vec<String> },
+}
+
+/// How it is presented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Bearer,
+    /// With this user.
+    Basic(String),
+    /// In this header.
+    Header(String),
 }
 
 impl Input {
@@ -55,7 +65,9 @@ impl Input {
 
     pub(crate) fn secrets(&self) -> Vec<&str> {
         match self {
-            Input::Http(HttpInput { auth: HttpAuth::Bearer { secret }, .. }) => vec![secret],
+            Input::Http(HttpInput { auth: HttpAuth::Presents { secrets, .. }, .. }) => {
+                secrets.iter().map(String::as_str).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -79,7 +91,13 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>, outs
     let auth = match &http.auth {
         None => HttpAuth::LoopbackOnly,
         Some(InAuth::Open(_)) => HttpAuth::Nobody,
-        Some(InAuth::Bearer(auth)) => HttpAuth::Bearer { secret: auth.bearer.secret.clone() },
+        Some(InAuth::Bearer(auth)) => HttpAuth::Presents { scheme: Scheme::Bearer, secrets: auth.bearer.names() },
+        Some(InAuth::Basic(InBasic { basic })) => {
+            HttpAuth::Presents { scheme: Scheme::Basic(basic.user.clone()), secrets: basic.password.names() }
+        }
+        Some(InAuth::ApiKey(InApiKey { api_key })) => {
+            HttpAuth::Presents { scheme: Scheme::Header(api_key.header.to_string()), secrets: api_key.key.names() }
+        }
     };
     let named = http.content_types.iter().map(|kind| match kind {
         ContentType::Xml => Accept::XML,

@@ -37,7 +37,7 @@ use script::{Program, TaskContext, TaskOwner};
 pub use advance::Progress;
 pub use batch::{Compiled, compile_all};
 pub use files::Files;
-pub use input::{HttpAuth, HttpInput, Input};
+pub use input::{HttpAuth, HttpInput, Input, Scheme};
 pub use outs::{HttpTarget, OutKind, Target, Urls};
 pub use source::detect;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BearerAuth, PassedHeader, QueryName};
+use super::{PassedHeader, QueryName, Secret};
 
 /// Where messages come in: exactly one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ pub struct HttpIn {
 }
 
 /// A kind of payload, by its `Content-Type`. When an HTTP in names none, steps that begin with XML take `xml`,
-/// `text` and `bytes`, and those that begin with JSON `json`, `text` and `bytes`: what is sent without a telling
+/// `text` and `bytes`, and those that begin with JSON `json`, `form`, `text` and `bytes`: what is sent without a telling
 /// `Content-Type` is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -74,7 +74,76 @@ pub enum InAuth {
     /// `none`: everybody may.
     Open(NoAuth),
     /// A bearer token.
-    Bearer(BearerAuth),
+    Bearer(InBearer),
+    /// User and password.
+    Basic(InBasic),
+    /// A key in a header of its own.
+    ApiKey(InApiKey),
+}
+
+/// `Authorization: Bearer <token>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InBearer {
+    /// The token.
+    pub bearer: Secrets,
+}
+
+/// `Authorization: Basic <user and password>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InBasic {
+    /// User and password.
+    pub basic: KnownUser,
+}
+
+/// A user, and the passwords that count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownUser {
+    /// The user's name, without a colon.
+    #[schemars(length(min = 1, max = 256), extend("format" = "user-name"))]
+    pub user: String,
+    /// The password.
+    pub password: Secrets,
+}
+
+/// A key in a header: `X-API-Key: <key>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InApiKey {
+    /// The header, and the key.
+    pub api_key: KnownKey,
+}
+
+/// A header, and the keys that count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownKey {
+    /// The header's name.
+    pub header: PassedHeader,
+    /// The key.
+    pub key: Secrets,
+}
+
+/// A secret, or several of which each counts, while one takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Secrets {
+    /// One.
+    One(Secret),
+    /// Several.
+    Several(#[schemars(length(min = 1, max = 8))] Vec<Secret>),
+}
+
+impl Secrets {
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Secrets::One(one) => vec![one.secret.clone()],
+            Secrets::Several(several) => several.iter().map(|one| one.secret.clone()).collect(),
+        }
+    }
 }
 
 /// Nobody is asked.

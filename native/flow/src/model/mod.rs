@@ -31,7 +31,10 @@ mod tests;
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
 pub use file::{MAX_BYTES, PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
 pub use hint::instead;
-pub use input::{ContentType, HttpIn, In, InAuth, NatsIn, NatsMode, NoAuth};
+pub use input::{
+    ContentType, HttpIn, In, InApiKey, InAuth, InBasic, InBearer, KnownKey, KnownUser, NatsIn, NatsMode, NoAuth,
+    Secrets,
+};
 pub use limits::{Limits, ScriptLimits};
 pub use out::{
     BasicAuth, BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, OutAuth, OutTls, OutUrl, Outs, Retry,

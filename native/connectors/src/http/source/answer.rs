@@ -15,7 +15,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const POST: HeaderValue = HeaderValue::from_static("POST");
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"vrsky\"");
 /// What a sender waits when nobody knows better.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of the path that are repeated in a problem.
@@ -45,16 +44,22 @@ pub(super) fn problem(fault: &Fault, retry_after: Option<Duration>, instance: &s
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, PROBLEM);
-    match status {
-        StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, BEARER)),
-        StatusCode::METHOD_NOT_ALLOWED => drop(headers.insert(ALLOW, POST)),
-        _ => {}
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, POST);
     }
     let asked_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     // A pause helps only where the same request may be taken later.
     let pause = retry_after.filter(|_| asked_to_wait || code.retryable());
     if let Some(pause) = pause.or(asked_to_wait.then_some(PAUSE)) {
         headers.insert(RETRY_AFTER, whole_seconds(pause).into());
+    }
+    answer
+}
+
+/// Of a 401: what it asks for.
+pub(super) fn asking(mut answer: Answer, challenge: HeaderValue) -> Answer {
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     answer
 }

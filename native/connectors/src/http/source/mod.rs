@@ -55,7 +55,7 @@ pub use headers::is_passed_on;
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
-pub use routes::{Auth, Passes, Route, Routes, Token};
+pub use routes::{Auth, Passes, Route, Routes, Scheme, Token};
 
 /// What the accept loop, the connections and the host's handle share.
 struct Shared {

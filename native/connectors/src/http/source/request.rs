@@ -14,7 +14,7 @@ use message::{Code, Fault};
 
 use super::Shared;
 use super::activity::{Activity, Awaits};
-use super::answer::{Answer, accepted, closing, problem};
+use super::answer::{Answer, accepted, asking, closing, problem};
 use super::auth::authorize;
 use super::form;
 use super::gzip;
@@ -53,7 +53,10 @@ pub(super) async fn handle(
         }
     };
     activity.enter(Awaits::Request);
-    answer
+    match shared.route(path) {
+        Some(route) => asking(answer, route.auth.challenge()),
+        None => answer,
+    }
 }
 
 type Admitted = (Admission, Incoming, BodyLimits);
@@ -82,7 +85,7 @@ fn admit(
     if head.method != Method::POST {
         return Err(Fault::new(Code::HttpMethodNotAllowed, format!("{} is not allowed here", head.method)));
     }
-    authorize(&route.auth, &found, peer)?;
+    authorize(&route.auth, &found, &head.headers, peer)?;
     let mut content_type = check_media(&found, route.accept)?;
     let is_form = route.accept != Accept::ANY && &*content_type == form::MEDIA;
     if is_form {

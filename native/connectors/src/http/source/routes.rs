@@ -5,7 +5,9 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderName;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderName, HeaderValue};
 use message::{Code, Fault, check_name};
 use subtle::ConstantTimeEq;
 
@@ -41,10 +43,39 @@ pub enum Auth {
     None,
     /// Peers on this machine: no `auth` was written.
     LoopbackOnly,
-    Bearer(Token),
+    /// Whoever presents one of these, by the way that is said: several while they are changed.
+    Presents(Scheme, Vec<Token>),
 }
 
-/// A bearer token, kept as its hash.
+/// How a sender presents what it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Bearer TOKEN`
+    Bearer,
+    /// `Authorization: Basic ...`, RFC 7617
+    Basic,
+    /// A header of its own.
+    Header(HeaderName),
+}
+
+impl Auth {
+    #[must_use]
+    pub fn bearer(token: Token) -> Auth {
+        Auth::Presents(Scheme::Bearer, vec![token])
+    }
+
+    /// What a 401 asks for, `WWW-Authenticate`.
+    pub(super) fn challenge(&self) -> HeaderValue {
+        match self {
+            Auth::Presents(Scheme::Basic, _) => HeaderValue::from_static("Basic realm=\"vrsky\", charset=\"UTF-8\""),
+            // There is no registered scheme for a header of one's own (RFC 9110, 11.6.1 asks for one all the same).
+            Auth::Presents(Scheme::Header(_), _) => HeaderValue::from_static("ApiKey"),
+            _ => HeaderValue::from_static("Bearer"),
+        }
+    }
+}
+
+/// A bearer token, an API key, or the credentials of Basic, kept as their hash.
 #[derive(Clone)]
 pub struct Token(blake3::Hash);
 
@@ -55,10 +86,16 @@ impl Token {
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Fault::new(
                 Code::ConfigInvalidValue,
-                "a bearer token has to be printable ASCII without blanks",
+                "a token or key has to be printable ASCII without blanks",
             ));
         }
         Ok(Token(blake3::hash(token.as_bytes())))
+    }
+
+    /// As Basic presents user and password.
+    #[must_use]
+    pub fn basic(user: &str, password: &str) -> Token {
+        Token(blake3::hash(BASE64_STANDARD.encode(format!("{user}:{password}")).as_bytes()))
     }
 
     /// In a time that tells neither how much of it was right nor how long the right one is: two

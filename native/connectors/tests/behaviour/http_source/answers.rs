@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectors::http::source::{Accept, Auth, Passes, Route, RoutedSource as _, SourceOptions, Token};
+use connectors::http::source::{Accept, Auth, Passes, Route, RoutedSource as _, Scheme, SourceOptions, Token};
 use connectors::{Settled, Source};
 use harness::run;
 use message::{Code, Fault};
@@ -39,6 +39,52 @@ fn headers_and_parameters_that_the_route_names_go_on() {
         let named =
             "x-request-id: 7\r\nx-github-event: push\r\nQuery-page: 1 a \u{e9}\r\nQuery-page: 2\r\nQuery-Q: \r\n";
         assert_eq!(lines, [named, "x-request-id: 7\r\n"]);
+    });
+}
+
+#[test]
+fn a_sender_presents_what_it_knows_as_the_route_asks() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        let key = |text| Token::new(text).unwrap();
+        let several = Auth::Presents(Scheme::Bearer, vec![key("old"), key("new")]);
+        let basic = Auth::Presents(Scheme::Basic, vec![Token::basic("Aladdin", "open sesame"), Token::basic("u", "")]);
+        let header = Auth::Presents(Scheme::Header("x-api-key".parse().unwrap()), vec![key("k1"), key("k2")]);
+        for (binding, path, auth) in [(40, "/several", several), (41, "/basic", basic), (42, "/key", header)] {
+            let (accept, passes) = (Accept::ALL, Passes::default());
+            source.routes().insert("acme", path, Route { binding, auth, max_body: MAX_BODY, accept, passes }).unwrap();
+        }
+        let mut sender = Sender::connect(source.address()).await;
+        let cases = [
+            ("several", "Authorization: Bearer old\r\n", true),
+            ("several", "authorization: bearer  new\r\n", true),
+            ("several", "Authorization: Bearer oldnew\r\n", false),
+            ("several", "Authorization: Bearer \r\n", false),
+            ("several", "X-Api-Key: old\r\n", false),
+            ("basic", "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n", true),
+            ("basic", "Authorization: BASIC dTo=\r\n", true),
+            ("basic", "Authorization: Basic dTp4\r\n", false),
+            ("basic", "Authorization: Bearer dTo=\r\n", false),
+            ("basic", "Authorization: Basic\r\n", false),
+            ("key", "X-API-Key: k2\r\n", true),
+            ("key", "X-API-Key: k1\r\nX-API-Key: k1\r\n", false),
+            ("key", "X-API-Key: \r\n", false),
+            ("key", "Authorization: Bearer k1\r\n", false),
+            ("key", "", false),
+        ];
+        for (path, headers, is_known) in cases {
+            let answer = sender.post(&format!("/in/acme/{path}"), headers, "x").await;
+            assert_eq!(answer.status, if is_known { 202 } else { 401 }, "{path} {headers}");
+            let asks = answer.header("www-authenticate").map(|text| text.split(' ').next().unwrap().to_owned());
+            let scheme = match path {
+                "several" => "Bearer",
+                "basic" => "Basic",
+                _ => "ApiKey",
+            };
+            assert_eq!(asks.as_deref(), (!is_known).then_some(scheme), "{path} {headers}");
+        }
+        assert_eq!(all.borrow().len(), 5);
     });
 }
 
@@ -307,7 +353,7 @@ fn what_the_host_returns_is_for_whom_the_path_leads_to_now() {
         let mut sender = Sender::connect(source.address()).await;
         let route =
             |binding, auth, max_body| Route { binding, auth, max_body, accept: Accept::ALL, passes: Passes::default() };
-        let token = || Auth::Bearer(Token::new("s3cret").unwrap());
+        let token = || Auth::bearer(Token::new("s3cret").unwrap());
         for (next_route, status) in [
             (Some(route(20, Auth::None, MAX_BODY)), 202),
             // It is checked as if it had just come.

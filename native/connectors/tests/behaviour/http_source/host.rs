@@ -27,7 +27,7 @@ pub fn routes() -> Routes {
         |binding, auth| Route { binding, auth, max_body: MAX_BODY, accept: Accept::ALL, passes: Passes::default() };
     let mut routes = Routes::new();
     routes.insert("acme", "/orders", route(7, Auth::None)).unwrap();
-    routes.insert("acme", "/guarded", route(8, Auth::Bearer(Token::new("s3cret").unwrap()))).unwrap();
+    routes.insert("acme", "/guarded", route(8, Auth::bearer(Token::new("s3cret").unwrap()))).unwrap();
     routes.insert("acme", "/local", route(9, Auth::LoopbackOnly)).unwrap();
     routes.insert("acme", "/xml", Route { accept: Accept::XML, ..route(10, Auth::None) }).unwrap();
     routes

@@ -217,3 +217,35 @@ fn certificates_are_secrets_of_https_outs() {
     let faults = http_out(json!({"url": "https://e.example/", "auth": colon})).err().unwrap();
     assert_eq!(faults[0].code(), Code::ConfigInvalidValue, "{faults:?}");
 }
+
+#[test]
+fn an_http_in_knows_its_senders_by_tokens_users_or_keys() {
+    let auth_of = |auth: serde_json::Value| {
+        let input = json!({"http": {"path": "/x", "auth": auth}});
+        let file = json!({"customer": "acme", "pipeline": "p", "in": input, "out": {"stdout": {}}});
+        let pipeline = Pipeline::from_json(&file.to_string(), &()).map_err(|faults| faults[0].to_string())?;
+        let Input::Http(http) = pipeline.input() else { panic!() };
+        Ok::<_, String>((http.auth.clone(), pipeline.secret_names().into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    };
+    let (old, new) = (json!({"secret": "old"}), json!({"secret": "new"}));
+    for (auth, scheme, names) in [
+        (json!({"bearer": old}), Scheme::Bearer, vec!["old"]),
+        (json!({"bearer": [old, new]}), Scheme::Bearer, vec!["new", "old"]),
+        (json!({"basic": {"user": "u", "password": old}}), Scheme::Basic("u".into()), vec!["old"]),
+        (json!({"api_key": {"header": "X-Key", "key": [old]}}), Scheme::Header("X-Key".into()), vec!["old"]),
+    ] {
+        let (known, secrets) = auth_of(auth).unwrap();
+        assert!(matches!(known, HttpAuth::Presents { scheme: found, .. } if found == scheme));
+        assert_eq!(secrets, names);
+    }
+    for bad in [
+        json!({"bearer": []}),
+        json!({"bearer": "text"}),
+        json!({"basic": {"user": "a:b", "password": old}}),
+        json!({"api_key": {"header": "Authorization", "key": old}}),
+        json!({"api_key": {"key": old}}),
+        json!({"hmac": old}),
+    ] {
+        assert!(auth_of(bad.clone()).is_err(), "{bad}");
+    }
+}

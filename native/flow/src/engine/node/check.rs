@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::http::sink::Tls;
-use connectors::http::source::Token;
 use message::{Code, Fault};
 use serde::Serialize;
 
-use crate::compile::{HttpAuth, Input, OutKind, Pipeline};
+use crate::compile::{Input, OutKind, Pipeline};
 use crate::engine::delivery::Sinks;
-use crate::engine::registry::Secrets;
+use crate::engine::registry::{Secrets, auth_of};
 use crate::engine::settings::Settings;
 use crate::engine::world::SystemWorld;
 
@@ -68,10 +67,7 @@ pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -
 
 fn check_in(pipeline: &Pipeline, secrets: &Secrets) -> Result<(), Fault> {
     match pipeline.input() {
-        Input::Http(http) => match &http.auth {
-            HttpAuth::Bearer { secret } => Token::new(secrets.get(secret)?).map(drop),
-            HttpAuth::Nobody | HttpAuth::LoopbackOnly => Ok(()),
-        },
+        Input::Http(http) => auth_of(&http.auth, secrets).map(drop),
         Input::Nats { .. } => Ok(()),
     }
 }

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use connectors::http::source::{Auth, Token};
+use connectors::http::source::{Auth, Scheme as SourceScheme, Token};
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 use script::{Executor, Loaded};
 use tokio::time::Instant;
 
 use super::secrets::Secrets;
-use crate::compile::{HttpAuth, Input, Pipeline};
+use crate::compile::{HttpAuth, Input, Pipeline, Scheme};
 use crate::engine::observe::{Counters, Healths};
 use crate::engine::settings::Settings;
 use crate::model::{In, Limits};
@@ -43,11 +43,7 @@ impl Prepared {
             secrets.get(name)?;
         }
         let auth = match pipeline.input() {
-            Input::Http(http) => Some(match &http.auth {
-                HttpAuth::Nobody => Auth::None,
-                HttpAuth::LoopbackOnly => Auth::LoopbackOnly,
-                HttpAuth::Bearer { secret } => Auth::Bearer(Token::new(secrets.get(secret)?)?),
-            }),
+            Input::Http(http) => Some(auth_of(&http.auth, &secrets)?),
             Input::Nats { .. } => None,
         };
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
@@ -84,4 +80,29 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// Who may post, with the values of the secrets.
+///
+/// # Errors
+/// `secret/not-found`; `config/invalid-value` for a token or key that cannot stand in a header.
+pub fn auth_of(auth: &HttpAuth, secrets: &Secrets) -> Result<Auth, Fault> {
+    let (scheme, names) = match auth {
+        HttpAuth::Nobody => return Ok(Auth::None),
+        HttpAuth::LoopbackOnly => return Ok(Auth::LoopbackOnly),
+        HttpAuth::Presents { scheme, secrets } => (scheme, secrets),
+    };
+    let token = |name: &String| match scheme {
+        Scheme::Basic(user) => Ok(Token::basic(user, secrets.get(name)?)),
+        Scheme::Bearer | Scheme::Header(_) => Token::new(secrets.get(name)?),
+    };
+    let tokens = names.iter().map(token).collect::<Result<_, _>>()?;
+    let scheme = match scheme {
+        Scheme::Bearer => SourceScheme::Bearer,
+        Scheme::Basic(_) => SourceScheme::Basic,
+        Scheme::Header(name) => SourceScheme::Header(name.parse().map_err(|_| {
+            Fault::new(Code::ConfigInvalidValue, format!("the header `{name}` of the key has no name that can be sent"))
+        })?),
+    };
+    Ok(Auth::Presents(scheme, tokens))
 }
