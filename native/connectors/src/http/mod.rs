@@ -7,6 +7,9 @@
 //! guard     which addresses an outgoing URL may lead to
 //! ```
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 pub mod guard;
 pub mod sink;
 pub mod source;
@@ -14,6 +17,12 @@ pub mod template;
 
 /// How often a message was posted, from an out to an in, before it came here.
 const HOPS: &str = "x-vrsky-hops";
+
+/// User and password as `Basic` presents them (RFC 7617), in UTF-8.
+#[must_use]
+pub fn basic_credentials(user: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{user}:{password}"))
+}
 
 pub use guard::{AddressPolicy, Network};
 pub use template::UrlTemplate;

@@ -1,6 +1,6 @@
 //! `in`, compiled.
 
-use connectors::http::source::Accept;
+use connectors::http::source::{Accept, Passes};
 use message::Format;
 
 use crate::model::{ContentType, HttpIn, In, InApiKey, InAuth, InBasic, NatsMode, PipelineFile};
@@ -28,8 +28,7 @@ pub struct HttpInput {
     pub max_body: usize,
     pub accept: Accept,
     /// Headers and parameters of the query that go on with a message.
-    pub headers: Vec<String>,
-    pub query: Vec<String>,
+    pub passes: Passes,
 }
 
 /// Who may post.
@@ -118,8 +117,11 @@ fn http_input(file: &PipelineFile, http: &HttpIn, expected: Option<Format>, outs
         path: http.path.clone(),
         auth,
         max_body: http.max_body.unwrap_or(limit).min(limit) as usize,
-        headers: http.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
-        query: http.query.iter().map(|name| name.to_string()).collect(),
+        passes: Passes {
+            // Each is a header's name: the model has seen to it.
+            headers: http.headers.iter().filter_map(|name| name.parse().ok()).collect(),
+            query: http.query.iter().map(|name| name.to_string()).collect(),
+        },
         accept: named.reduce(|all, one| all | one).unwrap_or(fallback),
     }
 }

@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD as BASE64;
-use connectors::http::UrlTemplate;
 use connectors::http::sink::{Method as SinkMethod, RetryMode, SinkOptions, TlsOptions as SinkTls};
+use connectors::http::{UrlTemplate, basic_credentials};
 use message::{Code, Document, Fault, Kind, Path, Segment};
 
 use super::Pipeline;
@@ -95,7 +93,10 @@ impl HttpTarget {
         let authorization = match &model.auth {
             None => None,
             Some(OutAuth::Bearer(auth)) => Some(format!("Bearer {}", secret(&auth.bearer.secret)?)),
-            Some(OutAuth::Basic(auth)) => Some(basic(&auth.basic.user, secret(&auth.basic.password.secret)?)),
+            Some(OutAuth::Basic(auth)) => {
+                let password = secret(&auth.basic.password.secret)?;
+                Some(format!("Basic {}", basic_credentials(&auth.basic.user, password)))
+            }
         };
         let mut pem = |named: &Option<Secret>| match named {
             Some(named) => secret(&named.secret).map(|text| Some(text.to_owned())),
@@ -132,11 +133,6 @@ impl HttpTarget {
             ..SinkOptions::new(url)
         })
     }
-}
-
-/// RFC 7617, in UTF-8.
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
 }
 
 /// A secret that is a URL; the faults do not show it.

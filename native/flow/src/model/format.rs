@@ -75,9 +75,7 @@ fn passed_header(text: &str) -> Result<(), &'static str> {
         "upgrade",
         "x-vrsky-hops",
     ];
-    if text.is_empty() || text.len() > 128 || !text.bytes().all(is_token) {
-        return Err("is no header name");
-    }
+    check_token(text)?;
     let lower = text.to_ascii_lowercase();
     let is_ours = ["nats-", "vrsky-", "query-"].iter().any(|prefix| lower.starts_with(prefix));
     if is_ours || NOT.contains(&&*lower) { Err("is a header that does not go on with a message") } else { Ok(()) }
@@ -166,6 +164,11 @@ fn is_token(b: u8) -> bool {
 }
 
 /// Headers that the connector writes itself, or that would break the request's framing.
+fn check_token(text: &str) -> Result<(), &'static str> {
+    let is_name = (1..=128).contains(&text.len()) && text.bytes().all(is_token);
+    if is_name { Ok(()) } else { Err("is no header name") }
+}
+
 fn header_name(text: &str) -> Result<(), &'static str> {
     const OURS: [&str; 8] = [
         "authorization",
@@ -177,9 +180,7 @@ fn header_name(text: &str) -> Result<(), &'static str> {
         "transfer-encoding",
         "upgrade",
     ];
-    if text.is_empty() || text.len() > 128 || !text.bytes().all(is_token) {
-        return Err("is no header name");
-    }
+    check_token(text)?;
     let lower = text.to_ascii_lowercase();
     if OURS.contains(&lower.as_str()) || lower.starts_with("nats-") || lower.starts_with("vrsky-") {
         return Err("is a header that may not be set here");

@@ -1,6 +1,6 @@
 //! Permissions that change in the middle of histories, while their clients stay connected.
 
-use std::sync::{Barrier, Mutex, RwLock};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use harness::Server;
@@ -10,12 +10,11 @@ use crate::endpoint::{Reader, Real};
 use crate::generate::around_change;
 use crate::lockstep::{Difference, Pair};
 use crate::steps::{History, Step};
+use crate::together::{always_differs, around};
 use crate::{config, number};
 
 /// Threads that go through one change together.
 const COUNT: u64 = 24;
-/// A history has to differ as often: the server ends a subscription in its own time.
-const TRIES: usize = 3;
 /// Subscribed to by a client that waits for the change: none of them permits it any more.
 const PROBE: &str = "probe";
 
@@ -39,17 +38,9 @@ fn the_model_and_the_server_agree_on_a_change_of_permissions() {
     let (first, count) = (number("SEED", 0), number("HISTORIES", COUNT).min(COUNT));
     for change in CHANGES {
         let permissions = permissions(change);
-        let mut seeds: Vec<u64> = (first..first + count).collect();
-        let mut reports = Vec::new();
-        for _ in 0..TRIES {
-            reports = around_one_change(&seeds, &permissions);
-            seeds = reports.iter().map(|(seed, _)| *seed).collect();
-            eprintln!("{} differed: {seeds:?}", seeds.len());
-            if seeds.is_empty() {
-                break;
-            }
-        }
-        assert!(reports.is_empty(), "{permissions:?}\n{}", reports[0].1);
+        let seeds = (first..first + count).collect();
+        let report = always_differs(seeds, |seeds| around_one_change(seeds, &permissions));
+        assert!(report.is_none(), "{permissions:?}\n{}", report.unwrap_or_default());
     }
 }
 
@@ -64,28 +55,17 @@ fn permissions(change: [Allowed; 2]) -> Permissions {
 
 /// Runs histories on one server whose permissions change. Those that differ, with a report.
 fn around_one_change(seeds: &[u64], permissions: &Permissions) -> Vec<(u64, String)> {
-    let server = RwLock::new(Server::with_config(&config(&crate::limited())));
-    let barrier = Barrier::new(seeds.len() + 1);
-    let reports = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for seed in seeds {
-            let (server, barrier, reports) = (&server, &barrier, &reports);
-            scope.spawn(move || {
-                let (history, later) = around_change(*seed);
-                let port = server.read().unwrap().port;
-                if let Err(difference) = run(port, barrier, permissions, &history, &later) {
-                    let later: Vec<String> = later.iter().map(|step| format!("     {step}\n")).collect();
-                    let report = format!("{history}  change\n{}{difference}", later.concat());
-                    reports.lock().unwrap().push((*seed, report));
-                }
-            });
-        }
+    let mut server = Server::with_config(&config(&crate::limited()));
+    let (port, mut is_changed) = (server.port, false);
+    let event = |barrier: &Barrier| {
         barrier.wait();
-        let is_changed = change(&mut server.write().unwrap(), permissions);
+        is_changed = change(&mut server, permissions);
         barrier.wait();
-        assert!(is_changed, "the server has not taken its new configuration");
-    });
-    reports.into_inner().unwrap()
+    };
+    let each = |barrier: &Barrier, history: &History, later: &[Step]| run(port, barrier, permissions, history, later);
+    let reports = around(("change", event), seeds, around_change, each);
+    assert!(is_changed, "the server has not taken its new configuration");
+    reports
 }
 
 /// Returns once the server has ended a subscription that is not permitted any more.

@@ -18,6 +18,7 @@ mod normalise;
 mod restarts;
 mod shrink;
 mod steps;
+mod together;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

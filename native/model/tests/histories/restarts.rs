@@ -1,59 +1,38 @@
 //! A restart of the server in the middle of histories: what it keeps, and what it forgets.
 
-use std::sync::{Barrier, Mutex, RwLock};
+use std::sync::{Barrier, RwLock};
 
 use harness::Server;
 
 use crate::generate::around_restart;
 use crate::lockstep::{Difference, Pair};
 use crate::steps::{History, Step};
+use crate::together::{always_differs, around};
 use crate::{config, limited, number};
 
 /// Threads that go through one restart together.
 const COUNT: u64 = 40;
-/// A history has to differ as often, since timers are less exact around a restart.
-const TRIES: usize = 3;
 
 #[test]
 fn the_model_and_the_server_agree_on_a_restart() {
     let first = number("SEED", 0);
-    let mut seeds: Vec<u64> = (first..first + number("HISTORIES", COUNT).min(COUNT)).collect();
-    let mut reports = Vec::new();
-    for _ in 0..TRIES {
-        reports = around_one_restart(&seeds);
-        seeds = reports.iter().map(|(seed, _)| *seed).collect();
-        eprintln!("{} differed: {seeds:?}", seeds.len());
-        if seeds.is_empty() {
-            return;
-        }
-    }
-    panic!("{}", reports[0].1);
+    let seeds = (first..first + number("HISTORIES", COUNT).min(COUNT)).collect();
+    let report = always_differs(seeds, around_one_restart);
+    assert!(report.is_none(), "{}", report.unwrap_or_default());
 }
 
 /// Runs histories on one server that restarts. Those that differ, with a report.
 fn around_one_restart(seeds: &[u64]) -> Vec<(u64, String)> {
     let server = RwLock::new(Server::with_config(&config(&limited())));
-    let barrier = Barrier::new(seeds.len() + 1);
-    let reports = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for seed in seeds {
-            let (server, barrier, reports) = (&server, &barrier, &reports);
-            scope.spawn(move || {
-                let (history, later) = around_restart(*seed);
-                if let Err(difference) = run(server, barrier, &history, &later) {
-                    let later: Vec<String> = later.iter().map(|step| format!("     {step}\n")).collect();
-                    let report = format!("{history}  restart\n{}{difference}", later.concat());
-                    reports.lock().unwrap().push((*seed, report));
-                }
-            });
-        }
+    let restart = |barrier: &Barrier| {
         // All have taken their steps; all timers have fired that could fire meanwhile; the server is up again.
         barrier.wait();
         barrier.wait();
         server.write().unwrap().kill_and_restart();
         barrier.wait();
-    });
-    reports.into_inner().unwrap()
+    };
+    let each = |barrier: &Barrier, history: &History, later: &[Step]| run(&server, barrier, history, later);
+    around(("restart", restart), seeds, around_restart, each)
 }
 
 fn run(server: &RwLock<Server>, barrier: &Barrier, history: &History, later: &[Step]) -> Result<(), Difference> {

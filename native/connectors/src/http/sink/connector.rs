@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -36,8 +36,7 @@ impl Tls {
     /// # Errors
     /// `config/invalid-value` when there is none in `extra_ca_pem`, or one that is no CA's.
     pub fn new(extra_ca_pem: Option<&[u8]>) -> Result<Tls, Fault> {
-        let mut roots = public_roots();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut roots = ROOTS.clone();
         if let Some(pem) = extra_ca_pem {
             add(&mut roots, pem)?;
         }
@@ -52,10 +51,7 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         match &options.ca {
             Some(pem) => add(&mut roots, pem.as_bytes())?,
-            None => {
-                roots = public_roots();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
+            None => roots = ROOTS.clone(),
         }
         Tls::with(roots, options.certificate.as_deref().zip(options.key.as_deref()))
     }
@@ -85,9 +81,12 @@ fn unusable(reason: &str) -> Fault {
     Fault::new(Code::ConfigInvalidValue, reason)
 }
 
-fn public_roots() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
-}
+/// Mozilla's, and those of the system as they are when they are first asked for.
+static ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+});
 
 /// All certificates of a PEM text, one at least.
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), Fault> {

@@ -58,9 +58,7 @@ pub(super) fn problem(fault: &Fault, retry_after: Option<Duration>, instance: &s
 
 /// Of a 401: what it asks for.
 pub(super) fn asking(mut answer: Answer, challenge: HeaderValue) -> Answer {
-    if answer.status() == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    }
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     answer
 }
 

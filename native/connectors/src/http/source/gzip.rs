@@ -7,6 +7,7 @@ use flate2::bufread::MultiGzDecoder;
 use message::{Code, Fault};
 
 use super::inbox::Admission;
+use super::request::full;
 
 /// Times as long as it came; text becomes 5 to 20 times as long.
 const MOST_RATIO: usize = 200;
@@ -25,7 +26,7 @@ pub(super) async fn unpack(admission: &mut Admission, packed: Bytes, most: usize
     let length = packed.len();
     // Before it is there: many at a time may not become more than there is room for.
     if !admission.grow(allowed) {
-        return Err(Fault::new(Code::LimitMemory, "the node's queues are full"));
+        return Err(full());
     }
     let unpacked = if length > LONG {
         let work = tokio::task::spawn_blocking(move || read(&packed, allowed));

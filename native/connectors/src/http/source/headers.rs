@@ -57,9 +57,7 @@ pub(super) struct Found<'a> {
     pub(super) authorization: Field<'a>,
     pub(super) content_type: Field<'a>,
     pub(super) encoding: Encoding,
-    /// There is a Transfer-Encoding other than `chunked`, once.
-    transfer_coded: bool,
-    chunked: bool,
+    transfer_encoding: Field<'a>,
     /// A browser's page that sends the request.
     pub(super) origin: Field<'a>,
     idempotency_key: Field<'a>,
@@ -83,10 +81,7 @@ impl<'a> Found<'a> {
                 AUTHORIZATION => found.authorization.add(value),
                 CONTENT_TYPE => found.content_type.add(value),
                 CONTENT_ENCODING => found.encoding = found.encoding.and(value),
-                TRANSFER_ENCODING => {
-                    found.transfer_coded |= found.chunked || !is_token(value, b"chunked");
-                    found.chunked = true;
-                }
+                TRANSFER_ENCODING => found.transfer_encoding.add(value),
                 ORIGIN => found.origin.add(value),
                 _ if *name == IDEMPOTENCY_KEY => found.idempotency_key.add(value),
                 _ if name.as_str() == HOPS => {
@@ -157,8 +152,11 @@ impl<'a> Found<'a> {
 
     /// `http/transfer-coding` when the body is not as it was before it was sent: that would be stored (RFC 9112, 6.1).
     pub(super) fn transfer_coding(&self) -> Result<(), Fault> {
-        let refused = || Fault::new(Code::HttpTransferCoding, "the only transfer coding here is chunked");
-        if self.transfer_coded { Err(refused()) } else { Ok(()) }
+        match self.transfer_encoding {
+            Field::Absent => Ok(()),
+            Field::Once(value) if is_token(value, b"chunked") => Ok(()),
+            _ => Err(Fault::new(Code::HttpTransferCoding, "the only transfer coding here is chunked")),
+        }
     }
 
     /// `http/bad-request` unless there is at most one key, of 1 to 255 printable ASCII characters.

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::header::EXPECT;
-use http::{Method, Request, Version};
+use http::{Method, Request, StatusCode, Version};
 use hyper::body::{Body, Frame, Incoming as RequestBody};
 use message::{Code, Fault};
 
@@ -53,6 +53,9 @@ pub(super) async fn handle(
         }
     };
     activity.enter(Awaits::Request);
+    if answer.status() != StatusCode::UNAUTHORIZED {
+        return answer;
+    }
     match shared.route(path) {
         Some(route) => asking(answer, route.auth.challenge()),
         None => answer,
@@ -244,6 +247,6 @@ fn too_large(most: usize) -> Fault {
     Fault::new(Code::HttpTooLarge, format!("the body has more than {most} bytes"))
 }
 
-fn full() -> Fault {
+pub(super) fn full() -> Fault {
     Fault::new(Code::LimitMemory, "the node's queues are full")
 }

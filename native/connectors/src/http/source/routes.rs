@@ -5,13 +5,12 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue};
 use message::{Code, Fault, check_name};
 use subtle::ConstantTimeEq;
 
 use super::media::Accept;
+use crate::http::basic_credentials;
 
 /// The routes of all customers; each is served at `/in/<customer><path>`. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +94,7 @@ impl Token {
     /// As Basic presents user and password.
     #[must_use]
     pub fn basic(user: &str, password: &str) -> Token {
-        Token(blake3::hash(BASE64_STANDARD.encode(format!("{user}:{password}")).as_bytes()))
+        Token(blake3::hash(basic_credentials(user, password).as_bytes()))
     }
 
     /// In a time that tells neither how much of it was right nor how long the right one is: two

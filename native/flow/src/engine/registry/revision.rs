@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use connectors::http::source::{Auth, Passes, Route as SourceRoute};
+use connectors::http::source::{Auth, Route as SourceRoute};
 use connectors::rate::TokenBucket;
 use script::Loaded;
 
@@ -116,8 +116,7 @@ impl Revision {
         let Input::Http(http) = self.pipeline().input() else { return None };
         let auth = self.auth.clone()?;
         let max_body = http.max_body.min(max_body);
-        let headers = http.headers.iter().filter_map(|name| name.parse().ok()).collect();
-        let passes = Passes { headers, query: http.query.clone() };
+        let passes = http.passes.clone();
         let route = SourceRoute { binding: self.binding, auth, max_body, accept: http.accept, passes };
         Some((http.path.clone(), route))
     }

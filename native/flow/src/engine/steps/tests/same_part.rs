@@ -18,10 +18,13 @@ const BROUGHT: [&[u8]; 3] = [
     b"NATS/1.0\r\nNats-Msg-Id: acme.2\r\n\r\n",
 ];
 
+fn stream_out() -> Value {
+    json!({"nats": {"subject": "out.acme", "mode": "jetstream", "stream": "OUT"}})
+}
+
 /// The `Nats-Msg-Id` of what `publish` publishes for each.
 fn ids(mut publish: impl FnMut(&mut Settlement, &Envelope<'_>)) -> Vec<String> {
-    let out = json!({"nats": {"subject": "out.acme", "mode": "jetstream", "stream": "OUT"}});
-    let mut shard = Shard::new(&json!([]), &out, &json!({}));
+    let mut shard = Shard::new(&json!([]), &stream_out(), &json!({}));
     let revision = Rc::clone(&shard.revision);
     let each = BROUGHT.map(|block| {
         let input = shard.open();
@@ -62,8 +65,7 @@ fn they_are_dead_letters_beside_each_other() {
 
 #[test]
 fn they_are_in_the_stream_of_a_nats_out_beside_each_other() {
-    let out = json!({"nats": {"subject": "out.acme", "mode": "jetstream", "stream": "OUT"}});
-    let revision = revision(&json!([]), &out, &json!({}));
+    let revision = revision(&json!([]), &stream_out(), &json!({}));
     let target = revision.target("default").unwrap();
     let forwarded = ids(|settlement, envelope| {
         let stream = Some("OUT".into());
@@ -75,8 +77,7 @@ fn they_are_in_the_stream_of_a_nats_out_beside_each_other() {
 
 #[test]
 fn they_are_in_the_lane_beside_each_other_when_they_are_sent_again() {
-    let out = json!({"nats": {"subject": "out.acme", "mode": "jetstream", "stream": "OUT"}});
-    let revision = revision(&json!([]), &out, &json!({}));
+    let revision = revision(&json!([]), &stream_out(), &json!({}));
     let target = revision.target("default").unwrap();
     let published = ids(|settlement, envelope| {
         let envelope = Envelope { redrive: 1, ..*envelope };
