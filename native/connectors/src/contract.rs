@@ -102,8 +102,8 @@ pub struct Delivery<'a> {
     pub pipeline: &'a str,
     /// The message's NATS header block, or empty.
     pub headers: &'a [u8],
-    /// The out's URL with this message's placeholders filled in, for sinks that have one.
-    pub url: Option<&'a str>,
+    /// The out's address with this message's placeholders filled in, where it has some.
+    pub address: Option<&'a str>,
 }
 
 /// What became of a delivery.

@@ -7,8 +7,11 @@
 //!  http/source ──► read_batch ──►  the host (flow)  ──► write_batch ──► http/sink │ file/sink │ stdout/sink
 //!      ▲                            rate.rs: token bucket                  http/template.rs: the URL
 //!      └── 202 or a problem ◄── settle                                     http/guard.rs: where it may lead
-//!  nats/ holds only the model of a binding: the host reads and publishes on its own connection.
 //! ```
+//!
+//! kind.rs says what a kind of connector is, registry.rs which kinds there are, options/ what their options share,
+//! tls.rs whom servers may be certified by. NATS is a kind without a source and a sink: the host reads and publishes
+//! on its own connection.
 //!
 //! Everything runs on a shard's own thread, in a `LocalSet`; one shard owns its instances.
 
@@ -17,8 +20,12 @@
 pub mod contract;
 pub mod file;
 pub mod http;
+pub mod kind;
 pub mod nats;
+pub mod options;
 pub mod rate;
+pub mod registry;
 pub mod stdout;
+pub mod tls;
 
 pub use contract::{ConnectorError, Delivery, Health, Incoming, LocalFuture, Outcome, Read, Settled, Sink, Source};

@@ -17,11 +17,8 @@ use std::sync::mpsc::channel;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use connectors::Sink;
-use connectors::file::sink::FileOptions;
-use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::{SinkOptions, Tls};
 use connectors::http::source::RoutedSource;
+use connectors::tls::Tls;
 use flow::compile::Pipeline;
 use flow::engine::one_shard::{Command, Counters, Elsewhere, Events, Prepared, Start, SystemWorld, World, run_in};
 use flow::engine::{Secrets, Settings};
@@ -234,14 +231,8 @@ impl World for BenchWorld {
         None
     }
 
-    fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
-        self.0.http_sink(options, policy)
-    }
-    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault> {
-        self.0.file_sink(options)
-    }
-    fn stdout_sink(&self) -> Rc<dyn Sink> {
-        self.0.stdout_sink()
+    fn tls(&self) -> Result<Tls, Fault> {
+        self.0.tls()
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a host needs to know of a pipeline that it installs, without reading the model itself.
 
+use connectors::http::source::HttpInput;
+use connectors::kind::Attach;
+use connectors::nats::NatsMode;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::compile::{HttpAuth, Input, OutKind, Pipeline, Target};
+use crate::compile::{Pipeline, Target};
 use crate::engine::subjects::tier_for;
-use crate::model::{NatsMode, Out};
 
 /// A pipeline for its host.
 #[derive(Debug, Serialize)]
@@ -25,25 +27,47 @@ pub struct Summary<'p> {
 }
 
 /// One in or out.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Connector<'p> {
     /// Of an out; `default` where the file names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'p str>,
-    pub kind: String,
+    pub kind: &'p str,
+    /// Where its messages come from or go to, as people would look for it.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// The file that an out writes, below its customer's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<&'p str>,
     /// Of the kind in the file, such as `/out/erp/http`.
     pub pointer: String,
     /// As the canonical file has them.
-    pub options: Value,
+    pub options: &'p Value,
     pub secrets: Vec<&'p str>,
     /// Where clients post to, such as `/in/acme/orders`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<&'p str>,
+    /// Whether what comes in is lost with the node that took it.
+    pub at_most_once: bool,
     /// Whether the address may be served on loopback only.
     pub loopback_only: bool,
+    /// What serves it: the node's HTTP `listener`, its connection to `nats`, or something of its own.
+    pub through: Through,
+    /// What no other pipeline of a node may have as well, such as `the address /in/acme/orders`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
     /// What it needs of the NATS server, where that is more than a subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<JetStream<'p>>,
+}
+
+/// How a connector is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Through {
+    Listener,
+    Nats,
+    Itself,
 }
 
 /// A stream of the user's: an in reads it, an out publishes to it.
@@ -58,7 +82,6 @@ pub struct JetStream<'p> {
 
 #[must_use]
 pub fn summary(pipeline: &Pipeline) -> Summary<'_> {
-    let outs = pipeline.file().out.list().into_iter().zip(pipeline.outs());
     Summary {
         customer: pipeline.customer(),
         pipeline: pipeline.name(),
@@ -67,44 +90,65 @@ pub fn summary(pipeline: &Pipeline) -> Summary<'_> {
         steps: (0..pipeline.stage_count()).map(|stage| pipeline.stage_label(stage)).collect(),
         secrets: pipeline.secret_names(),
         input: in_summary(pipeline),
-        outs: outs.map(|((name, model, pointer), target)| out_summary(name, model, &pointer, target)).collect(),
+        outs: pipeline
+            .file()
+            .out
+            .list()
+            .iter()
+            .zip(pipeline.outs())
+            .map(|((_, out, _), target)| out_summary(&out.connector().options, target))
+            .collect(),
     }
 }
 
 fn in_summary(pipeline: &Pipeline) -> Connector<'_> {
-    let (kind, options) = tagged(&pipeline.file().input);
-    let (pointer, secrets) = (format!("/in/{kind}"), pipeline.input().secrets());
-    let base = Connector { kind, pointer, options, secrets, ..Connector::default() };
-    match pipeline.input() {
-        Input::Http(http) => Connector {
-            address: Some(format!("/in/{}{}", pipeline.customer(), http.path)),
-            loopback_only: http.auth == HttpAuth::LoopbackOnly,
-            ..base
+    let (input, connector) = (pipeline.input(), pipeline.file().input.connector());
+    let (http, subscription) = (pipeline.http(), pipeline.subscription());
+    Connector {
+        name: None,
+        kind: &connector.kind,
+        place: input.describe(),
+        file: None,
+        pointer: format!("/in/{}", connector.kind),
+        options: &connector.options,
+        secrets: input.secrets(),
+        address: http.map(|http| http.address.as_str()),
+        loopback_only: http.is_some_and(HttpInput::is_loopback_only),
+        at_most_once: subscription.is_some_and(|from| from.mode == NatsMode::Core),
+        through: match input.attach() {
+            Attach::Route(_) => Through::Listener,
+            Attach::Subscription(_) => Through::Nats,
+            Attach::Task(_) => Through::Itself,
         },
-        Input::Nats { mode: NatsMode::Core, .. } => base,
-        Input::Nats { subject, stream, durable, .. } => {
-            Connector { jetstream: Some(JetStream { subject, stream: Some(stream), durable: Some(durable) }), ..base }
-        }
+        claim: input.claim().map(|claim| claim.what),
+        jetstream: subscription.filter(|from| from.mode == NatsMode::Jetstream).map(|from| JetStream {
+            subject: &from.subject,
+            stream: Some(&from.stream),
+            durable: Some(&from.durable),
+        }),
     }
 }
 
-fn out_summary<'p>(name: &'p str, model: &Out, pointer: &str, target: &'p Target) -> Connector<'p> {
-    let (kind, options) = tagged(model);
-    let (pointer, secrets) = (format!("{pointer}/{kind}"), target.secrets());
-    let jetstream = match &target.kind {
-        OutKind::Nats { subject, mode: NatsMode::Jetstream, stream } => {
-            Some(JetStream { subject, stream: stream.as_deref(), durable: None })
-        }
-        _ => None,
-    };
-    Connector { name: Some(name), kind, pointer, options, secrets, jetstream, ..Connector::default() }
-}
-
-/// A connector of the model as its kind and its options.
-fn tagged(connector: &impl Serialize) -> (String, Value) {
-    match serde_json::to_value(connector) {
-        Ok(Value::Object(map)) => map.into_iter().next().unwrap_or_default(),
-        _ => Default::default(),
+fn out_summary<'p>(options: &'p Value, target: &'p Target) -> Connector<'p> {
+    let publish = target.publish().filter(|publish| publish.mode == NatsMode::Jetstream);
+    Connector {
+        name: Some(&target.name),
+        kind: &target.kind,
+        place: target.spec.describe(),
+        file: target.spec.file(),
+        pointer: target.pointer.clone(),
+        options,
+        secrets: target.spec.secrets(),
+        address: None,
+        loopback_only: false,
+        at_most_once: false,
+        through: if target.publish().is_some() { Through::Nats } else { Through::Itself },
+        claim: None,
+        jetstream: publish.map(|publish| JetStream {
+            subject: &publish.subject,
+            stream: publish.stream.as_deref(),
+            durable: None,
+        }),
     }
 }
 

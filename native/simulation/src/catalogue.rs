@@ -159,19 +159,15 @@ fn entry(customer: &'static str, name: &'static str, template: &Value) -> Result
         Pipeline::from_json(&file.to_string().replace("REV", revision), &())
     };
     let revisions = [compile("1")?, compile("2")?];
-    let outs = revisions[0].file().out.list().iter().map(|(_, out, _)| destination(customer, out)).collect();
+    let outs = revisions[0].outs().iter().map(|out| destination(customer, out)).collect();
     Ok(Entry { customer, name, intake: intake(&template["in"]), outs, revisions })
 }
 
-fn destination(customer: &str, out: &flow::model::Out) -> String {
-    let out = serde_json::to_value(out).unwrap_or_default();
-    let text = |pointer| out.pointer(pointer).and_then(Value::as_str);
-    if let Some(url) = text("/http/url") {
-        return url.to_owned();
-    }
-    match text("/file/path") {
-        Some(path) => format!("disk/{customer}/{path}"),
-        None => format!("nats:{}", text("/nats/subject").unwrap_or_default()),
+fn destination(customer: &str, out: &flow::compile::Target) -> String {
+    match (out.publish(), out.spec.file()) {
+        (Some(publish), _) => format!("nats:{}", publish.subject),
+        (None, Some(path)) => format!("disk/{customer}/{path}"),
+        (None, None) => out.spec.describe(),
     }
 }
 

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Sink;
-use connectors::file::sink::FileOptions;
-use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::SinkOptions;
 use connectors::http::source::RoutedSource;
+use connectors::kind::{Host, Secrets, SinkSpec};
+use connectors::tls::Tls;
 use flow::engine::one_shard::{Elsewhere, Work, World};
 use message::Fault;
 use nats::Network;
@@ -31,12 +30,6 @@ pub struct SimulatedWorld {
     pub runner: Rc<Runner>,
     /// The name of files' and standard output's receivers of this node.
     pub disk: &'static str,
-}
-
-impl SimulatedWorld {
-    fn sink(&self, name: &str, timeout: Duration) -> Rc<dyn Sink> {
-        Rc::new(ModelSink { receiver: self.receivers.get(name), story: Rc::clone(&self.story), timeout })
-    }
 }
 
 impl World for SimulatedWorld {
@@ -70,16 +63,17 @@ impl World for SimulatedWorld {
         None
     }
 
-    fn http_sink(&self, options: SinkOptions, _policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
-        Ok(self.sink(options.url.as_str(), options.timeout))
+    fn tls(&self) -> Result<Tls, Fault> {
+        Tls::new(None)
     }
 
-    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault> {
-        Ok(self.sink(&format!("{}/{}/{}", self.disk, options.customer, options.path), Duration::from_secs(30)))
-    }
-
-    fn stdout_sink(&self) -> Rc<dyn Sink> {
-        self.sink("stdout", Duration::from_secs(30))
+    fn sink(&self, spec: &dyn SinkSpec, _: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Sink>, Fault> {
+        let name = match spec.file() {
+            Some(path) => format!("{}/{}/{path}", self.disk, host.customer),
+            None => spec.describe(),
+        };
+        let (receiver, story) = (self.receivers.get(&name), Rc::clone(&self.story));
+        Ok(Rc::new(ModelSink { receiver, story, timeout: spec.policy().timeout }))
     }
 }
 

@@ -130,8 +130,9 @@ async def _look(paths: Sequence[Path], settings: Settings, profile: Profile, ser
     pipelines = expected.pipelines
     found = [finding for one in pipelines for finding in _connectors(one, engine, settings.secrets, server)]
     if profile.listen is not None:
-        _listener(profile.listen, found)
-    asked = _asked(found)
+        _listener(profile.listen, _through("listener", pipelines, found))
+    # The server has to say something about them.
+    asked = _through("nats", pipelines, found)
     if away is None:
         away = await _streams(server, pipelines, asked)
     else:
@@ -178,12 +179,13 @@ def _connectors(
     values, missing = _resolve(one, folder)
     for row in engine.check(one, values):
         finding = Finding(one.customer, one.pipeline, row["direction"], row.get("name"), row["kind"], "ok")
+        connector = _connector(one, finding)
         if not row["ok"]:
-            named = set(_connector(one, finding).secrets)
+            named = set(connector.secrets)
             reasons = [missing[name] for name in sorted(named & missing.keys())]
             reason = "; ".join(reasons) if row["code"] == "secret/not-found" else row["reason"]
             finding.fail(error_for(row["code"], reason))
-        elif finding.kind == "nats" and server.url is None:
+        elif server.url is None and connector.through == "nats":
             finding.state, finding.hint = "unchecked", "Name the server with --nats."
         yield finding
 
@@ -206,8 +208,15 @@ def _connector(one: config.PipelineFile, finding: Finding) -> Connector:
     return next(out for out in one.summary.outs if out.name == finding.name)
 
 
-def _listener(listen: str, found: Sequence[Finding]) -> None:
-    served = [one for one in found if (one.direction, one.kind, one.state) == ("in", "http", "ok")]
+def _through(through: str, pipelines: Sequence[config.PipelineFile], found: Sequence[Finding]) -> list[Finding]:
+    """Those that are well so far and are served through that."""
+    files = _by_name(pipelines)
+    return [
+        one for one in found if one.state == "ok" and _connector(files[one.customer, one.pipeline], one).through == through
+    ]
+
+
+def _listener(listen: str, served: Sequence[Finding]) -> None:
     if not served:
         return
     try:
@@ -215,11 +224,6 @@ def _listener(listen: str, found: Sequence[Finding]) -> None:
     except ConfigError as error:
         for finding in served:
             finding.fail(error)
-
-
-def _asked(found: Sequence[Finding]) -> list[Finding]:
-    """Those that the server has to say something about."""
-    return [finding for finding in found if finding.kind == "nats" and finding.state == "ok"]
 
 
 async def _streams(

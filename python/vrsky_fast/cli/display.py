@@ -122,7 +122,7 @@ class Display(_Paced):
         for one in pipelines[:_LINES_AT_ONCE]:
             where = _source(one.summary.source, self._base)
             self.terminal.line(f"{self.terminal.strong(one.name)}  {safe(where)}")
-            if one.summary.source.jetstream is None and one.summary.source.address is None:
+            if one.summary.source.at_most_once:
                 self.note(f"{one.name}: core NATS in is at most once")
             for out in one.summary.outs:
                 self.terminal.line(f"  to {safe(out.name)}  {safe(self._target(one.customer, out))}")
@@ -134,17 +134,7 @@ class Display(_Paced):
 
     def _target(self, customer: str, out: Connector) -> str:
         """Where an out writes, as people would look for it."""
-        match out.kind:
-            case "http":
-                url = out.options["url"]
-                where = url if isinstance(url, str) else f"the URL in the secret {url['secret']}"
-                return f"{out.options.get('method', 'POST')} {where}"
-            case "file":
-                return str(self._files / customer / out.options["path"])
-            case "nats":
-                return f"NATS {out.options['subject']}"
-            case _:
-                return out.kind
+        return out.where if out.file is None else str(self._files / customer / out.file)
 
     def poll(self, changes: Changes, events: Events) -> None:
         for event in events.first(_LINES_AT_ONCE):
@@ -228,9 +218,7 @@ def _short(message_id: str) -> str:
 
 def _source(source: Connector, base: str | None) -> str:
     """Where an in takes its messages from."""
-    if source.address is not None:
-        return f"POST {base or ''}{source.address}"
-    return f"NATS {source.options['subject']}"
+    return source.where if source.address is None else f"POST {base or ''}{source.address}"
 
 
 class JsonDisplay(_Paced):
@@ -253,7 +241,7 @@ class JsonDisplay(_Paced):
     def ready(self, base: str | None, pipelines: Sequence[PipelineFile]) -> None:
         names = [{"customer": one.customer, "pipeline": one.pipeline} for one in pipelines]
         for one in pipelines:
-            if one.summary.source.jetstream is None and one.summary.source.address is None:
+            if one.summary.source.at_most_once:
                 self.note(f"{one.name}: core NATS in is at most once")
         self._write({"kind": "ready", "address": base, "pipelines": names})
 

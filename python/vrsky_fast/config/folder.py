@@ -148,34 +148,26 @@ def look_at(file: Path) -> None:
 
 
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
-    """Two files may not define the same pipeline, nor listen on the same path of a customer, nor read a stream by the
-    same durable: each would get a part of the other's messages."""
+    """Two files may not define the same pipeline, nor want what a node has once: the path of a customer, the durable of
+    a stream."""
     return [
-        *_twice(loaded, lambda one: one.name, "/pipeline", "the pipeline"),
-        *_twice(loaded, lambda one: one.summary.source.address, "/in/http", "the address"),
-        *_twice(loaded, _durable, "/in/nats/durable", "the durable"),
+        *_twice(loaded, lambda one: f"the pipeline {one.name}", lambda _: "/pipeline"),
+        *_twice(loaded, lambda one: one.summary.source.claim, lambda one: one.summary.source.pointer),
     ]
 
 
-def _durable(one: PipelineFile) -> str | None:
-    """One that the file names; the others are named by their pipelines."""
-    source = one.summary.source
-    named = source.jetstream is not None and "durable" in source.options
-    return f"{source.options['stream']}/{source.options['durable']}" if named else None
-
-
 def _twice(
-    loaded: list[PipelineFile], key: Callable[[PipelineFile], str | None], pointer: str, what: str
+    loaded: list[PipelineFile], key: Callable[[PipelineFile], str | None], pointer: Callable[[PipelineFile], str]
 ) -> list[Problem]:
     first: dict[str, PipelineFile] = {}
     problems = []
     for one in loaded:
-        name = key(one)
-        if name is None:
+        what = key(one)
+        if what is None:
             continue
-        if name in first:
-            reason = f"{what} {name} is defined in {first[name].source.name} already"
-            problems.append(one.problem("config/conflict", reason, pointer))
+        if what in first:
+            reason = f"{what} is defined in {first[what].source.name} already"
+            problems.append(one.problem("config/conflict", reason, pointer(one)))
         else:
-            first[name] = one
+            first[what] = one
     return problems

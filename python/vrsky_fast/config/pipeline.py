@@ -65,8 +65,8 @@ class PipelineFile:
     @property
     def file_outs(self) -> list[tuple[str, PurePosixPath]]:
         """Of each file out the pointer to its path, and the path."""
-        files = (out for out in self.summary.outs if out.kind == "file")
-        return [(f"{out.pointer}/path", PurePosixPath(out.options["path"])) for out in files]
+        outs = self.summary.outs
+        return [(f"{out.pointer}/path", PurePosixPath(out.file)) for out in outs if out.file is not None]
 
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""

@@ -19,17 +19,22 @@ class JetStream:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """One in or out. `name` is None for an in; `pointer` leads to its kind in the file; `options` are canonical;
-    `secrets` are names. `address` is where clients of an HTTP in post to, such as `/in/acme/orders`; `jetstream` is
-    set where a stream is needed."""
+    """One in or out. `name` is None for an in; `where` is what people would look for, `file` an out's file below its
+    customer's folder; `pointer` leads to its kind in the file; `secrets` are names. `address` is where clients of an
+    HTTP in post to, such as `/in/acme/orders`; `through` is what serves it: `listener`, `nats` or `itself`; `claim` is
+    what no other pipeline of a node may have; `jetstream` is set where a stream is needed."""
 
     name: str | None
     kind: str
+    where: str
+    file: str | None
     pointer: str
-    options: dict[str, Any]
     secrets: tuple[str, ...]
     address: str | None
     loopback_only: bool
+    at_most_once: bool
+    through: str
+    claim: str | None
     jetstream: JetStream | None
 
 
@@ -68,10 +73,14 @@ def _connector(given: dict[str, Any]) -> Connector:
     return Connector(
         given.get("name"),
         given["kind"],
+        given["where"],
+        given.get("file"),
         given["pointer"],
-        given["options"],
         tuple(given["secrets"]),
         given.get("address"),
         given["loopback_only"],
+        given["at_most_once"],
+        given["through"],
+        given.get("claim"),
         JetStream(**jetstream) if jetstream else None,
     )

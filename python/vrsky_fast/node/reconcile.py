@@ -72,11 +72,8 @@ def key_of(ready: Ready) -> Key:
 
 def claims_of(ready: Ready) -> tuple[str, ...]:
     """What no other pipeline of the node can have as well: an address, a durable consumer."""
-    source = ready.file.summary.source
-    claims = [source.address] if source.address is not None else []
-    if source.jetstream is not None:
-        claims.append(f"{source.jetstream.stream} {source.jetstream.durable}")
-    return tuple(claims)
+    claim = ready.file.summary.source.claim
+    return () if claim is None else (claim,)
 
 
 def _runs_like(one: Ready, other: Ready) -> bool:
@@ -185,9 +182,8 @@ class _Claims:
 
     @staticmethod
     def _is_claimed(ready: Ready, claim: str, by: str) -> Problem:
-        source = ready.file.summary.source
-        what = f"address {claim}" if claim == source.address else f"consumer {claim.replace(' ', '/')}"
-        return ready.file.problem("config/conflict", f"the {what} is that of {by} already", source.pointer)
+        pointer = ready.file.summary.source.pointer
+        return ready.file.problem("config/conflict", f"{claim} is that of {by} already", pointer)
 
     def _rank(self, path: str) -> tuple[int, str]:
         """What stays as it is comes first, then what changes, then what is new."""

@@ -12,4 +12,8 @@
 //! ```
 
 pub(crate) mod line;
+mod options;
 pub mod sink;
+
+pub use options::FileOut;
+pub use sink::FileSinkKind;

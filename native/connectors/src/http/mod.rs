@@ -1,6 +1,7 @@
 //! HTTP/1.1, in and out.
 //!
 //! ```text
+//! options/  what the pipeline file says of both
 //! source/   the server: a request becomes an Incoming, its settlement the answer
 //! sink/     the client: a Delivery becomes a request, its answer an Outcome
 //! template  the out's URL with placeholders from the message
@@ -11,6 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 pub mod guard;
+pub mod options;
 pub mod sink;
 pub mod source;
 pub mod template;
@@ -25,4 +27,6 @@ pub fn basic_credentials(user: &str, password: &str) -> String {
 }
 
 pub use guard::{AddressPolicy, Network};
+pub use sink::HttpSinkKind;
+pub use source::HttpSourceKind;
 pub use template::UrlTemplate;

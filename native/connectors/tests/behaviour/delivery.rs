@@ -12,7 +12,7 @@ pub fn delivery(payload: &str, content_type: &'static str) -> Delivery<'static> 
         customer: "acme",
         pipeline: "orders",
         headers: b"",
-        url: None,
+        address: None,
     }
 }
 

@@ -30,6 +30,9 @@ mod tests;
 
 use std::sync::Arc;
 
+use connectors::http::source::HttpInput;
+use connectors::kind::{Attach, SourceSpec};
+use connectors::nats::Subscription;
 use connectors::rate::Rate;
 use message::{Fault, Limits, Outs};
 use script::{Program, TaskContext, TaskOwner};
@@ -37,8 +40,7 @@ use script::{Program, TaskContext, TaskOwner};
 pub use advance::Progress;
 pub use batch::{Compiled, compile_all};
 pub use files::Files;
-pub use input::{HttpAuth, HttpInput, Input, Scheme};
-pub use outs::{HttpTarget, OutKind, Target, Urls};
+pub use outs::{Addresses, Target};
 pub use source::detect;
 
 use crate::model::PipelineFile;
@@ -50,7 +52,7 @@ pub struct Pipeline {
     file: PipelineFile,
     /// Whose its scripts' tasks are.
     owner: Arc<TaskOwner>,
-    input: Input,
+    input: Arc<dyn SourceSpec>,
     source: Source,
     stages: Box<[Stage]>,
     outs: Box<[Target]>,
@@ -80,6 +82,13 @@ impl Pipeline {
             parsed.map_err(|fault| faults.push(fault)).ok()
         });
         let input = input::compile(&file, source.expect(), outs.iter().any(Target::reads_payload));
+        let input = match input {
+            Ok(input) => {
+                faults.extend(rules::dropped_headers(&file, &*input));
+                input
+            }
+            Err(found) => return Err(found.into_iter().chain(faults).collect()),
+        };
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -133,16 +142,25 @@ impl Pipeline {
     }
 
     #[must_use]
-    pub fn input(&self) -> &Input {
-        &self.input
+    pub fn input(&self) -> &dyn SourceSpec {
+        &*self.input
     }
 
-    /// The path of an HTTP in, such as `/orders`.
+    /// The route of an HTTP in.
     #[must_use]
-    pub fn http_path(&self) -> Option<&str> {
-        match &self.input {
-            Input::Http(http) => Some(&http.path),
-            Input::Nats { .. } => None,
+    pub fn http(&self) -> Option<&HttpInput> {
+        match self.input.attach() {
+            Attach::Route(http) => Some(http),
+            Attach::Subscription(_) | Attach::Task(_) => None,
+        }
+    }
+
+    /// What a NATS in reads.
+    #[must_use]
+    pub fn subscription(&self) -> Option<&Subscription> {
+        match self.input.attach() {
+            Attach::Subscription(subscription) => Some(subscription),
+            Attach::Route(_) | Attach::Task(_) => None,
         }
     }
 
@@ -177,7 +195,7 @@ impl Pipeline {
     #[must_use]
     pub fn secret_names(&self) -> Vec<&str> {
         let mut names = self.input.secrets();
-        names.extend(self.outs.iter().flat_map(Target::secrets));
+        names.extend(self.outs.iter().flat_map(|out| out.spec.secrets()));
         names.sort_unstable();
         names.dedup();
         names
@@ -227,6 +245,15 @@ impl Pipeline {
         let (id, owner, headers) = (Arc::clone(id), Arc::clone(&self.owner), Arc::clone(headers));
         TaskContext { id, owner, time_ms, headers, seed: 0 }
     }
+}
+
+/// Faults of a connector, whose pointers begin at its options, as they are in the file.
+fn beneath(base: &str, faults: Vec<Fault>) -> Vec<Fault> {
+    let place = |fault: Fault| {
+        let pointer = format!("{base}{}", fault.place().pointer.as_deref().unwrap_or_default());
+        fault.at_pointer(pointer)
+    };
+    faults.into_iter().map(place).collect()
 }
 
 impl std::fmt::Debug for Pipeline {

@@ -1,21 +1,16 @@
 //! What one part of the file demands of another.
 
-use connectors::http::source::is_passed_on;
+use connectors::kind::SourceSpec;
 use message::{Code, Fault};
 
-use crate::model::{
-    Case, Convert, Doctype, Example, Expected, Format, HttpIn, HttpOut, In, NatsMode, Nil, NumberFormat, Out, OutUrl,
-    PipelineFile, Step, instead,
-};
+use crate::model::{Case, Convert, Doctype, Example, Expected, Format, Nil, NumberFormat, PipelineFile, Step, instead};
 
 /// Every rule that is broken, in the file's order.
 pub fn check(file: &PipelineFile) -> Vec<Fault> {
     let mut rules = Rules { file, outs: Vec::new(), faults: Vec::new() };
     rules.outs = file.out.list().into_iter().map(|(name, ..)| name).collect();
-    rules.input();
     rules.formats();
     rules.routes();
-    rules.connectors();
     for (at, example) in file.tests.iter().enumerate() {
         rules.example(example, &format!("/tests/{at}"));
     }
@@ -31,35 +26,6 @@ struct Rules<'f> {
 impl Rules<'_> {
     fn fault(&mut self, code: Code, pointer: impl Into<String>, reason: impl Into<String>) {
         self.faults.push(Fault::new(code, reason).at_pointer(pointer));
-    }
-
-    fn input(&mut self) {
-        let nats = match &self.file.input {
-            In::Nats(nats) => nats,
-            In::Http(http) => return self.max_body(http),
-        };
-        match nats.mode {
-            NatsMode::Jetstream if nats.stream.is_none() => {
-                self.fault(Code::ConfigMissingKey, "/in/nats", "`mode: jetstream` wants the `stream` to read from");
-            }
-            NatsMode::Core => {
-                for (key, there) in [("stream", nats.stream.is_some()), ("durable", nats.durable.is_some())] {
-                    if there {
-                        let reason = format!("`{key}` belongs to `mode: jetstream`");
-                        self.fault(Code::ConfigInvalidValue, format!("/in/nats/{key}"), reason);
-                    }
-                }
-            }
-            NatsMode::Jetstream => {}
-        }
-    }
-
-    fn max_body(&mut self, http: &HttpIn) {
-        let bytes = self.file.limits.bytes;
-        if http.max_body.is_some_and(|most| most > bytes) {
-            let reason = format!("`max_body` is above `limits.bytes`, which is {bytes}");
-            self.fault(Code::ConfigInvalidValue, "/in/http/max_body", reason);
-        }
     }
 
     /// Follows the document's format from step to step. `None` is either.
@@ -168,52 +134,12 @@ impl Rules<'_> {
         }
     }
 
-    fn connectors(&mut self) {
-        for (_, out, pointer) in self.file.out.list() {
-            match out {
-                Out::File(file)
-                    if file.path.split(['/', '\\']).any(|part| part == "..") || file.path.contains('\0') =>
-                {
-                    let reason =
-                        format!("the path `{}` leads out of the folder for files", file.path.replace('\0', " "));
-                    self.fault(Code::ConfigFileOutside, format!("{pointer}/file/path"), reason);
-                }
-                Out::Http(http) => self.http_out(http, &pointer),
-                Out::Nats(nats) if nats.mode == NatsMode::Core && nats.stream.is_some() => {
-                    let pointer = format!("{pointer}/nats/stream");
-                    self.fault(Code::ConfigInvalidValue, pointer, "`stream` belongs to `mode: jetstream`");
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn http_out(&mut self, http: &HttpOut, pointer: &str) {
-        let Some(tls) = &http.tls else { return };
-        if tls.certificate.is_some() != tls.key.is_some() {
-            let reason = "`certificate` and `key` belong together";
-            self.fault(Code::ConfigInvalidValue, format!("{pointer}/http/tls"), reason);
-        }
-        if let OutUrl::Text(url) = &http.url
-            && !url.starts_with("https:")
-        {
-            let reason = "`tls` is for https; the URL has another scheme";
-            self.fault(Code::ConfigInvalidValue, format!("{pointer}/http/tls"), reason);
-        }
-    }
-
     fn example(&mut self, example: &Example, pointer: &str) {
         let input = &example.input;
         let given = [input.file.is_some(), input.text.is_some(), input.json.is_some()];
         if given.iter().filter(|there| **there).count() != 1 {
             let reason = "a test's message is exactly one of `file`, `text` and `json`";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/in"), reason);
-        }
-        if let In::Http(http) = &self.file.input {
-            for name in input.headers.keys().filter(|name| !is_seen(name) && !is_named(http, name)) {
-                let reason = format!("the HTTP in drops the header `{name}`, which its `headers` do not name");
-                self.fault(Code::ConfigHeaderDropped, format!("{pointer}/in/headers/{}", escaped(name)), reason);
-            }
         }
         match example.expected() {
             Some(Expected::Outs | Expected::Dropped | Expected::Error) => {}
@@ -228,9 +154,16 @@ impl Rules<'_> {
     }
 }
 
-/// Whether steps can see this header of a message that came by HTTP: the sender's, or the node's own.
-fn is_seen(name: &str) -> bool {
-    is_passed_on(name) || name.eq_ignore_ascii_case("Customer-ID")
+/// Headers of the file's tests that its in drops.
+pub fn dropped_headers(file: &PipelineFile, input: &dyn SourceSpec) -> Vec<Fault> {
+    let kind = &file.input.connector().kind;
+    let given =
+        file.tests.iter().enumerate().flat_map(|(at, test)| test.input.headers.keys().map(move |name| (at, name)));
+    let dropped = given.filter(|(_, name)| !input.passes(name)).map(|(at, name)| {
+        let reason = format!("the {kind} in drops the header `{name}`, which its options do not name");
+        Fault::new(Code::ConfigHeaderDropped, reason).at_pointer(format!("/tests/{at}/in/headers/{}", escaped(name)))
+    });
+    dropped.collect()
 }
 
 /// A key as a token of a JSON pointer.
@@ -249,12 +182,4 @@ pub(super) fn target(convert: &Convert) -> Format {
 fn needs_convert(faults: &mut Vec<Fault>, at: usize, name: &str, why: &str) {
     let fault = Fault::new(Code::ConfigNeedsConvert, format!("`{name}` {why}"));
     faults.push(fault.at_pointer(format!("/steps/{at}/{name}")));
-}
-
-/// Whether the in says that this goes on: a header, or a parameter of the query.
-fn is_named(http: &HttpIn, name: &str) -> bool {
-    let parameter = name.get(.."Query-".len()).filter(|start| start.eq_ignore_ascii_case("Query-"));
-    let parameter = parameter.and_then(|start| name.get(start.len()..)).unwrap_or_default();
-    http.headers.iter().any(|one| one.eq_ignore_ascii_case(name))
-        || http.query.iter().any(|one| one.eq_ignore_ascii_case(parameter))
 }

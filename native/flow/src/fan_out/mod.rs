@@ -27,7 +27,7 @@ pub use budget::OutputBudget;
 pub use path::PartPath;
 pub use trace::Trace;
 
-use crate::compile::{Pipeline, Progress, Urls};
+use crate::compile::{Addresses, Pipeline, Progress};
 
 /// What a message passes, and what its steps see of it beside its payload.
 pub struct Run<'a> {
@@ -61,17 +61,17 @@ pub struct Output {
     pub outs: Outs,
     /// `None` for the source as it came.
     pub rendered: Option<Rendered>,
-    pub urls: Urls,
+    pub addresses: Addresses,
 }
 
 impl Output {
     /// The URL of an out with placeholders.
     ///
     /// # Errors
-    /// `http/bad-url`: this out gets nothing.
-    pub fn url(&self, out: usize) -> Result<Option<&str>, &Fault> {
-        let found = self.urls.iter().find(|(of, _)| *of == out);
-        found.map(|(_, url)| url.as_deref()).transpose()
+    /// `http/bad-address`: this out gets nothing.
+    pub fn address(&self, out: usize) -> Result<Option<&str>, &Fault> {
+        let found = self.addresses.iter().find(|(of, _)| *of == out);
+        found.map(|(_, address)| address.as_deref()).transpose()
     }
 }
 
@@ -209,7 +209,9 @@ impl FanOut {
         let leaf = match trace.advance(run, path, stage, document) {
             Progress::Script { stage } => return Ok(Some(stage)),
             Progress::Done(outs) => match self.render(run, document)? {
-                Ok(rendered) => Leaf::Output(Output { outs, rendered, urls: run.pipeline.urls(document, outs) }),
+                Ok(rendered) => {
+                    Leaf::Output(Output { outs, rendered, addresses: run.pipeline.addresses(document, outs) })
+                }
                 Err(fault) => {
                     trace.on_not_rendered(path, &fault);
                     self.fail(run, path, fault, document)?

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{HeaderText, OneOrMany};
+use connectors::options::HeaderText;
+
+use super::OneOrMany;
 
 /// One message and what is to come of it: `out`, `dropped` or `error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

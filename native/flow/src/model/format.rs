@@ -1,5 +1,6 @@
 //! What a JSON Schema cannot say of a text: names, paths, subjects, headers.
 
+use connectors::nats::subject;
 use connectors::rate::Rate;
 use message::{Code, Fault, Path, check_name, check_secret_name};
 
@@ -20,9 +21,9 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
             Err(Fault::new(Code::ConfigInvalidExpression, "the expression is empty"))
         }
         "url-path" => url_path(text).map_err(value(text)),
-        "subject" => subject(text, false).map_err(value(text)),
-        "subject-filter" => subject(text, true).map_err(value(text)),
-        "stream" => stream(text).map_err(value(text)),
+        "subject" => subject::check(text, false).map_err(value(text)),
+        "subject-filter" => subject::check(text, true).map_err(value(text)),
+        "stream" => subject::check_name(text).map_err(value(text)),
         "header-name" => header_name(text).map_err(value(text)),
         "header-value" => header_value(text),
         "passed-header" => passed_header(text).map_err(value(text)),
@@ -120,41 +121,6 @@ fn url_path(text: &str) -> Result<(), &'static str> {
     }
     if text.split('/').skip(1).any(|part| matches!(part, "." | "..")) || text.contains("//") {
         return Err("may not hold empty parts, `.` or `..`");
-    }
-    Ok(())
-}
-
-/// Subjects of the server and of ours are not for pipelines: they would reach other customers.
-fn subject(text: &str, wildcards: bool) -> Result<(), &'static str> {
-    if text.is_empty() || text.len() > 256 || text.split('.').any(str::is_empty) {
-        return Err("is no NATS subject: parts of at least one character, between dots, at most 256 in all");
-    }
-    if text.bytes().any(|b| b <= b' ' || b == 127) {
-        return Err("may not hold blanks or control characters");
-    }
-    let count = text.split('.').count();
-    for (at, part) in text.split('.').enumerate() {
-        match part {
-            "*" if wildcards => {}
-            ">" if wildcards && at + 1 == count => {}
-            _ if part.contains(['*', '>']) => return Err("has a wildcard that is not allowed there"),
-            _ => {}
-        }
-    }
-    let first = text.split('.').next().unwrap_or_default();
-    if first.starts_with('$') || matches!(first, "vrsky" | "_INBOX" | "*" | ">") {
-        return Err("reaches subjects of the system; start it with a name of your own");
-    }
-    Ok(())
-}
-
-fn stream(text: &str) -> Result<(), &'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if text.is_empty() || text.len() > 128 || !text.bytes().all(plain) {
-        return Err("may hold only letters, digits, `-` and `_`, 1 to 128");
-    }
-    if text.to_ascii_uppercase().starts_with("VRSKY_") {
-        return Err("is the name of a stream of the system");
     }
     Ok(())
 }

@@ -1,186 +1,51 @@
 //! `in:` where messages come in.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::{PassedHeader, QueryName, Secret};
+use connectors::kind::{Kind, SourceKind};
+use connectors::registry;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Where messages come in: exactly one of these.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum In {
-    /// POST requests. Answered with 202 and the message's id once the message is stored durably.
-    Http(HttpIn),
-    /// A subject of the NATS server.
-    Nats(NatsIn),
-}
+use super::connector::{Connector, alternatives};
 
-/// POST requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
-/// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents), and
-/// what `headers` and `query` name.
-/// A request has at most 100 headers, and 16 KiB with its first line; one with more is answered with a bare
-/// 431, and what is no HTTP with a bare 400, neither with an error's code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpIn {
-    /// The path below the customer, such as `/orders`.
-    #[schemars(extend("format" = "url-path"))]
-    pub path: String,
-    /// Who may post. Without it the route is served on loopback only; `none` says that everybody may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<InAuth>,
-    /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
-    /// or any `Content-Type` when nothing reads the payload: no steps, and no placeholders in an out's URL.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
-    pub content_types: Vec<ContentType>,
-    /// Further headers of a request that go on with its message; expressions and scripts find them in `headers`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub headers: Vec<PassedHeader>,
-    /// Parameters of a request's query that go on with its message: `page` of `?page=2` as the header `Query-page`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub query: Vec<QueryName>,
-    /// Largest body, bytes; a larger one is answered with 413. Without it: `limits.bytes`. Of the NATS
-    /// server's `max_payload`, 32 KiB are kept for headers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 67_108_864))]
-    pub max_body: Option<u32>,
-}
+/// Where messages come in: the kind of a source, and its options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct In(Connector);
 
-/// A kind of payload, by its `Content-Type`. When an HTTP in names none, steps that begin with XML take `xml`,
-/// `text` and `bytes`, and those that begin with JSON `json`, `form`, `text` and `bytes`: what is sent without a telling
-/// `Content-Type` is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ContentType {
-    /// `application/xml`, `text/xml`, `*/*+xml`, in UTF-8 or with another charset that `convert` reads
-    Xml,
-    /// `application/json`, `*/*+json`
-    Json,
-    /// `text/plain`
-    Text,
-    /// `application/octet-stream`, or no `Content-Type` at all
-    Bytes,
-    /// `application/x-www-form-urlencoded`: `a=1&b=x&b=y` becomes the JSON `{"a": "1", "b": ["x", "y"]}`.
-    Form,
-}
-
-/// Who may post.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum InAuth {
-    /// `none`: everybody may.
-    Open(NoAuth),
-    /// A bearer token.
-    Bearer(InBearer),
-    /// User and password.
-    Basic(InBasic),
-    /// A key in a header of its own.
-    ApiKey(InApiKey),
-}
-
-/// `Authorization: Bearer <token>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InBearer {
-    /// The token.
-    pub bearer: Secrets,
-}
-
-/// `Authorization: Basic <user and password>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InBasic {
-    /// User and password.
-    pub basic: KnownUser,
-}
-
-/// A user, and the passwords that count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownUser {
-    /// The user's name, without a colon.
-    #[schemars(length(min = 1, max = 256), extend("format" = "user-name"))]
-    pub user: String,
-    /// The password.
-    pub password: Secrets,
-}
-
-/// A key in a header: `X-API-Key: <key>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InApiKey {
-    /// The header, and the key.
-    pub api_key: KnownKey,
-}
-
-/// A header, and the keys that count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KnownKey {
-    /// The header's name.
-    pub header: PassedHeader,
-    /// The key.
-    pub key: Secrets,
-}
-
-/// A secret, or several of which each counts, while one takes the place of another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Secrets {
-    /// One.
-    One(Secret),
-    /// Several.
-    Several(#[schemars(length(min = 1, max = 8))] Vec<Secret>),
-}
-
-impl Secrets {
+impl In {
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        match self {
-            Secrets::One(one) => vec![one.secret.clone()],
-            Secrets::Several(several) => several.iter().map(|one| one.secret.clone()).collect(),
-        }
+    pub fn connector(&self) -> &Connector {
+        &self.0
+    }
+
+    /// `None` for a kind that this build does not know, which no file can name.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static dyn SourceKind> {
+        registry::source(&self.0.kind)
     }
 }
 
-/// Nobody is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NoAuth {
-    /// Everybody may post.
-    None,
+impl Serialize for In {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
 }
 
-/// Messages of a NATS subject.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NatsIn {
-    /// The subject; `*` and `>` are wildcards.
-    #[schemars(extend("format" = "subject-filter"))]
-    pub subject: String,
-    /// `core` takes each message at most once; `jetstream` takes it from a stream, at least once.
-    #[serde(default)]
-    pub mode: NatsMode,
-    /// The stream that holds the subject; wanted with `mode: jetstream`, and only there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "stream"))]
-    pub stream: Option<String>,
-    /// The durable consumer's name; no other pipeline may have it. Without it: `vrsky_<customer>_<pipeline>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "stream"))]
-    pub durable: Option<String>,
+impl<'de> Deserialize<'de> for In {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<In, D::Error> {
+        let find = |name: &str| registry::source(name).map(|kind| kind as &dyn Kind);
+        Connector::read(deserializer, find).map(In)
+    }
 }
 
-/// How a message is handed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NatsMode {
-    /// Plain publish and subscribe: at most once.
-    #[default]
-    Core,
-    /// Through a stream, with acks: at least once.
-    Jetstream,
+impl JsonSchema for In {
+    fn schema_name() -> Cow<'static, str> {
+        "In".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = registry::sources().iter().map(|kind| *kind as &dyn Kind);
+        alternatives("Where messages come in: exactly one of these.", kinds, generator)
+    }
 }

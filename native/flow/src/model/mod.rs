@@ -12,6 +12,7 @@
 //! cannot say (`name`, `path`, `rate`, ...) are checked in format.rs.
 
 mod choice;
+mod connector;
 mod expectation;
 mod file;
 mod format;
@@ -19,7 +20,6 @@ mod hint;
 mod input;
 mod limits;
 mod out;
-mod scalar;
 mod spec;
 mod step;
 mod text;
@@ -28,21 +28,16 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use connector::Connector;
+pub use connectors::options::Span;
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
 pub use file::{MAX_BYTES, PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
 pub use hint::instead;
-pub use input::{
-    ContentType, HttpIn, In, InApiKey, InAuth, InBasic, InBearer, KnownKey, KnownUser, NatsIn, NatsMode, NoAuth,
-    Secrets,
-};
+pub use input::In;
 pub use limits::{Limits, ScriptLimits};
-pub use out::{
-    BasicAuth, BearerAuth, FileOut, HeaderValue, HttpOut, Method, NatsOut, Out, OutAuth, OutTls, OutUrl, Outs, Retry,
-    SINGLE_OUT, Secret, StdoutOut, UserPassword,
-};
-pub use scalar::Span;
+pub use out::{Out, Outs, SINGLE_OUT};
 pub use spec::{Spec, specs};
 pub use step::{
     Case, Convert, Doctype, Format, Language, Namespaces, Nil, NumberFormat, OneOrMany, Script, ScriptSource, Step,
 };
-pub use text::{Expression, FieldPath, FileName, HeaderText, OutName, PassedHeader, QueryName, Rate, UrlText};
+pub use text::{Expression, FieldPath, FileName, OutName, Rate};

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use message::{Context, Document, Fault, Headers};
 use script::{Done, Runner, TaskContext};
 
-use crate::compile::{OutKind, Pipeline, Target, detect};
+use crate::compile::{Pipeline, Target, detect};
 use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Trace, content_type};
 use snapshots::Snapshots;
 
@@ -187,14 +187,15 @@ impl Gathered<'_> {
     /// Without steps, the bytes as they came; they are read only for a URL.
     fn forward(&mut self, message: &Message<'_>) {
         let Some(target) = self.pipeline.outs().first() else { return };
-        let url = if is_templated(target) { self.url_of(target, message) } else { target.url(&Document::default()) };
+        let url =
+            if target.reads_payload() { self.url_of(target, message) } else { target.address(&Document::default()) };
         self.put(0, url, message.payload, message.content_type);
     }
 
     fn url_of(&self, target: &Target, message: &Message<'_>) -> Result<Option<String>, Fault> {
         let mut document = Document::default();
         self.pipeline.parse_output(message.payload, message.content_type, &mut document)?;
-        target.url(&document)
+        target.address(&document)
     }
 
     fn leaves(&mut self, fan_out: &mut FanOut, message: &Message<'_>) {
@@ -218,9 +219,9 @@ impl Gathered<'_> {
         let (payload, content_type) = fan_out.body(output.rendered.as_ref(), (message.payload, as_it_came));
         for out in output.outs.iter() {
             let Some(target) = self.pipeline.outs().get(out) else { continue };
-            let url = match output.url(out) {
+            let url = match output.address(out) {
                 Ok(Some(carried)) => Ok(target.carried(carried).map(str::to_owned)),
-                Ok(None) => target.url(&Document::default()),
+                Ok(None) => target.address(&Document::default()),
                 Err(fault) => Err(fault.clone()),
             };
             self.put(out, url, payload, content_type);
@@ -253,9 +254,4 @@ impl Gathered<'_> {
         };
         Processed { status, outputs, fault, dropped_by }
     }
-}
-
-/// Whether a message's fields fill in the URL.
-fn is_templated(target: &Target) -> bool {
-    matches!(&target.kind, OutKind::Http(http) if http.has_placeholders())
 }

@@ -3,6 +3,7 @@
 mod place;
 mod registry;
 mod repair;
+mod spec;
 mod writer;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use registry::open;
 use writer::Writer;
 
 pub use repair::Repaired;
+pub use spec::FileSinkKind;
 
 #[derive(Clone, Debug)]
 pub struct FileOptions {

@@ -18,6 +18,7 @@ mod options;
 mod redirect;
 mod request;
 mod retry_after;
+mod spec;
 
 use std::time::Duration;
 
@@ -35,8 +36,11 @@ use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
 use connector::{Connector, GuardedConnector};
 use request::Template;
 
-pub use connector::Tls;
-pub use options::{Method, RetryMode, SinkOptions, TlsOptions};
+pub use options::{RetryMode, SinkOptions};
+pub use spec::HttpSinkKind;
+
+pub use super::options::Method;
+pub use crate::tls::{Tls, TlsOptions};
 
 type HttpClient = Client<Connector, Full<Bytes>>;
 

@@ -1,51 +1,10 @@
 //! What an out says about its requests.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::http::UrlTemplate;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    #[default]
-    Post,
-    Put,
-    Patch,
-    /// Without the message.
-    Get,
-    /// Without the message.
-    Delete,
-}
-
-impl Method {
-    #[must_use]
-    pub fn has_body(self) -> bool {
-        !matches!(self, Method::Get | Method::Delete)
-    }
-}
-
-/// PEM texts.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct TlsOptions {
-    /// The only authorities that count.
-    pub ca: Option<String>,
-    /// Our certificate, and its key.
-    pub certificate: Option<String>,
-    pub key: Option<String>,
-}
-
-impl TlsOptions {
-    #[must_use]
-    pub fn is_default(&self) -> bool {
-        *self == TlsOptions::default()
-    }
-}
-
-impl fmt::Debug for TlsOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsOptions(..)")
-    }
-}
+use crate::http::options::Method;
+use crate::tls::TlsOptions;
 
 /// What is done about a request whose answer never came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -76,7 +76,7 @@ impl Template {
     }
 
     pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> Result<Outgoing, Fault> {
-        let url = match (delivery.url, &self.fixed_url) {
+        let url = match (delivery.address, &self.fixed_url) {
             (Some(url), _) => rendered(options, url)?,
             (None, Some(url)) => url.clone(),
             (None, None) => {

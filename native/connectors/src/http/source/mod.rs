@@ -36,6 +36,7 @@ mod options;
 mod request;
 mod routes;
 mod shares;
+mod spec;
 
 use std::cell::{RefCell, RefMut};
 use std::net::{SocketAddr, TcpListener};
@@ -56,6 +57,7 @@ pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
 pub use routes::{Auth, Passes, Route, Routes, Scheme, Token};
+pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy};
 
 /// What the accept loop, the connections and the host's handle share.
 struct Shared {

@@ -127,7 +127,7 @@ pub fn sink(options: SinkOptions) -> HttpSink {
 }
 
 pub fn delivery(id: &str, url: Option<String>) -> Delivery<'static> {
-    Delivery { id: id.to_owned().leak(), url: url.map(|url| &*url.leak()), ..json("{\"a\":1}") }
+    Delivery { id: id.to_owned().leak(), address: url.map(|url| &*url.leak()), ..json("{\"a\":1}") }
 }
 
 /// One delivery to the options' own URL.

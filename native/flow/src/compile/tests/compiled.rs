@@ -1,6 +1,6 @@
 //! What a compiled file does with a message, and says of itself.
 
-use connectors::http::source::Accept;
+use connectors::http::source::{Accept, HttpAuth, PresentedBy};
 use message::{Code, Context, Document, Headers, Outs};
 
 use super::*;
@@ -116,10 +116,7 @@ fn without_steps_nothing_is_parsed() {
 
 #[test]
 fn an_http_in_takes_what_is_read_of_it_and_everything_when_nothing_is() {
-    let accept_of = |steps, out| match pipeline(steps, out).unwrap().input() {
-        Input::Http(http) => http.accept,
-        Input::Nats { .. } => panic!(),
-    };
+    let accept_of = |steps, out| pipeline(steps, out).unwrap().http().unwrap().accept;
     let accept = |steps| accept_of(steps, one());
     let to = |url| json!({"http": {"url": url}});
     let plain = Accept::TEXT | Accept::BYTES;
@@ -155,48 +152,13 @@ fn secrets_and_limits_are_known() {
     assert_eq!(pipeline.secret_names(), ["in-token", "key", "out"]);
     assert_eq!((pipeline.backlog(), pipeline.limits().script_cpu_ms), (7, 9));
     assert_eq!(pipeline.rate().map(|rate| rate.to_string()).as_deref(), Some("5000/s"));
-    let Input::Http(http) = pipeline.input() else { panic!() };
+    let http = pipeline.http().unwrap();
     assert_eq!((http.max_body, http.accept), (99, Accept::XML));
-    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
-    let options = http.options(|name| Ok(if name == "out" { "T" } else { "K" })).unwrap();
-    assert_eq!(options.authorization.as_deref(), Some("Bearer T"));
-    assert_eq!(options.headers, [("X-A".to_owned(), "K".to_owned()), ("X-B".to_owned(), "b".to_owned())]);
-    assert!(http.retry_for.is_zero());
 }
 
 fn http_out(http: serde_json::Value) -> Result<std::sync::Arc<Pipeline>, Vec<message::Fault>> {
     let file = json!({"customer": "acme", "pipeline": "p", "in": {"http": {"path": "/x"}}, "out": {"http": http}});
     Pipeline::from_json(&file.to_string(), &())
-}
-
-#[test]
-fn a_url_that_is_a_secret_is_known_when_the_out_opens() {
-    let out = json!({"url": {"secret": "hook"}, "method": "PUT"});
-    let pipeline = http_out(out).unwrap();
-    assert_eq!((pipeline.secret_names(), pipeline.outs()[0].url(&Document::default())), (vec!["hook"], Ok(None)));
-    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
-    assert!(!http.has_placeholders());
-    assert_eq!(
-        http.options(|_| Ok("https://chat.example/T0/s3cret")).unwrap().url.as_str(),
-        "https://chat.example/T0/s3cret"
-    );
-    for text in ["", "s3cret", "ftp://s3cret/", "https://e.example/{s3cret}"] {
-        let fault = http.options(|_| Ok(text)).unwrap_err();
-        assert_eq!(fault.code(), Code::ConfigInvalidValue);
-        assert!(fault.reason().contains("`hook`") && !fault.reason().contains("s3cret"), "{fault:?}");
-    }
-}
-
-#[test]
-fn basic_credentials_are_user_and_password_in_base64() {
-    let auth = json!({"basic": {"user": "Aladdin", "password": {"secret": "pw"}}});
-    let pipeline = http_out(json!({"url": "https://e.example/", "auth": auth, "content_type": "text/xml"})).unwrap();
-    assert_eq!(pipeline.secret_names(), ["pw"]);
-    let OutKind::Http(http) = &pipeline.outs()[0].kind else { panic!() };
-    // RFC 7617, 2.
-    let options = http.options(|_| Ok("open sesame")).unwrap();
-    assert_eq!(options.authorization.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
-    assert_eq!(options.content_type.as_deref(), Some("text/xml"));
 }
 
 #[test]
@@ -224,18 +186,18 @@ fn an_http_in_knows_its_senders_by_tokens_users_or_keys() {
         let input = json!({"http": {"path": "/x", "auth": auth}});
         let file = json!({"customer": "acme", "pipeline": "p", "in": input, "out": {"stdout": {}}});
         let pipeline = Pipeline::from_json(&file.to_string(), &()).map_err(|faults| faults[0].to_string())?;
-        let Input::Http(http) = pipeline.input() else { panic!() };
+        let http = pipeline.http().unwrap();
         Ok::<_, String>((http.auth.clone(), pipeline.secret_names().into_iter().map(str::to_owned).collect::<Vec<_>>()))
     };
     let (old, new) = (json!({"secret": "old"}), json!({"secret": "new"}));
     for (auth, scheme, names) in [
-        (json!({"bearer": old}), Scheme::Bearer, vec!["old"]),
-        (json!({"bearer": [old, new]}), Scheme::Bearer, vec!["new", "old"]),
-        (json!({"basic": {"user": "u", "password": old}}), Scheme::Basic("u".into()), vec!["old"]),
-        (json!({"api_key": {"header": "X-Key", "key": [old]}}), Scheme::Header("X-Key".into()), vec!["old"]),
+        (json!({"bearer": old}), PresentedBy::Bearer, vec!["old"]),
+        (json!({"bearer": [old, new]}), PresentedBy::Bearer, vec!["new", "old"]),
+        (json!({"basic": {"user": "u", "password": old}}), PresentedBy::Basic("u".into()), vec!["old"]),
+        (json!({"api_key": {"header": "X-Key", "key": [old]}}), PresentedBy::Header("X-Key".into()), vec!["old"]),
     ] {
         let (known, secrets) = auth_of(auth).unwrap();
-        assert!(matches!(known, HttpAuth::Presents { scheme: found, .. } if found == scheme));
+        assert!(matches!(known, HttpAuth::Presents { by: found, .. } if found == scheme));
         assert_eq!(secrets, names);
     }
     for bad in [

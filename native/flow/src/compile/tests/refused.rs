@@ -291,7 +291,7 @@ fn a_durable_is_named_by_its_pipeline_as_no_other_one_can_be() {
         durable.inspect(|durable| nats["durable"] = json!(durable));
         let file = json!({"customer": customer, "pipeline": name, "in": {"nats": nats}, "out": {"stdout": {}}});
         let compiled = Pipeline::from_json(&file.to_string(), &());
-        compiled.map(|pipeline| pipeline.input().consumer().map(|(_, durable)| durable.to_owned()))
+        compiled.map(|pipeline| pipeline.subscription().map(|from| from.durable.clone()))
     };
     // Users' streams have consumers of these names: another one would read a stream once more from its beginning.
     for (customer, name, durable) in [

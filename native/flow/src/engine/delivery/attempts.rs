@@ -58,27 +58,27 @@ impl Reach<'_> {
             self.effects.push(Effect::FindUrl { revision, target, input: envelope.input, message });
             return;
         }
-        match self.url(queue, envelope, payload) {
-            Ok(url) => {
+        match self.address(queue, envelope, payload) {
+            Ok(address) => {
                 let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
-                self.place(queue, self.queued(number, envelope.input, message, url));
+                self.place(queue, self.queued(number, envelope.input, message, address));
             }
             Err(fault) => self.dead_letter(queue, envelope, &fault, payload),
         }
     }
 
     /// The URL of a large payload was found, or was not.
-    pub(super) fn on_url(
+    pub(super) fn on_address(
         &mut self,
         queue: &mut Queue,
         number: u64,
         (input, message): (InputRef, OwnedMessage),
-        url: Result<Option<String>, Fault>,
+        address: Result<Option<String>, Fault>,
     ) {
         queue.arrived(message.payload.len());
         self.budgets.remove(queue.revision.owner.customer_id, message.payload.len());
-        match url {
-            Ok(url) => self.place(queue, self.queued(number, input, message, url.map(Into::into))),
+        match address {
+            Ok(address) => self.place(queue, self.queued(number, input, message, address.map(Into::into))),
             Err(fault) if fault.code() == Code::LimitMemory => {
                 self.settlement.settle(input, Outcome::Retry(FULL_DELAY, fault));
             }
@@ -90,9 +90,9 @@ impl Reach<'_> {
         }
     }
 
-    fn queued(&self, number: u64, input: InputRef, message: OwnedMessage, url: Option<Box<str>>) -> Queued {
+    fn queued(&self, number: u64, input: InputRef, message: OwnedMessage, address: Option<Box<str>>) -> Queued {
         let (since, spent) = (self.now, Duration::ZERO);
-        Queued { number, input, message, url, since, spent, is_parked: false, place: 0, attempts: 0 }
+        Queued { number, input, message, address, since, spent, is_parked: false, place: 0, attempts: 0 }
     }
 
     /// Into the queue, or behind the parked messages that are coming back.
@@ -117,7 +117,7 @@ impl Reach<'_> {
     }
 
     /// The URL with its placeholders filled, as it came, else from the payload, which is parsed only then.
-    pub(super) fn url(
+    pub(super) fn address(
         &self,
         queue: &Queue,
         envelope: &Envelope<'_>,
@@ -126,13 +126,13 @@ impl Reach<'_> {
         if !queue.outlet.has_placeholders {
             return Ok(None);
         }
-        if let Some(url) = carried(queue, envelope) {
-            return Ok(Some(url.into()));
+        if let Some(address) = carried(queue, envelope) {
+            return Ok(Some(address.into()));
         }
         // Rare: another template has made the URL that came.
         let (pipeline, mut document) = (queue.revision.pipeline(), Document::default());
         pipeline.parse_output(payload, envelope.content_type, &mut document)?;
-        Ok(pipeline.outs()[queue.target].url(&document)?.map(Into::into))
+        Ok(pipeline.outs()[queue.target].address(&document)?.map(Into::into))
     }
 
     /// What a sink said of a batch, one outcome per message.

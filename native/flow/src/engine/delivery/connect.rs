@@ -9,7 +9,6 @@ use message::Fault;
 
 use super::queue::Queue;
 use super::{Delivery, Effect, Outlet};
-use crate::compile::OutKind;
 use crate::engine::consumers::{Consumers, Feed};
 use crate::engine::message::{QueueId, Route, StreamName, Target};
 use crate::engine::observe::{Event, EventKind};
@@ -26,8 +25,8 @@ impl Delivery {
     /// `reports`, and tried again, also with every message: it never holds up the start.
     pub fn install(&mut self, settlement: &mut Settlement, revision: &Rc<Revision>, reports: bool) {
         for (number, target) in (0_u32..).zip(&revision.targets) {
-            if let OutKind::Nats { stream, .. } = &revision.pipeline().outs()[number as usize].kind {
-                let stream = StreamName::new(stream.as_deref().map(Into::into).into());
+            if let Some(publish) = revision.pipeline().outs()[number as usize].publish() {
+                let stream = StreamName::new(publish.stream.as_deref().map(Into::into).into());
                 self.streams.insert((revision.owner.id, number), stream);
                 continue;
             }
@@ -49,9 +48,7 @@ impl Delivery {
     pub fn streams_to_learn(&self, revision: &Revision) -> Vec<(String, StreamName)> {
         let unknown = revision.targets.iter().filter_map(|target| {
             let stream = self.streams.get(&(revision.owner.id, target.number))?;
-            let OutKind::Nats { subject, .. } = &revision.pipeline().outs()[target.number as usize].kind else {
-                return None;
-            };
+            let subject = &revision.pipeline().outs()[target.number as usize].publish()?.subject;
             let is_unknown = matches!(target.route, Route::Lane { .. }) && stream.borrow().is_none();
             is_unknown.then(|| (subject.clone(), Rc::clone(stream)))
         });

@@ -39,6 +39,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use connectors::Health;
+use connectors::nats::{NatsMode, Publish};
 use message::{Code, Fault};
 use nats::Outbox;
 use tokio::time::Instant;
@@ -53,8 +54,6 @@ use super::registry::Revision;
 use super::settings::Settings;
 use super::settlement::{Forward, Outcome, RETRY_PUBLISH, Settlement};
 use super::world::World;
-use crate::compile::OutKind;
-use crate::model::NatsMode;
 use budgets::Budgets;
 use parking::FirstPolls;
 use queue::Queue;
@@ -71,7 +70,7 @@ pub enum Effect {
     Connect { queue: QueueId, outlet: Rc<Outlet>, reports: bool },
     /// Close a sink when nothing of its queue is in hand.
     Close { queue: QueueId, outlet: Rc<Outlet> },
-    /// Find the URL of a large payload on another thread; [`Delivery::on_url`] follows.
+    /// Find the URL of a large payload on another thread; [`Delivery::on_address`] follows.
     FindUrl { revision: Rc<Revision>, target: usize, input: InputRef, message: OwnedMessage },
     /// More parked messages may be asked for.
     TopUp,
@@ -155,9 +154,8 @@ impl Delivery {
         target: &Target,
         payload: &[u8],
     ) {
-        if let OutKind::Nats { subject, mode, stream } = &revision.pipeline().outs()[target.number as usize].kind {
-            let stream = (subject.as_str(), *mode == NatsMode::Jetstream, stream.as_deref());
-            return self.forward(settlement, envelope, target, stream, payload);
+        if let Some(publish) = revision.pipeline().outs()[target.number as usize].publish() {
+            return self.forward(settlement, envelope, target, publish, payload);
         }
         let opened = self.open(revision, target);
         self.next_number += 1;
@@ -178,10 +176,12 @@ impl Delivery {
         settlement: &mut Settlement,
         envelope: &Envelope<'_>,
         target: &Target,
-        (subject, is_confirmed, expected): (&str, bool, Option<&str>),
+        publish: &Publish,
         payload: &[u8],
     ) {
         let stream = self.streams.get(&(envelope.owner.id, target.number)).and_then(|stream| stream.borrow().clone());
+        let is_confirmed = publish.mode == NatsMode::Jetstream;
+        let (subject, expected) = (publish.subject.as_str(), publish.stream.as_deref());
         let forward = Forward { target, subject, is_confirmed, expected, stream };
         match settlement.forward(envelope, &forward, payload) {
             Ok(()) => settlement.settle(envelope.input, Outcome::Ok),
@@ -194,13 +194,13 @@ impl Delivery {
 
     /// The URL of a large payload was found, or was not. `limit/memory`: there was no room to look for it, and the
     /// message comes again.
-    pub fn on_url(
+    pub fn on_address(
         &mut self,
         settlement: &mut Settlement,
         consumers: &mut Consumers,
         (revision, target): (RevisionId, usize),
         message: (InputRef, OwnedMessage),
-        url: Result<Option<String>, Fault>,
+        address: Result<Option<String>, Fault>,
     ) {
         self.next_number += 1;
         let number = self.next_number;
@@ -208,7 +208,7 @@ impl Delivery {
         let queue = queues.find(|queue| queue.revision.owner.id == revision && queue.target == target);
         let Some(id) = queue.map(|queue| queue.id) else { return };
         if let Some((queue, mut reach)) = self.reach(settlement, consumers, id) {
-            reach.on_url(queue, number, message, url);
+            reach.on_address(queue, number, message, address);
             reach.after(queue);
         }
     }

@@ -1,18 +1,19 @@
 //! From an out of a pipeline file to a sink, and what its tasks share with its queue.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::file::sink::{FileOptions, FileSink};
 use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::check_options;
+use connectors::kind::{Host, Policy};
+use connectors::tls::Tls;
 use connectors::{Delivery, Outcome, Sink};
-use message::{Code, Fault};
+use message::Fault;
 use tokio::sync::{Notify, OnceCell};
 
-use crate::compile::{OutKind, Pipeline};
+use crate::compile::Pipeline;
 use crate::engine::registry::Secrets;
 use crate::engine::settings::Settings;
 use crate::engine::world::World;
@@ -26,7 +27,7 @@ pub struct Outlet {
     pub workers: usize,
     /// How long a delivery is repeated.
     pub retry_for: Duration,
-    /// Whether the URL depends on the message.
+    /// Whether the address depends on the message.
     pub has_placeholders: bool,
     /// The sink is closed soon: one that still waits for its turn to connect need not.
     pub unwanted: Cell<bool>,
@@ -85,14 +86,13 @@ impl Outlet {
         self.workers == 1
     }
 
-    /// For a sink that takes lines: one batch at a time.
-    pub(super) fn lines(sink: Rc<dyn Sink>) -> Outlet {
+    pub(super) fn new(sink: Rc<dyn Sink>, policy: Policy, has_placeholders: bool) -> Outlet {
         Outlet {
             sink,
-            batch: FILE_BATCH,
-            workers: 1,
-            retry_for: FILE_RETRY,
-            has_placeholders: false,
+            batch: policy.batch,
+            workers: policy.workers,
+            retry_for: policy.retry_for,
+            has_placeholders,
             unwanted: Cell::new(false),
             users: Cell::new(0),
             closed: OnceCell::new(),
@@ -123,25 +123,42 @@ impl Drop for User<'_> {
 /// What all sinks of a shard share.
 pub struct Sinks {
     world: Rc<dyn World>,
-    policy: AddressPolicy,
-    files: Files,
+    hosting: Hosting,
 }
 
-/// Where file outs may write.
-#[derive(Clone)]
-struct Files {
-    base: PathBuf,
-    allow_absolute: bool,
+/// What a node gives to its connectors, whoever's they are.
+pub struct Hosting {
+    tls: Tls,
+    addresses: AddressPolicy,
+    files: PathBuf,
+    absolute_files: bool,
+    shards: usize,
 }
 
-impl Files {
-    fn new(settings: &Settings) -> Files {
-        Files { base: settings.files.clone(), allow_absolute: settings.absolute_files }
+impl Hosting {
+    /// # Errors
+    /// `config/invalid-value` for a network or an authority that is none.
+    pub fn new(settings: &Settings, own: Option<SocketAddr>, tls: Tls) -> Result<Hosting, Fault> {
+        Ok(Hosting {
+            tls,
+            addresses: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()?, own },
+            files: settings.files.clone(),
+            absolute_files: settings.absolute_files,
+            shards: settings.threads as usize,
+        })
     }
 
-    fn options(&self, pipeline: &Pipeline, path: &str) -> FileOptions {
-        let (base, customer) = (self.base.clone(), pipeline.customer().to_owned());
-        FileOptions { base, customer, path: path.to_owned(), allow_absolute: self.allow_absolute }
+    #[must_use]
+    pub fn host<'h>(&'h self, pipeline: &'h Pipeline) -> Host<'h> {
+        Host {
+            customer: pipeline.customer(),
+            pipeline: pipeline.name(),
+            tls: &self.tls,
+            addresses: &self.addresses,
+            files: &self.files,
+            absolute_files: self.absolute_files,
+            shards: self.shards,
+        }
     }
 }
 
@@ -152,40 +169,23 @@ impl Files {
 /// `config/file-outside` and what else is wrong with a path; `config/invalid-value` for what no header can carry, such
 /// as a secret with a line break. With the pointer.
 pub fn check_outs(pipeline: &Pipeline, secrets: &Secrets, settings: &Settings) -> Result<(), Fault> {
-    let files = Files::new(settings);
-    for (out, (.., pointer)) in pipeline.outs().iter().zip(pipeline.file().out.list()) {
-        match &out.kind {
-            OutKind::File { path } => FileSink::new(&files.options(pipeline, path))
-                .map(drop)
-                .map_err(|fault| fault.at_pointer(format!("{pointer}/file/path")))?,
-            OutKind::Http(http) => http
-                .options(|name| secrets.get(name))
-                .and_then(|options| check_options(&options))
-                .map_err(|fault| fault.at_pointer(format!("{pointer}/http")))?,
-            OutKind::Stdout | OutKind::Nats { .. } => {}
-        }
+    let hosting = Hosting::new(settings, None, Tls::new(None)?)?;
+    let host = hosting.host(pipeline);
+    for out in pipeline.outs() {
+        out.spec.check(secrets, &host).map_err(|fault| {
+            let pointer = format!("{}{}", out.pointer, fault.place().pointer.as_deref().unwrap_or_default());
+            fault.at_pointer(pointer)
+        })?;
     }
     Ok(())
 }
-
-/// Lines of one write and one sync.
-const FILE_BATCH: usize = 512;
-/// A file comes back when there is space again; until then its messages wait.
-const FILE_RETRY: Duration = Duration::from_secs(3600);
 
 impl Sinks {
     /// # Errors
     /// `config/invalid-value` for a network that is none.
     pub fn new(settings: &Settings, world: Rc<dyn World>) -> Result<Sinks, Fault> {
-        Ok(Sinks {
-            policy: AddressPolicy {
-                allow_loopback: settings.allow_loopback,
-                allow: settings.networks()?,
-                own: world.listens_on(),
-            },
-            world,
-            files: Files::new(settings),
-        })
+        let hosting = Hosting::new(settings, world.listens_on(), world.tls()?)?;
+        Ok(Sinks { world, hosting })
     }
 
     /// Makes the sink of one out; connects to nothing.
@@ -193,17 +193,8 @@ impl Sinks {
     /// # Errors
     /// The out cannot be used as it is: a secret, a header, a path.
     pub fn open(&self, pipeline: &Pipeline, secrets: &Secrets, target: usize) -> Result<Outlet, Fault> {
-        match &pipeline.outs()[target].kind {
-            OutKind::Http(http) => {
-                let options = http.options(|name| secrets.get(name))?;
-                let workers = options.concurrency.max(1);
-                let sink = self.world.http_sink(options, &self.policy)?;
-                let has_placeholders = http.has_placeholders();
-                Ok(Outlet { batch: 1, workers, retry_for: http.retry_for, has_placeholders, ..Outlet::lines(sink) })
-            }
-            OutKind::File { path } => Ok(Outlet::lines(self.world.file_sink(&self.files.options(pipeline, path))?)),
-            OutKind::Stdout => Ok(Outlet::lines(self.world.stdout_sink())),
-            OutKind::Nats { .. } => Err(Fault::new(Code::InternalPanic, "a NATS out has no sink")),
-        }
+        let spec = &pipeline.outs()[target].spec;
+        let sink = self.world.sink(&**spec, secrets, &self.hosting.host(pipeline))?;
+        Ok(Outlet::new(sink, spec.policy(), spec.template().is_some()))
     }
 }

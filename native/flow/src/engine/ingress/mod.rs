@@ -63,9 +63,9 @@ impl Ingress {
 
     /// Takes the route of a revision out, unless `next`, which has replaced it, listens on its path.
     pub fn retire(&self, revision: &Revision, next: Option<&Revision>) {
-        let next_path = next.and_then(|next| next.pipeline().http_path());
+        let next_path = next.and_then(|next| next.pipeline().http()).map(|http| http.path.as_str());
         if let (Some(source), Some((path, route))) = (&self.source, revision.route(0))
-            && next_path != Some(&path)
+            && next_path != Some(&*path)
         {
             source.routes().remove(revision.owner.customer(), &path, route.binding);
         }

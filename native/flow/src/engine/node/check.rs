@@ -4,13 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::http::sink::Tls;
+use connectors::tls::Tls;
 use message::{Code, Fault};
 use serde::Serialize;
 
-use crate::compile::{Input, OutKind, Pipeline};
+use crate::compile::Pipeline;
 use crate::engine::delivery::Sinks;
-use crate::engine::registry::{Secrets, auth_of};
+use crate::engine::registry::Secrets;
 use crate::engine::settings::Settings;
 use crate::engine::world::SystemWorld;
 
@@ -22,7 +22,7 @@ pub struct Finding {
     /// The out's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    pub kind: &'static str,
+    pub kind: String,
     /// Nothing was found wrong.
     pub ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,11 +52,12 @@ pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -
             let check = async move { check_out(&sinks, &pipeline, &secrets, target).await };
             checks.push((out, tokio::task::spawn_local(check)));
         }
-        let mut findings = vec![finding("in", None, kind_of_in(pipeline.input()), check_in(pipeline, secrets))];
+        let mut findings =
+            vec![finding("in", None, &pipeline.file().input.connector().kind, pipeline.input().check(secrets))];
         for (out, check) in checks {
             let ended = |_| Err(Fault::new(Code::InternalPanic, "the check ended early"));
             let checked = check.await.unwrap_or_else(ended);
-            findings.push(finding("out", Some(out.name.clone()), kind_of_out(&out.kind), checked));
+            findings.push(finding("out", Some(out.name.clone()), &out.kind, checked));
         }
         findings
     });
@@ -65,15 +66,8 @@ pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -
     Ok(findings)
 }
 
-fn check_in(pipeline: &Pipeline, secrets: &Secrets) -> Result<(), Fault> {
-    match pipeline.input() {
-        Input::Http(http) => auth_of(&http.auth, secrets).map(drop),
-        Input::Nats { .. } => Ok(()),
-    }
-}
-
 async fn check_out(sinks: &Sinks, pipeline: &Pipeline, secrets: &Secrets, target: usize) -> Result<(), Fault> {
-    if matches!(pipeline.outs()[target].kind, OutKind::Nats { .. }) {
+    if pipeline.outs()[target].publish().is_some() {
         return Ok(());
     }
     let out = sinks.open(pipeline, secrets, target)?;
@@ -81,30 +75,14 @@ async fn check_out(sinks: &Sinks, pipeline: &Pipeline, secrets: &Secrets, target
     tokio::time::timeout(MAX_WAIT, out.check()).await.unwrap_or_else(late)
 }
 
-fn finding(direction: &'static str, name: Option<String>, kind: &'static str, checked: Result<(), Fault>) -> Finding {
+fn finding(direction: &'static str, name: Option<String>, kind: &str, checked: Result<(), Fault>) -> Finding {
     let fault = checked.err();
     Finding {
         direction,
         name,
-        kind,
+        kind: kind.to_owned(),
         ok: fault.is_none(),
         code: fault.as_ref().map(|fault| fault.code().as_str()),
         reason: fault.map(|fault| fault.reason().to_owned()),
-    }
-}
-
-fn kind_of_in(input: &Input) -> &'static str {
-    match input {
-        Input::Http(_) => "http",
-        Input::Nats { .. } => "nats",
-    }
-}
-
-fn kind_of_out(kind: &OutKind) -> &'static str {
-    match kind {
-        OutKind::Http(_) => "http",
-        OutKind::File { .. } => "file",
-        OutKind::Stdout => "stdout",
-        OutKind::Nats { .. } => "nats",
     }
 }

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use connectors::http::sink::Tls;
 use connectors::http::source::listen;
+use connectors::tls::Tls;
 use message::{Code, Fault};
 use tokio::sync::mpsc;
 
@@ -312,7 +312,7 @@ impl State {
     fn change(&mut self, install: &[Arc<Prepared>], removes: &[Key]) {
         for key in removes.iter().cloned().chain(install.iter().map(|prepared| key(&prepared.pipeline))) {
             if let Some(earlier) = self.installed.remove(&key) {
-                self.claims.take(&key, &earlier.pipeline);
+                self.claims.take(&earlier.pipeline);
             }
         }
         for prepared in install {

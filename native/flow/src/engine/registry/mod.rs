@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use script::Loaded;
 
-pub use prepared::{Prepared, auth_of};
+pub use prepared::Prepared;
 pub use revision::Revision;
 pub use secrets::Secrets;
 

@@ -3,17 +3,18 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use connectors::http::source::{Auth, Scheme as SourceScheme, Token};
+use connectors::http::source::Auth;
+use connectors::kind::Secrets as _;
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
 use script::{Executor, Loaded};
 use tokio::time::Instant;
 
 use super::secrets::Secrets;
-use crate::compile::{HttpAuth, Input, Pipeline, Scheme};
+use crate::compile::Pipeline;
 use crate::engine::observe::{Counters, Healths};
 use crate::engine::settings::Settings;
-use crate::model::{In, Limits};
+use crate::model::Limits;
 
 /// A compiled pipeline with its secrets and what its shards count.
 pub struct Prepared {
@@ -42,10 +43,8 @@ impl Prepared {
         for name in pipeline.secret_names() {
             secrets.get(name)?;
         }
-        let auth = match pipeline.input() {
-            Input::Http(http) => Some(auth_of(&http.auth, &secrets)?),
-            Input::Nats { .. } => None,
-        };
+        pipeline.input().check(&secrets)?;
+        let auth = pipeline.http().map(|http| http.auth(&secrets)).transpose()?;
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
         Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
@@ -62,15 +61,13 @@ impl Prepared {
     /// # Errors
     /// `config/invalid-value` with the pointer of the value.
     pub fn check_size(&self, max_payload: usize) -> Result<(), Fault> {
-        let file = self.pipeline.file();
+        let (pipeline, file) = (&self.pipeline, self.pipeline.file());
         let bytes = Some(file.limits.bytes).filter(|bytes| *bytes != Limits::default().bytes);
-        let body = match &file.input {
-            In::Http(http) => http.max_body,
-            In::Nats(_) => None,
-        };
-        for (asked, key, pointer) in [(bytes, "limits.bytes", "/limits/bytes"), (body, "max_body", "/in/http/max_body")]
-        {
-            if let Some(asked) = asked.filter(|asked| *asked as usize > max_payload) {
+        let limits = bytes.map(|bytes| (bytes, "limits.bytes", "/limits/bytes".to_owned()));
+        let option = pipeline.input().asked_bytes();
+        let option = option.map(|(asked, key)| (asked, key, format!("/in/{}/{key}", file.input.connector().kind)));
+        for (asked, key, pointer) in limits.into_iter().chain(option) {
+            if asked as usize > max_payload {
                 let reason = format!(
                     "`{key}` of {}/{} is {asked}, above the NATS server's max_payload, {max_payload}",
                     file.customer, file.pipeline
@@ -80,29 +77,4 @@ impl Prepared {
         }
         Ok(())
     }
-}
-
-/// Who may post, with the values of the secrets.
-///
-/// # Errors
-/// `secret/not-found`; `config/invalid-value` for a token or key that cannot stand in a header.
-pub fn auth_of(auth: &HttpAuth, secrets: &Secrets) -> Result<Auth, Fault> {
-    let (scheme, names) = match auth {
-        HttpAuth::Nobody => return Ok(Auth::None),
-        HttpAuth::LoopbackOnly => return Ok(Auth::LoopbackOnly),
-        HttpAuth::Presents { scheme, secrets } => (scheme, secrets),
-    };
-    let token = |name: &String| match scheme {
-        Scheme::Basic(user) => Ok(Token::basic(user, secrets.get(name)?)),
-        Scheme::Bearer | Scheme::Header(_) => Token::new(secrets.get(name)?),
-    };
-    let tokens = names.iter().map(token).collect::<Result<_, _>>()?;
-    let scheme = match scheme {
-        Scheme::Bearer => SourceScheme::Bearer,
-        Scheme::Basic(_) => SourceScheme::Basic,
-        Scheme::Header(name) => SourceScheme::Header(name.parse().map_err(|_| {
-            Fault::new(Code::ConfigInvalidValue, format!("the header `{name}` of the key has no name that can be sent"))
-        })?),
-    };
-    Ok(Auth::Presents(scheme, tokens))
 }

@@ -5,18 +5,18 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use connectors::http::source::{Auth, Route as SourceRoute};
+use connectors::nats::{NatsMode, Publish};
 use connectors::rate::TokenBucket;
 use script::Loaded;
 
 use super::backpressure::Backpressure;
 use super::prepared::Prepared;
 use super::secrets::Secrets;
-use crate::compile::{Input, OutKind, Pipeline, Target as Out};
+use crate::compile::{Pipeline, Target as Out};
 use crate::engine::ids::IdKey;
 use crate::engine::message::{CustomerId, Owner, RevisionId, Route, StreamName, Target};
 use crate::engine::observe::Healths;
 use crate::engine::subjects::{self, LaneType};
-use crate::model::NatsMode;
 
 /// Replaced as a whole, never changed.
 pub struct Revision {
@@ -63,8 +63,8 @@ impl Revision {
     /// Whether its in stores messages, or the keys of some, under a subject.
     #[must_use]
     pub fn stores_at(&self, subject: &str) -> bool {
-        let is_http = matches!(self.pipeline().input(), Input::Http(_));
-        is_http && (subject == self.logic_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
+        let is_stored = self.pipeline().subscription().is_none();
+        is_stored && (subject == self.logic_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
     }
 
     pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {
@@ -113,7 +113,7 @@ impl Revision {
     /// Path and route of an HTTP in. `max_body` is what the server takes.
     #[must_use]
     pub fn route(&self, max_body: usize) -> Option<(String, SourceRoute)> {
-        let Input::Http(http) = self.pipeline().input() else { return None };
+        let http = self.pipeline().http()?;
         let auth = self.auth.clone()?;
         let max_body = http.max_body.min(max_body);
         let passes = http.passes.clone();
@@ -149,13 +149,13 @@ impl Place {
 
 fn targets(pipeline: &Pipeline, place: Place, lane_stream: &Rc<str>) -> Vec<Target> {
     // NATS to NATS skips the streams in between: the PubAck of the target is the sink's word.
-    let is_direct = pipeline.outs().iter().all(|out| matches!(out.kind, OutKind::Nats { .. }));
-    let route = |out: &Out| match &out.kind {
-        OutKind::Nats { subject, mode: NatsMode::Core, .. } if is_direct => Route::Core { subject: subject.clone() },
-        OutKind::Nats { subject, stream, .. } if is_direct => {
+    let is_direct = pipeline.outs().iter().all(|out| out.publish().is_some());
+    let route = |out: &Out| match out.publish().filter(|_| is_direct) {
+        Some(Publish { subject, mode: NatsMode::Core, .. }) => Route::Core { subject: subject.clone() },
+        Some(Publish { subject, stream, .. }) => {
             Route::Stream { subject: subject.clone(), expected: stream.clone(), stream: named(stream.as_deref()) }
         }
-        _ => {
+        None => {
             let subject = place.subject(LaneType::Outgoing, pipeline, &out.name);
             Route::Lane { subject, stream: Rc::clone(lane_stream) }
         }

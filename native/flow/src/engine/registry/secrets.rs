@@ -14,12 +14,10 @@ impl Secrets {
     pub fn new(values: BTreeMap<String, String>) -> Secrets {
         Secrets(Arc::new(values))
     }
+}
 
-    /// The value of a secret.
-    ///
-    /// # Errors
-    /// `secret/not-found`.
-    pub fn get(&self, name: &str) -> Result<&str, Fault> {
+impl connectors::kind::Secrets for Secrets {
+    fn get(&self, name: &str) -> Result<&str, Fault> {
         let found = self.0.get(name).map(String::as_str);
         found.ok_or_else(|| Fault::new(Code::SecretNotFound, format!("the secret `{name}` is not defined")))
     }

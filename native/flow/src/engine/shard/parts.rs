@@ -125,9 +125,9 @@ impl Parts {
     fn route_steps(&mut self) {
         let mut effects = Vec::new();
         self.steps.take_effects(&mut effects);
-        for steps::Effect::Addressed { revision, input, message, target, url } in effects {
+        for steps::Effect::Addressed { revision, input, message, target, address } in effects {
             let out = (revision.owner.id, target);
-            self.delivery.on_url(&mut self.settlement, &mut self.consumers, out, (input, message), url);
+            self.delivery.on_address(&mut self.settlement, &mut self.consumers, out, (input, message), address);
         }
     }
 
@@ -136,7 +136,7 @@ impl Parts {
         let envelope = message.envelope(&revision.owner, input);
         if let Err(fault) = self.steps.url_of_large(revision, &envelope, target, &message.payload) {
             let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
-            self.delivery.on_url(settlement, consumers, (revision.owner.id, target), (input, message), Err(fault));
+            self.delivery.on_address(settlement, consumers, (revision.owner.id, target), (input, message), Err(fault));
         }
     }
 

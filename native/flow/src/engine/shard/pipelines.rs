@@ -3,18 +3,18 @@
 use std::rc::Rc;
 
 use connectors::Health;
+use connectors::kind::Attach;
+use connectors::nats::{NatsMode, Subscription};
 use message::Code;
 use script::Loaded;
 
 use super::Parts;
-use crate::compile::{Input, OutKind};
 use crate::engine::consumers::Feed;
 use crate::engine::message::StreamName;
 use crate::engine::observe::EventKind;
 use crate::engine::registry::{Prepared, Revision};
 use crate::engine::settings::NodeType;
 use crate::engine::subjects;
-use crate::model::NatsMode;
 
 impl Parts {
     /// Pulls from the lanes that this node serves.
@@ -66,14 +66,22 @@ impl Parts {
 
     /// A NATS in that `replaced` has, too, goes on.
     fn open_source(&mut self, revision: &Rc<Revision>, replaced: Option<&Revision>) {
-        let (from, to) = (replaced.map(|replaced| replaced.owner.id), revision.owner.id);
-        match revision.pipeline().input() {
-            Input::Http(_) => {
+        match revision.pipeline().input().attach() {
+            Attach::Route(_) => {
                 if let Err(fault) = self.ingress.install(revision, self.settlement.max_body()) {
                     self.node_event(EventKind::Node, &fault);
                 }
             }
-            Input::Nats { mode: NatsMode::Core, subject, .. } => {
+            Attach::Subscription(from) => self.subscribe(revision, from, replaced),
+            Attach::Task(_) => {}
+        }
+    }
+
+    fn subscribe(&mut self, revision: &Revision, source: &Subscription, replaced: Option<&Revision>) {
+        let (from, to) = (replaced.map(|replaced| replaced.owner.id), revision.owner.id);
+        let Subscription { subject, mode, stream, durable } = source;
+        match mode {
+            NatsMode::Core => {
                 let group = subjects::queue_group(revision.owner.customer(), revision.owner.name());
                 if from.is_some_and(|from| self.consumers.hand_over_subject(from, to, subject, &group)) {
                     return;
@@ -83,7 +91,7 @@ impl Parts {
                     self.consumers.subscribe_subject(number, &mut self.settlement.wire);
                 }
             }
-            Input::Nats { stream, durable, .. } => {
+            NatsMode::Jetstream => {
                 if from.is_some_and(|from| self.consumers.hand_over_pull(from, to, stream, durable)) {
                     return;
                 }
@@ -122,9 +130,9 @@ impl Parts {
     pub fn unpulled_nats(&self, (customer, pipeline, out): (&str, &str, &str)) -> Option<Feed> {
         let revision = self.registry.named(customer, pipeline)?;
         let number = revision.target(out)?.number;
-        let kind = &revision.pipeline().outs().get(number as usize)?.kind;
+        let is_nats = revision.pipeline().outs().get(number as usize)?.publish().is_some();
         let feed = Feed::ParkedNats(revision.owner.id, number);
-        (matches!(kind, OutKind::Nats { .. }) && !self.consumers.has_pull(feed)).then_some(feed)
+        (is_nats && !self.consumers.has_pull(feed)).then_some(feed)
     }
 
     /// Takes nothing more in for a pipeline; `false` when it is not here.
@@ -202,7 +210,7 @@ impl Parts {
         let deaf = self.settlement.is_deaf().then_some(Code::NatsAuthorization);
         for revision in self.registry.active() {
             if self.settings.serves(NodeType::Incoming) {
-                let is_http = matches!(revision.pipeline().input(), Input::Http(_));
+                let is_http = revision.pipeline().http().is_some();
                 let health = if is_http && is_connected { self.ingress.health() } else { nats };
                 revision.health.set_in(
                     self.in_fault(revision).filter(|_| is_connected).map(Health::Failing).unwrap_or(health),
@@ -210,7 +218,9 @@ impl Parts {
                 );
             }
             for (target, out) in revision.pipeline().outs().iter().enumerate() {
-                let OutKind::Nats { .. } = &out.kind else { continue };
+                if out.publish().is_none() {
+                    continue;
+                }
                 let number = u32::try_from(target).unwrap_or(u32::MAX);
                 let refusal = deaf.or_else(|| revision.backpressure.refusal(number, self.settlement.tick()));
                 let refusal = refusal.filter(|_| is_connected);

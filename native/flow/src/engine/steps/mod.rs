@@ -58,7 +58,7 @@ pub enum Effect {
         message: OwnedMessage,
         /// Position in the pipeline's outs.
         target: usize,
-        url: Result<Option<String>, Fault>,
+        address: Result<Option<String>, Fault>,
     },
 }
 

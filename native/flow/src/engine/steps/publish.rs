@@ -116,14 +116,14 @@ impl<'a> Publishing<'a, '_> {
         let body = self.body(output.rendered.as_ref());
         for out in output.outs.iter() {
             let Some(target) = self.work.revision.targets.get(out) else { continue };
-            let url = output.url(out);
-            let emitted = match url {
-                Ok(url) => self.settlement.emit(envelope, target, body, url),
+            let address = output.address(out);
+            let emitted = match address {
+                Ok(address) => self.settlement.emit(envelope, target, body, address),
                 Err(fault) => Err(fault.clone()),
             };
             if let Err(fault) = emitted {
                 let step = format!("out:{}", target.name);
-                self.letter(envelope, &Letter { url: url.ok().flatten(), ..Letter::new(&step, &fault, body) });
+                self.letter(envelope, &Letter { url: address.ok().flatten(), ..Letter::new(&step, &fault, body) });
             }
         }
     }

@@ -14,12 +14,10 @@ use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
-use connectors::Sink;
-use connectors::file::sink::{FileOptions, FileSink};
-use connectors::http::guard::AddressPolicy;
-use connectors::http::sink::{HttpSink, SinkOptions, Tls};
 use connectors::http::source::{HttpSource, RoutedSource, SourceOptions};
-use connectors::stdout::sink::StdoutSink;
+use connectors::kind::{Host, Secrets, SinkSpec, SourceTask};
+use connectors::tls::Tls;
+use connectors::{Sink, Source};
 use message::{Code, Fault};
 use nats::{Network, SystemNetwork};
 use script::{Executor, ThreadExecutor, ThreadOptions};
@@ -60,19 +58,32 @@ pub trait World {
     /// Where the node takes HTTP requests, if it does.
     fn listens_on(&self) -> Option<SocketAddr>;
 
-    /// Makes a sink of an HTTP out; connects to nothing.
+    /// Whom servers may be certified by.
     ///
     /// # Errors
     /// `config/invalid-value`
-    fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault>;
+    fn tls(&self) -> Result<Tls, Fault>;
 
-    /// Makes a sink of a file out; opens nothing.
+    /// Makes a sink; connects to nothing.
     ///
     /// # Errors
-    /// `config/file-outside` and what else is wrong with a path.
-    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault>;
+    /// Like [`SinkSpec::open`].
+    fn sink(&self, spec: &dyn SinkSpec, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Sink>, Fault> {
+        spec.open(secrets, host)
+    }
 
-    fn stdout_sink(&self) -> Rc<dyn Sink>;
+    /// Makes a source that is read by a task of its own; connects to nothing.
+    ///
+    /// # Errors
+    /// Like [`SourceTask::open`].
+    fn own_source(
+        &self,
+        task: &dyn SourceTask,
+        secrets: &dyn Secrets,
+        host: &Host<'_>,
+    ) -> Result<Rc<dyn Source>, Fault> {
+        task.open(secrets, host)
+    }
 }
 
 /// That of the process.
@@ -128,15 +139,7 @@ impl World for SystemWorld {
         self.listens_on
     }
 
-    fn http_sink(&self, options: SinkOptions, policy: &AddressPolicy) -> Result<Rc<dyn Sink>, Fault> {
-        Ok(Rc::new(HttpSink::new(options, &self.tls, policy)?))
-    }
-
-    fn file_sink(&self, options: &FileOptions) -> Result<Rc<dyn Sink>, Fault> {
-        Ok(Rc::new(FileSink::new(options)?))
-    }
-
-    fn stdout_sink(&self) -> Rc<dyn Sink> {
-        Rc::new(StdoutSink::new())
+    fn tls(&self) -> Result<Tls, Fault> {
+        Ok(self.tls.clone())
     }
 }

@@ -37,8 +37,8 @@ impl Reach<'_> {
             let fault = Fault::new(Code::LimitMemory, "others that have failed are tried first");
             return self.settlement.settle(input, Outcome::Retry(TRIED_DELAY, fault));
         }
-        let url = match self.url(queue, &envelope, payload) {
-            Ok(url) => url,
+        let address = match self.address(queue, &envelope, payload) {
+            Ok(address) => address,
             Err(fault) => return self.dead_letter(queue, &envelope, &fault, payload),
         };
         queue.parking.note_size(payload.len());
@@ -48,7 +48,17 @@ impl Reach<'_> {
         let since = self.now;
         self.push(
             queue,
-            Queued { number, input, message, url, since, spent, is_parked: true, place: ack.stream_sequence, attempts },
+            Queued {
+                number,
+                input,
+                message,
+                address,
+                since,
+                spent,
+                is_parked: true,
+                place: ack.stream_sequence,
+                attempts,
+            },
         );
     }
 

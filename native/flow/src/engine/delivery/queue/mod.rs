@@ -37,7 +37,7 @@ pub struct Queued {
     pub number: u64,
     pub input: InputRef,
     pub message: OwnedMessage,
-    pub url: Option<Box<str>>,
+    pub address: Option<Box<str>>,
     /// Since when it is in hand.
     pub since: Instant,
     /// How long it was in hand, or parked, before.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectors::Outcome as Said;
-use connectors::http::sink::Tls;
+use connectors::tls::Tls;
 use message::{Code, Headers};
 use nats::jetstream::AckReply;
 use proptest::prelude::*;
@@ -155,7 +155,7 @@ impl World {
                 let (settlement, consumers) = (&mut self.settlement, &mut self.consumers);
                 let url = Ok(Some("http://192.0.2.1/1".to_owned()));
                 let place = (revision.owner.id, target);
-                self.delivery.on_url(settlement, consumers, place, (input, message), url);
+                self.delivery.on_address(settlement, consumers, place, (input, message), url);
             }
         }
     }

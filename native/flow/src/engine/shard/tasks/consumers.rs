@@ -7,7 +7,6 @@ use message::{Code, Fault};
 use nats::Outbox;
 
 use super::super::{Parts, Shard};
-use crate::compile::Input;
 use crate::engine::consumers::{Feed, LostConsumer};
 use crate::engine::nats_api::{Unknown, restore_consumer};
 use crate::engine::observe::{Event, EventKind};
@@ -30,10 +29,7 @@ pub async fn repair(shard: Rc<Shard>, number: u64) {
 }
 
 async fn restore(outbox: &Outbox, lost: &LostConsumer, source: Option<&Revision>) -> Result<bool, Unknown> {
-    let subject = source.and_then(|revision| match revision.pipeline().input() {
-        Input::Nats { subject, .. } => Some(subject.as_str()),
-        Input::Http(_) => None,
-    });
+    let subject = source.and_then(|revision| Some(revision.pipeline().subscription()?.subject.as_str()));
     let owner = source.map(|revision| (revision.owner.customer(), revision.owner.name()));
     restore_consumer(outbox, (&lost.stream, &lost.consumer), subject, owner).await
 }

@@ -48,7 +48,7 @@ async fn write(outlet: &Outlet, revision: &Revision, target: usize, batch: &[Que
             customer: owner.customer(),
             pipeline: owner.name(),
             headers: &queued.message.headers,
-            url: queued.url.as_deref(),
+            address: queued.address.as_deref(),
         })
         .collect();
     outlet.write(&deliveries).await

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::super::{Parts, Shard};
 use super::clock::every;
-use crate::compile::OutKind;
 use crate::engine::consumers::Feed;
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::nats_api::{Unknown, make_consumer, stored, stored_under};
@@ -94,9 +93,7 @@ impl Parts {
 
     /// Whether this node delivers to NATS outs.
     fn has_nats_outs(&self) -> bool {
-        let is_nats = |revision: &Rc<Revision>| {
-            revision.pipeline().outs().iter().any(|out| matches!(out.kind, OutKind::Nats { .. }))
-        };
+        let is_nats = |revision: &Rc<Revision>| revision.pipeline().outs().iter().any(|out| out.publish().is_some());
         self.settings.serves(NodeType::Outgoing) && self.registry.active().any(is_nats)
     }
 

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn one_payload_is_taken_whatever_its_size_and_more_only_within_the_bound() {
-        let mut large = with(|_| Ok(Worked::Url(None)));
+        let mut large = with(|_| Ok(Worked::Address(None)));
         let revision = filters();
         assert!(large.has_room(MAX_BYTES + 1));
         submit(&mut large, &revision, vec![0; MAX_BYTES]);

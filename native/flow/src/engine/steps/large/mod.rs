@@ -59,7 +59,7 @@ impl Steps {
         target: usize,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        self.hand_over(revision, envelope, Wanted::Url(target), payload)
+        self.hand_over(revision, envelope, Wanted::Address(target), payload)
     }
 
     fn hand_over(
@@ -89,9 +89,9 @@ impl Steps {
         let LargeDone { job, worked } = done;
         let Some(Held { revision, input, share }) = self.large.release(&job) else { return };
         let Job { wanted, mut message, .. } = job;
-        if let Wanted::Url(target) = wanted {
-            let url = worked.map(|worked| if let Worked::Url(url) = worked { url } else { None });
-            self.effects.push(Effect::Addressed { revision, input, message, target, url });
+        if let Wanted::Address(target) = wanted {
+            let address = worked.map(|worked| if let Worked::Address(address) = worked { address } else { None });
+            self.effects.push(Effect::Addressed { revision, input, message, target, address });
             return;
         }
         match worked {
@@ -104,7 +104,7 @@ impl Steps {
                 let envelope = &message.envelope(&revision.owner, input);
                 publish::publish(settlement, &Work { revision: &revision, envelope }, &fan_out, &message.payload);
             }
-            Ok(Worked::Url(_)) => {}
+            Ok(Worked::Address(_)) => {}
             Err(fault) => {
                 publish::fail(settlement, &message.envelope(&revision.owner, input), &fault, &message.payload);
             }

@@ -15,7 +15,7 @@ pub enum Wanted {
     /// Its steps, up to the first script.
     Steps,
     /// The URL of this out.
-    Url(usize),
+    Address(usize),
 }
 
 /// One payload, and what the thread has to know of its message.
@@ -31,7 +31,7 @@ pub struct Job {
 pub enum Worked {
     Through(FanOut),
     Script(usize, Document),
-    Url(Option<String>),
+    Address(Option<String>),
 }
 
 pub fn work(job: &Job) -> Result<Worked, Fault> {
@@ -39,10 +39,10 @@ pub fn work(job: &Job) -> Result<Worked, Fault> {
     let (pipeline, message) = (&job.pipeline, &job.message);
     match job.wanted {
         Wanted::Steps => steps(job, document),
-        Wanted::Url(target) => {
+        Wanted::Address(target) => {
             pipeline.parse_output(&message.payload, &message.content_type, &mut document)?;
             let out = pipeline.outs().get(target);
-            out.map_or(Ok(None), |out| out.url(&document)).map(Worked::Url)
+            out.map_or(Ok(None), |out| out.address(&document)).map(Worked::Address)
         }
     }
 }

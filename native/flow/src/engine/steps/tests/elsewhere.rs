@@ -98,7 +98,9 @@ fn the_url_of_a_large_payload_comes_back_as_an_effect() {
     shard.steps.on_large(&mut shard.settlement, done);
     let mut effects = Vec::new();
     shard.steps.take_effects(&mut effects);
-    let [Effect::Addressed { input: of, message, target, url, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Addressed { input: of, message, target, address: url, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!((*of, *target, message.payload.len()), (input, 0, payload.len()));
     assert_eq!(url.as_ref().unwrap().as_deref(), Some("https://e.example/a%20b"));
 }

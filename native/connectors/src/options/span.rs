@@ -23,8 +23,10 @@ impl Span {
         self.length
     }
 
-    pub(super) fn constant(text: &str, seconds: u64) -> Span {
-        Span { text: text.to_owned(), length: Duration::from_secs(seconds) }
+    /// For a default: `text` says the same as `length`.
+    #[must_use]
+    pub fn constant(text: &str, length: Duration) -> Span {
+        Span { text: text.to_owned(), length }
     }
 }
 

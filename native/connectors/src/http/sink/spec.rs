@@ -1,0 +1,283 @@
+//! From the options of an HTTP out to a client.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::{Code, Document, Fault};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::{HttpSink, RetryMode, SinkOptions, check_options};
+use crate::contract::Sink;
+use crate::http::options::{HeaderValue, HttpOut, OutAuth, OutUrl, Retry};
+use crate::http::{UrlTemplate, basic_credentials};
+use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, Template, canonical, field, typed};
+use crate::options::Secret;
+use crate::tls::TlsOptions;
+
+/// As the documentation of `follow_redirects` says.
+const REDIRECTS: u32 = 5;
+
+pub struct HttpSinkKind;
+
+impl Kind for HttpSinkKind {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn summary(&self) -> &'static str {
+        "A request to an HTTP server."
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<HttpOut>()
+    }
+
+    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
+        canonical::<HttpOut>(options)
+    }
+}
+
+impl SinkKind for HttpSinkKind {
+    fn compile(&self, options: &Value) -> Result<Arc<dyn SinkSpec>, Vec<Fault>> {
+        Ok(Arc::new(target(options)?))
+    }
+}
+
+fn target(options: &Value) -> Result<HttpTarget, Vec<Fault>> {
+    let options: HttpOut = typed(options)?;
+    let mut faults = tls_faults(&options);
+    let url = match &options.url {
+        OutUrl::Text(text) => UrlTemplate::parse(text).map(Some),
+        OutUrl::Secret(_) => Ok(None),
+    };
+    match url {
+        Ok(url) if faults.is_empty() => Ok(HttpTarget::new(url, options)),
+        Ok(_) => Err(faults),
+        Err(fault) => {
+            faults.push(fault.at_pointer("/url"));
+            Err(faults)
+        }
+    }
+}
+
+fn tls_faults(options: &HttpOut) -> Vec<Fault> {
+    let Some(tls) = &options.tls else { return Vec::new() };
+    let fault = |reason| Fault::new(Code::ConfigInvalidValue, reason).at_pointer("/tls");
+    let halves =
+        (tls.certificate.is_some() != tls.key.is_some()).then(|| fault("`certificate` and `key` belong together"));
+    let scheme = match &options.url {
+        OutUrl::Text(url) if !url.starts_with("https:") => {
+            Some(fault("`tls` is for https; the URL has another scheme"))
+        }
+        _ => None,
+    };
+    halves.into_iter().chain(scheme).collect()
+}
+
+/// An HTTP server, without the values of its secrets.
+#[derive(Clone, Debug)]
+pub struct HttpTarget {
+    /// `None` where a secret is the URL.
+    url: Option<UrlTemplate>,
+    /// A hash of the URL's template, 16 hex digits.
+    template: String,
+    options: HttpOut,
+}
+
+impl HttpTarget {
+    fn new(url: Option<UrlTemplate>, options: HttpOut) -> HttpTarget {
+        // Nothing is filled in where a secret is the URL: no message carries it.
+        let text = url.as_ref().map(UrlTemplate::as_str).unwrap_or_default();
+        HttpTarget { template: blake3::hash(text.as_bytes()).to_hex().as_str()[..16].to_owned(), url, options }
+    }
+
+    fn referred(&self) -> impl Iterator<Item = &Secret> {
+        let url = match &self.options.url {
+            OutUrl::Secret(secret) => Some(secret),
+            OutUrl::Text(_) => None,
+        };
+        let headers = self.options.headers.values().filter_map(|value| match value {
+            HeaderValue::Secret(secret) => Some(secret),
+            HeaderValue::Text(_) => None,
+        });
+        let auth = self.options.auth.as_ref().map(|auth| match auth {
+            OutAuth::Bearer(auth) => &auth.bearer,
+            OutAuth::Basic(auth) => &auth.basic.password,
+        });
+        let tls = self.options.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]).flatten();
+        url.into_iter().chain(headers).chain(auth).chain(tls)
+    }
+
+    /// The client's options.
+    ///
+    /// # Errors
+    /// `secret/not-found`; `config/invalid-value` for a secret that is no URL.
+    pub fn client(&self, secrets: &dyn Secrets) -> Result<SinkOptions, Fault> {
+        let options = &self.options;
+        Ok(SinkOptions {
+            method: options.method,
+            headers: self.headers(secrets)?,
+            authorization: self.authorization(secrets)?,
+            content_type: options.content_type.as_ref().map(|text| text.to_string()),
+            tls: self.tls(secrets)?,
+            timeout: options.timeout.length(),
+            concurrency: options.concurrency as usize,
+            redirects: if options.follow_redirects { REDIRECTS } else { 0 },
+            retry: match options.retry {
+                Retry::Safe => RetryMode::Safe,
+                Retry::Always | Retry::Never => RetryMode::Default,
+            },
+            ..SinkOptions::new(self.url(secrets)?)
+        })
+    }
+
+    fn url(&self, secrets: &dyn Secrets) -> Result<UrlTemplate, Fault> {
+        match (&self.url, &self.options.url) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, OutUrl::Secret(named)) => whole_url(&named.secret, secrets.get(&named.secret)?),
+            (None, OutUrl::Text(_)) => Err(Fault::new(Code::InternalPanic, "a URL that did not compile")),
+        }
+    }
+
+    fn headers(&self, secrets: &dyn Secrets) -> Result<Vec<(String, String)>, Fault> {
+        let value = |value: &HeaderValue| match value {
+            HeaderValue::Text(text) => Ok(text.to_string()),
+            HeaderValue::Secret(named) => secrets.get(&named.secret).map(str::to_owned),
+        };
+        self.options.headers.iter().map(|(name, text)| Ok((name.clone(), value(text)?))).collect()
+    }
+
+    fn authorization(&self, secrets: &dyn Secrets) -> Result<Option<String>, Fault> {
+        Ok(match &self.options.auth {
+            None => None,
+            Some(OutAuth::Bearer(auth)) => Some(format!("Bearer {}", secrets.get(&auth.bearer.secret)?)),
+            Some(OutAuth::Basic(auth)) => {
+                let password = secrets.get(&auth.basic.password.secret)?;
+                Some(format!("Basic {}", basic_credentials(&auth.basic.user, password)))
+            }
+        })
+    }
+
+    fn tls(&self, secrets: &dyn Secrets) -> Result<TlsOptions, Fault> {
+        let Some(tls) = &self.options.tls else { return Ok(TlsOptions::default()) };
+        TlsOptions::of(secrets, [&tls.ca, &tls.certificate, &tls.key])
+    }
+}
+
+/// A secret that is a URL; the faults do not show it.
+fn whole_url(name: &str, text: &str) -> Result<UrlTemplate, Fault> {
+    let refused = |reason: &str| Fault::new(Code::ConfigInvalidValue, format!("the secret `{name}` {reason}"));
+    let url = UrlTemplate::parse(text).map_err(|_| refused("is not a URL that an out can have"))?;
+    if url.is_static() { Ok(url) } else { Err(refused("has braces; a URL that is a secret has no fields")) }
+}
+
+impl SinkSpec for HttpTarget {
+    fn secrets(&self) -> Vec<&str> {
+        self.referred().map(|secret| secret.secret.as_str()).collect()
+    }
+
+    fn describe(&self) -> String {
+        let method = self.options.method.as_str();
+        match &self.options.url {
+            OutUrl::Text(text) => format!("{method} {}", &**text),
+            OutUrl::Secret(named) => format!("{method} the URL in the secret {}", named.secret),
+        }
+    }
+
+    fn route(&self) -> Route<'_> {
+        Route::Lane
+    }
+
+    fn policy(&self) -> Policy {
+        let never = self.options.retry == Retry::Never;
+        Policy {
+            batch: 1,
+            workers: (self.options.concurrency as usize).max(1),
+            retry_for: if never { Duration::ZERO } else { self.options.retry_for.length() },
+            timeout: self.options.timeout.length(),
+        }
+    }
+
+    fn template(&self) -> Option<&dyn Template> {
+        let has_placeholders = self.url.as_ref().is_some_and(|url| !url.is_static());
+        has_placeholders.then_some(self as &dyn Template)
+    }
+
+    fn check(&self, secrets: &dyn Secrets, _: &Host<'_>) -> Result<(), Fault> {
+        self.client(secrets).and_then(|options| check_options(&options)).map_err(|fault| fault.at_pointer(""))
+    }
+
+    fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Sink>, Fault> {
+        Ok(Rc::new(HttpSink::new(self.client(secrets)?, host.tls, host.addresses)?))
+    }
+}
+
+impl Template for HttpTarget {
+    fn hash(&self) -> &str {
+        &self.template
+    }
+
+    fn render(&self, document: &Document) -> Result<String, Fault> {
+        match &self.url {
+            Some(url) => url.render(|path| field(document, path)),
+            None => Err(Fault::new(Code::InternalPanic, "a URL without fields")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Every secret has this value.
+    struct Same(&'static str);
+
+    impl Secrets for Same {
+        fn get(&self, _: &str) -> Result<&str, Fault> {
+            Ok(self.0)
+        }
+    }
+
+    #[test]
+    fn headers_and_tokens_are_filled_in_with_secrets() {
+        let headers = json!({"X-A": {"secret": "key"}, "X-B": "b"});
+        let auth = json!({"bearer": {"secret": "out"}});
+        let out = target(&json!({"url": "https://e.example/{a}", "auth": auth, "retry": "never", "headers": headers}));
+        let out = out.unwrap();
+        let options = out.client(&Same("S")).unwrap();
+        assert_eq!(options.authorization.as_deref(), Some("Bearer S"));
+        assert_eq!(options.headers, [("X-A".to_owned(), "S".to_owned()), ("X-B".to_owned(), "b".to_owned())]);
+        assert!(out.policy().retry_for.is_zero());
+        assert!(out.template().is_some());
+        assert_eq!(out.describe(), "POST https://e.example/{a}");
+    }
+
+    #[test]
+    fn a_url_that_is_a_secret_is_known_when_the_out_opens() {
+        let out = target(&json!({"url": {"secret": "hook"}, "method": "PUT"})).unwrap();
+        assert!(out.template().is_none());
+        assert_eq!((out.secrets(), out.describe()), (vec!["hook"], "PUT the URL in the secret hook".to_owned()));
+        let url = "https://chat.example/T0/s3cret";
+        assert_eq!(out.client(&Same(url)).unwrap().url.as_str(), url);
+        for text in ["", "s3cret", "ftp://s3cret/", "https://e.example/{s3cret}"] {
+            let fault = out.client(&Same(text)).unwrap_err();
+            assert_eq!(fault.code(), Code::ConfigInvalidValue);
+            assert!(fault.reason().contains("`hook`") && !fault.reason().contains("s3cret"), "{fault:?}");
+        }
+    }
+
+    /// RFC 7617, 2.
+    #[test]
+    fn basic_credentials_are_user_and_password_in_base64() {
+        let auth = json!({"basic": {"user": "Aladdin", "password": {"secret": "pw"}}});
+        let out = target(&json!({"url": "https://e.example/", "auth": auth, "content_type": "text/xml"})).unwrap();
+        assert_eq!(out.secrets(), ["pw"]);
+        let options = out.client(&Same("open sesame")).unwrap();
+        assert_eq!(options.authorization.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+        assert_eq!(options.content_type.as_deref(), Some("text/xml"));
+    }
+}

@@ -1,0 +1,274 @@
+//! The contract of a kind of connector: what a pipeline file may say of it, and how it is opened.
+//!
+//! ```text
+//! registry.rs ─► SourceKind ─ compile(options) ─► SourceSpec ─ attach() ─► a route of the shard's HTTP server
+//!                                                                       │  a subscription of the shard's NATS connection
+//!                                                                       └► a Source of its own: open()
+//! registry.rs ─► SinkKind ─── compile(options) ─► SinkSpec ─── route() ──► a publish of the shard's NATS connection
+//!                                                                       └► a lane, and behind it a Sink: open()
+//! ```
+//!
+//! A kind is one folder, its module in `lib.rs` and its line in `registry.rs`. Specs are immutable, shared by all
+//! threads, and hold no secret's value: `open` is given those.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::{Document, Fault, Format};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use crate::contract::{Sink, Source};
+use crate::http::guard::AddressPolicy;
+use crate::http::source::HttpInput;
+use crate::nats::{Publish, Subscription};
+use crate::tls::Tls;
+
+/// What both directions of a kind have: its name, and its options as they stand in the file.
+pub trait Kind: Sync {
+    /// The key in the pipeline file, such as `http`.
+    fn name(&self) -> &'static str;
+
+    /// In a sentence: the description of the key.
+    fn summary(&self) -> &'static str;
+
+    /// The JSON Schema of the options; its definitions go into `generator`. Secrets are `writeOnly`.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
+
+    /// The options in their canonical form: with every default that says something, in the order of the schema.
+    ///
+    /// # Errors
+    /// The schema does not allow them.
+    fn canonical(&self, options: &Value) -> serde_json::Result<Value>;
+}
+
+/// A kind of source.
+pub trait SourceKind: Kind {
+    /// Checks canonical options for what a schema cannot say. Asks nobody.
+    ///
+    /// # Errors
+    /// Every fault that was found, with pointers that begin at the options: `/stream`.
+    fn compile(&self, options: &Value, pipeline: &PipelineContext<'_>) -> Result<Arc<dyn SourceSpec>, Vec<Fault>>;
+}
+
+/// A kind of sink.
+pub trait SinkKind: Kind {
+    /// Like that of a source.
+    ///
+    /// # Errors
+    /// Like that of a source.
+    fn compile(&self, options: &Value) -> Result<Arc<dyn SinkSpec>, Vec<Fault>>;
+}
+
+/// What a source may know of its pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineContext<'p> {
+    pub customer: &'p str,
+    pub pipeline: &'p str,
+    /// The largest payload, bytes: `limits.bytes`.
+    pub max_bytes: usize,
+    pub reads: Reads,
+}
+
+/// What steps and outs read of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Nobody looks at it.
+    Nothing,
+    /// One format alone.
+    Only(Format),
+    /// Whichever it is.
+    Any,
+}
+
+/// An in of a pipeline, compiled.
+pub trait SourceSpec: Debug + Send + Sync {
+    /// The names of its secrets.
+    fn secrets(&self) -> Vec<&str>;
+
+    /// Where messages come from, as people would look for it: `NATS orders.in`.
+    fn describe(&self) -> String;
+
+    fn attach(&self) -> Attach<'_>;
+
+    /// Checks what stands in secrets, such as a token that no header can carry.
+    ///
+    /// # Errors
+    /// `secret/not-found`, `config/invalid-value`.
+    fn check(&self, secrets: &dyn Secrets) -> Result<(), Fault>;
+
+    /// The size of payloads that the options ask for, in bytes, with the option's name.
+    fn asked_bytes(&self) -> Option<(u32, &'static str)> {
+        None
+    }
+
+    /// What no other pipeline may have beside this one.
+    fn claim(&self) -> Option<Claim> {
+        None
+    }
+
+    /// Whether a header of a message goes on to the steps.
+    fn passes(&self, _header: &str) -> bool {
+        true
+    }
+}
+
+/// What one pipeline of a node has alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// With the customer, where two customers may have the same: `the address /in/acme/orders`.
+    pub what: String,
+    /// The option that says it.
+    pub option: &'static str,
+}
+
+/// How a source is attached to a shard.
+pub enum Attach<'s> {
+    /// By a route of the HTTP server that a node's pipelines share.
+    Route(&'s HttpInput),
+    /// By a subscription or a pull of the shard's own NATS connection.
+    Subscription(&'s Subscription),
+    /// By a task of its own.
+    Task(&'s dyn SourceTask),
+}
+
+/// A source that is read by a task of its own.
+pub trait SourceTask {
+    /// Makes the source; connects to nothing.
+    ///
+    /// # Errors
+    /// It cannot be used as it is: a secret, a path.
+    fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Source>, Fault>;
+
+    /// Whether each shard may have one. One shard alone has a source that cannot be shared.
+    fn is_shared(&self) -> bool;
+}
+
+/// An out of a pipeline, compiled.
+pub trait SinkSpec: Debug + Send + Sync {
+    /// The names of its secrets.
+    fn secrets(&self) -> Vec<&str>;
+
+    /// Where messages go, as people would look for it: `POST https://erp.example/`.
+    fn describe(&self) -> String;
+
+    /// The file that it writes, below its customer's folder.
+    fn file(&self) -> Option<&str> {
+        None
+    }
+
+    fn route(&self) -> Route<'_>;
+
+    /// How the host hands messages over.
+    fn policy(&self) -> Policy;
+
+    /// The part of its address that the fields of a message fill in, if there is one.
+    fn template(&self) -> Option<&dyn Template> {
+        None
+    }
+
+    /// Looks whether the sink can be made, so that one that cannot refuses the revision instead of its messages.
+    ///
+    /// # Errors
+    /// Like [`SinkSpec::open`], with a pointer that begins at the options.
+    fn check(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<(), Fault>;
+
+    /// Makes the sink; connects to nothing. Never called for a route that is a publish.
+    ///
+    /// # Errors
+    /// It cannot be used as it is: a secret, a header, a path.
+    fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Sink>, Fault>;
+}
+
+/// An address with fields of the message in it.
+pub trait Template {
+    /// A hash of the template: a message that waits carries what another revision's template made of it.
+    fn hash(&self) -> &str;
+
+    /// The address for one message.
+    ///
+    /// # Errors
+    /// The field whose value makes no address.
+    fn render(&self, document: &Document) -> Result<String, Fault>;
+}
+
+/// How messages get to a sink.
+pub enum Route<'s> {
+    /// Through a lane, where they wait for the sink.
+    Lane,
+    /// The shard publishes them on its own NATS connection.
+    Publish(&'s Publish),
+}
+
+/// How the host hands messages to a sink. The host owns retries, windows and breakers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Deliveries of one `write_batch`.
+    pub batch: usize,
+    /// Batches under way at a time; 1 keeps the order.
+    pub workers: usize,
+    /// How long a delivery is repeated; zero: it is not.
+    pub retry_for: Duration,
+    /// The longest time of one attempt, to which the sink sees itself.
+    pub timeout: Duration,
+}
+
+/// The values of a customer's secrets.
+pub trait Secrets {
+    /// # Errors
+    /// `secret/not-found`
+    fn get(&self, name: &str) -> Result<&str, Fault>;
+}
+
+/// What a node gives to the connectors that it opens.
+pub struct Host<'h> {
+    /// Whose pipeline it is.
+    pub customer: &'h str,
+    pub pipeline: &'h str,
+    /// Whom servers may be certified by.
+    pub tls: &'h Tls,
+    /// Where connections may lead.
+    pub addresses: &'h AddressPolicy,
+    /// The folder for files of all customers.
+    pub files: &'h Path,
+    /// Whether a path may be absolute.
+    pub absolute_files: bool,
+    /// How many shards the node has.
+    pub shards: usize,
+}
+
+/// The options that `canonical` gives, as a kind's own type.
+///
+/// # Errors
+/// `config/invalid-value` for what `canonical` would have refused.
+pub fn typed<T: serde::de::DeserializeOwned>(options: &Value) -> Result<T, Vec<Fault>> {
+    T::deserialize(options)
+        .map_err(|error| vec![Fault::new(message::Code::ConfigInvalidValue, error.to_string()).at_pointer("")])
+}
+
+/// The canonical form of options that have a type.
+///
+/// # Errors
+/// The type does not take them.
+pub fn canonical<T: serde::Serialize + serde::de::DeserializeOwned>(options: &Value) -> serde_json::Result<Value> {
+    serde_json::to_value(T::deserialize(options)?)
+}
+
+/// The text of a scalar field, as it stands in an address.
+#[must_use]
+pub fn field<'d>(document: &'d Document, path: &message::Path) -> Option<Cow<'d, str>> {
+    use message::{Kind as ValueKind, Segment};
+    let value = path.segments().iter().try_fold(document.root(), |value, segment| match segment {
+        Segment::Key(name) => value.get(name),
+        Segment::Index(index) => value.index(*index as usize),
+    })?;
+    match value.kind() {
+        ValueKind::True => Some(Cow::Borrowed("true")),
+        ValueKind::False => Some(Cow::Borrowed("false")),
+        _ => value.text(),
+    }
+}

@@ -1,0 +1,36 @@
+//! Secrets, by reference: no options hold a value.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A secret of the pipeline's own customer; its value is never in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("writeOnly" = true))]
+pub struct Secret {
+    /// Its name, 1 to 40 of a-z, 0-9 and inner hyphens, never two in a row. `erp-token` of `acme` is looked for as
+    /// the variable `VRSKY_SECRET_ACME__ERP_TOKEN`, then as the file `<dir>/acme/erp-token`.
+    #[schemars(extend("format" = "secret-name"))]
+    pub secret: String,
+}
+
+/// A secret, or several of which each counts, while one takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Secrets {
+    /// One.
+    One(Secret),
+    /// Several.
+    Several(#[schemars(length(min = 1, max = 8))] Vec<Secret>),
+}
+
+impl Secrets {
+    /// The names.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Secrets::One(one) => vec![one.secret.clone()],
+            Secrets::Several(several) => several.iter().map(|one| one.secret.clone()).collect(),
+        }
+    }
+}

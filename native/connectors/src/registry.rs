@@ -1,0 +1,31 @@
+//! The kinds of connectors there are. Nothing else lists them.
+
+use crate::kind::{SinkKind, SourceKind};
+use crate::{file, http, nats, stdout};
+
+/// In the order in which they are shown.
+static SOURCES: [&dyn SourceKind; 2] = [&http::HttpSourceKind, &nats::NatsSourceKind];
+static SINKS: [&dyn SinkKind; 4] =
+    [&http::HttpSinkKind, &file::FileSinkKind, &stdout::StdoutSinkKind, &nats::NatsSinkKind];
+
+#[must_use]
+pub fn sources() -> &'static [&'static dyn SourceKind] {
+    &SOURCES
+}
+
+#[must_use]
+pub fn sinks() -> &'static [&'static dyn SinkKind] {
+    &SINKS
+}
+
+/// The kind of source with this name.
+#[must_use]
+pub fn source(name: &str) -> Option<&'static dyn SourceKind> {
+    SOURCES.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// The kind of sink with this name.
+#[must_use]
+pub fn sink(name: &str) -> Option<&'static dyn SinkKind> {
+    SINKS.iter().copied().find(|kind| kind.name() == name)
+}

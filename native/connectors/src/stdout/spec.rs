@@ -1,0 +1,68 @@
+//! From the options of a stdout out, of which there are none, to its sink.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use message::Fault;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::options::StdoutOut;
+use super::sink::StdoutSink;
+use crate::contract::Sink;
+use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, canonical, typed};
+
+pub struct StdoutSinkKind;
+
+impl Kind for StdoutSinkKind {
+    fn name(&self) -> &'static str {
+        "stdout"
+    }
+
+    fn summary(&self) -> &'static str {
+        "A line on standard output."
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<StdoutOut>()
+    }
+
+    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
+        canonical::<StdoutOut>(options)
+    }
+}
+
+impl SinkKind for StdoutSinkKind {
+    fn compile(&self, options: &Value) -> Result<Arc<dyn SinkSpec>, Vec<Fault>> {
+        typed::<StdoutOut>(options).map(|_| Arc::new(Terminal) as Arc<dyn SinkSpec>)
+    }
+}
+
+#[derive(Debug)]
+struct Terminal;
+
+impl SinkSpec for Terminal {
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn describe(&self) -> String {
+        "stdout".to_owned()
+    }
+
+    fn route(&self) -> Route<'_> {
+        Route::Lane
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::LINES
+    }
+
+    fn check(&self, _: &dyn Secrets, _: &Host<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn open(&self, _: &dyn Secrets, _: &Host<'_>) -> Result<Rc<dyn Sink>, Fault> {
+        Ok(Rc::new(StdoutSink::new()))
+    }
+}
