@@ -55,7 +55,10 @@ pub struct Incoming {
     /// The media type in lower case, with no parameter but the charset of XML; as it came where nobody reads the
     /// payload; empty when the sender gave none.
     pub content_type: Box<str>,
+    /// What the sender calls it: a repetition under this key is recognised, for as long as keys are kept.
     pub idempotency_key: Option<Box<str>>,
+    /// Its place in the source, the same whenever it is read: a repetition is recognised within some seconds.
+    pub place: Option<Box<str>>,
 }
 
 /// What became of an incoming message.
@@ -63,7 +66,8 @@ pub struct Incoming {
 pub enum Settled {
     /// It is stored durably under this id; the source may say so to the sender.
     Stored { id: Box<str> },
-    /// It is not stored; the source reports the fault, and when to try again.
+    /// It is not stored. A source with a sender reports the fault, and when to try again; one with a task of its own
+    /// brings the message again, as a new item, after this long.
     Refused { fault: Fault, retry_after: Option<Duration> },
     /// The pipeline of its binding is gone, and the message untouched. The source looks who takes it now and brings
     /// it again, as a new item; it refuses it when nobody does.
@@ -71,8 +75,9 @@ pub enum Settled {
 }
 
 pub trait Source {
-    /// Called once, before the first `read_batch`, when the host can tell whose messages they are.
-    /// Begins to take senders; does not wait for one. An error ends the start of the node.
+    /// Called before the first `read_batch`, when the host can tell whose messages they are. The HTTP server begins to
+    /// take senders, and an error ends the start of the node. A source with a task of its own connects within its own
+    /// timeout; after an error, and after `NotConnected`, the host calls it again, with growing pauses.
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>>;
 
     /// Called about once a second. Never blocks, asks nobody.

@@ -226,8 +226,7 @@ codes! {
     TenantUnknownPipeline = "tenant/unknown-pipeline", Tenant, true, 404, "No pipeline of this name is installed for the customer.", "Install it; the message waits.";
     SecretNotFound = "secret/not-found", Secret, false, 500, "The secret is not defined for this customer.", "Set VRSKY_SECRET_<CUSTOMER>__<NAME>, or the file <dir>/<customer>/<name>.";
     ConnectorNotConnected = "connector/not-connected", Connector, true, 503, "The connector lost its connection.", "It is restored by itself.";
-    ConnectorEndOfInput = "connector/end-of-input", Connector, false, 500, "The source has no more input.", "Nothing to do.";
-    ConnectorBackOff = "connector/back-off", Connector, true, 503, "The connector asks for a pause.", "It is tried again.";
+    ConnectorTooLarge = "connector/too-large", Connector, false, 413, "A message of a source has more bytes than the pipeline takes.", "Send less, or raise `limits.bytes` and the NATS server's max_payload.";
     InternalPanic = "internal/panic", Internal, false, 500, "A defect of ours, caught at the border.", "Report it with the message's id.";
     InternalForked = "internal/forked", Internal, false, 500, "An object was used after a fork.", "Create it in the process that uses it.";
 }

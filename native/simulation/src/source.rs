@@ -73,6 +73,7 @@ impl ModelSource {
             payload: request.payload.clone(),
             headers: request.headers.clone().into_bytes(),
             content_type: "application/json".into(),
+            place: None,
             idempotency_key: request.key.as_deref().map(Into::into),
         });
         self.waiting.borrow_mut().insert(item, (request, sender));

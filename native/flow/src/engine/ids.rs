@@ -32,6 +32,12 @@ impl Id {
         Id::of(customer, &hash(&[b"key", pipeline.as_bytes(), key, body]))
     }
 
+    /// The message id of what stands at a place of a source: the same whenever it is read.
+    #[must_use]
+    pub fn from_source(customer: &str, pipeline: &str, place: &[u8]) -> Id {
+        Id::of(customer, &hash(&[b"source", pipeline.as_bytes(), place]))
+    }
+
     /// What stands for the client's key alone, whatever came with it.
     #[must_use]
     pub fn of_key(customer: &str, pipeline: &str, key: &[u8]) -> Id {

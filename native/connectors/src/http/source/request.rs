@@ -102,8 +102,15 @@ fn admit(
         return Err(too_large(route.max_body));
     }
     let admission = shared.inbox.admit(customer(head.uri.path())).ok_or_else(full)?;
-    let incoming =
-        Incoming { item: 0, binding: route.binding, payload: Bytes::new(), headers, content_type, idempotency_key };
+    let incoming = Incoming {
+        item: 0,
+        binding: route.binding,
+        payload: Bytes::new(),
+        headers,
+        content_type,
+        idempotency_key,
+        place: None,
+    };
     let is_packed = found.encoding == Encoding::Gzip;
     Ok((admission, incoming, BodyLimits { bytes: route.max_body, is_packed, is_form }))
 }

@@ -4,15 +4,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use connectors::Health;
+use connectors::kind::SourceTask;
+use connectors::{Health, Source};
 use message::Fault;
 
 use super::queue::Queue;
 use super::{Delivery, Effect, Outlet};
+use crate::compile::Pipeline;
 use crate::engine::consumers::{Consumers, Feed};
 use crate::engine::message::{QueueId, Route, StreamName, Target};
 use crate::engine::observe::{Event, EventKind};
-use crate::engine::registry::Revision;
+use crate::engine::registry::{Revision, Secrets};
 use crate::engine::settlement::Settlement;
 
 /// What is left of a drain for writes that are ending, and for the closing itself.
@@ -53,6 +55,19 @@ impl Delivery {
             is_unknown.then(|| (subject.clone(), Rc::clone(stream)))
         });
         unknown.collect()
+    }
+
+    /// Makes the source of an in that has a task of its own.
+    ///
+    /// # Errors
+    /// It cannot be used as it is.
+    pub fn open_source(
+        &self,
+        pipeline: &Pipeline,
+        task: &dyn SourceTask,
+        secrets: &Secrets,
+    ) -> Result<Rc<dyn Source>, Fault> {
+        self.sinks.open_source(pipeline, task, secrets)
     }
 
     /// The queue of a revision's out, with its sink; made when the revision is installed.

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use connectors::http::guard::AddressPolicy;
-use connectors::kind::{Host, Policy};
+use connectors::kind::{Host, Policy, SourceTask};
 use connectors::tls::Tls;
-use connectors::{Delivery, Outcome, Sink};
+use connectors::{Delivery, Outcome, Sink, Source};
 use message::Fault;
 use tokio::sync::{Notify, OnceCell};
 
@@ -186,6 +186,19 @@ impl Sinks {
     pub fn new(settings: &Settings, world: Rc<dyn World>) -> Result<Sinks, Fault> {
         let hosting = Hosting::new(settings, world.listens_on(), world.tls()?)?;
         Ok(Sinks { world, hosting })
+    }
+
+    /// Makes a source that has a task of its own; connects to nothing.
+    ///
+    /// # Errors
+    /// It cannot be used as it is: a secret, a path.
+    pub fn open_source(
+        &self,
+        pipeline: &Pipeline,
+        task: &dyn SourceTask,
+        secrets: &Secrets,
+    ) -> Result<Rc<dyn Source>, Fault> {
+        self.world.own_source(task, secrets, &self.hosting.host(pipeline))
     }
 
     /// Makes the sink of one out; connects to nothing.

@@ -7,23 +7,27 @@
 //! ```
 
 mod keyed;
+mod own;
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use connectors::http::source::RoutedSource;
 use connectors::{Health, Incoming, Settled};
-use message::{Code, Fault};
+use message::{Code, Fault, Headers};
 use tokio::time::Instant;
 
 use super::ids::Id;
-use super::message::{Body, EntryId, InputRef};
+use super::message::{Body, EntryId, Envelope, Foreign, InputRef};
 use super::observe::{Event, EventKind, Metric};
 use super::registry::{Registry, Revision};
-use super::settlement::{Origin, Outcome, Settlement, Stored};
+use super::settlement::{Letter, Origin, Outcome, Settlement, Stored};
 use keyed::Keyed;
 pub use keyed::{KeyAction, Recorded};
+use own::OwnSources;
+pub use own::{Effect as OwnEffect, Ended, SourceId};
 
 /// Of one batch.
 pub const MAX_MESSAGES: usize = 256;
@@ -34,17 +38,19 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What one request is refused with.
 type Refusal = (Fault, Duration);
 
-/// The source of a shard: pipelines share it, each with a route of its own.
+/// The sources of a shard: the HTTP server, which pipelines share, each with a route of its own, and those that have a
+/// task of their own.
 #[derive(Default)]
 pub struct Ingress {
     source: Option<Rc<dyn RoutedSource>>,
     keyed: Keyed,
+    pub own: OwnSources,
 }
 
 impl Ingress {
     #[must_use]
     pub fn new(source: Option<Rc<dyn RoutedSource>>) -> Ingress {
-        Ingress { source, keyed: Keyed::default() }
+        Ingress { source, keyed: Keyed::default(), own: OwnSources::default() }
     }
 
     #[must_use]
@@ -90,9 +96,10 @@ impl Ingress {
     fn take(&mut self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: Incoming) {
         revision.active.set(true);
         let owner = &revision.owner;
-        let id = match &incoming.idempotency_key {
-            Some(key) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
-            None => settlement.random_id(owner.customer()),
+        let id = match (&incoming.idempotency_key, &incoming.place) {
+            (Some(key), _) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
+            (None, Some(place)) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
+            (None, None) => settlement.random_id(owner.customer()),
         };
         let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
         let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
@@ -120,7 +127,7 @@ impl Ingress {
         self.keyed.on_record(settlement, item, found);
     }
 
-    fn refuse(&self, revision: &Revision, item: u64, fault: Fault, after: Duration) {
+    fn refuse(&mut self, revision: &Revision, item: u64, fault: Fault, after: Duration) {
         revision.owner.counters.add(Metric::Refused, 1);
         self.settle(item, Settled::Refused { fault, retry_after: Some(after) });
     }
@@ -141,15 +148,94 @@ impl Ingress {
         self.settle(item, settled);
     }
 
-    fn settle(&self, item: u64, settled: Settled) {
-        if let Some(source) = &self.source {
-            source.settle(item, settled);
+    fn settle(&mut self, item: u64, settled: Settled) {
+        match (SourceId::of(item), &self.source) {
+            ((SourceId::SHARED, item), Some(source)) => source.settle(item, settled),
+            ((id, item), _) => self.own.settle(id, item, settled),
         }
     }
 
+    /// Takes what it may of a batch, in its order. Gives how long to wait before the rest is offered again.
+    pub fn offer(
+        &mut self,
+        settlement: &mut Settlement,
+        registry: &Registry,
+        id: SourceId,
+        batch: &mut VecDeque<Incoming>,
+    ) -> Option<Duration> {
+        let now = Instant::now();
+        while let Some(incoming) = batch.front_mut() {
+            let revision = self.own.revision(id).and_then(|revision| registry.current(revision)).cloned();
+            let Some(revision) = revision else {
+                self.return_all(id, batch);
+                return None;
+            };
+            if let Err((fault, after)) = admit(settlement, &revision, now) {
+                self.own.set_fault(id, Some(&fault));
+                return Some(after);
+            }
+            self.own.take(id, incoming.item, incoming.payload.len());
+            (incoming.item, incoming.binding) = (id.item(incoming.item), revision.binding);
+            let most = revision.pipeline().limits().bytes.min(settlement.max_body());
+            if let Some(incoming) = batch.pop_front() {
+                if incoming.payload.len() > most {
+                    self.give_up(settlement, &revision, incoming, most)
+                } else {
+                    self.take(settlement, &revision, incoming)
+                }
+            }
+        }
+        None
+    }
+
+    /// The pipeline is gone: the source has them again.
+    fn return_all(&mut self, id: SourceId, batch: &mut VecDeque<Incoming>) {
+        for incoming in batch.drain(..) {
+            self.own.settle(id, incoming.item, Settled::Returned { payload: incoming.payload });
+        }
+    }
+
+    /// A message that no stream takes: a dead letter without its payload, and the source is done with it.
+    fn give_up(&self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: Incoming, most: usize) {
+        let owner = &revision.owner;
+        let id = match &incoming.place {
+            Some(place) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
+            None => settlement.random_id(owner.customer()),
+        };
+        let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
+        let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
+        let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
+        let fault = Fault::new(Code::ConnectorTooLarge, format!("{bytes} bytes, and the pipeline takes {most}"));
+        let envelope = Envelope {
+            owner,
+            input,
+            id: id.as_str(),
+            part: 0,
+            redrive: 0,
+            resume: None,
+            headers: Headers::new(&[]),
+            foreign: Foreign::default(),
+            content_type: &incoming.content_type,
+            time_ms: settlement.now_ms(),
+        };
+        let body = Body { bytes: &incoming.payload, content_type: &incoming.content_type };
+        settlement.dead_letter(&envelope, &Letter::new("in", &fault, body));
+        settlement.settle(input, Outcome::Ok);
+    }
+
+    /// Whether a source is read on.
     #[must_use]
-    pub fn health(&self) -> Health {
-        self.source.as_ref().map_or(Health::Up, |source| source.health())
+    pub fn is_read(&self, id: SourceId) -> bool {
+        self.own.revision(id).is_some()
+    }
+
+    /// How the source of a revision is, where it is not the NATS connection.
+    #[must_use]
+    pub fn health_of(&self, revision: &Revision) -> Option<Health> {
+        match revision.pipeline().http() {
+            Some(_) => self.source.as_ref().map(|source| source.health()),
+            None => self.own.health(revision),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use connectors::http::source::{Auth, Route as SourceRoute};
+use connectors::kind::Secrets as _;
 use connectors::nats::{NatsMode, Publish};
 use connectors::rate::TokenBucket;
 use script::Loaded;
@@ -65,6 +66,16 @@ impl Revision {
     pub fn stores_at(&self, subject: &str) -> bool {
         let is_stored = self.pipeline().subscription().is_none();
         is_stored && (subject == self.logic_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
+    }
+
+    /// Whether the source of another revision would read what that of this one reads.
+    #[must_use]
+    pub fn reads_like(&self, other: &Revision) -> bool {
+        let (ours, theirs) = (self.pipeline(), other.pipeline());
+        let mut secrets = theirs.input().secrets().into_iter();
+        ours.file().input == theirs.file().input
+            && ours.file().limits.bytes == theirs.file().limits.bytes
+            && secrets.all(|name| self.secrets.get(name).ok() == other.secrets.get(name).ok())
     }
 
     pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use connectors::http::source::RoutedSource;
 use message::{Code, Fault};
+use tokio::task::spawn_local;
 use tokio::time::Instant;
 
+use super::tasks::close_source;
 use super::{Parts, Shard};
 use crate::engine::settlement::Origin;
 
@@ -19,8 +21,14 @@ impl Shard {
     pub(super) async fn drain(self: &Rc<Self>, deadline: Duration) -> bool {
         let end = Instant::now() + deadline;
         let source = self.with(Parts::stop_intake);
+        let own = self.parts.borrow().ingress.own.sources();
+        let own = own.into_iter().map(|source| spawn_local(async move { close_source(&*source, deadline).await }));
+        let own: Vec<_> = own.collect();
         if let Some(source) = &source {
             source.close(deadline).await;
+        }
+        for closing in own {
+            let _ = closing.await;
         }
         while !self.parts.borrow().is_idle() {
             if tokio::time::timeout_at(end, self.progress.notified()).await.is_err() {

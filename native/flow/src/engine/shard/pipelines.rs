@@ -3,15 +3,16 @@
 use std::rc::Rc;
 
 use connectors::Health;
-use connectors::kind::Attach;
+use connectors::kind::{Attach, SourceTask};
 use connectors::nats::{NatsMode, Subscription};
-use message::Code;
+use message::{Code, Fault};
 use script::Loaded;
 
 use super::Parts;
 use crate::engine::consumers::Feed;
+use crate::engine::ingress::SourceId;
 use crate::engine::message::StreamName;
-use crate::engine::observe::EventKind;
+use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::{Prepared, Revision};
 use crate::engine::settings::NodeType;
 use crate::engine::subjects;
@@ -73,7 +74,35 @@ impl Parts {
                 }
             }
             Attach::Subscription(from) => self.subscribe(revision, from, replaced),
-            Attach::Task(_) => {}
+            Attach::Task(task) => self.open_own(revision, task, replaced),
+        }
+    }
+
+    /// The source of a task of its own, on every shard or on one; that of `replaced` goes on where it reads the same.
+    fn open_own(&mut self, revision: &Rc<Revision>, task: &dyn SourceTask, replaced: Option<&Revision>) {
+        let pipeline = revision.pipeline();
+        let shards = self.settings.threads.max(1);
+        let its_shard = subjects::lane_of(&format!("{}/{}", pipeline.customer(), pipeline.name()), shards);
+        if !task.is_shared() && its_shard as usize != self.shard_number {
+            return;
+        }
+        let same = replaced.filter(|replaced| replaced.reads_like(revision));
+        if same.is_some_and(|replaced| self.ingress.own.hand_over(replaced, revision)) {
+            return;
+        }
+        match self.delivery.open_source(pipeline, task, &revision.secrets) {
+            Ok(source) => self.ingress.own.open(revision, source, replaced),
+            Err(fault) => self.node_event(EventKind::Node, &fault),
+        }
+    }
+
+    /// A source could not be connected: said once, until it is another fault.
+    pub fn on_source_fault(&mut self, id: SourceId, fault: &Fault) {
+        if let Some(revision) = self.ingress.own.fail(id, fault) {
+            let (now_ms, pipeline) = (self.settlement.now_ms(), &revision.owner.pipeline);
+            self.settlement
+                .events()
+                .push(|| Event::about(EventKind::Node, now_ms, pipeline, "").at("in", 0).with_fault(fault));
         }
     }
 
@@ -146,6 +175,7 @@ impl Parts {
     fn retire(&mut self, revision: &Rc<Revision>, next: Option<&Revision>) {
         let (id, tick) = (revision.owner.id, self.settlement.tick());
         self.ingress.retire(revision, next);
+        self.ingress.own.retire(revision);
         let has_subject = self.consumers.has_subject(id);
         let marker = if has_subject { self.settlement.fence() } else { self.settlement.last_marker() };
         self.consumers.close_source(id, tick, marker, &mut self.settlement.wire);
@@ -210,8 +240,10 @@ impl Parts {
         let deaf = self.settlement.is_deaf().then_some(Code::NatsAuthorization);
         for revision in self.registry.active() {
             if self.settings.serves(NodeType::Incoming) {
-                let is_http = revision.pipeline().http().is_some();
-                let health = if is_http && is_connected { self.ingress.health() } else { nats };
+                let health = match self.ingress.health_of(revision) {
+                    Some(health) if is_connected => health,
+                    _ => nats,
+                };
                 revision.health.set_in(
                     self.in_fault(revision).filter(|_| is_connected).map(Health::Failing).unwrap_or(health),
                     now_ms,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! always:     ingress · scripts · large · clock · lanes (backlogs, set-aside messages)
-//! on demand:  deliver (a sink's worker) · connect · parking · backpressure · streams · keys
+//! on demand:  sources (one each) · deliver (a sink's worker) · connect · parking · backpressure · streams · keys
 //! ```
 
 mod backpressure;
@@ -16,6 +16,7 @@ mod lanes;
 mod large;
 mod parking;
 mod scripts;
+mod sources;
 mod streams;
 
 use std::rc::Rc;
@@ -53,6 +54,8 @@ impl Host for Rc<Shard> {
     }
 }
 
+pub use sources::close as close_source;
+
 /// Those that live as long as the shard.
 pub fn spawn_all(shard: &Rc<Shard>, tasks: &mut JoinSet<()>) {
     let source = shard.parts.borrow().ingress.source().cloned();
@@ -77,6 +80,9 @@ pub fn spawn_wanted(shard: &Rc<Shard>, parts: &mut Parts) {
     }
     for number in parts.consumers.take_lost() {
         spawn_local(consumers::repair(Rc::clone(shard), number));
+    }
+    for effect in parts.ingress.own.take_effects() {
+        sources::spawn(shard, effect);
     }
     spawn_for_sinks(shard, parts);
     for revision in std::mem::take(&mut parts.unlearnt) {

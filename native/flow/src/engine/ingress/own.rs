@@ -1,0 +1,205 @@
+//! Sources that are read by tasks of their own: one for a pipeline, on every shard or on one of them.
+//!
+//! ```text
+//! install ─► open ─► Effect::Run ─► tasks/sources.rs: connect, read_batch ─► offer ─► admit ─► store ─► settle
+//!    │                                    ▲ with growing pauses │               └─ no room: the task waits
+//!    └─ the options are the same: the source goes on            └─ NotConnected, an error
+//! retire ─► Effect::Close ─► close ─► EndOfInput ─► forget
+//! ```
+//!
+//! A source numbers its own messages; the shard puts the source's number in front, so that no two are alike.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use connectors::{Health, Settled, Source};
+use message::{Code, Fault};
+use tokio::sync::Notify;
+
+use crate::engine::registry::Revision;
+
+/// Messages of one source that are read and not settled, and their bytes, at most.
+const MAX_UNSETTLED: usize = 4_096;
+const MAX_UNSETTLED_BYTES: usize = 32 << 20;
+/// Bits of a source's own number of a message.
+const ITEM_BITS: u32 = 40;
+
+/// The number of a source in its shard; 0 is the HTTP server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceId(u64);
+
+impl SourceId {
+    /// That of the HTTP server.
+    pub(super) const SHARED: SourceId = SourceId(0);
+
+    /// Whose message it is, and the source's own number of it.
+    pub(super) fn of(item: u64) -> (SourceId, u64) {
+        (SourceId(item >> ITEM_BITS), item & ((1 << ITEM_BITS) - 1))
+    }
+
+    pub(super) fn item(self, own: u64) -> u64 {
+        (self.0 << ITEM_BITS) | (own & ((1 << ITEM_BITS) - 1))
+    }
+}
+
+/// What is left to be done by a task.
+pub enum Effect {
+    /// Connects and reads it, after the one that it replaces has ended.
+    Run { id: SourceId, source: Rc<dyn Source>, after: Option<Rc<Ended>> },
+    /// Closes it; the task that reads it goes on until its end.
+    Close { source: Rc<dyn Source> },
+}
+
+/// Whether the task that reads a source has ended.
+#[derive(Default)]
+pub struct Ended {
+    is_over: std::cell::Cell<bool>,
+    notify: Notify,
+}
+
+impl Ended {
+    pub async fn wait(&self) {
+        while !self.is_over.get() {
+            self.notify.notified().await;
+        }
+    }
+
+    fn say(&self) {
+        self.is_over.set(true);
+        self.notify.notify_one();
+    }
+}
+
+struct Slot {
+    source: Rc<dyn Source>,
+    revision: Rc<Revision>,
+    ended: Rc<Ended>,
+    leaving: bool,
+    /// Why it is not connected, or may not go on.
+    fault: Option<Code>,
+    /// The fault that was reported last.
+    said: Option<Code>,
+    /// Bytes of the messages that are not settled.
+    unsettled: BTreeMap<u64, usize>,
+    unsettled_bytes: usize,
+    settled: Rc<Notify>,
+}
+
+/// The sources of a shard that have a task.
+#[derive(Default)]
+pub struct OwnSources {
+    slots: BTreeMap<SourceId, Slot>,
+    last: u64,
+    effects: Vec<Effect>,
+}
+
+impl OwnSources {
+    /// Has the source of a revision read, after that of `replaced` has ended.
+    pub fn open(&mut self, revision: &Rc<Revision>, source: Rc<dyn Source>, replaced: Option<&Revision>) {
+        self.last += 1;
+        let id = SourceId(self.last);
+        let before = replaced.and_then(|replaced| self.of(replaced));
+        let after = before.and_then(|id| self.slots.get(&id)).map(|slot| Rc::clone(&slot.ended));
+        let slot = Slot {
+            source: Rc::clone(&source),
+            revision: Rc::clone(revision),
+            ended: Rc::default(),
+            leaving: false,
+            fault: Some(Code::ConnectorNotConnected),
+            said: None,
+            unsettled: BTreeMap::new(),
+            unsettled_bytes: 0,
+            settled: Rc::default(),
+        };
+        self.slots.insert(id, slot);
+        self.effects.push(Effect::Run { id, source, after });
+    }
+
+    /// Lets the source of a revision go on for the next one, which reads the same; `false` when there is none.
+    pub fn hand_over(&mut self, replaced: &Revision, revision: &Rc<Revision>) -> bool {
+        let Some(slot) = self.of(replaced).and_then(|id| self.slots.get_mut(&id)) else { return false };
+        slot.revision = Rc::clone(revision);
+        true
+    }
+
+    /// Ends the source of a revision, unless it was handed over.
+    pub fn retire(&mut self, revision: &Revision) {
+        let Some(slot) = self.of(revision).and_then(|id| self.slots.get_mut(&id)) else { return };
+        slot.leaving = true;
+        slot.settled.notify_one();
+        self.effects.push(Effect::Close { source: Rc::clone(&slot.source) });
+    }
+
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// All, at the end of the shard.
+    pub fn sources(&self) -> Vec<Rc<dyn Source>> {
+        self.slots.values().filter(|slot| !slot.leaving).map(|slot| Rc::clone(&slot.source)).collect()
+    }
+
+    fn of(&self, revision: &Revision) -> Option<SourceId> {
+        let is_its = |slot: &Slot| !slot.leaving && slot.revision.owner.id == revision.owner.id;
+        self.slots.iter().find(|(_, slot)| is_its(slot)).map(|(id, _)| *id)
+    }
+
+    /// The pipeline that takes the messages of a source; `None` when it leaves.
+    pub(super) fn revision(&self, id: SourceId) -> Option<&Rc<Revision>> {
+        self.slots.get(&id).filter(|slot| !slot.leaving).map(|slot| &slot.revision)
+    }
+
+    /// What the task waits for before it reads more.
+    pub fn wait_for_room(&self, id: SourceId) -> Option<Rc<Notify>> {
+        let slot = self.slots.get(&id)?;
+        let is_full = slot.unsettled.len() >= MAX_UNSETTLED || slot.unsettled_bytes >= MAX_UNSETTLED_BYTES;
+        (is_full && !slot.leaving).then(|| Rc::clone(&slot.settled))
+    }
+
+    pub(super) fn take(&mut self, id: SourceId, own: u64, bytes: usize) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.fault = None;
+        slot.unsettled.insert(own, bytes);
+        slot.unsettled_bytes += bytes;
+    }
+
+    pub(super) fn settle(&mut self, id: SourceId, own: u64, settled: Settled) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.unsettled_bytes -= slot.unsettled.remove(&own).unwrap_or_default();
+        if let Settled::Refused { fault, .. } = &settled {
+            slot.fault = Some(fault.code());
+        }
+        slot.source.settle(own, settled);
+        slot.settled.notify_one();
+    }
+
+    /// It could not be connected. Gives its pipeline when that was not known.
+    pub fn fail(&mut self, id: SourceId, fault: &Fault) -> Option<Rc<Revision>> {
+        let slot = self.slots.get_mut(&id)?;
+        let is_new = slot.said.replace(fault.code()) != Some(fault.code());
+        slot.fault = Some(fault.code());
+        is_new.then(|| Rc::clone(&slot.revision))
+    }
+
+    /// It is connected, or is not, and why.
+    pub fn set_fault(&mut self, id: SourceId, fault: Option<&Fault>) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.fault = fault.map(Fault::code);
+            slot.said = slot.said.filter(|_| fault.is_some());
+        }
+    }
+
+    /// Its task has ended: nothing is left of it.
+    pub fn forget(&mut self, id: SourceId) {
+        if let Some(slot) = self.slots.remove(&id) {
+            slot.ended.say();
+        }
+    }
+
+    /// How the source of a revision is; `None` when this shard does not have it.
+    #[must_use]
+    pub fn health(&self, revision: &Revision) -> Option<Health> {
+        let slot = self.slots.get(&self.of(revision)?)?;
+        Some(slot.fault.map_or_else(|| slot.source.health(), Health::Failing))
+    }
+}

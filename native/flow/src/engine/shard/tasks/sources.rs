@@ -1,0 +1,108 @@
+//! Sources that have a task of their own: connected with growing pauses, and read as long as there is room.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use connectors::{ConnectorError, Incoming, Source};
+use message::{Code, Fault};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::Shard;
+use crate::engine::ingress::{Ended, MAX_BYTES, MAX_MESSAGES, OwnEffect, SourceId};
+use crate::engine::observe::EventKind;
+
+/// Longest wait for a first message.
+const WAIT: Duration = Duration::from_secs(60);
+/// Between two attempts to connect: doubled from one to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// A connection that has held so long was a good one: the pauses begin anew.
+const STABLE: Duration = Duration::from_secs(30);
+/// How long messages in flight may take when a source is replaced or removed.
+const CLOSING: Duration = Duration::from_secs(10);
+
+pub fn spawn(shard: &Rc<Shard>, effect: OwnEffect) {
+    match effect {
+        OwnEffect::Run { id, source, after } => {
+            let shard = Rc::clone(shard);
+            spawn_local(async move {
+                let reading = spawn_local(read(Rc::clone(&shard), id, source, after));
+                let has_panicked = reading.await.is_err();
+                shard.with(|parts| {
+                    if has_panicked {
+                        parts.node_event(EventKind::Node, &Fault::new(Code::InternalPanic, "a source has panicked"));
+                    }
+                    parts.ingress.own.forget(id);
+                });
+            });
+        }
+        OwnEffect::Close { source } => {
+            spawn_local(async move { close(&*source, CLOSING).await });
+        }
+    }
+}
+
+/// Closes a source; one that does not keep the deadline is left behind.
+pub async fn close(source: &dyn Source, deadline: Duration) {
+    let _ = timeout(deadline + Duration::from_secs(1), source.close(deadline)).await;
+}
+
+async fn read(shard: Rc<Shard>, id: SourceId, source: Rc<dyn Source>, after: Option<Rc<Ended>>) {
+    if let Some(after) = after {
+        // One that hangs does not hold up its successor for ever.
+        let _ = timeout(CLOSING + Duration::from_secs(2), after.wait()).await;
+    }
+    let mut pause = FIRST_PAUSE;
+    while shard.with(|parts| parts.ingress.is_read(id)) {
+        let began = Instant::now();
+        match source.connect().await {
+            Ok(()) => {
+                shard.with(|parts| parts.ingress.own.set_fault(id, None));
+                if read_connected(&shard, id, &*source).await.is_err() {
+                    return;
+                }
+                let lost = Fault::new(Code::ConnectorNotConnected, "the connection is lost");
+                shard.with(|parts| parts.ingress.own.set_fault(id, Some(&lost)));
+            }
+            Err(fault) => shard.with(|parts| parts.on_source_fault(id, &fault)),
+        }
+        if began.elapsed() >= STABLE {
+            pause = FIRST_PAUSE;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+/// There is nothing more to read.
+struct Ending;
+
+/// Reads until the connection is gone.
+async fn read_connected(shard: &Rc<Shard>, id: SourceId, source: &dyn Source) -> Result<(), Ending> {
+    loop {
+        while let Some(room) = shard.with(|parts| parts.ingress.own.wait_for_room(id)) {
+            room.notified().await;
+        }
+        match source.read_batch(MAX_MESSAGES, MAX_BYTES, WAIT).await {
+            Ok(batch) => offer(shard, id, batch.into()).await,
+            Err(ConnectorError::NotConnected) => return Ok(()),
+            Err(ConnectorError::EndOfInput) => return Err(Ending),
+            Err(ConnectorError::BackOff(pause)) => sleep(pause).await,
+        }
+    }
+}
+
+/// Hands a batch over, in its order; waits where the pipeline may take no more.
+async fn offer(shard: &Rc<Shard>, id: SourceId, mut batch: VecDeque<Incoming>) {
+    while !batch.is_empty() {
+        let pause = shard.with(|parts| {
+            let (settlement, registry) = (&mut parts.settlement, &parts.registry);
+            parts.ingress.offer(settlement, registry, id, &mut batch)
+        });
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+    }
+}
