@@ -17,7 +17,7 @@ UNDER_TEST := PYTHONPATH=$(CURDIR)/$(WHEEL) PATH=$(CURDIR)/$(WHEEL)/bin:$(CURDIR
 # What the extension is built from.
 RUST_SOURCES := $(shell find native \( -name tests -o -name examples -o -path native/harness -o -path native/model \
 	-o -path native/simulation \) -type d -prune -o \
-	! -name tests.rs \( -name '*.rs' -o -name '*.js' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
+	! -name tests.rs \( -name '*.rs' -o -name '*.js' -o -name '*.yaml' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
 
 # One codegen profile per purpose, each with its own folder under the user's cache. Expanded only in
 # the recipes that build, so that a start without changes asks neither rustc nor cargo.
@@ -157,7 +157,7 @@ lint-advisories: $(VENV)/.dev-installed
 # -- care -------------------------------------------------------------------------------------------
 
 .PHONY: docs
-docs: wheel ## Regenerate docs/pipeline-file.md and docs/errors.md
+docs: wheel ## Regenerate docs/pipeline-file.md, docs/connectors/ and docs/errors.md
 	@$(UNDER_TEST) $(BIN)/python docs/generate.py
 
 .PHONY: lock

@@ -1,5 +1,5 @@
-"""Writes docs/pipeline-file.md from the JSON Schema of the model, and docs/errors.md from the table of
-codes; both live in Rust. `make docs` runs it; with --check it only says what is out of date."""
+"""Writes docs/pipeline-file.md from the JSON Schema of the model, docs/connectors/ from the registry of connectors, and
+docs/errors.md from the table of codes; all live in Rust. `make docs` runs it; with --check it only says what is out of date."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def _section(title: str, schema: Schema) -> Iterator[str]:
         yield from ("One of: " + ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"]) + ".", "")
 
 
-def _table(properties: dict[str, Schema], required: list[str]) -> Iterator[str]:
+def _table(properties: dict[str, Schema], required: list[str], page: str = "") -> Iterator[str]:
     yield "| key | what it takes | default | what it is |"
     yield "|---|---|---|---|"
     for name, schema in properties.items():
         default = (
             "**required**" if name in required else f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
         )
-        yield f"| `{name}` | {_type(schema)} | {default} | {_text(schema.get('description', ''))} |"
+        yield f"| `{name}` | {_type(schema).replace('](#', f']({page}#')} | {default} | {_text(schema.get('description', ''))} |"
     yield ""
 
 
@@ -150,6 +150,32 @@ def _text(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def connectors() -> Iterator[tuple[str, str]]:
+    """The page of each kind, and the list of them."""
+    specs: dict[str, list[dict[str, Any]]] = {}
+    for spec in json.loads(_native.connectors()):
+        specs.setdefault(spec["kind"], []).append(spec)
+    rows = ["| kind | in | out |", "|---|---|---|"]
+    for kind, directions in specs.items():
+        yield f"connectors/{kind}.md", "\n".join(_page(kind, directions)).rstrip() + "\n"
+        said = {spec["direction"]: _text(spec["summary"]) for spec in directions}
+        rows.append(f"| [{kind}]({kind}.md) | {said.get('in', '')} | {said.get('out', '')} |")
+    source = GENERATED.format(source="the kinds in native/connectors/src")
+    yield "connectors/README.md", "\n".join(["# Connectors", "", source, "", *rows]) + "\n"
+
+
+def _page(kind: str, directions: list[dict[str, Any]]) -> Iterator[str]:
+    source = GENERATED.format(source=f"native/connectors/src/{kind}")
+    yield from (f"# The connector {kind}", "", source, "")
+    for spec in directions:
+        schema: Schema = spec["schema"]
+        yield from (f"## {spec['direction']}", "", _text(schema.get("description", spec["summary"])), "")
+        yield from ("```yaml", spec["example"].rstrip(), "```", "")
+        if schema.get("properties"):
+            yield from _table(schema["properties"], schema.get("required", []), "../pipeline-file.md")
+        yield from (f"`vrsky check` looks at it: {_text(spec['checked'])}", "")
+
+
 def errors() -> str:
     rows = json.loads(_native.error_table())
     lines = [
@@ -181,7 +207,8 @@ def errors() -> str:
 
 def main() -> int:
     stale = []
-    for name, text in (("pipeline-file.md", pipeline_file()), ("errors.md", errors())):
+    (DOCS / "connectors").mkdir(exist_ok=True)
+    for name, text in (("pipeline-file.md", pipeline_file()), *connectors(), ("errors.md", errors())):
         path = DOCS / name
         if not path.exists() or path.read_text() != text:
             stale.append(name)

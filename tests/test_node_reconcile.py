@@ -141,7 +141,7 @@ def test_a_stream_is_read_by_one_durable_of_one_pipeline(tmp_path: Path) -> None
     two = ready(tmp_path, NATS.format(pipeline="two", durable="reader"))
     made, now = run({"a": one, "b": two})
     assert sorted(now) == [("acme", "one")]
-    assert "ORDERS/reader" in made.findings[0].problems[0].reason
+    assert "the durable reader of the stream ORDERS" in made.findings[0].problems[0].reason
 
 
 def test_two_pipelines_exchange_their_addresses(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_two_pipelines_exchange_their_addresses(tmp_path: Path) -> None:
     made, then = run({"a": http(tmp_path, "one", "y"), "b": http(tmp_path, "two", "x")}, now)
     assert made.findings == ()
     assert {key: claims_of(one.ready) for key, one in then.items()} == {
-        ("acme", "one"): ("/in/acme/y",),
-        ("acme", "two"): ("/in/acme/x",),
+        ("acme", "one"): ("the address /in/acme/y",),
+        ("acme", "two"): ("the address /in/acme/x",),
     }
     assert shape(made) == [(["a", "b"], [])]
 

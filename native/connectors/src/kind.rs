@@ -36,6 +36,12 @@ pub trait Kind: Sync {
     /// In a sentence: the description of the key.
     fn summary(&self) -> &'static str;
 
+    /// A pipeline file that uses the kind: shown by `vrsky connectors` and on its page; a test reads it.
+    fn example(&self) -> &'static str;
+
+    /// What `vrsky check` looks at, in a sentence.
+    fn checked(&self) -> &'static str;
+
     /// The JSON Schema of the options; its definitions go into `generator`. Secrets are `writeOnly`.
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
 

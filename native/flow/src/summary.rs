@@ -55,10 +55,17 @@ pub struct Connector<'p> {
     pub through: Through,
     /// What no other pipeline of a node may have as well, such as `the address /in/acme/orders`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub claim: Option<String>,
+    pub claim: Option<Claim>,
     /// What it needs of the NATS server, where that is more than a subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<JetStream<'p>>,
+}
+
+/// What one pipeline of a node has alone, and where its file says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    pub what: String,
+    pub pointer: String,
 }
 
 /// How a connector is served.
@@ -120,7 +127,9 @@ fn in_summary(pipeline: &Pipeline) -> Connector<'_> {
             Attach::Subscription(_) => Through::Nats,
             Attach::Task(_) => Through::Itself,
         },
-        claim: input.claim().map(|claim| claim.what),
+        claim: input
+            .claim()
+            .map(|claim| Claim { pointer: format!("/in/{}/{}", connector.kind, claim.option), what: claim.what }),
         jetstream: subscription.filter(|from| from.mode == NatsMode::Jetstream).map(|from| JetStream {
             subject: &from.subject,
             stream: Some(&from.stream),

@@ -12,7 +12,8 @@ from .. import _native
 from . import exit_codes
 from .terminal import Terminal
 
-_HELP = """List the kinds of connectors, or show the options of one KIND.
+_HELP = """List the kinds of connectors, or show the options of one KIND, what `vrsky check` looks at,
+and an example.
 
 With --json the options are a JSON Schema, in which secrets are `writeOnly`.
 
@@ -44,7 +45,17 @@ def command(kind: str | None, as_json: bool) -> int:
             needed = "  required" if name in spec["schema"].get("required", []) else _default(option)
             terminal.line(f"       {terminal.strong(name)}{needed}")
             terminal.line("           " + " ".join(option.get("description", "").split()))
+        if kind:
+            _more(terminal, spec)
     return exit_codes.OK
+
+
+def _more(terminal: Terminal, spec: dict[str, Any]) -> None:
+    terminal.line(f"       {terminal.quiet('vrsky check looks at it:')} {spec['checked']}")
+    terminal.line(f"       {terminal.quiet('An example:')}")
+    for line in spec["example"].splitlines():
+        terminal.line(f"         {line}".rstrip())
+    terminal.line("")
 
 
 def _default(option: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .pipeline import PipelineFile, load, load_each
 from .problem import InvalidConfig, Problem
+from .summary import Claim
 from .variables import NOTHING
 
 MAX_FILES = 100_000
@@ -151,23 +152,21 @@ def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
     """Two files may not define the same pipeline, nor want what a node has once: the path of a customer, the durable of
     a stream."""
     return [
-        *_twice(loaded, lambda one: f"the pipeline {one.name}", lambda _: "/pipeline"),
-        *_twice(loaded, lambda one: one.summary.source.claim, lambda one: one.summary.source.pointer),
+        *_twice(loaded, lambda one: Claim(f"the pipeline {one.name}", "/pipeline")),
+        *_twice(loaded, lambda one: one.summary.source.claim),
     ]
 
 
-def _twice(
-    loaded: list[PipelineFile], key: Callable[[PipelineFile], str | None], pointer: Callable[[PipelineFile], str]
-) -> list[Problem]:
+def _twice(loaded: list[PipelineFile], claim_of: Callable[[PipelineFile], Claim | None]) -> list[Problem]:
     first: dict[str, PipelineFile] = {}
     problems = []
     for one in loaded:
-        what = key(one)
-        if what is None:
+        claim = claim_of(one)
+        if claim is None:
             continue
-        if what in first:
-            reason = f"{what} is defined in {first[what].source.name} already"
-            problems.append(one.problem("config/conflict", reason, pointer(one)))
+        if claim.what in first:
+            reason = f"{claim.what} is defined in {first[claim.what].source.name} already"
+            problems.append(one.problem("config/conflict", reason, claim.pointer))
         else:
-            first[what] = one
+            first[claim.what] = one
     return problems

@@ -18,11 +18,19 @@ class JetStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What one pipeline of a node has alone, such as `the address /in/acme/orders`, and where its file says so."""
+
+    what: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """One in or out. `name` is None for an in; `where` is what people would look for, `file` an out's file below its
     customer's folder; `pointer` leads to its kind in the file; `secrets` are names. `address` is where clients of an
     HTTP in post to, such as `/in/acme/orders`; `through` is what serves it: `listener`, `nats` or `itself`; `claim` is
-    what no other pipeline of a node may have; `jetstream` is set where a stream is needed."""
+    what no other pipeline of a node may have as well; `jetstream` is set where a stream is needed."""
 
     name: str | None
     kind: str
@@ -34,7 +42,7 @@ class Connector:
     loopback_only: bool
     at_most_once: bool
     through: str
-    claim: str | None
+    claim: Claim | None
     jetstream: JetStream | None
 
 
@@ -81,6 +89,6 @@ def _connector(given: dict[str, Any]) -> Connector:
         given["loopback_only"],
         given["at_most_once"],
         given["through"],
-        given.get("claim"),
+        Claim(**given["claim"]) if "claim" in given else None,
         JetStream(**jetstream) if jetstream else None,
     )

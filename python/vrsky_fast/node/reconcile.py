@@ -73,7 +73,7 @@ def key_of(ready: Ready) -> Key:
 def claims_of(ready: Ready) -> tuple[str, ...]:
     """What no other pipeline of the node can have as well: an address, a durable consumer."""
     claim = ready.file.summary.source.claim
-    return () if claim is None else (claim,)
+    return () if claim is None else (claim.what,)
 
 
 def _runs_like(one: Ready, other: Ready) -> bool:
@@ -182,7 +182,8 @@ class _Claims:
 
     @staticmethod
     def _is_claimed(ready: Ready, claim: str, by: str) -> Problem:
-        pointer = ready.file.summary.source.pointer
+        source = ready.file.summary.source
+        pointer = source.pointer if source.claim is None else source.claim.pointer
         return ready.file.problem("config/conflict", f"{claim} is that of {by} already", pointer)
 
     def _rank(self, path: str) -> tuple[int, str]:

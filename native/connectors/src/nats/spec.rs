@@ -47,6 +47,14 @@ impl Kind for NatsSourceKind {
         "A subject of the NATS server."
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example_in.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "With `--nats`: that the stream has the subject, and that no other pipeline reads by the durable."
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<NatsIn>()
     }
@@ -113,6 +121,14 @@ impl Kind for NatsSinkKind {
 
     fn summary(&self) -> &'static str {
         "A subject of the NATS server."
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("example_out.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "With `--nats` and `mode: jetstream`: that a stream has the subject, the named one if one is named."
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {

@@ -23,6 +23,14 @@ impl Kind for StdoutSinkKind {
         "A line on standard output."
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("example_out.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "Nothing: the process has it open."
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<StdoutOut>()
     }

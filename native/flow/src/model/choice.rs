@@ -109,11 +109,13 @@ fn tag(branch: &Value) -> Option<&str> {
     required.first().and_then(Value::as_str).filter(|key| only.contains_key(*key))
 }
 
-/// A name that is nearly a tag and holds what that tag would hold, not a further mapping with a tag.
+/// The only name, which is nearly a tag, or holds nothing that is: what stands there are the options of a tag that is
+/// none, not a further mapping with a tag.
 fn is_mistyped_tag(map: &Map<String, Value>, tags: &[&str]) -> bool {
-    let holds_tag = |value: &Value| value.as_object().is_some_and(|inner| tags.iter().any(|t| inner.contains_key(*t)));
     let looks_like = |key: &str| nearest(key, tags.iter().copied()).is_some();
-    map.len() == 1 && map.iter().any(|(key, value)| looks_like(key) && !holds_tag(value))
+    let holds_tag = |value: &Value| value.as_object().is_some_and(|inner| tags.iter().any(|t| inner.contains_key(*t)));
+    let is_tagged = |value: &Value| value.as_object().is_none_or(|inner| inner.keys().any(|key| looks_like(key)));
+    map.len() == 1 && map.iter().any(|(key, value)| !holds_tag(value) && (looks_like(key) || !is_tagged(value)))
 }
 
 fn is_type(branch: &Value, name: &str) -> bool {

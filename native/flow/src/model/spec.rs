@@ -1,5 +1,7 @@
 //! `spec()` of the connectors: their options, each kind's part of the pipeline file's schema.
 
+use connectors::kind::Kind;
+use connectors::registry;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,23 +15,33 @@ pub struct Spec {
     pub direction: &'static str,
     /// In a sentence or two.
     pub summary: String,
+    /// A pipeline file that uses it, YAML.
+    pub example: &'static str,
+    /// What `vrsky check` looks at.
+    pub checked: &'static str,
     /// JSON Schema (2020-12) of the options, complete in itself. Secrets are `writeOnly`.
     pub schema: Value,
 }
 
-/// Every kind, ins first, in the model's order.
+/// Every kind, ins first, in the order of the registry.
 #[must_use]
 pub fn specs() -> Vec<Spec> {
-    [("in", "In"), ("out", "Out")].into_iter().flat_map(|(direction, name)| of(direction, name)).collect()
+    let sources = registry::sources().iter().map(|kind| spec("in", "In", *kind));
+    let sinks = registry::sinks().iter().map(|kind| spec("out", "Out", *kind));
+    sources.chain(sinks).collect()
 }
 
-fn of(direction: &'static str, name: &str) -> impl Iterator<Item = Spec> {
-    let kinds = schema().pointer(&format!("/$defs/{name}/oneOf")).and_then(Value::as_array);
-    kinds.into_iter().flatten().filter_map(move |branch| {
-        let (kind, options) = branch.get("properties")?.as_object()?.iter().next()?;
-        let summary = branch.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Spec { kind: kind.clone(), direction, summary, schema: complete(options) })
-    })
+fn spec(direction: &'static str, definition: &str, kind: &dyn Kind) -> Spec {
+    let branches = schema().pointer(&format!("/$defs/{definition}/oneOf")).and_then(Value::as_array);
+    let options = branches.into_iter().flatten().find_map(|branch| branch.get("properties")?.get(kind.name()));
+    Spec {
+        kind: kind.name().to_owned(),
+        direction,
+        summary: kind.summary().to_owned(),
+        example: kind.example(),
+        checked: kind.checked(),
+        schema: options.map(complete).unwrap_or_default(),
+    }
 }
 
 /// The definition that `options` refers to, with those that it needs itself.

@@ -248,3 +248,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_kind_of_connector_that_there_is_not_is_named_with_those_that_there_are() {
+    for (pointer, value) in
+        [("/out", json!({"kafka": {"brokers": ["a:9092"]}})), ("/in", json!({"amqp": {"queue": "q"}}))]
+    {
+        let faults = read_value(with(pointer, value)).unwrap_err();
+        let reason = faults[0].reason();
+        assert!(reason.contains("unknown key") && reason.contains("http") && reason.contains("nats"), "{faults:?}");
+    }
+    // A name, and a kind that is nearly right.
+    let faults = read_value(with("/out", json!({"erp": {"htpp": {"url": "https://e.example/"}}}))).unwrap_err();
+    assert_eq!(faults[0].place().pointer.as_deref(), Some("/out/erp/htpp"), "{faults:?}");
+}

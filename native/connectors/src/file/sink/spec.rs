@@ -24,6 +24,14 @@ impl Kind for FileSinkKind {
         "A line in a file."
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("../example_out.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "That the file can be written where it is. Nothing is made."
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<FileOut>()
     }

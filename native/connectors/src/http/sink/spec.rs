@@ -30,6 +30,14 @@ impl Kind for HttpSinkKind {
         "A request to an HTTP server."
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("../example_out.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "That the secrets are there, and that the server of the URL can be reached at an address that is allowed. No request is sent."
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<HttpOut>()
     }

@@ -21,6 +21,14 @@ impl Kind for HttpSourceKind {
         "POST requests. Answered with 202 and the message's id once the message is stored durably."
     }
 
+    fn example(&self) -> &'static str {
+        include_str!("../example_in.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "That the secrets of `auth` are there and can stand in a header, and that the address to listen on is free."
+    }
+
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<HttpIn>()
     }
