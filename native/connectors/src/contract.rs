@@ -45,7 +45,8 @@ pub enum ConnectorError {
 /// A message as it came in.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    /// Names the message in `settle`; never used twice by one source.
+    /// Names the message in `settle`; never used by two messages of one source at a time. Below 2^63; of a source with a
+    /// task of its own, below 2^40.
     pub item: u64,
     /// Which pipeline's `in` it is for, as the host numbered them.
     pub binding: u32,

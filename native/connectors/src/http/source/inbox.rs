@@ -243,7 +243,8 @@ impl Held {
     fn vacate(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         slot.state = State::Vacant;
-        slot.generation = slot.generation.wrapping_add(1);
+        // Numbers of messages stay below the host's mark.
+        slot.generation = slot.generation.wrapping_add(1) & (u32::MAX >> 1);
         self.vacant.push(index);
     }
 

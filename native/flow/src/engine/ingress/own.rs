@@ -21,8 +21,9 @@ use crate::engine::registry::Revision;
 /// Messages of one source that are read and not settled, and their bytes, at most.
 const MAX_UNSETTLED: usize = 4_096;
 const MAX_UNSETTLED_BYTES: usize = 32 << 20;
-/// Bits of a source's own number of a message.
+/// Bits of a source's own number of a message, and the mark of one that has a task; the HTTP server's numbers stay below.
 const ITEM_BITS: u32 = 40;
+const OWN: u64 = 1 << 63;
 
 /// The number of a source in its shard; 0 is the HTTP server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +35,14 @@ impl SourceId {
 
     /// Whose message it is, and the source's own number of it.
     pub(super) fn of(item: u64) -> (SourceId, u64) {
-        (SourceId(item >> ITEM_BITS), item & ((1 << ITEM_BITS) - 1))
+        if item & OWN == 0 {
+            return (SourceId::SHARED, item);
+        }
+        (SourceId((item & !OWN) >> ITEM_BITS), item & ((1 << ITEM_BITS) - 1))
     }
 
     pub(super) fn item(self, own: u64) -> u64 {
-        (self.0 << ITEM_BITS) | (own & ((1 << ITEM_BITS) - 1))
+        OWN | (self.0 << ITEM_BITS) | (own & ((1 << ITEM_BITS) - 1))
     }
 }
 
