@@ -18,6 +18,7 @@
 pub mod json;
 mod names;
 mod swar;
+pub mod table;
 pub mod xml;
 
 use message::{Code, Document, Fault, Format, Limits};

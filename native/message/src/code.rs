@@ -61,7 +61,7 @@ macro_rules! codes {
 codes! {
     // -- config: a pipeline file or an option that cannot be used ------------------------------
     ConfigInvalidYaml = "config/invalid-yaml", Config, false, 400, "The pipeline file is not valid YAML.", "Mend the YAML at the line and column named.";
-    ConfigTooLarge = "config/too-large", Config, false, 400, "The pipeline file, or a file beside it, is larger than allowed.", "Keep a pipeline file under 1 MiB and a script under 256 KiB.";
+    ConfigTooLarge = "config/too-large", Config, false, 400, "The pipeline file, or a file beside it, is larger than allowed.", "Keep a pipeline file under 1 MiB with its snippets, a script under 256 KiB, and a table under 4 MiB.";
     ConfigAlias = "config/alias", Config, false, 400, "The YAML uses an anchor or an alias.", "Write the value out where it is used.";
     ConfigTag = "config/tag", Config, false, 400, "The YAML uses a tag such as `!!int`.", "Remove the tag; the schema decides the type.";
     ConfigDuplicateKey = "config/duplicate-key", Config, false, 400, "A key stands twice in the same mapping.", "Keep one of the two.";
@@ -74,7 +74,9 @@ codes! {
     ConfigInvalidExpression = "config/invalid-expression", Config, false, 400, "The expression does not compile.", "Mend it at the column named; quote expressions that YAML reads as something else.";
     ConfigExpressionTooLarge = "config/expression-too-large", Config, false, 400, "The expression is longer, deeper or has more operators than allowed.", "Keep it under 4 KiB, 32 levels and 200 operators, or move the logic to a script.";
     ConfigFileNotFound = "config/file-not-found", Config, false, 400, "A file named by the pipeline file does not exist.", "Create it, or mend the path; it is relative to the pipeline file.";
-    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside its folder.", "Name it without `..`: scripts and payloads of tests beside the pipeline file, file outs below the customer's folder for files.";
+    ConfigFileOutside = "config/file-outside", Config, false, 400, "A file lies outside its folder.", "Name it without `..`: scripts, tables, snippets and payloads of tests beside the pipeline file, file outs below the customer's folder for files.";
+    ConfigInvalidTable = "config/invalid-table", Config, false, 400, "A lookup table cannot be read: its CSV or JSON is torn, a column is missing, a value is not of its type, or a key stands twice.", "Mend the file at the line and column named.";
+    ConfigInvalidInclude = "config/invalid-include", Config, false, 400, "An `include` names no snippet, leads back to itself, is too deep, or stands where none is taken.", "Write `{include: NAME.snippet.yaml}` in place of a part of `in`, `steps`, `out`, `limits`, `tables` or `tests`.";
     ConfigUnknownOut = "config/unknown-out", Config, false, 400, "A route names an out that is not defined.", "Define the out, or mend the name.";
     ConfigNeedsRoute = "config/needs-route", Config, false, 400, "There are several outs and no route to choose between them.", "Add a `route` as the last step.";
     ConfigNeedsConvert = "config/needs-convert", Config, false, 400, "The step edits a document that is still XML.", "Put a `convert: {from: xml}` before it.";

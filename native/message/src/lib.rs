@@ -7,6 +7,7 @@
 //!              edited in place                         document/edit.rs
 //! steps    ──► Verdict, or a Fault with code and place step.rs, fault.rs, code.rs
 //! caps     ──► Limits                                  limits.rs, stack.rs
+//! tables   ──► rows by key, shared by all messages       table.rs
 //! charsets ──► what XML may be written in             charset.rs
 //! ```
 //!
@@ -22,6 +23,7 @@ mod name;
 mod path;
 mod stack;
 mod step;
+mod table;
 
 pub use charset::{Charset, charset_parameters};
 pub use code::{Code, Stage};
@@ -36,3 +38,4 @@ pub use name::{NameError, check_name, check_secret_name};
 pub use path::{Path, PathError, Segment};
 pub use stack::{declare_stack, has_stack};
 pub use step::{Context, Outs, Step, Verdict, Work};
+pub use table::{Table, Tables};

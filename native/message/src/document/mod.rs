@@ -23,21 +23,18 @@
 
 mod build;
 mod edit;
+mod lists;
 mod node;
 mod text;
 mod value;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use edit::EditError;
+use lists::Lists;
 pub use node::{Conventions, Encoding, Flags, Format, Kind, NONE, Node, Span};
 pub use text::{Piece, Pieces, xml_reference};
 pub use value::{Items, Members, Value};
-
-/// A list by its node, and whether that node is read as a chain.
-type ListKey = (u32, bool);
 
 /// What steps append to a document's text; the bytes of a source that make one value; values that are made room for.
 const USUAL_TEXT: usize = 64;
@@ -46,7 +43,6 @@ const MOST_VALUES: usize = 256;
 /// What a document keeps from one payload to the next; what a large one needed beyond is given back.
 const KEPT_BYTES: usize = 256 << 10;
 const KEPT_NODES: usize = 8 << 10;
-const KEPT_LISTS: usize = 64;
 
 /// A parsed payload. Reuse it: `reset` keeps the allocations.
 #[derive(Clone, Debug)]
@@ -60,8 +56,7 @@ pub struct Document {
     format: Format,
     edited: bool,
     conventions: Arc<Conventions>,
-    /// The elements of every list that was read by a high index, so that it is walked only once.
-    lists: RefCell<HashMap<ListKey, Box<[u32]>>>,
+    lists: Lists,
 }
 
 /// Which of a document's values is the message, and as what it is read and emitted.
@@ -83,7 +78,7 @@ impl Default for Document {
             format: Format::Json,
             edited: false,
             conventions: Arc::default(),
-            lists: RefCell::default(),
+            lists: Lists::default(),
         }
     }
 }
@@ -119,9 +114,7 @@ impl Document {
         if self.nodes.capacity() > KEPT_NODES.max(2 * length) {
             self.nodes.shrink_to(KEPT_NODES);
         }
-        if self.lists.get_mut().capacity() > KEPT_LISTS {
-            self.lists.get_mut().shrink_to(KEPT_LISTS);
-        }
+        self.lists.shrink();
     }
 
     // -- the document as a whole ---------------------------------------------------------------
@@ -239,7 +232,7 @@ impl Document {
     }
 
     fn forget_lists(&mut self) {
-        self.lists.get_mut().clear();
+        self.lists.clear();
     }
 }
 
@@ -293,7 +286,7 @@ mod tests {
         assert!(document.bytes.capacity() >= 1 << 20);
         document.reset(b"{}", Format::Json, &Arc::default());
         assert!(document.bytes.capacity() <= KEPT_BYTES && document.nodes.capacity() <= KEPT_NODES);
-        assert!(document.lists.get_mut().is_empty());
+        assert!(document.lists.is_empty());
     }
 
     #[test]

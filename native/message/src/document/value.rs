@@ -93,9 +93,8 @@ impl<'d> Value<'d> {
             return self.items().nth(index);
         }
         let chain = self.is_chain(self.raw()?);
-        let mut lists = self.document.lists.borrow_mut();
-        let items = lists.entry((self.node, chain)).or_insert_with(|| self.items().map(|item| item.node).collect());
-        let node = *items.get(index)?;
+        let read = || self.items().map(|item| item.node).collect();
+        let node = self.document.lists.element((self.node, chain), index, read)?;
         Some(Value { document: self.document, node, item: chain })
     }
 
