@@ -37,6 +37,9 @@ def pipeline_file() -> str:
         " operator gives, with `--var NAME=VALUE` or as `VRSKY_VAR_NAME`"
         " ([variables](operating.md#variables-values-that-differ-from-place-to-place)).",
         "",
+        "`{include: NAME.snippet.yaml}` stands for a part of the file that is written elsewhere, and `tables` are files"
+        " whose rows expressions and scripts find ([files beside the pipeline](files.md)).",
+        "",
         "`vrsky schema` prints the JSON Schema of the file for editors: `vrsky schema > pipeline.schema.json`, and"
         " `# yaml-language-server: $schema=./pipeline.schema.json` as the first line of a pipeline file.",
         "",

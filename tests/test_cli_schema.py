@@ -129,7 +129,9 @@ def schema(vrsky: Vrsky) -> Schema:
 
 def _files() -> dict[str, str]:
     """Every pipeline file of the repository, and the whole ones on its pages."""
-    found = {str(path): path.read_text() for path in (ROOT / "examples").rglob("*.y*ml")}
+    found = {
+        str(path): path.read_text() for path in (ROOT / "examples").rglob("*.y*ml") if ".snippet." not in path.name
+    }
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for at, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)):
             if re.search(r"^customer:", block, re.MULTILINE):
@@ -152,6 +154,17 @@ def test_every_pipeline_file_of_the_repository_is_one_by_the_schema(schema: Sche
         ("out: {stdout: {}}\nsteps: [{set: {a: 1, b: {var: B}, c: x + 1}}]", True),
         ("out: {stdout: {}}\nlimits: {rate: {var: RATE}, script: {cpu_ms: 7}}", True),
         ("out: {http: {url: http://a/, timeout: 10s, headers: {X-A: {secret: s}, X-B: {var: B}}}}", True),
+        ("out: {include: erp.snippet.yaml}\nsteps: {include: a/steps.snippet.yml}", True),
+        ("out: {stdout: {}}\nsteps: [{include: a.snippet.yaml}, {route: [{include: b.snippet.yaml}]}]", True),
+        ("out: {http: {url: http://a/, headers: {include: a.snippet.yaml}, auth: {include: b.snippet.yaml}}}", True),
+        (
+            "out: {stdout: {}}\ntests: [{include: tests.snippet.yaml}]\nlimits: {script: {include: a.snippet.yaml}}",
+            True,
+        ),
+        ("out: {stdout: {}}\ntables: {c: {file: c.csv, key: a, delimiter: ';'}, d: {include: a.snippet.yaml}}", True),
+        ("out: {stdout: {}}\nsteps: {include: steps.yaml}", False),
+        ("out: {stdout: {}}\nsteps: [{include: a.snippet.yaml, filter: a}]", False),
+        ("out: {stdout: {}}\ntables: {c: {key: a}}", False),
         ("out: {http: {url: {var: erp}}}", False),
         ("out: {http: {url: http://a/, timeout: 10x}}", False),
         ("out: {http: {ulr: http://a/}}", False),

@@ -324,15 +324,15 @@ class Pipeline:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], variables: dict[str, str] | None = None) -> Pipeline:
-        """Reads a YAML file and the scripts beside it. `variables` are the values of `{var: NAME}` by name; one that is
+        """Reads a YAML file and the files beside it. `variables` are the values of `{var: NAME}` by name; one that is
         missing there is looked for in the environment, as VRSKY_VAR_NAME. Raises ConfigError with file, line and
         column."""
 
     @staticmethod
     def from_json(json: str, files: dict[str, str] | None = None) -> Pipeline:
-        """Validates and compiles a pipeline file given as JSON. `files` are the scripts it names, by their name in the
-        file. Raises ConfigError or ScriptError for the first fault, with `code`, `reason`, `pointer`, `column`;
-        `faults` holds all that were found."""
+        """Validates and compiles a pipeline file given as JSON. `files` are the scripts and tables it names, by their
+        name in the file. Raises ConfigError or ScriptError for the first fault, with `code`, `reason`, `pointer`,
+        `column`; `faults` holds all that were found."""
 
     @property
     def customer(self) -> str:

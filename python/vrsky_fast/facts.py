@@ -57,6 +57,12 @@ KINDS_OF_OUTS: tuple[str, ...] = tuple(_ALL["kinds"]["out"])
 
 DEFAULTS = Defaults(**(_ALL["defaults"] | {"types": tuple(_ALL["defaults"]["types"])}))
 
+MAX_TABLE_BYTES: int = _ALL["max_table_bytes"]
+"""Of one lookup table's file."""
+
+MAX_CUSTOMER_TABLE_BYTES: int = _ALL["max_customer_table_bytes"]
+"""Memory that the lookup tables of all pipelines of a customer may take together."""
+
 MAX_THREADS: int = _ALL["max_threads"]
 MAX_LANES: int = _ALL["max_lanes"]
 

@@ -2,12 +2,13 @@
 //! checked, constants folded. Every refusal has its column.
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, SelectExpr, SourceInfo, operators};
-use message::Fault;
+use message::{Fault, Tables};
 
 use crate::checks::{invalid, too_large};
 use crate::evaluate::META;
 use crate::fold::fold;
 use crate::functions::{self, Function};
+use crate::lookup;
 use crate::parse::parse;
 use crate::program::{Arithmetic, Constant, Equality, Node, Operation, Ordering, Part, Path, Program, Start, Type};
 
@@ -15,10 +16,11 @@ use crate::program::{Arithmetic, Constant, Equality, Node, Operation, Ordering, 
 /// calls; it bounds the evaluator's recursion on a shard's stack.
 const MAX_DEPTH: usize = 300;
 
-/// Compiles one expression. Starts a thread for its stack and waits for it; not for the hot path.
-pub(crate) fn compile(source: &str) -> Result<Program, Fault> {
+/// Compiles one expression, which may look into `tables`. Starts a thread for its stack and waits for it; not for the hot
+/// path.
+pub(crate) fn compile(source: &str, tables: &Tables) -> Result<Program, Fault> {
     let root = parse(source, |tree, positions| {
-        let mut compiler = Compiler { source, positions, scope: Vec::new(), depth: 0 };
+        let mut compiler = Compiler { source, positions, tables, scope: Vec::new(), depth: 0 };
         let root = compiler.node(tree)?;
         compiler.refuse_type_name(&root, "stands alone")?;
         Ok(root)
@@ -29,6 +31,7 @@ pub(crate) fn compile(source: &str) -> Result<Program, Fault> {
 pub(crate) struct Compiler<'s> {
     pub(crate) source: &'s str,
     positions: &'s SourceInfo,
+    pub(crate) tables: &'s Tables,
     /// The variables of the macros that are open here.
     pub(crate) scope: Vec<String>,
     depth: usize,
@@ -112,6 +115,7 @@ impl Compiler<'_> {
         let name: Box<str> = select.field.as_str().into();
         if select.test {
             self.check_meta(&operand, &name, at)?;
+            self.check_column(&operand, &name, at)?;
             return Ok(Operation::Has(Box::new(operand), name));
         }
         self.extend(operand, Part::Name(name), at)
@@ -132,6 +136,7 @@ impl Compiler<'_> {
     fn extend(&self, operand: Node, part: Part, at: usize) -> Result<Operation, Fault> {
         if let Part::Name(name) = &part {
             self.check_meta(&operand, name, at)?;
+            self.check_column(&operand, name, at)?;
         }
         match (operand.operation, part) {
             (Operation::Path(mut path), part) => {
@@ -179,6 +184,9 @@ impl Compiler<'_> {
             return Ok(operation);
         }
         let mut name = call.func_name.trim_start_matches('.').to_owned();
+        if name == lookup::NAME {
+            return self.lookup(call, at);
+        }
         let mut target = call.target.as_deref();
         if let Some(Expr::Ident(space)) = target.map(|target| &target.expr)
             && space == "math"

@@ -18,6 +18,8 @@ pub(crate) enum Draft {
     Uint(u64),
     Double(f64),
     Text(Box<str>),
+    /// A number by its digits.
+    Number(Box<str>),
     /// A node of the document, and whether only that one element of a chain is meant.
     Copy(u32, bool),
     List(Vec<Draft>),
@@ -44,11 +46,16 @@ impl Size {
     }
 }
 
-/// The draft of a result, and its size. Bytes, timestamps and durations become strings as
+/// The draft of a result for `document`, and its size. Bytes, timestamps and durations become strings as
 /// `string()` makes them; a double that JSON cannot hold fails.
-pub(crate) fn draft(value: &Operand<'_>, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
+pub(crate) fn draft(value: &Operand<'_>, document: &Document, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
     fuel.charge(1)?;
     Ok(match value {
+        // Of a table.
+        Operand::Tape(value) if !std::ptr::eq(value.document(), document) => {
+            let size = measure(value, fuel)?;
+            (copied(value), size)
+        }
         Operand::Tape(value) => {
             let size = measure(value, fuel)?;
             let (node, item) = value.position();
@@ -67,28 +74,28 @@ pub(crate) fn draft(value: &Operand<'_>, fuel: &mut Fuel) -> Result<(Draft, Size
             (Draft::Text((**text).into()), Size::leaf(text.len()))
         }
         Operand::Bytes(_) | Operand::Timestamp(_) | Operand::Duration(_) => {
-            return draft(&string_of(value, fuel)?, fuel);
+            return draft(&string_of(value, fuel)?, document, fuel);
         }
         Operand::Type(kind) => {
             return Err(Mishap::wrong_type(format!("the result is the type {}, no JSON value,", kind.name())));
         }
-        Operand::List(_) | Operand::Map(_) if value.kind() == Type::List => list(value, fuel)?,
-        Operand::List(_) | Operand::Map(_) => map(value, fuel)?,
+        Operand::List(_) | Operand::Map(_) if value.kind() == Type::List => list(value, document, fuel)?,
+        Operand::List(_) | Operand::Map(_) => map(value, document, fuel)?,
     })
 }
 
-fn list(value: &Operand<'_>, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
+fn list(value: &Operand<'_>, document: &Document, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
     let mut size = Size::leaf(2);
     let mut items = Vec::new();
     for item in walk(value).into_iter().flatten() {
-        let (item, held) = draft(&item, fuel)?;
+        let (item, held) = draft(&item, document, fuel)?;
         size.hold(held);
         items.push(item);
     }
     Ok((Draft::List(items), size))
 }
 
-fn map(value: &Operand<'_>, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
+fn map(value: &Operand<'_>, document: &Document, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
     let mut size = Size::leaf(2);
     let mut members = Vec::new();
     for (key, value) in entries(value, fuel)? {
@@ -96,12 +103,26 @@ fn map(value: &Operand<'_>, fuel: &mut Fuel) -> Result<(Draft, Size), Mishap> {
         let Operand::Text(key) = key else {
             return Err(Mishap::wrong_type(format!("an object's keys are strings, not {}", key.kind().described())));
         };
-        let (value, held) = draft(&value, fuel)?;
+        let (value, held) = draft(&value, document, fuel)?;
         size.hold(held);
         size.bytes += key.len();
         members.push(((*key).into(), value));
     }
     Ok((Draft::Map(members), size))
+}
+
+/// A value of another document. It has been measured, which is as deep.
+fn copied(value: &Value<'_>) -> Draft {
+    let text = || value.text().unwrap_or_default().into();
+    match value.kind() {
+        JsonKind::Null => Draft::Null,
+        JsonKind::False => Draft::Bool(false),
+        JsonKind::True => Draft::Bool(true),
+        JsonKind::Number => Draft::Number(text()),
+        JsonKind::Text => Draft::Text(text()),
+        JsonKind::List => Draft::List(value.items().map(|item| copied(&item)).collect()),
+        JsonKind::Object => Draft::Map(value.members().map(|(key, member)| (key.into(), copied(&member))).collect()),
+    }
 }
 
 /// What a copy of a value of the document adds to it. Recurses as deep as the document.
@@ -138,6 +159,7 @@ impl Draft {
             Draft::Uint(value) => document.push_leaf(JsonKind::Number, value.to_string().as_bytes()),
             Draft::Double(value) => document.push_f64(value),
             Draft::Text(text) => document.push_text(&text),
+            Draft::Number(digits) => document.push_leaf(JsonKind::Number, digits.as_bytes()),
             Draft::Copy(node, item) => document.push_copy(node, item),
             Draft::List(items) => {
                 let list = document.push(Node::new(JsonKind::List));

@@ -148,16 +148,20 @@ impl<'a> Evaluation<'a> {
                 found.map(Operand::Bool).map_err(|mishap| mishap.at(node))
             }
             Operation::Select(operand, name) => {
-                let value = self.evaluate(operand)?;
+                let value = self.held(operand, node)?;
                 self.member(&value, name).map_err(|mishap| mishap.at(node))
             }
             Operation::Index(operand, key) => {
-                let value = self.evaluate(operand)?;
+                let value = self.held(operand, node)?;
                 let key = self.scalar(key)?;
                 self.index(&value, &key).map_err(|mishap| mishap.at(node))
             }
             Operation::Has(operand, name) => {
                 let value = self.evaluate(operand)?;
+                // No row has no field.
+                if let (Operation::Lookup(_), Operand::Null) = (&operand.operation, &value) {
+                    return Ok(Operand::Bool(false));
+                }
                 self.has(&value, name).map(Operand::Bool).map_err(|mishap| mishap.at(node))
             }
             Operation::List(items) => {
@@ -179,8 +183,17 @@ impl<'a> Evaluation<'a> {
                 calls::call(*function, &values[..count], &mut self.fuel).map_err(|mishap| mishap.at(node))
             }
             Operation::Macro(expanded) => self.walk(expanded, node),
+            Operation::Lookup(lookup) => self.row(lookup, node),
             // The common ones are evaluated above.
             _ => Ok(Operand::Null),
+        }
+    }
+
+    /// A value that something is read of, which no row is not.
+    fn held(&mut self, operand: &'a Node, node: &'a Node) -> Outcome<'a> {
+        match (self.evaluate(operand)?, &operand.operation) {
+            (Operand::Null, Operation::Lookup(lookup)) => Err(self.no_row(lookup).at(node)),
+            (value, _) => Ok(value),
         }
     }
 

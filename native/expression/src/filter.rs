@@ -1,6 +1,6 @@
 //! `filter: EXPRESSION`: true passes the message on, false drops it, anything else fails it.
 
-use message::{Context, Document, Fault, Limits, Step, Verdict, Work};
+use message::{Context, Document, Fault, Limits, Step, Tables, Verdict, Work};
 
 use crate::compile::compile;
 use crate::condition::holds;
@@ -19,7 +19,15 @@ impl Filter {
     /// # Errors
     /// `config/invalid-expression` and `config/expression-too-large`, with the column.
     pub fn compile(text: &str) -> Result<Filter, Fault> {
-        compile(text).map(|condition| Filter { condition })
+        Filter::with_tables(text, &Tables::default())
+    }
+
+    /// The same of an expression that may look into these tables.
+    ///
+    /// # Errors
+    /// Those of [`Filter::compile`].
+    pub fn with_tables(text: &str, tables: &Tables) -> Result<Filter, Fault> {
+        compile(text, tables).map(|condition| Filter { condition })
     }
 
     /// Whether the message passes. Never blocks; takes at most `limits.fuel` steps.

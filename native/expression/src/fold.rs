@@ -40,7 +40,7 @@ fn foldable(operation: &Operation) -> bool {
         Operation::Conditional(parts) => parts.iter().all(constant),
         Operation::List(items) | Operation::Call(_, items) => items.iter().all(constant),
         Operation::Map(entries) => entries.iter().flatten().all(constant),
-        Operation::Constant(_) | Operation::Path(_) | Operation::Macro(_) => false,
+        Operation::Constant(_) | Operation::Path(_) | Operation::Macro(_) | Operation::Lookup(_) => false,
     }
 }
 

@@ -33,6 +33,7 @@ mod failure;
 mod filter;
 mod fold;
 mod functions;
+mod lookup;
 mod loops;
 mod macros;
 mod mathematics;

@@ -138,7 +138,7 @@ impl<'a> Evaluation<'a> {
             Operand::Tape(list) if list.kind() == JsonKind::List => {
                 let index = position(key)?;
                 // Walked, and paid for: the tape has no table of elements.
-                self.fuel.charge_items(index.min(self.document.node_count()))?;
+                self.fuel.charge_items(index.min(list.document().node_count()))?;
                 list.items().nth(index).map(Operand::Tape).ok_or_else(|| out_of_range(index))
             }
             Operand::List(List::Shared(items)) => {

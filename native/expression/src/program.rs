@@ -6,6 +6,7 @@ use std::fmt::Write;
 use regex::Regex;
 
 use crate::functions::Function;
+use crate::lookup::Lookup;
 use crate::time::{Duration, Timestamp};
 
 /// A compiled expression.
@@ -59,6 +60,7 @@ pub(crate) enum Operation {
     Call(Function, Box<[Node]>),
     Matches(Box<Node>, Box<Regex>),
     Macro(Box<Macro>),
+    Lookup(Box<Lookup>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +278,7 @@ impl Node {
             Operation::Conditional(parts) => parts[0].field(usize::MAX),
             Operation::Call(_, arguments) => first_field(arguments),
             Operation::Macro(expanded) => expanded.range.field(usize::MAX),
+            Operation::Lookup(lookup) => lookup.key.field(usize::MAX),
             Operation::Constant(_) | Operation::List(_) | Operation::Map(_) => None,
         }
     }

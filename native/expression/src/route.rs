@@ -1,6 +1,6 @@
 //! `route: [{when: EXPRESSION, to: OUTS}, ...]`: the first case that holds decides.
 
-use message::{Code, Fault, Outs, Step, Verdict, Work};
+use message::{Code, Fault, Outs, Step, Tables, Verdict, Work};
 
 use crate::compile::compile;
 use crate::condition::holds;
@@ -28,9 +28,17 @@ impl Route {
     /// # Errors
     /// Those of an expression, with the case as pointer: `/0/when`.
     pub fn compile(cases: &[Case]) -> Result<Route, Fault> {
+        Route::with_tables(cases, &Tables::default())
+    }
+
+    /// The same of conditions that may look into these tables.
+    ///
+    /// # Errors
+    /// Those of [`Route::compile`].
+    pub fn with_tables(cases: &[Case], tables: &Tables) -> Result<Route, Fault> {
         let compiled = cases.iter().enumerate().map(|(position, case)| {
             let pointed = |fault: Fault| fault.at_pointer(format!("/{position}/when"));
-            let when = case.when.as_deref().map(compile).transpose().map_err(pointed)?;
+            let when = case.when.as_deref().map(|when| compile(when, tables)).transpose().map_err(pointed)?;
             Ok((when, case.to.map_or(Verdict::Drop, Verdict::Route)))
         });
         compiled.collect::<Result<_, _>>().map(|cases| Route { cases })

@@ -1,6 +1,6 @@
 //! `set: {PATH: EXPRESSION, ...}`: computes values and puts them into the document, in order.
 
-use message::{Fault, Path, Step, Verdict, Work};
+use message::{Fault, Path, Step, Tables, Verdict, Work};
 
 use crate::compile::compile;
 use crate::draft::{Draft, draft};
@@ -21,10 +21,18 @@ impl Set {
     /// # Errors
     /// `config/invalid-path` and those of an expression, with the entry's path as pointer.
     pub fn compile<P: AsRef<str>, E: AsRef<str>>(entries: &[(P, E)]) -> Result<Set, Fault> {
+        Set::with_tables(entries, &Tables::default())
+    }
+
+    /// The same of expressions that may look into these tables.
+    ///
+    /// # Errors
+    /// Those of [`Set::compile`].
+    pub fn with_tables<P: AsRef<str>, E: AsRef<str>>(entries: &[(P, E)], tables: &Tables) -> Result<Set, Fault> {
         let compiled = entries.iter().map(|(path, expression)| {
             let (path, expression) = (path.as_ref(), expression.as_ref());
             let pointed = |fault: Fault| fault.at_pointer(pointer(path));
-            Ok((parse_path(path).map_err(pointed)?, compile(expression).map_err(pointed)?))
+            Ok((parse_path(path).map_err(pointed)?, compile(expression, tables).map_err(pointed)?))
         });
         compiled.collect::<Result<_, _>>().map(|assignments| Set { assignments })
     }
@@ -51,7 +59,7 @@ fn compute(path: &Path, program: &Program, work: &Work<'_, '_>) -> Result<Draft,
     let mut evaluation = Evaluation::new(work.document, &work.context, work.limits.fuel);
     let failed = |mishap: Mishap| fault(program, &mishap.at(program.root()), &SET).in_field(path.to_string());
     let value = evaluation.evaluate(program.root()).map_err(|failure| fault(program, &failure, &SET))?;
-    let (draft, size) = draft(&value, &mut evaluation.fuel).map_err(failed)?;
+    let (draft, size) = draft(&value, work.document, &mut evaluation.fuel).map_err(failed)?;
     let limits = work.limits;
     let excess = if work.document.node_count() + size.nodes + depth_of(path) > limits.nodes {
         format!("the document would have more than {} values", limits.nodes)

@@ -22,6 +22,9 @@ pub const PARKED_CAP: u64 = 100_000;
 /// For so long an `Idempotency-Key` stands for the body that came with it first.
 pub const KEY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
+/// The most memory that the lookup tables of all pipelines of a customer may take together, bytes.
+pub const MAX_CUSTOMER_TABLE_BYTES: usize = 64 << 20;
+
 /// A stream that a deployment needs, with its durable consumer.
 #[derive(Debug, Serialize)]
 pub struct Stream {
@@ -60,6 +63,8 @@ pub fn facts() -> Value {
         "version": model::VERSION,
         "max_file_bytes": model::MAX_BYTES,
         "max_script_bytes": script::MAX_SOURCE_BYTES,
+        "max_table_bytes": formats::table::MAX_BYTES,
+        "max_customer_table_bytes": MAX_CUSTOMER_TABLE_BYTES,
         "kinds": {"in": kinds("in"), "out": kinds("out")},
         "single_out": SINGLE_OUT,
         "node_types": NodeType::ALL,

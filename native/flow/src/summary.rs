@@ -19,6 +19,8 @@ pub struct Summary<'p> {
     pub tier: &'static str,
     /// Labels of the steps, such as `1:filter`.
     pub steps: Vec<&'p str>,
+    /// Bytes of memory that its lookup tables take, about.
+    pub table_bytes: usize,
     /// The names of all secrets, sorted.
     pub secrets: Vec<&'p str>,
     #[serde(rename = "in")]
@@ -95,6 +97,7 @@ pub fn summary(pipeline: &Pipeline) -> Summary<'_> {
         revision: pipeline.revision(),
         tier: tier_for(pipeline.backlog()).0,
         steps: (0..pipeline.stage_count()).map(|stage| pipeline.stage_label(stage)).collect(),
+        table_bytes: pipeline.table_memory(),
         secrets: pipeline.secret_names(),
         input: in_summary(pipeline),
         outs: pipeline

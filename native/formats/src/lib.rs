@@ -1,4 +1,4 @@
-//! XML and JSON: bytes to document to bytes.
+//! XML and JSON: bytes to document to bytes. And lookup tables, in `table/`.
 //!
 //! ```text
 //!            json::parse                      json::emit

@@ -12,7 +12,7 @@ from .. import config
 from . import exit_codes, variables
 from .terminal import Terminal, safe
 
-_HELP = """Check the pipeline files of PATHS, files or folders, and the scripts beside them.
+_HELP = """Check the pipeline files of PATHS, files or folders, and the scripts, tables and snippets beside them.
 
 All problems of all files are reported, each with file, line, column and a hint. What is no
 YAML comes first, then, outside of `tests`, keys that are unknown or missing, values of the wrong kind, words

@@ -7,8 +7,9 @@
           problem ◄───────┴───── locate ◄──────── ConfigError
      file:line:column, the line with a caret, a hint
 
-Rust owns the model and validates; nothing here knows which keys exist. `files` reads scripts beside
-the YAML, `secrets` looks up what `{secret: NAME}` names, `folder` does all files of a folder.
+Rust owns the model and validates; nothing here knows which keys exist. `snippets` and `variables` are put in their
+places first, `files` reads scripts and tables beside the YAML, `secrets` looks up what `{secret: NAME}` names, `folder`
+does all files of a folder.
 """
 
 from .folder import examine, load_all

@@ -11,6 +11,7 @@ from . import quoting
 from .problem import Problem
 from .scalar import to_json
 from .schema import View
+from .snippets import Sources
 from .source import Source
 from .tree import Mapping, Node, Scalar, children
 
@@ -72,7 +73,7 @@ def _collect(
             _collect(child, here, f"{pointer}/{token}", formats, found)
 
 
-def misread(source: Source, expressions: list[ScalarAt]) -> list[Problem]:
+def misread(sources: Sources, expressions: list[ScalarAt]) -> list[Problem]:
     """Expressions that YAML has silently cut: valid YAML, but not what was meant. In place of each stands then
     one that hides nothing else, without what was cut off."""
     problems = []
@@ -80,6 +81,7 @@ def misread(source: Source, expressions: list[ScalarAt]) -> list[Problem]:
         node, parent = place.node, place.parent
         if isinstance(parent, Mapping) and not any(entry.value is node for entry in parent.entries):
             continue  # cut off from the one before
+        source = sources.of(place.pointer)
         if hint := quoting.cut_short(source, parent, node):
             reason = "YAML cuts the expression off here"
             length = node.end.column - node.start.column

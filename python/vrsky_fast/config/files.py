@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
-from ..facts import MAX_SCRIPT_BYTES
+from ..facts import MAX_SCRIPT_BYTES, MAX_TABLE_BYTES
 
 Stat = tuple[int, ...] | None
 """What the file system says of one file; None when it says nothing."""
@@ -75,6 +75,14 @@ def read_script(folder: Path, name: str) -> str:
         return read_bytes(folder, name, MAX_SCRIPT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refused("script/syntax", f"`{name}` is not UTF-8 at byte {error.start}") from None
+
+
+def read_table(folder: Path, name: str) -> str:
+    """The text of a lookup table. Raises Refused."""
+    try:
+        return read_bytes(folder, name, MAX_TABLE_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused("config/invalid-table", f"`{name}` is not UTF-8 at byte {error.start}") from None
 
 
 def _no_follow(path: str, flags: int) -> int:

@@ -1,4 +1,4 @@
-"""All pipeline files of a path: one file, or every *.yaml and *.yml below a folder."""
+"""All pipeline files of a path: one file, or every *.yaml and *.yml below a folder that is no snippet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from ..facts import MAX_CUSTOMER_TABLE_BYTES
 from .pipeline import PipelineFile, load, load_each
 from .problem import InvalidConfig, Problem
+from .snippets import is_snippet
 from .summary import Claim
 from .variables import NOTHING
 
@@ -101,7 +103,7 @@ def _names(path: str, problems: list[Problem]) -> Iterator[str]:
         for entry in there:
             # A Path each would cost more than all the rest; like one it does not begin with `./`.
             name = entry.path.removeprefix("./")
-            if name.endswith((".yaml", ".yml")):
+            if name.endswith((".yaml", ".yml")) and not is_snippet(name):
                 yield name
             if _is_folder(entry):
                 folders.append(name)
@@ -150,11 +152,29 @@ def look_at(file: Path) -> None:
 
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
     """Two files may not define the same pipeline, nor want what a node has once: the path of a customer, the durable of
-    a stream."""
+    a stream. Nor may the tables of a customer take more memory than one customer's share."""
     return [
+        *_too_many_tables(loaded),
         *_twice(loaded, lambda one: Claim(f"the pipeline {one.name}", "/pipeline")),
         *_twice(loaded, lambda one: one.summary.source.claim),
     ]
+
+
+def _too_many_tables(loaded: list[PipelineFile]) -> Iterator[Problem]:
+    taken: dict[str, int] = {}
+    for one in loaded:
+        if not one.summary.table_bytes:
+            continue
+        taken[one.customer] = taken.get(one.customer, 0) + one.summary.table_bytes
+        if taken[one.customer] > MAX_CUSTOMER_TABLE_BYTES:
+            yield too_many_tables(one)
+
+
+def too_many_tables(one: PipelineFile) -> Problem:
+    """Of the file whose tables are too many, beside those of the customer's other pipelines."""
+    most, own = MAX_CUSTOMER_TABLE_BYTES >> 20, -(-one.summary.table_bytes // (1 << 20))
+    reason = f"the tables of the customer {one.customer} take more than {most} MiB together, {own} MiB of it these"
+    return one.problem("config/too-large", reason, "/tables", "Keep fewer rows and columns.")
 
 
 def _twice(loaded: list[PipelineFile], claim_of: Callable[[PipelineFile], Claim | None]) -> list[Problem]:

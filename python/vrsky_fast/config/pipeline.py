@@ -5,31 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import islice
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import _native
 from ..errors import Place, VrskyError
 from ..facts import MAX_FILE_BYTES
-from . import files, quoting, reader, schema, summary, variables
+from . import files, quoting, reader, schema, snippets, summary, variables
 from .emit import ScalarAt, emit, misread, scalars_of, walk
 from .files import Stat
 from .locate import locate
 from .problem import InvalidConfig, Problem, defect
+from .snippets import Sources
 from .source import Mark, Source
 from .tree import Node, Scalar, find
 
 _ANY_SCRIPT = "export default (msg) => msg"
-# Files that are read before they are compiled together.
+# Files that are read before they are compiled together, and the characters of scripts and tables beside them.
 _AT_ONCE = 256
+_TEXT_AT_ONCE = 64 << 20
 
 
 @dataclass(frozen=True)
 class PipelineFile:
-    """What the node installs: `compiled`, with the scripts that it names. `summary` is what everybody else wants to
-    know of it; the text stays for places in it, the nodes made of it do not."""
+    """What the node installs: `compiled`, with the scripts and tables that it names. `summary` is what everybody else
+    wants to know of it; the text stays for places in it, the nodes made of it do not."""
 
     path: Path
     compiled: _native.Pipeline
@@ -37,6 +38,8 @@ class PipelineFile:
     beside: Mapping[str, Stat] = field(repr=False, compare=False)
     """The files that it names, by path, each as it was before it was read."""
     source: Source = field(repr=False)
+    snippets: Mapping[str, bytes] = field(repr=False, compare=False)
+    """The snippets that it includes, by name."""
 
     @property
     def json(self) -> str:
@@ -71,8 +74,9 @@ class PipelineFile:
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""
         _, root = reader.read(self.source.name, self.source.text.encode())
+        sources, _ = snippets.expand(self.source, root, schema.pipeline_file(), self.snippets.__getitem__)
         return locate(
-            self.source,
+            sources.of(pointer),
             root,
             code=code,
             reason=reason,
@@ -97,18 +101,29 @@ def load_each(
 ) -> Iterator[PipelineFile | InvalidConfig]:
     """The same for many, in their order; what is wrong with one takes its place, a defect of ours included. Far quicker
     than one by one. Never waits for a writer, as a pipe would have it."""
-    paths = iter(paths)
-    while some := list(islice(paths, _AT_ONCE)):
-        drafts: list[_Draft | InvalidConfig] = []
-        for path in some:
-            try:
-                drafts.append(_read(path, str(path), given, at_once=True))
-            except InvalidConfig as invalid:
-                drafts.append(invalid)
-            except Exception as error:
-                drafts.append(InvalidConfig([defect(str(path), error)]))
+    for drafts in _read_each(paths, given):
         compiled = iter(_compile_each([one for one in drafts if isinstance(one, _Draft)]))
         yield from (next(compiled) if isinstance(one, _Draft) else one for one in drafts)
+
+
+def _read_each(paths: Iterable[Path], given: Mapping[str, str]) -> Iterator[list[_Draft | InvalidConfig]]:
+    """Some at a time, so that neither they nor what they name fills the memory."""
+    drafts: list[_Draft | InvalidConfig] = []
+    size = 0
+    for path in paths:
+        try:
+            draft = _read(path, str(path), given, at_once=True)
+            size += sum(map(len, draft.texts.values()))
+            drafts.append(draft)
+        except InvalidConfig as invalid:
+            drafts.append(invalid)
+        except Exception as error:
+            drafts.append(InvalidConfig([defect(str(path), error)]))
+        if len(drafts) == _AT_ONCE or size > _TEXT_AT_ONCE:
+            yield drafts
+            drafts, size = [], 0
+    if drafts:
+        yield drafts
 
 
 def _compile_each(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig]:
@@ -127,8 +142,11 @@ class _Draft:
 
     path: Path
     source: Source
+    sources: Sources
     root: Node
-    scripts: dict[str, str]
+    texts: dict[str, str]
+    """Of the scripts and tables, by name."""
+    snippets: dict[str, bytes]
     beside: dict[str, Stat]
     problems: list[Problem]
     json: str
@@ -148,28 +166,46 @@ def _read(path: Path, name: str, given: Mapping[str, str], at_once: bool = False
 
 
 def _draft(name: str, data: bytes, path: Path, given: Mapping[str, str]) -> _Draft:
+    if snippets.is_snippet(name):
+        hint = "Name the pipeline file that includes it."
+        raise InvalidConfig([Problem("config/invalid-include", "is a snippet, no pipeline file", name, hint=hint)])
     source, root = reader.read(name, data)
     model = schema.pipeline_file()
-    unresolved = variables.resolve(source, root, model, given)
+    beside: dict[str, Stat] = {}
+    included: dict[str, bytes] = {}
+    sources, unplaced = snippets.expand(source, root, model, partial(_snippet, path.parent, beside, included))
+    unresolved = variables.resolve(sources, root, model, given)
     places = scalars_of(root, model, "file", "expression")
-    scripts, beside, missing = _files(source, places["file"], path.parent)
-    cut = misread(source, places["expression"])
-    return _Draft(path, source, root, scripts, beside, [*unresolved, *missing, *cut], emit(root, model))
+    texts, missing = _files(sources, places["file"], path.parent, beside)
+    cut = misread(sources, places["expression"])
+    problems = [*unplaced, *unresolved, *missing, *cut]
+    return _Draft(path, source, sources, root, texts, included, beside, problems, emit(root, model))
+
+
+def _snippet(folder: Path, beside: dict[str, Stat], included: dict[str, bytes], name: str) -> bytes:
+    """Raises Refused."""
+    path = str(files.path_of(folder, name))
+    beside.setdefault(path, files.stat_of(path))
+    if name not in included:
+        included[name] = files.read_bytes(folder, name, MAX_FILE_BYTES)
+    return included[name]
 
 
 def _compile(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig]:
-    compiled = _native.compile_pipelines([(draft.json, draft.scripts) for draft in drafts])
+    compiled = _native.compile_pipelines([(draft.json, draft.texts) for draft in drafts])
     return [_finished(draft, one) for draft, one in zip(drafts, compiled, strict=True)]
 
 
 def _finished(draft: _Draft, compiled: _native.Pipeline | VrskyError) -> PipelineFile | InvalidConfig:
     faults = _faults(compiled) if isinstance(compiled, VrskyError) else []
-    found = [_problem(draft.source, draft.root, draft.scripts, fault) for fault in faults]
+    found = [_problem(draft, fault) for fault in faults]
     if problems := [*draft.problems, *_others(found, draft.problems)]:
         in_order = sorted(problems, key=lambda problem: _order(problem, draft.source.name))
         return InvalidConfig(in_order, draft.beside)
     assert isinstance(compiled, _native.Pipeline)
-    return PipelineFile(draft.path, compiled, summary.read(compiled.summary), draft.beside, draft.source)
+    return PipelineFile(
+        draft.path, compiled, summary.read(compiled.summary), draft.beside, draft.source, draft.snippets
+    )
 
 
 def _only(found: list[PipelineFile | InvalidConfig]) -> PipelineFile:
@@ -185,20 +221,19 @@ def _others(found: list[Problem], missing: list[Problem]) -> list[Problem]:
     return [one for one in found if not any(f"{one.pointer}/".startswith(f"{pointer}/") for pointer in said)]
 
 
-def _order(problem: Problem, name: str) -> tuple[bool, int, int]:
-    """As one reads: the pipeline file from its beginning, then the scripts."""
+def _order(problem: Problem, name: str) -> tuple[bool, str, int, int]:
+    """As one reads: the pipeline file from its beginning, then the files beside it."""
     mark = problem.mark or Mark(1, 1)
-    return problem.file != name, mark.line, mark.column
+    return problem.file != name, problem.file, mark.line, mark.column
 
 
 def _files(
-    source: Source, named: list[ScalarAt], folder: Path
-) -> tuple[dict[str, str], dict[str, Stat], list[Problem]]:
-    """The scripts that the steps name, by their name; files of tests only have to be there. In place of
-    a script that cannot be read stands one that hides nothing else. Then all of these files by path, as far as their
-    names are paths, as they are before they are read."""
-    scripts: dict[str, str] = {}
-    beside: dict[str, Stat] = {}
+    sources: Sources, named: list[ScalarAt], folder: Path, beside: dict[str, Stat]
+) -> tuple[dict[str, str], list[Problem]]:
+    """The scripts that the steps name, and the tables, by their name; files of tests only have to be there. In place of
+    a script that cannot be read stands one that hides nothing else. `beside` gets all of these files by path, as far as
+    their names are paths, as they are before they are read."""
+    texts: dict[str, str] = {}
     problems = []
     for place in named:
         pointer, node = place.pointer, place.node
@@ -206,18 +241,20 @@ def _files(
             continue
         is_script = pointer.startswith("/steps/")
         if is_script:
-            scripts[node.text] = _ANY_SCRIPT
+            texts[node.text] = _ANY_SCRIPT
         try:
             path = str(files.path_of(folder, node.text))
             beside.setdefault(path, files.stat_of(path))
             if is_script:
-                scripts[node.text] = files.read_script(folder, node.text)
+                texts[node.text] = files.read_script(folder, node.text)
+            elif pointer.startswith("/tables/"):
+                texts[node.text] = files.read_table(folder, node.text)
             else:
                 files.beside(folder, node.text)
         except files.Refused as refused:
             length = node.end.column - node.start.column
             found = Problem.at(
-                source,
+                sources.of(pointer),
                 node.start,
                 refused.code,
                 refused.reason,
@@ -226,7 +263,7 @@ def _files(
                 pointer=pointer,
             )
             problems.append(found)
-    return scripts, beside, problems
+    return texts, problems
 
 
 def _faults(error: VrskyError) -> list[VrskyError]:
@@ -234,15 +271,17 @@ def _faults(error: VrskyError) -> list[VrskyError]:
     return list(error.faults) or [error]
 
 
-def _problem(source: Source, root: Node, scripts: dict[str, str], error: VrskyError) -> Problem:
-    """Rust's finding, placed: in the script it names, or in the YAML by its pointer."""
+def _problem(draft: _Draft, error: VrskyError) -> Problem:
+    """Rust's finding, placed: in the script or table it names, or in the YAML by its pointer."""
+    root, texts = draft.root, draft.texts
     code, reason, hint = error.code, error.reason, advice(error.code)
     place = error.place or Place()
     script, pointer = place.file, place.pointer or ""
-    if script in scripts and place.line is not None:
-        text = Source(_next_to(source.name, script), scripts[script])
+    source = draft.sources.of(pointer)
+    if script in texts and place.line is not None:
+        text = Source(_next_to(draft.source.name, script), texts[script])
         return Problem.at(text, Mark(place.line, place.column or 1), code, reason, hint=hint)
-    if script is not None and script not in scripts and pointer.endswith("/script"):
+    if script is not None and script not in texts and pointer.endswith("/script"):
         pointer += "/code"  # it stands in the pipeline file itself
     hint = (_quoting_hint(source, root, pointer) or hint) + _origin(root, pointer)
     return locate(

@@ -41,6 +41,11 @@ class View:
         """Whether a scalar of a certain type may stand here; not where anything goes."""
         return self.types is not None and not self.types.isdisjoint(SCALARS)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the model says anything of this place."""
+        return bool(self._alternatives)
+
     def key(self, name: str) -> View:
         slot = name if name in self._known else None
         if slot not in self._views:

@@ -49,13 +49,14 @@ class Connector:
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A pipeline. `tier` is the class of streams that its messages wait in, `steps` are labels such as `1:filter`;
-    `secrets` are the names of all that its connectors use."""
+    `table_bytes` is the memory of its lookup tables, `secrets` are the names of all that its connectors use."""
 
     customer: str
     pipeline: str
     revision: str
     tier: str
     steps: tuple[str, ...]
+    table_bytes: int
     secrets: tuple[str, ...]
     source: Connector
     outs: tuple[Connector, ...]
@@ -70,6 +71,7 @@ def read(text: str) -> Summary:
         given["revision"],
         given["tier"],
         tuple(given["steps"]),
+        given["table_bytes"],
         tuple(given["secrets"]),
         _connector(given["in"]),
         tuple(map(_connector, given["outs"])),

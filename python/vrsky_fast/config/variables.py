@@ -4,7 +4,8 @@ the environment's VRSKY_VAR_NAME. No other variable of the environment can be na
     url: {var: ERP, then: '/orders/{order.id}'}      the value, and a text behind it
 
 It may stand for any scalar of `in`, `out` and `limits`, where its value is read like a plain scalar, and for a value of
-`set`, where it is the text itself and no expression. It is resolved before anything else looks at the file.
+`set`, where it is the text itself and no expression. It is resolved before anything else looks at the file, once its
+snippets stand in their places.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from . import tree
 from .problem import Problem
 from .schema import View
+from .snippets import Sources
 from .source import Source
 from .tree import Entry, Node, Scalar, children
 
@@ -36,14 +38,14 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def resolve(source: Source, root: Node, model: View, given: Mapping[str, str]) -> list[Problem]:
+def resolve(sources: Sources, root: Node, model: View, given: Mapping[str, str]) -> list[Problem]:
     """Puts the values in place of the variables. What cannot be resolved stays, and is a problem."""
-    if "var" not in source.text:
+    if not any("var" in source.text for source in sources.all()):
         return []
     problems = []
     for place in list(_places(root, model, ())):
         try:
-            place.put(_value(source, place, given))
+            place.put(_value(sources.of(place.pointer), place, given))
         except _Wrong as wrong:
             problems.append(wrong.problem)
     return problems

@@ -259,7 +259,8 @@ def _is_same(one: PipelineFile | None, other: PipelineFile | None) -> bool:
     """Also for places in its text."""
     if one is None or other is None:
         return one is other
-    return one.summary.revision == other.summary.revision and one.source == other.source
+    is_same_text = one.source == other.source and one.snippets == other.snippets
+    return one.summary.revision == other.summary.revision and is_same_text
 
 
 def _is_old(others: Mapping[str, Stat], began_ns: int) -> bool:

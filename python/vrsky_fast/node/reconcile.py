@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..config import Problem
+from ..config.folder import too_many_tables
+from ..facts import MAX_CUSTOMER_TABLE_BYTES
 from .disk import Broken, Ready, State
 
 Key = tuple[str, str]
@@ -126,6 +128,9 @@ class _Claims:
         self.held = {self._owned[path] for path in paths}
         self.accepted: dict[Key, tuple[str, Ready]] = {}
         self._names = {key: self._running[key].path for key in self.held}
+        self._table_bytes: dict[str, int] = {}
+        for key in self.held:
+            self._hold_tables(self._running[key].ready)
         self._claimed = {claim: path for key, path in self._names.items() for claim in self._claims_at(key)}
         self._refused = {path: problems for path, problems in self._refused.items() if path in self._clinging}
         before = len(self._clinging)
@@ -170,10 +175,18 @@ class _Claims:
         for claim in claims_of(ready):
             if (name := self._claimed.get(claim)) is not None:
                 return self._is_claimed(ready, claim, name)
+        held = self._table_bytes.get(ready.file.customer, 0)
+        if ready.file.summary.table_bytes and held + ready.file.summary.table_bytes > MAX_CUSTOMER_TABLE_BYTES:
+            return too_many_tables(ready.file)
+        self._hold_tables(ready)
         self.accepted[key_of(ready)] = path, ready
         self._names[key_of(ready)] = path
         self._claimed |= dict.fromkeys(claims_of(ready), path)
         return None
+
+    def _hold_tables(self, ready: Ready) -> None:
+        customer = ready.file.customer
+        self._table_bytes[customer] = self._table_bytes.get(customer, 0) + ready.file.summary.table_bytes
 
     @staticmethod
     def _is_named(ready: Ready, by: str) -> Problem:

@@ -11,4 +11,5 @@ mod functions;
 mod language;
 mod oracle;
 mod steps;
+mod tables;
 mod xml;

@@ -6,7 +6,7 @@ use message::{Code, Fault};
 
 use crate::model::{Language, PipelineFile, Script, Step};
 
-/// Where scripts come from: a folder, a KV entry, a test.
+/// Where scripts and tables come from: a folder, a KV entry, a test.
 pub trait Files {
     /// The text of `name`, a path relative to the pipeline file without `..`; `None` when there is
     /// no such file.

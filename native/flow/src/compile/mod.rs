@@ -5,6 +5,7 @@
 //!              ──► root.rs    paths that begin with `msg`
 //!              ──► input.rs   in                                      ┐
 //!              ──► source.rs  how a payload becomes a document        │
+//!              ──► tables.rs  tables, each a file beside it          │
 //!              ──► stages.rs  steps, each compiled by its own crate   ├─► Pipeline, by revision
 //!              ──► outs.rs    out                                     ┘
 //!
@@ -24,6 +25,7 @@ mod root;
 mod rules;
 mod source;
 mod stages;
+mod tables;
 
 #[cfg(test)]
 mod tests;
@@ -63,20 +65,21 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Compiles `file`, whose scripts are in `files`. Blocks for some milliseconds, since parsers of
+    /// Compiles `file`, whose scripts and tables are in `files`. Blocks for some milliseconds, since parsers of
     /// the customer's text run on a large stack of their own; not for a shard's thread.
     ///
     /// # Errors
     /// Every fault that was found: `config/...` and, for scripts, `script/...`, each with the pointer
-    /// into the file, and the column, or the script's file and line, where there is one.
+    /// into the file, and the column, or the script's or table's file and line, where there is one.
     pub fn compile(file: PipelineFile, files: &dyn Files) -> Result<Arc<Pipeline>, Vec<Fault>> {
         let mut faults = rules::check(&file);
         root::check(&file, &mut faults);
         let outs = outs::compile(&file.out, &mut faults);
         let scripts = files::scripts(&file, files, &mut faults);
+        let (tables, texts) = tables::compile(&file, files, &mut faults);
         let limits = Arc::new(file.limits.for_message());
         let source = source::compile(&file, &mut faults);
-        let stages = stages::compile(&file, &scripts, &mut faults);
+        let stages = stages::compile(&file, &scripts, &tables, &mut faults);
         let rate = file.limits.rate.as_ref().and_then(|rate| {
             let parsed = Rate::parse(rate).map_err(|fault| fault.at_pointer("/limits/rate"));
             parsed.map_err(|fault| faults.push(fault)).ok()
@@ -95,7 +98,8 @@ impl Pipeline {
         let owner = Arc::new(TaskOwner {
             customer: file.customer.as_str().into(),
             pipeline: file.pipeline.as_str().into(),
-            revision: file.revision(scripts.iter().map(|script| script.text.as_str())).into(),
+            revision: file.revision(scripts.iter().map(|script| script.text.as_str()).chain(texts)).into(),
+            tables,
         });
         let unrouted = Outs::one(0);
         Ok(Arc::new(Pipeline { owner, input, source, stages, outs, unrouted, limits, rate, file }))
@@ -135,7 +139,7 @@ impl Pipeline {
         &self.owner.pipeline
     }
 
-    /// A hash of the file's canonical text and its scripts, 16 hex digits.
+    /// A hash of the file's canonical text, its scripts and its tables, 16 hex digits.
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.owner.revision
@@ -162,6 +166,12 @@ impl Pipeline {
             Attach::Subscription(subscription) => Some(subscription),
             Attach::Route(_) | Attach::Task(_) => None,
         }
+    }
+
+    /// What its tables cost in memory, bytes, about.
+    #[must_use]
+    pub fn table_memory(&self) -> usize {
+        self.owner.tables.memory()
     }
 
     /// The outs, in the order that [`Outs`] counts.

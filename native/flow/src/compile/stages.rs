@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use expression::{Filter, Remove, Rename, Route, Set};
-use message::{Conventions, Fault, Format, Outs, Step as Apply};
+use message::{Conventions, Fault, Format, Outs, Step as Apply, Tables};
 use script::Program;
 
 use super::files::ScriptText;
@@ -30,19 +30,19 @@ pub enum StageKind {
 }
 
 /// Every step that compiles; the faults of the others.
-pub fn compile(file: &PipelineFile, scripts: &[ScriptText], faults: &mut Vec<Fault>) -> Box<[Stage]> {
+pub fn compile(file: &PipelineFile, scripts: &[ScriptText], tables: &Tables, faults: &mut Vec<Fault>) -> Box<[Stage]> {
     let outs: Vec<&str> = file.out.list().into_iter().map(|(name, ..)| name).collect();
     let stages = file.steps.iter().enumerate().filter_map(|(at, step)| {
         let kind = match step {
             Step::Convert(convert) => self::convert(convert).map_err(|fault| at_option(fault, at)),
-            Step::Filter(text) => boxed(Filter::compile(text), at, "filter"),
-            Step::Set(entries) => boxed(Set::compile(&pairs(entries)), at, "set"),
+            Step::Filter(text) => boxed(Filter::with_tables(text, tables), at, "filter"),
+            Step::Set(entries) => boxed(Set::with_tables(&pairs(entries), tables), at, "set"),
             Step::Remove(paths) => {
                 let paths: Vec<&str> = paths.list().into_iter().map(|(path, _)| &**path).collect();
                 boxed(Remove::compile(&paths), at, "remove")
             }
             Step::Rename(entries) => boxed(Rename::compile(&pairs(entries)), at, "rename"),
-            Step::Route(cases) => boxed(Route::compile(&self::cases(cases, &outs)), at, "route"),
+            Step::Route(cases) => boxed(Route::with_tables(&self::cases(cases, &outs), tables), at, "route"),
             // A missing file is already a fault.
             Step::Script(_) => self::script(scripts.iter().find(|script| script.step == at)?),
         };

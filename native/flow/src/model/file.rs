@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
+use indexmap::IndexMap;
 use message::{Code, Fault};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::walk::walk;
-use super::{Example, In, Limits, Outs, Step};
+use super::{Example, In, Limits, Outs, Step, TableFile};
 
 /// The version of the format that this build reads and writes.
 pub const VERSION: u32 = 1;
@@ -33,6 +34,10 @@ pub struct PipelineFile {
     /// Where messages come in.
     #[serde(rename = "in")]
     pub input: In,
+    /// Lookup tables by name, which expressions and scripts read: `lookup("countries", msg.country).name`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(extend("maxProperties" = 20, "propertyNames" = {"format": "name"}))]
+    pub tables: IndexMap<String, TableFile>,
     /// What happens to a message, in this order. Without steps its bytes are forwarded as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -59,9 +64,9 @@ impl PipelineFile {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Names what runs: a hash of the canonical text and of the scripts beside it, 16 hex digits.
+    /// Names what runs: a hash of the canonical text and of the scripts and tables beside it, 16 hex digits.
     #[must_use]
-    pub fn revision<'t>(&self, scripts: impl IntoIterator<Item = &'t str>) -> String {
+    pub fn revision<'t>(&self, files: impl IntoIterator<Item = &'t str>) -> String {
         let mut hash = blake3::Hasher::new();
         let mut put = |part: &str| {
             // Length first, so that no two lists of parts hash alike.
@@ -69,7 +74,7 @@ impl PipelineFile {
             hash.update(part.as_bytes());
         };
         put(&self.canonical());
-        scripts.into_iter().for_each(put);
+        files.into_iter().for_each(put);
         hash.finalize().to_hex().as_str()[..16].to_owned()
     }
 }

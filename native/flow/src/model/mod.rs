@@ -22,6 +22,7 @@ mod limits;
 mod out;
 mod spec;
 mod step;
+mod table;
 mod text;
 mod walk;
 
@@ -40,4 +41,5 @@ pub use spec::{Spec, specs};
 pub use step::{
     Case, Convert, Doctype, Format, Language, Namespaces, Nil, NumberFormat, OneOrMany, Script, ScriptSource, Step,
 };
+pub use table::TableFile;
 pub use text::{Expression, FieldPath, FileName, OutName, Rate};

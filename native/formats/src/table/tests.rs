@@ -31,7 +31,8 @@ fn wrong(result: Result<Table, Fault>) -> String {
 
 #[test]
 fn csv_becomes_rows_by_key_with_their_declared_types() {
-    let table = csv("\u{feff}code,name,rate,eu\r\nDE,\"Germany, \"\"BRD\"\"\",0.190,true\r\n\r\nCH,Schweiz,,0\r\n").unwrap();
+    let table =
+        csv("\u{feff}code,name,rate,eu\r\nDE,\"Germany, \"\"BRD\"\"\",0.190,true\r\n\r\nCH,Schweiz,,0\r\n").unwrap();
     assert_eq!(row(&table, "DE"), r#"{"code": "DE", "name": "Germany, \"BRD\"", "rate": 0.190, "eu": true}"#);
     assert_eq!(row(&table, "CH"), r#"{"code": "CH", "name": "Schweiz", "rate": null, "eu": false}"#);
     assert!(table.row("FR").is_none());

@@ -17,7 +17,7 @@ mod thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use message::{Document, Fault, Limits};
+use message::{Document, Fault, Limits, Tables};
 
 pub use engines::Keep;
 pub use loaded::Loaded;
@@ -32,6 +32,8 @@ pub struct TaskOwner {
     pub customer: Box<str>,
     pub pipeline: Box<str>,
     pub revision: Box<str>,
+    /// What `ctx.lookup` looks into.
+    pub tables: Tables,
 }
 
 /// What a script sees as `ctx`.

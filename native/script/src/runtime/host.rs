@@ -8,7 +8,8 @@ use std::ffi::{CStr, c_int};
 use message::Headers;
 use rquickjs::qjs;
 
-use super::raw::{Js, Owned, Thrown};
+use super::raw::{Js, Owned, Tag, Thrown};
+use super::read;
 use crate::TaskContext;
 
 /// The state behind a realm's native functions; the context points to it. Boxed: it must not move.
@@ -98,6 +99,9 @@ impl Host {
             }
         }
         object.define(&self.js.key("random")?, self.random.clone())?;
+        let lookup = function(self.js, c"lookup", lookup)?;
+        lookup.freeze()?;
+        object.define(&self.js.key("lookup")?, lookup)?;
         object.freeze()?;
         Ok(object)
     }
@@ -157,6 +161,42 @@ impl Host {
     }
 }
 
+impl Host {
+    /// `ctx.lookup(table, key)`: the row of a key, null when there is none. Each call gives a value of its own, so that
+    /// a script that changes one changes no table.
+    fn lookup(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
+        let Some(context) = self.context() else { return Ok(self.js.undefined()) };
+        if matches!(key.tag(), Tag::Null | Tag::Undefined) {
+            return Ok(self.js.null());
+        }
+        if !matches!(key.tag(), Tag::Text | Tag::Int(_) | Tag::Float(_) | Tag::BigInt | Tag::Bool(_)) {
+            return Err(type_error(self.js, "the key of ctx.lookup is a text, a number or a boolean"));
+        }
+        let name = text_of(name)?;
+        let Some(table) = context.owner.tables.get(&name) else {
+            let shown: String = name.chars().take(40).collect();
+            let reason = format!("ctx.lookup: `{shown}` is not in the pipeline's `tables`");
+            return Err(type_error(self.js, &reason));
+        };
+        match table.row(&text_of(key)?) {
+            Some(row) => read::copied(self.js, row),
+            None => Ok(self.js.null()),
+        }
+    }
+}
+
+/// A value as a text, as `String()` makes it.
+fn text_of(value: &Owned) -> Result<String, Thrown> {
+    value.to_text()?.with_text(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+fn type_error(js: Js, reason: &str) -> Thrown {
+    let reason: Vec<u8> = reason.bytes().filter(|byte| *byte != 0).chain([0]).collect();
+    // SAFETY: both texts end with NUL, and the first one takes the second.
+    unsafe { qjs::JS_ThrowTypeError(js.context(), c"%s".as_ptr(), reason.as_ptr()) };
+    Thrown
+}
+
 fn seed(context: &TaskContext) -> u64 {
     let bytes =
         context.id.as_bytes().chunks(8).map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
@@ -206,6 +246,24 @@ unsafe extern "C" fn random(
     // SAFETY: called by the engine, with a realm's context.
     let random = unsafe { host(context) }.map_or(0.0, Host::next_random);
     qjs::JS_NewFloat64(random)
+}
+
+unsafe extern "C" fn lookup(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let Some(host) = (unsafe { host(context) }) else { return qjs::JS_UNDEFINED };
+    let argument = |at: c_int| {
+        if at >= count {
+            return host.js.undefined();
+        }
+        // SAFETY: so many arguments follow the pointer, and live for the call.
+        host.js.adopt(host.js.duplicate(unsafe { *arguments.offset(at as isize) }))
+    };
+    host.lookup(&argument(0), &argument(1)).map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
 
 unsafe extern "C" fn field(

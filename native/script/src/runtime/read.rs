@@ -42,6 +42,26 @@ fn of(js: Js, message: &Rc<Message>, value: Value<'_>) -> Result<Owned, Thrown> 
     }
 }
 
+/// A value of another document than the message's, made whole: views are of the message alone. As deep as that document's
+/// parser has allowed.
+pub fn copied(js: Js, value: Value<'_>) -> Result<Owned, Thrown> {
+    match value.kind() {
+        Kind::Null => Ok(js.null()),
+        Kind::False => Ok(js.boolean(false)),
+        Kind::True => Ok(js.boolean(true)),
+        Kind::Number => Ok(js.number(number(&value.text().unwrap_or_default()))),
+        Kind::Text => js.text(&value.text().unwrap_or_default()),
+        Kind::List => js.array(value.items().map(|item| copied(js, item)).collect::<Result<_, _>>()?),
+        Kind::Object => {
+            let object = js.object()?;
+            for (key, member) in value.members() {
+                object.define(&js.key(&key)?, copied(js, member)?)?;
+            }
+            Ok(object)
+        }
+    }
+}
+
 /// The number that a script reads. Short integers, the most common by far, go without the general
 /// parser.
 pub fn number(digits: &str) -> f64 {

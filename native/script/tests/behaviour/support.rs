@@ -1,7 +1,7 @@
 //! Scripts run inline, their outputs as JSON text.
 use std::sync::Arc;
 
-use message::{Document, Fault, Limits, NONE};
+use message::{Document, Fault, Limits, NONE, Tables};
 use script::{Done, Language, Program, Runner, Task, TaskContext, TaskOwner, compile};
 
 pub fn document(json: &str) -> Document {
@@ -13,7 +13,12 @@ pub fn document(json: &str) -> Document {
 pub fn context(customer: &str) -> TaskContext {
     TaskContext {
         id: "0123456789abcdef".into(),
-        owner: Arc::new(TaskOwner { customer: customer.into(), pipeline: "orders".into(), revision: "7".into() }),
+        owner: Arc::new(TaskOwner {
+            customer: customer.into(),
+            pipeline: "orders".into(),
+            revision: "7".into(),
+            tables: Tables::default(),
+        }),
         time_ms: 1_700_000_000_123,
         headers: (*b"NATS/1.0\r\nCustomer-ID: acme\r\nX-Trace: a\r\nx-trace: b\r\n\r\n").into(),
         seed: 0,

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use formats::table::{JsonOptions, Options, parse};
+use message::{Code, Tables};
+use script::{Done, Runner, Task, TaskOwner};
+
 use crate::support::{context, outputs, program, run_in, run_task, task, texts};
-use script::{Runner, Task};
 
 #[test]
 fn ctx_tells_of_the_message() {
-    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
+    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), lookup: typeof ctx.lookup, headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
     let expected = concat!(
         r#"{"id":"0123456789abcdef","customer":"acme","pipeline":"orders","revision":"7","now":1700000000123,"#,
-        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","#,
-        r#""keys":["id","customer","pipeline","revision","now","headers","random"]}"#,
+        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","lookup":"function","#,
+        r#""keys":["id","customer","pipeline","revision","now","headers","random","lookup"]}"#,
     );
     assert_eq!(outputs(source, "{}"), [expected]);
 }
@@ -131,4 +134,58 @@ fn the_language_is_whole() {
         r#""date":1970,"generator":[1],"proxy":2,"symbol":"symbol","weak":true,"uri":"%C3%A4","number":"1.00","intl":"ä"}"#,
     );
     assert_eq!(outputs(source, "{}"), [expected]);
+}
+
+fn with_tables(source: &str, json: &str) -> Done {
+    let rows = r#"{"DE": {"name": "Deutschland", "vat": [0.19, {"a": null}], "eu": true}, "7": "seven", "true": 1}"#;
+    let table = parse(rows, &Options::Json(JsonOptions { key: None })).unwrap();
+    let tables: Tables = [("countries".into(), Arc::new(table))].into_iter().collect();
+    let program = program(source);
+    let mut task = task(&program, json);
+    task.context.owner = Arc::new(TaskOwner { tables, ..TaskOwner::clone(&task.context.owner) });
+    run_task(&Runner::new(), &program, task)
+}
+
+#[test]
+fn a_script_looks_rows_up_in_the_tables_of_its_pipeline() {
+    for (expression, expected) in [
+        ("ctx.lookup('countries', msg.c)", r#"{"name":"Deutschland","vat":[0.19,{"a":null}],"eu":true}"#),
+        ("({x: ctx.lookup('countries', msg.c).vat[0] * 2})", r#"{"x":0.38}"#),
+        (
+            "({x: [ctx.lookup('countries', 7), ctx.lookup('countries', '7'), ctx.lookup('countries', true)]})",
+            r#"{"x":["seven","seven",1]}"#,
+        ),
+        (
+            "({x: [ctx.lookup('countries', 'FR'), ctx.lookup('countries', null), ctx.lookup('countries')]})",
+            r#"{"x":[null,null,null]}"#,
+        ),
+        (
+            "{ ctx.lookup('countries', 'DE').name = 'x'; return {x: ctx.lookup('countries', 'DE').name} }",
+            r#"{"x":"Deutschland"}"#,
+        ),
+        ("({x: Object.isFrozen(ctx) && Object.isFrozen(ctx.lookup)})", r#"{"x":true}"#),
+    ] {
+        let done = with_tables(&format!("export default (msg, ctx) => {expression}"), r#"{"c":"DE"}"#);
+        assert_eq!(texts(&done), Ok(vec![expected.to_owned()]), "{expression}");
+    }
+}
+
+#[test]
+fn a_lookup_that_can_find_nothing_throws() {
+    for (expression, reason) in [
+        ("ctx.lookup('cities', 1)", "ctx.lookup: `cities` is not in the pipeline's `tables`"),
+        ("ctx.lookup()", "null"),
+        ("ctx.lookup('countries', {})", "the key of ctx.lookup is a text, a number or a boolean"),
+        ("ctx.lookup('%s%n\\0', 1)", "ctx.lookup: `%s%n` is not in the pipeline's `tables`"),
+        ("ctx.lookup(Symbol(), 1)", "cannot convert symbol to string"),
+    ] {
+        let done = with_tables(&format!("export default (msg, ctx) => ({{x: {expression}}})"), "{}");
+        match texts(&done) {
+            Ok(found) => assert_eq!(found, [format!("{{\"x\":{reason}}}")], "{expression}"),
+            Err(fault) => {
+                assert_eq!(fault.code(), Code::ScriptThrew, "{expression}");
+                assert!(fault.reason().contains(reason), "{expression}: {fault}");
+            }
+        }
+    }
 }

@@ -211,3 +211,34 @@ fn an_http_in_knows_its_senders_by_tokens_users_or_keys() {
         assert!(auth_of(bad.clone()).is_err(), "{bad}");
     }
 }
+
+fn with_table(table: &str) -> Arc<Pipeline> {
+    let file = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}}, "out": {"stdout": {}},
+        "tables": {"t": {"file": "t.csv", "key": "code"}},
+        "steps": [{"filter": "lookup('t', a).name == 'x'"}, {"script": "net.ts"}],
+    });
+    let files = files().into_iter().chain([("t.csv".to_owned(), table.to_owned())]).collect::<HashMap<_, _>>();
+    Pipeline::from_json(&file.to_string(), &files).unwrap()
+}
+
+#[test]
+fn steps_and_scripts_look_into_the_tables_that_the_file_names() {
+    let pipeline = with_table("code,name\nA,x\nB,y\n");
+    let mut document = Document::default();
+    for (message, passes) in [("{\"a\":\"A\"}", true), ("{\"a\":\"B\"}", false)] {
+        pipeline.parse(message.as_bytes(), "", &mut document).unwrap();
+        let progress = pipeline.advance(0, &mut document, &context(&pipeline));
+        assert_eq!(matches!(progress, Progress::Script { stage: 1 }), passes, "{message}");
+    }
+    let task = pipeline.task_context(&"1".into(), 0, &[].as_slice().into());
+    assert_eq!(task.owner.tables.get("t").unwrap().len(), 2);
+    assert!(pipeline.table_memory() > 100);
+}
+
+#[test]
+fn a_table_is_a_part_of_the_revision() {
+    let one = with_table("code,name\nA,x\n");
+    assert_eq!(one.revision(), with_table("code,name\nA,x\n").revision());
+    assert_ne!(one.revision(), with_table("code,name\nA,y\n").revision());
+}

@@ -361,3 +361,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tables_that_cannot_be_read_are_named_and_hide_nothing_else() {
+    let refused = |table: Value, steps: Value| {
+        let file = json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}}, "out": {"stdout": {}},
+            "tables": {"t": table}, "steps": steps,
+        });
+        let files = HashMap::from([("t.csv".to_owned(), "code\nA\nA\n".to_owned())]);
+        let faults = Pipeline::from_json(&file.to_string(), &files).unwrap_err();
+        let place = |fault: &Fault| fault.place().pointer.clone().unwrap_or_default();
+        faults.iter().map(|fault| format!("{} {}", fault.code(), place(fault))).collect::<Vec<_>>()
+    };
+    let step = json!([{"filter": "lookup('t', a).b == 1 && a >"}]);
+    for (table, expected) in [
+        (json!({"file": "t.csv", "key": "code"}), "config/invalid-table /tables/t/file"),
+        (json!({"file": "t.csv", "key": "cod"}), "config/invalid-table /tables/t/key"),
+        (json!({"file": "t.csv"}), "config/missing-key /tables/t"),
+        (json!({"file": "u.csv", "key": "a"}), "config/file-not-found /tables/t/file"),
+        (json!({"file": "t.txt", "key": "a"}), "config/invalid-value /tables/t/file"),
+        (json!({"file": "t.csv", "key": "a", "delimiter": "\""}), "config/invalid-value /tables/t/delimiter"),
+        (json!({"file": "t.json", "booleans": ["a"]}), "config/invalid-value /tables/t/booleans"),
+    ] {
+        let found = refused(table, step.clone());
+        assert_eq!(found, [expected, "config/invalid-expression /steps/0/filter"]);
+    }
+    assert_eq!(refused(json!({"file": "../t.csv", "key": "a"}), json!([])), ["config/file-outside /tables/t/file"]);
+}
