@@ -39,7 +39,7 @@ impl Kind for HttpSinkKind {
     }
 
     fn checked(&self) -> &'static str {
-        "That the secrets are there, and that the server of the URL can be reached at an address that is allowed. No request is sent."
+        "That the secrets are there, and that the server of the URL, and that of tokens, can be reached at an address that is allowed. No request is sent."
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
