@@ -1,6 +1,6 @@
 //! The contract of a connector: a source brings messages in, a sink takes them out, in batches and
-//! with one verdict per message. Retries, windows, breakers and reconnects are the host's. One
-//! shard owns its instances: nothing here is `Send`, nothing is locked.
+//! with one verdict per message. Retries, windows, breakers, reconnects and the gathering of batches
+//! are the host's. One shard owns its instances: nothing here is `Send`, nothing is locked.
 //!
 //! ```text
 //! spec ─► (new) ─► check                                     before anything runs: `vrsky check`

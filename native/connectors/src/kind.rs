@@ -172,6 +172,11 @@ pub trait SinkSpec: Debug + Send + Sync {
     /// How the host hands messages over.
     fn policy(&self) -> Policy;
 
+    /// How messages gather for a call of the sink that is one request for all of them; `None`: each has its own answer.
+    fn gathering(&self) -> Option<Gathering> {
+        None
+    }
+
     /// The part of its address that the fields of a message fill in, if there is one.
     fn template(&self) -> Option<&dyn Template> {
         None
@@ -221,6 +226,16 @@ pub struct Policy {
     pub retry_for: Duration,
     /// The longest time of one attempt, to which the sink sees itself.
     pub timeout: Duration,
+}
+
+/// Where one request carries the messages of a call, [`Policy::batch`] at most: what else bounds it. Its answer is for
+/// all of them, so what has failed comes again with fewer others each time, at last alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathering {
+    /// Bytes of payloads, with one for each message that separates it, at most; one message alone may have more.
+    pub bytes: usize,
+    /// How long the first message waits for others; not while the node ends, and not without room for more.
+    pub wait: Duration,
 }
 
 /// The values of a customer's secrets.

@@ -206,6 +206,11 @@ codes! {
     HttpBadResponse = "http/bad-response", Http, true, 502, "The outgoing server's answer is broken or cut off.", "It is tried again.";
     HttpRefusedAddress = "http/refused-address", Http, false, 502, "The URL leads to an address that is not allowed.", "Use a public address, or let the operator name this one, or its network, with --allow.";
     HttpBadUrl = "http/bad-url", Http, false, 422, "A placeholder gave no usable URL.", "Check the field; empty, `.`, `..` and control characters are refused.";
+    HttpBatchNotJson = "http/batch-not-json", Http, false, 422, "The out puts several messages of JSON into one request, and the message is no JSON.", "Put a `convert` to JSON before the out, or take its `batch` away.";
+    HttpOauthRefused = "http/oauth-refused", Http, true, 502, "The token server refused the out's client.", "Check client id, secret, scopes and audience; messages wait meanwhile.";
+    HttpOauthUnavailable = "http/oauth-unavailable", Http, true, 502, "The token server was not reached, did not answer in time, or answered 408, 425, 429 or 5xx.", "Check `token_url`; it is asked again.";
+    HttpOauthBadAnswer = "http/oauth-bad-answer", Http, true, 502, "The token server's answer holds no bearer token that can be used.", "Check that `token_url` is that of OAuth 2.0 tokens; it is asked again.";
+    HttpOauthTokenRejected = "http/oauth-token-rejected", Http, true, 502, "The outgoing server answered 401 to a token that was just made.", "Check scopes and audience, and that the server believes this token server; messages wait meanwhile.";
 
     // -- file --------------------------------------------------------------------------------
     FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";

@@ -34,6 +34,17 @@ pub(crate) fn put_line(payload: &[u8], content_type: &str, into: &mut Vec<u8>) -
     Ok(())
 }
 
+/// Appends the payload without the blanks between its tokens when it is JSON; a text is none, whatever it holds.
+/// Otherwise appends nothing, and gives `false`.
+pub(crate) fn put_json(payload: &[u8], content_type: &str, into: &mut Vec<u8>) -> bool {
+    let start = into.len();
+    let is_json = kind(content_type) != Kind::Text && compact(payload, into) == Shape::Complete;
+    if !is_json {
+        into.truncate(start);
+    }
+    is_json
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Json,

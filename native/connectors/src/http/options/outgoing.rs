@@ -6,9 +6,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Oauth2Auth, OutBatch};
 use crate::options::{HeaderText, Secret, Span, UrlText};
 
-/// A request per message. It has the message's `Content-Type`, `Idempotency-Key: <message id>`, those of
+/// A request per message, or per `batch` of them. It has the message's `Content-Type`, `Idempotency-Key: <message id>`, those of
 /// `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` that came in, and the `headers` and `auth` that stand here. An
 /// https server is known by the certificate authorities of the system, by Mozilla's, or by `tls.ca` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,9 @@ pub struct HttpOut {
     /// The `Authorization` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<OutAuth>,
+    /// Several messages in one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<OutBatch>,
     /// Of https: whom the server is certified by, and who we are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<OutTls>,
@@ -138,6 +142,8 @@ pub enum OutAuth {
     Bearer(BearerAuth),
     /// By user and password.
     Basic(BasicAuth),
+    /// By a token that is asked for.
+    Oauth2(Oauth2Auth),
 }
 
 /// `Authorization: Basic <user and password>`.

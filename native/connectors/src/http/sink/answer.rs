@@ -18,6 +18,19 @@ use crate::contract::Outcome;
 /// beyond, the connection is dropped.
 const LONGEST_BODY: usize = 64 << 10;
 
+/// What came of a request.
+pub(super) struct Answer {
+    /// `None` when there is no answer.
+    pub(super) status: Option<StatusCode>,
+    pub(super) outcome: Outcome,
+}
+
+impl From<Outcome> for Answer {
+    fn from(outcome: Outcome) -> Answer {
+        Answer { status: None, outcome }
+    }
+}
+
 /// Of an answer that is no redirect.
 pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, options: &SinkOptions) -> Outcome {
     let reason = format!("the server answered {status}");
@@ -88,7 +101,7 @@ fn again(fault: Fault) -> Outcome {
     Outcome::Retry { fault, after: None }
 }
 
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -100,7 +113,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 /// The cause says more than the layers around it.
-fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! Delivery ──► request.rs    URL, headers, Idempotency-Key         options.rs
+//!              batch.rs      several of them in one request
+//!              oauth/        a token for it
 //!                 ▼
 //!              connector.rs  resolve once, check (guard), dial, TLS  ── pooled connections
 //!                 ▼
@@ -13,7 +15,9 @@
 //! It tries once: what `Retry` means, when and how often, is the host's business.
 
 mod answer;
+mod batch;
 mod connector;
+mod oauth;
 mod options;
 mod redirect;
 mod request;
@@ -25,6 +29,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -33,13 +39,15 @@ use tokio::sync::Semaphore;
 
 use super::guard::AddressPolicy;
 use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
+use answer::Answer;
 use connector::{Connector, GuardedConnector};
-use request::Template;
+use oauth::Tokens;
+use request::{Outgoing, Template};
 
-pub use options::{RetryMode, SinkOptions};
+pub use options::{OauthOptions, RetryMode, SinkOptions};
 pub use spec::HttpSinkKind;
 
-pub use super::options::Method;
+pub use super::options::{BatchFormat, Method, OauthStyle};
 pub use crate::tls::{Tls, TlsOptions};
 
 type HttpClient = Client<Connector, Full<Bytes>>;
@@ -55,6 +63,7 @@ pub struct HttpSink {
     template: Template,
     dial: GuardedConnector,
     client: HttpClient,
+    tokens: Option<Tokens>,
     turns: Semaphore,
 }
 
@@ -66,7 +75,12 @@ pub fn check_options(options: &SinkOptions) -> Result<(), Fault> {
     if !options.tls.is_default() {
         Tls::of(&options.tls)?;
     }
+    tokens(options)?;
     Template::new(options).map(drop)
+}
+
+fn tokens(options: &SinkOptions) -> Result<Option<Tokens>, Fault> {
+    options.oauth.as_ref().map(|oauth| Tokens::new(oauth, options.timeout)).transpose()
 }
 
 impl HttpSink {
@@ -82,7 +96,8 @@ impl HttpSink {
             .http1_max_buf_size(LONGEST_HEAD)
             .build(Connector::new(&tls, dial.clone()));
         let template = Template::new(&options)?;
-        Ok(HttpSink { turns: Semaphore::new(concurrency), template, dial, client, options })
+        let tokens = tokens(&options)?;
+        Ok(HttpSink { turns: Semaphore::new(concurrency), template, dial, client, tokens, options })
     }
 
     /// TCP to the server, closed at once: no TLS, no byte, so that no server counts or logs a request.
@@ -93,22 +108,90 @@ impl HttpSink {
     }
 
     async fn deliver(&self, delivery: &Delivery<'_>) -> Outcome {
-        // The semaphore is never closed.
-        let _turn = self.turns.acquire().await;
         match self.template.request(&self.options, delivery) {
-            Ok(request) => redirect::send(&self.client, &self.options, request).await,
+            Ok(request) => self.send(request).await.outcome,
             Err(fault) => Outcome::Permanent(fault),
         }
     }
+
+    /// In its turn; with a token, where the out needs one.
+    async fn send(&self, request: Outgoing) -> Answer {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        match &self.tokens {
+            Some(tokens) => self.send_with(tokens, request).await,
+            None => redirect::send(&self.client, &self.options, request).await,
+        }
+    }
+
+    /// A token that is refused is replaced once. One that was just made and is refused as well is the fault of no
+    /// message.
+    async fn send_with(&self, tokens: &Tokens, request: Outgoing) -> Answer {
+        let mut refused = None;
+        loop {
+            let token = match tokens.get(&self.client, refused.as_ref()).await {
+                Ok(token) => token,
+                Err(outcome) => return outcome.into(),
+            };
+            let mut with_token = request.clone();
+            with_token.configured.insert(AUTHORIZATION, token.authorization.clone());
+            let answer = redirect::send(&self.client, &self.options, with_token).await;
+            if answer.status != Some(StatusCode::UNAUTHORIZED) {
+                return answer;
+            }
+            if refused.is_some() {
+                let fault = Fault::new(Code::HttpOauthTokenRejected, "the server answered 401 to a new token");
+                return Outcome::Retry { fault, after: None }.into();
+            }
+            refused = Some(token);
+        }
+    }
+
+    /// Requests at a time: the turns see to it that they are no more over all batches.
+    async fn one_by_one(&self, batch: &[Delivery<'_>]) -> Vec<Outcome> {
+        let concurrency = self.options.concurrency.max(1);
+        let deliver = async |(position, delivery)| (position, self.deliver(delivery).await);
+        // In the order of their ends: a slow one must not hold up those behind it.
+        let outcomes = iter(batch.iter().enumerate()).map(deliver).buffer_unordered(concurrency).collect().await;
+        in_order(outcomes)
+    }
+
+    async fn together(&self, format: BatchFormat, batch: &[Delivery<'_>]) -> Vec<Outcome> {
+        let concurrency = self.options.concurrency.max(1);
+        let (frames, mut outcomes) = batch::frames(format, batch);
+        let sent: Vec<_> = iter(&frames).map(|frame| frame.send(self)).buffer_unordered(concurrency).collect().await;
+        outcomes.extend(sent.into_iter().flatten());
+        in_order(outcomes)
+    }
+}
+
+/// One for each delivery of a batch, by its position.
+fn in_order(mut outcomes: Vec<(usize, Outcome)>) -> Vec<Outcome> {
+    outcomes.sort_unstable_by_key(|(position, _)| *position);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 impl Sink for HttpSink {
     fn check(&self) -> LocalFuture<'_, Result<(), Fault>> {
-        Box::pin(self.reach())
+        Box::pin(async move {
+            self.reach().await?;
+            match &self.tokens {
+                Some(tokens) => self.dial.connect(tokens.url()).await.map(drop),
+                None => Ok(()),
+            }
+        })
     }
 
+    /// The token is the first one that requests have.
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
-        Box::pin(self.reach())
+        Box::pin(async move {
+            self.reach().await?;
+            let Some(tokens) = &self.tokens else { return Ok(()) };
+            match tokens.get(&self.client, None).await {
+                Err(Outcome::Retry { fault, .. } | Outcome::Permanent(fault)) => Err(fault),
+                Ok(_) | Err(Outcome::Delivered) => Ok(()),
+            }
+        })
     }
 
     /// Between requests it knows nothing of its server.
@@ -118,13 +201,10 @@ impl Sink for HttpSink {
 
     fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
-            let concurrency = self.options.concurrency.max(1);
-            let deliver = async |(position, delivery)| (position, self.deliver(delivery).await);
-            // In the order of their ends: a slow one must not hold up those behind it.
-            let mut outcomes: Vec<(usize, Outcome)> =
-                iter(batch.iter().enumerate()).map(deliver).buffer_unordered(concurrency).collect().await;
-            outcomes.sort_unstable_by_key(|(position, _)| *position);
-            outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+            match self.options.batch {
+                Some(format) => self.together(format, batch).await,
+                None => self.one_by_one(batch).await,
+            }
         })
     }
 

@@ -1,9 +1,10 @@
 //! What an out says about its requests.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::http::UrlTemplate;
-use crate::http::options::Method;
+use crate::http::options::{BatchFormat, Method, OauthStyle};
 use crate::tls::TlsOptions;
 
 /// What is done about a request whose answer never came.
@@ -16,6 +17,25 @@ pub enum RetryMode {
     Safe,
 }
 
+/// A token of the client's own (RFC 6749, 4.4).
+#[derive(Clone)]
+pub struct OauthOptions {
+    /// Without placeholders.
+    pub token_url: UrlTemplate,
+    pub client_id: String,
+    pub client_secret: String,
+    pub scopes: Vec<String>,
+    /// Not of the standard, but what many servers ask for.
+    pub audience: Option<String>,
+    pub style: OauthStyle,
+}
+
+impl fmt::Debug for OauthOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OauthOptions(..)")
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct SinkOptions {
     pub url: UrlTemplate,
@@ -25,8 +45,12 @@ pub struct SinkOptions {
     /// The whole value of `Authorization`, such as `Bearer x`; never shown, nor sent to another
     /// origin.
     pub authorization: Option<String>,
-    /// In place of the message's.
+    /// In place of `authorization`.
+    pub oauth: Option<OauthOptions>,
+    /// In place of the message's, or of the batch's.
     pub content_type: Option<String>,
+    /// `None`: each message has a request of its own.
+    pub batch: Option<BatchFormat>,
     /// Of this out alone.
     pub tls: TlsOptions,
     /// Name lookup, TCP and TLS.
@@ -50,7 +74,9 @@ impl SinkOptions {
             method: Method::default(),
             headers: Vec::new(),
             authorization: None,
+            oauth: None,
             content_type: None,
+            batch: None,
             tls: TlsOptions::default(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),

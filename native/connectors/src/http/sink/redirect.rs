@@ -14,13 +14,14 @@ use hyper_util::client::legacy::connect::capture_connection;
 use message::{Code, Fault};
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{self, Answer};
 use super::request::Outgoing;
-use super::{HttpClient, SinkOptions, answer};
+use super::{HttpClient, SinkOptions};
 use crate::contract::Outcome;
 use crate::http::template::port;
 
 /// The delivery's one attempt, redirects and all, within the out's timeout.
-pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoing: Outgoing) -> Outcome {
+pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoing: Outgoing) -> Answer {
     let deadline = Instant::now() + options.timeout;
     let origin = outgoing.url.clone();
     let mut followed = 0;
@@ -28,13 +29,14 @@ pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoin
         let mut request = request(&outgoing, same_origin(&origin, &outgoing.url));
         let captured = capture_connection(&mut request);
         let attempt = async {
-            let response = client.request(request).await.map_err(|error| answer::of_error(&error, options))?;
+            let response =
+                client.request(request).await.map_err(|error| Answer::from(answer::of_error(&error, options)))?;
             let (head, body) = response.into_parts();
             if followed < options.redirects && followable(head.status) {
                 return Ok((head.status, head.headers));
             }
             let outcome = answer::of_status(head.status, &head.headers, options);
-            Err(answer::finish(outcome, body, options).await)
+            Err(Answer { status: Some(head.status), outcome: answer::finish(outcome, body, options).await })
         };
         let next = match timeout_at(deadline, attempt).await {
             Ok(Ok((status, headers))) => {
@@ -43,12 +45,15 @@ pub(super) async fn send(client: &HttpClient, options: &SinkOptions, mut outgoin
                 }
                 target(&outgoing.url, &headers)
             }
-            Ok(Err(outcome)) => return outcome,
-            Err(_) => return answer::of_timeout(options.timeout, captured.connection_metadata().is_some(), options),
+            Ok(Err(answer)) => return answer,
+            Err(_) => {
+                let sent = captured.connection_metadata().is_some();
+                return answer::of_timeout(options.timeout, sent, options).into();
+            }
         };
         match next {
             Ok(url) => outgoing.url = url,
-            Err(fault) => return Outcome::Permanent(fault),
+            Err(fault) => return Outcome::Permanent(fault).into(),
         }
         followed += 1;
     }

@@ -13,7 +13,7 @@ use crate::contract::Delivery;
 use crate::http::HOPS;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
 /// Set by the client or by us; a file that sets them would break the framing or the guarantee.
 const OURS: [HeaderName; 10] =
     [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, EXPECT, CONTENT_TYPE, IDEMPOTENCY_KEY];
@@ -26,7 +26,8 @@ pub(super) struct Template {
     content_type: Option<HeaderValue>,
 }
 
-/// A request that can be sent more than once, for redirects.
+/// A request that can be sent more than once, for redirects and new tokens.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     pub(super) method: http::Method,
     pub(super) url: Uri,
@@ -76,7 +77,34 @@ impl Template {
     }
 
     pub(super) fn request(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> Result<Outgoing, Fault> {
-        let url = match (delivery.address, &self.fixed_url) {
+        let payload = if options.method.has_body() { delivery.payload.clone() } else { Bytes::new() };
+        self.outgoing(options, delivery.address, self.message_headers(options, delivery), payload)
+    }
+
+    /// One request for all of them. It has no header of a single message.
+    pub(super) fn batch(
+        &self,
+        options: &SinkOptions,
+        deliveries: &[&Delivery<'_>],
+        media: HeaderValue,
+        body: Bytes,
+    ) -> Result<Outgoing, Fault> {
+        let url = deliveries.first().and_then(|first| first.address);
+        let mut headers = own_headers(&batch_id(deliveries));
+        headers.insert(CONTENT_TYPE, self.content_type.clone().unwrap_or(media));
+        let hops = deliveries.iter().map(|delivery| hops_of(Headers::new(delivery.headers))).max();
+        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops.unwrap_or_default().saturating_add(1)));
+        self.outgoing(options, url, headers, body)
+    }
+
+    fn outgoing(
+        &self,
+        options: &SinkOptions,
+        url: Option<&str>,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<Outgoing, Fault> {
+        let url = match (url, &self.fixed_url) {
             (Some(url), _) => rendered(options, url)?,
             (None, Some(url)) => url.clone(),
             (None, None) => {
@@ -90,22 +118,11 @@ impl Template {
             Method::Get => http::Method::GET,
             Method::Delete => http::Method::DELETE,
         };
-        let payload = if options.method.has_body() { delivery.payload.clone() } else { Bytes::new() };
-        Ok(Outgoing {
-            method,
-            url,
-            headers: self.message_headers(options, delivery),
-            configured: self.configured.clone(),
-            payload,
-        })
+        Ok(Outgoing { method, url, headers, configured: self.configured.clone(), payload })
     }
 
     fn message_headers(&self, options: &SinkOptions, delivery: &Delivery<'_>) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(USER_AGENT, AGENT);
-        if let Ok(id) = HeaderValue::from_str(delivery.id) {
-            headers.insert(IDEMPOTENCY_KEY, id);
-        }
+        let mut headers = own_headers(delivery.id);
         if options.method.has_body() {
             let own = || HeaderValue::from_str(delivery.content_type).ok().filter(|value| !value.is_empty());
             if let Some(value) = self.content_type.clone().or_else(own) {
@@ -125,6 +142,28 @@ impl Template {
         }
         headers
     }
+}
+
+fn own_headers(id: &str) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(USER_AGENT, AGENT);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(IDEMPOTENCY_KEY, id);
+    }
+    headers
+}
+
+/// The same for the same messages in the same order; that of the message when it is alone.
+fn batch_id(deliveries: &[&Delivery<'_>]) -> String {
+    let [delivery] = deliveries else {
+        let mut hasher = blake3::Hasher::new();
+        for delivery in deliveries {
+            hasher.update(&delivery.id.len().to_le_bytes()).update(delivery.id.as_bytes());
+        }
+        let customer = deliveries.first().map(|first| first.customer).unwrap_or_default();
+        return format!("{customer}.{}", &hasher.finalize().to_hex()[..32]);
+    };
+    delivery.id.to_owned()
 }
 
 /// A rendered URL travels with the message; it may go no further than its template.

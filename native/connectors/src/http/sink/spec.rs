@@ -8,14 +8,18 @@ use message::{Code, Document, Fault};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
-use super::{HttpSink, RetryMode, SinkOptions, check_options};
+use super::{HttpSink, OauthOptions, RetryMode, SinkOptions, check_options};
 use crate::contract::Sink;
-use crate::http::options::{HeaderValue, HttpOut, OutAuth, OutUrl, Retry};
+use crate::http::options::{HeaderValue, HttpOut, Oauth2, OutAuth, OutUrl, Retry};
 use crate::http::{UrlTemplate, basic_credentials};
-use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, Template, canonical, field, typed};
+use crate::kind::{
+    Gathering, Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, Template, canonical, field, typed,
+};
 use crate::options::Secret;
 use crate::tls::TlsOptions;
 
+/// As the documentation of `batch` says.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// As the documentation of `follow_redirects` says.
 const REDIRECTS: u32 = 5;
 
@@ -35,7 +39,7 @@ impl Kind for HttpSinkKind {
     }
 
     fn checked(&self) -> &'static str {
-        "That the secrets are there, and that the server of the URL can be reached at an address that is allowed. No request is sent."
+        "That the secrets are there, and that the server of the URL, and that of tokens, can be reached at an address that is allowed. No request is sent."
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -56,6 +60,8 @@ impl SinkKind for HttpSinkKind {
 fn target(options: &Value) -> Result<HttpTarget, Vec<Fault>> {
     let options: HttpOut = typed(options)?;
     let mut faults = tls_faults(&options);
+    faults.extend(batch_faults(&options));
+    faults.extend(token_url_fault(&options));
     let url = match &options.url {
         OutUrl::Text(text) => UrlTemplate::parse(text).map(Some),
         OutUrl::Secret(_) => Ok(None),
@@ -82,6 +88,25 @@ fn tls_faults(options: &HttpOut) -> Vec<Fault> {
         _ => None,
     };
     halves.into_iter().chain(scheme).collect()
+}
+
+fn batch_faults(options: &HttpOut) -> Vec<Fault> {
+    let Some(batch) = &options.batch else { return Vec::new() };
+    let fault = |reason, pointer| Fault::new(Code::ConfigInvalidValue, reason).at_pointer(pointer);
+    let bodiless = (!options.method.has_body()).then(|| fault("a batch needs POST, PUT or PATCH", "/batch"));
+    let long = (batch.wait.length() > MAX_WAIT).then(|| fault("wants at most `60s`", "/batch/wait"));
+    bodiless.into_iter().chain(long).collect()
+}
+
+fn token_url_fault(options: &HttpOut) -> Option<Fault> {
+    let Some(OutAuth::Oauth2(auth)) = &options.auth else { return None };
+    token_url(&auth.oauth2).err().map(|fault| fault.at_pointer("/auth/oauth2/token_url"))
+}
+
+fn token_url(oauth: &Oauth2) -> Result<UrlTemplate, Fault> {
+    let url = UrlTemplate::parse(&oauth.token_url)?;
+    let reason = "the token server's URL has no fields of the message";
+    if url.is_static() { Ok(url) } else { Err(Fault::new(Code::ConfigInvalidValue, reason)) }
 }
 
 /// An HTTP server, without the values of its secrets.
@@ -113,6 +138,7 @@ impl HttpTarget {
         let auth = self.options.auth.as_ref().map(|auth| match auth {
             OutAuth::Bearer(auth) => &auth.bearer,
             OutAuth::Basic(auth) => &auth.basic.password,
+            OutAuth::Oauth2(auth) => &auth.oauth2.client_secret,
         });
         let tls = self.options.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]).flatten();
         url.into_iter().chain(headers).chain(auth).chain(tls)
@@ -128,6 +154,8 @@ impl HttpTarget {
             method: options.method,
             headers: self.headers(secrets)?,
             authorization: self.authorization(secrets)?,
+            oauth: self.oauth(secrets)?,
+            batch: options.batch.as_ref().map(|batch| batch.format),
             content_type: options.content_type.as_ref().map(|text| text.to_string()),
             tls: self.tls(secrets)?,
             timeout: options.timeout.length(),
@@ -159,13 +187,26 @@ impl HttpTarget {
 
     fn authorization(&self, secrets: &dyn Secrets) -> Result<Option<String>, Fault> {
         Ok(match &self.options.auth {
-            None => None,
+            None | Some(OutAuth::Oauth2(_)) => None,
             Some(OutAuth::Bearer(auth)) => Some(format!("Bearer {}", secrets.get(&auth.bearer.secret)?)),
             Some(OutAuth::Basic(auth)) => {
                 let password = secrets.get(&auth.basic.password.secret)?;
                 Some(format!("Basic {}", basic_credentials(&auth.basic.user, password)))
             }
         })
+    }
+
+    fn oauth(&self, secrets: &dyn Secrets) -> Result<Option<OauthOptions>, Fault> {
+        let Some(OutAuth::Oauth2(auth)) = &self.options.auth else { return Ok(None) };
+        let oauth = &auth.oauth2;
+        Ok(Some(OauthOptions {
+            token_url: token_url(oauth)?,
+            client_id: oauth.client_id.to_string(),
+            client_secret: secrets.get(&oauth.client_secret.secret)?.to_owned(),
+            scopes: oauth.scopes.iter().map(|scope| scope.to_string()).collect(),
+            audience: oauth.audience.as_ref().map(|audience| audience.to_string()),
+            style: oauth.auth_style,
+        }))
     }
 
     fn tls(&self, secrets: &dyn Secrets) -> Result<TlsOptions, Fault> {
@@ -201,11 +242,16 @@ impl SinkSpec for HttpTarget {
     fn policy(&self) -> Policy {
         let never = self.options.retry == Retry::Never;
         Policy {
-            batch: 1,
+            batch: self.options.batch.as_ref().map_or(1, |batch| batch.messages as usize),
             workers: (self.options.concurrency as usize).max(1),
             retry_for: if never { Duration::ZERO } else { self.options.retry_for.length() },
             timeout: self.options.timeout.length(),
         }
+    }
+
+    fn gathering(&self) -> Option<Gathering> {
+        let batch = self.options.batch.as_ref()?;
+        Some(Gathering { bytes: batch.bytes as usize, wait: batch.wait.length() })
     }
 
     fn template(&self) -> Option<&dyn Template> {
@@ -240,6 +286,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::options::{BatchFormat, OauthStyle};
 
     /// Every secret has this value.
     struct Same(&'static str);
@@ -287,5 +334,61 @@ mod tests {
         let options = out.client(&Same("open sesame")).unwrap();
         assert_eq!(options.authorization.as_deref(), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
         assert_eq!(options.content_type.as_deref(), Some("text/xml"));
+    }
+
+    #[test]
+    fn a_batch_gathers_by_count_bytes_and_time() {
+        let out = target(&json!({"url": "https://e.example/", "batch": {}})).unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!((out.policy().batch, out.gathering()), (100, Some(Gathering { bytes: 1 << 20, wait: second })));
+        assert_eq!(out.client(&Same("")).unwrap().batch, Some(BatchFormat::Array));
+        let batch = json!({"format": "ndjson", "messages": 7, "bytes": 2_000, "wait": "250ms"});
+        let out = target(&json!({"url": "https://e.example/", "batch": batch})).unwrap();
+        let wait = Duration::from_millis(250);
+        assert_eq!((out.policy().batch, out.gathering()), (7, Some(Gathering { bytes: 2_000, wait })));
+        assert_eq!(out.client(&Same("")).unwrap().batch, Some(BatchFormat::Ndjson));
+        let single = target(&json!({"url": "https://e.example/"})).unwrap();
+        assert_eq!(
+            (single.policy().batch, single.gathering(), single.client(&Same("")).unwrap().batch),
+            (1, None, None)
+        );
+    }
+
+    #[test]
+    fn what_no_batch_or_token_can_be_is_refused_with_its_pointer() {
+        let oauth = |url| json!({"oauth2": {"token_url": url, "client_id": "c", "client_secret": {"secret": "s"}}});
+        for (more, pointer) in [
+            (json!({"method": "GET", "batch": {}}), "/batch"),
+            (json!({"method": "DELETE", "batch": {}}), "/batch"),
+            (json!({"batch": {"wait": "61s"}}), "/batch/wait"),
+            (json!({"auth": oauth("https://a.example/{tenant}/token")}), "/auth/oauth2/token_url"),
+            (json!({"auth": oauth("ftp://a.example/token")}), "/auth/oauth2/token_url"),
+            (json!({"auth": oauth("https://user@a.example/token")}), "/auth/oauth2/token_url"),
+        ] {
+            let mut options = json!({"url": "https://e.example/"});
+            more.as_object().unwrap().iter().for_each(|(key, value)| options[key] = value.clone());
+            let faults = target(&options).unwrap_err();
+            let pointers: Vec<_> = faults.iter().filter_map(|fault| fault.place().pointer.as_deref()).collect();
+            assert_eq!(pointers, [pointer], "{options}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_the_customers_secret() {
+        let oauth = json!({
+            "token_url": "https://a.example/token",
+            "client_id": "client",
+            "client_secret": {"secret": "erp-client"},
+            "scopes": ["orders.write"],
+            "audience": "erp",
+            "auth_style": "body",
+        });
+        let out = target(&json!({"url": "https://e.example/", "auth": {"oauth2": oauth}})).unwrap();
+        assert_eq!(out.secrets(), ["erp-client"]);
+        let options = out.client(&Same("s3cret")).unwrap();
+        let oauth = options.oauth.unwrap();
+        assert_eq!((oauth.client_id.as_str(), oauth.client_secret.as_str()), ("client", "s3cret"));
+        assert_eq!((oauth.scopes, oauth.audience.as_deref()), (vec!["orders.write".to_owned()], Some("erp")));
+        assert_eq!((oauth.style, options.authorization), (OauthStyle::Body, None));
     }
 }

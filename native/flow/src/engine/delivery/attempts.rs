@@ -28,6 +28,9 @@ use crate::engine::settlement::{self, Letter, Outcome};
 const FULL_DELAY: Duration = Duration::from_secs(1);
 /// The same while the sink answers nothing: what would come again sooner stands in the way of other customers.
 const SILENT_DELAY: Duration = Duration::from_secs(10);
+/// No message would get through: the server was not reached, or there is no token for it.
+const UNREACHED: [Code; 4] =
+    [Code::HttpConnect, Code::HttpOauthRefused, Code::HttpOauthUnavailable, Code::HttpOauthBadAnswer];
 /// The URL of a larger payload is found on another thread.
 const LARGE: usize = 1 << 20;
 
@@ -46,6 +49,7 @@ impl Reach<'_> {
             return;
         }
         if !has_room {
+            queue.press();
             let fault = Fault::new(Code::LimitMemory, format!("the queue of out `{}` is full", queue.name()));
             let delay = if queue.is_answering(self.now) { FULL_DELAY } else { SILENT_DELAY };
             return self.settlement.settle(envelope.input, Outcome::Retry(delay, fault));
@@ -139,6 +143,7 @@ impl Reach<'_> {
     pub(super) fn on_delivered(&mut self, queue: &mut Queue, batch: Vec<Queued>, outcomes: Vec<connectors::Outcome>) {
         debug_assert_eq!(batch.len(), outcomes.len());
         queue.returned(&batch, self.now);
+        let (first, mut jitter) = (batch.first().map(|queued| queued.number).unwrap_or_default(), None);
         let mut opens = false;
         // Last first: what goes back to the front of the queue keeps its order.
         for (queued, outcome) in batch.into_iter().zip(outcomes).rev() {
@@ -148,7 +153,10 @@ impl Reach<'_> {
                     self.succeeded(queue);
                     self.give_up(queue, &queued, &fault);
                 }
-                connectors::Outcome::Retry { fault, after } => opens |= self.failed(queue, queued, fault, after),
+                connectors::Outcome::Retry { fault, after } => {
+                    let jitter = *jitter.get_or_insert_with(|| self.settlement.jitter());
+                    opens |= self.failed(queue, queued, (first, jitter), fault, after);
+                }
             }
         }
         if opens {
@@ -178,15 +186,22 @@ impl Reach<'_> {
         }
     }
 
-    /// An attempt failed. `true` when that opens the breaker.
-    fn failed(&mut self, queue: &mut Queue, mut queued: Queued, fault: Fault, after: Option<Duration>) -> bool {
+    /// An attempt failed. `true` when that opens the breaker. The messages of a batch count as its first one, and their
+    /// pauses are of one length: they are tried again together.
+    fn failed(
+        &mut self,
+        queue: &mut Queue,
+        mut queued: Queued,
+        (first, jitter): (u64, f64),
+        fault: Fault,
+        after: Option<Duration>,
+    ) -> bool {
         queued.attempts += 1;
         queue.attempted(Some(fault.code()));
         queue.parking.last_fault = Some(fault.clone());
-        let jitter = self.settlement.jitter();
         let (is_first, code) = (queued.attempts == 1, fault.code());
-        let (is_unreached, is_answered) = (code == Code::HttpConnect, code == Code::HttpServerError);
-        let failure = Failure { message: queued.number, is_first, is_unreached, is_answered, after, jitter };
+        let (is_unreached, is_answered) = (UNREACHED.contains(&code), code == Code::HttpServerError);
+        let failure = Failure { message: first, is_first, is_unreached, is_answered, after, jitter };
         let opens = queue.outage.failed(&failure, self.now) && queue.breaker.failed();
         if queued.age(self.now) >= queue.outlet.retry_for {
             let reason = format!("given up after {} s; last: {fault}", queued.age(self.now).as_secs());

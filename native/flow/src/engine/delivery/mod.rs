@@ -14,6 +14,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `queue.rs` | the messages of one out, and which of them is next |
+//! | `batching.rs` | what goes into one batch, and how long it waits |
 //! | `outage.rs` | when an out as a whole pauses |
 //! | `breaker.rs` | when its messages are parked, and when they come back |
 //! | `ages.rs` | how long a parked message has been parked |
@@ -25,6 +26,7 @@
 
 mod ages;
 mod attempts;
+mod batching;
 mod breaker;
 mod budgets;
 mod connect;
@@ -259,6 +261,8 @@ impl Delivery {
     /// The shard takes nothing more in: a server that fails is not waited for any more.
     pub fn begin_drain(&mut self) {
         self.draining = true;
+        // What waits for others to share a request with waits no more.
+        self.queues.values().for_each(|queue| queue.outlet.arrived.notify_waiters());
     }
 
     /// Messages that wait for a server that fails, or behind such messages: a drain gives them back.

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use connectors::http::guard::AddressPolicy;
-use connectors::kind::{Host, Policy, SourceTask};
+use connectors::kind::{Gathering, Host, Policy, SourceTask};
 use connectors::tls::Tls;
 use connectors::{Delivery, Outcome, Sink, Source};
 use message::Fault;
 use tokio::sync::{Notify, OnceCell};
 
+use super::batching::Batching;
 use crate::compile::Pipeline;
 use crate::engine::registry::Secrets;
 use crate::engine::settings::Settings;
@@ -22,7 +23,7 @@ use crate::engine::world::World;
 pub struct Outlet {
     sink: Rc<dyn Sink>,
     /// Deliveries of one `write_batch`.
-    pub batch: usize,
+    pub batching: Batching,
     /// Batches under way at a time.
     pub workers: usize,
     /// How long a delivery is repeated.
@@ -86,10 +87,15 @@ impl Outlet {
         self.workers == 1
     }
 
-    pub(super) fn new(sink: Rc<dyn Sink>, policy: Policy, has_placeholders: bool) -> Outlet {
+    pub(super) fn new(
+        sink: Rc<dyn Sink>,
+        policy: Policy,
+        gathering: Option<Gathering>,
+        has_placeholders: bool,
+    ) -> Outlet {
         Outlet {
             sink,
-            batch: policy.batch,
+            batching: Batching::new(policy.batch, gathering),
             workers: policy.workers,
             retry_for: policy.retry_for,
             has_placeholders,
@@ -208,6 +214,6 @@ impl Sinks {
     pub fn open(&self, pipeline: &Pipeline, secrets: &Secrets, target: usize) -> Result<Outlet, Fault> {
         let spec = &pipeline.outs()[target].spec;
         let sink = self.world.sink(&**spec, secrets, &self.hosting.host(pipeline))?;
-        Ok(Outlet::new(sink, spec.policy(), spec.template().is_some()))
+        Ok(Outlet::new(sink, spec.policy(), spec.gathering(), spec.template().is_some()))
     }
 }

@@ -65,7 +65,7 @@ impl Queue {
     pub fn hold_surplus(&mut self) {
         let (mut kept, mut held) = (VecDeque::new(), Behind::default());
         for queued in std::mem::take(&mut self.fresh) {
-            if kept.len() < self.outlet.batch || queued.is_parked {
+            if kept.len() < self.outlet.batching.probe() || queued.is_parked {
                 kept.push_back(queued);
             } else {
                 held.push_back(queued);

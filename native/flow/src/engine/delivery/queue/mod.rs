@@ -111,6 +111,8 @@ pub struct Queue {
     pub connect_error: Option<Code>,
     /// Whether the last probe of a server that fails came from the lane.
     probed_new: bool,
+    /// There was no room for a message: what is in hand does not wait for others to share a request with.
+    is_pressed: bool,
 }
 
 /// Messages in hand that failed alone; more go back to their stream.
@@ -151,6 +153,7 @@ impl Queue {
             last_error: None,
             connect_error: None,
             probed_new: false,
+            is_pressed: false,
         }
     }
 
@@ -327,6 +330,14 @@ impl Queue {
         self.retrying = self.retrying.saturating_sub(batch.iter().filter(|queued| queued.attempts > 0).count());
         self.last_outcome = now;
         self.has_answered = true;
+    }
+
+    /// There was no room for one more.
+    pub fn press(&mut self) {
+        if !self.outlet.batching.wait.is_zero() {
+            self.is_pressed = true;
+            self.outlet.arrived.notify_one();
+        }
     }
 
     /// One more message of so many bytes will come; its URL is found elsewhere.

@@ -1,6 +1,7 @@
 //! What a worker of the queue does next.
 
 use super::*;
+use crate::engine::delivery::batching::Filled;
 
 /// What a worker does next.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ impl Queue {
         let waiting = if self.outage.is_paused() {
             usize::from(!self.fresh.is_empty() || !self.failed.is_empty())
         } else {
-            self.fresh.len().div_ceil(self.outlet.batch.max(1)) + self.failed.len().min(1)
+            let batches = self.outlet.batching.batches(self.fresh.len(), self.held.bytes);
+            batches + self.failed.len().min(1)
         };
         let wanted = waiting.saturating_sub(self.waiting_workers).min(self.outlet.workers.saturating_sub(self.workers));
         self.workers += wanted;
@@ -48,7 +50,7 @@ impl Queue {
             self.workers = self.workers.saturating_sub(1);
             return Next::End;
         }
-        let batch = if self.outage.is_paused() { self.take_probe(now) } else { self.take(now) };
+        let batch = if self.outage.is_paused() { self.take_probe(now) } else { self.take(draining, now) };
         if batch.is_empty() {
             self.waiting_workers += 1;
             return Next::Wait(self.next_due(now));
@@ -61,25 +63,49 @@ impl Queue {
         Next::Write(batch)
     }
 
-    /// The next batch while the out works: one that has failed before, when its pause is over, else new ones.
-    fn take(&mut self, now: Instant) -> Vec<Queued> {
+    /// The next batch while the out works: what has failed before, when its pause is over, else new ones.
+    fn take(&mut self, draining: bool, now: Instant) -> Vec<Queued> {
         // Most workers are for messages that were not tried yet: one that always fails may take the sink's timeout.
-        let may_retry = self.fresh.is_empty() || self.retrying < (self.outlet.workers / 4).max(1);
-        if may_retry && let Some(queued) = self.take_failed(now) {
-            return vec![queued];
+        let retries = (self.outlet.workers * self.outlet.batching.messages / 4).max(1);
+        if self.fresh.is_empty() || self.retrying < retries {
+            let failed = self.take_failed(usize::MAX, now);
+            if !failed.is_empty() {
+                return failed;
+            }
         }
-        self.take_fresh()
+        let is_last = draining || self.retired || self.is_pressed;
+        if !is_last && self.fresh_due().is_some_and(|due| due > now) {
+            return Vec::new();
+        }
+        self.is_pressed = false;
+        self.take_fresh(usize::MAX)
     }
 
-    fn take_fresh(&mut self) -> Vec<Queued> {
-        let count = self.fresh.len().min(self.outlet.batch);
+    /// The batch that the new messages make; `most`: of so many at most.
+    fn take_fresh(&mut self, most: usize) -> Vec<Queued> {
+        let count = self.filled(self.fresh.iter()).messages.min(most);
         self.fresh.drain(..count).collect()
     }
 
-    /// The one whose pause has been over for the longest time.
-    fn take_failed(&mut self, now: Instant) -> Option<Queued> {
-        let first = self.failed.first_entry().filter(|first| first.key().0 <= now)?;
-        Some(first.remove())
+    /// Where order is kept, a batch is one request: what goes elsewhere is the next one.
+    fn filled<'q>(&self, waiting: impl Iterator<Item = &'q Queued>) -> Filled {
+        let batching = &self.outlet.batching;
+        batching.fill(waiting, batching.is_request && self.outage.keeps_order())
+    }
+
+    /// When the new messages go, though others may still join them; `None`: at once, as what was parked, which has
+    /// waited, and of which few are in hand at a time.
+    fn fresh_due(&self) -> Option<Instant> {
+        let wait = self.outlet.batching.wait;
+        let first = self.fresh.front().filter(|first| !wait.is_zero() && first.attempts == 0 && !first.is_parked)?;
+        (!self.filled(self.fresh.iter()).is_full).then(|| first.since + wait)
+    }
+
+    /// Those whose pauses have been over for the longest time.
+    fn take_failed(&mut self, most: usize, now: Instant) -> Vec<Queued> {
+        let due = self.failed.range(..=(now, u64::MAX)).map(|(_, queued)| queued);
+        let count = self.filled(due).messages.min(most);
+        (0..count).filter_map(|_| self.failed.pop_first()).map(|(_, queued)| queued).collect()
     }
 
     /// The next batch while the out is paused: one whose time is over has its last attempt, others probe.
@@ -90,10 +116,10 @@ impl Queue {
         }
         let mut batch = Vec::new();
         if self.outage.not_before(true, now).is_none() {
-            batch = self.take_fresh();
+            batch = self.take_fresh(self.outlet.batching.probe());
         }
         if batch.is_empty() && self.outage.not_before(false, now).is_none() {
-            batch.extend(self.take_failed(now));
+            batch = self.take_failed(1, now);
         }
         if let Some(first) = batch.first() {
             self.probed_new = !first.is_parked;
@@ -116,7 +142,8 @@ impl Queue {
         let retry_for = self.outlet.retry_for;
         let is_expired = |queued: &Queued| !retry_for.is_zero() && queued.age(now) >= retry_for;
         if self.outage.keeps_order() {
-            let count = self.fresh.iter().take(self.outlet.batch).take_while(|queued| is_expired(queued)).count();
+            let expired = self.fresh.iter().take_while(|queued| is_expired(queued));
+            let count = self.filled(expired).messages.min(self.outlet.batching.probe());
             return self.fresh.drain(..count).collect();
         }
         if self.expiry.is_none_or(|expiry| expiry > now) {
@@ -145,7 +172,8 @@ impl Queue {
         let failed = self.failed.first_key_value().map(|((due, _), _)| *due);
         if !self.outage.is_paused() {
             // One that is due waits for those that are tried again already.
-            return failed.filter(|due| *due > now);
+            let failed = failed.filter(|due| *due > now);
+            return [failed, self.fresh_due()].into_iter().flatten().min();
         }
         let retry_for = self.outlet.retry_for;
         let first = self.fresh.front().filter(|_| !retry_for.is_zero());

@@ -1,5 +1,6 @@
 //! The room from outside: what becomes of messages, by what the sink says of them.
 
+mod batches;
 mod failing;
 mod new_queues;
 mod waiting;

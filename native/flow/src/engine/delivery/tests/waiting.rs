@@ -1,6 +1,7 @@
 //! What is parked, held back, replaced, and how everything ends.
 
 use super::*;
+use crate::engine::delivery::batching::Batching;
 
 #[test]
 fn time_in_hand_and_time_parked_add_up_whatever_the_wall_clock_says() {
@@ -205,9 +206,16 @@ proptest! {
     fn every_message_ends_exactly_once_whatever_the_sink_says(
         acts in proptest::collection::vec((0_u8..6, 0_u64..3_000, any::<bool>()), 0..150),
         concurrency in prop_oneof![Just(1), Just(3)],
+        batch in prop_oneof![Just((1, 0)), Just((7, 0)), Just((7, 700))],
     ) {
         run(async || {
-            let mut world = World::new(&json!({"concurrency": concurrency, "retry_for": "30s"}));
+            let batching = match batch {
+                (1, _) => Batching::new(1, None),
+                (messages, millis) => {
+                    Batching { messages, bytes: 20, wait: Duration::from_millis(millis), is_request: true }
+                }
+            };
+            let mut world = batches::world(&json!({"concurrency": concurrency, "retry_for": "30s"}), batching);
             let (mut next, mut with_sink, mut tried) = (0_u32, Vec::new(), BTreeSet::new());
             for (act, millis, works) in acts {
                 match act {
