@@ -128,7 +128,7 @@ impl Revision {
         let auth = self.auth.clone()?;
         let max_body = http.max_body.min(max_body);
         let passes = http.passes.clone();
-        let route = SourceRoute { binding: self.binding, auth, max_body, accept: http.accept, passes };
+        let route = SourceRoute { auth, accept: http.accept, passes, ..SourceRoute::open(self.binding, max_body) };
         Some((http.path.clone(), route))
     }
 
