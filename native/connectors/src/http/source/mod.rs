@@ -64,6 +64,7 @@ pub use headers::is_passed_on;
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
+pub use path::{parameters as path_parameters, shape as path_shape};
 pub use routes::{Passes, Route, Routes};
 pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy};
 

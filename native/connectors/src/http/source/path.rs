@@ -11,6 +11,8 @@ use percent_encoding::percent_decode_str;
 
 use super::routes::Route;
 
+/// Bytes of a path.
+pub(super) const MAX_LENGTH: usize = 512;
 /// Parameters of one path.
 const MAX_PARAMETERS: usize = 8;
 const MAX_NAME: usize = 64;
@@ -40,13 +42,38 @@ pub(super) fn has_parameters(path: &str) -> bool {
 ///
 /// # Errors
 /// The reason, when a parameter is none.
-pub(super) fn without_parameters(path: &str) -> Result<String, &'static str> {
+fn without_parameters(path: &str) -> Result<String, &'static str> {
     let parts = parse(path)?;
     let plain = parts.iter().map(|part| match part {
         Part::Fixed(text) => text,
         Part::Parameter(_) => "x",
     });
     Ok(plain.collect::<Vec<_>>().join("/"))
+}
+
+/// The names of a path's parameters, in order; none of a path that cannot be served.
+#[must_use]
+pub fn parameters(path: &str) -> Vec<Box<str>> {
+    let parts = parse(path).unwrap_or_default();
+    let named = parts.into_iter().filter_map(|part| match part {
+        Part::Fixed(_) => None,
+        Part::Parameter(name) => Some(name),
+    });
+    named.collect()
+}
+
+/// The same for all paths that differ in the names of their parameters alone: one pipeline of a customer has it.
+///
+/// # Errors
+/// The reason, when no route can have the path.
+pub fn shape(path: &str) -> Result<String, &'static str> {
+    check_path(&without_parameters(path)?)?;
+    let parts = parse(path)?;
+    let shaped = parts.iter().map(|part| match part {
+        Part::Fixed(text) => text,
+        Part::Parameter(_) => "{}",
+    });
+    Ok(shaped.collect::<Vec<_>>().join("/"))
 }
 
 fn parse(path: &str) -> Result<Vec<Part>, &'static str> {
@@ -72,6 +99,23 @@ fn parse(path: &str) -> Result<Vec<Part>, &'static str> {
 fn is_name(name: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+/// Paths are compared byte by byte, so only those are allowed that have one way to be written.
+fn check_path(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') {
+        return Err("has to start with `/`");
+    }
+    if path.len() > MAX_LENGTH {
+        return Err("is longer than 512 bytes");
+    }
+    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b)) {
+        return Err("may hold only letters, digits and /-._~");
+    }
+    if path.split('/').skip(1).any(|part| matches!(part, "." | "..")) {
+        return Err("must not have the parts `.` or `..`");
+    }
+    Ok(())
 }
 
 impl Pattern {
@@ -156,6 +200,14 @@ mod tests {
         ] {
             assert!(without_parameters(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_shape_is_the_path_without_the_names_of_its_parameters() {
+        assert_eq!(shape("/orders/{id}/x"), shape("/orders/{no}/x"));
+        assert_eq!(shape("/orders/{id}").unwrap(), "/orders/{}");
+        assert_eq!(parameters("/a/{id}/{line-no}"), [Box::from("id"), "line-no".into()]);
+        assert!(shape("/a b/{id}").is_err() && shape("{id}").is_err() && parameters("/{").is_empty());
     }
 
     #[test]

@@ -15,10 +15,8 @@ use super::media::Accept;
 use super::path::{self, Parameters, Pattern};
 use super::signature::Signature;
 
-/// Bytes.
-const MAX_PATH: usize = 512;
 /// Of a path that can be served, with `/in/CUSTOMER` before it.
-const MAX_PARTS: usize = MAX_PATH + 2;
+const MAX_PARTS: usize = path::MAX_LENGTH + 2;
 
 /// The routes of all customers; each is served at `/in/<customer><path>`. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -213,26 +211,8 @@ fn address(customer: &str, path: &str) -> Result<Box<str>, Fault> {
     check_name(customer).map_err(|error| {
         Fault::new(Code::ConfigInvalidName, format!("the customer `{}` {}", customer.escape_debug(), error.0))
     })?;
-    let plain = path::without_parameters(path).map_err(|reason| unusable(path, reason))?;
-    check_path(&plain).map_err(|reason| unusable(path, reason))?;
+    path::shape(path).map_err(|reason| unusable(path, reason))?;
     Ok(format!("/in/{customer}{path}").into())
-}
-
-/// Paths are compared byte by byte, so only those are allowed that have one way to be written.
-fn check_path(path: &str) -> Result<(), &'static str> {
-    if !path.starts_with('/') {
-        return Err("has to start with `/`");
-    }
-    if path.len() > MAX_PATH {
-        return Err("is longer than 512 bytes");
-    }
-    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b)) {
-        return Err("may hold only letters, digits and /-._~");
-    }
-    if path.split('/').skip(1).any(|part| matches!(part, "." | "..")) {
-        return Err("must not have the parts `.` or `..`");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
