@@ -66,7 +66,7 @@ pub use media::Accept;
 pub use options::SourceOptions;
 pub use path::{parameters as path_parameters, shape as path_shape};
 pub use routes::{Passes, Route, Routes};
-pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy};
+pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy, Signing};
 
 /// What the accept loop, the connections and the host's handle share.
 struct Shared {

@@ -109,11 +109,11 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if path.len() > MAX_LENGTH {
         return Err("is longer than 512 bytes");
     }
-    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b)) {
-        return Err("may hold only letters, digits and /-._~");
+    if !path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b)) {
+        return Err("may hold only letters, digits and the signs of a URL's path");
     }
-    if path.split('/').skip(1).any(|part| matches!(part, "." | "..")) {
-        return Err("must not have the parts `.` or `..`");
+    if path.split('/').skip(1).any(|part| matches!(part, "." | "..")) || path.contains("//") {
+        return Err("may not hold empty parts, `.` or `..`");
     }
     Ok(())
 }

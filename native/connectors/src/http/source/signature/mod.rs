@@ -48,27 +48,41 @@ struct Key {
 }
 
 impl Signature {
+    /// Whether anybody can sign so, whatever the secrets are.
+    ///
     /// # Errors
-    /// `config/invalid-value` for what no sender can sign by: no secret, an empty one, or one that is not encoded as it
-    /// should be; a template without the body; a time or an id that is signed and stands nowhere.
+    /// `config/invalid-value` with a pointer into the options of the in: a template without the body; a time or an id that
+    /// is signed and stands nowhere.
+    pub fn check(options: &SignatureOptions) -> Result<(), Fault> {
+        Signature::made(options).map(drop)
+    }
+
+    /// # Errors
+    /// Like `check`, and for no secret, an empty one, or one that is not encoded as it should be.
     pub fn new(options: &SignatureOptions) -> Result<Signature, Fault> {
-        let recipe = Recipe::new(&options.sender)?;
         if options.secrets.is_empty() {
             return Err(invalid("a signature needs a secret"));
         }
-        let encoding = recipe.secret;
+        Signature::made(options)
+    }
+
+    fn made(options: &SignatureOptions) -> Result<Signature, Fault> {
+        let recipe = Recipe::new(&options.sender)?;
         let key = |secret: &SigningSecret| {
-            let key = hmac::Key::new(recipe.algorithm.ring(), &encoding.key(&secret.value)?);
-            Ok(Key { key, name: secret.name.as_deref().map(Box::from) })
+            let key = recipe.secret.key(&secret.value).map_err(|reason| match &secret.name {
+                Some(name) => invalid(format!("the secret `{name}` {reason}")),
+                None => invalid(format!("the secret of the signature {reason}")),
+            })?;
+            Ok(Key { key: hmac::Key::new(recipe.algorithm.ring(), &key), name: secret.name.as_deref().map(Box::from) })
         };
         let keys = options.secrets.iter().map(key).collect::<Result<_, Fault>>()?;
         let deduplicate = options.deduplicate.unwrap_or(recipe.deduplicate);
         if deduplicate == Deduplicate::Delivery && recipe.id.is_none() {
-            return Err(invalid("deliveries are told apart by an id, but no header with it is named"));
+            return Err(invalid("there is no header with a delivery's id").at_pointer("/deduplicate"));
         }
         let tolerance = options.tolerance.or(recipe.tolerance);
         if tolerance.is_some() && !recipe.has_timestamp() {
-            return Err(invalid("a tolerance needs a time that is signed"));
+            return Err(invalid("there is no time that is signed").at_pointer("/tolerance"));
         }
         Ok(Signature { recipe, keys, tolerance, deduplicate })
     }

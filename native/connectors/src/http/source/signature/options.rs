@@ -6,10 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use message::Fault;
 use ring::hmac;
-
-use super::invalid;
 
 /// Some senders leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -153,16 +150,18 @@ impl Encoding {
     }
 
     /// The bytes of a secret.
-    pub(super) fn key(self, secret: &str) -> Result<Vec<u8>, Fault> {
-        let written = match self {
-            Encoding::Text => "text",
-            Encoding::Hex => "hexadecimal digits",
-            Encoding::Base64 => "base64",
-        };
+    ///
+    /// # Errors
+    /// What is wrong about it.
+    pub(super) fn key(self, secret: &str) -> Result<Vec<u8>, &'static str> {
         // Standard Webhooks writes it before its base64, for people to see what it is.
         let text = if self == Encoding::Base64 { secret.strip_prefix("whsec_").unwrap_or(secret) } else { secret };
-        let key = self.decode(text).ok_or_else(|| invalid(format!("the secret is not {written}")))?;
-        if key.is_empty() { Err(invalid("the secret of a signature is empty")) } else { Ok(key) }
+        let key = self.decode(text).ok_or(match self {
+            Encoding::Text => "is no text",
+            Encoding::Hex => "is not written in hexadecimal digits",
+            Encoding::Base64 => "is not base64",
+        })?;
+        if key.is_empty() { Err("is empty") } else { Ok(key) }
     }
 }
 

@@ -75,7 +75,7 @@ impl Recipe {
 
 fn generic(hmac: &Hmac) -> Result<Recipe, Fault> {
     if hmac.encoding == Encoding::Text {
-        return Err(invalid("a signature is written in hex or base64"));
+        return Err(invalid("a signature is written in hex or base64").at_pointer("/encoding"));
     }
     let recipe = Recipe {
         shape: Shape::Prefixed(hmac.prefix.clone()),
@@ -84,7 +84,7 @@ fn generic(hmac: &Hmac) -> Result<Recipe, Fault> {
         timestamp: hmac.timestamp.as_ref().map(|timestamp| header_name(&timestamp.header)).transpose()?,
         tolerance: hmac.timestamp.as_ref().and_then(|timestamp| timestamp.tolerance),
         id: hmac.id.as_deref().map(header_name).transpose()?,
-        signed: Template::parse(&hmac.signed)?,
+        signed: Template::parse(&hmac.signed).map_err(|fault| fault.at_pointer("/signed"))?,
         secret: hmac.secret,
         // An id that is named is there to tell deliveries apart.
         deduplicate: if hmac.id.is_some() { Deduplicate::Delivery } else { Deduplicate::Off },
@@ -92,10 +92,10 @@ fn generic(hmac: &Hmac) -> Result<Recipe, Fault> {
     };
     let signed = &recipe.signed;
     if signed.needs_timestamp() && recipe.timestamp.is_none() {
-        return Err(invalid("`{timestamp}` is signed, but no header with it is named"));
+        return Err(invalid("`{timestamp}` is signed, but no header with it is named").at_pointer("/signed"));
     }
     if signed.needs_id() && recipe.id.is_none() {
-        return Err(invalid("`{id}` is signed, but no header with it is named"));
+        return Err(invalid("`{id}` is signed, but no header with it is named").at_pointer("/signed"));
     }
     if recipe.timestamp.is_some() && !signed.needs_timestamp() {
         return Err(invalid(

@@ -26,11 +26,10 @@ impl Template {
     /// `config/invalid-value` unless `{body}` stands there once and every other placeholder is known.
     pub(super) fn parse(text: &str) -> Result<Template, Fault> {
         if text.len() > MAX_LENGTH {
-            return Err(invalid(format!("`signed` is longer than {MAX_LENGTH} bytes")));
+            return Err(invalid(format!("what is signed is longer than {MAX_LENGTH} bytes")));
         }
-        let (before, after) = text
-            .split_once("{body}")
-            .ok_or_else(|| invalid("`signed` has no `{body}`: then nothing would be signed"))?;
+        let (before, after) =
+            text.split_once("{body}").ok_or_else(|| invalid("it has no `{body}`: then nothing would be signed"))?;
         Ok(Template { before: parts(before)?, after: parts(after)? })
     }
 
@@ -60,13 +59,18 @@ fn parts(text: &str) -> Result<Vec<Part>, Fault> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((fixed, more)) = rest.split_once('{') {
-        let (name, more) = more.split_once('}').ok_or_else(|| invalid("`signed` has a `{` without its `}`"))?;
+        let (name, more) = more.split_once('}').ok_or_else(|| invalid("it has a `{` without its `}`"))?;
         parts.push(Part::Text(fixed.to_owned()));
         parts.push(match name {
             "timestamp" => Part::Timestamp,
             "id" => Part::Id,
-            "body" => return Err(invalid("`signed` has `{body}` twice")),
-            _ => return Err(invalid(format!("`signed` knows {{timestamp}}, {{id}} and {{body}}, not {{{name}}}"))),
+            "body" => return Err(invalid("it has `{body}` twice")),
+            _ => {
+                return Err(invalid(format!(
+                    "it may have {{timestamp}}, {{id}} and {{body}}, not {{{}}}",
+                    name.escape_debug()
+                )));
+            }
         });
         rest = more;
     }
