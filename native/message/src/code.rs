@@ -187,9 +187,14 @@ codes! {
     // -- http --------------------------------------------------------------------------------
     HttpBadRequest = "http/bad-request", Http, false, 400, "The request is not usable.", "See the detail.";
     HttpTransferCoding = "http/transfer-coding", Http, false, 501, "The body has a Transfer-Encoding other than `chunked`.", "Send it as it is, chunked or with a Content-Length.";
-    HttpUnauthorized = "http/unauthorized", Http, false, 401, "The bearer token is missing or wrong.", "Send `Authorization: Bearer TOKEN`.";
+    HttpUnauthorized = "http/unauthorized", Http, false, 401, "The token, password or key is missing or wrong.", "Send what `auth` of the in asks for, such as `Authorization: Bearer TOKEN`.";
+    HttpSignatureMissing = "http/signature-missing", Http, false, 401, "The request has no signature, or not all that is signed.", "Let the sender sign with the secret of this path; see the detail for the header.";
+    HttpSignatureMalformed = "http/signature-malformed", Http, false, 401, "The signature, or its time, is not written as its sender writes it.", "Compare the header named with `auth` of the in: sender, encoding, prefix and algorithm.";
+    HttpSignatureWrong = "http/signature-wrong", Http, false, 401, "The signature does not belong to this body and a secret of this path.", "Compare the secrets of both sides, and look whether something on the way changes the body.";
+    HttpSignatureExpired = "http/signature-expired", Http, false, 401, "The signature was made too long ago, or in the future.", "Set the clocks of both sides; a request that is sent again has to be signed again, or raise `tolerance`.";
+    HttpHandshakeRefused = "http/handshake-refused", Http, false, 403, "The handshake of a webhook's sender was refused.", "Compare the verify token, the origin or the challenge with `handshake` of the in.";
     HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
-    HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path takes POST only.", "Use POST.";
+    HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path does not take this method.", "Use one of those that the answer's `Allow` names, or add it to `methods` of the in.";
     HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise `max_body`, `limits.bytes` and the NATS server's max_payload.";
     HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type, its charset or the Content-Encoding is not accepted.", "Send JSON in UTF-8, or XML in UTF-8 or the charset that its Content-Type says, without Content-Encoding.";
     HttpForbidden = "http/forbidden", Http, false, 403, "The path has no `auth` and serves this machine only.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";

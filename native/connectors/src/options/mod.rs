@@ -6,4 +6,4 @@ pub mod text;
 
 pub use secret::{Secret, Secrets};
 pub use span::Span;
-pub use text::{HeaderText, PassedHeader, QueryName, UrlText};
+pub use text::{HeaderText, OriginHost, PassedHeader, QueryName, SenderHeader, UrlText};

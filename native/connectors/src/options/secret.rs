@@ -25,12 +25,17 @@ pub enum Secrets {
 }
 
 impl Secrets {
+    #[must_use]
+    pub fn list(&self) -> &[Secret] {
+        match self {
+            Secrets::One(one) => std::slice::from_ref(one),
+            Secrets::Several(several) => several,
+        }
+    }
+
     /// The names.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        match self {
-            Secrets::One(one) => vec![one.secret.clone()],
-            Secrets::Several(several) => several.iter().map(|one| one.secret.clone()).collect(),
-        }
+        self.list().iter().map(|one| one.secret.clone()).collect()
     }
 }

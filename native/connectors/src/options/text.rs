@@ -41,6 +41,10 @@ texts! {
     PassedHeader = "passed-header";
     /// The name of a parameter in a URL's query.
     QueryName = "query-name";
+    /// A host, or `*.` and a domain.
+    OriginHost = "origin-host";
+    /// The name of a header that a sender sets.
+    SenderHeader = "sender-header";
     /// A URL, with fields of the message in braces.
     UrlText = "url";
 }

@@ -1,5 +1,6 @@
 //! What a JSON Schema cannot say of a text: names, paths, subjects, headers.
 
+use connectors::http::source::path_shape;
 use connectors::nats::subject;
 use connectors::rate::Rate;
 use message::{Code, Fault, Path, check_name, check_secret_name};
@@ -20,12 +21,14 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
         "expression" if text.trim().is_empty() => {
             Err(Fault::new(Code::ConfigInvalidExpression, "the expression is empty"))
         }
-        "url-path" => url_path(text).map_err(value(text)),
+        "url-path" => path_shape(text).map(drop).map_err(value(text)),
         "subject" => subject::check(text, false).map_err(value(text)),
         "subject-filter" => subject::check(text, true).map_err(value(text)),
         "stream" => subject::check_name(text).map_err(value(text)),
         "header-name" => header_name(text).map_err(value(text)),
         "header-value" => header_value(text),
+        "sender-header" => check_token(text).map_err(value(text)),
+        "origin-host" => origin_host(text).map_err(value(text)),
         "passed-header" => passed_header(text).map_err(value(text)),
         "query-name" => query_name(text).map_err(value(text)),
         "user-name" => user_name(text).map_err(value(text)),
@@ -62,7 +65,8 @@ fn value(text: &str) -> impl Fn(&'static str) -> Fault {
 
 /// Of a request, to go on with its message: not what is the connection's, the sender's credentials, or ours.
 fn passed_header(text: &str) -> Result<(), &'static str> {
-    const NOT: [&str; 12] = [
+    const NOT: [&str; 14] = [
+        "auth-name",
         "authorization",
         "connection",
         "content-encoding",
@@ -72,14 +76,22 @@ fn passed_header(text: &str) -> Result<(), &'static str> {
         "customer-id",
         "host",
         "proxy-authorization",
+        "request-method",
         "transfer-encoding",
         "upgrade",
         "x-vrsky-hops",
     ];
     check_token(text)?;
     let lower = text.to_ascii_lowercase();
-    let is_ours = ["nats-", "vrsky-", "query-"].iter().any(|prefix| lower.starts_with(prefix));
+    let is_ours = ["nats-", "vrsky-", "query-", "path-"].iter().any(|prefix| lower.starts_with(prefix));
     if is_ours || NOT.contains(&&*lower) { Err("is a header that does not go on with a message") } else { Ok(()) }
+}
+
+/// A host's name, or all below a domain.
+fn origin_host(text: &str) -> Result<(), &'static str> {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let is_fit = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if text.len() <= 253 && host.split('.').all(is_fit) { Ok(()) } else { Err("is no host, nor `*.` and a domain") }
 }
 
 /// It becomes a part of a header's name.
@@ -109,20 +121,6 @@ fn path(text: &str) -> Result<(), Fault> {
         let reason = format!("the path {} {}", quote(text), error.reason);
         Fault::new(Code::ConfigInvalidPath, reason).at_column(column)
     })
-}
-
-fn url_path(text: &str) -> Result<(), &'static str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b);
-    if !text.starts_with('/') {
-        return Err("has to start with `/`");
-    }
-    if text.len() > 512 || !text.bytes().all(plain) {
-        return Err("may hold only letters, digits and the signs of a URL's path, at most 512");
-    }
-    if text.split('/').skip(1).any(|part| matches!(part, "." | "..")) || text.contains("//") {
-        return Err("may not hold empty parts, `.` or `..`");
-    }
-    Ok(())
 }
 
 fn is_token(b: u8) -> bool {

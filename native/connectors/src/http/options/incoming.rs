@@ -3,22 +3,32 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::webhook::{HandshakeOptions, InHmac, InWebhook};
 use crate::options::{PassedHeader, QueryName, Secrets};
 
-/// POST requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
+/// Requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
 /// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents), and
-/// what `headers` and `query` name.
+/// what `headers` and `query` name. The node adds `Path-NAME` for each parameter of the path, `Request-method` where there
+/// are several `methods`, and `Auth-name`, the name of the secret that was presented, where `auth` has several.
 /// A request has at most 100 headers, and 16 KiB with its first line; one with more is answered with a bare
 /// 431, and what is no HTTP with a bare 400, neither with an error's code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpIn {
-    /// The path below the customer, such as `/orders`.
+    /// The path below the customer, such as `/orders`, or `/orders/{id}` with a part that goes on as the header `Path-id`.
+    /// A path without parameters comes before one with them, and a fixed part before a parameter.
     #[schemars(extend("format" = "url-path"))]
     pub path: String,
+    /// The methods that are taken; others are answered with 405. The message of a GET or DELETE may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub methods: Vec<InMethod>,
     /// Who may post. Without it the route is served on loopback only; `none` says that everybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<InAuth>,
+    /// What the path's sender asks before it delivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<HandshakeOptions>,
     /// Kinds of payload that are taken; others are answered with 415. Without it: what the steps read,
     /// or any `Content-Type` when nothing reads the payload: no steps, and no placeholders in an out's URL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +67,18 @@ pub enum ContentType {
     Form,
 }
 
-/// Who may post.
+/// A method of a request; POST where an in names none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum InMethod {
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Get,
+}
+
+/// Who may post. Of several secrets each counts, while one takes the place of another, or one for each sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum InAuth {
@@ -69,6 +90,10 @@ pub enum InAuth {
     Basic(InBasic),
     /// A key in a header of its own.
     ApiKey(InApiKey),
+    /// A signature of a well-known sender of webhooks.
+    Webhook(InWebhook),
+    /// A signature of another sender.
+    Hmac(InHmac),
 }
 
 /// `Authorization: Bearer <token>`.

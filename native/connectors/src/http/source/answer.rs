@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use message::{Code, Fault};
@@ -14,7 +16,11 @@ const ID: HeaderName = HeaderName::from_static("vrsky-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const POST: HeaderValue = HeaderValue::from_static("POST");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 /// What a sender waits when nobody knows better.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of the path that are repeated in a problem.
@@ -44,9 +50,6 @@ pub(super) fn problem(fault: &Fault, retry_after: Option<Duration>, instance: &s
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, PROBLEM);
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, POST);
-    }
     let asked_to_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     // A pause helps only where the same request may be taken later.
     let pause = retry_after.filter(|_| asked_to_wait || code.retryable());
@@ -59,6 +62,49 @@ pub(super) fn problem(fault: &Fault, retry_after: Option<Duration>, instance: &s
 /// Of a 401: what it asks for.
 pub(super) fn asking(mut answer: Answer, challenge: HeaderValue) -> Answer {
     answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer
+}
+
+/// Of a 405: what may be asked for.
+pub(super) fn allowing(mut answer: Answer, allowed: &str) -> Answer {
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    answer
+}
+
+/// What a sender gave, back to it: as text that no browser takes for a page.
+pub(super) fn echo(text: &str) -> Answer {
+    repeated(Bytes::copy_from_slice(text.as_bytes()), TEXT)
+}
+
+/// The same as a JSON object with one field.
+pub(super) fn echo_json(field: &str, text: &str) -> Answer {
+    let mut body = vec![b'{'];
+    put_string(&mut body, field);
+    body.push(b':');
+    put_string(&mut body, text);
+    body.push(b'}');
+    repeated(body.into(), JSON)
+}
+
+fn repeated(body: Bytes, content_type: HeaderValue) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+/// A sender of CloudEvents may deliver, so many requests a minute.
+pub(super) fn webhook_allowed(origin: HeaderValue, rate: Option<HeaderValue>) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()));
+    let headers = answer.headers_mut();
+    headers.insert(ALLOWED_ORIGIN, origin);
+    if let Some(rate) = rate {
+        headers.insert(ALLOWED_RATE, rate);
+    }
     answer
 }
 

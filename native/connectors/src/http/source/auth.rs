@@ -1,18 +1,115 @@
 //! Who may post.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use message::{Code, Fault};
+use subtle::ConstantTimeEq as _;
 
 use super::headers::{Field, Found};
-use super::routes::{Auth, Scheme};
+use crate::http::basic_credentials;
 
-/// `http/unauthorized` without what a sender has to know, `http/forbidden` for who is not of this machine.
-pub(super) fn authorize(auth: &Auth, found: &Found<'_>, headers: &HeaderMap, peer: SocketAddr) -> Result<(), Fault> {
+/// Who may post.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Anybody: `auth: none` was written.
+    None,
+    /// Peers on this machine: no `auth` was written.
+    LoopbackOnly,
+    /// Whoever presents one of these, by the way that is said: several while they are changed, or one for each sender.
+    Presents(Scheme, Vec<Token>),
+}
+
+/// How a sender presents what it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `Authorization: Bearer TOKEN`
+    Bearer,
+    /// `Authorization: Basic ...`, RFC 7617
+    Basic,
+    /// A header of its own.
+    Header(HeaderName),
+}
+
+impl Auth {
+    #[must_use]
+    pub fn bearer(token: Token) -> Auth {
+        Auth::Presents(Scheme::Bearer, vec![token])
+    }
+
+    /// What a 401 asks for, `WWW-Authenticate`.
+    pub(super) fn challenge(&self) -> HeaderValue {
+        match self {
+            Auth::Presents(Scheme::Basic, _) => HeaderValue::from_static("Basic realm=\"vrsky\", charset=\"UTF-8\""),
+            // There is no registered scheme for a header of one's own (RFC 9110, 11.6.1 asks for one all the same).
+            Auth::Presents(Scheme::Header(_), _) => HeaderValue::from_static("ApiKey"),
+            _ => HeaderValue::from_static("Bearer"),
+        }
+    }
+}
+
+/// A bearer token, an API key, or the credentials of Basic, kept as their hash.
+#[derive(Clone)]
+pub struct Token {
+    hash: blake3::Hash,
+    /// What the messages say in `Auth-name` when it was this one.
+    name: Option<Box<str>>,
+}
+
+impl Token {
+    /// `config/invalid-value` unless the token can stand in a header: printable ASCII without
+    /// blanks, at least one character.
+    pub fn new(token: &str) -> Result<Token, Fault> {
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Fault::new(
+                Code::ConfigInvalidValue,
+                "a token or key has to be printable ASCII without blanks",
+            ));
+        }
+        Ok(Token { hash: blake3::hash(token.as_bytes()), name: None })
+    }
+
+    /// As Basic presents user and password.
+    #[must_use]
+    pub fn basic(user: &str, password: &str) -> Token {
+        Token { hash: blake3::hash(basic_credentials(user, password).as_bytes()), name: None }
+    }
+
+    /// With a name, such as that of the secret, by which people tell it from others.
+    #[must_use]
+    pub fn named(self, name: &str) -> Token {
+        Token { name: Some(name.into()), ..self }
+    }
+
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// In a time that tells neither how much of it was right nor how long the right one is: two
+    /// hashes of one length are compared.
+    pub(super) fn matches(&self, presented: &[u8]) -> bool {
+        blake3::hash(presented).as_bytes().ct_eq(self.hash.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// The name of what the sender knows, when that has one. `http/unauthorized` without what a sender has to know,
+/// `http/forbidden` for who is not of this machine.
+pub(super) fn authorize<'a>(
+    auth: &'a Auth,
+    found: &Found<'_>,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Option<&'a str>, Fault> {
     let (scheme, tokens) = match auth {
-        Auth::None => return Ok(()),
-        Auth::LoopbackOnly => return check_local(found, peer),
+        Auth::None => return Ok(None),
+        Auth::LoopbackOnly => return check_local(found, peer).map(|()| None),
         Auth::Presents(scheme, tokens) => (scheme, tokens),
     };
     let presented = match scheme {
@@ -20,9 +117,15 @@ pub(super) fn authorize(auth: &Auth, found: &Found<'_>, headers: &HeaderMap, pee
         Scheme::Basic => authorization(found, b"Basic ", "user and password")?,
         Scheme::Header(name) => key(headers, name)?,
     };
-    // Each is compared, so that the time does not tell which one it is.
-    let is_known = tokens.iter().fold(false, |known, token| known | token.matches(presented));
-    if is_known { Ok(()) } else { Err(unauthorized("what the request presents is wrong")) }
+    match known(tokens, presented) {
+        Some(token) => Ok(token.name()),
+        None => Err(unauthorized("what the request presents is wrong")),
+    }
+}
+
+/// Each is compared, so that the time does not tell which one it is.
+pub(super) fn known<'a>(tokens: &'a [Token], presented: &[u8]) -> Option<&'a Token> {
+    tokens.iter().fold(None, |known, token| if token.matches(presented) { Some(token) } else { known })
 }
 
 fn unauthorized(reason: impl Into<String>) -> Fault {
@@ -50,7 +153,7 @@ fn key<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a [u8], Fault>
 }
 
 /// A peer on this machine; and if that is a browser, not on behalf of a page from elsewhere.
-fn check_local(found: &Found<'_>, peer: SocketAddr) -> Result<(), Fault> {
+pub(super) fn check_local(found: &Found<'_>, peer: SocketAddr) -> Result<(), Fault> {
     let refused = |reason: &str| Err(Fault::new(Code::HttpForbidden, reason));
     if !peer.ip().to_canonical().is_loopback() {
         return refused("without `auth` the path serves this machine only");
@@ -79,10 +182,23 @@ mod tests {
                 .map_err(|fault| fault.code())
         };
         for local in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            assert_eq!(code(local), Ok(()));
+            assert_eq!(code(local), Ok(None));
         }
         for foreign in ["10.0.0.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
             assert_eq!(code(foreign), Err(Code::HttpForbidden), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_matches_and_it_is_never_shown() {
+        let token = Token::new("s3cret").unwrap();
+        assert!(token.matches(b"s3cret"));
+        for wrong in [&b""[..], b"s3cre", b"s3cret ", b"S3cret", b"s3cret\0"] {
+            assert!(!token.matches(wrong));
+        }
+        assert!(!format!("{token:?}").contains("s3cret"));
+        for bad in ["", "a b", "a\n", "ä"] {
+            assert!(Token::new(bad).is_err());
         }
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use message::{Code, Fault};
 
+use super::body::full;
 use super::inbox::Admission;
-use super::request::full;
 
 /// Times as long as it came; text becomes 5 to 20 times as long.
 const MOST_RATIO: usize = 200;

@@ -3,12 +3,15 @@
 //! Only these, and Content-Type, which travels apart: `traceparent`, `tracestate`,
 //! `X-Request-Id` and CloudEvents' `ce-*`. All others are dropped, above all `Nats-*` (one of them
 //! would purge a stream), `Vrsky-*` and `Customer-ID`, which only we may write.
+//!
+//! Of our own are `Query-*` and `Path-*`, `Request-method` where a route takes several, and `Auth-name`.
 
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use message::{Code, Fault};
 
 use super::form;
+use super::path::{self, Parameters};
 use super::routes::Passes;
 use crate::http::HOPS;
 
@@ -106,7 +109,7 @@ impl<'a> Found<'a> {
 
     /// What the route names goes on, too. `http/bad-request` for a parameter of the query that no header can carry.
     pub(super) fn pass(&mut self, passes: &Passes, headers: &'a HeaderMap, query: Option<&str>) -> Result<(), Fault> {
-        for name in passes.headers.iter().filter(|name| !goes_on(name)) {
+        for name in passes.headers.iter().filter(|name| !goes_on(name) && !is_our_own(name)) {
             // The name as it stands in the map lives as long as the request.
             for (name, value) in headers.iter().filter(|(known, _)| *known == name) {
                 self.forward(name, value);
@@ -121,9 +124,23 @@ impl<'a> Found<'a> {
             if value.chars().any(char::is_control) {
                 return Err(bad(&format!("the parameter {name} of the query has a control character")));
             }
-            self.lines.extend_from_slice(format!("Query-{name}: {value}\r\n").as_bytes());
+            self.add("Query-", &name, &value);
         }
         Ok(())
+    }
+
+    /// Parameters of the path go on, each as `Path-NAME`. `http/bad-request` for what no header can carry.
+    pub(super) fn pass_parameters(&mut self, parameters: &Parameters) -> Result<(), Fault> {
+        for (name, value) in parameters {
+            let value = path::decoded(name, value)?;
+            self.add("Path-", name, &value);
+        }
+        Ok(())
+    }
+
+    /// A header of our own; `value` has no control characters.
+    pub(super) fn add(&mut self, kind: &str, name: &str, value: &str) {
+        add(&mut self.lines, kind, name, value);
     }
 
     /// `Name: value\r\n` lines of the headers that go on. `http/bad-request` when a value has
@@ -172,6 +189,13 @@ impl<'a> Found<'a> {
     }
 }
 
+/// The line of a header of our own, such as `Query-page`.
+pub(super) fn add(lines: &mut Vec<u8>, kind: &str, name: &str, value: &str) {
+    for part in [kind, name, ": ", value, "\r\n"] {
+        lines.extend_from_slice(part.as_bytes());
+    }
+}
+
 /// Whether a sender's header of this name goes on with the message.
 #[must_use]
 pub fn is_passed_on(name: &str) -> bool {
@@ -180,6 +204,12 @@ pub fn is_passed_on(name: &str) -> bool {
 
 fn goes_on(name: &HeaderName) -> bool {
     *name == TRACEPARENT || *name == TRACESTATE || *name == REQUEST_ID || is_cloud_event(name)
+}
+
+/// What a sender may not say in our place, whatever a route names.
+fn is_our_own(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "auth-name" || name == "request-method"
 }
 
 fn is_cloud_event(name: &HeaderName) -> bool {

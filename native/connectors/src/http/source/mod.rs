@@ -9,7 +9,9 @@
 //!    ▼
 //! connection.rs  one task per connection: timeouts (activity), graceful end, lingering close
 //!    ▼
-//! request.rs     route, method, token, media type (routes, headers, auth, media), then the body, capped (gzip, form)
+//! request.rs     route, method, token, media type (routes, path, headers, auth, media); handshakes end here (handshake)
+//!    ▼
+//! body.rs        the body, capped, and its signature while it comes (signature); then unpacked (gzip, form)
 //!    ▼
 //! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
 //!                (shares: what a customer may hold of it, and a peer of the connections)
@@ -24,24 +26,27 @@ mod accept;
 mod activity;
 mod answer;
 mod auth;
+mod body;
 mod connection;
 mod door;
 mod form;
 mod gzip;
+mod handshake;
 mod headers;
 mod inbox;
 mod listen;
 mod media;
 mod options;
+mod path;
 mod request;
 mod routes;
 mod shares;
+pub mod signature;
 mod spec;
 
 use std::cell::{RefCell, RefMut};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault};
@@ -51,13 +56,17 @@ use crate::contract::{Health, LocalFuture, Read, Settled, Source};
 use connection::Phase;
 use door::Door;
 use inbox::Inbox;
+use routes::Matched;
 
+pub use auth::{Auth, Scheme, Token};
+pub use handshake::{Handshake, Reply, When};
 pub use headers::is_passed_on;
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
-pub use routes::{Auth, Passes, Route, Routes, Scheme, Token};
-pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy};
+pub use path::{parameters as path_parameters, shape as path_shape};
+pub use routes::{Passes, Route, Routes};
+pub use spec::{HttpAuth, HttpInput, HttpSourceKind, PresentedBy, Signing};
 
 /// What the accept loop, the connections and the host's handle share.
 struct Shared {
@@ -188,7 +197,7 @@ impl Shared {
     }
 
     /// The route of a path, by a reference of its own, so that a reload cannot pull it away.
-    fn route(&self, path: &str) -> Option<Arc<Route>> {
-        self.routes.borrow().get(path)
+    fn route(&self, path: &str) -> Option<Matched> {
+        self.routes.borrow().find(path)
     }
 }

@@ -1,33 +1,27 @@
-//! One request: may it come in, and then its body, piece by piece, never more than allowed.
+//! One request: may it come in, is it for us alone, and then its body.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::EXPECT;
+use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
-use hyper::body::{Body, Frame, Incoming as RequestBody};
+use hyper::body::{Body, Incoming as RequestBody};
 use message::{Code, Fault};
 
-use super::Shared;
 use super::activity::{Activity, Awaits};
-use super::answer::{Answer, accepted, asking, closing, problem};
-use super::auth::authorize;
-use super::form;
-use super::gzip;
-use super::headers::{Encoding, Found};
+use super::answer::{Answer, accepted, allowing, asking, problem};
+use super::auth::{Auth, authorize, check_local};
+use super::body::{BodyLimits, Payload, drain, full, read, too_large, unread};
+use super::headers::{self, Encoding, Found};
 use super::inbox::Admission;
 use super::media::{Accept, check_media};
+use super::routes::{Matched, Route};
+use super::signature::{Verified, Verifier};
+use super::{Shared, form, handshake};
 use crate::contract::{Incoming, Settled};
-
-/// Of a body that is refused unread: read and forgotten up to here, so that the connection can be
-/// used again; closed beyond.
-const DRAINED_BYTES: u64 = 64 << 10;
-/// Reserved at once for a body of known length; the rest grows with what really arrives.
-const RESERVED_BYTES: usize = 64 << 10;
 
 pub(super) async fn handle(
     shared: &Rc<Shared>,
@@ -36,59 +30,69 @@ pub(super) async fn handle(
     request: Request<RequestBody>,
 ) -> Answer {
     let (head, mut body) = request.into_parts();
+    let matched = shared.route(head.uri.path());
     let path = head.uri.path();
-    let answer = match admit(shared, peer, &head, body.size_hint().lower()) {
-        Ok((admission, incoming, limits)) => match read(activity, admission, &mut body, limits).await {
-            Ok((admission, payload)) => settled(shared, peer, &head, admission, Incoming { payload, ..incoming }).await,
-            Err(fault) => {
-                shared.count_refusal(fault.code());
-                unread(activity, &body, problem(&fault, None, path))
-            }
-        },
-        Err(fault) => {
-            shared.count_refusal(fault.code());
-            let answer = problem(&fault, None, path);
-            let expects = head.headers.contains_key(EXPECT);
-            if !expects && drain(activity, &mut body).await { answer } else { unread(activity, &body, answer) }
+    let answer = match matched.as_ref().and_then(|matched| shaken(peer, &head, &matched.route)) {
+        Some(answer) => {
+            without_body(activity, &head, &mut body, answer.unwrap_or_else(|fault| refuse(shared, &fault, path))).await
         }
+        None => match admit(shared, peer, &head, matched.as_ref(), body.size_hint().lower()) {
+            Ok(admitted) => message(shared, activity, peer, &head, &mut body, admitted).await,
+            Err(fault) => without_body(activity, &head, &mut body, refuse(shared, &fault, path)).await,
+        },
     };
     activity.enter(Awaits::Request);
-    if answer.status() != StatusCode::UNAUTHORIZED {
-        return answer;
-    }
-    match shared.route(path) {
-        Some(route) => asking(answer, route.auth.challenge()),
-        None => answer,
+    match (answer.status(), matched) {
+        (StatusCode::UNAUTHORIZED, Some(matched)) => asking(answer, matched.route.challenge()),
+        (StatusCode::METHOD_NOT_ALLOWED, Some(matched)) => allowing(answer, &matched.route.allow()),
+        _ => answer,
     }
 }
 
-type Admitted = (Admission, Incoming, BodyLimits);
+fn refuse(shared: &Rc<Shared>, fault: &Fault, path: &str) -> Answer {
+    shared.count_refusal(fault.code());
+    problem(fault, None, path)
+}
 
-/// What the body may be.
-#[derive(Clone, Copy)]
-struct BodyLimits {
-    bytes: usize,
-    is_packed: bool,
-    is_form: bool,
+/// A request whose body may come.
+struct Admitted {
+    admission: Admission,
+    incoming: Incoming,
+    limits: BodyLimits,
+    matched: Matched,
+    verifier: Option<Verifier>,
+}
+
+/// The answer to a handshake that needs no body; `None` for a request that is none.
+fn shaken(peer: SocketAddr, head: &Parts, route: &Route) -> Option<Result<Answer, Fault>> {
+    let answer = handshake::in_head(&route.handshakes, head)?;
+    let found = Found::new(&head.headers);
+    let mut checked = check_host(head.version, &found).and_then(|()| found.transfer_coding());
+    if matches!(route.auth, Auth::LoopbackOnly) {
+        checked = checked.and_then(|()| check_local(&found, peer));
+    }
+    Some(checked.and(answer))
 }
 
 /// All that can be said before the body is read, of which `announced` bytes are certain to come.
 fn admit(
     shared: &Rc<Shared>,
     peer: SocketAddr,
-    head: &http::request::Parts,
+    head: &Parts,
+    matched: Option<&Matched>,
     announced: u64,
 ) -> Result<Admitted, Fault> {
     let mut found = Found::new(&head.headers);
     check_host(head.version, &found)?;
     found.transfer_coding()?;
-    let route = shared
-        .route(head.uri.path())
-        .ok_or_else(|| Fault::new(Code::HttpNotFound, "no pipeline listens on this path"))?;
-    if head.method != Method::POST {
+    let matched = matched.ok_or_else(|| Fault::new(Code::HttpNotFound, "no pipeline listens on this path"))?;
+    let route = &matched.route;
+    if !route.takes(&head.method) {
         return Err(Fault::new(Code::HttpMethodNotAllowed, format!("{} is not allowed here", head.method)));
     }
-    authorize(&route.auth, &found, &head.headers, peer)?;
+    let name = authorize(&route.auth, &found, &head.headers, peer)?;
+    let signature = route.signature.as_ref();
+    let verifier = signature.map(|signature| signature.begin(&head.headers, SystemTime::now())).transpose()?;
     let mut content_type = check_media(&found, route.accept)?;
     let is_form = route.accept != Accept::ANY && &*content_type == form::MEDIA;
     if is_form {
@@ -96,6 +100,8 @@ fn admit(
     }
     found.hops()?;
     found.pass(&route.passes, &head.headers, head.uri.query())?;
+    found.pass_parameters(&matched.parameters)?;
+    add_our_own(&mut found, route, &head.method, name);
     let headers = found.forwarded()?;
     let idempotency_key = found.idempotency_key()?;
     if announced > route.max_body as u64 {
@@ -111,8 +117,17 @@ fn admit(
         idempotency_key,
         place: None,
     };
-    let is_packed = found.encoding == Encoding::Gzip;
-    Ok((admission, incoming, BodyLimits { bytes: route.max_body, is_packed, is_form }))
+    let limits = BodyLimits { bytes: route.max_body, is_packed: found.encoding == Encoding::Gzip, is_form };
+    Ok(Admitted { admission, incoming, limits, matched: matched.clone(), verifier })
+}
+
+fn add_our_own(found: &mut Found<'_>, route: &Route, method: &Method, name: Option<&str>) {
+    if route.methods.len() > 1 {
+        found.add("Request-", "method", method.as_str());
+    }
+    if let Some(name) = name {
+        found.add("Auth-", "name", name);
+    }
 }
 
 /// Whose path it is: `/in/CUSTOMER/...`.
@@ -128,63 +143,43 @@ fn check_host(version: Version, found: &Found<'_>) -> Result<(), Fault> {
     Err(Fault::new(Code::HttpBadRequest, "there has to be one Host header"))
 }
 
-/// The body, at most so many bytes of it, within the budget and the time.
-async fn read(
+/// Reads the body of a request that may come in, and hands it to the host, unless the body is a handshake.
+async fn message(
+    shared: &Rc<Shared>,
     activity: &Activity,
-    mut admission: Admission,
+    peer: SocketAddr,
+    head: &Parts,
     body: &mut RequestBody,
-    limits: BodyLimits,
-) -> Result<(Admission, Bytes), Fault> {
-    let most = limits.bytes;
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(most);
-    let mut payload = BytesMut::with_capacity(expected.min(RESERVED_BYTES).min(most));
-    activity.enter(Awaits::Body);
-    while let Some(frame) = next_frame(activity, body).await? {
-        let Ok(data) = frame.into_data() else { continue };
-        if payload.len() + data.len() > most {
-            return Err(too_large(most));
-        }
-        activity.note_arrived(data.len());
-        if !admission.grow(data.len()) {
-            return Err(full());
-        }
-        payload.extend_from_slice(&data);
+    admitted: Admitted,
+) -> Answer {
+    let Admitted { admission, incoming, limits, matched, verifier } = admitted;
+    let refuse = |fault: &Fault| refuse(shared, fault, head.uri.path());
+    let Payload { admission, payload, verified } = match read(activity, admission, body, limits, verifier).await {
+        Ok(read) => read,
+        Err(fault) => return unread(activity, body, refuse(&fault)),
+    };
+    if let Some(answer) = handshake::in_body(&matched.route.handshakes, &head.headers, &payload) {
+        return answer.unwrap_or_else(|fault| refuse(&fault));
     }
-    activity.enter(Awaits::Answer);
-    let mut payload = payload.freeze();
-    if limits.is_packed {
-        payload = gzip::unpack(&mut admission, payload, most).await?;
-    }
-    if limits.is_form {
-        let json = form::to_json(&payload)?;
-        if json.len() > most {
-            return Err(too_large(most));
-        }
-        if !admission.grow(json.len().saturating_sub(payload.len())) {
-            return Err(full());
-        }
-        payload = json.into();
-    }
-    Ok((admission, payload))
+    let incoming = signed(Incoming { payload, ..incoming }, verified);
+    settled(shared, peer, head, admission, incoming).await
 }
 
-async fn next_frame(activity: &Activity, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Fault> {
-    let frame = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-        Poll::Pending if activity.is_late() => {
-            Poll::Ready(Err(Fault::new(Code::HttpRequestTimeout, "the body did not arrive in time")))
-        }
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-    });
-    let broken = |error| Fault::new(Code::HttpBadRequest, format!("the body is broken: {error}"));
-    frame.await?.transpose().map_err(broken)
+/// What is signed says which deliveries are one, not what the sender writes beside it.
+fn signed(mut incoming: Incoming, verified: Option<Verified>) -> Incoming {
+    let Some(verified) = verified else { return incoming };
+    if let Some(name) = verified.name {
+        headers::add(&mut incoming.headers, "Auth-", "name", &name);
+    }
+    incoming.idempotency_key = verified.key.or(incoming.idempotency_key);
+    incoming
 }
 
 /// Hands a request to the host, and again when its pipeline has gone meanwhile and the path leads to another one.
 async fn settled(
     shared: &Rc<Shared>,
     peer: SocketAddr,
-    head: &http::request::Parts,
+    head: &Parts,
     mut admission: Admission,
     mut incoming: Incoming,
 ) -> Answer {
@@ -215,45 +210,25 @@ async fn settled(
 fn admit_again(
     shared: &Rc<Shared>,
     peer: SocketAddr,
-    head: &http::request::Parts,
+    head: &Parts,
     payload: Bytes,
     earlier: u32,
 ) -> Result<(Admission, Incoming), Fault> {
-    let (mut admission, incoming, _) = admit(shared, peer, head, payload.len() as u64)?;
-    if incoming.binding == earlier {
-        return Err(Fault::new(Code::HttpNotFound, "the pipeline is gone"));
+    let matched = shared.route(head.uri.path()).filter(|matched| matched.route.binding != earlier);
+    let matched = matched.ok_or_else(|| Fault::new(Code::HttpNotFound, "the pipeline is gone"))?;
+    if matched.route.signature.is_some() {
+        // The body is not as it came any more: the sender has to send it again.
+        return Err(Fault::new(Code::HttpUnavailable, "the path has just become that of another pipeline"));
     }
+    let Admitted { mut admission, incoming, .. } = admit(shared, peer, head, Some(&matched), payload.len() as u64)?;
     if !admission.grow(payload.len()) {
         return Err(full());
     }
     Ok((admission, Incoming { payload, ..incoming }))
 }
 
-/// Whether the body has been read to its end, small as it is.
-async fn drain(activity: &Activity, body: &mut RequestBody) -> bool {
-    if body.is_end_stream() {
-        return true;
-    }
-    if body.size_hint().upper().is_none_or(|upper| upper > DRAINED_BYTES) {
-        return false;
-    }
-    activity.enter(Awaits::Body);
-    while let Ok(Some(_)) = next_frame(activity, body).await {}
-    body.is_end_stream()
-}
-
-fn unread(activity: &Activity, body: &RequestBody, answer: Answer) -> Answer {
-    if body.is_end_stream() {
-        return answer;
-    }
-    activity.leave_unread();
-    closing(answer)
-}
-
-fn too_large(most: usize) -> Fault {
-    Fault::new(Code::HttpTooLarge, format!("the body has more than {most} bytes"))
-}
-
-pub(super) fn full() -> Fault {
-    Fault::new(Code::LimitMemory, "the node's queues are full")
+/// An answer that needs no body, of which the rest is not going to be read.
+async fn without_body(activity: &Activity, head: &Parts, body: &mut RequestBody, answer: Answer) -> Answer {
+    let expects = head.headers.contains_key(EXPECT);
+    if !expects && drain(activity, body).await { answer } else { unread(activity, body, answer) }
 }

@@ -20,10 +20,7 @@ fn headers_and_parameters_that_the_route_names_go_on() {
             query: vec!["page".into(), "Q".into()],
         };
         let (auth, accept) = (Auth::None, Accept::ALL);
-        source
-            .routes()
-            .insert("acme", "/hook", Route { binding: 30, auth, max_body: MAX_BODY, accept, passes })
-            .unwrap();
+        source.routes().insert("acme", "/hook", Route { auth, accept, passes, ..Route::open(30, MAX_BODY) }).unwrap();
         let all = store_all(&source);
         let mut sender = Sender::connect(source.address()).await;
         let headers = "X-GitHub-Event: push\r\nX-Request-Id: 7\r\nX-Other: no\r\n";
@@ -53,7 +50,10 @@ fn a_sender_presents_what_it_knows_as_the_route_asks() {
         let header = Auth::Presents(Scheme::Header("x-api-key".parse().unwrap()), vec![key("k1"), key("k2")]);
         for (binding, path, auth) in [(40, "/several", several), (41, "/basic", basic), (42, "/key", header)] {
             let (accept, passes) = (Accept::ALL, Passes::default());
-            source.routes().insert("acme", path, Route { binding, auth, max_body: MAX_BODY, accept, passes }).unwrap();
+            source
+                .routes()
+                .insert("acme", path, Route { auth, accept, passes, ..Route::open(binding, MAX_BODY) })
+                .unwrap();
         }
         let mut sender = Sender::connect(source.address()).await;
         let cases = [
@@ -351,8 +351,7 @@ fn what_the_host_returns_is_for_whom_the_path_leads_to_now() {
     run(async {
         let source = source(SourceOptions::default()).await;
         let mut sender = Sender::connect(source.address()).await;
-        let route =
-            |binding, auth, max_body| Route { binding, auth, max_body, accept: Accept::ALL, passes: Passes::default() };
+        let route = |binding, auth, max_body| Route { auth, ..Route::open(binding, max_body) };
         let token = || Auth::bearer(Token::new("s3cret").unwrap());
         for (next_route, status) in [
             (Some(route(20, Auth::None, MAX_BODY)), 202),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use connectors::http::source::{
-    Accept, Auth, HttpSource, Passes, Route, RoutedSource as _, Routes, SourceOptions, Token, listen,
+    Accept, Auth, HttpSource, Route, RoutedSource as _, Routes, SourceOptions, Token, listen,
 };
 use connectors::{ConnectorError, Incoming, Settled, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,8 +23,7 @@ pub async fn until(mut done: impl FnMut() -> bool) {
 }
 
 pub fn routes() -> Routes {
-    let route =
-        |binding, auth| Route { binding, auth, max_body: MAX_BODY, accept: Accept::ALL, passes: Passes::default() };
+    let route = |binding, auth| Route { auth, ..Route::open(binding, MAX_BODY) };
     let mut routes = Routes::new();
     routes.insert("acme", "/orders", route(7, Auth::None)).unwrap();
     routes.insert("acme", "/guarded", route(8, Auth::bearer(Token::new("s3cret").unwrap()))).unwrap();

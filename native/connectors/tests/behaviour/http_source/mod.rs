@@ -5,3 +5,4 @@ mod capacity;
 mod host;
 mod shares;
 mod shutdown;
+mod webhooks;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use connectors::Source;
-use connectors::http::source::{Accept, Auth, Passes, Route, RoutedSource as _, SourceOptions};
+use connectors::http::source::{Accept, Passes, Route, RoutedSource as _, SourceOptions};
 use harness::run;
 use tokio::net::TcpSocket;
 
@@ -93,7 +93,7 @@ fn slow_uploads_of_one_customer_leave_room_for_another() {
         ] {
             let source = source(options).await;
             let (accept, passes) = (Accept::ALL, Passes::default());
-            let route = Route { binding: 20, auth: Auth::None, max_body: MAX_BODY, accept, passes };
+            let route = Route { accept, passes, ..Route::open(20, MAX_BODY) };
             source.routes().insert("zeta", "/orders", route).unwrap();
             let mut slow = Vec::new();
             for _ in 0..30 {

@@ -150,6 +150,13 @@ fn a_header_of_a_test_that_an_http_in_drops_is_refused() {
     let names = json!({"http": {"path": "/x", "headers": ["X-Tenant"], "query": ["page"]}});
     assert!(file(names.clone(), json!({"x-tenant": "1", "query-page": "2"})).is_ok());
     assert!(file(names.clone(), json!({"page": "2"})).is_err() && file(names, json!({"Query-other": "2"})).is_err());
+    let keys = json!([{"secret": "a"}, {"secret": "b"}]);
+    let parts = json!({"http": {"path": "/x/{id}", "methods": ["POST", "PUT"], "auth": {"bearer": keys}}});
+    let seen = json!({"Path-id": "7", "Request-method": "PUT", "Auth-name": "a"});
+    assert!(file(parts.clone(), seen).is_ok() && file(parts, json!({"Path-no": "7"})).is_err());
+    for name in ["Path-id", "Request-method", "Auth-name"] {
+        assert!(file(http.clone(), json!({name: "1"})).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -168,6 +175,106 @@ fn credentials_and_what_is_the_connections_do_not_go_on_with_a_message() {
         assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/http/query/0"), "{name}: {faults:?}");
     }
     assert!(file(json!({"path": "/x", "headers": ["X-GitHub-Event"], "query": ["page"]})).is_ok());
+}
+
+fn with_in(http: Value) -> Result<Pipeline, Vec<Fault>> {
+    let file = json!({"customer": "a", "pipeline": "b", "in": {"http": http}, "out": one()});
+    Pipeline::from_json(&file.to_string(), &())
+}
+
+#[test]
+fn a_signature_that_nobody_can_make_is_refused() {
+    use Code::*;
+    let key = json!({"secret": "k"});
+    let hmac = |more: Value| {
+        let mut hmac = json!({"header": "X-Signature", "key": {"secret": "k"}});
+        hmac.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"hmac": hmac})
+    };
+    for (auth, code, pointer, reason) in [
+        (json!({"webhook": {"from": "githup", "key": key}}), ConfigInvalidValue, "webhook/from", "`github`"),
+        (json!({"webhook": {"from": "github"}}), ConfigMissingKey, "webhook", "`key`"),
+        (json!({"webhook": {"key": key}}), ConfigMissingKey, "webhook", "`from`"),
+        (json!({"webhok": {"from": "github", "key": key}}), ConfigUnknownKey, "webhok", "`webhook`"),
+        (json!({"hmac": {"header": "X-Signature"}}), ConfigMissingKey, "hmac", "`key`"),
+        (json!({"hmac": {"key": key}}), ConfigMissingKey, "hmac", "`header`"),
+        (json!({"webhook": {"from": "github", "key": []}}), ConfigInvalidValue, "webhook/key", "at least 1"),
+        (
+            json!({"webhook": {"from": "github", "key": key, "tolerance": "5m"}}),
+            ConfigInvalidValue,
+            "webhook/tolerance",
+            "no time that is signed",
+        ),
+        (
+            json!({"webhook": {"from": "slack", "key": key, "deduplicate": "delivery"}}),
+            ConfigInvalidValue,
+            "webhook/deduplicate",
+            "no header with a delivery's id",
+        ),
+        (hmac(json!({"header": "a b"})), ConfigInvalidValue, "hmac/header", "no header name"),
+        (hmac(json!({"algorithm": "md5"})), ConfigInvalidValue, "hmac/algorithm", "`sha256`"),
+        (hmac(json!({"signed": "{timestamp}"})), ConfigInvalidValue, "hmac/signed", "no `{body}`"),
+        (hmac(json!({"signed": "{time}{body}"})), ConfigInvalidValue, "hmac/signed", "{timestamp}, {id} and {body}"),
+        (hmac(json!({"signed": "{timestamp}{body}"})), ConfigInvalidValue, "hmac/signed", "no header with it"),
+        (hmac(json!({"signed": "{id}{body}"})), ConfigInvalidValue, "hmac/signed", "no header with it"),
+        (hmac(json!({"timestamp": "X-Time"})), ConfigInvalidValue, "hmac/timestamp", "not signed"),
+        (hmac(json!({"tolerance": "5m"})), ConfigInvalidValue, "hmac/tolerance", "no time that is signed"),
+        (hmac(json!({"tolerance": "5 min"})), ConfigInvalidValue, "hmac/tolerance", "time such as"),
+    ] {
+        let faults = with_in(json!({"path": "/x", "auth": auth})).expect_err(&auth.to_string());
+        let place = faults[0].place().pointer.clone();
+        assert_eq!(
+            (faults[0].code(), place),
+            (code, Some(format!("/in/http/auth/{pointer}"))),
+            "{auth}: {}",
+            faults[0]
+        );
+        assert!(faults[0].reason().contains(reason), "{auth}: {}", faults[0]);
+    }
+    for auth in [
+        json!({"webhook": {"from": "standard-webhooks", "key": [key, {"secret": "l"}], "tolerance": "1m"}}),
+        hmac(json!({"timestamp": "X-Time", "id": "X-Id", "signed": "{id}.{timestamp}.{body}", "tolerance": "none"})),
+        hmac(json!({"header": "Authorization", "prefix": "HMAC ", "encoding": "base64", "key_encoding": "base64"})),
+    ] {
+        assert!(with_in(json!({"path": "/x", "auth": auth})).is_ok(), "{auth}");
+    }
+}
+
+#[test]
+fn a_path_a_method_and_a_handshake_that_cannot_be_served_are_refused() {
+    for path in ["/{}", "/a{id}", "/{id", "/{id}/{id}", "/{a b}", "/x//y", "/{id}/.."] {
+        let faults = with_in(json!({"path": path})).unwrap_err();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some("/in/http/path"), "{path}: {faults:?}");
+    }
+    let options = |key: &str, value: Value| {
+        let mut options = json!({"path": "/{kind}/{id}"});
+        options[key] = value;
+        with_in(options)
+    };
+    assert!(options("methods", json!(["POST", "PUT", "PUT"])).is_ok());
+    let handshake = json!({
+        "query": {"challenge": "hub.challenge", "verify": {"parameter": "hub.verify_token", "token": {"secret": "v"}}},
+        "body": {"when": {"field": {"type": "url_verification"}}},
+        "cloud_events": {"origins": ["eventgrid.azure.net", "*.webpubsub.azure.com"], "rate": 120},
+    });
+    let pipeline = options("handshake", handshake).unwrap();
+    assert_eq!(pipeline.secret_names(), ["v"]);
+    for (key, value, pointer) in [
+        ("methods", json!(["HEAD"]), "methods/0"),
+        ("methods", json!(["post"]), "methods/0"),
+        ("headers", json!(["Path-id"]), "headers/0"),
+        ("headers", json!(["auth-name"]), "headers/0"),
+        ("headers", json!(["Request-Method"]), "headers/0"),
+        ("handshake", json!({"query": {}}), "handshake/query"),
+        ("handshake", json!({"body": {"when": {"field": {}}}}), "handshake/body/when/field"),
+        ("handshake", json!({"body": {"when": {"header": {"a b": "c"}}}}), "handshake/body/when/header/a b"),
+        ("handshake", json!({"cloud_events": {"origins": ["https://a"]}}), "handshake/cloud_events/origins/0"),
+        ("handshake", json!({"cloud_events": {"rate": 0}}), "handshake/cloud_events/rate"),
+        ("handshake", json!({"cloudevents": {}}), "handshake/cloudevents"),
+    ] {
+        let faults = options(key, value.clone()).expect_err(&value.to_string());
+        assert_eq!(faults[0].place().pointer, Some(format!("/in/http/{pointer}")), "{value}: {}", faults[0]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use connectors::http::source::Auth;
+use connectors::http::source::Route;
 use connectors::kind::Secrets as _;
 use connectors::rate::TokenBucket;
 use message::{Code, Fault};
@@ -24,7 +24,8 @@ pub struct Prepared {
     pub counters: Vec<Arc<Counters>>,
     /// One per shard, of this revision alone.
     pub health: Vec<Arc<Healths>>,
-    pub(super) auth: Option<Auth>,
+    /// Of an HTTP in.
+    pub(super) route: Option<Route>,
     pub(super) bucket: Option<Arc<Mutex<TokenBucket>>>,
     pub(super) lanes: u32,
 }
@@ -44,10 +45,10 @@ impl Prepared {
             secrets.get(name)?;
         }
         pipeline.input().check(&secrets)?;
-        let auth = pipeline.http().map(|http| http.auth(&secrets)).transpose()?;
+        let route = pipeline.http().map(|http| http.route(&secrets)).transpose()?;
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
-        Ok(Prepared { pipeline, secrets, counters, health, auth, bucket, lanes: settings.lanes })
+        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lanes: settings.lanes })
     }
 
     /// Its scripts, for as long as what is returned lives.

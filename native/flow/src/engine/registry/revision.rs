@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use connectors::http::source::{Auth, Route as SourceRoute};
+use connectors::http::source::Route as SourceRoute;
 use connectors::kind::Secrets as _;
 use connectors::nats::{NatsMode, Publish};
 use connectors::rate::TokenBucket;
@@ -41,7 +41,8 @@ pub struct Revision {
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
     pub backpressure: Backpressure,
-    auth: Option<Auth>,
+    /// Of an HTTP in.
+    source_route: Option<SourceRoute>,
     /// Loaded for as long as anything of this revision is in hand.
     _scripts: Vec<Loaded>,
 }
@@ -98,7 +99,7 @@ impl Revision {
             backlog_full: Cell::new(false),
             active: Cell::new(false),
             backpressure: Backpressure::default(),
-            auth: prepared.auth.clone(),
+            source_route: prepared.route.clone(),
             _scripts: scripts,
             owner: Owner {
                 id: numbers.revision,
@@ -125,11 +126,9 @@ impl Revision {
     #[must_use]
     pub fn route(&self, max_body: usize) -> Option<(String, SourceRoute)> {
         let http = self.pipeline().http()?;
-        let auth = self.auth.clone()?;
-        let max_body = http.max_body.min(max_body);
-        let passes = http.passes.clone();
-        let route = SourceRoute { binding: self.binding, auth, max_body, accept: http.accept, passes };
-        Some((http.path.clone(), route))
+        let route = self.source_route.clone()?;
+        let max_body = route.max_body.min(max_body);
+        Some((http.path.clone(), SourceRoute { binding: self.binding, max_body, ..route }))
     }
 
     /// The stream of a NATS out, to be learnt when the pipeline file does not name it.
