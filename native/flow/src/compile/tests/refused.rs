@@ -177,7 +177,7 @@ fn credentials_and_what_is_the_connections_do_not_go_on_with_a_message() {
     assert!(file(json!({"path": "/x", "headers": ["X-GitHub-Event"], "query": ["page"]})).is_ok());
 }
 
-fn with_in(http: Value) -> Result<Pipeline, Vec<Fault>> {
+fn with_in(http: Value) -> Result<Arc<Pipeline>, Vec<Fault>> {
     let file = json!({"customer": "a", "pipeline": "b", "in": {"http": http}, "out": one()});
     Pipeline::from_json(&file.to_string(), &())
 }

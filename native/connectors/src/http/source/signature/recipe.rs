@@ -98,9 +98,8 @@ fn generic(hmac: &Hmac) -> Result<Recipe, Fault> {
         return Err(invalid("`{id}` is signed, but no header with it is named").at_pointer("/signed"));
     }
     if recipe.timestamp.is_some() && !signed.needs_timestamp() {
-        return Err(invalid(
-            "the time is not signed, so that anybody could change it: put `{timestamp}` into `signed`",
-        ));
+        let reason = "the time is not signed, so that anybody could change it: put `{timestamp}` into `signed`";
+        return Err(invalid(reason).at_pointer("/timestamp"));
     }
     Ok(recipe)
 }
