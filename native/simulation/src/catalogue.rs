@@ -9,6 +9,8 @@ use message::Fault;
 use script::{Executor, Loaded, Runner};
 use serde_json::{Value, json};
 
+use crate::sink::place_of;
+
 /// How messages come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
@@ -75,6 +77,12 @@ fn ordered(name: &str) -> Value {
     json!({"http": {"url": format!("http://{name}.sim/"), "retry_for": "2m", "timeout": "5s", "concurrency": 1}})
 }
 
+/// Several messages in one request.
+fn batched(mut out: Value, messages: u32, wait: &str) -> Value {
+    out["http"]["batch"] = json!({"messages": messages, "bytes": 4_096, "wait": wait});
+    out
+}
+
 fn script(code: &str) -> Value {
     json!({"script": {"code": code}})
 }
@@ -103,7 +111,11 @@ fn templates() -> Vec<(&'static str, &'static str, Value)> {
     let pipeline = |input: Value, steps: &[Value], out: Value| json!({"in": input, "steps": steps, "out": out});
     vec![
         ("acme", "orders", pipeline(posted("/orders"), &[script(TAG)], http("acme-orders"))),
-        ("acme", "eu-orders", pipeline(posted("/eu"), &[script(SPLIT), script(SOME)], http("acme-eu"))),
+        (
+            "acme",
+            "eu-orders",
+            pipeline(posted("/eu"), &[script(SPLIT), script(SOME)], batched(http("acme-eu"), 8, "700ms")),
+        ),
         (
             "acme-eu",
             "orders",
@@ -124,7 +136,11 @@ fn templates() -> Vec<(&'static str, &'static str, Value)> {
             ),
         ),
         ("zeta", "bare", pipeline(stream_in("in.bare", "bare"), &[], stream_out("out.bare"))),
-        ("zeta", "split", pipeline(stream_in("in.split", "split"), &[script(SPLIT)], http("zeta-split"))),
+        (
+            "zeta",
+            "split",
+            pipeline(stream_in("in.split", "split"), &[script(SPLIT)], batched(ordered("zeta-split"), 5, "50ms")),
+        ),
         ("zeta", "core", pipeline(json!({"nats": {"subject": "core.zeta"}}), &[script(TAG)], stream_out("out.core"))),
         ("zeta", "relay", pipeline(json!({"nats": {"subject": "core.relay"}}), &[], core_out("tell.relay"))),
         ("acme", "tell", pipeline(posted("/tell"), &[script(TAG)], core_out("tell.acme"))),
@@ -167,7 +183,7 @@ fn destination(customer: &str, out: &flow::compile::Target) -> String {
     match (out.publish(), out.spec.file()) {
         (Some(publish), _) => format!("nats:{}", publish.subject),
         (None, Some(path)) => format!("disk/{customer}/{path}"),
-        (None, None) => out.spec.describe(),
+        (None, None) => place_of(&*out.spec),
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use connectors::kind::{Policy, SinkSpec};
 use connectors::{Delivery, Health, LocalFuture, Outcome, Sink};
 use message::{Code, Fault};
 use tokio::time::sleep;
@@ -97,7 +98,15 @@ impl Receivers {
 pub struct ModelSink {
     pub receiver: Rc<Receiver>,
     pub story: Rc<Story>,
-    pub timeout: Duration,
+    pub policy: Policy,
+    /// One request carries a whole batch.
+    pub is_request: bool,
+}
+
+/// Where an out sends to: `http://erp.sim/`.
+pub fn place_of(out: &dyn SinkSpec) -> String {
+    let described = out.describe();
+    described.strip_prefix("POST ").unwrap_or(&described).to_owned()
 }
 
 /// A message with this in it is answered 500, always.
@@ -110,34 +119,59 @@ fn holds(payload: &[u8], text: &str) -> bool {
 }
 
 impl ModelSink {
-    async fn deliver(&self, delivery: &Delivery<'_>) -> Outcome {
+    /// What one request is answered with, for all of its messages.
+    async fn deliver(&self, batch: &[Delivery<'_>]) -> Outcome {
+        let any = |text| batch.iter().any(|delivery| holds(delivery.payload, text));
         let retry = |code, reason: &str| Outcome::Retry { fault: Fault::new(code, reason), after: None };
         sleep(Duration::from_millis(self.story.random(1..8))).await;
         match self.receiver.behaviour.get() {
             Behaviour::Unreachable => return retry(Code::HttpConnect, "refused"),
             Behaviour::Fails => return retry(Code::HttpServerError, "500"),
             Behaviour::Hangs => {
-                sleep(self.timeout).await;
+                sleep(self.policy.timeout).await;
                 return retry(Code::HttpTimeout, "no answer");
             }
             Behaviour::Slow(millis) => sleep(Duration::from_millis(u64::from(millis))).await,
             Behaviour::Well | Behaviour::Lies => {}
         }
         let is_strict = self.receiver.name.starts_with("http") && !self.receiver.forgives.get();
-        if is_strict && holds(delivery.payload, POISON) {
+        if is_strict && any(POISON) {
             return retry(Code::HttpServerError, "500");
         }
-        if is_strict && holds(delivery.payload, REFUSED) {
+        if is_strict && any(REFUSED) {
             return Outcome::Permanent(Fault::new(Code::HttpRejected, "400"));
         }
         let is_unanswered = self.receiver.behaviour.get() == Behaviour::Lies;
-        self.take(delivery, is_unanswered);
+        for delivery in batch {
+            self.take(delivery, is_unanswered);
+        }
         if is_unanswered {
-            self.story.tell(|| format!("{} does not say that it has {}", self.receiver.name, delivery.id));
-            sleep(self.timeout).await;
+            let ids = || batch.iter().map(|delivery| delivery.id).collect::<Vec<_>>().join(", ");
+            self.story.tell(|| format!("{} does not say that it has {}", self.receiver.name, ids()));
+            sleep(self.policy.timeout).await;
             return retry(Code::HttpTimeout, "the answer is lost");
         }
         Outcome::Delivered
+    }
+
+    /// In one request; in halves, where one message is refused.
+    async fn together(&self, batch: &[Delivery<'_>]) -> Vec<Outcome> {
+        let (mut outcomes, mut waiting) = (Vec::with_capacity(batch.len()), vec![batch]);
+        while let Some(part) = waiting.pop() {
+            let outcome = self.deliver(part).await;
+            if part.len() > 1 && matches!(outcome, Outcome::Permanent(_)) {
+                let (first, second) = part.split_at(part.len() / 2);
+                waiting.extend([second, first]);
+                continue;
+            }
+            let is_last = self.policy.workers == 1 && matches!(outcome, Outcome::Retry { .. });
+            let count = if is_last { batch.len() - outcomes.len() } else { part.len() };
+            outcomes.extend(std::iter::repeat_n(outcome, count));
+            if is_last {
+                break;
+            }
+        }
+        outcomes
     }
 
     fn take(&self, delivery: &Delivery<'_>, is_unanswered: bool) {
@@ -173,8 +207,11 @@ impl Sink for ModelSink {
 
     fn write_batch<'a>(&'a self, batch: &'a [Delivery<'a>]) -> LocalFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
+            if self.is_request {
+                return self.together(batch).await;
+            }
             let mut outcomes = Vec::with_capacity(batch.len());
-            for delivery in batch {
+            for delivery in batch.chunks(1) {
                 outcomes.push(self.deliver(delivery).await);
             }
             outcomes

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::network::Wires;
-use crate::sink::{ModelSink, Receivers};
+use crate::sink::{ModelSink, Receivers, place_of};
 use crate::source::ModelSource;
 use crate::story::Story;
 
@@ -70,10 +70,14 @@ impl World for SimulatedWorld {
     fn sink(&self, spec: &dyn SinkSpec, _: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Sink>, Fault> {
         let name = match spec.file() {
             Some(path) => format!("{}/{}/{path}", self.disk, host.customer),
-            None => spec.describe(),
+            None => place_of(spec),
         };
-        let (receiver, story) = (self.receivers.get(&name), Rc::clone(&self.story));
-        Ok(Rc::new(ModelSink { receiver, story, timeout: spec.policy().timeout }))
+        Ok(Rc::new(ModelSink {
+            receiver: self.receivers.get(&name),
+            story: Rc::clone(&self.story),
+            policy: spec.policy(),
+            is_request: spec.gathering().is_some(),
+        }))
     }
 }
 
