@@ -123,6 +123,11 @@ codes! {
     ConvertNameCollision = "convert/name-collision", Convert, false, 422, "Two names become the same key.", "Keep namespaces, or use another attribute prefix or text key.";
     ConvertUnexpectedFormat = "convert/unexpected-format", Convert, false, 422, "The payload is not of the format the pipeline converts from.", "Send the format named, with the matching Content-Type.";
     ConvertNotRepresentable = "convert/not-representable", Convert, false, 422, "The value has no counterpart in the other format.", "Change its shape before the convert.";
+    ConvertCsvQuote = "convert/csv-quote", Convert, false, 422, "A quote in CSV opens and never closes, or stands where none may.", "Put the whole field between quotes and write each quote in it twice, or write `quote: none` where quotes are ordinary characters.";
+    ConvertCsvColumns = "convert/csv-columns", Convert, false, 422, "A row of CSV has more or fewer fields than there are columns.", "Mend the row at the line named; a text with the delimiter in it stands between quotes. Look whether `delimiter` is right.";
+    ConvertCsvHeader = "convert/csv-header", Convert, false, 422, "The header row of CSV is missing, or does not name every column once.", "Mend the header row, or name the columns with `columns` and write `header: skip` or `header: none`.";
+    ConvertCsvEncoding = "convert/csv-encoding", Convert, false, 422, "CSV has bytes that are not UTF-8, or a NUL byte.", "Save it as CSV in UTF-8; spreadsheets offer that beside CSV.";
+    ConvertCsvTooLarge = "convert/csv-too-large", Convert, false, 413, "CSV has more bytes, values or columns, or a longer field or name, than allowed.", "Split it, or raise `limits` where the reason names one of them.";
 
     // -- filter, set, route: expressions ------------------------------------------------------
     FilterMissingField = "filter/missing-field", Filter, false, 422, "The expression reads a field that the message does not have.", "Guard it with `has(...)`, or mend the message.";
