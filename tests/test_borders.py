@@ -19,7 +19,7 @@ MAY_USE = {
     "expression": {"message"},
     "script": {"message"},
     "nats": {"message"},
-    "connectors": {"message", "nats"},
+    "connectors": {"message", "formats", "nats"},
     "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
     "vrsky-native": {"message", "formats", "expression", "script", "flow"},
     "bench-native": set(),

@@ -288,7 +288,7 @@ class Output:
 
     @property
     def content_type(self) -> str:
-        """`application/json` or `application/xml`; that of the message when it is unchanged."""
+        """`application/json`, `application/xml` or `text/csv`; that of the message when it is unchanged."""
 
     @property
     def url(self) -> str | None:

@@ -60,6 +60,9 @@ pub struct Incoming {
     pub idempotency_key: Option<Box<str>>,
     /// Its place in the source, the same whenever it is read: a repetition is recognised within some seconds.
     pub place: Option<Box<str>>,
+    /// Why it is no message, such as a row that does not fit its table: it becomes a dead letter, with the payload as it
+    /// was found, and counts as stored when that is. Of a source with a task of its own.
+    pub fault: Option<Fault>,
 }
 
 /// What became of an incoming message.

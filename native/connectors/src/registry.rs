@@ -4,7 +4,7 @@ use crate::kind::{SinkKind, SourceKind};
 use crate::{file, http, nats, stdout};
 
 /// In the order in which they are shown.
-static SOURCES: [&dyn SourceKind; 2] = [&http::HttpSourceKind, &nats::NatsSourceKind];
+static SOURCES: [&dyn SourceKind; 3] = [&http::HttpSourceKind, &file::FileSourceKind, &nats::NatsSourceKind];
 static SINKS: [&dyn SinkKind; 4] =
     [&http::HttpSinkKind, &file::FileSinkKind, &stdout::StdoutSinkKind, &nats::NatsSinkKind];
 

@@ -69,6 +69,7 @@ pub fn matches(filter: &Filter, reader: &Reader, format: Option<Format>, payload
         match format.unwrap_or_else(|| detect(payload, "")) {
             Format::Xml => reader.parse(payload, &limits, document)?,
             Format::Json => formats::json::parse(payload, &limits, document)?,
+            Format::Csv => formats::csv::Reader::default().parse(payload, &limits, document)?,
         }
         filter.matches(document, &context, &limits)
     })
@@ -84,7 +85,7 @@ pub fn run_script(
     limits: &Limits,
     message: &Message<'_>,
 ) -> Result<Vec<Vec<u8>>, Fault> {
-    if detect(message.payload, message.content_type) == Format::Xml {
+    if detect(message.payload, message.content_type) != Format::Json {
         return Err(Fault::new(Code::ConvertUnexpectedFormat, "a script works on JSON; convert the payload first"));
     }
     let mut document = Document::default();

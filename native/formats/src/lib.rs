@@ -1,10 +1,10 @@
-//! XML and JSON: bytes to document to bytes. And lookup tables, in `table/`.
+//! XML, JSON and CSV: bytes to document to bytes. And lookup tables, in `table/`.
 //!
 //! ```text
 //!            json::parse                      json::emit
 //! payload ──────────────► message::Document ─────────────► payload
 //!            xml::Reader    one tape, JSON     xml::emit
-//!                           model; steps read
+//!            csv::Reader    model; steps read  csv::emit
 //!                           and edit it here
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod csv;
 pub mod json;
 mod names;
 mod swar;
@@ -32,7 +33,7 @@ const KEPT_MEMORY: usize = 256 << 10;
 /// Appends the document in the format it has now, in UTF-8; the text that was read when nothing was changed.
 ///
 /// # Errors
-/// Those of [`xml::emit`]; JSON has none.
+/// Those of [`xml::emit`] and [`csv::emit`]; JSON has none.
 pub fn emit(document: &Document, out: &mut Vec<u8>) -> Result<(), Fault> {
     if document.is_unchanged() {
         out.extend_from_slice(document.decoded());
@@ -44,6 +45,7 @@ pub fn emit(document: &Document, out: &mut Vec<u8>) -> Result<(), Fault> {
             Ok(())
         }
         Format::Xml => xml::emit(document, out),
+        Format::Csv => csv::emit(document, out),
     }
 }
 

@@ -123,6 +123,11 @@ codes! {
     ConvertNameCollision = "convert/name-collision", Convert, false, 422, "Two names become the same key.", "Keep namespaces, or use another attribute prefix or text key.";
     ConvertUnexpectedFormat = "convert/unexpected-format", Convert, false, 422, "The payload is not of the format the pipeline converts from.", "Send the format named, with the matching Content-Type.";
     ConvertNotRepresentable = "convert/not-representable", Convert, false, 422, "The value has no counterpart in the other format.", "Change its shape before the convert.";
+    ConvertCsvQuote = "convert/csv-quote", Convert, false, 422, "A quote in CSV opens and never closes, or stands where none may.", "Put the whole field between quotes and write each quote in it twice, or write `quote: none` where quotes are ordinary characters.";
+    ConvertCsvColumns = "convert/csv-columns", Convert, false, 422, "A row of CSV has more or fewer fields than there are columns.", "Mend the row at the line named; a text with the delimiter in it stands between quotes. Look whether `delimiter` is right.";
+    ConvertCsvHeader = "convert/csv-header", Convert, false, 422, "The header row of CSV is missing, or does not name every column once.", "Mend the header row, or name the columns with `columns` and write `header: skip` or `header: none`.";
+    ConvertCsvEncoding = "convert/csv-encoding", Convert, false, 422, "CSV has bytes that are not UTF-8, or a NUL byte.", "Save it as CSV in UTF-8; spreadsheets offer that beside CSV.";
+    ConvertCsvTooLarge = "convert/csv-too-large", Convert, false, 413, "CSV has more bytes, values or columns, or a longer field or name, than allowed.", "Split it, or raise `limits` where the reason names one of them.";
 
     // -- filter, set, route: expressions ------------------------------------------------------
     FilterMissingField = "filter/missing-field", Filter, false, 422, "The expression reads a field that the message does not have.", "Guard it with `has(...)`, or mend the message.";
@@ -220,6 +225,13 @@ codes! {
     // -- file --------------------------------------------------------------------------------
     FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";
     FileOutside = "file/outside", File, false, 400, "The path leaves the customer's folder for files, or is a symlink.", "Use a relative path without `..`; an absolute one needs the option `--files-anywhere`.";
+    FileRead = "file/read", File, true, 500, "The folder of a file in, or a file in it, could not be read.", "Check that they are there and may be read; it is tried again.";
+    FileInUse = "file/in-use", File, true, 500, "Another shard or node reads the files of this in.", "Let one node serve the pipeline; this one goes on when the other has stopped.";
+    FileState = "file/state", File, true, 500, "How far a file in has come could not be read or written.", "Mend the folder named: its disk, its permissions, or `files.json` in it; without that file, all files are read again.";
+    FileChanged = "file/changed", File, true, 500, "A file became shorter, or another one, while it was read.", "Write to another name and rename the file when it is complete; it is read again as a new file.";
+    FileTooLong = "file/too-long", File, false, 413, "A file, or a line or row of it, is longer than a message may be.", "Split it, or raise `limits.bytes`; the file is left where it is until it has changed.";
+    FileGzip = "file/gzip", File, false, 422, "A file with a name in `.gz` is no gzip, or is cut off.", "Put the whole file there again; it is left where it is until it has changed.";
+    FileTooMany = "file/too-many", File, true, 500, "The folder of a file in has more files than are kept track of.", "Move or delete files that are done (`done`), or give them another name or folder.";
 
     // -- deliver -----------------------------------------------------------------------------
     DeliverTooManyDeliveries = "deliver/too-many-deliveries", Deliver, false, 500, "The message was delivered too often without a verdict.", "Look at the node's log for what sent it back, or for crashes.";

@@ -28,8 +28,8 @@ mod table;
 pub use charset::{Charset, charset_parameters};
 pub use code::{Code, Stage};
 pub use document::{
-    Conventions, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece, Pieces,
-    Reading, Span, Value, xml_reference,
+    Conventions, Dialect, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece,
+    Pieces, Reading, Span, Value, xml_reference,
 };
 pub use envelope::{Headers, Line, Lines};
 pub use fault::{Fault, Place};

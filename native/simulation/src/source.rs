@@ -74,6 +74,7 @@ impl ModelSource {
             headers: request.headers.clone().into_bytes(),
             content_type: "application/json".into(),
             place: None,
+            fault: None,
             idempotency_key: request.key.as_deref().map(Into::into),
         });
         self.waiting.borrow_mut().insert(item, (request, sender));

@@ -5,6 +5,7 @@
 mod delivery;
 
 mod file_sink;
+mod file_source;
 mod http_guard;
 mod http_sink;
 mod http_source;

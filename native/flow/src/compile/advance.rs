@@ -78,12 +78,15 @@ impl Stage {
     /// Changes the document's format, where the stage is a `convert`.
     #[inline]
     pub(super) fn convert(&self, document: &mut Document) {
-        let StageKind::Convert { to, conventions } = &self.kind else { return };
+        let StageKind::Convert { to, conventions, dialect } = &self.kind else { return };
         document.set_format(*to);
         if let Some(conventions) = conventions
             && !Arc::ptr_eq(conventions, document.conventions())
         {
             document.set_conventions(conventions);
+        }
+        if let Some(dialect) = dialect {
+            document.set_dialect(dialect);
         }
     }
 }

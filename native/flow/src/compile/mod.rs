@@ -18,6 +18,7 @@
 
 mod advance;
 mod batch;
+mod csv;
 mod files;
 mod input;
 mod outs;

@@ -35,15 +35,21 @@ impl Rules<'_> {
         for (at, step) in self.file.steps.iter().enumerate() {
             match step {
                 Step::Convert(convert) => {
-                    if let (Format::Xml, Some((edit, name))) = (convert.from, edited) {
+                    if let (Format::Xml | Format::Csv, Some((edit, name))) = (convert.from, edited) {
                         needs_convert(&mut self.faults, edit, name, "comes before its `convert`");
                     }
                     self.convert(convert, at, format);
                     (format, edited) = (Some(target(convert)), None);
                 }
                 step if step.is_edit() => {
-                    if format == Some(Format::Xml) {
-                        needs_convert(&mut self.faults, at, step.name(), "edits what has become XML");
+                    match format {
+                        Some(Format::Xml) => {
+                            needs_convert(&mut self.faults, at, step.name(), "edits what has become XML");
+                        }
+                        Some(Format::Csv) => {
+                            needs_convert(&mut self.faults, at, step.name(), "edits what has become CSV");
+                        }
+                        Some(Format::Json) | None => {}
                     }
                     if format.is_none() {
                         edited.get_or_insert((at, step.name()));
@@ -63,19 +69,36 @@ impl Rules<'_> {
             let reason = "the message is not of this format here; an earlier step converts it";
             self.fault(Code::ConfigInvalidValue, format!("{pointer}/from"), reason);
         }
+        if convert.from == Format::Csv && convert.to == Some(Format::Xml) {
+            let reason =
+                "CSV becomes a list, and XML has a single root; convert it to JSON, and that after a script to XML";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/to"), reason);
+        }
+        self.reading_options(convert, &pointer, format.is_some());
+        let is_csv = convert.from == Format::Csv || target(convert) == Format::Csv;
+        if convert.csv.is_some() && !is_csv {
+            let reason = "`csv` belongs to a `convert` from or to CSV";
+            self.fault(Code::ConfigInvalidValue, format!("{pointer}/csv"), reason);
+        }
+    }
+
+    /// Options that say how the payload is read.
+    fn reading_options(&mut self, convert: &Convert, pointer: &str, is_late: bool) {
+        const XML: &[Format] = &[Format::Xml];
+        const BOTH: &[Format] = &[Format::Xml, Format::Csv];
         let reads = [
-            ("arrays", !convert.arrays.is_empty()),
-            ("numbers", !convert.numbers.is_empty()),
-            ("booleans", !convert.booleans.is_empty()),
-            ("doctype", convert.doctype != Doctype::default()),
-            ("number_format", convert.number_format != NumberFormat::default()),
-            ("trim", !convert.trim),
-            ("nil", convert.nil != Nil::default()),
+            ("arrays", !convert.arrays.is_empty(), XML),
+            ("numbers", !convert.numbers.is_empty(), BOTH),
+            ("booleans", !convert.booleans.is_empty(), BOTH),
+            ("doctype", convert.doctype != Doctype::default(), XML),
+            ("number_format", convert.number_format != NumberFormat::default(), BOTH),
+            ("trim", !convert.trim, XML),
+            ("nil", convert.nil != Nil::default(), XML),
         ];
-        for (key, is_given) in reads {
-            let late = convert.from == Format::Json || format.is_some();
-            if late && is_given {
-                let reason = format!("`{key}` belongs to the `convert: {{from: xml}}` that reads the payload");
+        for (key, is_given, formats) in reads {
+            if is_given && (is_late || !formats.contains(&convert.from)) {
+                let from = if formats.len() > 1 { "`convert`, from XML or CSV," } else { "`convert: {from: xml}`" };
+                let reason = format!("`{key}` belongs to the {from} that reads the payload");
                 self.fault(Code::ConfigInvalidValue, format!("{pointer}/{key}"), reason);
             }
         }
@@ -174,7 +197,7 @@ pub(super) fn escaped(key: &str) -> String {
 /// What a `convert` makes.
 pub(super) fn target(convert: &Convert) -> Format {
     convert.to.unwrap_or(match convert.from {
-        Format::Xml => Format::Json,
+        Format::Xml | Format::Csv => Format::Json,
         Format::Json => Format::Xml,
     })
 }

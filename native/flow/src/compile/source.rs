@@ -1,9 +1,11 @@
 //! How a payload becomes a document: which format it is in, and who reads it.
 
 use formats::xml::{self, Reader, XmlOptions};
+use formats::{csv, json};
 use message::{Code, Document, Fault, Format, Limits, charset_parameters};
 
 use super::Pipeline;
+use super::rules::target;
 use crate::model::{self, Convert, Doctype, Namespaces, Nil, NumberFormat, PipelineFile, Step};
 
 /// Reads payloads for the first step.
@@ -12,6 +14,10 @@ pub struct Source {
     expect: Option<Format>,
     /// Reads XML as the first `convert: {from: xml}` declares it, or with the defaults.
     reader: Option<Reader>,
+    /// Reads CSV as the first `convert: {from: csv}` declares it, or with the defaults.
+    table: csv::Reader,
+    /// Reads the CSV that the last `convert: {to: csv}` makes, again.
+    output: Option<csv::Reader>,
     /// Where parsing belongs in a place: that convert, else the first step.
     stage: usize,
 }
@@ -38,13 +44,22 @@ pub fn compile(file: &PipelineFile, faults: &mut Vec<Fault>) -> Source {
         _ => XmlOptions::default(),
     };
     let reader = Reader::new(&options).map_err(|fault| faults.push(at_option(fault, stage))).ok();
-    Source { expect, reader, stage }
+    let table = first.filter(|(_, convert)| convert.from == model::Format::Csv);
+    let table =
+        table.map(|(at, convert)| super::csv::reader(convert).map_err(|fault| faults.push(at_option(fault, at))));
+    let table = table.and_then(Result::ok).unwrap_or_default();
+    let converts = file.steps.iter().filter_map(|step| if let Step::Convert(one) = step { Some(one) } else { None });
+    let last = converts.last().filter(|convert| target(convert) == model::Format::Csv);
+    // What is wrong with it is said where it is compiled.
+    let output = last.and_then(|convert| super::csv::output_reader(convert).ok());
+    Source { expect, reader, table, output, stage }
 }
 
 pub(super) fn wire(format: model::Format) -> Format {
     match format {
         model::Format::Xml => Format::Xml,
         model::Format::Json => Format::Json,
+        model::Format::Csv => Format::Csv,
     }
 }
 
@@ -64,15 +79,19 @@ pub(super) fn options(convert: &Convert) -> XmlOptions {
             Doctype::Refuse => xml::Doctype::Refuse,
             Doctype::Ignore => xml::Doctype::Ignore,
         },
-        number_format: match convert.number_format {
-            NumberFormat::Json => xml::NumberFormat::Json,
-            NumberFormat::XmlSchema => xml::NumberFormat::XmlSchema,
-        },
+        number_format: number_format(convert),
         trim: convert.trim,
         nil: match convert.nil {
             Nil::Keep => xml::Nil::Keep,
             Nil::Null => xml::Nil::Null,
         },
+    }
+}
+
+pub(super) fn number_format(convert: &Convert) -> xml::NumberFormat {
+    match convert.number_format {
+        NumberFormat::Json => xml::NumberFormat::Json,
+        NumberFormat::XmlSchema => xml::NumberFormat::XmlSchema,
     }
 }
 
@@ -92,6 +111,7 @@ fn by_content_type(content_type: &str) -> Option<Format> {
     match () {
         () if ends("/json") || ends("+json") => Some(Format::Json),
         () if ends("/xml") || ends("+xml") => Some(Format::Xml),
+        () if media.eq_ignore_ascii_case("text/csv") => Some(Format::Csv),
         () => None,
     }
 }
@@ -107,7 +127,7 @@ fn by_first_byte(payload: &[u8]) -> Option<Format> {
     }
 }
 
-/// The format of a payload that may be either: by its Content-Type, else by its first byte.
+/// The format of a payload that may be any: by its Content-Type, else by its first byte, which does not tell CSV.
 #[must_use]
 pub fn detect(payload: &[u8], content_type: &str) -> Format {
     by_content_type(content_type).or_else(|| by_first_byte(payload)).unwrap_or(Format::Json)
@@ -132,7 +152,9 @@ impl Pipeline {
         let format = match self.source.expect {
             None => detect(payload, content_type),
             Some(format) => {
-                let says = by_content_type(content_type).or_else(|| by_first_byte(payload));
+                // A text of CSV may begin with anything.
+                let guess = || if format == Format::Csv { None } else { by_first_byte(payload) };
+                let says = by_content_type(content_type).or_else(guess);
                 if says.is_some_and(|says| says != format) {
                     return Err(self.at(self.source.stage, unexpected(format, content_type)));
                 }
@@ -149,7 +171,10 @@ impl Pipeline {
     /// # Errors
     /// Those of [`Pipeline::parse`], without a step.
     pub fn parse_output(&self, payload: &[u8], content_type: &str, document: &mut Document) -> Result<(), Fault> {
-        self.source.read(payload, (detect(payload, content_type), content_type), &self.limits, document)
+        match (detect(payload, content_type), &self.source.output) {
+            (Format::Csv, Some(output)) => output.parse(payload, &self.limits, document),
+            (format, _) => self.source.read(payload, (format, content_type), &self.limits, document),
+        }
     }
 
     /// Reads a part that died at `stage`, as it stood before it: as JSON, and of the format that the steps before
@@ -190,18 +215,24 @@ impl Source {
             (Format::Xml, Some(reader)) => {
                 reader.parse_as(payload, charset_parameters(content_type).next(), limits, document)
             }
+            (Format::Csv, _) => self.table.parse(payload, limits, document),
             // A pipeline without a reader did not compile.
-            (Format::Json, _) | (Format::Xml, None) => formats::json::parse(payload, limits, document),
+            (Format::Json, _) | (Format::Xml, None) => json::parse(payload, limits, document),
         }
     }
 }
 
 #[cold]
 fn unexpected(expected: Format, content_type: &str) -> Fault {
-    let (wanted, other) = match expected {
-        Format::Json => ("JSON", "XML"),
-        Format::Xml => ("XML", "JSON"),
+    let name = |format| match format {
+        Format::Json => "JSON",
+        Format::Xml => "XML",
+        Format::Csv => "CSV",
     };
-    let says = if by_content_type(content_type).is_some() { "the Content-Type" } else { "its first byte" };
-    Fault::new(Code::ConvertUnexpectedFormat, format!("the payload should be {wanted}, {says} says {other}"))
+    let by_type = by_content_type(content_type);
+    let says = if by_type.is_some() { "the Content-Type" } else { "its first byte" };
+    // The first byte tells XML from JSON.
+    let other = by_type.unwrap_or(if expected == Format::Json { Format::Xml } else { Format::Json });
+    let reason = format!("the payload should be {}, {says} says {}", name(expected), name(other));
+    Fault::new(Code::ConvertUnexpectedFormat, reason)
 }

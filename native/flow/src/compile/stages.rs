@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use expression::{Filter, Remove, Rename, Route, Set};
-use message::{Conventions, Fault, Format, Outs, Step as Apply, Tables};
+use message::{Conventions, Dialect, Fault, Format, Outs, Step as Apply, Tables};
 use script::Program;
 
+use super::csv;
 use super::files::ScriptText;
 use super::rules::target;
 use super::source::{at_option, options, wire};
@@ -22,7 +23,7 @@ pub struct Stage {
 
 pub enum StageKind {
     /// From here on the document is of another format.
-    Convert { to: Format, conventions: Option<Arc<Conventions>> },
+    Convert { to: Format, conventions: Option<Arc<Conventions>>, dialect: Option<Arc<Dialect>> },
     /// Decides on the spot.
     Step(Box<dyn Apply>),
     /// Goes through an executor.
@@ -66,7 +67,8 @@ fn convert(convert: &Convert) -> Result<StageKind, Fault> {
     let to = wire(target(convert));
     // Into XML: which keys become attributes and text.
     let conventions = (to == Format::Xml).then(|| options(convert).conventions()).transpose()?;
-    Ok(StageKind::Convert { to, conventions })
+    let dialect = (to == Format::Csv).then(|| csv::dialect(convert)).transpose()?;
+    Ok(StageKind::Convert { to, conventions, dialect })
 }
 
 fn script(script: &ScriptText) -> Result<StageKind, Fault> {

@@ -332,5 +332,6 @@ pub const fn content_type(format: Format) -> &'static str {
     match format {
         Format::Json => "application/json",
         Format::Xml => "application/xml",
+        Format::Csv => "text/csv",
     }
 }

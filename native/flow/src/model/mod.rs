@@ -30,7 +30,7 @@ mod walk;
 mod tests;
 
 pub use connector::Connector;
-pub use connectors::options::Span;
+pub use connectors::options::{Csv, Span};
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};
 pub use file::{MAX_BYTES, PipelineFile, VERSION, examine, read, read_limits, read_value, schema};
 pub use hint::instead;

@@ -1,18 +1,19 @@
 //! `steps:` what happens to a message.
 
+use connectors::options::is_default;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Expression, FieldPath, FileName, OutName};
+use super::{Csv, Expression, FieldPath, FileName, OutName};
 
 /// One step: exactly one of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// Turns XML into JSON or back, and says which fields are lists, numbers and booleans; a `filter`
+    /// Turns XML or CSV into JSON or back, and says which fields are lists, numbers and booleans; a `filter`
     /// before it reads them so too.
-    Convert(Convert),
+    Convert(Box<Convert>),
     /// A CEL expression. `true` lets the message pass, `false` drops it; anything else fails it.
     Filter(Expression),
     /// Path to CEL expression: puts the value there, creating objects on the way, in this order.
@@ -58,7 +59,7 @@ impl Step {
     }
 }
 
-/// A conversion between XML and JSON.
+/// A conversion between XML, CSV and JSON.
 ///
 /// XML is read in UTF-8, US-ASCII, ISO-8859-1, windows-1252 and UTF-16, and written in UTF-8. A byte order mark says which
 /// it is, else the charset of the `Content-Type`, else the XML declaration (RFC 7303). XML that goes on unchanged stays
@@ -69,19 +70,27 @@ impl Step {
 /// `xml:space="preserve"` changes nothing about it. White space is the space, the tab and the line ends; a no-break
 /// space (U+00A0) is a character of the text. Text between elements is put together: `<a>x<b/>y</a>` has
 /// `"#text": "xy"`, which goes back to XML after the elements.
+///
+/// CSV in UTF-8, with or without a byte order mark, becomes a list with an object for each row. Fields are texts, but for
+/// columns that `numbers` and `booleans` name; blanks around those are none of theirs, and an empty one is null. Empty lines
+/// are no rows. Every row has to have as many fields as there are columns, at most 1,000 of them and 1 MiB in each;
+/// a quote that does not close, or stands within a field that does not begin with one, fails with line, column and byte.
+/// The script `export default (rows) => rows` makes a message of each row, up to `limits.outputs`. A list of objects
+/// becomes CSV with a row for each, and an object alone with one row; a field that is not there, or null, is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Convert {
     /// What the payload is.
     pub from: Format,
-    /// What it becomes. Without it: the other format.
+    /// What it becomes. Without it: from JSON, XML; from another format, JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Format>,
     /// Paths that are lists even with a single element: `order.items.item`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub arrays: Vec<FieldPath>,
-    /// Paths that are numbers; everything else in XML stays a text. A value that is no JSON number fails.
+    /// Paths that are numbers, of CSV the names of columns; everything else in XML and CSV stays a text. A value that is no
+    /// JSON number fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub numbers: Vec<FieldPath>,
@@ -113,11 +122,9 @@ pub struct Convert {
     /// What becomes of an element with `xsi:nil="true"`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub nil: Nil,
-}
-
-/// Left out of the text that a revision is made of, so that a file keeps its revision when options are added.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
+    /// How CSV is written, where it is read or made here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<Csv>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
@@ -145,6 +152,8 @@ pub enum Format {
     Xml,
     /// JSON (RFC 8259).
     Json,
+    /// CSV (RFC 4180), with the delimiters and quotes that `csv` says.
+    Csv,
 }
 
 /// What becomes of XML namespaces.
@@ -171,7 +180,7 @@ pub enum Doctype {
     Ignore,
 }
 
-/// How numbers are written in XML.
+/// How numbers are written in XML and CSV.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NumberFormat {

@@ -7,11 +7,14 @@
 use std::time::{Duration, Instant};
 
 use crate::model::Model;
+use formats::csv::{self, CsvOptions, Empty};
 use formats::xml::{Doctype, Namespaces, Nil, NumberFormat, Reader, XmlOptions};
 use formats::{json, xml};
 use message::{Document, Format, Headers, Limits, Path, Segment};
 
 const SEEDS: &[&str] = &[
+    "sku,name,qty\r\nA-1,\"5\"\" pipe, red\",2\r\n\r\nA-2,\"two\nlines\",\r\n",
+    "\u{feff}'a';b=c\n1;'';x\n;'it''s';\r",
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<order id=\"A-1\" p:x='2' xmlns:p=\"u\"><p:c>1</p:c>text &amp; &#x41;<i/><i>2</i><![CDATA[<&>]]></order>",
     "<a>\r\n<b>&#32;x\u{a0}</b>y<!-- c --><?p i?><b c='&#10;\t&lt;'/>z</a>\n",
     "<!DOCTYPE a PUBLIC 'p' 's'><a xmlns:x='http://www.w3.org/2001/XMLSchema-instance'><b x:nil='true'/> <b> +.50 </b><p:b xmlns:p='u' x:nil='1' c=''>\t</p:b></a>",
@@ -25,6 +28,7 @@ const SEEDS: &[&str] = &[
 
 const PIECES: &[&str] = &[
     "<",
+    "\"\"",
     ">",
     "/",
     "&",
@@ -181,6 +185,28 @@ fn payloads_options_caps_and_edits_in_any_mixture() {
     }
 }
 
+/// The payload as CSV, and what is accepted as JSON and as CSV again.
+fn table(random: &mut Random, payload: &[u8], limits: &Limits, document: &mut Document) {
+    let options = CsvOptions {
+        delimiter: [',', ';', '=', ' '][random.below(4)],
+        quote: [Some('"'), Some('\''), None][random.below(3)],
+        empty: if random.one_in(2) { Empty::Null } else { Empty::Text },
+        ..CsvOptions::default()
+    };
+    let reader = csv::Reader::new(&options).unwrap();
+    match reader.parse(payload, limits, document) {
+        Err(fault) => assert!(fault.place().offset.is_some_and(|offset| offset <= payload.len()), "{fault}"),
+        Ok(()) => {
+            let expected = Model::read(document.root());
+            let mut csv = Vec::new();
+            if formats::csv::emit(document, &mut csv).is_ok() {
+                reader.parse(&csv, &Limits::default(), document).unwrap();
+                assert_eq!(Model::read(document.root()), expected);
+            }
+        }
+    }
+}
+
 fn round(seed: u64, document: &mut Document) {
     let mut random = Random(seed);
     let payload = random.payload();
@@ -188,6 +214,7 @@ fn round(seed: u64, document: &mut Document) {
     let _ = Path::parse(&String::from_utf8_lossy(&payload));
     let _ = Headers::new(&payload).iter().count();
 
+    table(&mut random, &payload, &limits, document);
     let reader = Reader::new(&options).unwrap();
     let from_xml = payload.starts_with(b"<") || random.one_in(2);
     let parsed = if from_xml {

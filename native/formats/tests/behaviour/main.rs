@@ -1,7 +1,8 @@
-//! JSON and XML to documents and back.
+//! JSON, XML and CSV to documents and back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets one fails")]
 
+mod csv;
 mod model;
 
 mod document;

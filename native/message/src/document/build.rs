@@ -130,8 +130,12 @@ impl Document {
     /// along, instead of everything. `None` when it would be of more than `most` bytes, tape included.
     #[must_use]
     pub fn detached(&self, most: usize) -> Option<Document> {
-        let mut part =
-            Document { format: self.format, conventions: Arc::clone(&self.conventions), ..Document::default() };
+        let mut part = Document {
+            format: self.format,
+            conventions: Arc::clone(&self.conventions),
+            dialect: self.dialect.clone(),
+            ..Document::default()
+        };
         part.edited = true;
         if self.root == NONE {
             return Some(part);

@@ -22,6 +22,7 @@
 //! ```
 
 mod build;
+mod dialect;
 mod edit;
 mod lists;
 mod node;
@@ -30,6 +31,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub use dialect::Dialect;
 pub use edit::EditError;
 use lists::Lists;
 pub use node::{Conventions, Encoding, Flags, Format, Kind, NONE, Node, Span};
@@ -56,6 +58,8 @@ pub struct Document {
     format: Format,
     edited: bool,
     conventions: Arc<Conventions>,
+    /// How it is written as CSV, where it came from there or goes there.
+    dialect: Option<Arc<Dialect>>,
     lists: Lists,
 }
 
@@ -65,6 +69,7 @@ pub struct Reading {
     pub root: u32,
     format: Format,
     conventions: Arc<Conventions>,
+    dialect: Option<Arc<Dialect>>,
 }
 
 impl Default for Document {
@@ -78,6 +83,7 @@ impl Default for Document {
             format: Format::Json,
             edited: false,
             conventions: Arc::default(),
+            dialect: None,
             lists: Lists::default(),
         }
     }
@@ -99,6 +105,7 @@ impl Document {
         self.root = NONE;
         self.format = format;
         self.edited = false;
+        self.dialect = None;
         if !Arc::ptr_eq(&self.conventions, conventions) {
             self.conventions = Arc::clone(conventions);
         }
@@ -205,10 +212,21 @@ impl Document {
         &self.conventions
     }
 
+    /// How the document is written from now on when it is emitted as CSV.
+    pub fn set_dialect(&mut self, dialect: &Arc<Dialect>) {
+        self.dialect = Some(Arc::clone(dialect));
+    }
+
+    #[must_use]
+    pub fn dialect(&self) -> Option<&Arc<Dialect>> {
+        self.dialect.as_ref()
+    }
+
     /// What steps may change of it beside its tape, to begin again from.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        Reading { root: self.root, format: self.format, conventions: Arc::clone(&self.conventions) }
+        let (conventions, dialect) = (Arc::clone(&self.conventions), self.dialect.clone());
+        Reading { root: self.root, format: self.format, conventions, dialect }
     }
 
     /// Reads `root` as the message was read then, whatever steps have done since; no longer stands for its
@@ -217,6 +235,7 @@ impl Document {
         self.root = root;
         self.format = reading.format;
         self.conventions = Arc::clone(&reading.conventions);
+        self.dialect.clone_from(&reading.dialect);
         self.edited = true;
     }
 

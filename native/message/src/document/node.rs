@@ -35,6 +35,7 @@ pub enum Format {
     #[default]
     Json,
     Xml,
+    Csv,
 }
 
 /// Marks on a node.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use message::{Code, Fault};
 
-use super::place::{Identity, Place};
+use super::place::Place;
 use super::repair::{Repaired, repair};
 use super::writer::Writer;
+use crate::file::folder::Identity;
 
 static WRITERS: Mutex<Option<HashMap<Identity, Weak<Writer>>>> = Mutex::new(None);
 

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use message::Fault;
 use rustix::fd::OwnedFd;
 
-use super::place::{Identity, Opened, Place};
+use super::place::{Opened, Place};
+use crate::file::folder::Identity;
 
 /// What the writer needs of a file; a test has one that fails.
 pub(super) trait Medium {

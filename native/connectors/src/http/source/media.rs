@@ -22,10 +22,12 @@ impl Accept {
     pub const BYTES: Accept = Accept(8);
     /// `application/x-www-form-urlencoded`, which becomes JSON
     pub const FORM: Accept = Accept(16);
-    /// Every kind above.
+    /// Every kind that is read without being told how.
     pub const ALL: Accept = Accept(31);
+    /// `text/csv`, which only steps that begin with CSV read
+    pub const CSV: Accept = Accept(64);
     /// Whatever the sender says it is, and as it says so: nobody here is going to read it.
-    pub const ANY: Accept = Accept(63);
+    pub const ANY: Accept = Accept(127);
 
     fn takes(self, kind: Accept) -> bool {
         self.0 & kind.0 == kind.0
@@ -63,7 +65,7 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
         return Ok(text.trim().replace('\t', " ").into());
     }
     let kind = kind(&media).ok_or_else(|| {
-        unsupported("the Content-Type is neither XML, JSON, a form, text/plain nor application/octet-stream")
+        unsupported("the Content-Type is neither XML, JSON, CSV, a form, text/plain nor application/octet-stream")
     })?;
     if !accept.takes(kind) {
         return Err(unsupported("the path does not take this Content-Type"));
@@ -84,6 +86,7 @@ fn known(media: &str) -> Option<Accept> {
         "application/json" => Some(Accept::JSON),
         "application/xml" | "text/xml" => Some(Accept::XML),
         "text/plain" => Some(Accept::TEXT),
+        "text/csv" => Some(Accept::CSV),
         "application/octet-stream" => Some(Accept::BYTES),
         form::MEDIA => Some(Accept::FORM),
         _ => None,

@@ -116,6 +116,7 @@ fn admit(
         content_type,
         idempotency_key,
         place: None,
+        fault: None,
     };
     let limits = BodyLimits { bytes: route.max_body, is_packed: found.encoding == Encoding::Gzip, is_form };
     Ok(Admitted { admission, incoming, limits, matched: matched.clone(), verifier })

@@ -1,6 +1,7 @@
 //! Pipelines from the texts of files: which are refused, and what the others become.
 
 mod compiled;
+mod csv;
 mod refused;
 
 use std::collections::HashMap;

@@ -180,10 +180,9 @@ impl Ingress {
             (incoming.item, incoming.binding) = (id.item(incoming.item), revision.binding);
             let most = revision.pipeline().limits().bytes.min(settlement.max_body());
             if let Some(incoming) = batch.pop_front() {
-                if incoming.payload.len() > most {
-                    self.give_up(settlement, &revision, incoming, most)
-                } else {
-                    self.take(settlement, &revision, incoming)
+                match unfit(&incoming, most) {
+                    Some(fault) => self.give_up(settlement, &revision, &incoming, &fault),
+                    None => self.take(settlement, &revision, incoming),
                 }
             }
         }
@@ -197,8 +196,9 @@ impl Ingress {
         }
     }
 
-    /// A message that no stream takes: a dead letter without its payload, and the source is done with it.
-    fn give_up(&self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: Incoming, most: usize) {
+    /// What is no message, or one that no stream takes: a dead letter, without its payload where that is too large, and
+    /// the source is done with it.
+    fn give_up(&self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: &Incoming, fault: &Fault) {
         let owner = &revision.owner;
         let id = match &incoming.place {
             Some(place) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
@@ -207,7 +207,7 @@ impl Ingress {
         let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
         let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
         let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
-        let fault = Fault::new(Code::ConnectorTooLarge, format!("{bytes} bytes, and the pipeline takes {most}"));
+        let block = [b"NATS/1.0\r\n", &*incoming.headers, b"\r\n"].concat();
         let envelope = Envelope {
             owner,
             input,
@@ -215,13 +215,13 @@ impl Ingress {
             part: 0,
             redrive: 0,
             resume: None,
-            headers: Headers::new(&[]),
+            headers: Headers::new(&block),
             foreign: Foreign::default(),
             content_type: &incoming.content_type,
             time_ms: settlement.now_ms(),
         };
         let body = Body { bytes: &incoming.payload, content_type: &incoming.content_type };
-        settlement.dead_letter(&envelope, &Letter::new("in", &fault, body));
+        settlement.dead_letter(&envelope, &Letter::new("in", fault, body));
         settlement.settle(input, Outcome::Ok);
     }
 
@@ -239,6 +239,13 @@ impl Ingress {
             None => self.own.health(revision),
         }
     }
+}
+
+/// Why a message cannot be stored as one.
+fn unfit(incoming: &Incoming, most: usize) -> Option<Fault> {
+    let bytes = incoming.payload.len();
+    let too_large = || Fault::new(Code::ConnectorTooLarge, format!("{bytes} bytes, and the pipeline takes {most}"));
+    incoming.fault.clone().or_else(|| (bytes > most).then(too_large))
 }
 
 fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(), Refusal> {

@@ -87,8 +87,12 @@ impl Room {
             content_type: "application/json".into(),
             idempotency_key: None,
             place: Some(format!("file:{item}").into()),
+            fault: None,
         };
-        let mut batch: VecDeque<Incoming> = (1..).zip(payloads).map(one).collect();
+        self.offer_all((1..).zip(payloads).map(one).collect())
+    }
+
+    fn offer_all(&mut self, mut batch: VecDeque<Incoming>) -> (Option<Duration>, usize) {
         let pause = self.ingress.offer(&mut self.settlement, &self.registry, self.id, &mut batch);
         (pause, batch.len())
     }
@@ -150,6 +154,28 @@ fn a_message_that_no_stream_takes_is_a_dead_letter_and_not_read_for_ever() {
         assert_eq!(room.offer(&[b"{\"a\": \"longer than that\"}"]), (None, 0));
         let wire = room.wire();
         assert!(wire.contains("vrsky.dead.acme.orders.in") && wire.contains("connector/too-large"), "{wire}");
+    });
+}
+
+#[test]
+fn what_the_source_says_is_no_message_is_a_dead_letter_with_the_reason_and_its_headers() {
+    run(|| {
+        let mut room = Room::new(&json!({}));
+        let incoming = Incoming {
+            item: 1,
+            binding: 0,
+            payload: Bytes::from_static(b"a;b;c"),
+            headers: b"File-Name: a.csv\r\n".to_vec(),
+            content_type: "text/csv".into(),
+            idempotency_key: None,
+            place: Some("file:1".into()),
+            fault: Some(Fault::new(Code::ConvertCsvColumns, "3 fields").at_offset(7)),
+        };
+        assert_eq!(room.offer_all(VecDeque::from([incoming])), (None, 0));
+        let wire = room.wire();
+        for part in ["vrsky.dead.acme.orders.in", "convert/csv-columns", "File-Name: a.csv", "\r\n\r\na;b;c\r\n"] {
+            assert!(wire.contains(part), "{part} in {wire}");
+        }
     });
 }
 

@@ -180,6 +180,7 @@ fn accept(options: &HttpIn, reads: Reads) -> Accept {
     named.reduce(|all, one| all | one).unwrap_or(match reads {
         Reads::Nothing => Accept::ANY,
         Reads::Only(Format::Xml) => Accept::XML | Accept::TEXT | Accept::BYTES,
+        Reads::Only(Format::Csv) => Accept::CSV | Accept::TEXT | Accept::BYTES,
         Reads::Only(Format::Json) => Accept::JSON | Accept::FORM | Accept::TEXT | Accept::BYTES,
         Reads::Any => Accept::ALL,
     })

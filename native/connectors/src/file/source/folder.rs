@@ -1,0 +1,121 @@
+//! What is in the folder: regular files whose names fit, with their sizes and times.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use message::{Code, Fault};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
+
+use super::options::Plan;
+use super::state::{FileId, MAX_FILES, Version};
+use crate::file::folder::{FILE, Identity, as_name};
+
+/// The first and the last bytes of a file, by which it is told from one that is written in its place.
+const PART: usize = 4096;
+
+/// A file that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) version: Version,
+}
+
+/// All files to read, the oldest first. Blocks.
+pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Vec<Found>, Fault> {
+    let failed = |error: Errno| plan.folder.refused(error);
+    let mut files = Vec::new();
+    for entry in Dir::read_from(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // A name that is no UTF-8 fits no pattern.
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if !plan.takes(name) {
+            continue;
+        }
+        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => continue,
+            stat => stat.map_err(failed)?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            continue;
+        }
+        if files.len() >= MAX_FILES {
+            let reason = format!("{:?} has more than {MAX_FILES} files that fit", plan.folder.shown);
+            return Err(Fault::new(Code::FileTooMany, reason));
+        }
+        files.push(Found { name: name.to_owned(), identity: Identity::of(&stat), version: version(&stat) });
+    }
+    files.sort_by(|one, other| (one.version.modified, &one.name).cmp(&(other.version.modified, &other.name)));
+    Ok(files)
+}
+
+/// Opens a file for reading; through no symlink, and nothing but a regular one. Blocks.
+pub(super) fn open(folder: &OwnedFd, name: &str, plan: &Plan) -> Result<(File, Identity, Version), Fault> {
+    let refused = |error: Errno| {
+        let reason = format!("{:?} in {:?}: {}", name, plan.folder.shown, std::io::Error::from(error));
+        Fault::new(Code::FileRead, reason)
+    };
+    let file = openat(folder, as_name(name), FILE | OFlags::RDONLY, Mode::empty()).map_err(refused)?;
+    let stat = rustix::fs::fstat(&file).map_err(refused)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(refused(Errno::INVAL));
+    }
+    Ok((file.into(), Identity::of(&stat), version(&stat)))
+}
+
+/// What a name leads to; a symlink itself, where it is one.
+pub(super) fn stat(folder: &OwnedFd, name: &str) -> Result<(Identity, Version), Errno> {
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((Identity::of(&stat), version(&stat)))
+}
+
+pub(super) fn version_of(file: &File) -> Result<Version, Fault> {
+    let stat = rustix::fs::fstat(file).map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
+    Ok(version(&stat))
+}
+
+/// A hash of the first bytes: of `most`, or of those that are there. Blocks.
+pub(super) fn head(file: &File, most: Option<u64>) -> Result<(u64, FileId), Fault> {
+    part(file, 0, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(PART))
+}
+
+/// A hash of the last bytes before `end`. Blocks.
+pub(super) fn tail(file: &File, end: u64) -> Result<FileId, Fault> {
+    let start = end.saturating_sub(PART as u64);
+    part(file, start, usize::try_from(end - start).unwrap_or(PART)).map(|(_, digest)| digest)
+}
+
+fn part(file: &File, start: u64, most: usize) -> Result<(u64, FileId), Fault> {
+    let mut bytes = [0; PART];
+    let most = most.min(PART);
+    let mut length = 0;
+    while length < most {
+        match file.read_at(&mut bytes[length..most], start + length as u64) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Fault::new(Code::FileRead, error.to_string())),
+        }
+    }
+    Ok((length as u64, digest(&[&bytes[..length]])))
+}
+
+/// 128 bits of a hash of all parts, with their lengths.
+pub(super) fn digest(parts: &[&[u8]]) -> FileId {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut id = FileId::default();
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    id
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // other systems have other types
+fn version(stat: &Stat) -> Version {
+    let modified = (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64);
+    Version { size: stat.st_size as u64, modified }
+}

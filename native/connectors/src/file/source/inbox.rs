@@ -1,0 +1,215 @@
+//! Messages that are read and not yet settled: a queue for the host, and how far each file has come.
+//!
+//! ```text
+//! worker ─ push ─► queue ─ take ─► host ─ settle ─► stored: the file's prefix grows
+//!                    ▲                      └─ refused, returned: again, as a new item
+//!                    └────── when it is due ◄┘
+//! ```
+//!
+//! A file's progress is where its first message begins that is not stored: what a restart goes on from.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use message::{Code, Fault};
+use tokio::time::Instant;
+
+use super::state::FileId;
+use crate::contract::{Incoming, Settled};
+
+/// How soon a message is tried again when the host does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A message as the worker reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) file: FileId,
+    /// In the file's text, which of a compressed file is what it becomes.
+    pub(super) start: u64,
+    pub(super) payload: Bytes,
+    pub(super) headers: Vec<u8>,
+    pub(super) content_type: &'static str,
+    pub(super) place: Box<str>,
+    /// Why it is no message.
+    pub(super) fault: Option<Fault>,
+}
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Everything before is stored.
+    pub(super) offset: u64,
+    /// Read and not settled.
+    pub(super) open: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: VecDeque<Message>,
+    /// By when they are due.
+    retries: BTreeMap<(Instant, u64), Message>,
+    /// With the host.
+    lent: BTreeMap<u64, Message>,
+    files: BTreeMap<FileId, File>,
+    next_item: u64,
+    messages: usize,
+    bytes: usize,
+    /// The latest refusal, until something is stored.
+    refusal: Option<Code>,
+    pub(super) ended: bool,
+    closing: bool,
+}
+
+/// Of one file: the messages that are not stored, by where they start, up to where it was read.
+struct File {
+    open: BTreeSet<u64>,
+    read: u64,
+}
+
+impl Inbox {
+    pub(super) fn is_full(&self, messages: usize, bytes: usize) -> bool {
+        self.messages >= messages || self.bytes >= bytes
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn messages(&self) -> usize {
+        self.messages
+    }
+
+    pub(super) fn refusal(&self) -> Option<Code> {
+        self.refusal
+    }
+
+    /// How many the host has in hand.
+    pub(super) fn lent(&self) -> usize {
+        self.lent.len()
+    }
+
+    /// A file is read up to `end`, whether or not there was a message.
+    pub(super) fn on_read(&mut self, file: FileId, end: u64, messages: Vec<Message>) {
+        if self.closing {
+            return;
+        }
+        let known = self.files.entry(file).or_insert(File { open: BTreeSet::new(), read: 0 });
+        known.read = end;
+        known.open.extend(messages.iter().map(|message| message.start));
+        self.messages += messages.len();
+        self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+        self.queue.extend(messages);
+    }
+
+    pub(super) fn progress(&self) -> Vec<(FileId, Progress)> {
+        let of = |(id, file): (&FileId, &File)| {
+            let offset = file.open.first().copied().unwrap_or(file.read);
+            (*id, Progress { offset, open: file.open.len() })
+        };
+        self.files.iter().map(of).collect()
+    }
+
+    /// The file is over, or begins anew: what is still with the host of it counts no more.
+    pub(super) fn forget(&mut self, file: FileId) {
+        self.files.remove(&file);
+        let queue = std::mem::take(&mut self.queue);
+        let (dropped, queue): (Vec<Message>, Vec<Message>) =
+            queue.into_iter().partition(|message| message.file == file);
+        self.queue = queue.into();
+        let retries = self.retries.extract_if(.., |_, message| message.file == file).map(|(_, message)| message);
+        for message in dropped.into_iter().chain(retries.collect::<Vec<_>>()) {
+            self.release(&message);
+        }
+    }
+
+    pub(super) fn take(&mut self, messages: usize, bytes: usize) -> Vec<Incoming> {
+        self.bring_back(Instant::now());
+        let (mut batch, mut size) = (Vec::new(), 0);
+        while let Some(next) = self.queue.front() {
+            if batch.len() >= messages.max(1) || !batch.is_empty() && size + next.payload.len() > bytes {
+                break;
+            }
+            let Some(next) = self.queue.pop_front() else { break };
+            size += next.payload.len();
+            let item = self.next_item;
+            self.next_item += 1;
+            batch.push(incoming(&next, item));
+            self.lent.insert(item, next);
+        }
+        batch
+    }
+
+    /// When the next refused message is due.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.retries.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn bring_back(&mut self, now: Instant) {
+        while let Some(entry) = self.retries.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let message = entry.remove();
+            self.queue.push_front(message);
+        }
+    }
+
+    pub(super) fn settle(&mut self, item: u64, outcome: Settled) {
+        let Some(message) = self.lent.remove(&item) else { return };
+        match outcome {
+            Settled::Stored { .. } => {
+                self.refusal = None;
+                self.close_message(&message);
+            }
+            Settled::Refused { fault, retry_after } => {
+                self.refusal = Some(fault.code());
+                self.again(item, message, retry_after);
+            }
+            Settled::Returned { .. } => self.again(item, message, None),
+        }
+    }
+
+    fn again(&mut self, item: u64, message: Message, after: Option<Duration>) {
+        if self.closing || !self.files.contains_key(&message.file) {
+            return self.release(&message);
+        }
+        self.retries.insert((Instant::now() + after.unwrap_or(RETRY_AFTER), item), message);
+    }
+
+    fn close_message(&mut self, message: &Message) {
+        self.release(message);
+        if let Some(file) = self.files.get_mut(&message.file) {
+            file.open.remove(&message.start);
+        }
+    }
+
+    fn release(&mut self, message: &Message) {
+        self.messages -= 1;
+        self.bytes -= message.payload.len();
+    }
+
+    /// Nothing more is given to the host; what it has in hand may still be settled.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        for message in
+            std::mem::take(&mut self.queue).into_iter().chain(std::mem::take(&mut self.retries).into_values())
+        {
+            self.release(&message);
+        }
+    }
+}
+
+fn incoming(message: &Message, item: u64) -> Incoming {
+    Incoming {
+        item,
+        // One pipeline alone has the source.
+        binding: 0,
+        payload: message.payload.clone(),
+        headers: message.headers.clone(),
+        content_type: message.content_type.into(),
+        idempotency_key: None,
+        place: Some(message.place.clone()),
+        fault: message.fault.clone(),
+    }
+}

@@ -1,0 +1,312 @@
+//! From a file to messages: in chunks, so that a file may be of any size.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use formats::csv::{self, Columns};
+use memchr::memchr;
+use message::{Code, Document, Fault};
+
+use super::inbox::Message;
+use super::options::{Rows, SourceOptions};
+use super::state::{FileId, Version, hex};
+
+const CHUNK: usize = 256 << 10;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The file's bytes, or what a compressed file becomes.
+enum Input {
+    Plain { file: File, left: u64 },
+    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
+}
+
+pub(super) struct Reader {
+    pub(super) id: FileId,
+    /// As it is read; what is written to it later is for another time.
+    pub(super) version: Version,
+    input: Input,
+    /// What of its text is read and not taken apart, from `at` on.
+    buffer: Vec<u8>,
+    at: u64,
+    /// Nothing follows the buffer.
+    is_all: bool,
+    columns: Option<Columns>,
+    document: Document,
+    content_type: &'static str,
+    name_header: Vec<u8>,
+}
+
+impl Reader {
+    /// Goes to `offset` of the file's text. Blocks.
+    pub(super) fn open(
+        file: File,
+        name: &str,
+        (id, version, offset): (FileId, Version, u64),
+        options: &SourceOptions,
+    ) -> Result<Reader, Fault> {
+        let plain_name = name.strip_suffix(".gz");
+        let input = match plain_name {
+            Some(_) => Input::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+            None => Input::Plain { file, left: version.size },
+        };
+        let mut reader = Reader {
+            id,
+            version,
+            input,
+            buffer: Vec::new(),
+            at: 0,
+            is_all: false,
+            columns: None,
+            document: Document::default(),
+            content_type: content_type(plain_name.unwrap_or(name), &options.rows),
+            name_header: format!("File-Name: {}\r\n", visible(name)).into_bytes(),
+        };
+        if let Rows::Csv(csv) = &options.rows {
+            reader.header(csv, options)?;
+        }
+        if offset > reader.at {
+            reader.go_to(offset)?;
+        }
+        Ok(reader)
+    }
+
+    /// Whether there is nothing more.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_all && self.buffer.is_empty()
+    }
+
+    /// Where the next message begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.at
+    }
+
+    /// The next messages, about as many and as large as asked for. Blocks. A fault is the file's: it cannot be read on.
+    pub(super) fn next(
+        &mut self,
+        most: usize,
+        bytes: usize,
+        options: &SourceOptions,
+    ) -> (Vec<Message>, Result<(), Fault>) {
+        let (mut messages, mut size, mut taken) = (Vec::new(), 0, 0);
+        let read = loop {
+            if messages.len() >= most || size >= bytes {
+                break Ok(());
+            }
+            match self.record(taken, options) {
+                Ok(Some(length)) => {
+                    let start = self.at + taken as u64;
+                    let record = taken..taken + length;
+                    taken += length;
+                    if let Some(message) = self.message(record, start, options) {
+                        size += message.payload.len();
+                        messages.push(message);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(fault) => break Err(fault),
+            }
+        };
+        self.buffer.drain(..taken);
+        self.at += taken as u64;
+        if self.buffer.capacity() > 4 * CHUNK && self.buffer.len() < CHUNK {
+            self.buffer.shrink_to(CHUNK);
+        }
+        (messages, read)
+    }
+
+    /// The length of the record at `from` of the buffer, which is filled as far as that takes. `None` at the end.
+    fn record(&mut self, from: usize, options: &SourceOptions) -> Result<Option<usize>, Fault> {
+        let mut looked_at = from;
+        loop {
+            if self.is_all && self.buffer.len() == from {
+                return Ok(None);
+            }
+            let rest = &self.buffer[from..];
+            let length = match &options.rows {
+                Rows::Whole => self.is_all.then_some(rest.len()),
+                Rows::Lines => memchr(b'\n', &self.buffer[looked_at..])
+                    .map(|end| looked_at + end + 1 - from)
+                    .or_else(|| self.is_all.then_some(rest.len())),
+                Rows::Csv(csv) => csv.record_length(rest, self.is_all),
+            };
+            let most = options.limits.bytes;
+            // A line end belongs to no message.
+            if length.unwrap_or(rest.len()) > most + 2 {
+                let reason =
+                    format!("a message of more than {most} bytes, which begins at byte {}", self.at + from as u64);
+                return Err(Fault::new(Code::FileTooLong, reason));
+            }
+            if length.is_some() {
+                return Ok(length);
+            }
+            looked_at = self.buffer.len();
+            self.fill()?;
+        }
+    }
+
+    fn message(&mut self, record: std::ops::Range<usize>, start: u64, options: &SourceOptions) -> Option<Message> {
+        let bytes = &self.buffer[record];
+        let (payload, content_type, fault) = match &options.rows {
+            Rows::Whole => (Bytes::copy_from_slice(bytes), self.content_type, None),
+            Rows::Lines => (Bytes::copy_from_slice(line(bytes)?), self.content_type, None),
+            Rows::Csv(csv) => {
+                if is_blank(bytes) {
+                    return None;
+                }
+                match csv.row(self.columns.as_ref()?, bytes, &options.limits, &mut self.document) {
+                    Ok(()) => (json(&self.document, bytes.len()), self.content_type, None),
+                    Err(fault) => (Bytes::copy_from_slice(bytes), "text/csv", Some(in_file(&fault, start))),
+                }
+            }
+        };
+        let mut headers = self.name_header.clone();
+        headers.extend_from_slice(format!("File-Offset: {start}\r\n").as_bytes());
+        let place = format!("{}-{start}", hex(&self.id)).into();
+        Some(Message { file: self.id, start, payload, headers, content_type, place, fault })
+    }
+
+    /// Reads the names of the columns, where the file's first row has them.
+    fn header(&mut self, csv: &csv::Reader, options: &SourceOptions) -> Result<(), Fault> {
+        while self.buffer.len() < BYTE_ORDER_MARK.len() && !self.is_all {
+            self.fill()?;
+        }
+        let mut taken = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        self.columns = csv.fixed_columns().cloned();
+        while csv.has_header() {
+            let length = self.record(taken, options)?.unwrap_or(0);
+            let record = &self.buffer[taken..taken + length];
+            let is_blank = length > 0 && is_blank(record);
+            if !is_blank {
+                self.columns = Some(csv.columns(record, &options.limits)?);
+            }
+            taken += length;
+            if !is_blank {
+                break;
+            }
+        }
+        self.buffer.drain(..taken);
+        self.at += taken as u64;
+        Ok(())
+    }
+
+    fn go_to(&mut self, offset: u64) -> Result<(), Fault> {
+        if let Input::Plain { file, left } = &mut self.input {
+            self.buffer.clear();
+            self.is_all = false;
+            file.seek(SeekFrom::Start(offset)).map_err(|error| unreadable(&error))?;
+            *left = self.version.size.saturating_sub(offset);
+            self.at = offset;
+            return Ok(());
+        }
+        loop {
+            let known = usize::try_from(offset - self.at).unwrap_or(usize::MAX).min(self.buffer.len());
+            self.buffer.drain(..known);
+            self.at += known as u64;
+            if self.at == offset {
+                return Ok(());
+            }
+            if self.is_all {
+                return Err(Fault::new(Code::FileChanged, "the compressed file has become shorter"));
+            }
+            self.fill()?;
+        }
+    }
+
+    /// One chunk more.
+    fn fill(&mut self) -> Result<(), Fault> {
+        let old = self.buffer.len();
+        let most = match &self.input {
+            Input::Plain { left, .. } => usize::try_from(*left).unwrap_or(usize::MAX).min(CHUNK),
+            Input::Gzip(_) => CHUNK,
+        };
+        self.buffer.resize(old + most, 0);
+        let read = match &mut self.input {
+            Input::Plain { file, .. } => read(file, &mut self.buffer[old..]),
+            Input::Gzip(decoder) => read(decoder, &mut self.buffer[old..]),
+        };
+        self.buffer.truncate(old + *read.as_ref().unwrap_or(&0));
+        match (&mut self.input, read) {
+            (Input::Plain { left, .. }, Ok(count)) => {
+                *left -= count as u64;
+                self.is_all = *left == 0;
+                if count == 0 && most > 0 {
+                    return Err(Fault::new(Code::FileChanged, "the file has become shorter while it was read"));
+                }
+                Ok(())
+            }
+            (Input::Gzip(_), Ok(count)) => {
+                self.is_all = count == 0;
+                Ok(())
+            }
+            (Input::Plain { .. }, Err(error)) => Err(unreadable(&error)),
+            (Input::Gzip(_), Err(error)) => Err(Fault::new(Code::FileGzip, error.to_string())),
+        }
+    }
+}
+
+/// A line without its end; `None` when nothing stands in it.
+fn line(record: &[u8]) -> Option<&[u8]> {
+    let line = record.strip_suffix(b"\n").unwrap_or(record);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    (!line.trim_ascii().is_empty()).then_some(line)
+}
+
+/// Whether a record of CSV is a line end alone.
+fn is_blank(record: &[u8]) -> bool {
+    record.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+fn json(document: &Document, length: usize) -> Bytes {
+    let mut json = Vec::with_capacity(2 * length);
+    formats::json::emit(document, &mut json);
+    json.into()
+}
+
+/// The fault of a record at its byte in the file.
+fn in_file(fault: &Fault, start: u64) -> Fault {
+    let place = fault.place();
+    let offset = start.saturating_add(place.offset.unwrap_or(0) as u64);
+    let moved = Fault::new(fault.code(), fault.reason()).at_offset(usize::try_from(offset).unwrap_or(usize::MAX));
+    match &place.field {
+        Some(field) => moved.in_field(field.as_str()),
+        None => moved,
+    }
+}
+
+fn read(input: &mut impl Read, into: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match input.read(into) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Fault {
+    Fault::new(Code::FileRead, error.to_string())
+}
+
+/// The media type of the messages of a file.
+fn content_type(name: &str, rows: &Rows) -> &'static str {
+    match rows {
+        Rows::Lines | Rows::Csv(_) => "application/json",
+        Rows::Whole => match name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).as_deref() {
+            Some("json") => "application/json",
+            Some("xml") => "application/xml",
+            Some("csv") => "text/csv",
+            Some("txt") => "text/plain",
+            _ => "",
+        },
+    }
+}
+
+/// A name as a header can hold it: other characters than visible ASCII, and `%`, as in a URL.
+fn visible(name: &str) -> String {
+    let put = |byte: u8| match byte {
+        b'!'..=b'~' if byte != b'%' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(put).collect()
+}

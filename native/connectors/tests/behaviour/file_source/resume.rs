@@ -1,0 +1,178 @@
+//! What comes again after a stop or a crash, and with which places.
+
+use connectors::file::source::Rows;
+use connectors::{Settled, Source};
+use formats::csv::CsvOptions;
+use harness::run;
+use message::Code;
+
+use super::host::{Files, close, connected, csv, fails, places, refused, store, stored, take, text, until};
+
+fn lines(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|at| format!("{{\"a\":{at}}}")).collect()
+}
+
+#[test]
+fn what_was_not_stored_comes_again_with_the_same_places() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", lines(0..6).join("\n"));
+        let source = files.source(Rows::Lines).await;
+        let first = take(&source, 5).await;
+        // The first three are stored without a gap; the fifth beyond one.
+        for at in [1, 0, 2, 4] {
+            source.settle(first[at].item, stored());
+        }
+        source.close(std::time::Duration::ZERO).await;
+        let source = files.source(Rows::Lines).await;
+        let second = take(&source, 3).await;
+        assert_eq!(second.iter().map(text).collect::<Vec<_>>(), lines(3..6));
+        assert_eq!(places(&second)[..2], places(&first)[3..]);
+        second.iter().for_each(|incoming| source.settle(incoming.item, stored()));
+        close(&source).await;
+        let source = files.source(Rows::Lines).await;
+        files.put("b.ndjson", "last\n");
+        assert_eq!(store(&source, 1).await, ["last"], "nothing of what is stored comes again");
+    });
+}
+
+#[test]
+fn a_file_of_the_same_text_has_other_places_and_a_renamed_one_the_same() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "{}\n");
+        files.put("b.ndjson", "{}\n");
+        let source = files.source(Rows::Lines).await;
+        let first = take(&source, 2).await;
+        assert_ne!(places(&first)[0], places(&first)[1]);
+        source.close(std::time::Duration::ZERO).await;
+        std::fs::remove_file(files.inbox().join("b.ndjson")).unwrap();
+        std::fs::rename(files.inbox().join("a.ndjson"), files.inbox().join("c.ndjson")).unwrap();
+        let source = files.source(Rows::Lines).await;
+        let second = take(&source, 1).await;
+        assert!(places(&first).contains(&places(&second)[0]));
+    });
+}
+
+#[test]
+fn csv_goes_on_behind_its_header_also_in_a_compressed_file() {
+    use std::io::Write;
+
+    for name in ["a.csv", "a.csv.gz"] {
+        run(async {
+            let files = Files::new();
+            let text = "a,b\n1,2\n3,\"4\n\"\n5,6\n";
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text.as_bytes()).unwrap();
+            files.put(name, if name.ends_with("gz") { encoder.finish().unwrap() } else { text.into() });
+            let source = files.source(csv(&CsvOptions::default())).await;
+            store(&source, 1).await;
+            close(&source).await;
+            let source = files.source(csv(&CsvOptions::default())).await;
+            assert_eq!(store(&source, 2).await, [r#"{"a":"3","b":"4\n"}"#, r#"{"a":"5","b":"6"}"#]);
+        });
+    }
+}
+
+#[test]
+fn what_is_appended_is_read_on() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n");
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 1).await, ["1"]);
+        files.append("a.ndjson", "2\n");
+        assert_eq!(store(&source, 1).await, ["2"]);
+        close(&source).await;
+        files.append("a.ndjson", "3\n");
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 1).await, ["3"]);
+    });
+}
+
+#[test]
+fn a_file_in_the_place_of_another_is_read_from_its_start() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n2\n");
+        let source = files.source(Rows::Lines).await;
+        store(&source, 2).await;
+        files.put("a.ndjson", "3\n4\n5\n");
+        assert_eq!(store(&source, 3).await, ["3", "4", "5"]);
+        files.put("a.ndjson", "6\n");
+        assert_eq!(store(&source, 1).await, ["6"]);
+    });
+}
+
+#[test]
+fn a_message_that_was_refused_or_returned_comes_again_as_another_item() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n2\n3\n");
+        let source = files.source(Rows::Lines).await;
+        let taken = take(&source, 3).await;
+        source.settle(taken[0].item, refused(Code::LimitBacklog));
+        fails(&source, Code::LimitBacklog).await;
+        source.settle(taken[1].item, stored());
+        source.settle(taken[2].item, Settled::Returned { payload: taken[2].payload.clone() });
+        let again = take(&source, 2).await;
+        let mut texts: Vec<String> = again.iter().map(text).collect();
+        texts.sort();
+        assert_eq!(texts, ["1", "3"]);
+        assert!(again.iter().all(|one| taken.iter().all(|before| before.item != one.item)));
+        assert!(places(&again).iter().all(|place| places(&taken).contains(place)));
+    });
+}
+
+#[test]
+fn no_two_sources_read_the_same_files() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n");
+        let first = files.source(Rows::Lines).await;
+        take(&first, 1).await;
+        let second = files.source(Rows::Lines).await;
+        fails(&second, Code::FileInUse).await;
+        first.close(std::time::Duration::ZERO).await;
+        assert_eq!(store(&second, 1).await, ["1"]);
+    });
+}
+
+#[test]
+fn a_source_that_is_dropped_gives_the_files_back() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n");
+        let first = files.source(Rows::Lines).await;
+        take(&first, 1).await;
+        drop(first);
+        let second = files.source(Rows::Lines).await;
+        assert_eq!(store(&second, 1).await, ["1"]);
+    });
+}
+
+#[test]
+fn no_more_is_read_than_may_be_unsettled_and_no_more_given_than_asked_for() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", lines(0..100).join("\n"));
+        let mut options = files.options(Rows::Lines);
+        (options.max_messages, options.max_bytes) = (10, 1 << 20);
+        let source = connected(options).await;
+        let mut taken = take(&source, 10).await;
+        assert!(source.read_batch(10, usize::MAX, std::time::Duration::from_millis(20)).await.unwrap().is_empty());
+        let settle = |taken: Vec<connectors::Incoming>| taken.iter().for_each(|one| source.settle(one.item, stored()));
+        settle(std::mem::take(&mut taken));
+        // A line of two digits has 8 bytes: two of them are what 20 bytes hold.
+        let batch = take(&source, 1).await;
+        until("more is read", || true).await;
+        settle(batch);
+        let mut read = 11;
+        while read < 100 {
+            let batch = source.read_batch(50, 20, super::host::LONG).await.unwrap();
+            assert!((1..=2).contains(&batch.len()), "{}", batch.len());
+            read += batch.len();
+            settle(batch);
+        }
+    });
+}
