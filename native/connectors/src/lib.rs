@@ -22,6 +22,7 @@ mod dial;
 pub mod file;
 pub mod http;
 pub mod kind;
+pub mod mqtt;
 pub mod nats;
 pub mod options;
 pub mod rate;

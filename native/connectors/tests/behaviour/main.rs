@@ -9,4 +9,5 @@ mod http_guard;
 mod http_sink;
 mod http_source;
 mod http_template;
+mod mqtt;
 mod stdout_sink;
