@@ -88,7 +88,8 @@ pub struct MqttOut {
     /// How long a message is tried before it goes to the dead letters.
     #[serde(default = "retry_for")]
     pub retry_for: Span,
-    /// Most messages that wait for the broker's answer.
+    /// Most messages that wait for the broker's answer; with QoS 2 and `v3.1.1` never more than 10, since a broker of
+    /// 3.1.1 cannot say how many it holds.
     #[serde(default = "out_window")]
     #[schemars(range(min = 1, max = 1024))]
     pub window: u16,

@@ -218,7 +218,7 @@ pub(super) fn subscribe(version: Version, packet_id: u16, filters: &[String], qo
         Version::V5 => options.set_rh(RetainHandling::SendRetainedIfNotExists).set_rap(true),
     };
     let entries: Result<Vec<SubEntry>, MqttError> =
-        filters.iter().map(|filter| SubEntry::new(filter.as_str(), options.clone())).collect();
+        filters.iter().map(|filter| SubEntry::new(filter.as_str(), options)).collect();
     match version {
         Version::V3 => {
             v3_1_1::Subscribe::builder().packet_id(packet_id).entries(entries?).build().map(Packet::V3_1_1Subscribe)

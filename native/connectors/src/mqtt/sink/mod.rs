@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::broker::Version;
+use super::broker::{Qos, Version};
 use super::link::{Link, Start};
 use super::packet::Connack;
 use crate::contract::{Delivery, Health, LocalFuture, Outcome, Sink};
@@ -37,6 +37,9 @@ use request::Request;
 
 pub use options::SinkOptions;
 pub use spec::MqttSinkKind;
+
+/// What every broker holds of QoS 2.
+const UNTOLD: u16 = 10;
 
 /// One out of one pipeline.
 pub struct MqttSink {
@@ -93,7 +96,7 @@ impl MqttSink {
         let opened = self.open().await;
         self.failing.set(opened.as_ref().err().map(Fault::code));
         let (link, connack) = opened?;
-        let window = usize::from(self.options.window.max(1).min(connack.receive_maximum));
+        let window = window(&self.options, connack.receive_maximum);
         self.queue.open();
         let task = session::run(link, Rc::clone(&self.queue), window);
         if let Some(former) = self.task.borrow_mut().replace(tokio::task::spawn_local(task)) {
@@ -167,6 +170,14 @@ impl Drop for MqttSink {
             task.abort();
         }
     }
+}
+
+/// A broker of 3.1.1 cannot say how many messages of QoS 2 it holds before they are complete. Mosquitto (2.0) answers
+/// all, and loses what is beyond 20.
+fn window(options: &SinkOptions, receive_maximum: u16) -> usize {
+    let is_untold = options.broker.version == Version::V3 && options.qos == Qos::ExactlyOnce;
+    let most = if is_untold { UNTOLD } else { receive_maximum };
+    usize::from(options.window.min(most).max(1))
 }
 
 fn again(fault: Fault) -> Outcome {

@@ -21,13 +21,10 @@ pub struct Peer {
 }
 
 /// Each connection is served by `serve`, one after the other.
-pub async fn broker<S: Future<Output = ()>>(
+pub async fn broker<S: Future<Output = ()> + 'static>(
     version: Version,
     mut serve: impl FnMut(Peer, usize) -> S + 'static,
-) -> Broker
-where
-    S: 'static,
-{
+) -> Broker {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::task::spawn_local(async move {
