@@ -11,6 +11,7 @@
     ├── ScriptError                a script that does not compile, threw, or went over a limit
     ├── NatsError                  the connection to NATS, or what the server refused
     ├── HttpError                  HTTP, incoming and outgoing
+    ├── MqttError                  MQTT, incoming and outgoing
     ├── FileError                  a file out
     ├── DeliverError               outputs and their delivery
     ├── LimitError                 rate, backlog, memory
@@ -39,6 +40,7 @@ __all__ = [
     "InternalError",
     "JsonError",
     "LimitError",
+    "MqttError",
     "NatsError",
     "Place",
     "RouteError",
@@ -148,6 +150,10 @@ class NatsError(VrskyError):
 
 class HttpError(VrskyError):
     """HTTP, incoming and outgoing."""
+
+
+class MqttError(VrskyError):
+    """MQTT, incoming and outgoing."""
 
 
 class FileError(VrskyError):

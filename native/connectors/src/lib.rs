@@ -10,7 +10,7 @@
 //! ```
 //!
 //! kind.rs says what a kind of connector is, registry.rs which kinds there are, options/ what their options share,
-//! tls.rs whom servers may be certified by. NATS is a kind without a source and a sink: the host reads and publishes
+//! tls.rs whom servers may be certified by, dial.rs how a checked address is reached. NATS is a kind without a source and a sink: the host reads and publishes
 //! on its own connection.
 //!
 //! Everything runs on a shard's own thread, in a `LocalSet`; one shard owns its instances.
@@ -18,9 +18,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod contract;
+mod dial;
 pub mod file;
 pub mod http;
 pub mod kind;
+pub mod mqtt;
 pub mod nats;
 pub mod options;
 pub mod rate;

@@ -1,12 +1,13 @@
 //! The kinds of connectors there are. Nothing else lists them.
 
 use crate::kind::{SinkKind, SourceKind};
-use crate::{file, http, nats, stdout};
+use crate::{file, http, mqtt, nats, stdout};
 
 /// In the order in which they are shown.
-static SOURCES: [&dyn SourceKind; 3] = [&http::HttpSourceKind, &file::FileSourceKind, &nats::NatsSourceKind];
-static SINKS: [&dyn SinkKind; 4] =
-    [&http::HttpSinkKind, &file::FileSinkKind, &stdout::StdoutSinkKind, &nats::NatsSinkKind];
+static SOURCES: [&dyn SourceKind; 4] =
+    [&http::HttpSourceKind, &file::FileSourceKind, &nats::NatsSourceKind, &mqtt::MqttSourceKind];
+static SINKS: [&dyn SinkKind; 5] =
+    [&http::HttpSinkKind, &file::FileSinkKind, &stdout::StdoutSinkKind, &nats::NatsSinkKind, &mqtt::MqttSinkKind];
 
 #[must_use]
 pub fn sources() -> &'static [&'static dyn SourceKind] {

@@ -3,6 +3,7 @@
 //! - [`Server`]: a real nats-server on a free port; [`Client`] speaks to it without the code under test.
 //! - [`post`], [`take_one`]: one HTTP request from either end; [`Receiver`]: an HTTP server that fails until
 //!   it is told to recover; [`Certificates`] for servers with TLS.
+//! - [`Mosquitto`]: a real MQTT broker on a free port.
 //! - [`eventually`] waits for a condition; [`run`] runs an async test; [`Folder`] goes with its test.
 //! - [`alone`] gives a test a process of its own; [`known_fault!`] marks a fault that is not repaired yet.
 
@@ -14,6 +15,7 @@ mod client;
 mod folder;
 mod http;
 mod known_fault;
+mod mosquitto;
 mod receiver;
 mod server;
 mod wait;
@@ -24,6 +26,7 @@ pub use client::{Client, Got};
 pub use folder::Folder;
 pub use http::{post, take_one};
 pub use known_fault::known_fault;
+pub use mosquitto::{Mosquitto, Subscriber};
 pub use receiver::Receiver;
 pub use server::Server;
 pub use wait::{WAIT_TIMEOUT, eventually, run};

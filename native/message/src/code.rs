@@ -14,6 +14,7 @@ pub enum Stage {
     Script,
     Nats,
     Http,
+    Mqtt,
     File,
     Deliver,
     Limit,
@@ -221,6 +222,27 @@ codes! {
     HttpOauthUnavailable = "http/oauth-unavailable", Http, true, 502, "The token server was not reached, did not answer in time, or answered 408, 425, 429 or 5xx.", "Check `token_url`; it is asked again.";
     HttpOauthBadAnswer = "http/oauth-bad-answer", Http, true, 502, "The token server's answer holds no bearer token that can be used.", "Check that `token_url` is that of OAuth 2.0 tokens; it is asked again.";
     HttpOauthTokenRejected = "http/oauth-token-rejected", Http, true, 502, "The outgoing server answered 401 to a token that was just made.", "Check scopes and audience, and that the server believes this token server; messages wait meanwhile.";
+
+    // -- mqtt --------------------------------------------------------------------------------
+    MqttConnect = "mqtt/connect", Mqtt, true, 502, "The MQTT broker could not be reached.", "Check its address, and that it runs; it is tried again.";
+    MqttRefusedAddress = "mqtt/refused-address", Mqtt, false, 502, "The broker's address is not allowed.", "Use a public address, or let the operator name this one, or its network, with --allow.";
+    MqttTls = "mqtt/tls", Mqtt, true, 502, "No TLS connection to the MQTT broker came about.", "See the detail and the broker's log; `tls.ca` names its authority, `tls.certificate` and `tls.key` are ours.";
+    MqttTimeout = "mqtt/timeout", Mqtt, true, 504, "The MQTT broker did not answer in time.", "Check the broker's load; it is tried again.";
+    MqttDisconnected = "mqtt/disconnected", Mqtt, true, 503, "The connection to the MQTT broker was lost.", "It is restored by itself; when it is lost again and again, see the broker's log.";
+    MqttVersion = "mqtt/version", Mqtt, false, 502, "The MQTT broker does not speak this version of the protocol.", "Write `version: 3.1.1` for a broker that knows no MQTT 5, and `version: 5` for one that knows nothing else.";
+    MqttClientId = "mqtt/client-id", Mqtt, false, 502, "The MQTT broker refuses the client's id.", "Write a `client_id` that it allows; some take 23 letters and digits only.";
+    MqttUnauthorized = "mqtt/unauthorized", Mqtt, false, 502, "The MQTT broker refuses the user, the password or the certificate.", "Check `user`, `password` and `tls`, and what the broker knows of them.";
+    MqttForbidden = "mqtt/forbidden", Mqtt, false, 502, "The MQTT broker does not let this client do that.", "Let the broker's access list allow the topic to this user or client id.";
+    MqttUnavailable = "mqtt/unavailable", Mqtt, true, 503, "The MQTT broker takes no clients now.", "It is tried again.";
+    MqttQuotaExceeded = "mqtt/quota-exceeded", Mqtt, true, 503, "A quota of the MQTT broker is used up.", "It is tried again; raise the broker's limit, or send less.";
+    MqttServerMoved = "mqtt/server-moved", Mqtt, false, 502, "The MQTT broker says that another one is to be used.", "Write the address of that one.";
+    MqttTopicInvalid = "mqtt/topic-invalid", Mqtt, false, 422, "The topic cannot be used.", "A field in a topic must have a value without `/`, `+`, `#` and control characters; the broker may have rules of its own.";
+    MqttNotSupported = "mqtt/not-supported", Mqtt, false, 502, "The MQTT broker does not offer what the pipeline asks for.", "Write a lower `qos`, leave out `retain`, `share` or wildcards, as the detail says, or turn it on at the broker.";
+    MqttSessionTaken = "mqtt/session-taken", Mqtt, true, 503, "Another client has connected to the MQTT broker with the same client id.", "Give each its own `client_id`; with `share` several take turns on one topic.";
+    MqttPacketTooLarge = "mqtt/packet-too-large", Mqtt, false, 413, "An MQTT packet is larger than the one who gets it allows.", "Raise `max_packet` or the broker's limit, or send less; with MQTT 5 a broker knows the limit and holds larger messages back.";
+    MqttMalformed = "mqtt/malformed", Mqtt, true, 502, "The MQTT broker sent something that is not MQTT, or not allowed then.", "Check that the address is an MQTT broker's, and the `version`.";
+    MqttPayloadRefused = "mqtt/payload-refused", Mqtt, false, 502, "The MQTT broker refuses the payload.", "See the detail; `vrsky dlq show N --payload` has what was to be sent.";
+    MqttRejected = "mqtt/rejected", Mqtt, true, 502, "The MQTT broker refused, without a reason that says what to do.", "See the detail and the broker's log; it is tried again.";
 
     // -- file --------------------------------------------------------------------------------
     FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";

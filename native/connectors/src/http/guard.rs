@@ -103,10 +103,11 @@ impl AddressPolicy {
         if self.allows(address) {
             return Ok(());
         }
-        Err(Fault::new(
-            Code::HttpRefusedAddress,
-            format!("the address {address} is not public, and not allowed by the operator"),
-        ))
+        Err(Fault::new(Code::HttpRefusedAddress, AddressPolicy::refusal(address)))
+    }
+
+    pub(crate) fn refusal(address: IpAddr) -> String {
+        format!("the address {address} is not public, and not allowed by the operator")
     }
 }
 

@@ -10,4 +10,5 @@ mod http_guard;
 mod http_sink;
 mod http_source;
 mod http_template;
+mod mqtt;
 mod stdout_sink;

@@ -1,9 +1,6 @@
-//! From a URL to a connection: the name is resolved once, each address is checked, and a checked
-//! address is dialled. No proxy, no second lookup.
+//! From a URL to a connection: a checked address, TLS, and one timeout for both.
 
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,11 +10,12 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
 use message::{Code, Fault};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-use crate::http::guard::{AddressPolicy, numeric_host};
+use crate::dial::{DialError, dial};
+use crate::http::guard::AddressPolicy;
 use crate::http::template::port;
 use crate::tls::Tls;
 
@@ -101,66 +99,17 @@ impl GuardedConnector {
 
     /// Within the timeout: name lookup, check, and TCP.
     pub(super) async fn connect(&self, url: &Uri) -> Result<TcpStream, Fault> {
-        let deadline = Instant::now() + self.timeout;
         let host = url.host().unwrap_or_default();
         let port = port(url).ok_or_else(|| Fault::new(Code::HttpBadUrl, "the URL has an unusable port"))?;
-        let late = || Fault::new(Code::HttpTimeout, format!("no connection to {host}:{port} in time"));
-        let addresses = timeout_at(deadline, resolve(host, port)).await.map_err(|_| late())??;
-        let allowed = self.allowed(host, &addresses)?;
-        let mut last = late();
-        for (tried, address) in allowed.iter().enumerate() {
-            // The time that is left is shared by the addresses that are left.
-            let now = Instant::now();
-            let share = deadline.saturating_duration_since(now) / u32::try_from(allowed.len() - tried).unwrap_or(1);
-            last = match timeout_at(now + share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // A request is written at once; waiting for more would only delay it.
-                    let _ = stream.set_nodelay(true);
-                    return self.not_home(stream, *address);
-                }
-                Ok(Err(error)) => unreachable(host, port, &error),
-                Err(_) => late(),
-            };
-        }
-        Err(last)
-    }
-
-    fn not_home(&self, stream: TcpStream, to: SocketAddr) -> Result<TcpStream, Fault> {
-        let is_home = stream.local_addr().is_ok_and(|from| self.policy.leads_home(to, from.ip()));
-        let reason = "the URL leads to this node itself; the operator can allow that by the address's network";
-        if is_home { Err(Fault::new(Code::HttpRefusedAddress, reason)) } else { Ok(stream) }
-    }
-
-    fn allowed(&self, host: &str, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, Fault> {
-        let allowed: Vec<SocketAddr> =
-            addresses.iter().filter(|address| self.policy.allows(address.ip())).copied().collect();
-        match (allowed.is_empty(), addresses.first()) {
-            (false, _) => Ok(allowed),
-            (true, Some(first)) => Err(self.policy.check(first.ip()).err().unwrap_or_else(|| no_address(host))),
-            (true, None) => Err(no_address(host)),
-        }
+        let stream = dial(&self.policy, host, port, Instant::now() + self.timeout).await;
+        stream.map_err(|error| Fault::new(code(&error), error.to_string()))
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Fault> {
-    if numeric_host(host) {
-        return Err(Fault::new(Code::HttpRefusedAddress, "the host is a number in disguise"));
+fn code(error: &DialError) -> Code {
+    match error {
+        DialError::Refused(_) => Code::HttpRefusedAddress,
+        DialError::Late(_) => Code::HttpTimeout,
+        DialError::Unreachable(_) => Code::HttpConnect,
     }
-    // `Uri` keeps the brackets of an IPv6 address.
-    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = literal.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    match lookup_host((host, port)).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(unreachable(host, port, &error)),
-    }
-}
-
-fn no_address(host: &str) -> Fault {
-    Fault::new(Code::HttpConnect, format!("the name {host} has no address"))
-}
-
-fn unreachable(host: &str, port: u16, error: &io::Error) -> Fault {
-    Fault::new(Code::HttpConnect, format!("no connection to {host}:{port}: {error}"))
 }

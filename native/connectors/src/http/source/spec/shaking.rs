@@ -38,7 +38,7 @@ fn query(options: &QueryChallenge, secrets: &dyn Secrets) -> Result<Handshake, F
     let verify = options.verify.as_ref().map(|verify| {
         let tokens =
             verify.token.names().iter().map(|name| Token::new(secrets.get(name)?)).collect::<Result<_, _>>()?;
-        Ok((verify.parameter.to_string(), tokens))
+        Ok::<_, Fault>((verify.parameter.to_string(), tokens))
     });
     let method = match options.method {
         ChallengeMethod::Get => Method::GET,

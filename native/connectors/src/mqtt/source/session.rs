@@ -1,0 +1,111 @@
+//! One connection of an in, from SUBSCRIBE to its end.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use message::{Code, Fault};
+use tokio::time::{Instant, timeout_at};
+
+use super::held::{Arrival, digest};
+use super::inbox::Inbox;
+use super::incoming::incoming;
+use super::options::SourceOptions;
+use crate::mqtt::broker::{Qos, Version};
+use crate::mqtt::link::Link;
+use crate::mqtt::packet::{Publish, Received};
+use crate::mqtt::reason::{self, malformed};
+
+const GOODBYE: Duration = Duration::from_secs(2);
+
+pub(super) struct Session {
+    link: Link,
+    inbox: Rc<Inbox>,
+    options: Rc<SourceOptions>,
+}
+
+impl Session {
+    pub(super) fn new(link: Link, inbox: Rc<Inbox>, options: Rc<SourceOptions>) -> Session {
+        Session { link, inbox, options }
+    }
+
+    /// Messages of a resumed session may come before the subscription is answered.
+    pub(super) async fn begin(&mut self, is_resumed: bool, deadline: Instant) -> Result<(), Fault> {
+        self.inbox.on_connected(is_resumed);
+        // 3.1.1 would send all retained messages again.
+        if self.options.broker.version == Version::V3 && is_resumed && self.inbox.has_subscribed.get() {
+            return Ok(());
+        }
+        let (inbox, options) = (&self.inbox, &self.options);
+        let filters = options.filters();
+        let early = |link: &mut Link, received| {
+            take(link, inbox, options, received)?;
+            if inbox.is_flooded() { Err(malformed("it sends messages instead of answering SUBSCRIBE")) } else { Ok(()) }
+        };
+        let subscribed = timeout_at(deadline, self.link.subscribe(&filters, options.qos, early)).await;
+        subscribed.map_err(|_| Fault::new(Code::MqttTimeout, "the broker does not answer SUBSCRIBE"))??;
+        self.inbox.has_subscribed.set(true);
+        Ok(())
+    }
+
+    pub(super) async fn run(mut self) {
+        match self.serve().await {
+            Ok(()) => self.link.disconnect(Instant::now() + GOODBYE).await,
+            Err(fault) => self.inbox.on_lost(fault.code()),
+        }
+    }
+
+    /// Until the source closes.
+    async fn serve(&mut self) -> Result<(), Fault> {
+        loop {
+            for ack in self.inbox.take_acks() {
+                self.link.ack(ack.packet_id, ack.qos, ack.refused)?;
+            }
+            if self.inbox.is_done() {
+                return Ok(());
+            }
+            let may_read = self.inbox.has_room() && self.link.has_room();
+            tokio::select! {
+                biased;
+                () = self.inbox.moved() => {}
+                received = self.link.next(may_read) => {
+                    if let Some(received) = received? {
+                        take(&mut self.link, &self.inbox, &self.options, received)?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn take(link: &mut Link, inbox: &Inbox, options: &SourceOptions, received: Received) -> Result<(), Fault> {
+    match received {
+        Received::Publish(publish) => {
+            let arrival = arrival(&publish)?;
+            if inbox.on_publish(arrival, || incoming(&publish, options))
+                && let Some(packet_id) = arrival.packet_id
+            {
+                link.ack(packet_id, Qos::ExactlyOnce, false)?;
+            }
+            Ok(())
+        }
+        Received::Pubrel(packet_id) => {
+            inbox.on_pubrel(packet_id);
+            link.complete(packet_id)
+        }
+        Received::Disconnect(number, detail) => Err(reason::fault("closes the connection", number, &detail)),
+        Received::Nothing => Ok(()),
+        _ => Err(malformed("it answered what was not asked")),
+    }
+}
+
+fn arrival(publish: &Publish) -> Result<Arrival, Fault> {
+    let packet_id = publish.packet_id();
+    if packet_id == Some(0) {
+        return Err(malformed("a message has the number 0"));
+    }
+    if publish.topic().is_empty() {
+        return Err(malformed("a message has no topic"));
+    }
+    let digest = packet_id.map_or(0, |_| digest(publish.topic(), publish.payload()));
+    Ok(Arrival { packet_id, qos: publish.qos(), is_duplicate: publish.is_duplicate(), digest })
+}

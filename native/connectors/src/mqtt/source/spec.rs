@@ -1,0 +1,195 @@
+//! From the options of an MQTT in to a client.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::Fault;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::{MqttSource, SourceOptions};
+use crate::contract::Source;
+use crate::kind::{
+    Attach, Claim, Host, Kind, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, canonical, typed,
+};
+use crate::mqtt::options::MqttIn;
+use crate::mqtt::spec::{broker, broker_faults, client_id, qos, referred, version_faults};
+use crate::tls::Tls;
+
+const SESSION_EXPIRY: Duration = Duration::from_secs(168 * 3600);
+/// What goes on beside the named properties.
+const HEADERS: [&str; 7] =
+    ["Mqtt-Topic", "Mqtt-Qos", "Mqtt-Retain", "Content-Type", "Customer-ID", "traceparent", "tracestate"];
+const PROPERTY: &str = "Mqtt-Property-";
+
+pub struct MqttSourceKind;
+
+impl Kind for MqttSourceKind {
+    fn name(&self) -> &'static str {
+        "mqtt"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Topics of an MQTT broker."
+    }
+
+    fn example(&self) -> &'static str {
+        include_str!("../example_in.yaml")
+    }
+
+    fn checked(&self) -> &'static str {
+        "That the secrets are there, and that certificates and key can be used."
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<MqttIn>()
+    }
+
+    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
+        canonical::<MqttIn>(options)
+    }
+}
+
+impl SourceKind for MqttSourceKind {
+    fn compile(&self, options: &Value, pipeline: &PipelineContext<'_>) -> Result<Arc<dyn SourceSpec>, Vec<Fault>> {
+        let options: MqttIn = typed(options)?;
+        let mut faults = broker_faults(&options.broker);
+        let of_v5 =
+            [("session_expiry", options.session_expiry.is_some()), ("properties", !options.properties.is_empty())];
+        faults.extend(version_faults(options.broker.version, &of_v5));
+        let client_id = client_id(&options.broker, pipeline.customer, pipeline.pipeline);
+        let spec = MqttInput { options, client_id };
+        if faults.is_empty()
+            && let Err(fault) = spec.client(&Unknown).and_then(|client| client.check())
+        {
+            faults.push(fault);
+        }
+        if faults.is_empty() { Ok(Arc::new(spec)) } else { Err(faults) }
+    }
+}
+
+/// For what is checked before any secret is known.
+struct Unknown;
+
+impl Secrets for Unknown {
+    fn get(&self, _: &str) -> Result<&str, Fault> {
+        Ok("")
+    }
+}
+
+/// What an in reads, without the values of its secrets.
+#[derive(Clone, Debug)]
+pub struct MqttInput {
+    options: MqttIn,
+    client_id: String,
+}
+
+impl MqttInput {
+    /// # Errors
+    /// `secret/not-found`
+    fn client(&self, secrets: &dyn Secrets) -> Result<SourceOptions, Fault> {
+        let options = &self.options;
+        let mut broker = broker(&options.broker, secrets)?;
+        broker.max_packet = options.max_packet;
+        Ok(SourceOptions {
+            topics: options.topics.clone(),
+            group: options.share.clone(),
+            qos: qos(options.qos),
+            session_expiry: options.session_expiry.as_ref().map_or(SESSION_EXPIRY, |span| span.length()),
+            window: options.window,
+            properties: options.properties.iter().map(|name| name.to_string()).collect(),
+            ..SourceOptions::new(broker, &self.client_id, "")
+        })
+    }
+}
+
+impl SourceSpec for MqttInput {
+    fn secrets(&self) -> Vec<&str> {
+        referred(&self.options.broker).map(|secret| secret.secret.as_str()).collect()
+    }
+
+    fn describe(&self) -> String {
+        format!("MQTT {} of {}", self.options.topics.join(", "), self.options.broker.url)
+    }
+
+    fn attach(&self) -> Attach<'_> {
+        Attach::Task(self)
+    }
+
+    fn check(&self, secrets: &dyn Secrets) -> Result<(), Fault> {
+        let client = self.client(secrets)?;
+        client.broker.tls.as_ref().map_or(Ok(()), |tls| Tls::of(tls).map(drop))
+    }
+
+    /// Two clients with one id would end each other's connection.
+    fn claim(&self) -> Option<Claim> {
+        let what = format!("the client id {} at {}", self.client_id, self.options.broker.url);
+        Some(Claim { what, option: "broker" })
+    }
+
+    fn passes(&self, header: &str) -> bool {
+        let property = header.get(..PROPERTY.len()).filter(|start| start.eq_ignore_ascii_case(PROPERTY));
+        match property {
+            Some(_) => self.options.properties.iter().any(|name| name.eq_ignore_ascii_case(&header[PROPERTY.len()..])),
+            None => HEADERS.iter().any(|known| known.eq_ignore_ascii_case(header)),
+        }
+    }
+}
+
+impl SourceTask for MqttInput {
+    fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Source>, Fault> {
+        Ok(Rc::new(MqttSource::new(self.client(secrets)?, host.addresses)?))
+    }
+
+    /// A session has one client.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kind::Reads;
+
+    const PIPELINE: PipelineContext<'_> =
+        PipelineContext { customer: "acme", pipeline: "orders", max_bytes: 1 << 20, reads: Reads::Any };
+
+    fn pointers(options: Value) -> Vec<String> {
+        let options = MqttSourceKind.canonical(&options).unwrap();
+        let faults = MqttSourceKind.compile(&options, &PIPELINE).unwrap_err();
+        faults.iter().map(|fault| fault.place().pointer.clone().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_in_is_told_by_its_topics_and_has_the_id_of_its_pipeline() {
+        let options = json!({"broker": {"url": "mqtts://b.example"}, "topics": ["a/#", "b"], "properties": ["site"]});
+        let spec = MqttSourceKind.compile(&MqttSourceKind.canonical(&options).unwrap(), &PIPELINE).unwrap();
+        assert_eq!(spec.describe(), "MQTT a/#, b of mqtts://b.example");
+        assert_eq!(spec.claim().unwrap().what, "the client id vrsky_acme_orders at mqtts://b.example");
+        assert!(spec.passes("mqtt-topic") && spec.passes("Mqtt-Property-site") && !spec.passes("Mqtt-Property-x"));
+        assert!(matches!(spec.attach(), Attach::Task(task) if !task.is_shared()));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_where_it_stands() {
+        let with = |broker: Value, more: Value| {
+            let mut options = json!({"broker": broker, "topics": ["a"]});
+            options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            pointers(options)
+        };
+        assert_eq!(with(json!({"url": "http://b.example"}), json!({})), ["/broker/url"]);
+        assert_eq!(with(json!({"url": "mqtt://b.example", "tls": {}}), json!({})), ["/broker/tls"]);
+        let half = json!({"url": "mqtts://b.example", "tls": {"key": {"secret": "key"}}});
+        assert_eq!(with(half, json!({})), ["/broker/tls"]);
+        assert_eq!(with(json!({"url": "mqtt://b.example", "keep_alive": "1s"}), json!({})), ["/broker/keep_alive"]);
+        let old = json!({"url": "mqtt://b.example", "version": "v3.1.1", "password": {"secret": "pw"}});
+        let new = json!({"session_expiry": "1h", "properties": ["site"]});
+        assert_eq!(with(old, new), ["/broker/password", "/session_expiry", "/properties"]);
+        assert_eq!(with(json!({"url": "mqtt://b.example"}), json!({"topics": ["a", "b/#/c"]})), ["/topics/1"]);
+        assert_eq!(with(json!({"url": "mqtt://b.example"}), json!({"share": "a/b"})), ["/share"]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Topics: filters of an in, and the topic of an out with placeholders: `sensors/{device.id}/state`.
+//!
+//! A placeholder is a field path in braces. Its value is a part of a level: it has no `/`, and none of what would be a
+//! wildcard to a subscriber.
+
+use std::borrow::Cow;
+
+use message::{Code, Fault, Path};
+
+/// Bytes of a topic; the protocol allows 65,535, which no broker's log is fit for.
+const MAX_LENGTH: usize = 1024;
+
+#[derive(Clone, Debug)]
+pub struct TopicTemplate {
+    text: Box<str>,
+    parts: Box<[Part]>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(Box<str>),
+    Field(Path),
+}
+
+impl TopicTemplate {
+    /// # Errors
+    /// `config/invalid-value`, with the column.
+    pub fn parse(text: &str) -> Result<TopicTemplate, Fault> {
+        if text.is_empty() || text.len() > MAX_LENGTH {
+            return Err(invalid(text, 0, "has to have 1 to 1,024 bytes"));
+        }
+        if text.starts_with('$') {
+            return Err(invalid(text, 0, "starts with `$`, which is the broker's own"));
+        }
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            if text.as_bytes()[at] == b'{' {
+                let end = placeholder_end(text, at).ok_or_else(|| invalid(text, at, "has a `{` without its `}`"))?;
+                let path = Path::parse(&text[at + 1..end])
+                    .map_err(|error| invalid(text, at + 1 + error.offset, error.reason))?;
+                parts.push(Part::Field(path));
+                at = end + 1;
+            } else {
+                let end = text[at..].find('{').map_or(text.len(), |length| at + length);
+                check_literal(text, at, end)?;
+                parts.push(Part::Literal(text[at..end].into()));
+                at = end;
+            }
+        }
+        Ok(TopicTemplate { text: text.into(), parts: parts.into() })
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The fields it reads, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(path) => Some(path),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// Whether every message goes to the same topic.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.paths().next().is_none()
+    }
+
+    /// The topic of one message. `value` gives a field's text, or `None` when the message has no such field or it is
+    /// no scalar.
+    ///
+    /// # Errors
+    /// `mqtt/topic-invalid` names the field.
+    pub fn render<'a>(&self, mut value: impl FnMut(&Path) -> Option<Cow<'a, str>>) -> Result<String, Fault> {
+        let mut topic = String::with_capacity(self.text.len() + 32);
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => topic.push_str(text),
+                Part::Field(path) => {
+                    let bad = |reason| Fault::new(Code::MqttTopicInvalid, reason).in_field(path.to_string());
+                    let text = value(path).ok_or_else(|| bad("the field is missing or no scalar"))?;
+                    check_value(&text).map_err(bad)?;
+                    topic.push_str(&text);
+                }
+            }
+        }
+        check_name(&topic)?;
+        Ok(topic)
+    }
+}
+
+/// A finished topic, wherever it was made.
+///
+/// # Errors
+/// `mqtt/topic-invalid`.
+pub(super) fn check_name(topic: &str) -> Result<(), Fault> {
+    let reason = if topic.is_empty() || topic.len() > MAX_LENGTH {
+        "the topic has to have 1 to 1,024 bytes"
+    } else if topic.starts_with('$') {
+        "the topic starts with `$`, which is the broker's own"
+    } else if topic.contains(['+', '#']) || topic.chars().any(char::is_control) {
+        "the topic has wildcards or control characters"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(Code::MqttTopicInvalid, reason))
+}
+
+fn check_value(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("the value is empty");
+    }
+    if text.contains(['/', '+', '#']) {
+        return Err("the value has one of `/`, `+`, `#`");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("the value has control characters");
+    }
+    Ok(())
+}
+
+fn check_literal(text: &str, start: usize, end: usize) -> Result<(), Fault> {
+    for (offset, character) in text[start..end].char_indices() {
+        let reason = match character {
+            '+' | '#' => "has a wildcard; an out publishes to one topic",
+            '}' => "has a `}` without its `{`",
+            _ if character.is_control() => "has control characters",
+            _ => continue,
+        };
+        return Err(invalid(text, start + offset, reason));
+    }
+    Ok(())
+}
+
+/// The `}` that closes the `{` at `start`; one inside a quoted name does not.
+fn placeholder_end(text: &str, start: usize) -> Option<usize> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (offset, byte) in text.bytes().enumerate().skip(start + 1) {
+        match (quote, byte) {
+            (None, b'}') => return Some(offset),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), _) if !escaped && byte == open => quote = None,
+            _ => {}
+        }
+        escaped = quote.is_some() && !escaped && byte == b'\\';
+    }
+    None
+}
+
+/// What may be subscribed to: `+` stands for one level, `#` for all that follow.
+pub(super) fn check_filter(filter: &str) -> Result<(), String> {
+    let refused = |reason: &str| Err(format!("the topic {filter:?} {reason}"));
+    if filter.is_empty() || filter.len() > MAX_LENGTH {
+        return refused("has to have 1 to 1,024 bytes");
+    }
+    if filter.chars().any(char::is_control) {
+        return refused("has control characters");
+    }
+    if filter.starts_with("$share/") {
+        return refused("is shared; write the group as `share`");
+    }
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level.contains(['+', '#']) && level.len() > 1 {
+            return refused("has a wildcard that is no level of its own");
+        }
+        if level == "#" && levels.peek().is_some() {
+            return refused("has `#` before its end");
+        }
+    }
+    Ok(())
+}
+
+/// `at` is a byte offset into `text`; users count characters, from 1.
+fn invalid(text: &str, at: usize, reason: &str) -> Fault {
+    let column = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+    Fault::new(Code::ConfigInvalidValue, format!("the topic {reason}"))
+        .at_column(u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn filters_have_wildcards_as_levels_of_their_own() {
+        for fine in ["a", "/", "a/b", "+/b/+", "a/#", "#", "$SYS/x", "sensoren/küche"] {
+            assert!(check_filter(fine).is_ok(), "{fine}");
+        }
+        for bad in ["", "a+", "a/b#", "#/a", "a/#/b", "a\nb", "a\0", "$share/g/a"] {
+            assert!(check_filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_topic_has_no_wildcards_and_its_fields_no_levels() {
+        for (bad, column) in [("", 1), ("a/+", 3), ("#", 1), ("a{", 2), ("a}", 2), ("a/{b..c}", 6), ("$SYS/x", 1)] {
+            let fault = TopicTemplate::parse(bad).unwrap_err();
+            assert_eq!((fault.code(), fault.place().column), (Code::ConfigInvalidValue, Some(column)), "{bad}");
+        }
+        let template = TopicTemplate::parse("sensors/{device[\"a}b\"]}/state").unwrap();
+        assert_eq!(template.render(|_| Some("d 1".into())).unwrap(), "sensors/d 1/state");
+        for bad in [None, Some(""), Some("a/b"), Some("+"), Some("#"), Some("a\0"), Some("a\r\n")] {
+            let fault = template.render(|_| bad.map(Cow::from)).unwrap_err();
+            assert_eq!(fault.code(), Code::MqttTopicInvalid, "{bad:?}");
+            assert!(fault.place().field.is_some());
+        }
+        let whole = TopicTemplate::parse("{a}").unwrap();
+        assert!(whole.render(|_| Some("$SYS".into())).is_err());
+        assert!(whole.render(|_| Some("x".repeat(2000).into())).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_leaves_its_level(value in any::<String>()) {
+            let template = TopicTemplate::parse("a/{b}/c").unwrap();
+            if let Ok(topic) = template.render(|_| Some(value.as_str().into())) {
+                prop_assert_eq!(topic.split('/').count(), 3);
+                prop_assert!(!topic.contains(['+', '#', '\0', '\r', '\n']));
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_much_for_the_parsers(text in any::<String>()) {
+            let _ = TopicTemplate::parse(&text);
+            let _ = check_filter(&text);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A real broker: nothing that it has handed over is lost, and nothing is acked before it is stored.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use connectors::mqtt::{Qos, SourceOptions, Version};
+use connectors::{Health, Settled, Source};
+use harness::{Mosquitto, run};
+use message::{Code, Fault};
+
+use super::host::{VERSIONS, at, close, connect, header, options, read, source, store, texts};
+
+const QOS: [Qos; 2] = [Qos::AtLeastOnce, Qos::ExactlyOnce];
+
+fn level(qos: Qos) -> String {
+    qos.level().to_string()
+}
+
+#[test]
+fn a_message_is_acked_when_it_is_stored_and_not_before() {
+    run(async {
+        for (version, qos) in VERSIONS.into_iter().flat_map(|version| QOS.map(|qos| (version, qos))) {
+            let broker = Mosquitto::start();
+            let first = source(options(at(&broker, version), qos)).await;
+            broker.publish(&["-t", "orders/1", "-q", &level(qos)], "one\ntwo\n");
+            let messages = read(&first, 2).await;
+            assert_eq!(texts(&messages), ["one", "two"]);
+            store(&first, &messages[..1]);
+            first.settle(
+                messages[1].item,
+                Settled::Refused { fault: Fault::new(Code::LimitRate, ""), retry_after: None },
+            );
+            close(first).await;
+            let second = source(options(at(&broker, version), qos)).await;
+            let again = read(&second, 1).await;
+            assert_eq!((texts(&again), header(&again[0], "Mqtt-Qos")), (vec!["two".to_owned()], Some(level(qos))));
+            store(&second, &again);
+            close(second).await;
+            let third = source(options(at(&broker, version), qos)).await;
+            broker.publish(&["-t", "orders/1", "-q", &level(qos)], "three\n");
+            assert_eq!(texts(&read(&third, 1).await), ["three"], "{version:?} {qos:?}");
+        }
+    });
+}
+
+#[test]
+fn a_refused_message_is_offered_again_and_acked_once_it_is_stored() {
+    run(async {
+        let broker = Mosquitto::start();
+        let source = source(options(at(&broker, Version::V5), Qos::AtLeastOnce)).await;
+        broker.publish(&["-t", "orders/1", "-q", "1"], "one\n");
+        for _ in 0..3 {
+            let messages = read(&source, 1).await;
+            let fault = Fault::new(Code::LimitBacklog, "");
+            source.settle(messages[0].item, Settled::Refused { fault, retry_after: Some(Duration::ZERO) });
+        }
+        let messages = read(&source, 1).await;
+        assert_eq!(texts(&messages), ["one"]);
+        source.settle(messages[0].item, Settled::Returned { payload: messages[0].payload.clone() });
+        let messages = read(&source, 1).await;
+        store(&source, &messages);
+        close(source).await;
+    });
+}
+
+#[test]
+fn what_was_published_while_nobody_was_connected_arrives() {
+    run(async {
+        for version in VERSIONS {
+            let broker = Mosquitto::start();
+            close(source(options(at(&broker, version), Qos::AtLeastOnce)).await).await;
+            broker.publish(&["-t", "orders/1", "-q", "1"], "one\n");
+            let back = source(options(at(&broker, version), Qos::AtLeastOnce)).await;
+            assert_eq!(texts(&read(&back, 1).await), ["one"]);
+        }
+    });
+}
+
+#[test]
+fn a_killed_broker_loses_nothing_that_it_had_saved() {
+    run(async {
+        for (version, qos) in VERSIONS.into_iter().flat_map(|version| QOS.map(|qos| (version, qos))) {
+            let mut broker =
+                Mosquitto::with_config("allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0");
+            close(source(options(at(&broker, version), qos)).await).await;
+            let lines: Vec<String> = (0..500).map(|number| format!("{number:04}")).collect();
+            broker.publish(&["-t", "orders/1", "-q", &level(qos)], &(lines.join("\n") + "\n"));
+            broker.save();
+            let source = source(options(at(&broker, version), qos)).await;
+            let mut stored = BTreeSet::new();
+            // Some are stored, some are in hand, some are with the broker.
+            let first = read(&source, 100).await;
+            store(&source, &first[..50]);
+            stored.extend(texts(&first[..50]));
+            broker.kill();
+            store(&source, &first[50..75]);
+            stored.extend(texts(&first[50..75]));
+            broker.restart();
+            connect(&source).await;
+            store(&source, &first[75..]);
+            stored.extend(texts(&first[75..]));
+            while stored.len() < lines.len() {
+                let messages = read(&source, 1).await;
+                store(&source, &messages);
+                stored.extend(texts(&messages));
+            }
+            assert!(stored.into_iter().eq(lines), "{version:?} {qos:?}");
+            assert_eq!(source.health(), Health::Up);
+        }
+    });
+}
+
+#[test]
+fn a_lost_broker_is_said_and_found_again() {
+    run(async {
+        let mut broker = Mosquitto::start();
+        let source = source(options(at(&broker, Version::V5), Qos::AtLeastOnce)).await;
+        broker.kill();
+        let lost = source.read_batch(1, 1, Duration::from_secs(60)).await;
+        assert_eq!(lost.unwrap_err(), connectors::ConnectorError::NotConnected);
+        assert_eq!(source.health(), Health::Failing(Code::MqttDisconnected));
+        assert_eq!(source.connect().await.unwrap_err().code(), Code::MqttConnect);
+        broker.restart();
+        connect(&source).await;
+        broker.publish(&["-t", "orders/1", "-q", "1"], "one\n");
+        assert_eq!(texts(&read(&source, 1).await), ["one"]);
+        assert_eq!(source.health(), Health::Up);
+    });
+}
+
+#[test]
+fn no_more_is_taken_than_the_window_allows() {
+    run(async {
+        for version in VERSIONS {
+            let broker = Mosquitto::start();
+            let options = SourceOptions { window: 4, ..options(at(&broker, version), Qos::AtLeastOnce) };
+            let source = source(options).await;
+            let lines: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+            broker.publish(&["-t", "orders/1", "-q", "1"], &(lines.join("\n") + "\n"));
+            let mut seen = Vec::new();
+            while seen.len() < 100 {
+                let messages = read(&source, 4).await;
+                let more = source.read_batch(100, 1000, Duration::from_millis(1)).await.unwrap();
+                assert!(more.is_empty());
+                seen.extend(texts(&messages));
+                store(&source, &messages);
+            }
+            assert_eq!(seen, lines, "{version:?}");
+        }
+    });
+}
+
+#[test]
+fn a_group_shares_the_messages_of_a_topic() {
+    run(async {
+        let broker = Mosquitto::start();
+        let member = |client_id: &str| SourceOptions {
+            client_id: client_id.into(),
+            group: Some("vrsky".into()),
+            ..options(at(&broker, Version::V5), Qos::AtLeastOnce)
+        };
+        let (one, two) = (source(member("one")).await, source(member("two")).await);
+        broker.publish(&["-t", "orders/1", "-q", "1"], "1\n2\n3\n4\n");
+        let mut seen = texts(&read(&one, 2).await);
+        seen.extend(texts(&read(&two, 2).await));
+        seen.sort();
+        assert_eq!(seen, ["1", "2", "3", "4"]);
+    });
+}
+
+#[test]
+fn topic_properties_and_content_type_come_with_a_message() {
+    run(async {
+        let broker = Mosquitto::start();
+        let options = options(at(&broker, Version::V5), Qos::AtLeastOnce);
+        let source = source(SourceOptions { properties: vec!["site".into()], ..options }).await;
+        let user = ["-D", "publish", "user-property"];
+        let arguments =
+            [&["-V", "5", "-t", "orders/küche", "-q", "1"][..], &user, &["site", "north"], &user, &["x", "y"]];
+        let arguments = [&arguments.concat()[..], &["-D", "publish", "content-type", "application/json"]].concat();
+        broker.publish(&arguments, "{}\n");
+        let message = &read(&source, 1).await[0];
+        assert_eq!(header(message, "Mqtt-Topic").as_deref(), Some("orders/küche"));
+        assert_eq!(header(message, "Mqtt-Property-site").as_deref(), Some("north"));
+        assert_eq!((header(message, "Mqtt-Property-x"), header(message, "Mqtt-Retain")), (None, None));
+        assert_eq!(&*message.content_type, "application/json");
+    });
+}
+
+#[test]
+fn a_kept_message_says_that_it_was_kept() {
+    run(async {
+        for version in VERSIONS {
+            let broker = Mosquitto::start();
+            broker.publish(&["-t", "orders/1", "-q", "1", "-r"], "kept\n");
+            let source = source(options(at(&broker, version), Qos::AtLeastOnce)).await;
+            let messages = read(&source, 1).await;
+            assert_eq!(texts(&messages), ["kept"]);
+            assert_eq!(header(&messages[0], "Mqtt-Retain").as_deref(), Some("true"));
+            store(&source, &messages);
+            close(source).await;
+        }
+    });
+}
+
+#[test]
+fn qos_0_is_taken_at_most_once() {
+    run(async {
+        let broker = Mosquitto::start();
+        let source = source(options(at(&broker, Version::V5), Qos::AtMostOnce)).await;
+        broker.publish(&["-t", "orders/1", "-q", "1"], "one\n");
+        let messages = read(&source, 1).await;
+        assert_eq!(header(&messages[0], "Mqtt-Qos").as_deref(), Some("0"));
+        store(&source, &messages);
+        close(source).await;
+    });
+}
+
+#[test]
+fn a_second_client_with_the_same_id_takes_the_session_over() {
+    run(async {
+        let broker = Mosquitto::start();
+        let first = source(options(at(&broker, Version::V5), Qos::AtLeastOnce)).await;
+        let second = source(options(at(&broker, Version::V5), Qos::AtLeastOnce)).await;
+        assert!(first.read_batch(1, 1, Duration::from_secs(60)).await.is_err());
+        assert_ne!(first.health(), Health::Up);
+        assert_eq!(second.health(), Health::Up);
+    });
+}
