@@ -48,8 +48,8 @@ pub fn compile(file: &PipelineFile, faults: &mut Vec<Fault>) -> Source {
     let table =
         table.map(|(at, convert)| super::csv::reader(convert).map_err(|fault| faults.push(at_option(fault, at))));
     let table = table.and_then(Result::ok).unwrap_or_default();
-    let converts = file.steps.iter().filter_map(|step| if let Step::Convert(one) = step { Some(one) } else { None });
-    let last = converts.last().filter(|convert| target(convert) == model::Format::Csv);
+    let last = file.steps.iter().rev().find_map(|step| if let Step::Convert(one) = step { Some(one) } else { None });
+    let last = last.filter(|convert| target(convert) == model::Format::Csv);
     // What is wrong with it is said where it is compiled.
     let output = last.and_then(|convert| super::csv::output_reader(convert).ok());
     Source { expect, reader, table, output, stage }

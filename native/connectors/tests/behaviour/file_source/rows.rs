@@ -44,17 +44,14 @@ fn a_row_that_does_not_fit_says_why_and_hides_no_other() {
         files.put("a.csv", "sku;qty;paid\nA;1;true\nB;x;true\nC;1\nD;\"2\"x;1\nE\0;1;1\nF;3;1\n\"G;3;1\n");
         let source = files.source(csv(&typed())).await;
         let taken = take(&source, 7).await;
-        let told: Vec<(String, &str, Option<(Code, usize)>)> = taken
-            .iter()
-            .map(|incoming| {
-                let fault = incoming.fault.as_ref().map(|fault| (fault.code(), fault.place().offset.unwrap()));
-                (text(incoming), &*incoming.content_type, fault)
-            })
-            .collect();
+        let told = taken.iter().map(|incoming| {
+            let fault = incoming.fault.as_ref().map(|fault| (fault.code(), fault.place().offset.unwrap()));
+            (text(incoming), &*incoming.content_type, fault)
+        });
         let bad = |row: &str, code: Code, at: usize| (row.to_owned(), "text/csv", Some((code, at)));
         let good = |row: &str| (row.to_owned(), "application/json", None);
         assert_eq!(
-            told,
+            told.collect::<Vec<_>>(),
             [
                 good(r#"{"sku":"A","qty":1,"paid":true}"#),
                 bad("B;x;true\n", Code::ConvertNotANumber, 24),
