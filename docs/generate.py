@@ -1,5 +1,6 @@
 """Writes docs/pipeline-file.md from the JSON Schema of the model, docs/connectors/ from the registry of connectors, and
-docs/errors.md from the table of codes; all live in Rust. `make docs` runs it; with --check it only says what is out of date."""
+docs/errors.md from the table of codes; all live in Rust. `make docs` runs it; with --check it only says what is out of
+date."""
 
 from __future__ import annotations
 
@@ -103,7 +104,8 @@ def _table(properties: dict[str, Schema], required: list[str], page: str = "") -
         default = (
             "**required**" if name in required else f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
         )
-        yield f"| `{name}` | {_type(schema).replace('](#', f']({page}#')} | {default} | {_text(schema.get('description', ''))} |"
+        kind = _type(schema).replace("](#", f"]({page}#")
+        yield f"| `{name}` | {kind} | {default} | {_text(schema.get('description', ''))} |"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""The MQTT example runs as its page says: the broker, the control, the pipeline, the sensors, a broker that restarts."""
+"""The MQTT example runs as its page says: the broker, the pipeline, the sensors, a broker that restarts."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def test_kill_9_at_any_moment_loses_no_row(start_node: StartNode) -> None:
         put(inbox, f"{number}.csv", "n;text\n" + rows)
     for turn in range(4):
         wanted = moments.randint(1, count) + turn * count // 2
-        eventually(lambda least=wanted: len(node.lines("rows.ndjson")) >= least, f"{wanted} rows")
+        eventually(lambda now=node, least=wanted: len(now.lines("rows.ndjson")) >= least, f"{wanted} rows")
         node.kill()
         node = start_node({"rows.yaml": ROWS}, "--threads", "2")
     node.delivers_all("rows.ndjson", set(range(4 * count)))
@@ -60,13 +59,13 @@ def test_a_row_that_does_not_fit_is_a_dead_letter_and_the_others_go_on(start_nod
     node = start_node({"rows.yaml": ROWS})
     put(files(node) / "inbox", "a.csv", 'n;text\n1;a\n2;"torn"x\nx;b\n3;c\0\n4;d;e\n5;f\n')
     node.delivers_all("rows.ndjson", {1, 5})
-    letters = eventually(lambda: (found := node.dead_letters()) if len(node.dead_letters()) == 4 else [], "4 letters")
+    letters = eventually(lambda: four if len(four := node.dead_letters()) == 4 else [], "4 letters")
     codes = {"convert/csv-quote", "convert/not-a-number", "convert/csv-encoding", "convert/csv-columns"}
     assert {letter["code"] for letter in letters} == codes
     shown = node.shown(next(letter["sequence"] for letter in letters if letter["code"] == "convert/csv-columns"))
     assert shown["headers"]["File-Name"] == "a.csv"
     assert "byte " in shown["reason"] or "byte " in str(shown)
-    eventually(lambda: (files(node) / "done" / "a.csv").exists(), "the file has moved")
+    eventually((files(node) / "done" / "a.csv").exists, "the file has moved")
     assert node.stop() == 0
 
 
@@ -102,7 +101,7 @@ def test_300_mb_take_less_than_150_mb_of_memory(start_node: StartNode) -> None:
         text = "x" * 2_000
         for number in range(150_000):
             file.write(f"{number};{text}\n")
-    assert os.stat(inbox / ".large").st_size > 300_000_000
+    assert (inbox / ".large").stat().st_size > 300_000_000
     (inbox / ".large").rename(inbox / "large.csv")
     eventually(lambda: not (inbox / "large.csv").exists(), "the file has moved", seconds=300)
     assert resident(node.process.pid) < 150

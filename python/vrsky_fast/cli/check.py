@@ -211,9 +211,8 @@ def _connector(one: config.PipelineFile, finding: Finding) -> Connector:
 def _through(through: str, pipelines: Sequence[config.PipelineFile], found: Sequence[Finding]) -> list[Finding]:
     """Those that are well so far and are served through that."""
     files = _by_name(pipelines)
-    return [
-        one for one in found if one.state == "ok" and _connector(files[one.customer, one.pipeline], one).through == through
-    ]
+    good = [one for one in found if one.state == "ok"]
+    return [one for one in good if _connector(files[one.customer, one.pipeline], one).through == through]
 
 
 def _listener(listen: str, served: Sequence[Finding]) -> None:
