@@ -147,7 +147,9 @@ def test_all_faults_come_with_the_first() -> None:
 
 def test_the_schema_has_what_the_model_has() -> None:
     schema = json.loads(_native.json_schema())
-    assert list(schema["properties"]) == ["vrsky", "customer", "pipeline", "in", "steps", "out", "limits", "tests"]
+    assert list(schema["properties"]) == [
+        *("vrsky", "customer", "pipeline", "in", "tables", "steps", "out", "limits", "tests"),
+    ]
     assert set(schema["required"]) == {"customer", "pipeline", "in", "out"}
 
 

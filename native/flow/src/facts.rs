@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn kinds_are_the_models() {
-        assert_eq!(kinds("in")[..2], ["http", "nats"]);
+        assert!(["http", "nats"].iter().all(|kind| kinds("in").contains(&(*kind).to_owned())));
         assert!(kinds("out").contains(&"stdout".to_owned()));
         assert_eq!(facts()["dead"]["subject"], "vrsky.dead.{customer}.{pipeline}.{step}");
     }
