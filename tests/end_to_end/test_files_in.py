@@ -40,7 +40,7 @@ def put(folder: Path, name: str, text: str) -> None:
 def test_kill_9_at_any_moment_loses_no_row(start_node: StartNode) -> None:
     moments = random.Random(20_240_301)
     node = start_node({"rows.yaml": ROWS}, "--threads", "2")
-    inbox, count = files(node) / "inbox", 20_000
+    inbox, count = files(node) / "inbox", 5_000
     for number in range(4):
         rows = "".join(f"{n};text {n}\n" for n in range(number * count, (number + 1) * count))
         put(inbox, f"{number}.csv", "n;text\n" + rows)
