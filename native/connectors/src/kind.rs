@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Document, Fault, Format};
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::{Sink, Source};
@@ -50,6 +52,41 @@ pub trait Kind: Sync {
     /// # Errors
     /// The schema does not allow them.
     fn canonical(&self, options: &Value) -> serde_json::Result<Value>;
+}
+
+/// A kind whose options are a type; it is a [`Kind`] by that.
+pub trait Described: Sync {
+    type Options: Serialize + DeserializeOwned + JsonSchema;
+    const NAME: &'static str;
+    const SUMMARY: &'static str;
+    const EXAMPLE: &'static str;
+    const CHECKED: &'static str;
+}
+
+impl<K: Described> Kind for K {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        K::SUMMARY
+    }
+
+    fn example(&self) -> &'static str {
+        K::EXAMPLE
+    }
+
+    fn checked(&self) -> &'static str {
+        K::CHECKED
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<K::Options>()
+    }
+
+    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
+        serde_json::to_value(K::Options::deserialize(options)?)
+    }
 }
 
 /// A kind of source.
@@ -258,25 +295,15 @@ pub struct Host<'h> {
     pub files: &'h Path,
     /// Whether a path may be absolute.
     pub absolute_files: bool,
-    /// How many shards the node has.
-    pub shards: usize,
 }
 
 /// The options that `canonical` gives, as a kind's own type.
 ///
 /// # Errors
 /// `config/invalid-value` for what `canonical` would have refused.
-pub fn typed<T: serde::de::DeserializeOwned>(options: &Value) -> Result<T, Vec<Fault>> {
+pub fn typed<T: DeserializeOwned>(options: &Value) -> Result<T, Vec<Fault>> {
     T::deserialize(options)
         .map_err(|error| vec![Fault::new(message::Code::ConfigInvalidValue, error.to_string()).at_pointer("")])
-}
-
-/// The canonical form of options that have a type.
-///
-/// # Errors
-/// The type does not take them.
-pub fn canonical<T: serde::Serialize + serde::de::DeserializeOwned>(options: &Value) -> serde_json::Result<Value> {
-    serde_json::to_value(T::deserialize(options)?)
 }
 
 /// The text of a scalar field, as it stands in an address.

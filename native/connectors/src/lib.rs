@@ -10,8 +10,9 @@
 //! ```
 //!
 //! kind.rs says what a kind of connector is, registry.rs which kinds there are, options/ what their options share,
-//! tls.rs whom servers may be certified by, dial.rs how a checked address is reached. NATS is a kind without a source and a sink: the host reads and publishes
-//! on its own connection.
+//! placeholders.rs how fields of a message get into an address, tls.rs whom servers may be certified by, dial.rs how a
+//! checked address is reached. NATS is a kind without a source and a sink: the host reads and publishes on its own
+//! connection.
 //!
 //! Everything runs on a shard's own thread, in a `LocalSet`; one shard owns its instances.
 
@@ -25,6 +26,7 @@ pub mod kind;
 pub mod mqtt;
 pub mod nats;
 pub mod options;
+mod placeholders;
 pub mod rate;
 pub mod registry;
 pub mod stdout;

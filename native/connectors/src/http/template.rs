@@ -12,6 +12,7 @@ use http::Uri;
 use message::{Code, Fault, Path};
 
 use super::guard::numeric_host;
+use crate::placeholders::{Part, Parts, Wrong};
 
 /// Bytes of a finished URL.
 const MAX_LENGTH: usize = 8 << 10;
@@ -22,13 +23,7 @@ pub struct UrlTemplate {
     text: Box<str>,
     /// `https://erp.example:8443`; a prefix of `text`.
     origin: usize,
-    parts: Box<[Part]>,
-}
-
-#[derive(Clone, Debug)]
-enum Part {
-    Literal(Box<str>),
-    Field(Path),
+    parts: Parts,
 }
 
 impl UrlTemplate {
@@ -58,10 +53,7 @@ impl UrlTemplate {
 
     /// The fields it reads, in order.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Field(path) => Some(path),
-            Part::Literal(_) => None,
-        })
+        self.parts.paths()
     }
 
     /// Whether every message goes to the same URL.
@@ -72,19 +64,14 @@ impl UrlTemplate {
 
     /// The URL of one message. `value` gives a field's text, or `None` when the message has no
     /// such field or it is no scalar. `http/bad-url` names the field.
-    pub fn render<'a>(&self, mut value: impl FnMut(&Path) -> Option<Cow<'a, str>>) -> Result<String, Fault> {
+    pub fn render<'a>(&self, value: impl FnMut(&Path) -> Option<Cow<'a, str>>) -> Result<String, Fault> {
         let mut url = String::with_capacity(self.text.len() + 32);
         url.push_str(self.origin());
-        for part in &self.parts {
-            match part {
-                Part::Literal(text) => url.push_str(text),
-                Part::Field(path) => {
-                    let text = value(path).ok_or_else(|| bad(path, "the field is missing or no scalar"))?;
-                    check_value(&text).map_err(|reason| bad(path, reason))?;
-                    encode(&mut url, &text);
-                }
-            }
-        }
+        self.parts.render(&mut url, Code::HttpBadUrl, value, |url, text| {
+            check_value(text)?;
+            encode(url, text);
+            Ok(())
+        })?;
         self.check_rendered(&url)?;
         Ok(url)
     }
@@ -104,7 +91,7 @@ impl UrlTemplate {
 
     fn check_segments(&self, text: &str) -> Result<(), Fault> {
         let mut skeleton = String::new();
-        for part in &self.parts {
+        for part in self.parts.iter() {
             match part {
                 Part::Literal(text) => skeleton.push_str(text),
                 // Any value at all makes the segment another one.
@@ -161,56 +148,25 @@ pub(super) fn port(url: &Uri) -> Option<u16> {
     }
 }
 
-fn parse_parts(text: &str, origin: usize) -> Result<Box<[Part]>, Fault> {
-    let mut parts = Vec::new();
-    let mut at = origin;
-    while at < text.len() {
-        if text.as_bytes()[at] == b'{' {
-            let end = placeholder_end(text, at).ok_or_else(|| invalid(text, at, "has a `{` without its `}`"))?;
-            let path =
-                Path::parse(&text[at + 1..end]).map_err(|error| invalid(text, at + 1 + error.offset, error.reason))?;
-            parts.push(Part::Field(path));
-            at = end + 1;
-        } else {
-            let end = text[at..].find('{').map_or(text.len(), |length| at + length);
-            check_literal(text, at, end)?;
-            parts.push(Part::Literal(text[at..end].into()));
-            at = end;
-        }
-    }
-    if let Some(Part::Field(_)) = parts.first() {
+fn parse_parts(text: &str, origin: usize) -> Result<Parts, Fault> {
+    let parts = Parts::parse(text, origin, check_literal).map_err(|wrong| wrong.fault("the URL", text))?;
+    if let Some(Part::Field(_)) = parts.iter().next() {
         return Err(invalid(text, origin, "has a placeholder in its host; only path and query may have them"));
     }
-    Ok(parts.into())
-}
-
-/// The `}` that closes the `{` at `start`; one inside a quoted name does not.
-fn placeholder_end(text: &str, start: usize) -> Option<usize> {
-    let mut quote = None;
-    let mut escaped = false;
-    for (offset, byte) in text.bytes().enumerate().skip(start + 1) {
-        match (quote, byte) {
-            (None, b'}') => return Some(offset),
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (Some(open), _) if !escaped && byte == open => quote = None,
-            _ => {}
-        }
-        escaped = quote.is_some() && !escaped && byte == b'\\';
-    }
-    None
+    Ok(parts)
 }
 
 /// The characters of RFC 3986; anything else has to be percent-encoded by whoever writes it.
-fn check_literal(text: &str, start: usize, end: usize) -> Result<(), Fault> {
-    let bytes = &text.as_bytes()[start..end];
-    for (offset, byte) in bytes.iter().enumerate() {
+fn check_literal(text: &str) -> Result<(), Wrong> {
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
         let fine = match byte {
-            b'%' => bytes.get(offset + 1..offset + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
-            b'#' => return Err(invalid(text, start + offset, "has a fragment, which no server sees")),
+            b'%' => bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
+            b'#' => return Err(Wrong { at, reason: "has a fragment, which no server sees" }),
             _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(byte),
         };
         if !fine {
-            return Err(invalid(text, start + offset, "has a character that has to be percent-encoded"));
+            return Err(Wrong { at, reason: "has a character that has to be percent-encoded" });
         }
     }
     Ok(())
@@ -256,13 +212,7 @@ fn encode(url: &mut String, value: &str) {
     }
 }
 
-/// `at` is a byte offset into `text`; users count characters, from 1.
-fn invalid(text: &str, at: usize, reason: &str) -> Fault {
-    let column = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-    Fault::new(Code::ConfigInvalidValue, format!("the URL {reason}"))
-        .at_column(u32::try_from(column).unwrap_or(u32::MAX))
-}
-
-fn bad(path: &Path, reason: &str) -> Fault {
-    Fault::new(Code::HttpBadUrl, reason).in_field(path.to_string())
+/// `at` is a byte offset into `text`.
+fn invalid(text: &str, at: usize, reason: &'static str) -> Fault {
+    Wrong { at, reason }.fault("the URL", text)
 }

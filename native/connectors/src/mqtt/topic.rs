@@ -7,19 +7,15 @@ use std::borrow::Cow;
 
 use message::{Code, Fault, Path};
 
+use crate::placeholders::{Parts, Wrong};
+
 /// Bytes of a topic; the protocol allows 65,535, which no broker's log is fit for.
 const MAX_LENGTH: usize = 1024;
 
 #[derive(Clone, Debug)]
 pub struct TopicTemplate {
     text: Box<str>,
-    parts: Box<[Part]>,
-}
-
-#[derive(Clone, Debug)]
-enum Part {
-    Literal(Box<str>),
-    Field(Path),
+    parts: Parts,
 }
 
 impl TopicTemplate {
@@ -27,28 +23,13 @@ impl TopicTemplate {
     /// `config/invalid-value`, with the column.
     pub fn parse(text: &str) -> Result<TopicTemplate, Fault> {
         if text.is_empty() || text.len() > MAX_LENGTH {
-            return Err(invalid(text, 0, "has to have 1 to 1,024 bytes"));
+            return Err(Wrong { at: 0, reason: "has to have 1 to 1,024 bytes" }.fault("the topic", text));
         }
         if text.starts_with('$') {
-            return Err(invalid(text, 0, "starts with `$`, which is the broker's own"));
+            return Err(Wrong { at: 0, reason: "starts with `$`, which is the broker's own" }.fault("the topic", text));
         }
-        let mut parts = Vec::new();
-        let mut at = 0;
-        while at < text.len() {
-            if text.as_bytes()[at] == b'{' {
-                let end = placeholder_end(text, at).ok_or_else(|| invalid(text, at, "has a `{` without its `}`"))?;
-                let path = Path::parse(&text[at + 1..end])
-                    .map_err(|error| invalid(text, at + 1 + error.offset, error.reason))?;
-                parts.push(Part::Field(path));
-                at = end + 1;
-            } else {
-                let end = text[at..].find('{').map_or(text.len(), |length| at + length);
-                check_literal(text, at, end)?;
-                parts.push(Part::Literal(text[at..end].into()));
-                at = end;
-            }
-        }
-        Ok(TopicTemplate { text: text.into(), parts: parts.into() })
+        let parts = Parts::parse(text, 0, check_literal).map_err(|wrong| wrong.fault("the topic", text))?;
+        Ok(TopicTemplate { text: text.into(), parts })
     }
 
     #[must_use]
@@ -56,18 +37,10 @@ impl TopicTemplate {
         &self.text
     }
 
-    /// The fields it reads, in order.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Field(path) => Some(path),
-            Part::Literal(_) => None,
-        })
-    }
-
     /// Whether every message goes to the same topic.
     #[must_use]
     pub fn is_static(&self) -> bool {
-        self.paths().next().is_none()
+        self.parts.paths().next().is_none()
     }
 
     /// The topic of one message. `value` gives a field's text, or `None` when the message has no such field or it is
@@ -75,19 +48,13 @@ impl TopicTemplate {
     ///
     /// # Errors
     /// `mqtt/topic-invalid` names the field.
-    pub fn render<'a>(&self, mut value: impl FnMut(&Path) -> Option<Cow<'a, str>>) -> Result<String, Fault> {
+    pub fn render<'a>(&self, value: impl FnMut(&Path) -> Option<Cow<'a, str>>) -> Result<String, Fault> {
         let mut topic = String::with_capacity(self.text.len() + 32);
-        for part in &self.parts {
-            match part {
-                Part::Literal(text) => topic.push_str(text),
-                Part::Field(path) => {
-                    let bad = |reason| Fault::new(Code::MqttTopicInvalid, reason).in_field(path.to_string());
-                    let text = value(path).ok_or_else(|| bad("the field is missing or no scalar"))?;
-                    check_value(&text).map_err(bad)?;
-                    topic.push_str(&text);
-                }
-            }
-        }
+        self.parts.render(&mut topic, Code::MqttTopicInvalid, value, |topic, text| {
+            check_value(text)?;
+            topic.push_str(text);
+            Ok(())
+        })?;
         check_name(&topic)?;
         Ok(topic)
     }
@@ -123,33 +90,17 @@ fn check_value(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_literal(text: &str, start: usize, end: usize) -> Result<(), Fault> {
-    for (offset, character) in text[start..end].char_indices() {
+fn check_literal(text: &str) -> Result<(), Wrong> {
+    for (at, character) in text.char_indices() {
         let reason = match character {
             '+' | '#' => "has a wildcard; an out publishes to one topic",
             '}' => "has a `}` without its `{`",
             _ if character.is_control() => "has control characters",
             _ => continue,
         };
-        return Err(invalid(text, start + offset, reason));
+        return Err(Wrong { at, reason });
     }
     Ok(())
-}
-
-/// The `}` that closes the `{` at `start`; one inside a quoted name does not.
-fn placeholder_end(text: &str, start: usize) -> Option<usize> {
-    let mut quote = None;
-    let mut escaped = false;
-    for (offset, byte) in text.bytes().enumerate().skip(start + 1) {
-        match (quote, byte) {
-            (None, b'}') => return Some(offset),
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (Some(open), _) if !escaped && byte == open => quote = None,
-            _ => {}
-        }
-        escaped = quote.is_some() && !escaped && byte == b'\\';
-    }
-    None
 }
 
 /// What may be subscribed to: `+` stands for one level, `#` for all that follow.
@@ -174,13 +125,6 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// `at` is a byte offset into `text`; users count characters, from 1.
-fn invalid(text: &str, at: usize, reason: &str) -> Fault {
-    let column = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-    Fault::new(Code::ConfigInvalidValue, format!("the topic {reason}"))
-        .at_column(u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::options::{NatsIn, NatsMode, NatsOut};
 use crate::contract::Sink;
 use crate::kind::{
-    Attach, Claim, Host, Kind, PipelineContext, Policy, Route, Secrets, SinkKind, SinkSpec, SourceKind, SourceSpec,
-    canonical, typed,
+    Attach, Claim, Described, Host, PipelineContext, Policy, Route, Secrets, SinkKind, SinkSpec, SourceKind,
+    SourceSpec, typed,
 };
 
 pub struct NatsSourceKind;
@@ -38,30 +37,13 @@ pub struct Publish {
     pub stream: Option<String>,
 }
 
-impl Kind for NatsSourceKind {
-    fn name(&self) -> &'static str {
-        "nats"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A subject of the NATS server."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example_in.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "With `--nats`: that the stream has the subject, and that no other pipeline reads by the durable."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<NatsIn>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<NatsIn>(options)
-    }
+impl Described for NatsSourceKind {
+    type Options = NatsIn;
+    const NAME: &'static str = "nats";
+    const SUMMARY: &'static str = "A subject of the NATS server.";
+    const EXAMPLE: &'static str = include_str!("example_in.yaml");
+    const CHECKED: &'static str =
+        "With `--nats`: that the stream has the subject, and that no other pipeline reads by the durable.";
 }
 
 impl SourceKind for NatsSourceKind {
@@ -114,30 +96,13 @@ impl SourceSpec for Subscription {
     }
 }
 
-impl Kind for NatsSinkKind {
-    fn name(&self) -> &'static str {
-        "nats"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A subject of the NATS server."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example_out.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "With `--nats` and `mode: jetstream`: that a stream has the subject, the named one if one is named."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<NatsOut>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<NatsOut>(options)
-    }
+impl Described for NatsSinkKind {
+    type Options = NatsOut;
+    const NAME: &'static str = "nats";
+    const SUMMARY: &'static str = "A subject of the NATS server.";
+    const EXAMPLE: &'static str = include_str!("example_out.yaml");
+    const CHECKED: &'static str =
+        "With `--nats` and `mode: jetstream`: that a stream has the subject, the named one if one is named.";
 }
 
 impl SinkKind for NatsSinkKind {

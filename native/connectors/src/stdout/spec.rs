@@ -4,40 +4,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use message::Fault;
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::options::StdoutOut;
 use super::sink::StdoutSink;
 use crate::contract::Sink;
-use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, canonical, typed};
+use crate::kind::{Described, Host, Policy, Route, Secrets, SinkKind, SinkSpec, typed};
 
 pub struct StdoutSinkKind;
 
-impl Kind for StdoutSinkKind {
-    fn name(&self) -> &'static str {
-        "stdout"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A line on standard output."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("example_out.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "Nothing: the process has it open."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<StdoutOut>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<StdoutOut>(options)
-    }
+impl Described for StdoutSinkKind {
+    type Options = StdoutOut;
+    const NAME: &'static str = "stdout";
+    const SUMMARY: &'static str = "A line on standard output.";
+    const EXAMPLE: &'static str = include_str!("example_out.yaml");
+    const CHECKED: &'static str = "Nothing: the process has it open.";
 }
 
 impl SinkKind for StdoutSinkKind {

@@ -5,40 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{FileOptions, FileSink};
 use crate::contract::Sink;
 use crate::file::options::FileOut;
-use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, canonical, typed};
+use crate::kind::{Described, Host, Policy, Route, Secrets, SinkKind, SinkSpec, typed};
 
 pub struct FileSinkKind;
 
-impl Kind for FileSinkKind {
-    fn name(&self) -> &'static str {
-        "file"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A line in a file."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../example_out.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "That the file can be written where it is. Nothing is made."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<FileOut>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<FileOut>(options)
-    }
+impl Described for FileSinkKind {
+    type Options = FileOut;
+    const NAME: &'static str = "file";
+    const SUMMARY: &'static str = "A line in a file.";
+    const EXAMPLE: &'static str = include_str!("../example_out.yaml");
+    const CHECKED: &'static str = "That the file can be written where it is. Nothing is made.";
 }
 
 impl SinkKind for FileSinkKind {

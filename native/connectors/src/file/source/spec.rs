@@ -8,7 +8,6 @@ use std::time::Duration;
 use formats::csv::{CsvOptions, Reader};
 use formats::xml::NumberFormat;
 use message::{Code, Fault, Limits};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::options::pattern;
@@ -16,7 +15,7 @@ use super::{Done, FileSource, Rows, SourceOptions};
 use crate::contract::Source;
 use crate::file::options::{CsvNumbers, CsvRows, DoneWord, FileDone, FileFormat, FileIn, TextFormat};
 use crate::kind::{
-    Attach, Claim, Host, Kind, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, canonical, typed,
+    Attach, Claim, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
 };
 
 /// How often the folder is looked into.
@@ -29,30 +28,13 @@ const STATE: &str = ".sources";
 
 pub struct FileSourceKind;
 
-impl Kind for FileSourceKind {
-    fn name(&self) -> &'static str {
-        "file"
-    }
-
-    fn summary(&self) -> &'static str {
-        "The files of a folder: whole, or a message for each line or row of CSV."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../example_in.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "The options alone. A folder that cannot be read is shown while the node runs: the in is failing."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<FileIn>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<FileIn>(options)
-    }
+impl Described for FileSourceKind {
+    type Options = FileIn;
+    const NAME: &'static str = "file";
+    const SUMMARY: &'static str = "The files of a folder: whole, or a message for each line or row of CSV.";
+    const EXAMPLE: &'static str = include_str!("../example_in.yaml");
+    const CHECKED: &'static str =
+        "The options alone. A folder that cannot be read is shown while the node runs: the in is failing.";
 }
 
 impl SourceKind for FileSourceKind {

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Document, Fault};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{HttpSink, OauthOptions, RetryMode, SinkOptions, check_options};
 use crate::contract::Sink;
 use crate::http::options::{HeaderValue, HttpOut, Oauth2, OutAuth, OutUrl, Retry};
 use crate::http::{UrlTemplate, basic_credentials};
-use crate::kind::{
-    Gathering, Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, Template, canonical, field, typed,
-};
+use crate::kind::{Described, Gathering, Host, Policy, Route, Secrets, SinkKind, SinkSpec, Template, field, typed};
 use crate::options::Secret;
 use crate::tls::TlsOptions;
 
@@ -25,30 +22,12 @@ const REDIRECTS: u32 = 5;
 
 pub struct HttpSinkKind;
 
-impl Kind for HttpSinkKind {
-    fn name(&self) -> &'static str {
-        "http"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A request to an HTTP server."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../example_out.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "That the secrets are there, and that the server of the URL, and that of tokens, can be reached at an address that is allowed. No request is sent."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<HttpOut>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<HttpOut>(options)
-    }
+impl Described for HttpSinkKind {
+    type Options = HttpOut;
+    const NAME: &'static str = "http";
+    const SUMMARY: &'static str = "A request to an HTTP server.";
+    const EXAMPLE: &'static str = include_str!("../example_out.yaml");
+    const CHECKED: &'static str = "That the secrets are there, and that the server of the URL, and that of tokens, can be reached at an address that is allowed. No request is sent.";
 }
 
 impl SinkKind for HttpSinkKind {

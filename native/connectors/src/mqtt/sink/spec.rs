@@ -4,42 +4,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use message::{Document, Fault};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{MqttSink, SinkOptions};
 use crate::contract::Sink;
-use crate::kind::{Host, Kind, Policy, Route, Secrets, SinkKind, SinkSpec, Template, canonical, field, typed};
+use crate::kind::{Described, Host, Policy, Route, Secrets, SinkKind, SinkSpec, Template, field, typed};
 use crate::mqtt::options::MqttOut;
 use crate::mqtt::spec::{broker, broker_faults, client_id, named, qos, referred, text, version_faults};
 use crate::mqtt::topic::TopicTemplate;
 
 pub struct MqttSinkKind;
 
-impl Kind for MqttSinkKind {
-    fn name(&self) -> &'static str {
-        "mqtt"
-    }
-
-    fn summary(&self) -> &'static str {
-        "A topic of an MQTT broker."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../example_out.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "That the broker takes the client: its certificate, user and password. Nothing is published."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<MqttOut>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<MqttOut>(options)
-    }
+impl Described for MqttSinkKind {
+    type Options = MqttOut;
+    const NAME: &'static str = "mqtt";
+    const SUMMARY: &'static str = "A topic of an MQTT broker.";
+    const EXAMPLE: &'static str = include_str!("../example_out.yaml");
+    const CHECKED: &'static str =
+        "That the broker takes the client: its certificate, user and password. Nothing is published.";
 }
 
 impl SinkKind for MqttSinkKind {
@@ -159,6 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kind::Kind;
 
     fn compile(options: &Value) -> Result<MqttTarget, Vec<Fault>> {
         target(typed(&MqttSinkKind.canonical(options).unwrap())?)

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::Fault;
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{MqttSource, SourceOptions};
 use crate::contract::Source;
 use crate::kind::{
-    Attach, Claim, Host, Kind, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, canonical, typed,
+    Attach, Claim, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
 };
 use crate::mqtt::options::MqttIn;
 use crate::mqtt::spec::{broker, broker_faults, client_id, qos, referred, version_faults};
@@ -25,30 +24,12 @@ const PROPERTY: &str = "Mqtt-Property-";
 
 pub struct MqttSourceKind;
 
-impl Kind for MqttSourceKind {
-    fn name(&self) -> &'static str {
-        "mqtt"
-    }
-
-    fn summary(&self) -> &'static str {
-        "Topics of an MQTT broker."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../example_in.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "That the secrets are there, and that certificates and key can be used."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<MqttIn>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<MqttIn>(options)
-    }
+impl Described for MqttSourceKind {
+    type Options = MqttIn;
+    const NAME: &'static str = "mqtt";
+    const SUMMARY: &'static str = "Topics of an MQTT broker.";
+    const EXAMPLE: &'static str = include_str!("../example_in.yaml");
+    const CHECKED: &'static str = "That the secrets are there, and that certificates and key can be used.";
 }
 
 impl SourceKind for MqttSourceKind {
@@ -153,6 +134,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kind::Kind;
     use crate::kind::Reads;
 
     const PIPELINE: PipelineContext<'_> =

@@ -1,20 +1,9 @@
 //! What a compiled file does with a message, and says of itself.
 
 use connectors::http::source::{Accept, HttpAuth, PresentedBy};
-use message::{Code, Context, Document, Headers, Outs};
+use message::{Code, Document, Outs};
 
 use super::*;
-
-fn context(pipeline: &Pipeline) -> Context<'_> {
-    Context {
-        id: "1",
-        customer: pipeline.customer(),
-        pipeline: pipeline.name(),
-        revision: pipeline.revision(),
-        time_ms: 0,
-        headers: Headers::default(),
-    }
-}
 
 #[test]
 fn the_steps_decide_in_their_order() {

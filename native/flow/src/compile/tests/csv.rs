@@ -1,20 +1,9 @@
 //! `convert` from and to CSV.
 
 use connectors::http::source::Accept;
-use message::{Code, Context, Document, Fault, Headers};
+use message::{Code, Document, Fault};
 
 use super::*;
-
-fn context(pipeline: &Pipeline) -> Context<'_> {
-    Context {
-        id: "1",
-        customer: pipeline.customer(),
-        pipeline: pipeline.name(),
-        revision: pipeline.revision(),
-        time_ms: 0,
-        headers: Headers::default(),
-    }
-}
 
 /// What a payload becomes.
 fn converted(steps: Value, payload: &str, content_type: &str) -> Result<String, Fault> {

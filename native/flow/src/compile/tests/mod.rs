@@ -6,6 +6,7 @@ mod refused;
 
 use std::collections::HashMap;
 
+use message::{Context, Headers};
 use serde_json::{Value, json};
 
 use super::*;
@@ -15,6 +16,18 @@ fn pipeline(steps: Value, out: Value) -> Result<Arc<Pipeline>, Vec<Fault>> {
         "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}}, "steps": steps, "out": out,
     });
     Pipeline::from_json(&file.to_string(), &files())
+}
+
+/// That of a message.
+fn context(pipeline: &Pipeline) -> Context<'_> {
+    Context {
+        id: "1",
+        customer: pipeline.customer(),
+        pipeline: pipeline.name(),
+        revision: pipeline.revision(),
+        time_ms: 0,
+        headers: Headers::default(),
+    }
 }
 
 fn files() -> HashMap<String, String> {

@@ -48,7 +48,7 @@ use tokio::time::Instant;
 
 pub use parking::{AfterPoll, MIN_PAUSE, PAUSE, PollRequest, PollResponse};
 pub use queue::{Asking, Next, Queued};
-pub use sinks::{Outlet, Sinks, check_outs};
+pub use sinks::{Hosting, Outlet, Sinks, check_outs};
 
 use super::consumers::Consumers;
 use super::message::{Envelope, InputRef, OwnedMessage, QueueId, RevisionId, Route, StreamName, Target};

@@ -138,7 +138,6 @@ pub struct Hosting {
     addresses: AddressPolicy,
     files: PathBuf,
     absolute_files: bool,
-    shards: usize,
 }
 
 impl Hosting {
@@ -150,7 +149,6 @@ impl Hosting {
             addresses: AddressPolicy { allow_loopback: settings.allow_loopback, allow: settings.networks()?, own },
             files: settings.files.clone(),
             absolute_files: settings.absolute_files,
-            shards: settings.threads as usize,
         })
     }
 
@@ -163,7 +161,6 @@ impl Hosting {
             addresses: &self.addresses,
             files: &self.files,
             absolute_files: self.absolute_files,
-            shards: self.shards,
         }
     }
 }
@@ -174,8 +171,7 @@ impl Hosting {
 /// # Errors
 /// `config/file-outside` and what else is wrong with a path; `config/invalid-value` for what no header can carry, such
 /// as a secret with a line break. With the pointer.
-pub fn check_outs(pipeline: &Pipeline, secrets: &Secrets, settings: &Settings) -> Result<(), Fault> {
-    let hosting = Hosting::new(settings, None, Tls::new(None)?)?;
+pub fn check_outs(pipeline: &Pipeline, secrets: &Secrets, hosting: &Hosting) -> Result<(), Fault> {
     let host = hosting.host(pipeline);
     for out in pipeline.outs() {
         out.spec.check(secrets, &host).map_err(|fault| {

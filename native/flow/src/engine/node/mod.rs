@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 pub use check::Finding;
 pub use stats::{Changes, PipelineStats};
 
-use super::delivery::check_outs;
+use super::delivery::{Hosting, check_outs};
 use super::observe::{Counters, Event, Events};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
@@ -50,6 +50,8 @@ pub type Installs = Vec<(Arc<Pipeline>, Secrets)>;
 /// A running node. `Send + Sync`: its shards are reached by messages only.
 pub struct Node {
     settings: Arc<Settings>,
+    /// To look whether outs can be used; each shard has its own to open them.
+    hosting: Hosting,
     events: Arc<Events>,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
@@ -93,10 +95,11 @@ impl Node {
         if settings.types.is_empty() {
             return invalid("types has to name what the node serves".to_owned());
         }
-        settings.networks()?;
+        let hosting = Hosting::new(&settings, None, Tls::new(None)?)?;
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
             settings: Arc::new(settings),
+            hosting,
             events: Arc::default(),
             change: Mutex::default(),
             state: Mutex::new(state),
@@ -155,7 +158,7 @@ impl Node {
                 state.claims.check(&key, &pipeline, &leaving)?;
                 own.check(&key, &pipeline, &BTreeSet::new())?;
                 own.put(&key, &pipeline);
-                state.prepare(&key, pipeline, secrets, &self.settings)
+                state.prepare(&key, pipeline, secrets, (&self.settings, &self.hosting))
             };
             prepare().map(Arc::new).map_err(|fault| (place, fault))
         });
@@ -294,7 +297,7 @@ impl State {
         key: &Key,
         pipeline: Arc<Pipeline>,
         secrets: Secrets,
-        settings: &Settings,
+        (settings, hosting): (&Settings, &Hosting),
     ) -> Result<Prepared, Fault> {
         let counters = match self.installed.get(key) {
             Some(earlier) => earlier.counters.clone(),
@@ -302,7 +305,7 @@ impl State {
         };
         let prepared = Prepared::new(pipeline, secrets, counters, settings)?;
         if settings.serves(NodeType::Outgoing) {
-            check_outs(&prepared.pipeline, &prepared.secrets, settings)?;
+            check_outs(&prepared.pipeline, &prepared.secrets, hosting)?;
         }
         self.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
         Ok(prepared)

@@ -44,8 +44,11 @@ impl Prepared {
         for name in pipeline.secret_names() {
             secrets.get(name)?;
         }
-        pipeline.input().check(&secrets)?;
+        // To make the route is the check of an HTTP in.
         let route = pipeline.http().map(|http| http.route(&secrets)).transpose()?;
+        if route.is_none() {
+            pipeline.input().check(&secrets)?;
+        }
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
         Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lanes: settings.lanes })

@@ -7,43 +7,25 @@ use std::sync::Arc;
 
 use http::Method;
 use message::{Code, Fault, Format};
-use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::{Accept, Auth, Passes, Route, Scheme, Token, is_passed_on, path_parameters, path_shape};
 use crate::http::options::{
     ContentType, HandshakeOptions, HttpIn, InApiKey, InAuth, InBasic, InHmac, InMethod, InWebhook,
 };
-use crate::kind::{Attach, Claim, Kind, PipelineContext, Reads, Secrets, SourceKind, SourceSpec, canonical, typed};
+use crate::kind::{Attach, Claim, Described, PipelineContext, Reads, Secrets, SourceKind, SourceSpec, typed};
 
 pub use signing::Signing;
 
 pub struct HttpSourceKind;
 
-impl Kind for HttpSourceKind {
-    fn name(&self) -> &'static str {
-        "http"
-    }
-
-    fn summary(&self) -> &'static str {
-        "Requests. Answered with 202 and the message's id once the message is stored durably."
-    }
-
-    fn example(&self) -> &'static str {
-        include_str!("../../example_in.yaml")
-    }
-
-    fn checked(&self) -> &'static str {
-        "That the secrets of `auth` and `handshake` are there and can be used as they are, and that the address to listen on is free."
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<HttpIn>()
-    }
-
-    fn canonical(&self, options: &Value) -> serde_json::Result<Value> {
-        canonical::<HttpIn>(options)
-    }
+impl Described for HttpSourceKind {
+    type Options = HttpIn;
+    const NAME: &'static str = "http";
+    const SUMMARY: &'static str =
+        "Requests. Answered with 202 and the message's id once the message is stored durably.";
+    const EXAMPLE: &'static str = include_str!("../../example_in.yaml");
+    const CHECKED: &'static str = "That the secrets of `auth` and `handshake` are there and can be used as they are, and that the address to listen on is free.";
 }
 
 impl SourceKind for HttpSourceKind {
