@@ -145,12 +145,10 @@ impl Inbox {
         self.retries.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// Those that are due go first again, in their order.
     fn bring_back(&mut self, now: Instant) {
-        while let Some(entry) = self.retries.first_entry() {
-            if entry.key().0 > now {
-                return;
-            }
-            let message = entry.remove();
+        let later = self.retries.split_off(&(now + Duration::from_nanos(1), 0));
+        for message in std::mem::replace(&mut self.retries, later).into_values().rev() {
             self.queue.push_front(message);
         }
     }

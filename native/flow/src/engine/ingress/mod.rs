@@ -10,6 +10,7 @@ mod keyed;
 mod own;
 #[cfg(test)]
 mod own_tests;
+mod pace;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -22,14 +23,14 @@ use message::{Code, Fault, Headers};
 use tokio::time::Instant;
 
 use super::ids::Id;
-use super::message::{Body, EntryId, Envelope, Foreign, InputRef};
+use super::message::{Body, EntryId, Envelope, Foreign, InputRef, Owner};
 use super::observe::{Event, EventKind, Metric};
 use super::registry::{Registry, Revision};
 use super::settlement::{Letter, Origin, Outcome, Settlement, Stored};
 use keyed::Keyed;
 pub use keyed::{KeyAction, Recorded};
 use own::OwnSources;
-pub use own::{Effect as OwnEffect, Ended, SourceId};
+pub use own::{Effect as OwnEffect, Ended, SourceId, Turn};
 
 /// Of one batch.
 pub const MAX_MESSAGES: usize = 256;
@@ -97,15 +98,7 @@ impl Ingress {
 
     fn take(&mut self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: Incoming) {
         revision.active.set(true);
-        let owner = &revision.owner;
-        let id = match (&incoming.idempotency_key, &incoming.place) {
-            (Some(key), _) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
-            (None, Some(place)) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
-            (None, None) => settlement.random_id(owner.customer()),
-        };
-        let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
-        let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
-        let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
+        let (id, input) = open(settlement, &revision.owner, &incoming);
         if incoming.idempotency_key.is_some() {
             self.keyed.record(settlement, revision, input, id, incoming);
         } else {
@@ -200,13 +193,7 @@ impl Ingress {
     /// the source is done with it.
     fn give_up(&self, settlement: &mut Settlement, revision: &Rc<Revision>, incoming: &Incoming, fault: &Fault) {
         let owner = &revision.owner;
-        let id = match &incoming.place {
-            Some(place) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
-            None => settlement.random_id(owner.customer()),
-        };
-        let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
-        let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
-        let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
+        let (id, input) = open(settlement, owner, incoming);
         let block = [b"NATS/1.0\r\n", &*incoming.headers, b"\r\n"].concat();
         let envelope = Envelope {
             owner,
@@ -239,6 +226,19 @@ impl Ingress {
             None => self.own.health(revision),
         }
     }
+}
+
+/// Enters a message in the ledger, under the id that it has by its key, its place, or by chance.
+fn open(settlement: &mut Settlement, owner: &Owner, incoming: &Incoming) -> (Id, InputRef) {
+    let id = match (&incoming.idempotency_key, &incoming.place) {
+        (Some(key), _) => Id::from_key(owner.customer(), owner.name(), key.as_bytes(), &incoming.payload),
+        (None, Some(place)) => Id::from_source(owner.customer(), owner.name(), place.as_bytes()),
+        (None, None) => settlement.random_id(owner.customer()),
+    };
+    let bytes = u32::try_from(incoming.payload.len()).unwrap_or(u32::MAX);
+    let origin = Origin::Source { item: incoming.item, binding: incoming.binding, bytes };
+    let input = settlement.open_source(owner, origin, &id, incoming.payload.len());
+    (id, input)
 }
 
 /// Why a message cannot be stored as one.

@@ -15,11 +15,13 @@ use std::rc::Rc;
 use connectors::{Health, Settled, Source};
 use message::{Code, Fault};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::pace::Pace;
+use crate::engine::message::RevisionId;
 use crate::engine::registry::Revision;
 
-/// Messages of one source that are read and not settled, and their bytes, at most.
-const MAX_UNSETTLED: usize = 4_096;
+/// Bytes of messages of one source that are read and not settled, at most.
 const MAX_UNSETTLED_BYTES: usize = 32 << 20;
 /// Bits of a source's own number of a message, and the mark of one that has a task; the HTTP server's numbers stay below.
 const ITEM_BITS: u32 = 40;
@@ -52,6 +54,14 @@ pub enum Effect {
     Run { id: SourceId, source: Rc<dyn Source>, after: Option<Rc<Ended>> },
     /// Closes it; the task that reads it goes on until its end.
     Close { source: Rc<dyn Source> },
+}
+
+/// What the task that reads a source does next.
+pub enum Turn {
+    /// Reads so many messages at most.
+    Read(usize),
+    /// Waits until one is settled, or for the time to try the lane again.
+    Wait { settled: Rc<Notify>, until: Option<Instant> },
 }
 
 /// Whether the task that reads a source has ended.
@@ -87,12 +97,15 @@ struct Slot {
     unsettled: BTreeMap<u64, usize>,
     unsettled_bytes: usize,
     settled: Rc<Notify>,
+    pace: Pace,
 }
 
 /// The sources of a shard that have a task.
 #[derive(Default)]
 pub struct OwnSources {
     slots: BTreeMap<SourceId, Slot>,
+    /// Which source a revision has, until it leaves.
+    active: BTreeMap<RevisionId, SourceId>,
     last: u64,
     effects: Vec<Effect>,
 }
@@ -114,21 +127,27 @@ impl OwnSources {
             unsettled: BTreeMap::new(),
             unsettled_bytes: 0,
             settled: Rc::default(),
+            pace: Pace::default(),
         };
         self.slots.insert(id, slot);
+        self.active.insert(revision.owner.id, id);
         self.effects.push(Effect::Run { id, source, after });
     }
 
     /// Lets the source of a revision go on for the next one, which reads the same; `false` when there is none.
     pub fn hand_over(&mut self, replaced: &Revision, revision: &Rc<Revision>) -> bool {
-        let Some(slot) = self.of(replaced).and_then(|id| self.slots.get_mut(&id)) else { return false };
-        slot.revision = Rc::clone(revision);
+        let Some(id) = self.active.remove(&replaced.owner.id) else { return false };
+        self.active.insert(revision.owner.id, id);
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.revision = Rc::clone(revision);
+        }
         true
     }
 
     /// Ends the source of a revision, unless it was handed over.
     pub fn retire(&mut self, revision: &Revision) {
-        let Some(slot) = self.of(revision).and_then(|id| self.slots.get_mut(&id)) else { return };
+        let left = self.active.remove(&revision.owner.id);
+        let Some(slot) = left.and_then(|id| self.slots.get_mut(&id)) else { return };
         slot.leaving = true;
         slot.settled.notify_one();
         self.effects.push(Effect::Close { source: Rc::clone(&slot.source) });
@@ -144,8 +163,7 @@ impl OwnSources {
     }
 
     fn of(&self, revision: &Revision) -> Option<SourceId> {
-        let is_its = |slot: &Slot| !slot.leaving && slot.revision.owner.id == revision.owner.id;
-        self.slots.iter().find(|(_, slot)| is_its(slot)).map(|(id, _)| *id)
+        self.active.get(&revision.owner.id).copied()
     }
 
     /// The pipeline that takes the messages of a source; `None` when it leaves.
@@ -153,11 +171,16 @@ impl OwnSources {
         self.slots.get(&id).filter(|slot| !slot.leaving).map(|slot| &slot.revision)
     }
 
-    /// What the task waits for before it reads more.
-    pub fn wait_for_room(&self, id: SourceId) -> Option<Rc<Notify>> {
-        let slot = self.slots.get(&id)?;
-        let is_full = slot.unsettled.len() >= MAX_UNSETTLED || slot.unsettled_bytes >= MAX_UNSETTLED_BYTES;
-        (is_full && !slot.leaving).then(|| Rc::clone(&slot.settled))
+    /// What the task does next.
+    pub fn turn(&self, id: SourceId) -> Turn {
+        // One that leaves or has left says so when it is read.
+        let Some(slot) = self.slots.get(&id).filter(|slot| !slot.leaving) else { return Turn::Read(1) };
+        let room = slot.pace.window().saturating_sub(slot.unsettled.len());
+        let until = slot.pace.pause(Instant::now());
+        if room == 0 || slot.unsettled_bytes >= MAX_UNSETTLED_BYTES || until.is_some() {
+            return Turn::Wait { settled: Rc::clone(&slot.settled), until };
+        }
+        Turn::Read(room)
     }
 
     pub(super) fn take(&mut self, id: SourceId, own: u64, bytes: usize) {
@@ -167,11 +190,18 @@ impl OwnSources {
         slot.unsettled_bytes += bytes;
     }
 
-    pub(super) fn settle(&mut self, id: SourceId, own: u64, settled: Settled) {
+    pub(super) fn settle(&mut self, id: SourceId, own: u64, mut settled: Settled) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.unsettled_bytes -= slot.unsettled.remove(&own).unwrap_or_default();
-        if let Settled::Refused { fault, .. } = &settled {
-            slot.fault = Some(fault.code());
+        match &mut settled {
+            Settled::Stored { .. } => slot.pace.on_stored(),
+            Settled::Refused { fault, retry_after } => {
+                slot.fault = Some(fault.code());
+                if fault.code() == Code::LimitBacklog {
+                    *retry_after = Some(slot.pace.on_full(Instant::now()));
+                }
+            }
+            Settled::Returned { .. } => {}
         }
         slot.source.settle(own, settled);
         slot.settled.notify_one();
@@ -196,6 +226,9 @@ impl OwnSources {
     /// Its task has ended: nothing is left of it.
     pub fn forget(&mut self, id: SourceId) {
         if let Some(slot) = self.slots.remove(&id) {
+            if !slot.leaving {
+                self.active.remove(&slot.revision.owner.id);
+            }
             slot.ended.say();
         }
     }

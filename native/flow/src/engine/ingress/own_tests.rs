@@ -8,8 +8,9 @@ use bytes::Bytes;
 use connectors::{Health, Incoming, LocalFuture, Read, Settled, Source};
 use message::{Code, Fault};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::own::Effect;
+use super::own::{Effect, Turn};
 use super::{Ingress, SourceId};
 use crate::compile::Pipeline;
 use crate::engine::observe::{Counters, Events};
@@ -18,7 +19,10 @@ use crate::engine::settlement::Settlement;
 
 /// A source that only says what it was told.
 #[derive(Default)]
-struct Recorder(RefCell<Vec<(u64, &'static str)>>);
+struct Recorder {
+    outcomes: RefCell<Vec<(u64, &'static str)>>,
+    retries: RefCell<Vec<Duration>>,
+}
 
 impl Source for Recorder {
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
@@ -34,12 +38,15 @@ impl Source for Recorder {
     }
 
     fn settle(&self, item: u64, outcome: Settled) {
+        if let Settled::Refused { retry_after: Some(after), .. } = &outcome {
+            self.retries.borrow_mut().push(*after);
+        }
         let outcome = match outcome {
             Settled::Stored { .. } => "stored",
             Settled::Refused { .. } => "refused",
             Settled::Returned { .. } => "returned",
         };
-        self.0.borrow_mut().push((item, outcome));
+        self.outcomes.borrow_mut().push((item, outcome));
     }
 
     fn close(&self, _: Duration) -> LocalFuture<'_, ()> {
@@ -143,7 +150,7 @@ fn what_the_pipeline_may_not_take_yet_waits_in_its_order() {
         let (pause, left) = room.offer(&[b"1", b"2", b"3"]);
         assert!(pause.is_some_and(|pause| pause > Duration::from_secs(60)) && left == 2, "{pause:?} {left}");
         assert_eq!(room.ingress.own.health(&room.revision), Some(Health::Failing(Code::LimitRate)));
-        assert!(room.source.0.borrow().is_empty(), "nothing is refused");
+        assert!(room.source.outcomes.borrow().is_empty(), "nothing is refused");
     });
 }
 
@@ -191,7 +198,7 @@ fn a_source_goes_on_for_the_next_revision_or_has_its_messages_back() {
         room.ingress.own.retire(&next);
         assert!(matches!(room.ingress.own.take_effects()[..], [Effect::Close { .. }]));
         assert_eq!(room.offer(&[b"1", b"2"]), (None, 0));
-        assert_eq!(*room.source.0.borrow(), [(1, "returned"), (2, "returned")]);
+        assert_eq!(*room.source.outcomes.borrow(), [(1, "returned"), (2, "returned")]);
     });
 }
 
@@ -207,5 +214,24 @@ fn the_next_source_of_a_pipeline_waits_for_the_end_of_the_one_before() {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         room.ingress.own.forget(room.id);
         assert!(waiting.as_mut().poll(&mut context).is_ready());
+    });
+}
+
+#[test]
+fn a_source_whose_lane_is_full_is_tried_again_soon_and_reads_less_until_then() {
+    run(|| {
+        let mut room = Room::new(&json!({}));
+        let own = &mut room.ingress.own;
+        let Turn::Read(all) = own.turn(room.id) else { panic!() };
+        let full = |retry_after| Settled::Refused { fault: Fault::new(Code::LimitBacklog, "full"), retry_after };
+        for item in 1..=3 {
+            own.take(room.id, item, 2);
+            own.settle(room.id, item, full(Some(Duration::from_secs(1))));
+        }
+        assert_eq!(*room.source.retries.borrow(), [Duration::from_millis(10); 3]);
+        let Turn::Wait { until: Some(until), .. } = own.turn(room.id) else { panic!() };
+        assert_eq!(until - Instant::now(), Duration::from_millis(10));
+        own.retire(&room.revision);
+        assert!(matches!(own.turn(room.id), Turn::Read(less) if less < all), "one that leaves does not wait");
     });
 }

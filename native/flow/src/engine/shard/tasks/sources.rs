@@ -7,10 +7,10 @@ use std::time::Duration;
 use connectors::{ConnectorError, Incoming, Source};
 use message::{Code, Fault};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::Shard;
-use crate::engine::ingress::{Ended, MAX_BYTES, MAX_MESSAGES, OwnEffect, SourceId};
+use crate::engine::ingress::{Ended, MAX_BYTES, MAX_MESSAGES, OwnEffect, SourceId, Turn};
 use crate::engine::observe::EventKind;
 
 /// Longest wait for a first message.
@@ -82,14 +82,25 @@ struct Ending;
 /// Reads until the connection is gone.
 async fn read_connected(shard: &Rc<Shard>, id: SourceId, source: &dyn Source) -> Result<(), Ending> {
     loop {
-        while let Some(room) = shard.with(|parts| parts.ingress.own.wait_for_room(id)) {
-            room.notified().await;
-        }
-        match source.read_batch(MAX_MESSAGES, MAX_BYTES, WAIT).await {
+        let room = room(shard, id).await;
+        match source.read_batch(room.min(MAX_MESSAGES), MAX_BYTES, WAIT).await {
             Ok(batch) => offer(shard, id, batch.into()).await,
             Err(ConnectorError::NotConnected) => return Ok(()),
             Err(ConnectorError::EndOfInput) => return Err(Ending),
             Err(ConnectorError::BackOff(pause)) => sleep(pause).await,
+        }
+    }
+}
+
+/// Waits until more messages may be read: how many.
+async fn room(shard: &Rc<Shard>, id: SourceId) -> usize {
+    loop {
+        match shard.with(|parts| parts.ingress.own.turn(id)) {
+            Turn::Read(messages) => return messages,
+            Turn::Wait { settled, until: None } => settled.notified().await,
+            Turn::Wait { settled, until: Some(until) } => {
+                let _ = timeout_at(until, settled.notified()).await;
+            }
         }
     }
 }
