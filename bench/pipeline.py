@@ -22,6 +22,7 @@ from typing import Any
 
 import baseline
 from programs import Server, free_port, nats_server, program, write_results
+from sources import csv_rows, mqtt
 from streams import make_streams, stored
 from systems import (
     CONVERT,
@@ -58,6 +59,8 @@ WORDS = {
     "http": "POST to durable 202",
     "keyed": "key",
     "whole": "with its steps",
+    "csv": "rows to durable",
+    "mqtt": "QoS 1 to durable",
 }
 # First targets, as ratios to the limit of the block.
 TARGETS = {
@@ -66,6 +69,8 @@ TARGETS = {
     "backlog": {"S0": 0.85, "S3": 0.7},
     "http": {"http": 0.7},
     "end-to-end": {},
+    "csv": {"csv": 0.6},
+    "mqtt": {"mqtt": 0.6},
 }
 # First targets, as multiples of nats-py + xmltodict in the same block.
 TIMES_NATS_PY = {"jetstream": {"S1": 12}, "backlog": {"S1": 12}}
@@ -229,8 +234,8 @@ def table(block: str, systems: list[System]) -> list[dict[str, Any]]:
 
 def row(block: str, system: System, limit: System, faster: float | None) -> dict[str, Any]:
     ours = system.name.startswith("vrsky")
-    # From a backlog, messages wait for the last one to be stored: their times say nothing.
-    timed = block != "backlog"
+    # From a backlog, messages wait for the last one to be stored: their times say nothing. Rows of a file have none.
+    timed = block not in ("backlog", "csv")
     return {
         "block": block,
         "system": system.name,
@@ -261,26 +266,30 @@ def cells(found: dict[str, Any]) -> str:
     return f"{accepted}{found['median']:>12,.0f}{ratio:>8}{found['target'] or '':>8}{times:>13}{cpu}{waits}"
 
 
+BLOCKS = {
+    "core": core,
+    "jetstream": jetstream,
+    "backlog": partial(jetstream, backlog=True),
+    "http": http,
+    "csv": csv_rows,
+    "mqtt": mqtt,
+    "end-to-end": end_to_end,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the messages, one run; writes no file")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=["core", "jetstream", "backlog", "http", "end-to-end"], help="writes no file")
+    parser.add_argument("--only", nargs="+", default=list(BLOCKS), choices=list(BLOCKS), help="writes no file")
     options = parser.parse_args()
     scale, repeats = (0.1, 1) if options.quick else (1.0, options.repeats)
-    blocks = {
-        "core": core,
-        "jetstream": jetstream,
-        "backlog": partial(jetstream, backlog=True),
-        "http": http,
-        "end-to-end": end_to_end,
-    }
     rows: list[dict[str, Any]] = []
-    for name, block in blocks.items():
-        if options.only in (None, name):
+    for name, block in BLOCKS.items():
+        if name in options.only:
             with tempfile.TemporaryDirectory(prefix="vrsky-bench-") as folder, nats_server(Path(folder)) as server:
                 rows += table(name, block(Path(folder), server, scale, repeats))
-    if not options.quick and options.only is None:
+    if not options.quick and options.only == list(BLOCKS):
         write_results("pipeline", {"window": WINDOW, "rows": rows})
 
 

@@ -100,9 +100,14 @@ def nats_server(folder: Path) -> Iterator[Server]:
         str(folder / "log"),
     ]
     with program(command, None) as process:
-        end = time.monotonic() + 20
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            if time.monotonic() > end:
-                raise SystemExit("nats-server did not start")
-            time.sleep(0.01)
+        wait_for("nats-server", port)
         yield Server(port, process.pid)
+
+
+def wait_for(name: str, port: int) -> None:
+    """Until it listens."""
+    end = time.monotonic() + 20
+    while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        if time.monotonic() > end:
+            raise SystemExit(f"{name} did not start")
+        time.sleep(0.01)
