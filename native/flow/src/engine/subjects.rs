@@ -75,6 +75,12 @@ pub fn key(customer: &str, digits: &str) -> String {
     format!("vrsky.key.{customer}.{digits}")
 }
 
+/// `vrsky.key.acme.<digits>.stored`: the message of this key is stored. Of the subject of the key.
+#[must_use]
+pub fn key_stored(key: &str) -> String {
+    format!("{key}.stored")
+}
+
 /// The stream of the messages whose out fails for longer.
 pub const PARKED: &str = "VRSKY_PARKED";
 

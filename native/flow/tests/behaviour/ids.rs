@@ -103,9 +103,35 @@ fn a_key_stands_for_one_body_on_any_node() {
         assert_eq!((status, problem["code"].as_str()), (422, Some("http/key-reused")));
         assert_eq!(keyed(node, "k2", r#"{"n": 2}"#).0, 202);
     }
-    assert_eq!(client.count("VRSKY_KEYS"), 2);
+    eventually("records and notes of both keys", || (client.count("VRSKY_KEYS") == 4).then_some(()));
     let delivered = || nodes.iter().map(|node| stat(node, "orders", "delivered")).sum::<u64>();
     eventually("each key's message is delivered", || (delivered() >= 2).then_some(()));
+}
+
+#[test]
+fn a_repetition_is_stored_no_second_time_when_the_lane_has_forgotten_the_first() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "out": {"file": {"path": "orders.ndjson"}},
+    });
+    let node = node(&server, &[pipeline]);
+    let (_, first) = keyed(&node, "k1", r#"{"n": 1}"#);
+    eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
+    eventually("its key is noted", || (client.count("VRSKY_KEYS") == 2).then_some(()));
+    // With a lane that was made anew, as after its window.
+    let lane = "VRSKY_LOGIC_T10000_0";
+    client.request(&format!("$JS.API.STREAM.DELETE.{lane}"), "");
+    client.provision();
+    let (status, again) = keyed(&node, "k1", r#"{"n": 1}"#);
+    assert_eq!((status, &again["id"]), (202, &first["id"]));
+    let (status, problem) = keyed(&node, "k1", r#"{"n": 2}"#);
+    assert_eq!((status, problem["code"].as_str()), (422, Some("http/key-reused")));
+    assert_eq!(keyed(&node, "k2", r#"{"n": 2}"#).0, 202);
+    eventually("the next one is delivered", || (stat(&node, "orders", "delivered") == 2).then_some(()));
+    assert_eq!((stat(&node, "orders", "duplicate"), stat(&node, "orders", "received")), (1, 3));
 }
 
 #[test]

@@ -2,40 +2,46 @@
 //!
 //! ```text
 //! record ─► stored: publish the message ─► 202
-//!    └─ refused, there is one: read it ─┬─ the same body: publish again under the recorded id ─► 202 with it
+//!    │                │                                                        ▲
+//!    │                └─ PubAck: note that it is stored                        │
+//!    └─ refused, there is one: read it ─┬─ the same body, noted as stored ─────┤ with the recorded id
+//!                                       ├─ the same body: publish again ───────┘
 //!                                       ├─ another body ─► 422 `http/key-reused`
 //!                                       └─ gone meanwhile: record again
 //! ```
 //!
-//! The record is in a stream of its own, `VRSKY_KEYS`, one message a key for as long as the stream's `max_age`. A
+//! Record and note are in a stream of their own, `VRSKY_KEYS`, one message each for as long as the stream's `max_age`. A
 //! message that was recorded but not stored, because the node died in between, is published by the client's next try.
+//! The note is not waited for. Until it is there, the stream's own window tells a repetition.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use connectors::Incoming;
+use connectors::{Incoming, Settled};
 use message::{Code, Fault};
 
 use super::{RETRY_AFTER, store};
 use crate::engine::ids::{Id, body_digits};
 use crate::engine::message::{EntryId, InputRef};
+use crate::engine::observe::Metric;
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::engine::subjects;
 
-/// A record of a key, as it stands in its stream: `<body> <message id>`.
+/// A record of a key, as it stands in its stream: `<body> <message id>`; and whether its message is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     body: Box<str>,
     id: Box<str>,
+    is_stored: bool,
 }
 
 impl Recorded {
     /// Reads a record; `None` when it is none.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Recorded> {
+    pub fn parse(text: &str, is_stored: bool) -> Option<Recorded> {
         let (body, id) = text.split_once(' ')?;
-        Some(Recorded { body: body.into(), id: id.into() })
+        Some(Recorded { body: body.into(), id: id.into(), is_stored })
     }
 }
 
@@ -131,7 +137,12 @@ impl Keyed {
             Ok(Some(recorded)) if *recorded.body == *waiting.body => {
                 let Some(id) = Id::parse(&recorded.id) else { return self.give_up(settlement, &waiting) };
                 settlement.rename(waiting.input, &id);
+                if recorded.is_stored {
+                    waiting.revision.owner.counters.add(Metric::Duplicate, 1);
+                    return settlement.settle(waiting.input, Outcome::Ok);
+                }
                 store(settlement, &waiting.revision, waiting.input, &id, &waiting.incoming);
+                self.0.insert(item, waiting);
             }
             Ok(Some(_)) => {
                 let fault = Fault::new(Code::HttpKeyReused, "the Idempotency-Key came before, with another body");
@@ -152,8 +163,10 @@ impl Keyed {
     }
 
     /// The request has its answer.
-    pub fn forget(&mut self, item: u64) {
-        self.0.remove(&item);
+    pub fn answered(&mut self, settlement: &mut Settlement, item: u64, settled: &Settled) {
+        if let (Some(waiting), Settled::Stored { .. }) = (self.0.remove(&item), settled) {
+            settlement.mark_key(&waiting.revision.owner, &subjects::key_stored(&waiting.subject));
+        }
     }
 }
 
@@ -165,9 +178,9 @@ mod tests {
     fn a_record_reads_back() {
         let id = Id::random("acme", &mut fastrand::Rng::with_seed(1));
         let text = format!("{} {id}", body_digits(b"{}"));
-        let recorded = Recorded::parse(&text).unwrap();
+        let recorded = Recorded::parse(&text, false).unwrap();
         assert_eq!((&*recorded.body, Id::parse(&recorded.id)), (&*body_digits(b"{}"), Some(id)));
-        assert_eq!(Recorded::parse("nothing"), None);
+        assert_eq!(Recorded::parse("nothing", true), None);
         assert_ne!(body_digits(b"{}"), body_digits(b"{ }"));
     }
 }

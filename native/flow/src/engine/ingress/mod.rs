@@ -130,13 +130,13 @@ impl Ingress {
     /// A message of the source is stored, or refused by its stream.
     pub fn answer(
         &mut self,
-        settlement: &Settlement,
+        settlement: &mut Settlement,
         revision: Option<&Revision>,
         bytes: u32,
         item: u64,
         settled: Settled,
     ) {
-        self.keyed.forget(item);
+        self.keyed.answered(settlement, item, &settled);
         if let Some(revision) = revision {
             count(settlement, revision, bytes, &settled);
         }

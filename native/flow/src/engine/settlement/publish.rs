@@ -215,6 +215,13 @@ impl Settlement {
         self.publish(input, owner, &to, record).map(drop)
     }
 
+    /// Notes at a key's subject that its message is stored. Nobody waits for it: without the note, a repetition is stored
+    /// once more under the same id.
+    pub fn mark_key(&mut self, owner: &Owner, subject: &str) {
+        self.block.start(owner.customer()).end();
+        protocol::encode_hpub(&mut self.wire, subject.as_bytes(), b"", self.block.bytes(), b"");
+    }
+
     /// To the dead letters' stream. The block is ready.
     pub(super) fn publish_dead(&mut self, envelope: &Envelope<'_>, subject: &str, payload: &[u8]) -> Result<(), Fault> {
         let stream = Some(Rc::clone(&self.dead_stream));

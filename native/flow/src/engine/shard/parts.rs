@@ -99,7 +99,7 @@ impl Parts {
             match effect {
                 Effect::Answer { item, binding, bytes, settled } => {
                     let revision = self.registry.bound(binding).map(AsRef::as_ref);
-                    self.ingress.answer(&self.settlement, revision, bytes, item, settled);
+                    self.ingress.answer(&mut self.settlement, revision, bytes, item, settled);
                 }
                 Effect::Delivered { revision, bytes, duplicate } => {
                     self.count_delivered(revision, bytes, duplicate);
