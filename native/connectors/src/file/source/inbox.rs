@@ -9,28 +9,38 @@
 //! A file's progress is where its first message begins that is not stored: what a restart goes on from.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use message::{Code, Fault};
 use tokio::time::Instant;
 
-use super::state::FileId;
+use super::state::{FileId, hex};
 use crate::contract::{Incoming, Settled};
 
 /// How soon a message is tried again when the host does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Of the line `File-Offset`, bytes.
+const LONGEST_OFFSET: usize = 36;
+
+/// What all messages of a file have.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) file: FileId,
+    /// `File-Name`, as a line.
+    pub(super) name_header: String,
+}
 
 /// A message as the worker reads it.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    pub(super) file: FileId,
+    pub(super) origin: Arc<Origin>,
     /// In the file's text, which of a compressed file is what it becomes.
     pub(super) start: u64,
     pub(super) payload: Bytes,
-    pub(super) headers: Vec<u8>,
     pub(super) content_type: &'static str,
-    pub(super) place: Box<str>,
     /// Why it is no message.
     pub(super) fault: Option<Fault>,
 }
@@ -115,9 +125,9 @@ impl Inbox {
         self.files.remove(&file);
         let queue = std::mem::take(&mut self.queue);
         let (dropped, queue): (Vec<Message>, Vec<Message>) =
-            queue.into_iter().partition(|message| message.file == file);
+            queue.into_iter().partition(|message| message.origin.file == file);
         self.queue = queue.into();
-        let retries = self.retries.extract_if(.., |_, message| message.file == file).map(|(_, message)| message);
+        let retries = self.retries.extract_if(.., |_, message| message.origin.file == file).map(|(_, message)| message);
         for message in dropped.into_iter().chain(retries.collect::<Vec<_>>()) {
             self.release(&message);
         }
@@ -169,7 +179,7 @@ impl Inbox {
     }
 
     fn again(&mut self, item: u64, message: Message, after: Option<Duration>) {
-        if self.closing || !self.files.contains_key(&message.file) {
+        if self.closing || !self.files.contains_key(&message.origin.file) {
             return self.release(&message);
         }
         self.retries.insert((Instant::now() + after.unwrap_or(RETRY_AFTER), item), message);
@@ -177,7 +187,7 @@ impl Inbox {
 
     fn close_message(&mut self, message: &Message) {
         self.release(message);
-        if let Some(file) = self.files.get_mut(&message.file) {
+        if let Some(file) = self.files.get_mut(&message.origin.file) {
             file.open.remove(&message.start);
         }
     }
@@ -204,10 +214,24 @@ fn incoming(message: &Message, item: u64) -> Incoming {
         // One pipeline alone has the source.
         binding: 0,
         payload: message.payload.clone(),
-        headers: message.headers.clone(),
+        headers: headers(message),
         content_type: message.content_type.into(),
         idempotency_key: None,
-        place: Some(message.place.clone()),
+        place: Some(place(message)),
         fault: message.fault.clone(),
     }
+}
+
+/// Lines of a header block.
+fn headers(message: &Message) -> Vec<u8> {
+    let name = &message.origin.name_header;
+    let mut lines = String::with_capacity(name.len() + LONGEST_OFFSET);
+    lines.push_str(name);
+    let _ = write!(lines, "File-Offset: {}\r\n", message.start);
+    lines.into_bytes()
+}
+
+/// Where it stands: the same whenever it is read.
+fn place(message: &Message) -> Box<str> {
+    format!("{}-{}", hex(&message.origin.file), message.start).into()
 }

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
@@ -9,9 +11,9 @@ use formats::csv::{self, Columns};
 use memchr::memchr;
 use message::{Code, Document, Fault};
 
-use super::inbox::Message;
+use super::inbox::{Message, Origin};
 use super::options::{Rows, SourceOptions};
-use super::state::{FileId, Version, hex};
+use super::state::{FileId, Version};
 
 const CHUNK: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -35,7 +37,7 @@ pub(super) struct Reader {
     columns: Option<Columns>,
     document: Document,
     content_type: &'static str,
-    name_header: Vec<u8>,
+    origin: Arc<Origin>,
 }
 
 impl Reader {
@@ -61,7 +63,7 @@ impl Reader {
             columns: None,
             document: Document::default(),
             content_type: content_type(plain_name.unwrap_or(name), &options.rows),
-            name_header: format!("File-Name: {}\r\n", visible(name)).into_bytes(),
+            origin: Arc::new(Origin { file: id, name_header: format!("File-Name: {}\r\n", visible(name)) }),
         };
         if let Rows::Csv(csv) = &options.rows {
             reader.header(csv, options)?;
@@ -89,9 +91,10 @@ impl Reader {
         bytes: usize,
         options: &SourceOptions,
     ) -> (Vec<Message>, Result<(), Fault>) {
-        let (mut messages, mut size, mut taken) = (Vec::new(), 0, 0);
+        // All payloads lie in one buffer: messages of a file are settled about as they were read.
+        let (mut messages, mut payloads, mut taken) = (Vec::new(), Vec::new(), 0);
         let read = loop {
-            if messages.len() >= most || size >= bytes {
+            if messages.len() >= most || payloads.len() >= bytes {
                 break Ok(());
             }
             match self.record(taken, options) {
@@ -99,9 +102,9 @@ impl Reader {
                     let start = self.at + taken as u64;
                     let record = taken..taken + length;
                     taken += length;
-                    if let Some(message) = self.message(record, start, options) {
-                        size += message.payload.len();
-                        messages.push(message);
+                    let from = payloads.len();
+                    if let Some(message) = self.message(record, start, options, &mut payloads) {
+                        messages.push((message, from..payloads.len()));
                     }
                 }
                 Ok(None) => break Ok(()),
@@ -113,7 +116,9 @@ impl Reader {
         if self.buffer.capacity() > 4 * CHUNK && self.buffer.len() < CHUNK {
             self.buffer.shrink_to(CHUNK);
         }
-        (messages, read)
+        let payloads = Bytes::from(payloads);
+        let with_payload = |(message, range)| Message { payload: payloads.slice(range), ..message };
+        (messages.into_iter().map(with_payload).collect(), read)
     }
 
     /// The length of the record at `from` of the buffer, which is filled as far as that takes. `None` at the end.
@@ -146,25 +151,33 @@ impl Reader {
         }
     }
 
-    fn message(&mut self, record: std::ops::Range<usize>, start: u64, options: &SourceOptions) -> Option<Message> {
+    /// Puts its payload behind those that are there.
+    fn message(
+        &mut self,
+        record: Range<usize>,
+        start: u64,
+        options: &SourceOptions,
+        payloads: &mut Vec<u8>,
+    ) -> Option<Message> {
         let bytes = &self.buffer[record];
         let (payload, content_type, fault) = match &options.rows {
-            Rows::Whole => (Bytes::copy_from_slice(bytes), self.content_type, None),
-            Rows::Lines => (Bytes::copy_from_slice(line(bytes)?), self.content_type, None),
+            Rows::Whole => (bytes, self.content_type, None),
+            Rows::Lines => (line(bytes)?, self.content_type, None),
             Rows::Csv(csv) => {
                 if is_blank(bytes) {
                     return None;
                 }
                 match csv.row(self.columns.as_ref()?, bytes, &options.limits, &mut self.document) {
-                    Ok(()) => (json(&self.document, bytes.len()), self.content_type, None),
-                    Err(fault) => (Bytes::copy_from_slice(bytes), "text/csv", Some(in_file(&fault, start))),
+                    Ok(()) => {
+                        formats::json::emit(&self.document, payloads);
+                        (&b""[..], self.content_type, None)
+                    }
+                    Err(fault) => (bytes, "text/csv", Some(in_file(&fault, start))),
                 }
             }
         };
-        let mut headers = self.name_header.clone();
-        headers.extend_from_slice(format!("File-Offset: {start}\r\n").as_bytes());
-        let place = format!("{}-{start}", hex(&self.id)).into();
-        Some(Message { file: self.id, start, payload, headers, content_type, place, fault })
+        payloads.extend_from_slice(payload);
+        Some(Message { origin: Arc::clone(&self.origin), start, payload: Bytes::new(), content_type, fault })
     }
 
     /// Reads the names of the columns, where the file's first row has them.
@@ -256,12 +269,6 @@ fn line(record: &[u8]) -> Option<&[u8]> {
 /// Whether a record of CSV is a line end alone.
 fn is_blank(record: &[u8]) -> bool {
     record.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
-fn json(document: &Document, length: usize) -> Bytes {
-    let mut json = Vec::with_capacity(2 * length);
-    formats::json::emit(document, &mut json);
-    json.into()
 }
 
 /// The fault of a record at its byte in the file.
