@@ -11,6 +11,7 @@ from vrsky_fast.control.upkeep import Upkeep
 from vrsky_fast.node import Watcher, polling
 from vrsky_fast.node.engine import NOTHING, Changes, Engine
 from vrsky_fast.node.events import Events
+from vrsky_fast.node.monitor import Monitor
 from vrsky_fast.node.polling import poll_until
 from vrsky_fast.node.signals import Stop
 
@@ -56,7 +57,7 @@ async def asked(behind: list[bool]) -> list[str]:
     end, stop = asyncio.Event(), Stop(lambda: None)
     both = Asked(end, behind)
     stop.report.set()
-    await poll_until([asyncio.create_task(end.wait())], both, both, Upkeep(nothing, lambda _: None), stop)
+    await poll_until([asyncio.create_task(end.wait())], both, both, Upkeep(nothing, lambda _: None), Monitor(), stop)
     return both.calls
 
 
@@ -97,7 +98,7 @@ def test_stats_that_wait_for_their_turn_are_looked_at_again_as_soon(monkeypatch:
         slow = Slow(end, [False] * 5)
         monkeypatch.setattr(polling, "time", slow)
         ends: list[asyncio.Task[Any]] = [asyncio.create_task(end.wait())]
-        await poll_until(ends, slow, slow, Upkeep(nothing, lambda _: None), Stop(lambda: None))
+        await poll_until(ends, slow, slow, Upkeep(nothing, lambda _: None), Monitor(), Stop(lambda: None))
         return slow.calls
 
     assert asyncio.run(looks()) == ["changes"] * 5

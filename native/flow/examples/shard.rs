@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use connectors::http::source::RoutedSource;
 use connectors::tls::Tls;
 use flow::compile::Pipeline;
-use flow::engine::one_shard::{Command, Counters, Elsewhere, Events, Prepared, Start, SystemWorld, World, run_in};
+use flow::engine::one_shard::{Command, Counters, Elsewhere, Prepared, Start, SystemWorld, World, run_in};
 use flow::engine::{Secrets, Settings};
 use message::{Code, Fault};
 use nats::{Dialled, Network, Server, Socket};
@@ -285,7 +285,8 @@ async fn measure(stage: &str, steps: &[Value]) -> Result<(), Fault> {
     let start = Start {
         number: 0,
         settings,
-        events: Arc::new(Events::default()),
+        events: Arc::default(),
+        meters: Arc::default(),
         pipelines: vec![prepared],
         commands: commands_there,
         started,

@@ -104,6 +104,11 @@ impl PyNode {
         detached(py, || text(&node.changes()))
     }
 
+    fn metrics(&self, py: Python<'_>, most: usize) -> PyResult<String> {
+        let node = self.node(py)?;
+        detached(py, || text(&node.metrics(most)))
+    }
+
     fn check_shards(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node(py)?;
         detached(py, || node.check_shards())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use flow::engine::one_shard::{Command, Counters, Events, Prepared, Start, run_in};
+use flow::engine::one_shard::{Command, Counters, Prepared, Start, run_in};
 use flow::engine::{Metric, Secrets, Settings};
 use message::Fault;
 use serde_json::json;
@@ -174,7 +174,8 @@ impl Node {
         let start = Start {
             number,
             settings: Arc::clone(&self.settings),
-            events: Arc::new(Events::default()),
+            events: Arc::default(),
+            meters: Arc::default(),
             pipelines,
             commands: commands_there,
             started: channel().0,

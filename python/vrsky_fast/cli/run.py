@@ -35,6 +35,7 @@ Examples:
   vrsky run pipelines/ --strict --no-watch
   vrsky run pipelines/ --var ERP=https://erp.internal --var REGION=eu
   vrsky run pipelines/ --allow 10.1.0.0/16 --allow 192.168.7.20
+  vrsky run pipelines/ --metrics 0.0.0.0:9100
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
 """
 
@@ -84,6 +85,11 @@ Examples:
     help="Let file outs name absolute paths: any file that this process may write, other customers' too. Without it"
     " a customer's files are below files/CUSTOMER in the data folder.",
 )
+@click.option(
+    "--metrics",
+    metavar="IP:PORT",
+    help="Where /metrics for Prometheus, /livez and /readyz are served, to whoever reaches it.",
+)
 @variables.option
 @click.option("--strict", is_flag=True, help="Start only when every file can be served.")
 @click.option(
@@ -100,13 +106,14 @@ def command(
     secrets: Path | None,
     allow: tuple[str, ...],
     files_anywhere: bool,
+    metrics: str | None,
     given: dict[str, str],
     strict: bool,
     watch: bool,
     as_json: bool,
 ) -> int:
     profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
-    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch, given)
+    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch, given, metrics)
     with Log(sys.stdout if as_json else sys.stderr) as log:
         display = JsonDisplay(log) if as_json else Display(log, data / "files")
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -22,7 +22,7 @@ async def counts(client: Client, stream: str, subject: str, most: int | None = N
     found: dict[str, int] = {}
     while True:
         wanted = {"subjects_filter": subject, "offset": len(found)}
-        told = await _ask(client, f"STREAM.INFO.{stream}", wanted, stream)
+        told = await ask(client, f"STREAM.INFO.{stream}", wanted, stream)
         more = told["state"].get("subjects") or {} if told else {}
         found |= more
         # The server answers some of them at a time.
@@ -48,7 +48,7 @@ async def purge(client: Client, stream: str, subject: str) -> int:
     """Deletes the messages of these subjects, `subject` with wildcards; returns how many. 0 when the stream is not
     there. Raises NatsError."""
     # By hand, as nats-py drops the number.
-    told = await _ask(client, f"STREAM.PURGE.{stream}", {"filter": subject}, stream)
+    told = await ask(client, f"STREAM.PURGE.{stream}", {"filter": subject}, stream)
     return int(told["purged"]) if told else 0
 
 
@@ -56,15 +56,15 @@ async def _all(client: Client, verb: str, wanted: dict[str, Any], key: str, what
     """What stands under `key` in all answers, of which each has some; empty when there is no such stream."""
     found: list[Any] = []
     while True:
-        told = await _ask(client, verb, {**wanted, "offset": len(found)}, what) or {}
+        told = await ask(client, verb, {**wanted, "offset": len(found)}, what) or {}
         more = told.get(key) or []
         found += more
         if not more or len(found) >= told.get("total", 0):
             return found
 
 
-async def _ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:
-    """None when there is no such stream."""
+async def ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:
+    """What JetStream's API answers; None when there is no such stream or consumer. Raises NatsError."""
     with answers(what):
         answer = await client.request(f"$JS.API.{verb}", json.dumps(wanted).encode(), timeout=30)
     told: dict[str, Any] = json.loads(answer.data)

@@ -76,6 +76,11 @@ class Engine:
         found = json.loads(self._node.stats_changed())
         return Changes(found["changed"], [(customer, pipeline) for customer, pipeline in found["removed"]])
 
+    def metrics(self, customers: int) -> dict[str, Any]:
+        """The node as a whole, and so many customers, those with the most messages. From any thread."""
+        found: dict[str, Any] = json.loads(self._node.metrics(customers))
+        return found
+
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""
         self._node.check_shards()

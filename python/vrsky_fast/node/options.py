@@ -66,8 +66,8 @@ def _absolute_paths(one: PipelineFile, profile: Profile) -> list[Problem]:
     return [one.problem("file/outside", reason, pointer) for pointer, path in one.file_outs if path.is_absolute()]
 
 
-def parse_listen(text: str) -> str:
-    """What `--listen` says as IP:port. Raises ConfigError."""
+def parse_listen(text: str, option: str = "--listen") -> str:
+    """What `--listen`, or another option, says as IP:port. Raises ConfigError."""
     host, _, port = text.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     try:
@@ -75,7 +75,7 @@ def parse_listen(text: str) -> str:
         if not 0 <= int(port) <= 65535:
             raise ValueError
     except ValueError:
-        reason = f"--listen {text}: write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        reason = f"{option} {text}: write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"
         raise error_for("config/invalid-value", reason) from None
     return f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}"
 

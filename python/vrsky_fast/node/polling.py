@@ -11,6 +11,7 @@ from ..config import PipelineFile
 from ..control.upkeep import Upkeep
 from .engine import NOTHING, Changes, Engine
 from .events import Events
+from .monitor import Monitor
 from .reconcile import Finding
 from .signals import Stop
 from .waiting import Waiting
@@ -64,7 +65,7 @@ class Watcher(Protocol):
 
 
 async def poll_until(
-    ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep, stop: Stop
+    ends: list[asyncio.Task[Any]], engine: Engine, watcher: Watcher, upkeep: Upkeep, monitor: Monitor, stop: Stop
 ) -> None:
     """Returns soon after the first of `ends` has ended; what it raised is its own. The last poll has the stats.
 
@@ -74,6 +75,7 @@ async def poll_until(
     while not is_last:
         await asyncio.wait(ends, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         is_last = any(task.done() for task in ends)
+        monitor.loops()
         if watcher.is_behind() and not is_last:
             engine.check_shards()
             continue

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +18,10 @@ from ..facts import SERVES_HTTP
 from .disk import Disk, Ready
 from .earlier_files import earlier_files
 from .engine import Engine
-from .options import check_free, checked, refused
+from .exposition import CUSTOMERS, Exposition
+from .lanes import LanePoll
+from .monitor import Monitor, monitoring
+from .options import check_free, checked, parse_listen, refused
 from .pipelines import Pipelines, refusal
 from .polling import Watcher, poll_until
 from .profile import Profile
@@ -32,6 +36,8 @@ from .waiting import WaitingPoll
 
 DRAIN_SECONDS = 20.0
 
+Work = Callable[[], Coroutine[Any, Any, NoReturn]]
+
 
 async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     """Serves the pipeline files of `path` until a signal; returns after a drain. Files that cannot be served are left
@@ -41,8 +47,10 @@ async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
     disk = Disk(path, settings.secrets, lambda one: refused(one, profile), given=settings.given)
     with stop_signals(watcher.drain_at_once) as stop:
         try:
-            if await _first_look(disk, stop):
-                await _serve(path, settings, profile, disk, watcher, stop)
+            metrics = settings.metrics and parse_listen(settings.metrics, "--metrics")
+            with monitoring(metrics, watcher.note) as monitor:
+                if await _first_look(disk, stop):
+                    await _serve(path, settings, profile, disk, watcher, monitor, stop)
         finally:
             disk.give_up()
 
@@ -58,7 +66,15 @@ async def _first_look(disk: Disk, stop: Stop) -> bool:
     return not stop.asked.is_set()
 
 
-async def _serve(path: Path, settings: Settings, profile: Profile, disk: Disk, watcher: Watcher, stop: Stop) -> None:
+async def _serve(
+    path: Path,
+    settings: Settings,
+    profile: Profile,
+    disk: Disk,
+    watcher: Watcher,
+    monitor: Monitor,
+    stop: Stop,
+) -> None:
     _check(plan(disk.states, {}).findings, settings, any(isinstance(one, Ready) for one in disk.states.values()), path)
     profile = _listening(profile, disk, watcher)
     with DataFolder(settings.data) as data:
@@ -78,9 +94,18 @@ async def _serve(path: Path, settings: Settings, profile: Profile, disk: Disk, w
             await waits.start()
             await engine.start()
             keeps = upkeep(endpoint, server, profile, watcher)
+            lanes = LanePoll(endpoint, profile)
+            numbers = partial(engine.metrics, CUSTOMERS)
+            monitor.watch(numbers, Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings)))
             watcher.ready(engine.address(), pipelines.running)
             reloads = keep(disk, pipelines, stop, settings.watch)
-            await _run(engine, server, keeps, reloads, waits, watcher, stop)
+            works: dict[str, Work] = {
+                "the upkeep of the streams": keeps.run,
+                "the count of messages that wait": waits.run,
+            }
+            if settings.metrics is not None:
+                works["the look at the lanes"] = lanes.run
+            await _run(engine, server, keeps, works, reloads, watcher, monitor, stop)
 
 
 def _check(findings: Sequence[Finding], settings: Settings, some: bool, path: Path) -> None:
@@ -107,9 +132,10 @@ async def _run(
     engine: Engine,
     server: Server | None,
     keeps: Upkeep,
+    works: Mapping[str, Work],
     reloads: Coroutine[Any, Any, NoReturn],
-    waits: WaitingPoll,
     watcher: Watcher,
+    monitor: Monitor,
     stop: Stop,
 ) -> None:
     """Polls until a signal comes or the server is lost for good; then drains."""
@@ -117,19 +143,19 @@ async def _run(
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
     ends.append(reloading)  # which ends by a defect alone
     # Those end only with what the watcher raises.
-    ends.append(asyncio.create_task(restarting("the upkeep of the streams", keeps.run, watcher.note)))
-    ends.append(asyncio.create_task(restarting("the count of messages that wait", waits.run, watcher.note)))
+    ends.extend(asyncio.create_task(restarting(what, work, watcher.note)) for what, work in works.items())
     if server is not None:
         ends.append(asyncio.create_task(server.watch(watcher.note)))
     try:
-        await poll_until(ends, engine, watcher, keeps, stop)
+        await poll_until(ends, engine, watcher, keeps, monitor, stop)
+        monitor.drain()
         for task in ends:
             if task.done():
                 await task
         reloading.cancel()
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
-        await poll_until([drain], engine, watcher, keeps, stop)
+        await poll_until([drain], engine, watcher, keeps, monitor, stop)
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:

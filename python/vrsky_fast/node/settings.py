@@ -15,7 +15,7 @@ class Settings:
     """`data` is the folder of the run's own files. `nats` names a running server, which `tls` is for; without it
     one is started in `data`. `secrets` is a folder with files <customer>/<name>. With `strict` nothing starts unless
     all files can be served; with `watch` files are looked at for as long as it runs. `given` are the operator's
-    variables."""
+    variables. `metrics` is the IP:port where metrics and probes are served."""
 
     data: Path
     profile: Profile
@@ -25,3 +25,4 @@ class Settings:
     strict: bool = False
     watch: bool = True
     given: Mapping[str, str] = field(default_factory=dict)
+    metrics: str | None = None

@@ -39,7 +39,7 @@ pub use settings::{NatsSettings, NodeType, Settings};
 
 /// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {
-    pub use super::observe::{Counters, Events};
+    pub use super::observe::Counters;
     pub use super::registry::Prepared;
     pub use super::shard::{Command, Start, run_in};
     pub use super::world::{Elsewhere, SystemWorld, Work, World};

@@ -7,6 +7,7 @@
 
 mod check;
 mod claims;
+mod metrics;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,16 +24,18 @@ use message::{Code, Fault};
 use tokio::sync::mpsc;
 
 pub use check::Finding;
+pub use metrics::Metrics;
 pub use stats::{Changes, PipelineStats};
 
 use super::delivery::{Hosting, check_outs};
-use super::observe::{Counters, Event, Events};
+use super::observe::{Counters, Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
 use super::world::SystemWorld;
 use crate::compile::Pipeline;
 use claims::Claims;
+use metrics::Retired;
 use stats::Seen;
 
 /// The most shards of a node.
@@ -53,6 +56,8 @@ pub struct Node {
     /// To look whether outs can be used; each shard has its own to open them.
     hosting: Hosting,
     events: Arc<Events>,
+    /// One for each shard.
+    meters: Vec<Arc<Meters>>,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
     state: Mutex<State>,
@@ -64,6 +69,7 @@ pub struct Node {
 struct State {
     installed: BTreeMap<Key, Arc<Prepared>>,
     claims: Claims,
+    retired: Retired,
     shards: Vec<Shard>,
     /// Of the server: as the settings say, then as the shards have found it.
     max_payload: Option<usize>,
@@ -98,6 +104,7 @@ impl Node {
         let hosting = Hosting::new(&settings, None, Tls::new(None)?)?;
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
+            meters: (0..settings.threads).map(|_| Arc::default()).collect(),
             settings: Arc::new(settings),
             hosting,
             events: Arc::default(),
@@ -221,6 +228,7 @@ impl Node {
                 number,
                 settings: Arc::clone(&self.settings),
                 events: Arc::clone(&self.events),
+                meters: Arc::clone(&self.meters[number]),
                 pipelines: state.installed.values().cloned().collect(),
                 commands: commands_there,
                 started,
@@ -262,6 +270,13 @@ impl Node {
     pub fn changes(&self) -> Changes {
         let state = lock(&self.state);
         lock(&self.seen).changes(&state.installed)
+    }
+
+    /// What a scrape is told; `most`: how many customers are named, those with the most messages.
+    #[must_use]
+    pub fn metrics(&self, most: usize) -> Metrics {
+        let state = &mut *lock(&self.state);
+        Metrics::of(state.installed.values(), &mut state.retired, &self.meters, most)
     }
 
     /// Whether every shard runs.
@@ -313,9 +328,14 @@ impl State {
 
     /// What leaves an address goes before whoever comes to it.
     fn change(&mut self, install: &[Arc<Prepared>], removes: &[Key]) {
-        for key in removes.iter().cloned().chain(install.iter().map(|prepared| key(&prepared.pipeline))) {
-            if let Some(earlier) = self.installed.remove(&key) {
+        let comes: BTreeSet<Key> = install.iter().map(|prepared| key(&prepared.pipeline)).collect();
+        for key in removes.iter().chain(&comes) {
+            if let Some(earlier) = self.installed.remove(key) {
                 self.claims.take(&earlier.pipeline);
+                // The next revision counts on with the same ones.
+                if !comes.contains(key) {
+                    self.retired.add(&key.0, earlier.counters.clone());
+                }
             }
         }
         for prepared in install {

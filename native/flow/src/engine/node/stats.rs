@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Key;
-use crate::engine::observe::{Condition, Healths, Metric, of_in, of_out};
+use crate::engine::observe::{Condition, Counters, Healths, Metric, of_in, of_out};
 use crate::engine::registry::Prepared;
 
 /// One pipeline.
@@ -51,7 +51,7 @@ impl PipelineStats {
             revision: prepared.pipeline.revision().to_owned(),
             input: of_in(health(prepared)),
             outs: outs(prepared),
-            counters: Metric::ALL.iter().map(|metric| (metric.as_str(), count(prepared, *metric))).collect(),
+            counters: Metric::ALL.iter().map(|metric| (metric.as_str(), count(&prepared.counters, *metric))).collect(),
         }
     }
 }
@@ -60,8 +60,9 @@ fn health(prepared: &Prepared) -> impl Iterator<Item = &Healths> {
     prepared.health.iter().map(Arc::as_ref)
 }
 
-fn count(prepared: &Prepared, metric: Metric) -> u64 {
-    prepared.counters.iter().map(|counters| counters.get(metric)).sum()
+/// Over all shards.
+pub(super) fn count(counters: &[Arc<Counters>], metric: Metric) -> u64 {
+    counters.iter().map(|counters| counters.get(metric)).sum()
 }
 
 fn outs(prepared: &Prepared) -> BTreeMap<String, Condition> {
@@ -106,7 +107,7 @@ impl Snapshot {
     fn of(prepared: &Prepared) -> Snapshot {
         Snapshot {
             revision: prepared.pipeline.revision().into(),
-            counters: Metric::ALL.map(|metric| count(prepared, metric)),
+            counters: Metric::ALL.map(|metric| count(&prepared.counters, metric)),
             conditions: conditions(prepared).collect(),
         }
     }
@@ -121,12 +122,15 @@ impl Snapshot {
     /// Whether nothing has changed. Allocates nothing: thousands of pipelines are compared a few times a second.
     fn is_of(&self, prepared: &Prepared) -> bool {
         *self.revision == *prepared.pipeline.revision()
-            && Metric::ALL.iter().zip(self.counters).all(|(metric, counted)| count(prepared, *metric) == counted)
+            && Metric::ALL
+                .iter()
+                .zip(self.counters)
+                .all(|(metric, counted)| count(&prepared.counters, *metric) == counted)
             && conditions(prepared).eq(self.conditions.iter().copied())
     }
 }
 
-fn conditions(prepared: &Prepared) -> impl Iterator<Item = Option<Condition>> {
+pub(super) fn conditions(prepared: &Prepared) -> impl Iterator<Item = Option<Condition>> {
     let outs = (0..prepared.pipeline.outs().len()).map(|target| of_out(health(prepared), target));
     std::iter::once(of_in(health(prepared))).chain(outs)
 }

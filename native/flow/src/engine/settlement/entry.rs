@@ -32,8 +32,9 @@ pub enum Outcome {
 pub enum Meaning {
     #[default]
     Stored,
-    /// An output to a stream of the user's: delivered now.
-    Delivered { target: u32, bytes: u32 },
+    /// An output to a stream of the user's: delivered now. `since`: when its message was taken in, the lower half of
+    /// the milliseconds.
+    Delivered { target: u32, bytes: u32, since: u32 },
     /// The message itself, moved to the parked ones of its out.
     Parked(QueueId),
     /// A record of the client's key: the message itself follows.

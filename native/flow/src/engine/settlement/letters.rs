@@ -51,6 +51,7 @@ impl Settlement {
     pub fn dead_letter(&mut self, envelope: &Envelope<'_>, letter: &Letter<'_>) {
         let owner = envelope.owner;
         owner.counters.add(Metric::Dead, 1);
+        self.meters.dead(letter.fault.code());
         self.event(EventKind::Dead, envelope, letter.step, Some(letter.fault), letter.body.bytes.len());
         let subject = subjects::dead(owner.customer(), owner.name(), &subjects::token(letter.step));
         let id = headers::next_id(envelope, &IdKey::new(&["dead", owner.revision(), &subject]));

@@ -42,7 +42,7 @@ pub use publish::{Forward, Stored};
 
 use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
-use super::observe::{Event, EventKind, Events};
+use super::observe::{Event, EventKind, Events, Meters};
 use ledger::Closed;
 use reply::Replies;
 
@@ -73,6 +73,7 @@ pub struct Settlement {
     effects: Vec<Effect>,
     core: core::CorePublishes,
     events: Arc<Events>,
+    meters: Arc<Meters>,
     /// Delivered events, held until their PubAcks arrive.
     announced: Vec<(EntryId, u32, Event)>,
     keys_stream: Rc<str>,
@@ -103,6 +104,7 @@ impl Settlement {
             effects: Vec::new(),
             core: core::CorePublishes::default(),
             events,
+            meters: Arc::default(),
             announced: Vec::new(),
             keys_stream: super::subjects::KEYS.into(),
             dead_stream: super::subjects::DEAD.into(),
@@ -114,6 +116,12 @@ impl Settlement {
             deaf: None,
             random,
         }
+    }
+
+    /// Measures into these.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Settlement {
+        Settlement { meters, ..self }
     }
 
     /// The id of a message that nothing distinguishes.
@@ -199,7 +207,10 @@ impl Settlement {
         match confirmed.meaning {
             Meaning::Stored if duplicate => self.effects.push(Effect::Duplicate { revision }),
             Meaning::Stored => {}
-            Meaning::Delivered { bytes, .. } => {
+            Meaning::Delivered { bytes, since, .. } => {
+                let took = publish::lower_half(self.now_ms).wrapping_sub(since);
+                // A clock that was set back is ahead by nearly a whole round.
+                self.meters.delivery.add(if took > u32::MAX / 2 { 0 } else { took.into() });
                 self.effects.push(Effect::Delivered { revision, bytes, duplicate });
                 self.announce(id, output, duplicate);
             }
@@ -256,6 +267,7 @@ impl Settlement {
     pub fn subscribe(&mut self, max_payload: usize, out: &mut Vec<u8>) {
         self.max_payload = max_payload;
         self.connected = true;
+        self.meters.set_connected(true);
         self.deaf = None;
         hearing::subscribe(&self.replies, out);
     }
@@ -269,6 +281,7 @@ impl Settlement {
     /// PubAcks that were on their way are lost: their inputs come again, their clients are told.
     pub fn on_disconnected(&mut self, fault: &Fault) {
         self.connected = false;
+        self.meters.set_connected(false);
         self.forget_core();
         self.abandon(fault, |pick| pick.waits && pick.origin != Origin::Core);
     }
@@ -285,6 +298,8 @@ impl Settlement {
     /// Once a second: PubAcks that are late, and word to the server about what is in hand.
     pub fn on_tick(&mut self) {
         self.tick += 1;
+        let asked_for = self.ledger.asked_for();
+        self.meters.tick(asked_for.messages as u64, asked_for.bytes as u64);
         let late = Fault::new(Code::NatsTimeout, "no PubAck came in time");
         self.abandon(&late, |pick| pick.waits && !pick.keeps_frames && pick.age >= PUB_ACK_TICKS);
         if !self.connected {

@@ -131,7 +131,7 @@ impl Settlement {
             }
             Route::Stream { subject, stream, .. } => {
                 let stream = stream.borrow().clone();
-                let meaning = delivered(target.number, body.bytes);
+                let meaning = delivered(target.number, envelope, body.bytes);
                 let to = Destination { subject, stream, is_users: true, meaning };
                 let (id, output) = self.publish(envelope.input, envelope.owner, &to, body.bytes)?;
                 self.announce_later(envelope, &target.name, id, output, body.bytes.len());
@@ -166,7 +166,7 @@ impl Settlement {
             subject: forward.subject,
             stream: forward.stream.clone(),
             is_users: true,
-            meaning: delivered(target.number, payload),
+            meaning: delivered(target.number, envelope, payload),
         };
         let (id, output) = self.publish(envelope.input, owner, &to, payload)?;
         self.announce_later(envelope, &target.name, id, output, payload.len());
@@ -342,6 +342,7 @@ impl Settlement {
         let counters = &envelope.owner.counters;
         counters.add(Metric::Delivered, 1);
         counters.add(Metric::DeliveredBytes, bytes as u64);
+        self.meters.delivery.add(self.now_ms.saturating_sub(envelope.time_ms));
         self.event(EventKind::Delivered, envelope, name, None, bytes);
     }
 
@@ -353,6 +354,13 @@ impl Settlement {
     }
 }
 
-fn delivered(target: u32, payload: &[u8]) -> Meaning {
-    Meaning::Delivered { target, bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX) }
+fn delivered(target: u32, envelope: &Envelope<'_>, payload: &[u8]) -> Meaning {
+    let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    Meaning::Delivered { target, bytes, since: lower_half(envelope.time_ms) }
+}
+
+/// Of milliseconds: they begin anew every 49 days.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn lower_half(ms: u64) -> u32 {
+    ms as u32
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{Command, Parts, Shard};
 use crate::engine::delivery::Delivery;
 use crate::engine::ingress::Ingress;
-use crate::engine::observe::Events;
+use crate::engine::observe::{Events, Meters};
 use crate::engine::registry::{Prepared, Registry};
 use crate::engine::settings::Settings;
 use crate::engine::settlement::Settlement;
@@ -28,6 +28,7 @@ pub struct Start {
     pub number: usize,
     pub settings: Arc<Settings>,
     pub events: Arc<Events>,
+    pub meters: Arc<Meters>,
     pub pipelines: Vec<Arc<Prepared>>,
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Told the server's `max_payload`.
@@ -91,7 +92,8 @@ fn parts(world: &Rc<dyn World>, start: &Start, source: Option<Rc<dyn RoutedSourc
     let mut random = random(&**world)?;
     let name = format!("{:016x}{}", random.u64(..), start.number);
     let settings = Arc::clone(&start.settings);
-    let settlement = Settlement::new(&name, world.secret()?, random, Arc::clone(&start.events), world.now_ms());
+    let settlement = Settlement::new(&name, world.secret()?, random, Arc::clone(&start.events), world.now_ms())
+        .with_meters(Arc::clone(&start.meters));
     let delivery = Delivery::new(&settings, Rc::clone(world))?;
     let (registry, ingress) = (Registry::new(start.number), Ingress::new(source));
     let steps = Steps::new(world.elsewhere());

@@ -1,0 +1,84 @@
+"""What Prometheus gets."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from vrsky_fast.control.held import Held
+from vrsky_fast.facts import COUNTERS
+from vrsky_fast.node.exposition import Exposition
+
+NUMBERS: dict[str, Any] = {
+    "totals": {name: 10 * number for number, name in enumerate(COUNTERS)},
+    "customers": {'a"c\\me\n': {name: number for number, name in enumerate(COUNTERS)}},
+    "pipelines": 3,
+    "failing": {"http/connect": 2},
+    "shards": [
+        {"ticks": 7, "connected": True, "messages": 5, "bytes": 50},
+        {"ticks": 8, "connected": False, "messages": 0, "bytes": 0},
+    ],
+    "delivery": {"bounds_ms": [1, 2500], "counts": [4, 2, 1], "sum_ms": 6500},
+    "dead": {"xml/not-well-formed": 9},
+}
+
+
+def scraped(accept: str = "", held: tuple[Held, ...] = ()) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    exposition = Exposition(lambda: NUMBERS, lambda: {one.stream: one for one in held}, lambda: 4)
+    text, _ = exposition.text(accept)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def value(found: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **labels: str) -> float:
+    return found[name, frozenset(labels.items())]
+
+
+def test_every_counter_of_the_core_is_there_as_a_total_and_by_customer() -> None:
+    found = scraped()
+    for number, counter in enumerate(COUNTERS):
+        unit = "" if counter.endswith("_bytes") else "_messages"
+        assert value(found, f"vrsky_{counter}{unit}_total") == 10 * number
+        assert value(found, f"vrsky_customer_{counter}{unit}_total", customer='a"c\\me\n') == number
+
+
+def test_times_are_a_histogram_in_seconds() -> None:
+    found = scraped()
+    buckets = {bound: value(found, "vrsky_delivery_seconds_bucket", le=bound) for bound in ("0.001", "2.5", "+Inf")}
+    assert buckets == {"0.001": 4, "2.5": 6, "+Inf": 7}
+    assert value(found, "vrsky_delivery_seconds_count") == 7
+    assert value(found, "vrsky_delivery_seconds_sum") == 6.5
+
+
+def test_shards_faults_and_files_are_there() -> None:
+    found = scraped()
+    assert value(found, "vrsky_shard_lived_seconds_total", shard="1") == 8
+    assert [value(found, "vrsky_nats_connected", shard=shard) for shard in "01"] == [1, 0]
+    assert value(found, "vrsky_failing_connectors", code="http/connect") == 2
+    assert value(found, "vrsky_dead_letters_total", code="xml/not-well-formed") == 9
+    assert value(found, "vrsky_left_out_files") == 4
+    assert value(found, "process_cpu_seconds_total") > 0
+
+
+def test_streams_have_what_an_autoscaler_asks_for() -> None:
+    lane = Held("VRSKY_LOGIC_T1000_0", "logic", pending=70, in_hand=30, left=400, oldest=time.time() - 60)
+    empty = Held("VRSKY_PARKED", None, pending=0, in_hand=0, left=0, oldest=None)
+    found = scraped(held=(lane, empty))
+    labels = {"stream": "VRSKY_LOGIC_T1000_0", "type": "logic"}
+    assert value(found, "vrsky_stream_pending_messages", **labels) == 70
+    assert value(found, "vrsky_stream_in_hand_messages", **labels) == 30
+    assert value(found, "vrsky_stream_left_messages_total", **labels) == 400
+    assert value(found, "vrsky_stream_oldest_seconds", **labels) >= 60
+    assert value(found, "vrsky_stream_oldest_seconds", stream="VRSKY_PARKED", type="") == 0
+
+
+def test_a_scraper_that_speaks_openmetrics_gets_it() -> None:
+    exposition = Exposition(lambda: NUMBERS, dict, lambda: 0)
+    text, content_type = exposition.text("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert text.endswith(b"# EOF\n")
