@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::broker::{Broker, Qos, Version};
-use super::packet::{self, Connack, Message, Received};
-use super::reason::{self, granted, lost, malformed, of_dial, of_error};
+use super::packet::{self, Connack, Message, Received, Told};
+use super::reason::{self, lost, malformed, of_dial, of_error};
 use crate::dial::dial;
 use crate::http::guard::AddressPolicy;
 use crate::tls::Tls;
@@ -83,11 +83,8 @@ impl Link {
                 Box::pin(connected.map_err(|error| Fault::new(Code::MqttTls, format!("no TLS with {at}: {error}")))?)
             }
         };
-        let mut link = Link::new(stream, broker, start);
-        let connect = packet::connect(broker, start.client_id, start.session_expiry).map_err(|_| {
-            Fault::new(Code::ConfigInvalidValue, "client id, user or password is longer than MQTT allows")
-        })?;
-        link.send(connect)?;
+        let mut link = Link::new(stream, broker);
+        link.begin(broker, start)?;
         let connack = timeout_at(deadline, link.connack()).await.map_err(late)??;
         if connack.reason != 0 {
             return Err(reason::of_connack(broker.version, connack.reason, &connack.detail));
@@ -95,14 +92,28 @@ impl Link {
         Ok((link, connack))
     }
 
-    fn new(stream: Pin<Box<dyn Stream>>, broker: &Broker, start: &Start<'_>) -> Link {
-        let mut options = ConnectionOptions::new().maximum_packet_size_recv(broker.max_packet);
+    /// Sends CONNECT. The broker is told how many messages it may send before they are acked; the state is not, which
+    /// would end the connection at one more: a Mosquitto sends its whole backlog when a session is resumed. Whoever
+    /// reads no further than there is room needs no other bound.
+    fn begin(&mut self, broker: &Broker, start: &Start<'_>) -> Result<(), Fault> {
+        let connect = |told| {
+            packet::connect(broker, start.client_id, start.session_expiry, told).map_err(|_| {
+                Fault::new(Code::ConfigInvalidValue, "client id, user or password is longer than MQTT allows")
+            })
+        };
+        let before = self.output.len();
+        self.send(connect(None)?)?;
+        self.output.truncate(before);
+        let told = Told { receive_maximum: start.receive_maximum, max_packet: broker.max_packet };
+        self.put(&connect(Some(told))?);
+        Ok(())
+    }
+
+    fn new(stream: Pin<Box<dyn Stream>>, broker: &Broker) -> Link {
+        let options = ConnectionOptions::new().maximum_packet_size_recv(broker.max_packet);
         let version = match broker.version {
             Version::V3 => wire::Version::V3_1_1,
-            Version::V5 => {
-                options = options.receive_maximum(start.receive_maximum);
-                wire::Version::V5_0
-            }
+            Version::V5 => wire::Version::V5_0,
         };
         let pong_timeout = broker.keep_alive.max(Duration::from_secs(5)) / 2;
         let mut state = Connection::with_options(version, options);
@@ -145,23 +156,11 @@ impl Link {
         }
     }
 
-    /// Waits for the answer to it; messages that come before are given to `early`.
-    pub(crate) async fn subscribe(
-        &mut self,
-        filters: &[String],
-        qos: Qos,
-        mut early: impl FnMut(&mut Link, Received) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    /// The answer is a [`Received::Suback`]; messages may come before it.
+    pub(crate) fn subscribe(&mut self, filters: &[String], qos: Qos) -> Result<(), Fault> {
         let packet_id = self.packet_id()?;
         let packet = packet::subscribe(self.version, packet_id, filters, qos);
-        self.send(packet.map_err(|_| Fault::new(Code::ConfigInvalidValue, "the topic cannot be subscribed to"))?)?;
-        loop {
-            match self.next(true).await? {
-                Some(Received::Suback(reasons)) => return granted(&reasons, filters, qos),
-                Some(received) => early(self, received)?,
-                None => {}
-            }
-        }
+        self.send(packet.map_err(|_| Fault::new(Code::ConfigInvalidValue, "the topic cannot be subscribed to"))?)
     }
 
     /// `None`: all numbers are in use.
@@ -214,6 +213,8 @@ impl Link {
         if self.send_built(packet::disconnect(self.version)).is_ok() {
             let _ = timeout_at(deadline, poll_fn(|cx| self.poll_write(cx))).await;
             let _ = timeout_at(deadline, poll_fn(|cx| self.stream.as_mut().poll_shutdown(cx))).await;
+            // A socket that is closed with something unread is reset, and the broker loses the last acks.
+            while let Ok(Ok(())) = timeout_at(deadline, poll_fn(|cx| self.poll_read(cx))).await {}
         }
     }
 

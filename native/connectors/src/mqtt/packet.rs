@@ -1,8 +1,8 @@
 //! Both versions of the protocol as one: what is sent, and what was received.
 
 use mqtt_protocol_core::mqtt::packet::{
-    ContentType, MessageExpiryInterval, Packet, Properties, Property, Qos as WireQos, RetainHandling,
-    SessionExpiryInterval, SubEntry, SubOpts, UserProperty, v3_1_1, v5_0,
+    ContentType, MaximumPacketSize, MessageExpiryInterval, Packet, Properties, Property, Qos as WireQos,
+    ReceiveMaximum, RetainHandling, SessionExpiryInterval, SubEntry, SubOpts, UserProperty, v3_1_1, v5_0,
 };
 use mqtt_protocol_core::mqtt::result_code::{MqttError, PubackReasonCode, PubrecReasonCode};
 use mqtt_protocol_core::mqtt::{Arc, ArcPayload};
@@ -179,10 +179,18 @@ fn detail(properties: &[Property]) -> String {
 }
 
 /// `session_expiry`: `None` for a session that ends with its connection.
+/// What a broker of MQTT 5 is told of what it may send.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) receive_maximum: u16,
+    pub(super) max_packet: u32,
+}
+
 pub(super) fn connect(
     broker: &Broker,
     client_id: &str,
     session_expiry: Option<std::time::Duration>,
+    told: Option<Told>,
 ) -> Result<Packet, MqttError> {
     let keep_alive = u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let clean = session_expiry.is_none();
@@ -197,9 +205,17 @@ pub(super) fn connect(
         return packet.build().map(Packet::V3_1_1Connect);
     }
     let mut packet = v5_0::Connect::builder().client_id(client_id)?.clean_start(clean).keep_alive(keep_alive);
+    let mut properties = Properties::new();
     if let Some(expiry) = session_expiry {
         let seconds = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX);
-        packet = packet.props(vec![SessionExpiryInterval::new(seconds)?.into()]);
+        properties.push(SessionExpiryInterval::new(seconds)?.into());
+    }
+    if let Some(told) = told {
+        properties.push(ReceiveMaximum::new(told.receive_maximum)?.into());
+        properties.push(MaximumPacketSize::new(told.max_packet)?.into());
+    }
+    if !properties.is_empty() {
+        packet = packet.props(properties);
     }
     if let Some(user) = &broker.user {
         packet = packet.user_name(user.as_str())?;

@@ -53,12 +53,6 @@ impl Inbox {
         !held.is_closing && held.entries.len() - held.stale.len() < self.window && held.bytes < self.max_bytes
     }
 
-    /// Whether there is far more than fits.
-    pub(super) fn is_flooded(&self) -> bool {
-        let held = self.held.borrow();
-        held.entries.len() > 2 * self.window || held.bytes > 2 * self.max_bytes
-    }
-
     pub(super) fn on_connected(&self, is_resumed: bool) {
         let mut held = self.held.borrow_mut();
         (held.is_connected, held.is_resumed, held.failing) = (true, is_resumed, None);

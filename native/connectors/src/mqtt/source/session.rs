@@ -13,7 +13,7 @@ use super::options::SourceOptions;
 use crate::mqtt::broker::{Qos, Version};
 use crate::mqtt::link::Link;
 use crate::mqtt::packet::{Publish, Received};
-use crate::mqtt::reason::{self, malformed};
+use crate::mqtt::reason::{self, granted, malformed};
 
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -21,30 +21,45 @@ pub(super) struct Session {
     link: Link,
     inbox: Rc<Inbox>,
     options: Rc<SourceOptions>,
+    /// SUBSCRIBE is not answered yet.
+    is_asking: bool,
 }
 
 impl Session {
     pub(super) fn new(link: Link, inbox: Rc<Inbox>, options: Rc<SourceOptions>) -> Session {
-        Session { link, inbox, options }
+        Session { link, inbox, options, is_asking: false }
     }
 
-    /// Messages of a resumed session may come before the subscription is answered.
+    /// Messages of a resumed session may come before the subscription is answered, and more of them than there is room
+    /// for: then the answer comes later.
     pub(super) async fn begin(&mut self, is_resumed: bool, deadline: Instant) -> Result<(), Fault> {
         self.inbox.on_connected(is_resumed);
         // 3.1.1 would send all retained messages again.
         if self.options.broker.version == Version::V3 && is_resumed && self.inbox.has_subscribed.get() {
             return Ok(());
         }
-        let (inbox, options) = (&self.inbox, &self.options);
-        let filters = options.filters();
-        let early = |link: &mut Link, received| {
-            take(link, inbox, options, received)?;
-            if inbox.is_flooded() { Err(malformed("it sends messages instead of answering SUBSCRIBE")) } else { Ok(()) }
-        };
-        let subscribed = timeout_at(deadline, self.link.subscribe(&filters, options.qos, early)).await;
-        subscribed.map_err(|_| Fault::new(Code::MqttTimeout, "the broker does not answer SUBSCRIBE"))??;
-        self.inbox.has_subscribed.set(true);
+        self.link.subscribe(&self.options.filters(), self.options.qos)?;
+        self.is_asking = true;
+        while self.is_asking && self.inbox.has_room() {
+            let received = timeout_at(deadline, self.link.next(true)).await;
+            let late = |_| Fault::new(Code::MqttTimeout, "the broker does not answer SUBSCRIBE");
+            if let Some(received) = received.map_err(late)?? {
+                self.take(received)?;
+            }
+        }
         Ok(())
+    }
+
+    fn take(&mut self, received: Received) -> Result<(), Fault> {
+        match received {
+            Received::Suback(reasons) if self.is_asking => {
+                self.is_asking = false;
+                granted(&reasons, &self.options.filters(), self.options.qos)?;
+                self.inbox.has_subscribed.set(true);
+                Ok(())
+            }
+            received => take(&mut self.link, &self.inbox, &self.options, received),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -69,7 +84,7 @@ impl Session {
                 () = self.inbox.moved() => {}
                 received = self.link.next(may_read) => {
                     if let Some(received) = received? {
-                        take(&mut self.link, &self.inbox, &self.options, received)?;
+                        self.take(received)?;
                     }
                 }
             }

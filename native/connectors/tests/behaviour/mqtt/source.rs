@@ -77,6 +77,38 @@ fn what_was_published_while_nobody_was_connected_arrives() {
 }
 
 #[test]
+fn a_backlog_of_any_length_is_read_when_a_session_is_resumed() {
+    run(async {
+        for (version, qos) in VERSIONS.into_iter().flat_map(|one| [(one, Qos::AtLeastOnce), (one, Qos::ExactlyOnce)]) {
+            let broker = Mosquitto::start();
+            let options = SourceOptions { window: 4, ..options(at(&broker, version), qos) };
+            close(source(options.clone()).await).await;
+            let lines: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+            broker.publish(&["-t", "orders/1", "-q", &level(qos)], &(lines.join("\n") + "\n"));
+            // What is in flight when it ends is sent at once at the next start, however much it is.
+            let mut seen = Vec::new();
+            for part in [40, 60, 100] {
+                let source = source(options.clone()).await;
+                while seen.len() < lines.len() && seen.len() < part {
+                    let messages = read(&source, 4).await;
+                    seen.extend(texts(&messages));
+                    store(&source, &messages);
+                }
+                close(source).await;
+            }
+            let source = source(options).await;
+            while seen.len() < lines.len() {
+                let messages = read(&source, 1).await;
+                seen.extend(texts(&messages));
+                store(&source, &messages);
+            }
+            close(source).await;
+            assert_eq!(seen, lines, "{version:?} {qos:?}");
+        }
+    });
+}
+
+#[test]
 fn a_killed_broker_loses_nothing_that_it_had_saved() {
     run(async {
         for (version, qos) in VERSIONS.into_iter().flat_map(|version| QOS.map(|qos| (version, qos))) {
