@@ -135,6 +135,29 @@ fn a_repetition_is_stored_no_second_time_when_the_lane_has_forgotten_the_first()
 }
 
 #[test]
+fn a_key_counts_for_what_its_request_is_for() {
+    let server = Server::start();
+    let mut client = Client::connect(&server);
+    client.provision();
+    let source = json!({"path": "/items/{id}", "methods": ["POST", "PUT"], "query": ["page"]});
+    let pipeline = json!({
+        "customer": "acme", "pipeline": "items", "in": {"http": source}, "out": {"file": {"path": "items.ndjson"}},
+    });
+    let node = node(&server, &[pipeline]);
+    let port = node.address().unwrap().port();
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "k")];
+    let taken = |target: &str| {
+        let (status, text) = post(port, &format!("/in/acme/items/{target}"), &headers, b"{}");
+        assert_eq!(status, 202, "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()["id"].clone()
+    };
+    let ids: Vec<Value> = ["1", "2", "2?page=7", "2?other=7"].map(taken).into();
+    assert_eq!(ids[1], ids[3], "what is not passed on does not count");
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+    eventually("each is delivered", || (stat(&node, "items", "delivered") == 3).then_some(()));
+}
+
+#[test]
 fn outs_and_parts_of_a_core_message_that_go_to_one_stream_are_different_publishes() {
     let server = Server::start();
     let mut client = Client::connect(&server);

@@ -66,6 +66,8 @@ pub(super) struct Found<'a> {
     idempotency_key: Field<'a>,
     hops: Field<'a>,
     lines: Vec<u8>,
+    /// Of the lines those that say what the request is for: parameters and method.
+    target: String,
     unprintable: Option<&'a HeaderName>,
 }
 
@@ -124,7 +126,7 @@ impl<'a> Found<'a> {
             if value.chars().any(char::is_control) {
                 return Err(bad(&format!("the parameter {name} of the query has a control character")));
             }
-            self.add("Query-", &name, &value);
+            self.aim("Query-", &name, &value);
         }
         Ok(())
     }
@@ -133,9 +135,20 @@ impl<'a> Found<'a> {
     pub(super) fn pass_parameters(&mut self, parameters: &Parameters) -> Result<(), Fault> {
         for (name, value) in parameters {
             let value = path::decoded(name, value)?;
-            self.add("Path-", name, &value);
+            self.aim("Path-", name, &value);
         }
         Ok(())
+    }
+
+    /// A header of our own that says what the request is for.
+    pub(super) fn aim(&mut self, kind: &str, name: &str, value: &str) {
+        self.add(kind, name, value);
+        self.target.extend([kind, name, ": ", value, "\n"]);
+    }
+
+    /// Two requests with one key that are for different things are two messages.
+    pub(super) fn take_target(&mut self) -> String {
+        std::mem::take(&mut self.target)
     }
 
     /// A header of our own; `value` has no control characters.

@@ -61,6 +61,8 @@ struct Admitted {
     limits: BodyLimits,
     matched: Matched,
     verifier: Option<Verifier>,
+    /// What the request is for, beside its path; a part of its key.
+    target: String,
 }
 
 /// The answer to a handshake that needs no body; `None` for a request that is none.
@@ -103,7 +105,8 @@ fn admit(
     found.pass_parameters(&matched.parameters)?;
     add_our_own(&mut found, route, &head.method, name);
     let headers = found.forwarded()?;
-    let idempotency_key = found.idempotency_key()?;
+    let target = found.take_target();
+    let idempotency_key = found.idempotency_key()?.map(|key| key_for(&key, &target));
     if announced > route.max_body as u64 {
         return Err(too_large(route.max_body));
     }
@@ -119,12 +122,17 @@ fn admit(
         fault: None,
     };
     let limits = BodyLimits { bytes: route.max_body, is_packed: found.encoding == Encoding::Gzip, is_form };
-    Ok(Admitted { admission, incoming, limits, matched: matched.clone(), verifier })
+    Ok(Admitted { admission, incoming, limits, matched: matched.clone(), verifier, target })
+}
+
+/// A key counts for what its request is for. No key has a line end.
+fn key_for(key: &str, target: &str) -> Box<str> {
+    if target.is_empty() { key.into() } else { format!("{key}\n{target}").into() }
 }
 
 fn add_our_own(found: &mut Found<'_>, route: &Route, method: &Method, name: Option<&str>) {
     if route.methods.len() > 1 {
-        found.add("Request-", "method", method.as_str());
+        found.aim("Request-", "method", method.as_str());
     }
     if let Some(name) = name {
         found.add("Auth-", "name", name);
@@ -153,7 +161,7 @@ async fn message(
     body: &mut RequestBody,
     admitted: Admitted,
 ) -> Answer {
-    let Admitted { admission, incoming, limits, matched, verifier } = admitted;
+    let Admitted { admission, incoming, limits, matched, verifier, target } = admitted;
     let refuse = |fault: &Fault| refuse(shared, fault, head.uri.path());
     let Payload { admission, payload, verified } = match read(activity, admission, body, limits, verifier).await {
         Ok(read) => read,
@@ -162,17 +170,18 @@ async fn message(
     if let Some(answer) = handshake::in_body(&matched.route.handshakes, &head.headers, &payload) {
         return answer.unwrap_or_else(|fault| refuse(&fault));
     }
-    let incoming = signed(Incoming { payload, ..incoming }, verified);
+    let incoming = signed(Incoming { payload, ..incoming }, verified, &target);
     settled(shared, peer, head, admission, incoming).await
 }
 
 /// What is signed says which deliveries are one, not what the sender writes beside it.
-fn signed(mut incoming: Incoming, verified: Option<Verified>) -> Incoming {
+fn signed(mut incoming: Incoming, verified: Option<Verified>, target: &str) -> Incoming {
     let Some(verified) = verified else { return incoming };
     if let Some(name) = verified.name {
         headers::add(&mut incoming.headers, "Auth-", "name", &name);
     }
-    incoming.idempotency_key = verified.key.or(incoming.idempotency_key);
+    let key = verified.key.map(|key| key_for(&key, target));
+    incoming.idempotency_key = key.or(incoming.idempotency_key);
     incoming
 }
 

@@ -26,7 +26,7 @@ use super::ids::Id;
 use super::message::{Body, EntryId, Envelope, Foreign, InputRef, Owner};
 use super::observe::{Event, EventKind, Metric};
 use super::registry::{Registry, Revision};
-use super::settlement::{Letter, Origin, Outcome, Settlement, Stored};
+use super::settlement::{Letter, MAX_HEADERS, Origin, Outcome, Settlement, Stored};
 use keyed::Keyed;
 pub use keyed::{KeyAction, Recorded};
 use own::OwnSources;
@@ -37,6 +37,10 @@ pub const MAX_MESSAGES: usize = 256;
 pub const MAX_BYTES: usize = 4 << 20;
 /// When a client may try again that was refused for a reason that passes.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A longer one is none that a dead letter has.
+const LONGEST_CONTENT_TYPE: usize = 1 << 10;
+/// Bytes of a message's own headers: what a stream takes, less room for ours.
+const MOST_HEADERS: usize = MAX_HEADERS - (1 << 10);
 
 /// What one request is refused with.
 type Refusal = (Fault, Duration);
@@ -204,10 +208,12 @@ impl Ingress {
             resume: None,
             headers: Headers::new(&block),
             foreign: Foreign::default(),
-            content_type: &incoming.content_type,
+            content_type: "",
             time_ms: settlement.now_ms(),
         };
-        let body = Body { bytes: &incoming.payload, content_type: &incoming.content_type };
+        let is_long = incoming.content_type.len() > LONGEST_CONTENT_TYPE;
+        let content_type = if is_long { "" } else { &incoming.content_type };
+        let body = Body { bytes: &incoming.payload, content_type };
         settlement.dead_letter(&envelope, &Letter::new("in", fault, body));
         settlement.settle(input, Outcome::Ok);
     }
@@ -245,7 +251,13 @@ fn open(settlement: &mut Settlement, owner: &Owner, incoming: &Incoming) -> (Id,
 fn unfit(incoming: &Incoming, most: usize) -> Option<Fault> {
     let bytes = incoming.payload.len();
     let too_large = || Fault::new(Code::ConnectorTooLarge, format!("{bytes} bytes, and the pipeline takes {most}"));
-    incoming.fault.clone().or_else(|| (bytes > most).then(too_large))
+    let headers = incoming.headers.len() + incoming.content_type.len();
+    let too_many = || Fault::new(Code::NatsMaxHeaders, format!("{headers} bytes of headers; {MOST_HEADERS} are taken"));
+    incoming
+        .fault
+        .clone()
+        .or_else(|| (bytes > most).then(too_large))
+        .or_else(|| (headers > MOST_HEADERS).then(too_many))
 }
 
 fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(), Refusal> {

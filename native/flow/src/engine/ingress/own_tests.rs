@@ -187,6 +187,31 @@ fn what_the_source_says_is_no_message_is_a_dead_letter_with_the_reason_and_its_h
 }
 
 #[test]
+fn a_message_with_more_headers_than_a_stream_takes_is_a_dead_letter() {
+    run(|| {
+        for (headers, content_type) in [(65_000, 10), (10, 65_000)] {
+            let mut room = Room::new(&json!({}));
+            let incoming = Incoming {
+                item: 1,
+                binding: 0,
+                payload: Bytes::from_static(b"{}"),
+                headers: format!("Mqtt-Topic: {}\r\n", "t".repeat(headers)).into_bytes(),
+                content_type: "c".repeat(content_type).into(),
+                idempotency_key: None,
+                place: None,
+                fault: None,
+            };
+            assert_eq!(room.offer_all(VecDeque::from([incoming])), (None, 0));
+            let wire = room.wire();
+            for part in ["vrsky.dead.acme.orders.in", "nats/max-headers", "\r\n\r\n{}\r\n"] {
+                assert!(wire.contains(part), "{part} in {:.2000}", wire);
+            }
+            assert!(wire.len() < 3_000, "{}", wire.len());
+        }
+    });
+}
+
+#[test]
 fn a_source_goes_on_for_the_next_revision_or_has_its_messages_back() {
     run(|| {
         let mut room = Room::new(&json!({}));

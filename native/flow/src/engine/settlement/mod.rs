@@ -38,7 +38,7 @@ pub use headers::{Block, ParsedHeaders, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::{Letter, Original};
 pub use parked::Parking;
-pub use publish::{Forward, Stored};
+pub use publish::{Forward, MAX_HEADERS, Stored};
 
 use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};

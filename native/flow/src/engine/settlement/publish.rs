@@ -17,7 +17,7 @@ use crate::engine::observe::{Event, EventKind, Metric};
 /// Of the server's `max_payload`, kept for a request's headers, 16 KiB of them at most, and for ours.
 const HEADER_BYTES: usize = 32 << 10;
 /// What a stream takes of headers, bytes (nats-server's `MaxUint16`); core NATS takes more.
-pub(super) const MAX_HEADERS: usize = 65_535;
+pub const MAX_HEADERS: usize = 65_535;
 /// A core message waits in memory until its stream has taken it; what a customer has in hand beyond this is lost.
 const MAX_CORE_BYTES: usize = 64 << 20;
 
