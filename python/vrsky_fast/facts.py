@@ -91,5 +91,8 @@ DUPLICATE_WINDOW_SECONDS = float(_ALL["duplicate_window_seconds"])
 COUNTERS: tuple[str, ...] = tuple(_ALL["counters"])
 """What `stats` counts of a pipeline."""
 
+COUNTER_SUMMARIES: dict[str, str] = _ALL["counter_summaries"]
+"""What each of them counts, in a sentence."""
+
 MAX_FILE_BYTES: int = _ALL["max_file_bytes"]
 MAX_SCRIPT_BYTES: int = _ALL["max_script_bytes"]

@@ -83,7 +83,13 @@ pub fn facts() -> Value {
         "ack_wait_seconds": ACK_WAIT.as_secs(),
         "duplicate_window_seconds": DUPLICATE_WINDOW.as_secs(),
         "counters": Metric::ALL.map(Metric::as_str),
+        "counter_summaries": summaries(),
     })
+}
+
+/// What each counter counts, in their order.
+fn summaries() -> Value {
+    Metric::ALL.iter().map(|metric| (metric.as_str().to_owned(), Value::from(metric.summary()))).collect()
 }
 
 /// The kinds of connectors. Those of outs cannot be names of outs.

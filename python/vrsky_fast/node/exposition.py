@@ -17,25 +17,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from ..control.held import Held
+from ..facts import COUNTER_SUMMARIES
 
 # Those with the most messages; more would be more than a Prometheus should get from each node.
 CUSTOMERS = 20
-
-_COUNTERS = {
-    "received": ("received_messages", "Messages accepted: answered with 202, or taken from a source."),
-    "received_bytes": ("received_bytes", "Bytes of the accepted messages."),
-    "refused": ("refused_messages", "Messages refused at the door: rate, backlog, a failing server, a reused key."),
-    "filtered": ("filtered_messages", "Messages that a filter, a route or a script dropped."),
-    "emitted": ("emitted_messages", "Outputs published towards their out."),
-    "delivered": ("delivered_messages", "Outputs that an out has taken."),
-    "delivered_bytes": ("delivered_bytes", "Bytes of the delivered outputs."),
-    "dead": ("dead_messages", "Messages, or parts of one, that became dead letters."),
-    "retried": ("retried_messages", "Attempts that are made again."),
-    "parked": ("parked_messages", "Outputs set aside because their out fails."),
-    "redelivered": ("redelivered_messages", "JetStream messages that came more than once."),
-    "duplicate": ("duplicate_messages", "Outputs or requests that were stored already, by an attempt before."),
-    "lost": ("lost_messages", "Core NATS messages lost: no memory for them, or a publish that was refused."),
-}
 
 Numbers = Callable[[], Mapping[str, Any]]
 """See `Engine.metrics`."""
@@ -49,11 +34,11 @@ class NodeCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         found = self._numbers()
         yield _labelled("vrsky_info", "This program.", "version", {version("vrsky-fast"): 1})
-        for name, (metric, what) in _COUNTERS.items():
-            yield CounterMetricFamily(f"vrsky_{metric}", what, value=found["totals"][name])
-        for name, (metric, what) in _COUNTERS.items():
+        for name, what in COUNTER_SUMMARIES.items():
+            yield CounterMetricFamily(f"vrsky_{_unit(name)}", what, value=found["totals"][name])
+        for name, what in COUNTER_SUMMARIES.items():
             family = CounterMetricFamily(
-                f"vrsky_customer_{metric}", f"{what} Of the customers with the most messages.", labels=["customer"]
+                f"vrsky_customer_{_unit(name)}", f"{what} Of the customers with the most messages.", labels=["customer"]
             )
             for customer, counts in found["customers"].items():
                 family.add_metric([customer], counts[name])
@@ -68,6 +53,11 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
         yield from _of_lanes(self._lanes().values())
+
+
+def _unit(counter: str) -> str:
+    """A counter's name with its unit, as Prometheus wants it."""
+    return counter if counter.endswith("_bytes") else f"{counter}_messages"
 
 
 def _labelled(name: str, what: str, label: str, values: Mapping[str, float]) -> Metric:

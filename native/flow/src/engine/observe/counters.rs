@@ -68,6 +68,28 @@ impl Metric {
     }
 }
 
+impl Metric {
+    /// What it counts, in a sentence.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Metric::Received => "Messages accepted: answered with 202, or taken from a source.",
+            Metric::ReceivedBytes => "Bytes of the accepted messages.",
+            Metric::Refused => "Messages refused at the door: rate, backlog, a failing server, a reused key.",
+            Metric::Filtered => "Messages that a filter, a route or a script dropped.",
+            Metric::Emitted => "Outputs published towards their out.",
+            Metric::Delivered => "Outputs that an out has taken.",
+            Metric::DeliveredBytes => "Bytes of the delivered outputs.",
+            Metric::Dead => "Messages, or parts of one, that became dead letters.",
+            Metric::Retried => "Attempts that are made again.",
+            Metric::Parked => "Outputs set aside because their out fails.",
+            Metric::Redelivered => "JetStream messages that came more than once.",
+            Metric::Duplicate => "Outputs or requests that were stored already, by an attempt before.",
+            Metric::Lost => "Core NATS messages lost: no memory for them, or a publish that was refused.",
+        }
+    }
+}
+
 /// The counters of one pipeline in one shard.
 #[derive(Debug, Default)]
 pub struct Counters([AtomicU64; Metric::ALL.len()]);

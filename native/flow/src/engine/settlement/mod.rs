@@ -23,15 +23,15 @@ mod offer;
 mod parked;
 mod publish;
 mod reply;
+mod told;
 mod usage;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::Settled;
 use message::{Code, Fault};
-use nats::jetstream::{self, AckReply, PubAck};
+use nats::jetstream::{self, PubAck};
 
 pub use effect::Effect;
 pub use headers::{Block, ParsedHeaders, URL};
@@ -45,6 +45,7 @@ use super::message::{EntryId, Envelope, InputRef};
 use super::observe::{Event, EventKind, Events, Meters};
 use ledger::Closed;
 use reply::Replies;
+use told::{answer, growing};
 
 /// The subscription of PubAcks to our own reply subjects, and of those to users' subjects.
 pub const PUB_ACKS: [u64; 2] = [1, 2];
@@ -55,9 +56,6 @@ pub const RETRY_PUBLISH: Duration = Duration::from_millis(500);
 const PUB_ACK_TICKS: u64 = 5;
 /// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
 const WPI_TICKS: u64 = 4;
-/// A delay grows with every delivery to this many times what it was at first, and to this long.
-const MAX_DELAY_FACTOR: u32 = 20;
-const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Delivered events that wait for their PubAcks: as few as anybody will read, so that under load none is kept.
 const MAX_ANNOUNCED: usize = 256;
 
@@ -368,40 +366,5 @@ impl Settlement {
     /// Tells the time of the wall clock, at the start of a burst.
     pub fn set_now(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
-    }
-}
-
-/// A message that comes back again and again comes less and less often: what it waits for takes time.
-fn growing(delay: Duration, ack_subject: &[u8]) -> Duration {
-    let delivered = AckReply::parse(ack_subject).map_or(1, |ack| ack.delivered);
-    let times = u32::try_from(delivered).unwrap_or(u32::MAX).clamp(1, MAX_DELAY_FACTOR);
-    delay.saturating_mul(times).min(MAX_DELAY.max(delay))
-}
-
-fn answer(token: &[u8], outcome: Outcome) -> Settled {
-    match outcome {
-        Outcome::Ok => Settled::Stored { id: String::from_utf8_lossy(token).into() },
-        Outcome::Retry(after, fault) => {
-            let retry_after = fault.code().retryable().then(|| after.max(Duration::from_secs(1)));
-            Settled::Refused { fault, retry_after }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_back_again_and_again_waits_longer_each_time_up_to_a_bound() {
-        let seconds = |delay: u64, delivered: u64| {
-            let ack = format!("$JS.ACK.IN.orders.{delivered}.7.9.1700000000000000000.3");
-            growing(Duration::from_secs(delay), ack.as_bytes()).as_secs()
-        };
-        assert_eq!([1, 2, 19, 20, 21, 1_000_000].map(|times| seconds(1, times)), [1, 2, 19, 20, 20, 20]);
-        assert_eq!([1, 2, 3, 4, 20].map(|times| seconds(10, times)), [10, 20, 30, 30, 30]);
-        // One that was asked for is never shortened.
-        assert_eq!(seconds(60, 5), 60);
-        assert_eq!(growing(Duration::from_secs(1), b"no ack subject"), Duration::from_secs(1));
     }
 }
