@@ -154,6 +154,12 @@ pub trait SourceSpec: Debug + Send + Sync {
         None
     }
 
+    /// Whether it reads a file that an out of its customer writes, which would go round for ever. `path`: as
+    /// [`SinkSpec::file`] has it.
+    fn reads_file(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Whether a header of a message goes on to the steps.
     fn passes(&self, _header: &str) -> bool {
         true

@@ -248,6 +248,7 @@ codes! {
     FileWrite = "file/write", File, true, 500, "The file could not be written.", "Check space and permissions; it is tried again.";
     FileOutside = "file/outside", File, false, 400, "The path leaves the customer's folder for files, or is a symlink.", "Use a relative path without `..`; an absolute one needs the option `--files-anywhere`.";
     FileRead = "file/read", File, true, 500, "The folder of a file in, or a file in it, could not be read.", "Check that they are there and may be read; it is tried again.";
+    FileMissing = "file/missing", File, true, 500, "The folder of a file in was there, and is not any more.", "Mount its disk or put it back; it goes on where it was. Make a new folder when the old one is to be forgotten.";
     FileInUse = "file/in-use", File, true, 500, "Another shard or node reads the files of this in.", "Let one node serve the pipeline; this one goes on when the other has stopped.";
     FileState = "file/state", File, true, 500, "How far a file in has come could not be read or written.", "Mend the folder named: its disk, its permissions, or `files.json` in it; without that file, all files are read again.";
     FileChanged = "file/changed", File, true, 500, "A file became shorter, or another one, while it was read.", "Write to another name and rename the file when it is complete; it is read again as a new file.";

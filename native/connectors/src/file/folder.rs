@@ -122,6 +122,19 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Makes nothing: `file/missing` when it is not there. Blocks.
+    pub(super) fn open_existing(&self) -> Result<OwnedFd, Fault> {
+        let refused = |error: Errno| match error {
+            Errno::NOENT => Fault::new(Code::FileMissing, format!("{:?} was there and is not any more", self.shown)),
+            _ => self.refused(error),
+        };
+        let mut folder = open(&self.base, FOLDER, Mode::empty()).map_err(refused)?;
+        for name in &self.names {
+            folder = openat(&folder, name.as_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty()).map_err(refused)?;
+        }
+        Ok(folder)
+    }
+
     fn enter(&self, folder: &OwnedFd, name: &str) -> Result<OwnedFd, Fault> {
         let flags = FOLDER | OFlags::NOFOLLOW;
         match openat(folder, name, flags, Mode::empty()) {

@@ -31,6 +31,11 @@ texts! {
 /// same id. A file whose name ends in `.gz` is decompressed. The folder is looked into once a second; folders in it, hidden
 /// files and symlinks are passed over. At most 10,000 files may lie there.
 ///
+/// A file is known by its inode, the time when it was made, where the file system tells that, and its first and last bytes:
+/// one that is renamed goes on as the same one, and so do all when their disk is attached again. Hard links are one file. A
+/// file that is removed is known for a week, of at most 10,000 the latest; what was read of it is still delivered. The
+/// folder is made once: when it vanishes, the in is failing with `file/missing` until it is back.
+///
 /// One shard of one node reads them, whatever `--threads` says. How far it is stands in
 /// `<data>/files/.sources/<customer>/<pipeline>/`, which is locked meanwhile. Every message has the headers `File-Name`,
 /// with other characters than visible ASCII as in a URL, and `File-Offset`, its first byte in the file's text. A row of CSV
@@ -39,8 +44,8 @@ texts! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileIn {
-    /// The folder, below the customer's folder for files, `<data>/files/<customer>/`; without `..`. It is made when missing.
-    /// Absolute only on a node that runs with `--files-anywhere`.
+    /// The folder, below the customer's folder for files, `<data>/files/<customer>/`; without `..`. It is made when missing,
+    /// but not when it was there before. Absolute only on a node that runs with `--files-anywhere`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: FolderPath,
     /// Which names are read: `*` stands for any characters, `?` for one, `[a-z]` for one of these.

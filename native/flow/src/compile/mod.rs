@@ -89,6 +89,7 @@ impl Pipeline {
         let input = match input {
             Ok(input) => {
                 faults.extend(rules::dropped_headers(&file, &*input));
+                faults.extend(rules::own_files(&outs, &*input));
                 input
             }
             Err(found) => return Err(found.into_iter().chain(faults).collect()),

@@ -3,6 +3,7 @@
 use connectors::kind::SourceSpec;
 use message::{Code, Fault};
 
+use super::Target;
 use crate::model::{Case, Convert, Doctype, Example, Expected, Format, Nil, NumberFormat, PipelineFile, Step, instead};
 
 /// Every rule that is broken, in the file's order.
@@ -187,6 +188,16 @@ pub fn dropped_headers(file: &PipelineFile, input: &dyn SourceSpec) -> Vec<Fault
         Fault::new(Code::ConfigHeaderDropped, reason).at_pointer(format!("/tests/{at}/in/headers/{}", escaped(name)))
     });
     dropped.collect()
+}
+
+/// Outs that write what the in reads: each message would come again, for ever.
+pub fn own_files(outs: &[Target], input: &dyn SourceSpec) -> Vec<Fault> {
+    let own = outs.iter().filter(|out| out.spec.file().is_some_and(|path| input.reads_file(path)));
+    let refused = own.map(|out| {
+        let reason = "the in reads this file, so that each message would come again: use another folder or name";
+        Fault::new(Code::ConfigInvalidValue, reason).at_pointer(format!("{}/path", out.pointer))
+    });
+    refused.collect()
 }
 
 /// A key as a token of a JSON pointer.

@@ -16,39 +16,47 @@ const MAX_NAMES: u32 = 10_000;
 pub(super) enum Finished {
     /// It lies where it was.
     Stays,
-    /// Nothing is left to know of it.
-    Gone,
+    /// Moved or deleted. With other names, it still lies under these.
+    PutAway { has_other_names: bool },
     /// It was written to since it was read.
     Changed,
+    /// Its name does not lead to it: it was renamed, moved or deleted.
+    Missing,
 }
 
-/// Deletes or moves the file, or leaves it. `version`: as it was read. Blocks.
-pub(super) fn finish(folder: &OwnedFd, entry: &Entry, version: Version, plan: &Plan) -> Result<Finished, Fault> {
+/// Deletes or moves the file, or leaves it; `sync` brings that to the disk. `version`: as it was read. Blocks.
+pub(super) fn finish(
+    (folder, target): (&OwnedFd, Option<&OwnedFd>),
+    entry: &Entry,
+    version: Version,
+    plan: &Plan,
+) -> Result<Finished, Fault> {
     let failed = |error: Errno| {
         let reason = format!("{:?} in {:?}: {}", entry.name, plan.folder.shown, std::io::Error::from(error));
         Fault::new(Code::FileWrite, reason)
     };
-    match stat(folder, &entry.name) {
-        // Deleted, or put away by somebody else.
-        Err(Errno::NOENT) => return Ok(Finished::Gone),
+    let found = match stat(folder, &entry.name) {
+        Err(Errno::NOENT) => return Ok(Finished::Missing),
         Err(error) => return Err(failed(error)),
-        Ok((identity, _)) if identity != entry.identity => return Ok(Finished::Gone),
-        Ok((_, now)) if now != version => return Ok(Finished::Changed),
-        Ok(_) => {}
-    }
-    match (&plan.options.done, &plan.target) {
+        Ok(found) if !found.inode.is(entry.inode) => return Ok(Finished::Missing),
+        Ok(found) if found.version != version => return Ok(Finished::Changed),
+        Ok(found) => found,
+    };
+    match (&plan.options.done, target) {
         (Done::Keep, _) => return Ok(Finished::Stays),
-        (Done::Move { .. }, Some(target)) => {
-            let target = target.open()?;
-            rename(folder, &target, &entry.name).map_err(failed)?;
-            fsync(&target).map_err(failed)?;
-        }
+        (Done::Move { .. }, Some(target)) => rename(folder, target, &entry.name).map_err(failed)?,
         (Done::Delete | Done::Move { .. }, _) => {
             unlinkat(folder, entry.name.as_str(), AtFlags::empty()).map_err(failed)?;
         }
     }
-    fsync(folder).map_err(failed)?;
-    Ok(Finished::Gone)
+    Ok(Finished::PutAway { has_other_names: found.links > 1 })
+}
+
+/// What was moved or deleted stays so over a crash. Blocks.
+pub(super) fn sync(folder: &OwnedFd, target: Option<&OwnedFd>, plan: &Plan) -> Result<(), Fault> {
+    let synced = target.map_or(Ok(()), fsync).and_then(|()| fsync(folder));
+    let reason = |error: Errno| format!("{:?}: {}", plan.folder.shown, std::io::Error::from(error));
+    synced.map_err(|error| Fault::new(Code::FileWrite, reason(error)))
 }
 
 /// Overwrites nothing: `orders.csv` becomes `orders.2.csv` where there is one already.

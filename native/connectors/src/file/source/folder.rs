@@ -1,5 +1,6 @@
 //! What is in the folder: regular files whose names fit, with their sizes and times.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
@@ -9,8 +10,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
 use super::options::Plan;
-use super::state::{FileId, MAX_FILES, Version};
-use crate::file::folder::{FILE, Identity, as_name};
+use super::state::{FileId, Inode, MAX_FILES, Version};
+use crate::file::folder::{FILE, as_name};
 
 /// The first and the last bytes of a file, by which it is told from one that is written in its place.
 const PART: usize = 4096;
@@ -19,11 +20,13 @@ const PART: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) name: String,
-    pub(super) identity: Identity,
+    pub(super) inode: Inode,
     pub(super) version: Version,
+    /// How many names it has, those in other folders too.
+    pub(super) links: u64,
 }
 
-/// All files to read, the oldest first. Blocks.
+/// All files to read, the oldest first. Hard links are one file, of the first name. Blocks.
 pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Vec<Found>, Fault> {
     let failed = |error: Errno| plan.folder.refused(error);
     let mut files = Vec::new();
@@ -34,41 +37,71 @@ pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Vec<Found>, Fault> {
         if !plan.takes(name) {
             continue;
         }
-        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => continue,
-            stat => stat.map_err(failed)?,
+        let found = match look_at(folder, name) {
+            Err(Errno::NOENT) | Ok(None) => continue,
+            Ok(Some(found)) => found,
+            Err(error) => return Err(failed(error)),
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            continue;
-        }
         if files.len() >= MAX_FILES {
             let reason = format!("{:?} has more than {MAX_FILES} files that fit", plan.folder.shown);
             return Err(Fault::new(Code::FileTooMany, reason));
         }
-        files.push(Found { name: name.to_owned(), identity: Identity::of(&stat), version: version(&stat) });
+        files.push(found);
     }
     files.sort_by(|one, other| (one.version.modified, &one.name).cmp(&(other.version.modified, &other.name)));
+    let mut inodes = HashSet::new();
+    files.retain(|file| file.links < 2 || inodes.insert(file.inode.number));
     Ok(files)
 }
 
 /// Opens a file for reading; through no symlink, and nothing but a regular one. Blocks.
-pub(super) fn open(folder: &OwnedFd, name: &str, plan: &Plan) -> Result<(File, Identity, Version), Fault> {
+pub(super) fn open(folder: &OwnedFd, name: &str, plan: &Plan) -> Result<(File, Found), Fault> {
     let refused = |error: Errno| {
         let reason = format!("{:?} in {:?}: {}", name, plan.folder.shown, std::io::Error::from(error));
         Fault::new(Code::FileRead, reason)
     };
     let file = openat(folder, as_name(name), FILE | OFlags::RDONLY, Mode::empty()).map_err(refused)?;
     let stat = rustix::fs::fstat(&file).map_err(refused)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(refused(Errno::INVAL));
-    }
-    Ok((file.into(), Identity::of(&stat), version(&stat)))
+    let found = found(name, &stat, born(&file, "", stat.st_ino));
+    Ok((file.into(), found.ok_or(Errno::INVAL).map_err(refused)?))
 }
 
-/// What a name leads to; a symlink itself, where it is one.
-pub(super) fn stat(folder: &OwnedFd, name: &str) -> Result<(Identity, Version), Errno> {
+/// What a name leads to: not through a symlink.
+pub(super) fn stat(folder: &OwnedFd, name: &str) -> Result<Found, Errno> {
+    look_at(folder, name)?.ok_or(Errno::NOENT)
+}
+
+/// `None` when it is no regular file.
+fn look_at(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Errno> {
     let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok((Identity::of(&stat), version(&stat)))
+    Ok(found(name, &stat, born(folder, name, stat.st_ino)))
+}
+
+#[allow(clippy::unnecessary_cast)] // other systems have other types
+fn found(name: &str, stat: &Stat, born: Option<i64>) -> Option<Found> {
+    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Found {
+        name: name.to_owned(),
+        inode: Inode { number: stat.st_ino as u64, born },
+        version: version(stat),
+        links: stat.st_nlink as u64,
+    })
+}
+
+/// When a file was made, nanoseconds since 1970, where the file system tells: its inode may be used again after it. Without
+/// a name: of the open file itself.
+#[cfg(target_os = "linux")]
+fn born(folder: impl rustix::fd::AsFd, name: &str, inode: u64) -> Option<i64> {
+    use rustix::fs::{StatxFlags, statx};
+    let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
+    let found = statx(folder, name, flags, StatxFlags::BTIME | StatxFlags::INO).ok()?;
+    let is_told = found.stx_mask & StatxFlags::BTIME.bits() != 0 && found.stx_ino == inode;
+    let seconds = is_told.then_some(found.stx_btime.tv_sec)?;
+    Some(seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(found.stx_btime.tv_nsec)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn born(_: impl rustix::fd::AsFd, _: &str, _: u64) -> Option<i64> {
+    None
 }
 
 pub(super) fn version_of(file: &File) -> Result<Version, Fault> {

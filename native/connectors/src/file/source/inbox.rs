@@ -75,6 +75,8 @@ pub(super) struct Inbox {
 struct File {
     open: BTreeSet<u64>,
     read: u64,
+    /// Nothing more comes of it; it goes with its last message.
+    is_over: bool,
 }
 
 impl Inbox {
@@ -104,7 +106,7 @@ impl Inbox {
         if self.closing {
             return;
         }
-        let known = self.files.entry(file).or_insert(File { open: BTreeSet::new(), read: 0 });
+        let known = self.files.entry(file).or_insert(File { open: BTreeSet::new(), read: 0, is_over: false });
         known.read = end;
         known.open.extend(messages.iter().map(|message| message.start));
         self.messages += messages.len();
@@ -120,16 +122,12 @@ impl Inbox {
         self.files.iter().map(of).collect()
     }
 
-    /// The file is over, or begins anew: what is still with the host of it counts no more.
+    /// The file is over. What was read of it is still delivered: nobody else may have it.
     pub(super) fn forget(&mut self, file: FileId) {
-        self.files.remove(&file);
-        let queue = std::mem::take(&mut self.queue);
-        let (dropped, queue): (Vec<Message>, Vec<Message>) =
-            queue.into_iter().partition(|message| message.origin.file == file);
-        self.queue = queue.into();
-        let retries = self.retries.extract_if(.., |_, message| message.origin.file == file).map(|(_, message)| message);
-        for message in dropped.into_iter().chain(retries.collect::<Vec<_>>()) {
-            self.release(&message);
+        let Some(known) = self.files.get_mut(&file) else { return };
+        known.is_over = true;
+        if known.open.is_empty() {
+            self.files.remove(&file);
         }
     }
 
@@ -179,7 +177,7 @@ impl Inbox {
     }
 
     fn again(&mut self, item: u64, message: Message, after: Option<Duration>) {
-        if self.closing || !self.files.contains_key(&message.origin.file) {
+        if self.closing {
             return self.release(&message);
         }
         self.retries.insert((Instant::now() + after.unwrap_or(RETRY_AFTER), item), message);
@@ -187,8 +185,11 @@ impl Inbox {
 
     fn close_message(&mut self, message: &Message) {
         self.release(message);
-        if let Some(file) = self.files.get_mut(&message.origin.file) {
-            file.open.remove(&message.start);
+        let id = message.origin.file;
+        let Some(file) = self.files.get_mut(&id) else { return };
+        file.open.remove(&message.start);
+        if file.is_over && file.open.is_empty() {
+            self.files.remove(&id);
         }
     }
 

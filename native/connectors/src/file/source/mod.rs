@@ -6,6 +6,8 @@
 //! worker.rs    on a thread beside the shard, one turn after the other:
 //!    │           folder.rs   what is there, and has settled
 //!    │           reader.rs   chunks ─► records ─► messages
+//!    │           same.rs     whether a file is the one that is known
+//!    │           known.rs    what is known of files that are there, or were
 //!    │           state.rs    how far each file has come, on disk, under a lock
 //!    │           finish.rs   what becomes of a file that is stored
 //!    ▼
@@ -19,8 +21,10 @@
 mod finish;
 mod folder;
 mod inbox;
+mod known;
 mod options;
 mod reader;
+mod same;
 mod spec;
 mod state;
 mod worker;
@@ -191,11 +195,11 @@ impl Shared {
 
     fn on_report(&self, report: Report) {
         let mut inbox = self.inbox.borrow_mut();
+        for (id, end, messages) in report.read {
+            inbox.on_read(id, end, messages);
+        }
         for id in report.forgotten {
             inbox.forget(id);
-        }
-        if let Some((id, end, messages)) = report.read {
-            inbox.on_read(id, end, messages);
         }
         self.failure.set(report.failure);
         self.ready.notify_one();

@@ -87,9 +87,14 @@ impl Plan {
 
     /// Whether a file of this name is read.
     pub(super) fn takes(&self, name: &str) -> bool {
-        let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-        self.pattern.matches_with(name, options)
+        takes(&self.pattern, name)
     }
+}
+
+/// A name that begins with a dot fits only a pattern that does.
+pub(super) fn takes(pattern: &Pattern, name: &str) -> bool {
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    pattern.matches_with(name, options)
 }
 
 pub(super) fn pattern(text: &str) -> Result<Pattern, Fault> {

@@ -10,7 +10,7 @@ use formats::xml::NumberFormat;
 use message::{Code, Fault, Limits};
 use serde_json::Value;
 
-use super::options::pattern;
+use super::options::{pattern, takes};
 use super::{Done, FileSource, Rows, SourceOptions};
 use crate::contract::Source;
 use crate::file::options::{CsvNumbers, CsvRows, DoneWord, FileDone, FileFormat, FileIn, TextFormat};
@@ -142,6 +142,14 @@ impl SourceSpec for FileInput {
         Some(Claim { what: format!("the files {customer}/{}/{pattern}", path.trim_end_matches('/')), option: "path" })
     }
 
+    fn reads_file(&self, path: &str) -> bool {
+        let mut folder: Vec<&str> = names(path).collect();
+        let Some(name) = folder.pop() else { return false };
+        path.starts_with('/') == self.path.starts_with('/')
+            && names(&self.path).eq(folder)
+            && pattern(&self.pattern).is_ok_and(|pattern| takes(&pattern, name))
+    }
+
     fn attach(&self) -> Attach<'_> {
         Attach::Task(self)
     }
@@ -174,5 +182,31 @@ impl SourceTask for FileInput {
     /// Two would read every file twice.
     fn is_shared(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_its_folder_and_pattern_is_one_that_it_reads() {
+        let input = |path: &str| FileInput {
+            customer: "acme".to_owned(),
+            path: path.to_owned(),
+            pattern: "*.ndjson".to_owned(),
+            rows: Rows::Lines,
+            done: Done::Keep,
+            settle_for: Duration::ZERO,
+            max_bytes: 1,
+        };
+        for path in ["a/b", "./a//b/"] {
+            let reads = |file| input(path).reads_file(file);
+            assert!(reads("a/b/x.ndjson") && reads("a/./b//x.ndjson"));
+            for other in ["a/b/x.csv", "a/b/.x.ndjson", "a/x.ndjson", "a/b/c/x.ndjson", "/a/b/x.ndjson", ".", ""] {
+                assert!(!reads(other), "{other}");
+            }
+        }
+        assert!(input(".").reads_file("x.ndjson") && input("/a").reads_file("/a/x.ndjson"));
     }
 }

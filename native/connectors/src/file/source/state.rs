@@ -7,18 +7,20 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use message::{Code, Fault};
 use serde_json::{Value, json};
 
-use crate::file::folder::Identity;
-
 const FILE: &str = "files.json";
 const NEW: &str = "files.json.new";
 const LOCK: &str = "lock";
-/// Files that are known at once, and bytes of what is known of them.
+/// Files that lie in the folder at once. As many that are missing are known, too.
 pub(super) const MAX_FILES: usize = 10_000;
-const MAX_BYTES: u64 = 16 << 20;
+/// Of what is known of them, with the longest names.
+const MAX_BYTES: u64 = 64 << 20;
+/// Between two writes, and once more for each MiB that is written.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
 
 /// Names a file for as long as it is known: 128 bits of a hash.
 pub(super) type FileId = [u8; 16];
@@ -31,12 +33,33 @@ pub(super) struct Version {
     pub(super) modified: i64,
 }
 
+/// What stays the same when a file is renamed. The number of its device is none of it: that changes when a disk is attached
+/// anew, and one folder is on one disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    pub(super) number: u64,
+    /// When the file was made, nanoseconds since 1970, where that is known.
+    pub(super) born: Option<i64>,
+}
+
+impl Inode {
+    /// Whether both may be of one file. A number is used again for another one.
+    pub(super) fn is(self, other: Inode) -> bool {
+        self.number == other.number && (self.born == other.born || self.born.is_none() || other.born.is_none())
+    }
+
+    /// Whether they are, whatever its name.
+    pub(super) fn is_surely(self, other: Inode) -> bool {
+        self == other && self.born.is_some()
+    }
+}
+
 /// What is known of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) id: FileId,
     pub(super) name: String,
-    pub(super) identity: Identity,
+    pub(super) inode: Inode,
     /// The first bytes, hashed, and how many they are.
     pub(super) head: (u64, FileId),
     /// The last bytes of what was read, hashed, once all of it was.
@@ -47,20 +70,31 @@ pub(super) struct Entry {
     pub(super) version: Version,
     /// Everything in it is stored.
     pub(super) is_finished: bool,
-    /// Why it cannot be read on.
+    /// Since when it is missing, seconds since 1970.
+    pub(super) gone: Option<u64>,
+    /// Why it cannot be read on. Not written down: what was read before the bad place may not be stored, so that a new start
+    /// reads up to it again.
     pub(super) failed: Option<Code>,
+}
+
+/// What is read of the state when it is opened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// The folder that was there.
+    pub(super) folder: Option<String>,
+    pub(super) entries: Vec<Entry>,
 }
 
 pub(super) struct State {
     folder: PathBuf,
     /// The kernel lifts the lock when the process dies.
-    _lock: File,
+    lock: File,
     written: Vec<u8>,
 }
 
 impl State {
     /// Opens the folder, and locks it. Blocks. `file/in-use` when another has it, `file/state` when it cannot be used.
-    pub(super) fn open(folder: &Path) -> Result<(State, Vec<Entry>), Fault> {
+    pub(super) fn open(folder: &Path) -> Result<(State, Written), Fault> {
         let failed = |error: io::Error| failed(folder, &error.to_string());
         fs::create_dir_all(folder).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
@@ -71,29 +105,47 @@ impl State {
             }
             Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let (written, entries) = match read(&folder.join(FILE)) {
+        let (bytes, written) = match read(&folder.join(FILE)) {
             Ok(bytes) => {
-                let entries =
+                let written =
                     parse(&bytes).ok_or_else(|| self::failed(folder, "files.json is not as it was written"))?;
-                (bytes, entries)
+                (bytes, written)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), Written::default()),
             Err(error) => return Err(failed(error)),
         };
-        Ok((State { folder: folder.to_owned(), _lock: lock, written }, entries))
+        Ok((State { folder: folder.to_owned(), lock, written: bytes }, written))
     }
 
     /// On disk when it returns. Blocks; does nothing when nothing has changed.
-    pub(super) fn write<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>) -> Result<(), Fault> {
+    pub(super) fn write<'e>(
+        &mut self,
+        folder: Option<&str>,
+        entries: impl Iterator<Item = &'e Entry>,
+    ) -> Result<(), Fault> {
         let list: Vec<Value> = entries.map(to_json).collect();
-        let bytes = json!({"version": 1, "files": list}).to_string().into_bytes();
+        let bytes = json!({"version": 1, "folder": folder, "files": list}).to_string().into_bytes();
         if bytes == self.written {
             return Ok(());
         }
-        let replaced = self.replace(&bytes);
+        let replaced = self.is_ours().and_then(|()| self.replace(&bytes));
         replaced.map_err(|error| failed(&self.folder, &error.to_string()))?;
         self.written = bytes;
         Ok(())
+    }
+
+    /// How long it may wait for more, so that thousands of files cost no write each.
+    pub(super) fn pause(&self) -> Duration {
+        WRITE_EVERY * u32::try_from(1 + (self.written.len() >> 20)).unwrap_or(u32::MAX)
+    }
+
+    /// Another disk may be mounted in its place, with a state of its own.
+    fn is_ours(&self) -> io::Result<()> {
+        let (ours, there) = (self.lock.metadata()?, fs::metadata(self.folder.join(LOCK))?);
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other("another folder is in its place since it was opened; start the node again"))
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
@@ -118,27 +170,29 @@ fn failed(folder: &Path, reason: &str) -> Fault {
 }
 
 fn to_json(entry: &Entry) -> Value {
-    let Entry { id, name, identity, head, tail, offset, version, is_finished, failed } = entry;
+    let Entry { id, name, inode, head, tail, offset, version, is_finished, gone, failed: _ } = entry;
     json!({
         "id": hex(id),
         "name": name,
-        "device": identity.device,
-        "inode": identity.inode,
+        "inode": inode.number,
+        "born": inode.born,
         "head": [head.0, hex(&head.1)],
         "tail": tail.as_ref().map(hex),
         "offset": offset,
         "version": [version.size, version.modified],
         "finished": is_finished,
-        "failed": failed.map(Code::as_str),
+        "gone": gone,
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<Entry>> {
+/// A device and a `failed`, which earlier builds wrote, are passed over.
+fn parse(bytes: &[u8]) -> Option<Written> {
     let whole: Value = serde_json::from_slice(bytes).ok()?;
     if whole.get("version")?.as_u64()? != 1 {
         return None;
     }
-    whole.get("files")?.as_array()?.iter().map(from_json).collect()
+    let entries = whole.get("files")?.as_array()?.iter().map(from_json).collect::<Option<_>>()?;
+    Some(Written { folder: whole.get("folder").and_then(Value::as_str).map(str::to_owned), entries })
 }
 
 fn from_json(value: &Value) -> Option<Entry> {
@@ -147,7 +201,7 @@ fn from_json(value: &Value) -> Option<Entry> {
     Some(Entry {
         id: from_hex(value.get("id")?.as_str()?)?,
         name: value.get("name")?.as_str()?.to_owned(),
-        identity: Identity { device: number("device")?, inode: number("inode")? },
+        inode: Inode { number: number("inode")?, born: value.get("born").and_then(Value::as_i64) },
         head: (head.get(0)?.as_u64()?, from_hex(head.get(1)?.as_str()?)?),
         tail: match value.get("tail")? {
             Value::Null => None,
@@ -159,16 +213,9 @@ fn from_json(value: &Value) -> Option<Entry> {
             Version { size: version.get(0)?.as_u64()?, modified: version.get(1)?.as_i64()? }
         },
         is_finished: value.get("finished")?.as_bool()?,
-        failed: match value.get("failed")? {
-            Value::Null => None,
-            code => Some(known_code(code.as_str()?)),
-        },
+        gone: number("gone"),
+        failed: None,
     })
-}
-
-/// A code of a newer build is told as the general one.
-fn known_code(text: &str) -> Code {
-    Code::ALL.iter().find(|code| code.as_str() == text).copied().unwrap_or(Code::FileRead)
 }
 
 pub(super) fn hex(id: &FileId) -> String {
@@ -205,26 +252,50 @@ mod tests {
         Entry {
             id: [7; 16],
             name: "a\"ü.csv".to_owned(),
-            identity: Identity { device: u64::MAX, inode: 1 },
+            inode: Inode { number: u64::MAX, born: Some(-1) },
             head: (5, [0; 16]),
             tail: Some([1; 16]),
             offset: 3,
             version: Version { size: 5, modified: -1 },
             is_finished: true,
-            failed: Some(Code::FileGzip),
+            gone: Some(1),
+            failed: None,
         }
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         let folder = Folder::new("again");
-        let entries = [entry(), Entry { tail: None, is_finished: false, failed: None, ..entry() }];
+        let inode = Inode { number: 2, born: None };
+        let entries = vec![entry(), Entry { inode, tail: None, is_finished: false, gone: None, ..entry() }];
         let (mut state, none) = State::open(&folder.0).unwrap();
-        assert!(none.is_empty());
-        state.write(entries.iter()).unwrap();
+        assert_eq!(none, Written::default());
+        state.write(Some("acme/inbox"), entries.iter()).unwrap();
         assert_eq!(State::open(&folder.0).map(drop).unwrap_err().code(), Code::FileInUse);
         drop(state);
-        assert_eq!(State::open(&folder.0).unwrap().1, entries);
+        let written = Written { folder: Some("acme/inbox".to_owned()), entries };
+        assert_eq!(State::open(&folder.0).unwrap().1, written);
+    }
+
+    #[test]
+    fn the_state_of_an_earlier_build_is_read() {
+        let folder = Folder::new("earlier");
+        let (id, head) = (hex(&[7; 16]), hex(&[0; 16]));
+        let file = json!({
+            "id": id, "name": "a\"ü.csv", "device": 1, "inode": u64::MAX, "head": [5, head], "tail": hex(&[1; 16]),
+            "offset": 3, "version": [5, -1], "finished": true, "failed": "file/gzip",
+        });
+        fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
+        let inode = Inode { number: u64::MAX, born: None };
+        let entries = vec![Entry { inode, gone: None, ..entry() }];
+        assert_eq!(State::open(&folder.0).unwrap().1, Written { folder: None, entries });
+    }
+
+    #[test]
+    fn the_most_that_is_known_can_be_read_again() {
+        let name = "\u{1}".repeat(255);
+        let long = Entry { name, offset: u64::MAX, version: Version { size: u64::MAX, modified: i64::MIN }, ..entry() };
+        assert!(2 * MAX_FILES as u64 * (to_json(&long).to_string().len() as u64 + 1) < MAX_BYTES);
     }
 
     #[test]
@@ -238,12 +309,23 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_in_the_place_of_the_one_that_is_locked_is_left_alone() {
+        let folder = Folder::new("place");
+        let state = folder.0.join("state");
+        let (mut ours, _) = State::open(&state).unwrap();
+        fs::rename(&state, folder.0.join("away")).unwrap();
+        drop(State::open(&state).unwrap());
+        assert_eq!(ours.write(None, [entry()].iter()).unwrap_err().code(), Code::FileState);
+        assert!(!state.join(FILE).exists());
+    }
+
+    #[test]
     fn a_write_that_was_torn_leaves_what_was_there() {
         let folder = Folder::new("torn");
         let (mut state, _) = State::open(&folder.0).unwrap();
-        state.write([entry()].iter()).unwrap();
+        state.write(None, [entry()].iter()).unwrap();
         drop(state);
         fs::write(folder.0.join(NEW), "{\"ver").unwrap();
-        assert_eq!(State::open(&folder.0).unwrap().1, [entry()]);
+        assert_eq!(State::open(&folder.0).unwrap().1.entries, [entry()]);
     }
 }

@@ -1,27 +1,28 @@
 //! What blocks: looks into the folder, reads, writes down the progress, puts files away. It works on a thread beside the
 //! shard, one turn at a time, and holds all that is known of the files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 
 use message::{Code, Fault};
 use rustix::fd::OwnedFd;
 use tokio::time::Instant;
 
-use super::finish::{Finished, finish};
+use super::finish::{Finished, finish, sync};
 use super::folder::{self, Found};
 use super::inbox::{Message, Progress};
-use super::options::{Plan, Rows};
+use super::known::{Known, now};
+use super::options::{Done, Plan};
 use super::reader::Reader;
-use super::state::{Entry, FileId, State, Version};
-use crate::file::folder::Identity;
+use super::same::{goes_on, is_as_found, is_same, number};
+use super::state::{Entry, FileId, Inode, State, Version};
+use crate::file::folder::Folder;
 
-/// Between two writes of the progress, unless a file begins or ends: what a crash repeats at most.
-const WRITE_EVERY: Duration = Duration::from_millis(100);
 /// What one turn reads.
 const TURN_BYTES: usize = 1 << 20;
+/// New files that get their numbers with one write.
+const ENTER_AT_ONCE: usize = 1_000;
 
 /// What the shard says at the start of a turn.
 pub(super) struct Turn {
@@ -37,7 +38,9 @@ pub(super) struct Turn {
 /// What a turn has brought.
 #[derive(Default)]
 pub(super) struct Report {
-    pub(super) read: Option<(FileId, u64, Vec<Message>)>,
+    /// Up to where a file is read now.
+    pub(super) read: Vec<(FileId, u64, Vec<Message>)>,
+    /// After that.
     pub(super) forgotten: Vec<FileId>,
     pub(super) failure: Option<Code>,
     /// There is more to read at once.
@@ -46,7 +49,7 @@ pub(super) struct Report {
 
 /// A file of the folder, and since when it has been as it is.
 struct Seen {
-    identity: Identity,
+    inode: Inode,
     version: Version,
     since: Instant,
 }
@@ -54,7 +57,9 @@ struct Seen {
 pub(super) struct Worker {
     plan: Arc<Plan>,
     state: Option<State>,
-    entries: BTreeMap<FileId, Entry>,
+    /// The folder that was there, which is not made anew.
+    folder: Option<String>,
+    known: Known,
     /// Read to their ends, as they were then; not every message of them is stored.
     complete: BTreeMap<FileId, Version>,
     /// Messages of these are with the host: they are not read anew, or those would come twice.
@@ -64,6 +69,8 @@ pub(super) struct Worker {
     reading: Option<(Reader, File)>,
     next_look: Option<Instant>,
     next_write: Option<Instant>,
+    /// A file's number has to be known after a crash before a message of it goes out. All else that a crash forgets comes
+    /// again with the same numbers.
     must_write: bool,
     /// Of the last look into the folder, and of files since.
     failure: Option<Code>,
@@ -74,7 +81,8 @@ impl Worker {
         Worker {
             plan,
             state: None,
-            entries: BTreeMap::new(),
+            folder: None,
+            known: Known::default(),
             complete: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             seen: HashMap::new(),
@@ -93,8 +101,7 @@ impl Worker {
             report.failure = Some(fault.code());
             return report;
         }
-        let failed = self.entries.values().find_map(|entry| entry.failed);
-        report.failure = self.failure.or(failed);
+        report.failure = self.failure.or(self.known.failed());
         report
     }
 
@@ -104,65 +111,74 @@ impl Worker {
             if turn.is_last {
                 return Ok(());
             }
-            let (state, entries) = State::open(&self.plan.options.state)?;
-            self.entries = entries.into_iter().map(|entry| (entry.id, entry)).collect();
-            self.state = Some(state);
+            let (state, written) = State::open(&self.plan.options.state)?;
+            self.known = Known::new(written.entries);
+            (self.state, self.folder) = (Some(state), written.folder);
         }
         self.note(&turn.progress);
         if turn.is_last {
-            return self.write();
+            return self.write(turn.now);
         }
         let is_due = self.next_look.is_none_or(|due| due <= turn.now);
         let has_ended = turn.progress.iter().any(|(id, progress)| progress.open == 0 && self.complete.contains_key(id));
-        if (is_due || has_ended || self.reading.is_none() && !self.waiting.is_empty())
-            && let Err(fault) = self.visit(turn, is_due, report)
-        {
-            self.failure = Some(fault.code());
+        let mut folder = None;
+        if is_due || has_ended || !self.waiting.is_empty() {
+            match self.visit(turn, is_due, report) {
+                Ok(visited) => folder = Some(visited),
+                Err(fault) => self.failure = Some(fault.code()),
+            }
         }
-        // A file's number has to be known after a crash before a message of it goes out.
         if self.must_write || self.next_write.is_none_or(|due| due <= turn.now) {
-            self.next_write = Some(turn.now + WRITE_EVERY);
-            self.write()?;
+            self.write(turn.now)?;
         }
-        self.read(turn, report);
+        self.read(turn, folder.as_ref(), report);
         Ok(())
     }
 
     /// Everything that is done in the folder, where that can be opened.
-    fn visit(&mut self, turn: &Turn, is_due: bool, report: &mut Report) -> Result<(), Fault> {
+    fn visit(&mut self, turn: &Turn, is_due: bool, report: &mut Report) -> Result<OwnedFd, Fault> {
         if is_due {
             self.next_look = Some(turn.now + self.plan.options.poll);
             self.failure = None;
         }
-        let folder = self.plan.folder.open()?;
+        let folder = self.open_folder()?;
         if is_due {
             self.look(&folder, turn.now, report)?;
         }
-        self.put_away(&folder, turn, report);
-        while self.reading.is_none()
-            && let Some(found) = self.waiting.pop()
-        {
-            if let Err(fault) = self.open(&folder, &found, report) {
-                self.failure = Some(fault.code());
-            }
+        if let Err(fault) = self.put_away(&folder, turn, report) {
+            self.failure = Some(fault.code());
         }
-        Ok(())
+        self.enter_next(&folder, report);
+        Ok(folder)
+    }
+
+    /// Makes it only once: when it has vanished, its disk may not be mounted, and an empty one in its place would hide that.
+    fn open_folder(&mut self) -> Result<OwnedFd, Fault> {
+        let folder = &self.plan.folder;
+        if self.folder.as_ref() == Some(&folder.shown) {
+            return folder.open_existing();
+        }
+        let opened = folder.open()?;
+        self.folder = Some(folder.shown.clone());
+        self.known.is_changed = true;
+        Ok(opened)
     }
 
     fn note(&mut self, progress: &[(FileId, Progress)]) {
         self.unsettled = progress.iter().filter(|(_, progress)| progress.open > 0).map(|(id, _)| *id).collect();
         for (id, progress) in progress {
-            if let Some(entry) = self.entries.get_mut(id) {
-                entry.offset = progress.offset;
-            }
+            self.known.on_stored(*id, progress.offset);
         }
     }
 
-    fn write(&mut self) -> Result<(), Fault> {
-        if let Some(state) = &mut self.state {
-            state.write(self.entries.values())?;
+    fn write(&mut self, now: Instant) -> Result<(), Fault> {
+        if let Some(state) = &mut self.state
+            && self.known.is_changed
+        {
+            state.write(self.folder.as_deref(), self.known.iter())?;
+            self.next_write = Some(now + state.pause());
         }
-        self.must_write = false;
+        (self.must_write, self.known.is_changed) = (false, false);
         Ok(())
     }
 
@@ -171,189 +187,264 @@ impl Worker {
         let found = folder::list(folder, &self.plan)?;
         let mut seen = HashMap::with_capacity(found.len());
         for file in &found {
-            let Found { name, identity, version } = file;
-            let before = self.seen.get(name).filter(|seen| (seen.identity, seen.version) == (*identity, *version));
+            let Found { name, inode, version, .. } = file;
+            let before = self.seen.get(name).filter(|seen| (seen.inode, seen.version) == (*inode, *version));
             let since = before.map_or(now, |seen| seen.since);
-            seen.insert(name.clone(), Seen { identity: *identity, version: *version, since });
+            seen.insert(name.clone(), Seen { inode: *inode, version: *version, since });
         }
         self.seen = seen;
-        self.drop_missing(&found, report);
-        let known: HashMap<Identity, FileId> = self.entries.values().map(|entry| (entry.identity, entry.id)).collect();
+        for file in &found {
+            if let Some(other) = self.known.on_found(file) {
+                self.forget(other, report);
+            }
+            self.on_written(file);
+        }
+        self.miss(&found, report);
         let settle_for = self.plan.options.settle_for;
         let is_settled = |file: &Found| self.seen.get(&file.name).is_some_and(|seen| seen.since + settle_for <= now);
-        let is_wanted = |file: &Found| known.get(&file.identity).is_none_or(|id| self.is_wanted(*id, file.version));
+        let is_wanted =
+            |file: &Found| self.known.find(file.inode).is_none_or(|entry| self.is_wanted(entry, file.version));
         // From the last one to the first.
         self.waiting = found.into_iter().rev().filter(|file| is_settled(file) && is_wanted(file)).collect();
         Ok(())
     }
 
-    /// What is known of files that are not there any more, and that nobody reads.
-    fn drop_missing(&mut self, found: &[Found], report: &mut Report) {
-        let there: std::collections::HashSet<Identity> = found.iter().map(|file| file.identity).collect();
-        let (complete, reading) = (&self.complete, self.reading.as_ref().map(|(reader, _)| reader.id));
-        let missing = |entry: &Entry| {
-            !there.contains(&entry.identity) && !complete.contains_key(&entry.id) && reading != Some(entry.id)
+    /// A file that has more than was read of it is not done, whatever its name is now.
+    fn on_written(&mut self, found: &Found) {
+        let Some(id) = self.known.find(found.inode).map(|entry| entry.id) else { return };
+        if !self.unsettled.contains(&id) && self.complete.get(&id).is_some_and(|version| *version != found.version) {
+            self.complete.remove(&id);
+        }
+    }
+
+    /// Files that are known and not there, and that nobody reads.
+    fn miss(&mut self, found: &[Found], report: &mut Report) {
+        let there: HashSet<FileId> = found.iter().filter_map(|file| Some(self.known.find(file.inode)?.id)).collect();
+        let reading = self.reading.as_ref().map(|(reader, _)| reader.id);
+        let is_missing = |entry: &&Entry| {
+            let is_new = entry.gone.is_none() || self.complete.contains_key(&entry.id);
+            // What was read of it is delivered first.
+            let is_in_hand = reading == Some(entry.id) || self.unsettled.contains(&entry.id);
+            is_new && !is_in_hand && !there.contains(&entry.id)
         };
-        let gone: Vec<FileId> = self.entries.values().filter(|entry| missing(entry)).map(|entry| entry.id).collect();
-        for id in gone {
+        let missing: Vec<(FileId, bool)> = self
+            .known
+            .iter()
+            .filter(is_missing)
+            .map(|entry| {
+                // Another file has its name: it was replaced.
+                (entry.id, self.seen.contains_key(&entry.name))
+            })
+            .collect();
+        for (id, is_replaced) in missing {
+            if is_replaced {
+                self.forget(id, report);
+            } else {
+                self.on_gone(id, report);
+            }
+        }
+        for id in self.known.expired() {
             self.forget(id, report);
         }
     }
 
-    fn forget(&mut self, id: FileId, report: &mut Report) {
-        self.entries.remove(&id);
-        self.complete.remove(&id);
+    /// Stays known, in case that it comes back.
+    fn on_gone(&mut self, id: FileId, report: &mut Report) {
+        let is_stored = self.complete.remove(&id).is_some();
+        // One that is to be put away is then put away.
+        let stays = self.plan.options.done == Done::Keep;
+        self.known.change(id, |entry| {
+            (entry.gone, entry.failed) = (Some(now()), None);
+            entry.is_finished = stays && (is_stored || entry.is_finished);
+        });
         report.forgotten.push(id);
-        self.must_write = true;
     }
 
-    fn is_wanted(&self, id: FileId, version: Version) -> bool {
-        let Some(entry) = self.entries.get(&id) else { return true };
-        let is_in_hand = self.complete.contains_key(&id)
-            || self.unsettled.contains(&id)
-            || self.reading.as_ref().is_some_and(|(reader, _)| reader.id == id);
+    fn forget(&mut self, id: FileId, report: &mut Report) {
+        self.known.remove(id);
+        self.complete.remove(&id);
+        report.forgotten.push(id);
+    }
+
+    fn is_wanted(&self, entry: &Entry, version: Version) -> bool {
+        let is_in_hand = self.complete.contains_key(&entry.id)
+            || self.unsettled.contains(&entry.id)
+            || self.reading.as_ref().is_some_and(|(reader, _)| reader.id == entry.id);
         let is_over = entry.is_finished || entry.failed.is_some();
         !(is_in_hand || is_over && entry.version == version)
     }
 
-    fn put_away(&mut self, folder: &OwnedFd, turn: &Turn, report: &mut Report) {
-        for (id, progress) in &turn.progress {
-            if progress.open > 0 {
-                continue;
-            }
-            let (Some(version), Some(entry)) = (self.complete.get(id).copied(), self.entries.get(id)) else { continue };
-            match finish(folder, entry, version, &self.plan) {
-                Ok(Finished::Gone) => self.forget(*id, report),
-                Ok(ended) => {
-                    self.complete.remove(id);
-                    if let Some(entry) = self.entries.get_mut(id) {
-                        entry.is_finished = ended == Finished::Stays;
-                    }
-                    report.forgotten.push(*id);
-                    self.must_write = true;
-                }
-                // Tried again; other files are read meanwhile.
-                Err(fault) => self.failure = Some(fault.code()),
-            }
-        }
-    }
-
-    fn open(&mut self, folder: &OwnedFd, found: &Found, report: &mut Report) -> Result<(), Fault> {
-        let (file, identity, version) = folder::open(folder, &found.name, &self.plan)?;
-        if (identity, version) != (found.identity, found.version) {
-            // Written to since the look: it has to settle.
+    /// The files of which everything is stored.
+    fn put_away(&mut self, folder: &OwnedFd, turn: &Turn, report: &mut Report) -> Result<(), Fault> {
+        let stored = turn.progress.iter().filter(|(_, progress)| progress.open == 0);
+        let stored: Vec<(FileId, Version)> =
+            stored.filter_map(|(id, _)| Some((*id, *self.complete.get(id)?))).collect();
+        if stored.is_empty() {
             return Ok(());
         }
-        let known = self.entries.values().find(|entry| entry.identity == identity).map(|entry| entry.id);
-        let id = match known.filter(|id| self.goes_on(*id, &found.name, &file, version)) {
-            Some(id) => id,
-            None => {
-                if let Some(old) = known {
-                    self.forget(old, report);
+        let target = self.plan.target.as_ref().map(Folder::open).transpose()?;
+        let (mut put_away, mut failed) = (Vec::new(), Ok(()));
+        for (id, version) in stored {
+            let Some(entry) = self.known.get(id) else { continue };
+            match finish((folder, target.as_ref()), entry, version, &self.plan) {
+                Ok(Finished::PutAway { has_other_names }) => put_away.push((id, has_other_names)),
+                // The next look finds it by another name, or not.
+                Ok(Finished::Missing) => {}
+                Ok(ended) => {
+                    self.complete.remove(&id);
+                    self.known.change(id, |entry| entry.is_finished = ended == Finished::Stays);
+                    report.forgotten.push(id);
                 }
-                self.enter(found, &file)?
+                // Tried again; other files are put away meanwhile.
+                Err(fault) => failed = Err(fault),
             }
-        };
-        let Some(entry) = self.entries.get_mut(&id) else { return Ok(()) };
-        (entry.is_finished, entry.failed, entry.version, entry.tail) = (false, None, version, None);
-        entry.name.clone_from(&found.name);
-        self.must_write = true;
-        let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
-        match Reader::open(file, &found.name, (id, version, entry.offset), &self.plan.options) {
-            Ok(reader) => self.reading = Some((reader, second)),
-            Err(fault) => entry.failed = Some(fault.code()),
         }
-        Ok(())
+        if !put_away.is_empty() {
+            sync(folder, target.as_ref(), &self.plan)?;
+        }
+        for (id, has_other_names) in put_away {
+            if has_other_names {
+                // The other names are put away, too, without a message.
+                self.on_gone(id, report);
+            } else {
+                self.forget(id, report);
+            }
+        }
+        failed
     }
 
-    /// Whether the file is the one that is known, perhaps with more at its end, and not another in its place: an inode
-    /// is used again, and a copy over a file keeps it.
-    fn goes_on(&self, id: FileId, name: &str, file: &File, version: Version) -> bool {
-        let Some(entry) = self.entries.get(&id) else { return false };
-        let begins_as_it_did = || folder::head(file, Some(entry.head.0)).is_ok_and(|head| head == entry.head);
-        if version == entry.version {
-            // Perhaps renamed.
-            return begins_as_it_did();
+    /// Gives numbers to the files that are read next.
+    fn enter_next(&mut self, folder: &OwnedFd, report: &mut Report) {
+        if self.waiting.last().is_none_or(|found| self.known.find(found.inode).is_some()) {
+            return;
         }
-        let is_gzip = name.ends_with(".gz");
-        // A compressed file that was cut off may be completed, and a complete one only be replaced.
-        let has_one_text = matches!(self.plan.options.rows, Rows::Whole) || is_gzip && entry.tail.is_some();
-        let goes_past = |tail| folder::tail(file, entry.version.size).is_ok_and(|now| now == tail);
-        name == entry.name
-            && (entry.offset == 0 || !has_one_text && (is_gzip || version.size >= entry.offset))
-            && begins_as_it_did()
-            && entry.tail.is_none_or(goes_past)
+        let mut next = self.waiting.split_off(self.waiting.len().saturating_sub(ENTER_AT_ONCE));
+        next.retain(|found| {
+            self.known.find(found.inode).is_some()
+                || self.enter(folder, found, report).unwrap_or_else(|fault| {
+                    self.failure = Some(fault.code());
+                    false
+                })
+        });
+        self.waiting.append(&mut next);
     }
 
-    /// Gives the file its number: made of all that tells it from another, so that it comes out the same once more.
-    fn enter(&mut self, found: &Found, file: &File) -> Result<FileId, Fault> {
-        let head = folder::head(file, None)?;
-        let Identity { device, inode } = found.identity;
-        let numbers = [device, inode, found.version.size, found.version.modified.cast_unsigned()].map(u64::to_le_bytes);
-        let id = folder::digest(&[found.name.as_bytes(), numbers.as_flattened(), &head.1]);
-        let entry = Entry {
+    /// Whether it has a number now.
+    fn enter(&mut self, folder: &OwnedFd, found: &Found, report: &mut Report) -> Result<bool, Fault> {
+        let (file, now) = folder::open(folder, &found.name, &self.plan)?;
+        if !is_as_found(&now, found) {
+            return Ok(false);
+        }
+        let head = folder::head(&file, None)?;
+        let id = number(found, &head.1);
+        if self.unsettled.contains(&id) {
+            return Ok(false);
+        }
+        if let Some(old) = self.known.by_number(found.inode.number).map(|entry| entry.id) {
+            self.forget(old, report);
+        }
+        self.known.insert(Entry {
             id,
             name: found.name.clone(),
-            identity: found.identity,
+            inode: found.inode,
             head,
             tail: None,
             offset: 0,
             version: found.version,
             is_finished: false,
+            gone: None,
             failed: None,
-        };
-        self.entries.insert(id, entry);
-        Ok(id)
+        });
+        self.must_write = true;
+        Ok(true)
     }
 
-    fn read(&mut self, turn: &Turn, report: &mut Report) {
-        let Some((reader, file)) = &mut self.reading else { return };
-        if turn.messages == 0 || turn.bytes == 0 {
-            return;
+    /// The next file, as long as the ones that wait have their numbers. Whether there is one.
+    fn open_next(&mut self, folder: &OwnedFd, report: &mut Report) -> bool {
+        while !self.must_write
+            && let Some(found) = self.waiting.pop_if(|found| self.known.find(found.inode).is_some())
+        {
+            if let Err(fault) = self.open(folder, found, report) {
+                self.failure = Some(fault.code());
+            }
+            if self.reading.is_some() {
+                return true;
+            }
         }
+        false
+    }
+
+    fn open(&mut self, folder: &OwnedFd, found: Found, report: &mut Report) -> Result<(), Fault> {
+        let (file, now) = folder::open(folder, &found.name, &self.plan)?;
+        let Some(entry) = self.known.find(found.inode) else { return Ok(()) };
+        if !is_as_found(&now, &found) {
+            return Ok(());
+        }
+        let (id, offset) = (entry.id, entry.offset);
+        if !goes_on(entry, &found, &file, &self.plan.options.rows) {
+            self.forget(id, report);
+            if self.enter(folder, &found, report)? {
+                self.waiting.push(found);
+            }
+            return Ok(());
+        }
+        let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
+        let opened = Reader::open(file, &found.name, (id, found.version, offset), &self.plan.options);
+        let failed = opened.as_ref().err().map(Fault::code);
+        self.reading = opened.ok().map(|reader| (reader, second));
+        self.known.change(id, |entry| {
+            (entry.name, entry.inode, entry.version) = (found.name, found.inode, found.version);
+            (entry.is_finished, entry.failed, entry.tail) = (false, failed, None);
+        });
+        Ok(())
+    }
+
+    fn read(&mut self, turn: &Turn, folder: Option<&OwnedFd>, report: &mut Report) {
+        let (mut messages, mut bytes) = (turn.messages, turn.bytes.min(TURN_BYTES));
+        while messages > 0 && bytes > 0 {
+            if self.reading.is_none() && !folder.is_some_and(|folder| self.open_next(folder, report)) {
+                break;
+            }
+            let (count, size) = self.read_on(messages, bytes, report);
+            messages = messages.saturating_sub(count);
+            bytes = bytes.saturating_sub(size);
+        }
+        // A file without a message is put away at once.
+        let is_put_away = report.read.iter().any(|(_, _, messages)| messages.is_empty());
+        let may_open = folder.is_some() && !self.waiting.is_empty();
+        report.is_busy = self.reading.is_some() || may_open || is_put_away;
+    }
+
+    /// In the file that is open. How many messages there were, and how many bytes of them.
+    fn read_on(&mut self, messages: usize, bytes: usize, report: &mut Report) -> (usize, usize) {
+        let Some((reader, file)) = &mut self.reading else { return (0, 0) };
         let id = reader.id;
-        let (messages, read) = reader.next(turn.messages, turn.bytes.min(TURN_BYTES), &self.plan.options);
+        let (messages, read) = reader.next(messages, bytes, &self.plan.options);
         // What was read is of one file only when it still begins as it did, and is as long.
-        let same = self.entries.get(&id).is_some_and(|entry| is_same(file, entry, reader.version));
-        let read = if same { read } else { Err(Fault::new(Code::FileChanged, "the file is another")) };
+        let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version));
+        let read = if is_same { read } else { Err(Fault::new(Code::FileChanged, "the file is another")) };
         let (end, is_at_end) = (reader.offset(), reader.is_at_end());
-        match read {
+        match &read {
+            Ok(()) if !is_at_end => {}
             Ok(()) => {
-                // One without a message is put away at once.
-                report.is_busy = !is_at_end || !self.waiting.is_empty() || messages.is_empty();
-                report.read = Some((id, end, messages));
-                if is_at_end {
-                    if let Some(entry) = self.entries.get_mut(&id) {
-                        entry.tail = folder::tail(file, reader.version.size).ok();
-                    }
-                    self.complete.insert(id, reader.version);
-                    self.reading = None;
-                }
+                let tail = folder::tail(file, reader.version.size).ok();
+                self.complete.insert(id, reader.version);
+                self.known.change(id, |entry| entry.tail = tail);
+                self.reading = None;
             }
             Err(fault) if fault.code() == Code::FileChanged => {
                 self.failure = Some(fault.code());
                 self.reading = None;
                 self.forget(id, report);
+                return (0, 0);
             }
             Err(fault) => {
-                report.read = Some((id, end, messages));
+                self.known.change(id, |entry| entry.failed = Some(fault.code()));
                 self.reading = None;
-                if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.failed = Some(fault.code());
-                }
-                self.must_write = true;
             }
         }
-    }
-}
-
-fn is_same(file: &File, entry: &Entry, version: Version) -> bool {
-    match folder::version_of(file) {
-        Ok(now) if now == version => true,
-        // What is appended is read another time.
-        Ok(now) if now.size >= version.size => {
-            folder::head(file, Some(entry.head.0)).is_ok_and(|head| head == entry.head)
-        }
-        _ => false,
+        let size = (messages.len(), messages.iter().map(|message| message.payload.len()).sum());
+        report.read.push((id, end, messages));
+        size
     }
 }

@@ -54,6 +54,22 @@ impl Files {
         file.write_all(text.as_ref()).unwrap();
     }
 
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.inbox().join(from), self.inbox().join(to)).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.inbox().join(name)).unwrap();
+    }
+
+    /// Changes what is written down, as no source reads it.
+    pub fn edit_state(&self, edit: impl Fn(&mut serde_json::Value)) {
+        let path = self.state().join("files.json");
+        let mut state = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        edit(&mut state);
+        fs::write(path, state.to_string()).unwrap();
+    }
+
     pub fn exists(&self, name: &str) -> bool {
         self.inbox().join(name).exists()
     }
@@ -114,6 +130,20 @@ pub async fn take(source: &FileSource, count: usize) -> Vec<Incoming> {
 pub async fn store(source: &FileSource, count: usize) -> Vec<String> {
     let taken = take(source, count).await;
     taken.iter().for_each(|incoming| source.settle(incoming.item, stored()));
+    taken.iter().map(text).collect()
+}
+
+/// Puts a file there and takes its message: since then, the folder was looked into.
+pub async fn looks(files: &Files, source: &FileSource, name: &str) {
+    files.put(name, format!("{name}\n"));
+    assert_eq!(store(source, 1).await, [name], "and nothing else");
+}
+
+pub fn settle(source: &FileSource, taken: &[Incoming]) {
+    taken.iter().for_each(|incoming| source.settle(incoming.item, stored()));
+}
+
+pub fn texts(taken: &[Incoming]) -> Vec<String> {
     taken.iter().map(text).collect()
 }
 

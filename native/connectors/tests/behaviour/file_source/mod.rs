@@ -4,5 +4,8 @@ mod done;
 mod host;
 mod hostile;
 mod memory;
+mod missing;
+mod names;
 mod resume;
 mod rows;
+mod writes;

@@ -6,7 +6,9 @@ use formats::csv::CsvOptions;
 use harness::run;
 use message::Code;
 
-use super::host::{Files, close, connected, csv, fails, places, refused, store, stored, take, text, until};
+use super::host::{
+    Files, close, connected, csv, fails, looks, places, refused, settle, store, stored, take, text, texts, until,
+};
 
 fn lines(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|at| format!("{{\"a\":{at}}}")).collect()
@@ -34,6 +36,43 @@ fn what_was_not_stored_comes_again_with_the_same_places() {
         files.put("b.ndjson", "last\n");
         assert_eq!(store(&source, 1).await, ["last"], "nothing of what is stored comes again");
     });
+}
+
+#[test]
+fn rows_before_a_place_that_cannot_be_read_come_again_after_a_stop() {
+    use std::io::Write;
+
+    let rows = lines(0..1_000);
+    let long = format!("{}\n{}\n", rows.join("\n"), "x".repeat(2_000));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(rows.join("\n").as_bytes()).unwrap();
+    let mut torn = encoder.finish().unwrap();
+    torn.truncate(torn.len() * 4 / 5);
+    for (name, bytes, code) in
+        [("a.ndjson", long.into_bytes(), Code::FileTooLong), ("a.ndjson.gz", torn, Code::FileGzip)]
+    {
+        run(async {
+            let files = Files::new();
+            files.put(name, bytes);
+            let mut options = files.options(Rows::Lines);
+            options.limits.bytes = 1_000;
+            let source = connected(options.clone()).await;
+            let first = take(&source, 700).await;
+            fails(&source, code).await;
+            settle(&source, &first[..10]);
+            until("it is written down", || {
+                let state = std::fs::read_to_string(files.state().join("files.json")).unwrap();
+                !state.contains("\"offset\":0,")
+            })
+            .await;
+            source.close(std::time::Duration::ZERO).await;
+            let source = connected(options).await;
+            let second = take(&source, 690).await;
+            assert_eq!(texts(&second), rows[10..700]);
+            assert_eq!(places(&second), places(&first)[10..]);
+            fails(&source, code).await;
+        });
+    }
 }
 
 #[test]
@@ -121,6 +160,34 @@ fn a_message_that_was_refused_or_returned_comes_again_as_another_item() {
         assert_eq!(texts, ["1", "3"]);
         assert!(again.iter().all(|one| taken.iter().all(|before| before.item != one.item)));
         assert!(places(&again).iter().all(|place| places(&taken).contains(place)));
+    });
+}
+
+#[test]
+fn a_disk_with_another_number_holds_the_same_files() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "1\n2\n");
+        files.put("b.ndjson", "3\n");
+        let source = files.source(Rows::Lines).await;
+        let mut first = take(&source, 3).await;
+        first.sort_by_key(text);
+        settle(&source, &[&first[..1], &first[2..]].concat());
+        source.close(std::time::Duration::ZERO).await;
+        // As it was written down while the disk had another number.
+        files.edit_state(|state| {
+            for file in state["files"].as_array_mut().unwrap() {
+                file["device"] = 1.into();
+            }
+        });
+        let source = files.source(Rows::Lines).await;
+        let second = take(&source, 1).await;
+        assert_eq!((texts(&second), places(&second)), (vec!["2".to_owned()], places(&first[1..2])));
+        settle(&source, &second);
+        looks(&files, &source, "c").await;
+        close(&source).await;
+        let state = std::fs::read_to_string(files.state().join("files.json")).unwrap();
+        assert!(!state.contains("device"), "{state}");
     });
 }
 

@@ -131,6 +131,19 @@ fn a_text_that_hopes_for_substitution_is_refused() {
 }
 
 #[test]
+fn a_file_out_that_writes_what_the_file_in_reads_is_refused() {
+    let file = |path: &str| {
+        let input = json!({"file": {"path": "inbox", "pattern": "*.ndjson", "format": "ndjson"}});
+        let file = json!({"customer": "a", "pipeline": "b", "in": input, "out": {"file": {"path": path}}});
+        Pipeline::from_json(&file.to_string(), &())
+    };
+    let faults = file("./inbox/out.ndjson").unwrap_err();
+    assert_eq!((faults.len(), faults[0].code()), (1, Code::ConfigInvalidValue));
+    assert_eq!(faults[0].place().pointer.as_deref(), Some("/out/file/path"));
+    assert!(file("inbox/out.json").is_ok() && file("outbox/out.ndjson").is_ok());
+}
+
+#[test]
 fn a_header_of_a_test_that_an_http_in_drops_is_refused() {
     let file = |input: Value, headers: Value| {
         let tests = json!([{"name": "t", "in": {"json": 1, "headers": headers}, "dropped": true}]);
