@@ -1,6 +1,7 @@
 //! What the tests of several crates need. For tests alone: no crate uses it outside `dev-dependencies`.
 //!
-//! - [`Server`]: a real nats-server on a free port; [`Client`] speaks to it without the code under test.
+//! - [`Server`]: a real nats-server on a free port, [`Cluster`]: three of them; [`Client`] speaks to one without the
+//!   code under test.
 //! - [`post`], [`take_one`]: one HTTP request from either end; [`Receiver`]: an HTTP server that fails until
 //!   it is told to recover; [`Certificates`] for servers with TLS.
 //! - [`Mosquitto`]: a real MQTT broker on a free port.
@@ -12,6 +13,7 @@
 mod alone;
 mod certificates;
 mod client;
+mod cluster;
 mod folder;
 mod http;
 mod known_fault;
@@ -23,6 +25,7 @@ mod wait;
 pub use alone::alone;
 pub use certificates::Certificates;
 pub use client::{Client, Got};
+pub use cluster::Cluster;
 pub use folder::Folder;
 pub use http::{post, take_one};
 pub use known_fault::known_fault;

@@ -11,9 +11,10 @@ use message::{Code, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::pool::Candidate;
 use super::read_buffer::ReadBuffer;
 use super::stream::Stream;
-use super::{Auth, Network, Options, Server, tls};
+use super::{Auth, Network, Options, tls};
 use crate::protocol::{Connect, Frame, ParserLimits, ServerError, ServerInfo, encode_connect, encode_ping, parse};
 
 /// An accepted connection: CONNECT was answered, and nothing else has been said.
@@ -21,26 +22,30 @@ pub struct Accepted {
     pub stream: Stream,
     pub read: ReadBuffer,
     pub info: ServerInfo,
+    /// Nobody in between could have written `info`, or there is no TLS.
+    pub proven: bool,
 }
 
 /// One try at one server, within `limit`.
 pub async fn connect(
     network: &dyn Network,
-    server: &Server,
+    candidate: &Candidate,
     options: &Options,
     limit: Duration,
 ) -> Result<Accepted, Fault> {
-    match timeout(limit, dial(network, server, options)).await {
+    match timeout(limit, dial(network, candidate, options)).await {
         Ok(result) => result,
-        Err(_) => Err(Fault::new(Code::NatsConnect, format!("{server} did not answer within {limit:?}"))),
+        Err(_) => Err(Fault::new(Code::NatsConnect, format!("{} did not answer within {limit:?}", candidate.server))),
     }
 }
 
-async fn dial(network: &dyn Network, server: &Server, options: &Options) -> Result<Accepted, Fault> {
+async fn dial(network: &dyn Network, candidate: &Candidate, options: &Options) -> Result<Accepted, Fault> {
+    let server = &candidate.server;
     let unreachable = |error: std::io::Error| Fault::new(Code::NatsConnect, format!("{server}: {error}"));
     let socket = network.dial(server).await.map_err(unreachable)?;
-    let heard = Accepted { stream: Stream::Plain(socket), read: ReadBuffer::new(), info: ServerInfo::default() };
-    heard.shake_hands(&server.host, options).await.map_err(|fault| {
+    let (stream, read) = (Stream::Plain(socket), ReadBuffer::new());
+    let heard = Accepted { stream, read, info: ServerInfo::default(), proven: false };
+    heard.shake_hands(&candidate.tls_name, options).await.map_err(|fault| {
         let reason = format!("{server}: {}", fault.reason());
         Fault::new(fault.code(), reason)
     })
@@ -72,6 +77,7 @@ impl Accepted {
             return Err(Fault::new(Code::NatsTlsMissing, "the server does not offer TLS"));
         }
         self.info = info;
+        self.proven = !secured || options.tls.first;
         if secured {
             self = self.secured(host, options).await?;
         }
@@ -102,7 +108,7 @@ impl Accepted {
         loop {
             match self.hear().await? {
                 Heard::Pong => return Ok(()),
-                Heard::Info(info) => self.info = info,
+                Heard::Info(info) => (self.info, self.proven) = (info, true),
                 Heard::Ping => self.say(b"PONG\r\n").await?,
                 Heard::Nothing => {}
             }

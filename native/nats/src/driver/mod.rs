@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Connection::turn                                                           connection.rs
-//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, network.rs, handshake.rs, tls.rs
+//!   │ not connected: the next server, back-off, dial,                        pool.rs, backoff.rs, network.rs
+//!   │                handshake, Handler::on_connected                        handshake.rs, tls.rs
 //!   ▼
 //! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, stream.rs, read_buffer.rs
 //!       frames ──► Handler::on_message until none is left, or it yields      handler.rs
@@ -20,6 +21,7 @@ mod link;
 mod network;
 mod options;
 mod outbox;
+mod pool;
 mod read_buffer;
 mod requests;
 mod stream;

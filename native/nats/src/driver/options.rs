@@ -51,14 +51,18 @@ impl fmt::Debug for Auth {
 pub struct Options {
     /// Tried in turn; never empty.
     pub servers: Vec<Server>,
+    /// Whether to use the cluster's other servers too, which each server tells of. Without it only `servers` are used,
+    /// for a cluster whose own addresses cannot be reached from here.
+    pub discover: bool,
     pub auth: Auth,
     pub tls: TlsOptions,
     /// What the server's monitoring shows.
     pub name: String,
-    /// For the first connect as a whole, and for each later try.
+    /// For the first connect as a whole, of which each server has a part, and for each later try.
     pub connect_timeout: Duration,
     /// A ping goes out this often; two without any sign of life end the connection.
     pub ping_interval: Duration,
+    /// The pause before the servers are tried again, once all of them were; it grows up to the next one.
     pub reconnect_min: Duration,
     pub reconnect_max: Duration,
     /// Tries in a row after which `turn` gives up; `None`: never.
@@ -90,6 +94,7 @@ impl Options {
         }
         Ok(Options {
             servers,
+            discover: true,
             auth,
             tls,
             name: "vrsky-fast".into(),
@@ -145,7 +150,7 @@ fn split_url(url: &str) -> Result<(bool, Auth, Server), Fault> {
         Some((userinfo, address)) => (credentials(userinfo)?, address),
         None => (Auth::None, rest),
     };
-    Ok((secured, auth, server(address)?))
+    Ok((secured, auth, server_of(address)?))
 }
 
 fn credentials(userinfo: &str) -> Result<Auth, Fault> {
@@ -155,7 +160,8 @@ fn credentials(userinfo: &str) -> Result<Auth, Fault> {
     })
 }
 
-fn server(address: &str) -> Result<Server, Fault> {
+/// `host:port`, `host`, `[IPv6 address]:port`.
+pub(super) fn server_of(address: &str) -> Result<Server, Fault> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(|| refuse("an IPv6 address lacks its `]`"))?;
@@ -166,7 +172,7 @@ fn server(address: &str) -> Result<Server, Fault> {
             None => (address, None),
         },
     };
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@')) {
         return Err(refuse("a NATS address is HOST:PORT"));
     }
     let port = match port {

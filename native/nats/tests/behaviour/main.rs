@@ -5,6 +5,7 @@
 mod client;
 
 mod captured;
+mod cluster;
 mod connection;
 mod fuzz;
 mod jetstream;
