@@ -3,7 +3,8 @@
 //! - [`Server`]: a real nats-server on a free port, [`Cluster`]: three of them; [`Client`] speaks to one without the
 //!   code under test.
 //! - [`post`], [`take_one`]: one HTTP request from either end; [`Receiver`]: an HTTP server that fails until
-//!   it is told to recover; [`Certificates`] for servers with TLS.
+//!   it is told to recover; [`Certificates`] for servers with TLS, [`Nkey`] and [`Operator`] for those that want keys or
+//!   JWTs.
 //! - [`Mosquitto`]: a real MQTT broker on a free port.
 //! - [`eventually`] waits for a condition; [`run`] runs an async test; [`Folder`] goes with its test.
 //! - [`alone`] gives a test a process of its own; [`known_fault!`] marks a fault that is not repaired yet.
@@ -18,6 +19,7 @@ mod folder;
 mod http;
 mod known_fault;
 mod mosquitto;
+mod nkey;
 mod receiver;
 mod server;
 mod wait;
@@ -30,6 +32,7 @@ pub use folder::Folder;
 pub use http::{post, take_one};
 pub use known_fault::known_fault;
 pub use mosquitto::{Mosquitto, Subscriber};
+pub use nkey::{Nkey, Operator};
 pub use receiver::Receiver;
 pub use server::Server;
 pub use wait::{WAIT_TIMEOUT, eventually, run};

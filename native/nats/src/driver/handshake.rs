@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::pool::Candidate;
 use super::read_buffer::ReadBuffer;
 use super::stream::Stream;
-use super::{Auth, Network, Options, tls};
+use super::{Auth, Network, Options, Proof, tls};
 use crate::protocol::{Connect, Frame, ParserLimits, ServerError, ServerInfo, encode_connect, encode_ping, parse};
 
 /// An accepted connection: CONNECT was answered, and nothing else has been said.
@@ -104,7 +104,8 @@ impl Accepted {
     }
 
     async fn greet(&mut self, options: &Options) -> Result<(), Fault> {
-        self.say(&greeting(options)).await?;
+        let proof = prove(&self.info.nonce, options).await?;
+        self.say(&greeting(options, proof.as_ref())).await?;
         loop {
             match self.hear().await? {
                 Heard::Pong => return Ok(()),
@@ -166,16 +167,32 @@ fn silent(fault: Fault, options: &Options) -> Fault {
     Fault::new(fault.code(), reason)
 }
 
+/// Signs the nonce, if the server has one. One that has none asks nobody for a signature.
+async fn prove(nonce: &str, options: &Options) -> Result<Option<Proof>, Fault> {
+    if nonce.is_empty() || !matches!(options.auth, Auth::Creds(_) | Auth::Nkey(_)) {
+        return Ok(None);
+    }
+    let (nonce, auth) = (nonce.to_owned(), options.auth.clone());
+    // Not on this thread: others wait for it, and a network's file system may take its time.
+    tokio::task::spawn_blocking(move || auth.prove(&nonce))
+        .await
+        .map_err(|error| Fault::new(Code::NatsConnect, format!("no thread to read credentials: {error}")))?
+}
+
 /// CONNECT, and the PING whose PONG says that it was accepted.
-fn greeting(options: &Options) -> Vec<u8> {
+fn greeting(options: &Options, proof: Option<&Proof>) -> Vec<u8> {
     let mut connect = Connect::new(&options.name);
     match &options.auth {
-        Auth::None => {}
+        Auth::None | Auth::Creds(_) | Auth::Nkey(_) => {}
         Auth::User { user, password } => {
             connect.user = Some(user);
             connect.pass = Some(password);
         }
         Auth::Token(token) => connect.auth_token = Some(token),
+    }
+    if let Some(proof) = proof {
+        (connect.jwt, connect.nkey) = (proof.jwt.as_deref(), proof.nkey.as_deref());
+        connect.sig = Some(&proof.signature);
     }
     let mut out = Vec::new();
     encode_connect(&mut out, &connect);

@@ -1,6 +1,7 @@
 //! Where to connect, as whom, and how patiently.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use message::{Code, Fault};
@@ -35,6 +36,11 @@ pub enum Auth {
         password: String,
     },
     Token(String),
+    /// A creds file: the JWT of a user and its seed. This and the next are read at every connect, so that a renewed
+    /// one is taken up.
+    Creds(PathBuf),
+    /// A file with the seed of a user's NKey.
+    Nkey(PathBuf),
 }
 
 impl fmt::Debug for Auth {
@@ -43,6 +49,8 @@ impl fmt::Debug for Auth {
             Auth::None => "None",
             Auth::User { .. } => "User",
             Auth::Token(_) => "Token",
+            Auth::Creds(_) => "Creds",
+            Auth::Nkey(_) => "Nkey",
         })
     }
 }

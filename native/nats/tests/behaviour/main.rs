@@ -7,6 +7,7 @@ mod client;
 mod captured;
 mod cluster;
 mod connection;
+mod credentials;
 mod fuzz;
 mod jetstream;
 mod odd_servers;
