@@ -101,7 +101,7 @@ impl Connection {
     }
 
     fn new(network: Rc<dyn Network>, options: Options, candidate: Candidate, accepted: Accepted) -> Connection {
-        let outbox = Outbox::new([network.random(), network.random()]);
+        let outbox = Outbox::new([network.random(), network.random()], options.api.clone());
         let info = accepted.info.clone();
         let pool = Pool::new(&options.servers, candidate);
         let state = State::Up(up(accepted, Count::default(), &options, &outbox));

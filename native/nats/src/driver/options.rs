@@ -7,6 +7,7 @@ use std::time::Duration;
 use message::{Code, Fault};
 
 use super::TlsOptions;
+use crate::jetstream::Api;
 
 /// One server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Options {
     pub discover: bool,
     pub auth: Auth,
     pub tls: TlsOptions,
+    /// Where JetStream's API listens.
+    pub api: Api,
     /// What the server's monitoring shows.
     pub name: String,
     /// For the first connect as a whole, of which each server has a part, and for each later try.
@@ -105,6 +108,7 @@ impl Options {
             discover: true,
             auth,
             tls,
+            api: Api::default(),
             name: "vrsky-fast".into(),
             connect_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(20),
