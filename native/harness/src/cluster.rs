@@ -1,7 +1,8 @@
 //! Several real nats-servers that are one cluster, on loopback.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -42,14 +43,10 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect::<Vec<_>>().join(",")
     }
 
-    /// Waits until a stream with a copy on each of them can be made; `client` may use the whole API.
-    pub fn await_jetstream(&self, client: &mut Client) {
-        let members = self.servers.len();
-        let stream = format!(r#"{{"name":"READY","subjects":["ready"],"num_replicas":{members}}}"#);
-        eventually("the cluster makes streams", || {
-            let answer = client.request("$JS.API.STREAM.CREATE.READY", &stream);
-            answer.get("config").map(|_| ())
-        });
+    /// Waits until a stream with a copy on each of them can be made. Before that nobody answers.
+    pub fn await_jetstream(&self) {
+        eventually("the cluster makes streams", || makes_streams(&self.servers[1]).then_some(()));
+        let mut client = Client::connect(&self.servers[1]);
         client.request("$JS.API.STREAM.DELETE.READY", "");
     }
 }
@@ -61,4 +58,15 @@ fn told(server: &Server) -> usize {
     BufReader::new(stream).read_line(&mut line).unwrap();
     let info: Value = serde_json::from_str(line.strip_prefix("INFO ").unwrap()).unwrap();
     info["connect_urls"].as_array().map_or(0, Vec::len)
+}
+
+/// Whether an answer comes, and is a good one.
+fn makes_streams(server: &Server) -> bool {
+    let stream = r#"{"name":"READY","subjects":["ready"],"num_replicas":3}"#;
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let request = format!("PUB $JS.API.STREAM.CREATE.READY answer {}\r\n{stream}\r\n", stream.len());
+    socket.write_all(format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n{request}").as_bytes()).unwrap();
+    let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
+    lines.find(|line| line.contains("stream_create_response")).is_some_and(|line| line.contains("\"config\""))
 }

@@ -47,8 +47,8 @@ fn reasons(node: &Node) -> Vec<String> {
 /// The node's server, which alone was named, ends while there is a backlog.
 fn goes_on_after(end: impl FnOnce(&mut Server)) -> Vec<String> {
     let mut cluster = Cluster::start();
+    cluster.await_jetstream();
     let mut client = Client::connect(&cluster.servers[1]);
-    cluster.await_jetstream(&mut client);
     client.replicas = 3;
     make_streams(&mut client);
     publish_all(&mut client);

@@ -25,6 +25,8 @@ pub struct Connection {
     outbox: Outbox,
     info: ServerInfo,
     pool: Pool,
+    /// How many connections there were after the first.
+    reconnects: u64,
     state: State,
 }
 
@@ -105,7 +107,7 @@ impl Connection {
         let info = accepted.info.clone();
         let pool = Pool::new(&options.servers, candidate);
         let state = State::Up(up(accepted, Count::default(), &options, &outbox));
-        Connection { options: Rc::new(options), network, outbox, info, pool, state }
+        Connection { options: Rc::new(options), network, outbox, info, pool, reconnects: 0, state }
     }
 
     #[must_use]
@@ -175,10 +177,15 @@ impl Connection {
     /// # Errors
     /// `nats/disconnected` when there is no connection, or it broke.
     pub async fn flush<H: Handler + ?Sized>(&mut self, handler: &mut H) -> Result<(), Fault> {
-        let mut wanted = None;
+        let (mut wanted, reconnects) = (None, self.reconnects);
         loop {
-            let State::Up(Up { link, .. }) = &mut self.state else {
-                return Err(Fault::new(Code::NatsDisconnected, "the connection broke before everything was sent"));
+            let link = match &mut self.state {
+                // Another server's PONG says nothing of what this one has.
+                State::Up(up) if self.reconnects == reconnects => &mut up.link,
+                _ => {
+                    let reason = "the connection broke before everything was sent";
+                    return Err(Fault::new(Code::NatsDisconnected, reason));
+                }
             };
             let wanted = *wanted.get_or_insert_with(|| {
                 self.outbox.take_into(&mut link.write);
@@ -320,6 +327,7 @@ impl Connection {
     }
 
     fn connected_to(&mut self, candidate: Candidate, accepted: Accepted, count: Count) {
+        self.reconnects += 1;
         self.pool.on_connected(candidate);
         self.state = State::Up(up(accepted, count, &self.options, &self.outbox));
     }

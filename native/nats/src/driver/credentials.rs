@@ -119,6 +119,7 @@ fn read(file: &Path) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -128,8 +129,10 @@ mod tests {
     struct Temporary(PathBuf);
 
     impl Temporary {
-        fn new(name: &str, text: &str) -> Temporary {
-            let file = std::env::temp_dir().join(format!("vrsky-credentials-{}-{name}", std::process::id()));
+        fn new(text: &str) -> Temporary {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let file = std::env::temp_dir().join(format!("vrsky-credentials-{}-{number}", std::process::id()));
             std::fs::write(&file, text).unwrap();
             Temporary(file)
         }
@@ -142,12 +145,12 @@ mod tests {
     }
 
     fn creds(text: &str) -> Result<Option<Proof>, Fault> {
-        let file = Temporary::new("creds", text);
+        let file = Temporary::new(text);
         Auth::Creds(file.0.clone()).prove("nonce")
     }
 
     fn nkey(text: &str) -> Result<Option<Proof>, Fault> {
-        let file = Temporary::new("nkey", text);
+        let file = Temporary::new(text);
         Auth::Nkey(file.0.clone()).prove("nonce")
     }
 

@@ -190,6 +190,21 @@ fn a_lame_duck_that_answers_nothing_is_left_all_the_same() {
 }
 
 #[test]
+fn a_flush_ends_when_a_lame_duck_that_answers_nothing_is_left() {
+    run(async {
+        let (named, options) = listener().await;
+        let (other, _) = listener().await;
+        let (connection, mut duck) = tokio::join!(Connection::connect(options), accept(&named));
+        duck.write_all(info(&[address(&other)], "\"ldm\":true,").as_bytes()).await.unwrap();
+        let mut connection = connection.unwrap();
+        let (mut reporter, _events) = Reporter::new(&["a"]);
+        let (flushed, _second) = tokio::join!(connection.flush(&mut reporter), accept(&other));
+        assert_eq!(flushed.unwrap_err().code(), Code::NatsDisconnected);
+        drop(duck);
+    });
+}
+
+#[test]
 fn a_learnt_address_is_who_told_of_it_or_gets_no_credentials() {
     run(async {
         let named_one = Certificates::new(&["localhost"]);
