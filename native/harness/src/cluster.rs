@@ -45,9 +45,25 @@ impl Cluster {
 
     /// Waits until a stream with a copy on each of them can be made. Before that nobody answers.
     pub fn await_jetstream(&self) {
-        eventually("the cluster makes streams", || makes_streams(&self.servers[1]).then_some(()));
+        let stream = r#"{"name":"READY","subjects":["ready"],"num_replicas":3}"#;
+        eventually("the cluster makes streams", || self.ask("STREAM.CREATE.READY", stream)?.get("config").map(|_| ()));
         let mut client = Client::connect(&self.servers[1]);
         client.request("$JS.API.STREAM.DELETE.READY", "");
+    }
+
+    /// Messages in a stream; `None` while it has no leader.
+    pub fn count(&self, stream: &str) -> Option<u64> {
+        self.ask(&format!("STREAM.INFO.{stream}"), "")?["state"]["messages"].as_u64()
+    }
+
+    /// What JetStream answers within a second, by way of the second server.
+    fn ask(&self, verb: &str, payload: &str) -> Option<Value> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.servers[1].port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let request = format!("PUB $JS.API.{verb} answer {}\r\n{payload}\r\n", payload.len());
+        socket.write_all(format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n{request}").as_bytes()).unwrap();
+        let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
+        lines.find_map(|line| serde_json::from_str(&line).ok())
     }
 }
 
@@ -58,15 +74,4 @@ fn told(server: &Server) -> usize {
     BufReader::new(stream).read_line(&mut line).unwrap();
     let info: Value = serde_json::from_str(line.strip_prefix("INFO ").unwrap()).unwrap();
     info["connect_urls"].as_array().map_or(0, Vec::len)
-}
-
-/// Whether an answer comes, and is a good one.
-fn makes_streams(server: &Server) -> bool {
-    let stream = r#"{"name":"READY","subjects":["ready"],"num_replicas":3}"#;
-    let mut socket = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    let request = format!("PUB $JS.API.STREAM.CREATE.READY answer {}\r\n{stream}\r\n", stream.len());
-    socket.write_all(format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\n{request}").as_bytes()).unwrap();
-    let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
-    lines.find(|line| line.contains("stream_create_response")).is_some_and(|line| line.contains("\"config\""))
 }
