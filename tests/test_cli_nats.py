@@ -108,3 +108,21 @@ def test_certificates_need_a_server_they_are_for(vrsky: Vrsky, minimal: Path, ve
     assert refused.returncode == 2
     assert "config/invalid-value" in refused.stderr
     assert "need --nats" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--nats-creds", "a"], ["--nats-nkey", "a"], ["--nats-no-discovery"], ["--nats-domain", "a"], ["--replicas", "3"]],
+    ids=lambda options: options[0],
+)
+def test_what_is_for_a_server_that_is_named_needs_one(vrsky: Vrsky, minimal: Path, options: list[str]) -> None:
+    refused = vrsky("run", minimal, *options)
+    assert refused.returncode == 2
+    assert "config/invalid-value" in refused.stderr
+    assert "need" in refused.stderr
+
+
+def test_credentials_of_two_kinds_are_refused(vrsky: Vrsky, minimal: Path) -> None:
+    refused = vrsky("run", minimal, "--nats", "nats://h", "--nats-nkey", "a", VRSKY_NATS_CREDS="b")
+    assert refused.returncode == 2
+    assert "exclude each other" in refused.stderr

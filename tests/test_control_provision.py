@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,13 +16,15 @@ from nats.js.errors import APIError
 
 from vrsky_fast.config.summary import JetStream
 from vrsky_fast.control import streams
-from vrsky_fast.control.connection import connect
+from vrsky_fast.control.connection import connect, endpoint_of
 from vrsky_fast.control.durables import Owner
 from vrsky_fast.control.provision import consumer_of_source, provision, share
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.control.upkeep import provisioned
 from vrsky_fast.errors import NatsError
 
+from .clusters import Cluster
 from .conftest import Background
 
 ONE = streams.lane("logic", "t1000", 0)
@@ -215,5 +219,34 @@ def test_the_durable_of_a_jetstream_in_is_made_on_its_stream_only(background: Ba
         await client.jetstream().add_stream(StreamConfig(name="THEIRS", subjects=["orders.>", "other"]))
         assert await consumer_of_source(client, source, ACME) == ["consumer THEIRS/vrsky-acme-orders"]
         assert await consumer_of_source(client, source, ACME) == []
+
+    with_client(background, endpoint, scenario)
+
+
+def test_replicas_that_are_named_are_made_and_changed_and_others_stay(tmp_path: Path, background: Background) -> None:
+    async def made(client: Client, *wanted: streams.Stream) -> list[str] | None:
+        return await provisioned(lambda: provision(client, wanted), asyncio.Event(), lambda _: None)
+
+    async def scenario() -> None:
+        async with connect(endpoint_of(cluster.url)) as client:
+            three, two = replace(ONE, replicas=3), streams.dead()
+            assert await made(client, ONE, two) is not None
+            assert (await client.jetstream().stream_info(ONE.name)).config.num_replicas == 1
+            assert await made(client, three, two) == [f"stream {ONE.name}: num_replicas"]
+            assert await made(client, ONE, two) == []
+            assert (await client.jetstream().stream_info(ONE.name)).config.num_replicas == 3
+            assert (await client.jetstream().stream_info(two.name)).config.num_replicas == 1
+
+    with Cluster(tmp_path / "cluster") as cluster:
+        background(scenario(), 120)
+
+
+def test_replicas_without_a_cluster_are_refused_with_the_servers_words(
+    background: Background, endpoint: Endpoint
+) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(NatsError, match="replicas > 1 not supported") as caught:
+            await provision(client, [replace(ONE, replicas=3)])
+        assert caught.value.code == "nats/refused"
 
     with_client(background, endpoint, scenario)

@@ -145,6 +145,7 @@ def test_a_store_that_cannot_be_used_is_said_with_the_servers_own_words(tmp_path
         ("nats://u:p%40@h:1", server_config.Endpoint("nats://h:1", "u", "p@")),
         ("nats://token@h", server_config.Endpoint("nats://h:4222", token="token")),
         ("nats://[::1]:4222", server_config.Endpoint("nats://[::1]:4222")),
+        ("nats://a, tls://u:p@b:1,c", server_config.Endpoint("nats://a:4222,tls://b:1,nats://c:4222", "u", "p")),
     ],
 )
 def test_an_address_is_read_with_its_credentials_taken_out(url: str, endpoint: server_config.Endpoint) -> None:
@@ -152,7 +153,7 @@ def test_an_address_is_read_with_its_credentials_taken_out(url: str, endpoint: s
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nats://", "http://h", "nats://h:x", "nats://h:99999", "nats://h/path", "nats://[::1"]
+    "url", ["", "nats://", "http://h", "nats://h:x", "nats://h:99999", "nats://h/path", "nats://[::1", "h,"]
 )
 def test_an_address_that_is_none_is_an_error_with_a_code(url: str) -> None:
     with pytest.raises(NatsError) as caught:

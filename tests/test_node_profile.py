@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vrsky_fast
+from vrsky_fast.control.access import Access
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.control.tls import Tls
 from vrsky_fast.errors import ConfigError
@@ -55,6 +56,20 @@ def test_a_deployment_fills_it_another_way_and_the_engine_takes_that(tmp_path: P
     }
     assert "hidden" not in repr(endpoint)
     Engine(profile, endpoint)
+
+
+def test_the_engine_takes_how_a_server_is_used(tmp_path: Path) -> None:
+    access = Access(creds=tmp_path / "user.creds", discover=False, domain="hub")
+    endpoint = Endpoint("nats://a:4222,nats://b:4222", access=access)
+    given = json.loads(Profile(tmp_path).for_engine(endpoint))
+    assert given["nats"] == {
+        "url": "nats://a:4222,nats://b:4222",
+        "tls_first": False,
+        "creds": str(tmp_path / "user.creds"),
+        "discover": False,
+        "domain": "hub",
+    }
+    Engine(Profile(tmp_path), endpoint)
 
 
 def test_what_no_engine_would_take_is_refused(tmp_path: Path) -> None:

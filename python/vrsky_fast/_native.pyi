@@ -32,6 +32,7 @@ __all__ = [
     "json_schema",
     "json_to_xml",
     "lane_of",
+    "sign_nonce",
     "subject_token",
     "xml_to_json",
 ]
@@ -71,6 +72,10 @@ def lane_of(customer: str, lanes: int) -> int:
 
 def subject_token(text: str) -> str:
     """The text as one token of a subject: what has a meaning there becomes a hyphen."""
+
+def sign_nonce(file: str | os.PathLike[str], is_creds: bool, nonce: str) -> tuple[str | None, str | None, str]:
+    """Signs a NATS server's nonce with what is in the file now, of creds or of an NKey: the JWT, the public key where
+    there is no JWT, and the signature. Raises ConfigError, which names the file and nothing that is in it."""
 
 def json_schema() -> str:
     """The JSON Schema (2020-12) of a pipeline file, as JSON. Besides the standard keywords, `format` names what only

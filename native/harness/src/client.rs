@@ -31,6 +31,8 @@ pub struct Client {
     socket: TcpStream,
     buffer: Vec<u8>,
     next: u64,
+    /// Of the streams that it makes.
+    pub replicas: u32,
 }
 
 impl Client {
@@ -40,7 +42,7 @@ impl Client {
         socket
             .write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n")
             .unwrap();
-        let mut client = Client { socket, buffer: Vec::new(), next: 1 };
+        let mut client = Client { socket, buffer: Vec::new(), next: 1, replicas: 1 };
         client.sync();
         client
     }
@@ -193,10 +195,10 @@ impl Client {
 
     /// `subjects`: one or several, with blanks between; `more`: keys beside those that all have, each after a comma.
     fn create_stream(&mut self, name: &str, subjects: &str, retention: &str, more: &str) {
-        let subjects = subjects.replace(' ', "\",\"");
+        let (subjects, replicas) = (subjects.replace(' ', "\",\""), self.replicas);
         let stream = format!(
             "{{\"name\":\"{name}\",\"subjects\":[\"{subjects}\"],\"retention\":\"{retention}\",\"storage\":\"file\",\
-             \"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":1,\
+             \"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,\"max_age\":0,\"num_replicas\":{replicas},\
              \"duplicate_window\":30000000000{more}}}"
         );
         let answer = self.request(&format!("$JS.API.STREAM.CREATE.{name}"), &stream);

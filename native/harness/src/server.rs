@@ -55,7 +55,16 @@ impl Server {
     pub fn reload(&mut self, config: &str) {
         config.clone_into(&mut self.config);
         write_config(self.folder.path(), config, Some(self.port));
-        let signalled = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-HUP");
+    }
+
+    /// Has it take no more connections, tell clients so, and end some time later.
+    pub fn enter_lame_duck_mode(&mut self) {
+        self.signal("-USR2");
+    }
+
+    fn signal(&self, signal: &str) {
+        let signalled = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(signalled.success());
     }
 

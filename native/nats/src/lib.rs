@@ -21,7 +21,7 @@ pub mod jetstream;
 pub mod protocol;
 
 pub use driver::{
-    Auth, Connection, Dialled, Handler, Network, Options, Outbox, Pace, Reply, Server, Socket, SystemNetwork,
+    Auth, Connection, Dialled, Handler, Network, Options, Outbox, Pace, Proof, Reply, Server, Socket, SystemNetwork,
     TlsOptions, Transport,
 };
 pub use protocol::{Message, Refusal, ServerError, ServerInfo};

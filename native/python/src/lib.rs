@@ -39,6 +39,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(model::is_secret_name, module)?)?;
     module.add_function(wrap_pyfunction!(model::lane_of, module)?)?;
     module.add_function(wrap_pyfunction!(model::subject_token, module)?)?;
+    module.add_function(wrap_pyfunction!(model::sign_nonce, module)?)?;
     module.add_function(wrap_pyfunction!(model::json_schema, module)?)?;
     module.add_function(wrap_pyfunction!(model::connectors, module)?)?;
     module.add_function(wrap_pyfunction!(model::error_table, module)?)?;

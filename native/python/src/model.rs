@@ -1,8 +1,15 @@
 //! The pipeline file's model, for those who read YAML and write docs.
 
+use std::path::PathBuf;
+
 use ::message::{Code, check_name, check_secret_name};
 use pyo3::prelude::*;
 use serde_json::json;
+
+use crate::border::detached;
+
+/// A JWT or a public key, and a signature.
+type Proof = (Option<String>, Option<String>, String);
 
 #[pyfunction]
 pub fn facts() -> String {
@@ -27,6 +34,11 @@ pub fn lane_of(customer: &str, lanes: u32) -> u32 {
 #[pyfunction]
 pub fn subject_token(text: &str) -> String {
     flow::facts::token(text)
+}
+
+#[pyfunction]
+pub fn sign_nonce(py: Python<'_>, file: PathBuf, is_creds: bool, nonce: &str) -> PyResult<Proof> {
+    detached(py, || flow::engine::sign_nonce(file, is_creds, nonce))
 }
 
 #[pyfunction]

@@ -90,7 +90,7 @@ def command(
     as_json: bool,
 ) -> int:
     allowed = Profile.of_one_machine(data, listen, allow=allow, files_anywhere=files_anywhere)
-    settings = Settings(data, allowed, server.url, server.tls, folder, given=given)
+    settings = Settings(data, allowed, server.url, server.tls, folder, given=given, access=server.access)
     report = asyncio.run(_look(paths, settings, checked(settings), server))
     if as_json:
         click.echo(json.dumps(report.as_json()))
@@ -166,7 +166,7 @@ async def _max_payload(server: nats.Server) -> tuple[int | None, NatsError | Non
     if server.url is None:
         return MAX_PAYLOAD, None
     try:
-        async with connect(endpoint_of(server.url, server.tls)) as client:
+        async with connect(endpoint_of(server.url, server.tls, server.access)) as client:
             return client.max_payload, None
     except NatsError as error:
         return None, error
@@ -233,7 +233,7 @@ async def _streams(
         return None
     files = _by_name(pipelines)
     try:
-        async with connect(endpoint_of(server.url, server.tls)) as client:
+        async with connect(endpoint_of(server.url, server.tls, server.access)) as client:
             for finding in asked:
                 await _stream(client, files[finding.customer, finding.pipeline], finding)
     except NatsError as error:

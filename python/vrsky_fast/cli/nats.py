@@ -1,4 +1,4 @@
-"""The options that say which NATS server, and how it is trusted."""
+"""The options that say which NATS server, how it is trusted, and where its JetStream is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any
 
 import click
 
+from ..control.access import AS_USUAL, Access
 from ..control.tls import Tls
 from ..errors import error_for
 
 
 @dataclass(frozen=True)
 class Server:
-    """The server named, if one is; `repr` shows no credentials."""
+    """The server named, if one is, or several of a cluster; `repr` shows no credentials."""
 
     url: str | None
     tls: Tls
+    access: Access
 
     def __repr__(self) -> str:
         return "Server()"
@@ -28,12 +30,23 @@ class Server:
 def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Adds the options; the command gets them as `server`."""
     file = click.Path(path_type=Path)
+    creds, nkey = "The user's JWT and seed, as nsc writes them.", "The seed of the user's NKey."
     added = [
-        click.option("--nats", metavar="URL", envvar="VRSKY_NATS", help=f"{what} Also from VRSKY_NATS."),
+        click.option(
+            "--nats",
+            metavar="URL",
+            envvar="VRSKY_NATS",
+            help=f"{what} Servers of a cluster have commas between them. Also from VRSKY_NATS.",
+        ),
         click.option("--nats-ca", type=file, metavar="FILE", help="Authorities to believe instead of the system's."),
         click.option("--nats-cert", type=file, metavar="FILE", help="The client certificate, with its chain."),
         click.option("--nats-key", type=file, metavar="FILE", help="The key of --nats-cert."),
         click.option("--nats-tls-first", is_flag=True, help="TLS before INFO, for a server with handshake_first."),
+        _from_environment("--nats-creds", "VRSKY_NATS_CREDS", creds, type=file, metavar="FILE"),
+        _from_environment("--nats-nkey", "VRSKY_NATS_NKEY", nkey, type=file, metavar="FILE"),
+        click.option("--nats-no-discovery", is_flag=True, help="Use only the servers named, not those they tell of."),
+        click.option("--nats-domain", metavar="NAME", help="JetStream's domain, where it is not the server's own."),
+        click.option("--nats-api-prefix", metavar="PREFIX", help="What JetStream's API begins with, if not $JS.API."),
     ]
 
     def wrap(function: Callable[..., int]) -> Callable[..., int]:
@@ -44,9 +57,16 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             nats_cert: Path | None,
             nats_key: Path | None,
             nats_tls_first: bool,
+            nats_creds: Path | None,
+            nats_nkey: Path | None,
+            nats_no_discovery: bool,
+            nats_domain: str | None,
+            nats_api_prefix: str | None,
             **rest: Any,
         ) -> int:
-            return function(server=_server(nats, Tls(nats_ca, nats_cert, nats_key, nats_tls_first)), **rest)
+            tls = Tls(nats_ca, nats_cert, nats_key, nats_tls_first)
+            access = Access(nats_creds, nats_nkey, not nats_no_discovery, nats_domain, nats_api_prefix)
+            return function(server=_server(nats, tls, access), **rest)
 
         wrapped: Callable[..., int] = with_server
         for option in reversed(added):
@@ -56,7 +76,12 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return wrap
 
 
-def _server(url: str | None, tls: Tls) -> Server:
-    if url is None and tls.wanted:
-        raise error_for("config/invalid-value", "--nats-ca, --nats-cert, --nats-key and --nats-tls-first need --nats")
-    return Server(url, tls)
+def _from_environment(name: str, variable: str, what: str, **more: Any) -> Callable[[Callable[..., int]], Any]:
+    return click.option(name, envvar=variable, help=f"{what} Also from {variable}.", **more)
+
+
+def _server(url: str | None, tls: Tls, access: Access) -> Server:
+    if url is None and (tls.wanted or access != AS_USUAL):
+        raise error_for("config/invalid-value", "the options that begin with --nats- need --nats")
+    access.check()
+    return Server(url, tls, access)

@@ -71,6 +71,12 @@ Examples:
     type=click.Choice(NODE_TYPES),
     help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
 )
+@click.option(
+    "--replicas",
+    type=click.Choice(("1", "3", "5")),
+    callback=lambda _context, _option, value: value and int(value),
+    help="How many servers of the cluster hold each stream. Needs --nats; left out, streams stay as they are.",
+)
 @click.option("--secrets", type=click.Path(path_type=Path), metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME.")
 @click.option(
     "--allow",
@@ -108,12 +114,15 @@ def command(
     files_anywhere: bool,
     metrics: str | None,
     given: dict[str, str],
+    replicas: int | None,
     strict: bool,
     watch: bool,
     as_json: bool,
 ) -> int:
-    profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere)
-    settings = Settings(data, profile, server.url, server.tls, secrets, strict, watch, given, metrics)
+    profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere, replicas)
+    settings = Settings(
+        data, profile, server.url, server.tls, secrets, strict, watch, given, access=server.access, metrics=metrics
+    )
     with Log(sys.stdout if as_json else sys.stderr) as log:
         display = JsonDisplay(log) if as_json else Display(log, data / "files")
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -34,7 +34,7 @@ def options(function: Callable[..., int]) -> Callable[..., int]:
 async def client_of(named: nats.Server, data: Path) -> AsyncIterator[Client]:
     """A connection to --nats, to the running server of the data folder, or to one started for this."""
     if named.url is not None:
-        async with connect(endpoint_of(named.url, named.tls)) as client:
+        async with connect(endpoint_of(named.url, named.tls, named.access)) as client:
             yield client
         return
     with on_disk(data):

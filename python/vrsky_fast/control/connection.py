@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NoReturn
@@ -13,15 +14,30 @@ import nats as nats_py
 import nats.errors
 from nats.aio.client import Client
 
+from ..errors import NatsError, VrskyError
+from .access import AS_USUAL, Access
 from .answers import answers
 from .failure import fail
 from .server_config import Endpoint
 from .tls import AS_THE_SERVER_SAYS, StrictClient, Tls, explain
 
 
-def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS) -> Endpoint:
+def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS, access: Access = AS_USUAL) -> Endpoint:
     """`nats://[user:password@|token@]host[:port]`, or tls://, credentials taken out of the URL, so that it
-    can be printed. Raises NatsError `nats/connect`."""
+    can be printed; several of a cluster, with commas between them, of which the first credentials count. Raises
+    NatsError `nats/connect`, and ConfigError for more than one kind of credentials."""
+    read = [_split(part.strip()) for part in url.split(",")]
+    urls = ",".join(plain for plain, _, _ in read)
+    user, password = next(((user, password) for _, user, password in read if user), (None, None))
+    if user and (access.creds or access.nkey):
+        fail("config/invalid-value", "credentials in the address and in a file exclude each other")
+    if user and password is None:
+        return Endpoint(urls, token=user, tls=tls, access=access)
+    return Endpoint(urls, user, password, tls=tls, access=access)
+
+
+def _split(url: str) -> tuple[str, str | None, str | None]:
+    """The address without credentials; user and password."""
     try:
         parts = urlsplit(url if "://" in url else f"nats://{url}")
         host, port = parts.hostname, parts.port or 4222
@@ -32,10 +48,7 @@ def endpoint_of(url: str, tls: Tls = AS_THE_SERVER_SAYS) -> Endpoint:
     scheme = "tls" if parts.scheme == "tls" else "nats"
     plain = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     user = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    if user and password is None:
-        return Endpoint(plain, token=user, tls=tls)
-    return Endpoint(plain, user, password, tls=tls)
+    return plain, user, unquote(parts.password) if parts.password else None
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
@@ -46,12 +59,33 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
 
 @asynccontextmanager
 async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
-    """One attempt, no reconnects: a control command ends rather than hangs. Raises NatsError, and
-    ConfigError when a file of `endpoint.tls` cannot be used."""
+    """One attempt at each server, no reconnects: a control command ends rather than hangs. Raises NatsError, and
+    ConfigError when a file of `endpoint` cannot be used."""
     logging.getLogger("asyncio").addFilter(_is_worth_saying)
     context = await asyncio.to_thread(endpoint.tls.context) if endpoint.secured else None
-    client = StrictClient(endpoint.tls, endpoint.secured)
-    refused = _Refusals()
+    refused = _Refusals(endpoint.access.api)
+    client = await _first(endpoint, context, refused)
+    try:
+        async with _permitted(refused):
+            with _typed(endpoint):
+                yield client
+    finally:
+        await _close(client)
+
+
+async def _first(endpoint: Endpoint, context: ssl.SSLContext | None, refused: _Refusals) -> Client:
+    """Connected to the first server that accepts; what the last one says if none does."""
+    *others, last = endpoint.urls
+    for url in others:
+        try:
+            return await _try(endpoint, url, context, refused)
+        except NatsError:
+            refused.clear()
+    return await _try(endpoint, last, context, refused)
+
+
+async def _try(endpoint: Endpoint, url: str, context: ssl.SSLContext | None, refused: _Refusals) -> Client:
+    client = StrictClient(endpoint.tls, endpoint.secured, endpoint.access)
 
     async def remember(error: Exception) -> None:
         # nats-py would log each of them; the last one says why there is no connection.
@@ -59,7 +93,7 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
 
     try:
         await client.connect(
-            servers=[endpoint.url],
+            servers=[url],
             user=endpoint.user,
             password=endpoint.password,
             token=endpoint.token,
@@ -76,14 +110,13 @@ async def connect(endpoint: Endpoint) -> AsyncIterator[Client]:
     except (nats_py.errors.Error, OSError, ValueError) as error:
         await _close(client)
         if isinstance(error, nats_py.errors.AuthorizationError) or "authorization" in str(error).lower():
-            fail("nats/authorization", f"{endpoint.url} refused the credentials")
-        _refuse(endpoint, refused[-1] if refused else error)
-    try:
-        async with _permitted(refused):
-            with _typed(endpoint):
-                yield client
-    finally:
+            fail("nats/authorization", f"{url} refused the credentials")
+        _refuse(endpoint, url, refused[-1] if refused else error)
+    except VrskyError:
+        # A file of credentials.
         await _close(client)
+        raise
+    return client
 
 
 @contextmanager
@@ -103,19 +136,22 @@ async def _close(client: Client) -> None:
 
 
 class _Refusals(list[Exception]):
-    """What the server complained about; `on_violation` is called for a request to JetStream that it does not allow."""
+    """What the server complained about; `on_violation` is called for a request to JetStream that it does not allow.
+    `api` is what subjects of such requests begin with."""
 
-    on_violation: Callable[[], object] | None = None
+    def __init__(self, api: str) -> None:
+        super().__init__()
+        self._api = api.lower()
+        self.on_violation: Callable[[], object] | None = None
 
     def append(self, error: Exception) -> None:
         super().append(error)
-        if self.on_violation and _is_violation(error):
+        if self.on_violation and self._is_violation(error):
             self.on_violation()
 
-
-def _is_violation(error: Exception) -> bool:
-    text = str(error).lower()
-    return "permissions violation for publish" in text and "$js.api" in text
+    def _is_violation(self, error: Exception) -> bool:
+        text = str(error).lower()
+        return "permissions violation for publish" in text and self._api in text
 
 
 @asynccontextmanager
@@ -142,11 +178,11 @@ async def _permitted(refused: _Refusals) -> AsyncIterator[None]:
         refused.on_violation = None
 
 
-def _refuse(endpoint: Endpoint, error: Exception) -> NoReturn:
+def _refuse(endpoint: Endpoint, url: str, error: Exception) -> NoReturn:
     if explained := explain(error):
         code, why = explained
-        fail(code, f"{endpoint.url}: {why}")
+        fail(code, f"{url}: {why}")
     why = str(error) or type(error).__name__
     if "expecting INFO" in why and not endpoint.tls.first:
         why = "the server hung up before it said anything; one with `handshake_first` needs TLS first"
-    fail("nats/connect", f"no connection to {endpoint.url}: {why}")
+    fail("nats/connect", f"no connection to {url}: {why}")

@@ -77,7 +77,7 @@ async def _stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
     except NotFoundError:
         await jetstream.add_stream(wanted)
         return [f"stream {stream.name}"]
-    changes = _changes(info, wanted, stream.max_age is not None) | _resized(info, stream.max_bytes)
+    changes = _changes(info, wanted, stream) | _resized(info, stream.max_bytes)
     if not changes:
         return []
     _refuse_loss(info, wanted)
@@ -100,6 +100,7 @@ def _stream_config(stream: Stream) -> StreamConfig:
         max_age=stream.max_age,
         # The node reads single records.
         allow_direct=stream.max_age is not None,
+        num_replicas=stream.replicas,
     )
 
 
@@ -114,8 +115,12 @@ _OURS = (
 )
 
 
-def _changes(info: StreamInfo, wanted: StreamConfig, ages: bool) -> dict[str, object]:
-    names = (*_OURS, "max_age", "allow_direct") if ages else _OURS
+def _changes(info: StreamInfo, wanted: StreamConfig, stream: Stream) -> dict[str, object]:
+    names = [*_OURS]
+    if stream.max_age is not None:
+        names += ["max_age", "allow_direct"]
+    if stream.replicas is not None:
+        names.append("num_replicas")
     return {name: getattr(wanted, name) for name in names if getattr(info.config, name) != getattr(wanted, name)}
 
 

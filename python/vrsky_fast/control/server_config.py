@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from .access import AS_USUAL, Access
 from .failure import fail
 from .process import Identity
 from .tls import AS_THE_SERVER_SAYS, Tls
@@ -23,18 +24,24 @@ _NO_LIMIT = 1 << 60
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server listens and who may use it. The password never leaves files of mode 0600."""
+    """Where a server listens and who may use it; the servers of a cluster, with commas between their addresses. The
+    password never leaves files of mode 0600."""
 
     url: str
     user: str | None = None
     password: str | None = None
     token: str | None = None
     tls: Tls = AS_THE_SERVER_SAYS
+    access: Access = AS_USUAL
+
+    @property
+    def urls(self) -> list[str]:
+        return self.url.split(",")
 
     @property
     def secured(self) -> bool:
         """Whether there is no connection without TLS."""
-        return self.tls.wanted or self.url.startswith("tls://")
+        return self.tls.wanted or any(url.startswith("tls://") for url in self.urls)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url})"

@@ -40,7 +40,7 @@ _LEAST_PART = 64
 class Stream:
     """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
     cap. `consumer` is its durable; `more` are further subjects; `max_age` the seconds after which a message goes by
-    itself."""
+    itself; `replicas` the number of servers that hold it, None for what it has."""
 
     name: str
     subject: str
@@ -50,6 +50,7 @@ class Stream:
     max_bytes: int | None = None
     more: tuple[str, ...] = ()
     max_age: float | None = None
+    replicas: int | None = None
 
     @property
     def subjects(self) -> list[str]:
@@ -77,11 +78,11 @@ def keys() -> Stream:
     return next(_stream(one) for one in STREAMS if one.name == KEYS)
 
 
-def topology(tiers: Collection[str], lanes: int) -> Iterator[Stream]:
+def topology(tiers: Collection[str], lanes: int, replicas: int | None = None) -> Iterator[Stream]:
     """Every stream of a deployment with these backlog tiers and so many lanes in each; lanes come first."""
     for one in STREAMS:
         if one.tier is None or (one.tier in tiers and one.lane is not None and one.lane < lanes):
-            yield _stream(one)
+            yield replace(_stream(one), replicas=replicas)
 
 
 def _stream(one: StreamFact) -> Stream:

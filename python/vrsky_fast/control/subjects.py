@@ -7,8 +7,10 @@ from typing import Any
 
 from nats.aio.client import Client
 
+from .access import AS_USUAL
 from .answers import answers
 from .failure import fail
+from .tls import StrictClient
 
 
 async def streams_of(client: Client, subject: str) -> list[str]:
@@ -63,10 +65,15 @@ async def _all(client: Client, verb: str, wanted: dict[str, Any], key: str, what
             return found
 
 
+def _api(client: Client) -> str:
+    """What subjects of JetStream's API begin with; nats-py has no public name for it."""
+    return client.access.api if isinstance(client, StrictClient) else AS_USUAL.api
+
+
 async def ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> dict[str, Any] | None:
     """What JetStream's API answers; None when there is no such stream or consumer. Raises NatsError."""
     with answers(what):
-        answer = await client.request(f"$JS.API.{verb}", json.dumps(wanted).encode(), timeout=30)
+        answer = await client.request(f"{_api(client)}.{verb}", json.dumps(wanted).encode(), timeout=30)
     told: dict[str, Any] = json.loads(answer.data)
     refused = told.get("error")
     if refused is None:

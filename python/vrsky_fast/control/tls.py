@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 from nats.errors import Error
+from nats.js import JetStreamContext
 
+from .access import Access
 from .failure import fail
 
 # OpenSSL's X509_V_ERR_*: not valid yet, expired; host, IP; signature, self-signed, no issuer.
@@ -68,11 +71,14 @@ class Refused(Error):
 
 class StrictClient(Client):
     """A client that keeps to what was asked for: of itself it would go on in plain text, credentials
-    included, when a server does not require TLS."""
+    included, when a server does not require TLS. Its JetStream is where `access` says."""
 
-    def __init__(self, tls: Tls, required: bool) -> None:
+    def __init__(self, tls: Tls, required: bool, access: Access) -> None:
         super().__init__()
-        self._tls, self._required = tls, required
+        self._tls, self._required, self.access = tls, required, access
+
+    def jetstream(self, **options: Any) -> JetStreamContext:
+        return super().jetstream(prefix=self.access.api, **options)
 
     async def _process_connect_init(self) -> None:
         try:
@@ -104,7 +110,11 @@ class StrictClient(Client):
         """Called once TLS is up, so that a server that is not believed is told from one that wants more."""
         if self._server_info.get("tls_required") and self._server_info.get("tls_verify") and self._tls.cert is None:
             raise Refused("nats/tls-client-certificate", "the server wants a client certificate")
-        return super()._connect_command()
+        command = super()._connect_command()
+        said = self.access.answer(self._server_info.get("nonce") or "")
+        if not said:
+            return command
+        return f"CONNECT {json.dumps(json.loads(command.removeprefix(b'CONNECT ')) | said)}\r\n".encode()
 
 
 def explain(error: Exception) -> tuple[str, str] | None:

@@ -22,6 +22,12 @@ def check_types(profile: Profile, nats: str | None) -> None:
         raise error_for("config/invalid-value", reason)
 
 
+def check_replicas(profile: Profile, nats: str | None) -> None:
+    """Raises ConfigError where there is no cluster to hold them."""
+    if nats is None and profile.replicas is not None:
+        raise error_for("config/invalid-value", "--replicas needs --nats: the embedded server is one alone")
+
+
 def check_secrets(folder: Path | None) -> None:
     """A folder that is misspelt would look like one without secrets: raises SecretError."""
     if folder is None:
@@ -46,6 +52,7 @@ def checked(settings: Settings) -> Profile:
     """The profile as the engine gets it: it listens only where HTTP is served. Raises ConfigError and SecretError."""
     profile = settings.profile
     check_types(profile, settings.nats)
+    check_replicas(profile, settings.nats)
     check_secrets(settings.secrets)
     check_allow(profile)
     if profile.listen is None or SERVES_HTTP not in profile.types:

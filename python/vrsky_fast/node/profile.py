@@ -20,7 +20,7 @@ class Profile:
     nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served. `files` is the folder of file outs, in
     which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that
     outgoing HTTP may reach though they are not public. After `park_after` failures in a row an out's messages are
-    parked."""
+    parked. `replicas` is the number of servers of a cluster that hold each stream; None leaves it to who made them."""
 
     files: Path
     types: tuple[str, ...] = DEFAULTS.types
@@ -32,6 +32,7 @@ class Profile:
     allow: tuple[str, ...] = ()
     absolute_files: bool = DEFAULTS.absolute_files
     park_after: int = DEFAULTS.park_after
+    replicas: int | None = None
 
     @classmethod
     def of_one_machine(
@@ -42,6 +43,7 @@ class Profile:
         types: tuple[str, ...] = DEFAULTS.types,
         allow: tuple[str, ...] = (),
         files_anywhere: bool = False,
+        replicas: int | None = None,
     ) -> Self:
         """The node of one user on one machine, as `vrsky run` makes it: receivers may listen on loopback."""
         return cls(
@@ -52,12 +54,13 @@ class Profile:
             allow=allow,
             allow_loopback=True,
             absolute_files=files_anywhere,
+            replicas=replicas,
         )
 
     def for_engine(self, endpoint: Endpoint, max_payload: int | None = None) -> str:
         """As the engine takes it, with the server and its `max_payload` where that is known, as JSON. Holds the
         server's credentials."""
-        tls = endpoint.tls
+        tls, access = endpoint.tls, endpoint.access
         nats = {
             "url": endpoint.url,
             "user": endpoint.user,
@@ -67,6 +70,11 @@ class Profile:
             "cert": tls.cert and str(tls.cert),
             "key": tls.key and str(tls.key),
             "tls_first": tls.first,
+            "creds": access.creds and str(access.creds),
+            "nkey": access.nkey and str(access.nkey),
+            "discover": None if access.discover else False,
+            "domain": access.domain,
+            "api_prefix": access.api_prefix,
         }
         return json.dumps(
             {

@@ -20,7 +20,7 @@ async def nats_server(
 ) -> AsyncIterator[tuple[Endpoint, Server | None]]:
     """Where it is, and the process if it is ours, which ends with the context. Raises NatsError."""
     if settings.nats is not None:
-        endpoint = endpoint_of(settings.nats, settings.tls)
+        endpoint = endpoint_of(settings.nats, settings.tls, settings.access)
         watcher.note(f"NATS at {endpoint.url}")
         yield endpoint, None
         return

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..control.access import AS_USUAL, Access
 from ..control.tls import AS_THE_SERVER_SAYS, Tls
 from .profile import Profile
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`data` is the folder of the run's own files. `nats` names a running server, which `tls` is for; without it
-    one is started in `data`. `secrets` is a folder with files <customer>/<name>. With `strict` nothing starts unless
-    all files can be served; with `watch` files are looked at for as long as it runs. `given` are the operator's
-    variables. `metrics` is the IP:port where metrics and probes are served."""
+    """`data` is the folder of the run's own files. `nats` names a running server, or several of a cluster, which `tls`
+    and `access` are for; without it one is started in `data`. `secrets` is a folder with files <customer>/<name>. With
+    `strict` nothing starts unless all files can be served; with `watch` files are looked at for as long as it runs.
+    `given` are the operator's variables. `metrics` is the IP:port where metrics and probes are served."""
 
     data: Path
     profile: Profile
@@ -25,4 +26,5 @@ class Settings:
     strict: bool = False
     watch: bool = True
     given: Mapping[str, str] = field(default_factory=dict)
+    access: Access = AS_USUAL
     metrics: str | None = None

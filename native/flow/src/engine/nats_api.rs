@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use message::{Code, Fault};
-use nats::Outbox;
 use nats::jetstream::ApiError;
 use nats::protocol::status;
+use nats::{Outbox, Reply};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -30,9 +30,14 @@ struct Answer<T> {
     value: Option<T>,
 }
 
-async fn request<T: DeserializeOwned>(outbox: &Outbox, api: &str, request: &str) -> Result<T, Unknown> {
-    let reply = outbox.request(api, request.as_bytes(), TIMEOUT).await.map_err(|_| Unknown::NoAnswer)?;
-    read(&reply.payload)
+async fn request<T: DeserializeOwned>(outbox: &Outbox, verb: &str, request: &str) -> Result<T, Unknown> {
+    read(&ask(outbox, verb, request).await?.payload)
+}
+
+/// `verb`: a subject of the API, without its prefix.
+async fn ask(outbox: &Outbox, verb: &str, request: &str) -> Result<Reply, Unknown> {
+    let subject = outbox.api().subject(verb);
+    outbox.request(&subject, request.as_bytes(), TIMEOUT).await.map_err(|_| Unknown::NoAnswer)
 }
 
 fn read<T: DeserializeOwned>(reply: &[u8]) -> Result<T, Unknown> {
@@ -75,7 +80,7 @@ impl StreamInfo {
 /// What the server says, or that it says nothing.
 pub async fn stored(outbox: &Outbox, stream: &str, subject: &str) -> Result<u64, Unknown> {
     let filter = format!("{{\"subjects_filter\":\"{subject}\"}}");
-    match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
+    match request::<StreamInfo>(outbox, &format!("STREAM.INFO.{stream}"), &filter).await {
         Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(0),
         info => info.map(|info| info.stored(subject)),
     }
@@ -87,7 +92,7 @@ pub async fn stored(outbox: &Outbox, stream: &str, subject: &str) -> Result<u64,
 /// What the server says, or that it says nothing.
 pub async fn stored_at(outbox: &Outbox, stream: &str, subject: &str) -> Result<(u64, u64), Unknown> {
     let filter = format!("{{\"subjects_filter\":\"{subject}\"}}");
-    match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
+    match request::<StreamInfo>(outbox, &format!("STREAM.INFO.{stream}"), &filter).await {
         Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok((0, 0)),
         info => info.map(|info| {
             let last_sequence = info.state.last_seq;
@@ -102,7 +107,7 @@ pub async fn stored_at(outbox: &Outbox, stream: &str, subject: &str) -> Result<(
 /// What the server says, or that it says nothing.
 pub async fn stored_under(outbox: &Outbox, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, Unknown> {
     let filter = format!("{{\"subjects_filter\":\"{filter}\"}}");
-    match request::<StreamInfo>(outbox, &format!("$JS.API.STREAM.INFO.{stream}"), &filter).await {
+    match request::<StreamInfo>(outbox, &format!("STREAM.INFO.{stream}"), &filter).await {
         Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(BTreeMap::new()),
         info => info.map(|info| info.state.subjects),
     }
@@ -113,8 +118,7 @@ pub async fn stored_under(outbox: &Outbox, stream: &str, filter: &str) -> Result
 /// # Errors
 /// What the server says, or that it says nothing.
 pub async fn last_message(outbox: &Outbox, stream: &str, subject: &str) -> Result<Option<Vec<u8>>, Unknown> {
-    let api = format!("$JS.API.DIRECT.GET.{stream}.{subject}");
-    let reply = outbox.request(&api, b"", TIMEOUT).await.map_err(|_| Unknown::NoAnswer)?;
+    let reply = ask(outbox, &format!("DIRECT.GET.{stream}.{subject}"), "").await?;
     match status(&reply.headers) {
         Some((404, _)) => Ok(None),
         Some((code, text)) => {
@@ -137,7 +141,7 @@ struct StreamNames {
 /// What the server says, or that it says nothing.
 pub async fn stream_of(outbox: &Outbox, subject: &str) -> Result<Option<String>, Unknown> {
     let filter = format!("{{\"subject\":\"{subject}\"}}");
-    let names: StreamNames = request(outbox, "$JS.API.STREAM.NAMES", &filter).await?;
+    let names: StreamNames = request(outbox, "STREAM.NAMES", &filter).await?;
     Ok(names.streams.unwrap_or_default().into_iter().next())
 }
 
@@ -177,7 +181,7 @@ pub async fn make_consumer(
          \"ack_policy\":\"explicit\",\"ack_wait\":10000000000,\"max_deliver\":-1,\"max_ack_pending\":-1,\
          \"filter_subject\":\"{subject}\"{life}}}}}"
     );
-    request(outbox, &format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}.{subject}"), &config).await
+    request(outbox, &format!("CONSUMER.CREATE.{stream}.{consumer}.{subject}"), &config).await
 }
 
 /// A consumer that is there.
@@ -185,7 +189,7 @@ pub async fn make_consumer(
 /// # Errors
 /// What the server says, or that it says nothing.
 pub async fn consumer_info(outbox: &Outbox, stream: &str, consumer: &str) -> Result<ConsumerInfo, Unknown> {
-    request(outbox, &format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"), "").await
+    request(outbox, &format!("CONSUMER.INFO.{stream}.{consumer}"), "").await
 }
 
 /// The answer to a request for a consumer that is there, and is not quite as the request says.
@@ -213,8 +217,7 @@ pub async fn restore_consumer(
         config["metadata"] = json!({"vrsky.customer": customer, "vrsky.pipeline": pipeline});
     }
     let body = json!({"stream_name": stream, "config": config, "action": "create"}).to_string();
-    let api = format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}");
-    let reply = outbox.request(&api, body.as_bytes(), TIMEOUT).await.map_err(|_| Unknown::NoAnswer)?;
+    let reply = ask(outbox, &format!("CONSUMER.CREATE.{stream}.{consumer}"), &body).await?;
     match serde_json::from_slice(&reply.payload).map_err(|_| unreadable())? {
         Answer::<ConsumerInfo> { error: Some(error), .. } if error.err_code == CONSUMER_EXISTS => Ok(false),
         Answer { error: Some(error), .. } => Err(Unknown::Refused(error.fault())),
@@ -225,8 +228,7 @@ pub async fn restore_consumer(
 
 /// Deletes a consumer; whether the server answered.
 pub async fn delete_consumer(outbox: &Outbox, stream: &str, consumer: &str) -> bool {
-    let api = format!("$JS.API.CONSUMER.DELETE.{stream}.{consumer}");
-    outbox.request(&api, b"", TIMEOUT).await.is_ok()
+    ask(outbox, &format!("CONSUMER.DELETE.{stream}.{consumer}"), "").await.is_ok()
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use connectors::http::guard::Network;
-use message::Fault;
-use nats::TlsOptions;
+use message::{Code, Fault};
+use nats::jetstream::Api;
+use nats::{Auth, TlsOptions};
 use serde::{Deserialize, Serialize};
 
 use super::subjects::LaneType;
@@ -76,13 +77,28 @@ pub struct NatsSettings {
     /// TLS from the first byte, for a server with `handshake_first`.
     #[serde(default)]
     pub tls_first: bool,
+    /// A creds file: the JWT of a user and its seed.
+    #[serde(default)]
+    pub creds: Option<PathBuf>,
+    /// A file with the seed of a user's NKey.
+    #[serde(default)]
+    pub nkey: Option<PathBuf>,
+    /// Whether servers are used that others tell of.
+    #[serde(default = "yes")]
+    pub discover: bool,
+    /// JetStream's domain, where it is not the server's own.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// What subjects of JetStream's API begin with, instead of `$JS.API`.
+    #[serde(default)]
+    pub api_prefix: Option<String>,
 }
 
 impl NatsSettings {
     /// How the driver connects.
     ///
     /// # Errors
-    /// `config/invalid-value` for an address that is none.
+    /// `config/invalid-value` for an address that is none, for what is no domain or prefix, and for both of them.
     pub fn options(&self) -> Result<nats::Options, Fault> {
         let (ca, cert, key) = (self.ca.clone(), self.cert.clone(), self.key.clone());
         let tls = TlsOptions { required: false, first: self.tls_first, ca, cert, key };
@@ -93,8 +109,41 @@ impl NatsSettings {
         if let Some(token) = &self.token {
             options = options.token(token);
         }
+        for auth in [self.creds.clone().map(Auth::Creds), self.nkey.clone().map(Auth::Nkey)].into_iter().flatten() {
+            options.auth = auth;
+        }
+        options.discover = self.discover;
+        options.api = self.api()?;
         Ok(options)
     }
+}
+
+impl NatsSettings {
+    fn api(&self) -> Result<Api, Fault> {
+        match (&self.domain, &self.api_prefix) {
+            (None, None) => Ok(Api::default()),
+            (Some(domain), None) => Api::of_domain(domain),
+            (None, Some(prefix)) => Api::with_prefix(prefix),
+            (Some(_), Some(_)) => {
+                Err(Fault::new(Code::ConfigInvalidValue, "a JetStream domain and an API prefix exclude each other"))
+            }
+        }
+    }
+}
+
+/// For a connection that is not the engine's: signs a server's nonce with what is in the file, of creds or of an NKey.
+/// Gives the JWT or the public key, and the signature. Blocks.
+///
+/// # Errors
+/// `config/invalid-value`, which names the file and nothing that is in it.
+pub fn sign_nonce(
+    file: PathBuf,
+    is_creds: bool,
+    nonce: &str,
+) -> Result<(Option<String>, Option<String>, String), Fault> {
+    let auth = if is_creds { Auth::Creds(file) } else { Auth::Nkey(file) };
+    let proof = auth.prove(nonce)?.map(|proof| (proof.jwt, proof.nkey, proof.signature));
+    Ok(proof.unwrap_or_default())
 }
 
 impl Settings {
@@ -116,6 +165,10 @@ impl std::fmt::Debug for NatsSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NatsSettings").field("user", &self.user).finish_non_exhaustive()
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> u32 {

@@ -5,6 +5,7 @@
 mod node;
 
 mod changes;
+mod cluster;
 mod core_nats;
 mod customer_ids;
 mod delivered;

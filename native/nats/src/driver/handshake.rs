@@ -11,9 +11,10 @@ use message::{Code, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::pool::Candidate;
 use super::read_buffer::ReadBuffer;
 use super::stream::Stream;
-use super::{Auth, Network, Options, Server, tls};
+use super::{Auth, Network, Options, Proof, tls};
 use crate::protocol::{Connect, Frame, ParserLimits, ServerError, ServerInfo, encode_connect, encode_ping, parse};
 
 /// An accepted connection: CONNECT was answered, and nothing else has been said.
@@ -21,26 +22,30 @@ pub struct Accepted {
     pub stream: Stream,
     pub read: ReadBuffer,
     pub info: ServerInfo,
+    /// Nobody in between could have written `info`, or there is no TLS.
+    pub proven: bool,
 }
 
 /// One try at one server, within `limit`.
 pub async fn connect(
     network: &dyn Network,
-    server: &Server,
+    candidate: &Candidate,
     options: &Options,
     limit: Duration,
 ) -> Result<Accepted, Fault> {
-    match timeout(limit, dial(network, server, options)).await {
+    match timeout(limit, dial(network, candidate, options)).await {
         Ok(result) => result,
-        Err(_) => Err(Fault::new(Code::NatsConnect, format!("{server} did not answer within {limit:?}"))),
+        Err(_) => Err(Fault::new(Code::NatsConnect, format!("{} did not answer within {limit:?}", candidate.server))),
     }
 }
 
-async fn dial(network: &dyn Network, server: &Server, options: &Options) -> Result<Accepted, Fault> {
+async fn dial(network: &dyn Network, candidate: &Candidate, options: &Options) -> Result<Accepted, Fault> {
+    let server = &candidate.server;
     let unreachable = |error: std::io::Error| Fault::new(Code::NatsConnect, format!("{server}: {error}"));
     let socket = network.dial(server).await.map_err(unreachable)?;
-    let heard = Accepted { stream: Stream::Plain(socket), read: ReadBuffer::new(), info: ServerInfo::default() };
-    heard.shake_hands(&server.host, options).await.map_err(|fault| {
+    let (stream, read) = (Stream::Plain(socket), ReadBuffer::new());
+    let heard = Accepted { stream, read, info: ServerInfo::default(), proven: false };
+    heard.shake_hands(&candidate.tls_name, options).await.map_err(|fault| {
         let reason = format!("{server}: {}", fault.reason());
         Fault::new(fault.code(), reason)
     })
@@ -72,6 +77,7 @@ impl Accepted {
             return Err(Fault::new(Code::NatsTlsMissing, "the server does not offer TLS"));
         }
         self.info = info;
+        self.proven = !secured || options.tls.first;
         if secured {
             self = self.secured(host, options).await?;
         }
@@ -98,11 +104,12 @@ impl Accepted {
     }
 
     async fn greet(&mut self, options: &Options) -> Result<(), Fault> {
-        self.say(&greeting(options)).await?;
+        let proof = prove(&self.info.nonce, options).await?;
+        self.say(&greeting(options, proof.as_ref())).await?;
         loop {
             match self.hear().await? {
                 Heard::Pong => return Ok(()),
-                Heard::Info(info) => self.info = info,
+                Heard::Info(info) => (self.info, self.proven) = (info, true),
                 Heard::Ping => self.say(b"PONG\r\n").await?,
                 Heard::Nothing => {}
             }
@@ -160,16 +167,32 @@ fn silent(fault: Fault, options: &Options) -> Fault {
     Fault::new(fault.code(), reason)
 }
 
+/// Signs the nonce, if the server has one. One that has none asks nobody for a signature.
+async fn prove(nonce: &str, options: &Options) -> Result<Option<Proof>, Fault> {
+    if nonce.is_empty() || !matches!(options.auth, Auth::Creds(_) | Auth::Nkey(_)) {
+        return Ok(None);
+    }
+    let (nonce, auth) = (nonce.to_owned(), options.auth.clone());
+    // Not on this thread: others wait for it, and a network's file system may take its time.
+    tokio::task::spawn_blocking(move || auth.prove(&nonce))
+        .await
+        .map_err(|error| Fault::new(Code::NatsConnect, format!("no thread to read credentials: {error}")))?
+}
+
 /// CONNECT, and the PING whose PONG says that it was accepted.
-fn greeting(options: &Options) -> Vec<u8> {
+fn greeting(options: &Options, proof: Option<&Proof>) -> Vec<u8> {
     let mut connect = Connect::new(&options.name);
     match &options.auth {
-        Auth::None => {}
+        Auth::None | Auth::Creds(_) | Auth::Nkey(_) => {}
         Auth::User { user, password } => {
             connect.user = Some(user);
             connect.pass = Some(password);
         }
         Auth::Token(token) => connect.auth_token = Some(token),
+    }
+    if let Some(proof) = proof {
+        (connect.jwt, connect.nkey) = (proof.jwt.as_deref(), proof.nkey.as_deref());
+        connect.sig = Some(&proof.signature);
     }
     let mut out = Vec::new();
     encode_connect(&mut out, &connect);

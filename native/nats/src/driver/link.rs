@@ -33,6 +33,10 @@ pub struct Link {
     pub pings_sent: u64,
     pub pongs: u64,
     pub info: ServerInfo,
+    /// `info` is news.
+    pub informed: bool,
+    /// Nobody in between could have written `info`, or there is no TLS.
+    pub proven: bool,
     /// The handler yielded: complete frames may be left.
     unhandled: bool,
     /// Why nothing more can be read or written. Frames already read are still handled.
@@ -58,6 +62,8 @@ impl Link {
             pings_sent: 0,
             pongs: 0,
             info: accepted.info,
+            informed: true,
+            proven: accepted.proven,
             unhandled: true,
             closed: None,
             complaint: None,
@@ -174,6 +180,7 @@ impl Link {
                 Frame::Ok => {}
                 Frame::Info(json) => {
                     self.info = ServerInfo::parse(json)?;
+                    (self.informed, self.proven) = (true, true);
                     outbox.set_max_payload(self.info.max_payload);
                     if self.info.ldm {
                         handler.on_server_error(&ServerError::ShuttingDown);

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Connection::turn                                                           connection.rs
-//!   │ not connected: back-off, dial, handshake, Handler::on_connected        backoff.rs, network.rs, handshake.rs, tls.rs
+//!   │ not connected: the next server, back-off, dial,                        pool.rs, backoff.rs, network.rs
+//!   │                handshake, Handler::on_connected                        handshake.rs, tls.rs, credentials.rs
 //!   ▼
 //! Link: wait for bytes, the outbox or the ping timer ──► one read            link.rs, stream.rs, read_buffer.rs
 //!       frames ──► Handler::on_message until none is left, or it yields      handler.rs
@@ -14,18 +15,21 @@
 
 mod backoff;
 mod connection;
+mod credentials;
 mod handler;
 mod handshake;
 mod link;
 mod network;
 mod options;
 mod outbox;
+mod pool;
 mod read_buffer;
 mod requests;
 mod stream;
 mod tls;
 
 pub use connection::Connection;
+pub use credentials::Proof;
 pub use handler::{Handler, Pace};
 pub use network::{Dialled, Network, Socket, SystemNetwork, Transport};
 pub use options::{Auth, Options, Server};

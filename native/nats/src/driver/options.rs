@@ -1,11 +1,13 @@
 //! Where to connect, as whom, and how patiently.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use message::{Code, Fault};
 
 use super::TlsOptions;
+use crate::jetstream::Api;
 
 /// One server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,11 @@ pub enum Auth {
         password: String,
     },
     Token(String),
+    /// A creds file: the JWT of a user and its seed. This and the next are read at every connect, so that a renewed
+    /// one is taken up.
+    Creds(PathBuf),
+    /// A file with the seed of a user's NKey.
+    Nkey(PathBuf),
 }
 
 impl fmt::Debug for Auth {
@@ -43,6 +50,8 @@ impl fmt::Debug for Auth {
             Auth::None => "None",
             Auth::User { .. } => "User",
             Auth::Token(_) => "Token",
+            Auth::Creds(_) => "Creds",
+            Auth::Nkey(_) => "Nkey",
         })
     }
 }
@@ -51,14 +60,20 @@ impl fmt::Debug for Auth {
 pub struct Options {
     /// Tried in turn; never empty.
     pub servers: Vec<Server>,
+    /// Whether to use the cluster's other servers too, which each server tells of. Without it only `servers` are used,
+    /// for a cluster whose own addresses cannot be reached from here.
+    pub discover: bool,
     pub auth: Auth,
     pub tls: TlsOptions,
+    /// Where JetStream's API listens.
+    pub api: Api,
     /// What the server's monitoring shows.
     pub name: String,
-    /// For the first connect as a whole, and for each later try.
+    /// For the first connect as a whole, of which each server has a part, and for each later try.
     pub connect_timeout: Duration,
     /// A ping goes out this often; two without any sign of life end the connection.
     pub ping_interval: Duration,
+    /// The pause before the servers are tried again, once all of them were; it grows up to the next one.
     pub reconnect_min: Duration,
     pub reconnect_max: Duration,
     /// Tries in a row after which `turn` gives up; `None`: never.
@@ -90,8 +105,10 @@ impl Options {
         }
         Ok(Options {
             servers,
+            discover: true,
             auth,
             tls,
+            api: Api::default(),
             name: "vrsky-fast".into(),
             connect_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(20),
@@ -145,7 +162,7 @@ fn split_url(url: &str) -> Result<(bool, Auth, Server), Fault> {
         Some((userinfo, address)) => (credentials(userinfo)?, address),
         None => (Auth::None, rest),
     };
-    Ok((secured, auth, server(address)?))
+    Ok((secured, auth, server_of(address)?))
 }
 
 fn credentials(userinfo: &str) -> Result<Auth, Fault> {
@@ -155,7 +172,8 @@ fn credentials(userinfo: &str) -> Result<Auth, Fault> {
     })
 }
 
-fn server(address: &str) -> Result<Server, Fault> {
+/// `host:port`, `host`, `[IPv6 address]:port`.
+pub(super) fn server_of(address: &str) -> Result<Server, Fault> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(|| refuse("an IPv6 address lacks its `]`"))?;
@@ -166,7 +184,7 @@ fn server(address: &str) -> Result<Server, Fault> {
             None => (address, None),
         },
     };
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@')) {
         return Err(refuse("a NATS address is HOST:PORT"));
     }
     let port = match port {

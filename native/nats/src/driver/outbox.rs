@@ -9,6 +9,7 @@ use std::time::Duration;
 use message::Fault;
 
 use super::requests::{Reply, Requests};
+use crate::jetstream::Api;
 
 /// A cheap handle on what one connection will send next.
 #[derive(Clone)]
@@ -24,11 +25,12 @@ struct Inner {
     woken: bool,
     driver: Option<Waker>,
     requests: Requests,
+    api: Api,
 }
 
 impl Outbox {
     /// `random`: of the subject of its answers.
-    pub(super) fn new(random: [u64; 2]) -> Self {
+    pub(super) fn new(random: [u64; 2], api: Api) -> Self {
         Outbox(Rc::new(RefCell::new(Inner {
             connected: false,
             max_payload: 0,
@@ -37,6 +39,7 @@ impl Outbox {
             woken: false,
             driver: None,
             requests: Requests::new(random),
+            api,
         })))
     }
 
@@ -87,6 +90,12 @@ impl Outbox {
     #[must_use]
     pub fn connected(&self) -> bool {
         self.0.borrow().connected
+    }
+
+    /// Where JetStream's API listens.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.0.borrow().api.clone()
     }
 
     /// Of the server connected last; headers and payload together, bytes.
@@ -170,7 +179,7 @@ mod tests {
 
     #[test]
     fn writes_keep_their_order_even_from_within_a_write() {
-        let outbox = Outbox::new([1, 2]);
+        let outbox = Outbox::new([1, 2], Api::default());
         assert!(!outbox.write(|_| panic!("not connected")));
         outbox.set_connected();
         assert!(outbox.write(|out| {
@@ -186,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_a_broken_connection_held_is_counted_and_gone() {
-        let outbox = Outbox::new([1, 2]);
+        let outbox = Outbox::new([1, 2], Api::default());
         outbox.set_connected();
         assert!(outbox.write(|out| out.extend_from_slice(b"12345")));
         outbox.set_in_write(2);

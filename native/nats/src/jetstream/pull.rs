@@ -20,13 +20,7 @@ pub struct PullRequest {
     pub no_wait: bool,
 }
 
-/// Where requests to a pull consumer are published.
-#[must_use]
-pub fn next_subject(stream: &str, consumer: &str) -> String {
-    format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
-}
-
-/// `next`: see [`next_subject`]. Messages and the status come to `reply`.
+/// `next`: see [`super::Api::next_subject`]. Messages and the status come to `reply`.
 pub fn encode_pull(out: &mut Vec<u8>, next: &[u8], reply: &[u8], request: &PullRequest) {
     let mut json = Vec::with_capacity(128);
     json.extend_from_slice(b"{\"batch\":");
@@ -155,7 +149,7 @@ mod tests {
             idle_heartbeat: None,
             no_wait: false,
         };
-        encode_pull(&mut out, next_subject("S", "C").as_bytes(), b"r", &request);
+        encode_pull(&mut out, crate::jetstream::Api::default().next_subject("S", "C").as_bytes(), b"r", &request);
         assert_eq!(
             String::from_utf8(std::mem::take(&mut out)).unwrap(),
             "PUB $JS.API.CONSUMER.MSG.NEXT.S.C r 35\r\n{\"batch\":128,\"expires\":30000000000}\r\n"

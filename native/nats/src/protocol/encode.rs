@@ -28,6 +28,13 @@ pub struct Connect<'a> {
     pub pass: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nkey: Option<&'a str>,
+    /// Of the nonce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sig: Option<&'a str>,
 }
 
 impl<'a> Connect<'a> {
@@ -48,6 +55,9 @@ impl<'a> Connect<'a> {
             user: None,
             pass: None,
             auth_token: None,
+            jwt: None,
+            nkey: None,
+            sig: None,
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ServerInfo {
     /// Wants a certificate of the client.
     pub tls_verify: bool,
     pub client_id: u64,
+    /// To be signed by who connects with a key.
+    pub nonce: String,
     /// Addresses of the cluster's other servers.
     pub connect_urls: Vec<String>,
     /// Lame duck mode: the server is about to shut down.

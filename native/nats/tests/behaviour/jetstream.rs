@@ -6,8 +6,8 @@ use std::time::Duration;
 use harness::{Server, run};
 use message::{Code, Fault};
 use nats::jetstream::{
-    AckReply, PubAck, PullEnd, PullRequest, PullStatus, encode_ack, encode_nak, encode_pull, encode_term, encode_wpi,
-    next_subject,
+    AckReply, Api, PubAck, PullEnd, PullRequest, PullStatus, encode_ack, encode_nak, encode_pull, encode_term,
+    encode_wpi,
 };
 use nats::protocol::encode_pub;
 use nats::{Connection, Options};
@@ -17,7 +17,7 @@ use crate::client::{Client, Event, Received, Reporter};
 const LONG: Duration = Duration::from_secs(60);
 
 fn pull(client: &Client, request: &PullRequest) {
-    let next = next_subject("IN", "logic");
+    let next = Api::default().next_subject("IN", "logic");
     assert!(client.outbox.write(|out| encode_pull(out, next.as_bytes(), b"pulled", request)));
 }
 

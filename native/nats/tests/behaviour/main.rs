@@ -5,7 +5,9 @@
 mod client;
 
 mod captured;
+mod cluster;
 mod connection;
+mod credentials;
 mod fuzz;
 mod jetstream;
 mod odd_servers;

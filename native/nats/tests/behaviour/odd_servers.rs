@@ -12,9 +12,10 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::{Client, Event, Reporter};
 
-const INFO: &str = "INFO {\"server_id\":\"odd\",\"version\":\"2.15.1\",\"headers\":true,\"max_payload\":1048576}\r\n";
+pub const INFO: &str =
+    "INFO {\"server_id\":\"odd\",\"version\":\"2.15.1\",\"headers\":true,\"max_payload\":1048576}\r\n";
 
-async fn listener() -> (TcpListener, Options) {
+pub async fn listener() -> (TcpListener, Options) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = Options::new(&listener.local_addr().unwrap().to_string()).unwrap();
     options.reconnect_min = Duration::from_millis(1);
@@ -23,7 +24,7 @@ async fn listener() -> (TcpListener, Options) {
 }
 
 /// Accepts, and shakes hands as a server does.
-async fn accept(listener: &TcpListener) -> TcpStream {
+pub async fn accept(listener: &TcpListener) -> TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(INFO.as_bytes()).await.unwrap();
     answer_ping(&mut stream).await;
@@ -31,7 +32,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Reads what a client says first, up to its PING, and answers that.
-async fn answer_ping(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+pub async fn answer_ping(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let mut read = Vec::new();
     while !read.ends_with(b"PING\r\n") {
         read.push(stream.read_u8().await.unwrap());
@@ -153,7 +154,7 @@ fn large_message(bytes: usize) -> Vec<u8> {
 }
 
 /// Accepts, and shakes hands as a server with TLS does.
-async fn accept_tls(listener: &TcpListener, certificates: &Certificates) -> TlsStream<TcpStream> {
+pub async fn accept_tls(listener: &TcpListener, certificates: &Certificates) -> TlsStream<TcpStream> {
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(INFO.replace("{", "{\"tls_required\":true,").as_bytes()).await.unwrap();
     let mut stream = certificates.acceptor().accept(stream).await.unwrap();

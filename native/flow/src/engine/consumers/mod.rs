@@ -22,10 +22,11 @@ mod hand_over;
 mod losses;
 mod permits;
 mod pull;
+mod requests;
 
 use std::collections::BTreeMap;
 
-use nats::jetstream::{self, PullEnd, PullStatus};
+use nats::jetstream::{Api, PullEnd, PullStatus};
 use nats::protocol;
 
 use super::message::{QueueId, RevisionId};
@@ -114,6 +115,7 @@ pub struct Consumers {
     draining: bool,
     losses: Losses,
     permits: Permits,
+    api: Api,
 }
 
 impl Consumers {
@@ -131,7 +133,7 @@ impl Consumers {
             feed,
             stream: stream.into(),
             consumer: consumer.into(),
-            next: jetstream::next_subject(stream, consumer),
+            next: self.api.next_subject(stream, consumer),
             reply: reply(number),
             open,
             closed: None,
@@ -214,13 +216,6 @@ impl Consumers {
         if let Some(pull) = self.pulls.get_mut(&number).filter(|pull| pull.closed.is_none()) {
             pull.open = open && !self.draining;
             self.is_short = true;
-        }
-    }
-
-    /// Messages of one request at most.
-    pub fn set_batch(&mut self, number: u64, batch: i64) {
-        if let Some(pull) = self.pulls.get_mut(&number) {
-            pull.max_batch = batch.max(1);
         }
     }
 

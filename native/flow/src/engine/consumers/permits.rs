@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use message::Code;
-use nats::jetstream::{AckReply, next_subject};
+use nats::jetstream::AckReply;
 use nats::protocol;
 
 use super::{Consumers, FIRST_PULL, FIRST_SUBJECT, Feed, RevisionId, Subject, request_bytes};
@@ -89,7 +89,7 @@ impl Consumers {
         if subject.starts_with("$JS.ACK.") {
             return Some(self.refuse_ack(subject, tick));
         }
-        if !subject.starts_with("$JS.API.") {
+        if !self.api.has(subject) {
             return None;
         }
         let (mut is_ours, mut is_news) = (false, false);
@@ -106,7 +106,7 @@ impl Consumers {
         let text = String::from_utf8_lossy;
         // The server's words are cut where they are too long.
         let consumer = AckReply::parse(subject.as_bytes())
-            .map_or_else(String::new, |ack| next_subject(&text(ack.stream), &text(ack.consumer)));
+            .map_or_else(String::new, |ack| self.api.next_subject(&text(ack.stream), &text(ack.consumer)));
         let is_news = self.permits.acks.insert(consumer, tick + ACK_TICKS).is_none();
         if is_news {
             self.note_unacked();

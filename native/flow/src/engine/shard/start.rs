@@ -73,6 +73,7 @@ async fn open(world: Rc<dyn World>, start: &Start) -> Result<(Rc<Shard>, Connect
     let mut parts = parts(&world, start, source.clone())?;
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
+    parts.consumers.set_api(connection.outbox().api());
     parts.pull_lanes();
     let executor = world.executor()?;
     for prepared in &start.pipelines {

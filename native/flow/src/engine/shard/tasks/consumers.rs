@@ -78,7 +78,8 @@ impl Parts {
     }
 
     fn may_not_make(&self, lost: &LostConsumer) -> bool {
-        self.settlement.refuses(&format!("$JS.API.CONSUMER.CREATE.{}.{}", lost.stream, lost.consumer))
+        let verb = format!("CONSUMER.CREATE.{}.{}", lost.stream, lost.consumer);
+        self.settlement.refuses(&self.consumers.api().subject(&verb))
     }
 
     fn report_lost(&self, feed: Feed, tell: impl FnOnce(Event) -> Event) {
