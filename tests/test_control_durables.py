@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import ConsumerConfig, DeliverPolicy, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 
 from vrsky_fast.config.summary import JetStream
 from vrsky_fast.control.connection import connect
@@ -90,9 +91,51 @@ def test_a_durable_that_was_there_before_is_taken_as_it_is(background: Backgroun
     on_a_stream(background, endpoint, scenario)
 
 
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"filter_subject": "orders.eu"}, "is for orders.eu; the pipeline reads orders.>"),
+        ({"filter_subject": None}, "is for every subject; the pipeline reads orders.>"),
+        ({"max_deliver": 5}, "max_deliver 5; that has to be -1"),
+        ({"ack_wait": 2.0}, "ack_wait of 2 s; at least 10 s"),
+        ({"ack_policy": AckPolicy.ALL}, "has to be acked by itself"),
+        ({"deliver_subject": "push.here"}, "pushes to push.here"),
+    ],
+)
+def test_a_durable_of_somebody_else_that_cannot_be_used_is_refused_with_what_differs(
+    background: Background, endpoint: Endpoint, odd: dict[str, Any], words: str
+) -> None:
+    async def scenario(client: Client) -> None:
+        usual = {"durable_name": "shared", "filter_subject": "orders.>", "ack_policy": AckPolicy.EXPLICIT}
+        await client.jetstream().add_consumer("IN", ConsumerConfig(**{**usual, **odd}))
+        before = await config(client)
+        for ask in (look_for_stream, consumer_of_source):
+            with pytest.raises(ConfigError, match="config/conflict") as caught:
+                await ask(client, SHARED, ACME)
+            assert words in str(caught.value)
+        assert await config(client) == before
+
+    on_a_stream(background, endpoint, scenario)
+
+
+def test_a_durable_of_somebody_else_keeps_the_bounds_that_it_has(background: Background, endpoint: Endpoint) -> None:
+    async def scenario(client: Client) -> None:
+        by_hand = ConsumerConfig(
+            durable_name="shared", filter_subject="orders.>", ack_wait=60.0, max_ack_pending=5, max_deliver=-1
+        )
+        await client.jetstream().add_consumer("IN", by_hand)
+        before = await config(client)
+        assert await consumer_of_source(client, SHARED, ACME) == []
+        assert await config(client) == before
+
+    on_a_stream(background, endpoint, scenario)
+
+
 def test_what_a_durable_says_of_itself_outlives_a_change(background: Background, endpoint: Endpoint) -> None:
     async def scenario(client: Client) -> None:
-        made = ConsumerConfig(durable_name="shared", filter_subject="orders.>", metadata={"team": "shop"})
+        await consumer_of_source(client, SHARED, ACME)
+        made = await config(client)
+        made.ack_wait, made.metadata = 60.0, {**(made.metadata or {}), "team": "shop"}
         await client.jetstream().add_consumer("IN", made)
         assert await consumer_of_source(client, SHARED, ACME) == ["consumer IN/shared: changed"]
         metadata = (await config(client)).metadata or {}

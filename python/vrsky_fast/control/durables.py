@@ -1,15 +1,17 @@
 """Whose a durable consumer of a user's stream is.
 
 A pipeline file may name any durable, so that its name says nothing: its metadata does. A durable without them was made
-by somebody else, or by a version before, and is taken as it is.
+by somebody else, or by a version before: it is used as it is, or refused, and never changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nats.js.api import ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig
 
+from ..facts import ACK_WAIT_SECONDS
 from .failure import fail
 
 _CUSTOMER, _PIPELINE = "vrsky.customer", "vrsky.pipeline"
@@ -29,13 +31,39 @@ class Owner:
         kept = {name: value for name, value in _metadata(before).items() if not name.startswith(_SERVERS)}
         return {_CUSTOMER: self.customer, _PIPELINE: self.pipeline} | kept
 
-    def refuse_another(self, stream: str, durable: ConsumerConfig) -> None:
+    def refuse(self, stream: str, durable: ConsumerConfig, subject: str | None) -> None:
+        """Raises ConfigError `config/conflict` when a pipeline that reads `subject` cannot use it."""
+        self._refuse_another(stream, durable)
+        if not made_by_us(durable) and (differs := list(_differences(durable, subject))):
+            reason = f"the durable {durable.durable_name} of the stream {stream} was made by somebody else, and "
+            fail("config/conflict", reason + "; ".join(differs))
+
+    def _refuse_another(self, stream: str, durable: ConsumerConfig) -> None:
         """Raises ConfigError `config/conflict` for that of another customer: each would get a part of the other's
         messages. Pipelines of one customer may hand one over, so that a renamed one goes on where it was."""
         found = _metadata(durable)
         if found.get(_CUSTOMER, self.customer) != self.customer:
             whose = f"{found[_CUSTOMER]}/{found.get(_PIPELINE, '')}"
             fail("config/conflict", f"the durable {durable.durable_name} of the stream {stream} is that of {whose}")
+
+
+def made_by_us(durable: ConsumerConfig) -> bool:
+    return _CUSTOMER in _metadata(durable)
+
+
+def _differences(durable: ConsumerConfig, subject: str | None) -> Iterator[str]:
+    """What keeps a node from reading by it: messages would be left out, lost, or in two hands."""
+    if durable.deliver_subject:
+        yield f"pushes to {durable.deliver_subject}; a node pulls"
+    filters = durable.filter_subjects or ([durable.filter_subject] if durable.filter_subject else [])
+    if filters != ([subject] if subject else []):
+        yield f"is for {', '.join(filters) or 'every subject'}; the pipeline reads {subject or 'every subject'}"
+    if durable.ack_policy not in {None, AckPolicy.EXPLICIT}:
+        yield f"has the ack policy {durable.ack_policy}; each message has to be acked by itself (explicit)"
+    if durable.max_deliver is not None and durable.max_deliver > 0:
+        yield f"gives a message up after max_deliver {durable.max_deliver}; that has to be -1"
+    if durable.ack_wait is not None and durable.ack_wait < ACK_WAIT_SECONDS:
+        yield f"has an ack_wait of {durable.ack_wait:g} s; at least {ACK_WAIT_SECONDS:g} s are needed"
 
 
 def _metadata(config: ConsumerConfig | None) -> dict[str, str]:

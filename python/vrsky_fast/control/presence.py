@@ -13,8 +13,8 @@ from .failure import fail
 
 
 async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> None:
-    """Raises NatsError: `nats/no-stream`, or why there is no answer; ConfigError when another customer reads by the
-    durable."""
+    """Raises NatsError: `nats/no-stream`, or why there is no answer; ConfigError when the durable cannot be
+    used, or another customer reads by it."""
     jetstream = client.jetstream(timeout=5)
     stream, subject = needed.stream, needed.subject
     with answers(stream or subject):
@@ -22,7 +22,7 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
             if stream is not None:
                 await jetstream.stream_info(stream)
             if needed.durable is not None:
-                await _look_for_durable(jetstream, stream or "", needed.durable, owner)
+                await _look_for_durable(jetstream, stream or "", needed, owner)
                 return
             found = await jetstream.find_stream_name_by_subject(subject)
         except NotFoundError:
@@ -31,8 +31,9 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
         fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
 
 
-async def _look_for_durable(jetstream: JetStreamContext, stream: str, durable: str, owner: Owner) -> None:
+async def _look_for_durable(jetstream: JetStreamContext, stream: str, needed: JetStream, owner: Owner) -> None:
     try:
-        owner.refuse_another(stream, (await jetstream.consumer_info(stream, durable)).config)
+        have = await jetstream.consumer_info(stream, needed.durable or "")
+        owner.refuse(stream, have.config, needed.subject)
     except NotFoundError:
         return  # a run makes it

@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 from ..config.summary import JetStream as SourceStream
 from ..facts import ACK_WAIT_SECONDS, DUPLICATE_WINDOW_SECONDS
 from .answers import answers
-from .durables import Owner
+from .durables import Owner, made_by_us
 from .failure import fail
 from .store import room
 from .streams import Stream, sharing
@@ -59,8 +59,8 @@ async def share(client: Client, wanted: list[Stream], store: Path) -> list[str]:
 
 
 async def consumer_of_source(client: Client, source: SourceStream, owner: Owner) -> list[str]:
-    """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. Raises NatsError, and
-    ConfigError when another customer reads by it."""
+    """The durable of a NATS in with `mode: jetstream`, on a stream that is somebody else's. One that somebody else has
+    made stays as it is. Raises NatsError, and ConfigError when it cannot be used, or another customer reads by it."""
     jetstream, stream, durable = client.jetstream(timeout=10), source.stream or "", source.durable or ""
     with answers(stream):
         try:
@@ -165,7 +165,9 @@ async def _consumer(
         await jetstream.add_consumer(stream, wanted)
         return [f"consumer {stream}/{durable}"]
     if owner is not None:
-        owner.refuse_another(stream, have)
+        owner.refuse(stream, have, subject)
+        if not made_by_us(have):
+            return []
         wanted.metadata = owner.metadata(have)
     names = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
     if all((getattr(have, name) or None) == (getattr(wanted, name) or None) for name in names):
