@@ -65,6 +65,25 @@ def test_a_message_that_fails_is_in_the_dead_letters_with_its_reason(start: Star
     assert "config/invalid-name: '*' is no name of a customer" in nobody.stderr
 
 
+def test_a_summary_counts_letters_by_what_is_asked_for(start: Start, minimal: Path, vrsky: Vrsky) -> None:
+    run = start(minimal)
+    url = run.ready() + "/in/acme/orders"
+    for body in (b"<order><id>1</id></order>", b"<order><id>2</id></order>", b"<order>"):
+        assert post(url, body)[0] == 202
+        run.kind("dead")
+    usual = [json.loads(line) for line in vrsky("dlq", "summary", "--json").stdout.splitlines()]
+    assert [(one["customer"], one["pipeline"], one["code"], one["count"]) for one in usual] == [
+        ("acme", "orders", "filter/missing-field", 2),
+        ("acme", "orders", "xml/not-well-formed", 1),
+    ]
+    shown = vrsky("dlq", "show", str(usual[1]["newest"]), "--json")
+    assert json.loads(shown.stdout)["code"] == "xml/not-well-formed"
+    line = vrsky("dlq", "summary", "--by", "code", "--code", "filter", "--limit", "1").stdout
+    assert line.split()[:2] == ["2", "filter/missing-field"]
+    assert vrsky("dlq", "summary", "--newer-than", "1s", "--customer", "nobody").stderr == "no dead letters\n"
+    assert run.stop(signal.SIGTERM) == 0
+
+
 def test_dead_letters_are_deleted_while_it_runs_and_afterwards(start: Start, minimal: Path, vrsky: Vrsky) -> None:
     run = start(minimal)
     url = run.ready() + "/in/acme/orders"

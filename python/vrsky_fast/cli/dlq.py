@@ -13,7 +13,7 @@ import click
 from ..control import dead_letters
 from ..control.originals import sweep
 from ..control.streams import dead_subject
-from . import choice, exit_codes, nats, redrive, server_of
+from . import choice, exit_codes, letter_summary, nats, redrive, server_of
 from .choice import SEQUENCE, counted, whose
 from .server_of import agrees, client_of
 from .terminal import Terminal, moment, safe
@@ -27,6 +27,7 @@ Examples:
   vrsky dlq ls
   vrsky dlq ls --customer acme --pipeline orders --limit 10
   vrsky dlq ls --code http --step out:erp --newer-than 1h
+  vrsky dlq summary --by code --newer-than 1d
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
   vrsky dlq redrive 17 18
@@ -65,6 +66,7 @@ def command() -> None:
 
 
 command.add_command(redrive.command)
+command.add_command(letter_summary.command)
 
 
 @command.command(name="ls", help=_LS_HELP)
