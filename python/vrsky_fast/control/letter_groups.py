@@ -28,7 +28,7 @@ KEYS: Mapping[str, Callable[[DeadLetter], str]] = {
 
 @dataclass
 class Group:
-    """`values` are those of the keys; times are 0 where none is known; `newest` is the number of one that can be looked at."""
+    """`values` are those of the keys; times are 0 where none is known; `newest` is the number of one to look at."""
 
     values: tuple[str, ...]
     count: int = 0
