@@ -107,6 +107,10 @@ fn read(file: &Path) -> Result<String, Fault> {
     let refused = |reason: String| Fault::new(Code::ConfigInvalidValue, format!("{} {reason}", file.display()));
     let mut text = String::new();
     // The error of text that is not UTF-8 does not quote it.
+    // A pipe would hold up whoever opens it, for ever.
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Err(refused("is no regular file".to_owned()));
+    }
     File::open(file)
         .and_then(|open| open.take(LARGEST_FILE + 1).read_to_string(&mut text))
         .map_err(|error| refused(format!("cannot be read: {error}")))?;
@@ -195,5 +199,14 @@ mod tests {
         assert!(Auth::Nkey("/nowhere".into()).prove("x").unwrap_err().reason().starts_with("/nowhere"));
         let proof = nkey(SEED_OF_USER).unwrap().unwrap();
         assert_eq!(format!("{proof:?}"), "Proof");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let pipe = Temporary::new("");
+        std::fs::remove_file(&pipe.0).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe.0).status().unwrap().success());
+        let fault = Auth::Nkey(pipe.0.clone()).prove("nonce").unwrap_err();
+        assert!(fault.reason().ends_with("is no regular file"), "{fault}");
     }
 }
