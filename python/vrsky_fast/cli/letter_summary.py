@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..control import dead_letters
-from ..control.letter_groups import KEYS, Group, grouped
+from ..control.letter_groups import COMMON, Group, grouped
 from . import choice, exit_codes, nats, server_of
 from .server_of import client_of
 from .terminal import Terminal, moment, safe
@@ -33,7 +33,7 @@ _USUAL = ("customer", "pipeline", "code")
     "--by",
     "keys",
     multiple=True,
-    type=click.Choice(list(KEYS)),
+    type=click.Choice(list(COMMON)),
     help="What those that are counted together have in common; may be repeated. Without it: customer, pipeline, code.",
 )
 @choice.options
@@ -47,7 +47,7 @@ def command(
     data: Path,
     as_json: bool,
 ) -> int:
-    names = [key for key in KEYS if key in (keys or _USUAL)]
+    names = [key for key in COMMON if key in (keys or _USUAL)]
 
     async def count() -> list[Group]:
         async with client_of(server, data) as client, aclosing(dead_letters.oldest_first(client, wanted)) as letters:

@@ -16,7 +16,7 @@ def _hour(letter: DeadLetter) -> str:
     return datetime.fromtimestamp(letter.died_ms / 1000, UTC).strftime("%Y-%m-%dT%H:00Z")
 
 
-KEYS: Mapping[str, Callable[[DeadLetter], str]] = {
+COMMON: Mapping[str, Callable[[DeadLetter], str]] = {
     "customer": lambda letter: letter.customer,
     "pipeline": lambda letter: letter.pipeline,
     "step": lambda letter: letter.step,
@@ -46,10 +46,10 @@ class Group:
 
 
 async def grouped(letters: AsyncIterable[DeadLetter], keys: Sequence[str]) -> list[Group]:
-    """The largest group first; with `hour` among the keys, hour by hour. `keys` are some of KEYS."""
+    """The largest group first; with `hour` among the keys, hour by hour. `keys` are some of COMMON."""
     groups: dict[tuple[str, ...], Group] = {}
     async for letter in letters:
-        values = tuple(KEYS[key](letter) for key in keys)
+        values = tuple(COMMON[key](letter) for key in keys)
         groups.setdefault(values, Group(values)).add(letter)
     found = sorted(groups.values(), key=lambda one: (-one.count, one.values))
     if "hour" in keys:
