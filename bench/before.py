@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import LANE, POSTED, WORDS, core_pipeline, load_stream, post, stream_pipeline
+from pipeline import POSTED, WORDS, core_pipeline, load_stream, post, stream_pipeline
 from programs import Server, free_port, nats_server, program, write_results
-from streams import make_streams
+from streams import LANE, make_streams
 from systems import NATIVE, STAGES, System, expected, load, take_turns, vrsky
 
 Measured = list[tuple[System, System]]

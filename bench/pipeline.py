@@ -23,7 +23,7 @@ from typing import Any
 import baseline
 from programs import Server, free_port, nats_server, program, write_results
 from sources import csv_rows, mqtt
-from streams import make_streams, stored
+from streams import LANE, make_streams, stored
 from systems import (
     CONVERT,
     NATIVE,
@@ -50,7 +50,6 @@ POSTED: dict[str, Any] = {
     "out": {"nats": {"subject": "http.out"}},
     "limits": {"backlog": 10_000},
 }
-LANE = "VRSKY_LOGIC_T10000_0"
 WORDS = {
     "S0": "relay",
     "S1": "XML -> JSON",

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from programs import Server, free_port, program, wait_for
-from streams import make_streams
+from streams import LANE, make_streams
 from systems import NATIVE, Found, System, expected, native, take_turns, vrsky, written
 
-LANE = "VRSKY_LOGIC_T10000_0"
 LIMITS = {"limits": {"backlog": 10_000}}
 NAMES = ["id", "sku", "name", "qty", "price", "country", "day", "text"]
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import nats
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
 
+# That of a pipeline with a backlog of 10,000.
+LANE = "VRSKY_LOGIC_T10000_0"
+
 
 async def make_streams(port: int, names: list[str]) -> None:
     client = await nats.connect(f"nats://127.0.0.1:{port}")

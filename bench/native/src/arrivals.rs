@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 use crate::arguments::Arguments;
 use crate::cpu;
 use crate::deliveries::{Deliveries, Expected};
+use crate::pull::Pull;
 use crate::wire::{Frame, Link, publish};
 
-const BATCH: i64 = 512;
 /// Nothing more is expected when nothing has come for so long.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 pub struct Arrivals {
     link: Link,
-    next: String,
-    inbox: String,
-    credit: i64,
+    pull: Pull,
     deliveries: Deliveries,
     first: Option<Instant>,
     last: Instant,
@@ -28,7 +26,7 @@ pub fn run(options: &Arguments) -> bool {
     let cpu = cpu::used();
     let mut arrivals = Arrivals::new(options, count);
     println!("ready");
-    while !arrivals.is_complete() && arrivals.waited() < PATIENCE {
+    while arrivals.may_come() {
         arrivals.take(Duration::from_millis(100), |_, _| {});
     }
     arrivals.report(count, &cpu::per_message(cpu, count), "")
@@ -36,38 +34,25 @@ pub fn run(options: &Arguments) -> bool {
 
 impl Arrivals {
     pub fn new(options: &Arguments, count: usize) -> Arrivals {
-        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", options.text("stream"), options.text("durable"));
         let inbox = format!("_INBOX.arrivals{}", std::process::id());
-        let link = Link::connect(options.text("server"), &[(&inbox, 1)]);
+        let mut link = Link::connect(options.text("server"), &[(&inbox, 1)]);
         let deliveries = Deliveries::new(Expected::read(options), false, count);
-        let mut arrivals = Arrivals { link, next, inbox, credit: 0, deliveries, first: None, last: Instant::now() };
-        arrivals.ask();
-        arrivals.ask();
-        arrivals.link.flush();
-        arrivals
-    }
-
-    fn ask(&mut self) {
-        let request = format!("{{\"batch\":{BATCH},\"expires\":30000000000}}");
-        publish(&mut self.link.out, self.next.as_bytes(), self.inbox.as_bytes(), b"", request.as_bytes());
-        self.credit += BATCH;
+        let pull = Pull::new(options, &inbox, &mut link.out);
+        link.flush();
+        Arrivals { link, pull, deliveries, first: None, last: Instant::now() }
     }
 
     /// Reads once, for so long at most. `seen` is told the number of each message, and when it came.
     pub fn take(&mut self, wait: Duration, mut seen: impl FnMut(usize, Instant)) {
         self.link.socket.set_read_timeout(Some(wait)).unwrap();
-        let (mut taken, mut over) = (0, false);
-        let (deliveries, now) = (&mut self.deliveries, Instant::now);
+        let (pull, deliveries) = (&mut self.pull, &mut self.deliveries);
         let mut came = None;
         self.link.burst(|frame, out| {
             let Frame::Message(message) = frame else { return };
-            if message.reply.is_empty() {
-                // A request has ended; what it did not bring is asked for anew.
-                over = true;
+            if !pull.takes(&message, out) {
                 return;
             }
-            taken += 1;
-            let at = *came.get_or_insert_with(now);
+            let at = *came.get_or_insert_with(Instant::now);
             if let Some(number) = deliveries.take(message.payload) {
                 seen(number, at);
             }
@@ -77,11 +62,6 @@ impl Arrivals {
             self.first.get_or_insert(at);
             self.last = at;
         }
-        self.credit = if over { 0 } else { self.credit - taken };
-        while self.credit <= BATCH {
-            self.ask();
-        }
-        self.link.flush();
     }
 
     pub fn delivered(&self) -> usize {
@@ -92,9 +72,9 @@ impl Arrivals {
         self.deliveries.is_complete()
     }
 
-    /// Since the last message.
-    pub fn waited(&self) -> Duration {
-        self.last.elapsed()
+    /// Whether there is more to wait for.
+    pub fn may_come(&self) -> bool {
+        !self.is_complete() && self.last.elapsed() < PATIENCE
     }
 
     /// `more`: further figures, as JSON.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Arguments;
-use crate::wire::{Frame, Link, is_pub_ack, publish};
+use crate::wire::{Frame, Link, STAMPED, assert_stored, publish};
 
 const WINDOW: usize = 4_096;
 /// Written at once.
@@ -60,7 +60,7 @@ fn store(link: &mut Link, path: &Path, subject: &[u8], inbox: &[u8]) {
         let row: Row<'_> = record.deserialize(Some(&names)).unwrap();
         json.clear();
         serde_json::to_writer(&mut json, &row).unwrap();
-        publish(&mut link.out, subject, inbox, b"NATS/1.0\r\nCustomer-ID: acme\r\n\r\n", &json);
+        publish(&mut link.out, subject, inbox, STAMPED, &json);
         sent += 1;
         if sent % BURST == 0 {
             link.flush();
@@ -79,7 +79,7 @@ fn pub_acks(link: &mut Link) -> usize {
     let mut stored = 0;
     link.burst(|frame, _| {
         if let Frame::Message(message) = frame {
-            assert!(is_pub_ack(message.payload), "refused: {}", String::from_utf8_lossy(message.payload));
+            assert_stored(message.payload);
             stored += 1;
         }
     });

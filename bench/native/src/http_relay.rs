@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
 use crate::arguments::Arguments;
-use crate::wire::{CONNECT, Frame, is_pub_ack, number, parse, publish, put_number};
+use crate::wire::{CONNECT, Frame, STAMPED, is_pub_ack, number, parse, publish, put_number};
 
 #[derive(Default)]
 struct State {
@@ -121,7 +121,7 @@ async fn answer(
         state.waiting[slot] = Some(sender);
         let mut reply = state.inbox.clone();
         put_number(&mut reply, slot);
-        publish(&mut state.out, subject.as_bytes(), &reply, b"NATS/1.0\r\nCustomer-ID: acme\r\n\r\n", &body);
+        publish(&mut state.out, subject.as_bytes(), &reply, STAMPED, &body);
         stored
     };
     shared.written.notify_one();

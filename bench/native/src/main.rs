@@ -27,6 +27,7 @@ mod load;
 mod mqtt_load;
 mod mqtt_relay;
 mod order;
+mod pull;
 mod relay;
 mod waits;
 mod wire;

@@ -14,7 +14,6 @@ use crate::waits::{Waits, micros};
 
 /// How long the load looks for arrivals before it publishes more.
 const LOOK: Duration = Duration::from_millis(2);
-const PATIENCE: Duration = Duration::from_secs(45);
 /// CONNECT: a clean session, no keep-alive.
 const CONNECT: &[u8] = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04load";
 const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
@@ -71,7 +70,7 @@ pub fn run(options: &Arguments) -> bool {
     let (mut out, mut acked, mut sent) = (Vec::new(), vec![0; 64 << 10], 0);
     let (clock, mut waits) = (Instant::now(), Waits::new(count));
     let mut puback_bytes = 0;
-    while !arrivals.is_complete() && arrivals.waited() < PATIENCE {
+    while arrivals.may_come() {
         let until = count.min(arrivals.delivered() + window);
         if sent < until {
             waits.sent(sent..until, micros(clock));

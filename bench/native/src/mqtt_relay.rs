@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::arguments::Arguments;
-use crate::wire::{CONNECT, Frame, is_pub_ack, number, parse, publish, put_number};
+use crate::wire::{CONNECT, Frame, STAMPED, assert_stored, number, parse, publish, put_number};
 
 struct Relay {
     connection: Connection<Client>,
@@ -81,7 +81,7 @@ impl Relay {
             at += used;
             match frame {
                 Frame::Message(message) => {
-                    assert!(is_pub_ack(message.payload), "refused: {}", String::from_utf8_lossy(message.payload));
+                    assert_stored(message.payload);
                     let packet_id = u16::try_from(number(&message.subject[self.inbox.len()..])).unwrap();
                     self.send(Packet::V5_0Puback(v5_0::Puback::builder().packet_id(packet_id).build().unwrap()));
                 }
@@ -122,8 +122,7 @@ impl Relay {
             Packet::V5_0Publish(message) => {
                 let mut reply = self.inbox.clone();
                 put_number(&mut reply, message.packet_id().unwrap().into());
-                let headers = b"NATS/1.0\r\nCustomer-ID: acme\r\n\r\n";
-                publish(&mut self.to_server, &self.subject, &reply, headers, message.payload().as_slice());
+                publish(&mut self.to_server, &self.subject, &reply, STAMPED, message.payload().as_slice());
             }
             _ => {}
         }

@@ -130,6 +130,9 @@ pub fn publish(out: &mut Vec<u8>, subject: &[u8], reply: &[u8], headers: &[u8], 
     out.extend_from_slice(b"\r\n");
 }
 
+/// The headers of what a relay stores that came without any.
+pub const STAMPED: &[u8] = b"NATS/1.0\r\nCustomer-ID: acme\r\n\r\n";
+
 /// A header block with one line more, as a real relay would stamp its tenant.
 pub fn stamp(headers: &[u8], into: &mut Vec<u8>) {
     into.clear();
@@ -144,6 +147,11 @@ pub fn stamp(headers: &[u8], into: &mut Vec<u8>) {
 /// Whether the answer to a publish says that it was stored; without a stream it is an empty status.
 pub fn is_pub_ack(payload: &[u8]) -> bool {
     payload.starts_with(b"{\"stream\":")
+}
+
+/// Ends the bench at a publish that was refused.
+pub fn assert_stored(payload: &[u8]) {
+    assert!(is_pub_ack(payload), "refused: {}", String::from_utf8_lossy(payload));
 }
 
 /// A blocking connection that reads bursts and writes once for each.
