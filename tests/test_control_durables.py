@@ -118,6 +118,19 @@ def test_a_durable_of_somebody_else_that_cannot_be_used_is_refused_with_what_dif
     on_a_stream(background, endpoint, scenario)
 
 
+def test_without_a_filter_it_reads_what_the_stream_has(background: Background, endpoint: Endpoint) -> None:
+    async def scenario() -> None:
+        async with connect(endpoint) as client:
+            await client.jetstream().add_stream(StreamConfig(name="IN", subjects=["orders.>"]))
+            await client.jetstream().add_consumer("IN", ConsumerConfig(durable_name="shared", max_ack_pending=-1))
+            before = await config(client)
+            await look_for_stream(client, SHARED, ACME)
+            assert await consumer_of_source(client, SHARED, ACME) == []
+            assert await config(client) == before
+
+    background(scenario())
+
+
 def test_a_durable_of_somebody_else_keeps_the_bounds_that_it_has(background: Background, endpoint: Endpoint) -> None:
     async def scenario(client: Client) -> None:
         by_hand = ConsumerConfig(

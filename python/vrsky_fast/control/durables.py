@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
 from ..facts import ACK_WAIT_SECONDS
 from .failure import fail
@@ -31,11 +31,11 @@ class Owner:
         kept = {name: value for name, value in _metadata(before).items() if not name.startswith(_SERVERS)}
         return {_CUSTOMER: self.customer, _PIPELINE: self.pipeline} | kept
 
-    def refuse(self, stream: str, durable: ConsumerConfig, subject: str | None) -> None:
+    def refuse(self, stream: StreamConfig, durable: ConsumerConfig, subject: str | None) -> None:
         """Raises ConfigError `config/conflict` when a pipeline that reads `subject` cannot use it."""
-        self._refuse_another(stream, durable)
-        if not made_by_us(durable) and (differs := list(_differences(durable, subject))):
-            reason = f"the durable {durable.durable_name} of the stream {stream} was made by somebody else, and "
+        self._refuse_another(stream.name or "", durable)
+        if not made_by_us(durable) and (differs := list(_differences(durable, subject, stream.subjects or []))):
+            reason = f"the durable {durable.durable_name} of the stream {stream.name} was made by somebody else, and "
             fail("config/conflict", reason + "; ".join(differs))
 
     def _refuse_another(self, stream: str, durable: ConsumerConfig) -> None:
@@ -51,12 +51,13 @@ def made_by_us(durable: ConsumerConfig) -> bool:
     return _CUSTOMER in _metadata(durable)
 
 
-def _differences(durable: ConsumerConfig, subject: str | None) -> Iterator[str]:
-    """What keeps a node from reading by it: messages would be left out, lost, or in two hands."""
+def _differences(durable: ConsumerConfig, subject: str | None, subjects: list[str]) -> Iterator[str]:
+    """What keeps a node from reading by it: messages would be left out, lost, or in two hands. `subjects` are the
+    stream's, all of which it reads without a filter."""
     if durable.deliver_subject:
         yield f"pushes to {durable.deliver_subject}; a node pulls"
     filters = durable.filter_subjects or ([durable.filter_subject] if durable.filter_subject else [])
-    if filters != ([subject] if subject else []):
+    if (filters or subjects) != ([subject] if subject else subjects):
         yield f"is for {', '.join(filters) or 'every subject'}; the pipeline reads {subject or 'every subject'}"
     if durable.ack_policy not in {None, AckPolicy.EXPLICIT}:
         yield f"has the ack policy {durable.ack_policy}; each message has to be acked by itself (explicit)"

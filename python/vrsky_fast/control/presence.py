@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
 from ..config.summary import JetStream
@@ -20,10 +21,10 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
     with answers(stream or subject):
         try:
             if stream is not None:
-                await jetstream.stream_info(stream)
-            if needed.durable is not None:
-                await _look_for_durable(jetstream, stream or "", needed, owner)
-                return
+                known = (await jetstream.stream_info(stream)).config
+                if needed.durable is not None:
+                    await _look_for_durable(jetstream, known, needed, owner)
+                    return
             found = await jetstream.find_stream_name_by_subject(subject)
         except NotFoundError:
             fail("nats/no-stream", f"there is no stream {stream or f'for {subject}'}; create it first")
@@ -31,9 +32,9 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
         fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
 
 
-async def _look_for_durable(jetstream: JetStreamContext, stream: str, needed: JetStream, owner: Owner) -> None:
+async def _look_for_durable(jetstream: JetStreamContext, stream: StreamConfig, needed: JetStream, owner: Owner) -> None:
     try:
-        have = await jetstream.consumer_info(stream, needed.durable or "")
+        have = await jetstream.consumer_info(needed.stream or "", needed.durable or "")
         owner.refuse(stream, have.config, needed.subject)
     except NotFoundError:
         return  # a run makes it

@@ -45,7 +45,7 @@ async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
         with answers(stream.name):
             done += await _stream(jetstream, stream)
             if stream.consumer is not None:
-                done += await _consumer(jetstream, stream.name, stream.consumer, None)
+                done += await _consumer(jetstream, _stream_config(stream), stream.consumer, None)
     return done
 
 
@@ -64,8 +64,8 @@ async def consumer_of_source(client: Client, source: SourceStream, owner: Owner)
     jetstream, stream, durable = client.jetstream(timeout=10), source.stream or "", source.durable or ""
     with answers(stream):
         try:
-            await jetstream.stream_info(stream)
-            return await _consumer(jetstream, stream, durable, source.subject, owner)
+            known = (await jetstream.stream_info(stream)).config
+            return await _consumer(jetstream, known, durable, source.subject, owner)
         except NotFoundError:
             fail("nats/no-stream", f"there is no stream {stream}; create it first")
 
@@ -146,8 +146,9 @@ def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:
 
 
 async def _consumer(
-    jetstream: JetStreamContext, stream: str, durable: str, subject: str | None, owner: Owner | None = None
+    jetstream: JetStreamContext, stream: StreamConfig, durable: str, subject: str | None, owner: Owner | None = None
 ) -> list[str]:
+    name = stream.name or ""
     wanted = ConsumerConfig(
         durable_name=durable,
         ack_policy=AckPolicy.EXPLICIT,
@@ -160,17 +161,17 @@ async def _consumer(
         metadata=owner.metadata() if owner else None,
     )
     try:
-        have = (await jetstream.consumer_info(stream, durable)).config
+        have = (await jetstream.consumer_info(name, durable)).config
     except NotFoundError:
-        await jetstream.add_consumer(stream, wanted)
-        return [f"consumer {stream}/{durable}"]
+        await jetstream.add_consumer(name, wanted)
+        return [f"consumer {name}/{durable}"]
     if owner is not None:
         owner.refuse(stream, have, subject)
         if not made_by_us(have):
             return []
         wanted.metadata = owner.metadata(have)
     names = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "filter_subject")
-    if all((getattr(have, name) or None) == (getattr(wanted, name) or None) for name in names):
+    if all((getattr(have, one) or None) == (getattr(wanted, one) or None) for one in names):
         return []
-    await jetstream.add_consumer(stream, wanted)
-    return [f"consumer {stream}/{durable}: changed"]
+    await jetstream.add_consumer(name, wanted)
+    return [f"consumer {name}/{durable}: changed"]
