@@ -95,6 +95,23 @@ impl Files {
     pub async fn source(&self, rows: Rows) -> Rc<FileSource> {
         connected(self.options(rows)).await
     }
+
+    /// Of lines; files that are done move to `done`.
+    pub async fn moving(&self) -> Rc<FileSource> {
+        self.putting_away(Done::Move { folder: "done".into() }).await
+    }
+
+    /// Of lines.
+    pub async fn putting_away(&self, done: Done) -> Rc<FileSource> {
+        connected(SourceOptions { done, ..self.options(Rows::Lines) }).await
+    }
+
+    /// Of lines of 1,000 bytes at most.
+    pub async fn of_short_lines(&self) -> Rc<FileSource> {
+        let mut options = self.options(Rows::Lines);
+        options.limits.bytes = 1_000;
+        connected(options).await
+    }
 }
 
 pub async fn connected(options: SourceOptions) -> Rc<FileSource> {
@@ -129,8 +146,8 @@ pub async fn take(source: &FileSource, count: usize) -> Vec<Incoming> {
 /// The next messages, stored.
 pub async fn store(source: &FileSource, count: usize) -> Vec<String> {
     let taken = take(source, count).await;
-    taken.iter().for_each(|incoming| source.settle(incoming.item, stored()));
-    taken.iter().map(text).collect()
+    settle(source, &taken);
+    texts(&taken)
 }
 
 /// Puts a file there and takes its message: since then, the folder was looked into.

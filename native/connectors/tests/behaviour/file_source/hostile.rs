@@ -143,9 +143,7 @@ fn a_line_that_is_longer_than_a_message_leaves_the_file_and_goes_past_it() {
         let files = Files::new();
         let good = "good\n".repeat(1_000);
         files.put("a", format!("{good}{}\n", "x".repeat(2_000)));
-        let mut options = files.options(Rows::Lines);
-        options.limits.bytes = 1_000;
-        let source = connected(options).await;
+        let source = files.of_short_lines().await;
         store(&source, 1_000).await;
         fails(&source, Code::FileTooLong).await;
         files.put("b", "4\n");

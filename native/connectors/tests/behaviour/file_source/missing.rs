@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use connectors::file::source::{Done, Rows};
+use connectors::file::source::Rows;
 use connectors::{Health, Source};
 use harness::run;
 use message::Code;
@@ -87,9 +87,7 @@ fn what_was_read_of_a_file_that_is_removed_is_delivered() {
         run(async {
             let files = Files::new();
             files.put("a", &text);
-            let mut options = files.options(Rows::Lines);
-            options.limits.bytes = 1_000;
-            let source = connected(options).await;
+            let source = files.of_short_lines().await;
             let first = take(&source, 1).await;
             source.settle(first[0].item, refused(Code::LimitBacklog));
             if text.len() > 1_000 {
@@ -109,9 +107,7 @@ fn a_file_that_is_removed_does_not_fail_any_more() {
     run(async {
         let files = Files::new();
         files.put("a", format!("1\n{}\n", "x".repeat(2_000)));
-        let mut options = files.options(Rows::Lines);
-        options.limits.bytes = 1_000;
-        let source = connected(options).await;
+        let source = files.of_short_lines().await;
         assert_eq!(store(&source, 1).await, ["1"]);
         fails(&source, Code::FileTooLong).await;
         files.rename("a", ".a");
@@ -127,9 +123,7 @@ fn a_file_that_somebody_puts_away_and_back_moves_without_a_message() {
     run(async {
         let files = Files::new();
         files.put("a", "1\n");
-        let mut options = files.options(Rows::Lines);
-        options.done = Done::Move { folder: "done".into() };
-        let source = connected(options).await;
+        let source = files.moving().await;
         let taken = take(&source, 1).await;
         files.rename("a", ".a");
         looks(&files, &source, "b").await;

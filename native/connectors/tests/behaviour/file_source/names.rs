@@ -7,7 +7,7 @@ use connectors::Source;
 use connectors::file::source::{Done, Rows};
 use harness::run;
 
-use super::host::{Files, close, connected, looks, places, settle, store, take, texts, until};
+use super::host::{Files, close, looks, places, settle, store, take, texts, until};
 
 #[test]
 fn a_file_that_is_renamed_while_its_rows_are_in_hand_comes_once() {
@@ -50,9 +50,7 @@ fn a_file_that_is_renamed_while_its_rows_are_in_hand_moves_by_its_new_name() {
     run(async {
         let files = Files::new();
         files.put("a", "1\n2\n");
-        let mut options = files.options(Rows::Lines);
-        options.done = Done::Move { folder: "done".into() };
-        let source = connected(options).await;
+        let source = files.moving().await;
         let taken = take(&source, 2).await;
         files.rename("a", "b");
         settle(&source, &taken);
@@ -84,9 +82,7 @@ fn what_is_appended_to_a_file_that_is_renamed_with_its_rows_in_hand_is_read_on()
     run(async {
         let files = Files::new();
         files.put("a", "1\n");
-        let mut options = files.options(Rows::Lines);
-        options.done = Done::Move { folder: "done".into() };
-        let source = connected(options).await;
+        let source = files.moving().await;
         let taken = take(&source, 1).await;
         files.rename("a", "b");
         files.append("b", "2\n");
@@ -123,9 +119,7 @@ fn all_names_of_one_file_are_put_away_when_it_is_done() {
             let files = Files::new();
             files.put("a", "1\n2\n");
             fs::hard_link(files.inbox().join("a"), files.inbox().join("b")).unwrap();
-            let mut options = files.options(Rows::Lines);
-            options.done = done;
-            let source = connected(options).await;
+            let source = files.putting_away(done).await;
             assert_eq!(store(&source, 2).await, ["1", "2"]);
             until("both are put away", || !files.exists("a") && !files.exists("b")).await;
             looks(&files, &source, "c").await;
