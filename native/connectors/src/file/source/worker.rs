@@ -220,12 +220,10 @@ impl Worker {
     /// Files that are known and not there, and that nobody reads.
     fn miss(&mut self, found: &[Found], report: &mut Report) {
         let there: HashSet<FileId> = found.iter().filter_map(|file| Some(self.known.find(file.inode)?.id)).collect();
-        let reading = self.reading.as_ref().map(|(reader, _)| reader.id);
         let is_missing = |entry: &&Entry| {
             let is_new = entry.gone.is_none() || self.complete.contains_key(&entry.id);
             // What was read of it is delivered first.
-            let is_in_hand = reading == Some(entry.id) || self.unsettled.contains(&entry.id);
-            is_new && !is_in_hand && !there.contains(&entry.id)
+            is_new && !self.is_in_hand(entry.id) && !there.contains(&entry.id)
         };
         let missing: Vec<(FileId, bool)> = self
             .known
@@ -266,12 +264,15 @@ impl Worker {
         report.forgotten.push(id);
     }
 
+    /// It is read, or the host has messages of it.
+    fn is_in_hand(&self, id: FileId) -> bool {
+        self.unsettled.contains(&id) || self.reading.as_ref().is_some_and(|(reader, _)| reader.id == id)
+    }
+
     fn is_wanted(&self, entry: &Entry, version: Version) -> bool {
-        let is_in_hand = self.complete.contains_key(&entry.id)
-            || self.unsettled.contains(&entry.id)
-            || self.reading.as_ref().is_some_and(|(reader, _)| reader.id == entry.id);
+        let is_under_way = self.complete.contains_key(&entry.id) || self.is_in_hand(entry.id);
         let is_over = entry.is_finished || entry.failed.is_some();
-        !(is_in_hand || is_over && entry.version == version)
+        !(is_under_way || is_over && entry.version == version)
     }
 
     /// The files of which everything is stored.

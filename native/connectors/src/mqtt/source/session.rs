@@ -58,7 +58,22 @@ impl Session {
                 self.inbox.has_subscribed.set(true);
                 Ok(())
             }
-            received => take(&mut self.link, &self.inbox, &self.options, received),
+            Received::Publish(publish) => {
+                let arrival = arrival(&publish)?;
+                if self.inbox.on_publish(arrival, || incoming(&publish, &self.options))
+                    && let Some(packet_id) = arrival.packet_id
+                {
+                    self.link.ack(packet_id, Qos::ExactlyOnce, false)?;
+                }
+                Ok(())
+            }
+            Received::Pubrel(packet_id) => {
+                self.inbox.on_pubrel(packet_id);
+                self.link.complete(packet_id)
+            }
+            Received::Disconnect(number, detail) => Err(reason::fault("closes the connection", number, &detail)),
+            Received::Nothing => Ok(()),
+            _ => Err(malformed("it answered what was not asked")),
         }
     }
 
@@ -89,27 +104,6 @@ impl Session {
                 }
             }
         }
-    }
-}
-
-fn take(link: &mut Link, inbox: &Inbox, options: &SourceOptions, received: Received) -> Result<(), Fault> {
-    match received {
-        Received::Publish(publish) => {
-            let arrival = arrival(&publish)?;
-            if inbox.on_publish(arrival, || incoming(&publish, options))
-                && let Some(packet_id) = arrival.packet_id
-            {
-                link.ack(packet_id, Qos::ExactlyOnce, false)?;
-            }
-            Ok(())
-        }
-        Received::Pubrel(packet_id) => {
-            inbox.on_pubrel(packet_id);
-            link.complete(packet_id)
-        }
-        Received::Disconnect(number, detail) => Err(reason::fault("closes the connection", number, &detail)),
-        Received::Nothing => Ok(()),
-        _ => Err(malformed("it answered what was not asked")),
     }
 }
 
