@@ -76,6 +76,13 @@ fn two_core_producers_that_number_from_0_lose_nothing() {
     eventually("all are delivered", || (stat(&node, "orders", "delivered") >= before + 40).then_some(()));
 }
 
+fn posted_orders() -> Value {
+    json!({
+        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
+        "out": {"file": {"path": "orders.ndjson"}},
+    })
+}
+
 fn keyed(node: &flow::engine::Node, key: &str, body: &str) -> (u16, Value) {
     let port = node.address().unwrap().port();
     let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
@@ -88,12 +95,7 @@ fn a_key_stands_for_one_body_on_any_node() {
     let server = Server::start();
     let mut client = Client::connect(&server);
     client.provision();
-    let pipeline = json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "out": {"file": {"path": "orders.ndjson"}},
-    });
-    let pipelines = [pipeline];
-    let nodes = [node(&server, &pipelines), node(&server, &pipelines)];
+    let nodes = [node(&server, &[posted_orders()]), node(&server, &[posted_orders()])];
     let (status, first) = keyed(&nodes[0], "k1", r#"{"n": 1}"#);
     assert_eq!(status, 202);
     for node in &nodes {
@@ -113,11 +115,7 @@ fn a_repetition_is_stored_no_second_time_when_the_lane_has_forgotten_the_first()
     let server = Server::start();
     let mut client = Client::connect(&server);
     client.provision();
-    let pipeline = json!({
-        "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}},
-        "out": {"file": {"path": "orders.ndjson"}},
-    });
-    let node = node(&server, &[pipeline]);
+    let node = node(&server, &[posted_orders()]);
     let (_, first) = keyed(&node, "k1", r#"{"n": 1}"#);
     eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
     eventually("its key is noted", || (client.count("VRSKY_KEYS") == 2).then_some(()));
