@@ -32,9 +32,9 @@ class Shards:
     def __init__(self) -> None:
         self.ticks, self.connected = [0, 0], [True, True]
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> list[dict[str, Any]]:
         both = zip(self.ticks, self.connected, strict=True)
-        return {**NUMBERS, "shards": [{**NUMBERS["shards"][0], "ticks": t, "connected": c} for t, c in both]}
+        return [{**NUMBERS["shards"][0], "ticks": t, "connected": c} for t, c in both]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def shards() -> Shards:
 
 def watching(clock: Clock, shards: Shards) -> Monitor:
     monitor = Monitor(clock)
-    monitor.watch(shards, Exposition(shards, dict, lambda: 0))
+    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
     return monitor
 
 
@@ -119,7 +119,7 @@ def test_paths_are_answered(served: tuple[Monitor, str], shards: Shards) -> None
     assert get(f"{url}/livez")[0] == 200
     assert get(f"{url}/readyz") == (503, json.dumps({"ok": False, "reasons": ["it starts"]}) + "\n")
     assert get(f"{url}/metrics") == (503, "it starts\n")
-    monitor.watch(shards, Exposition(shards, dict, lambda: 0))
+    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
     assert get(f"{url}/readyz?verbose") == (200, json.dumps({"ok": True, "reasons": []}) + "\n")
     assert "vrsky_pipelines 3.0\n" in get(f"{url}/metrics")[1]
     assert get(f"{url}/")[0] == 404
@@ -127,7 +127,7 @@ def test_paths_are_answered(served: tuple[Monitor, str], shards: Shards) -> None
 
 def test_peers_that_send_and_read_nothing_leave_room_for_others(served: tuple[Monitor, str], shards: Shards) -> None:
     monitor, url = served
-    monitor.watch(shards, Exposition(shards, dict, lambda: 0))
+    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
     port = int(url.rpartition(":")[2])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
     for one in silent:

@@ -415,9 +415,9 @@ class Node:
     def stats_changed(self) -> str:
         """What is new since the last call: `{"changed": [rows of `stats`], "removed": [[customer, pipeline], ...]}`."""
 
-    def metrics(self, most: int) -> str:
+    def metrics(self, most: int | None) -> str:
         """What a scrape is told, as JSON; see `native/flow/src/engine/node/metrics.rs`. `most`: how many customers are
-        named."""
+        named; without it, only the shards are asked."""
 
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""

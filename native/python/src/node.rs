@@ -104,7 +104,7 @@ impl PyNode {
         detached(py, || text(&node.changes()))
     }
 
-    fn metrics(&self, py: Python<'_>, most: usize) -> PyResult<String> {
+    fn metrics(&self, py: Python<'_>, most: Option<usize>) -> PyResult<String> {
         let node = self.node(py)?;
         detached(py, || text(&node.metrics(most)))
     }

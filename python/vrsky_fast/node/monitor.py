@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,8 @@ _MAX_CONNECTIONS = 16
 # A shard or the event loop that has not moved for so long is stuck. A script may take 10 s, and a shard waits for none.
 STUCK_SECONDS = 15.0
 
-Numbers = Callable[[], Mapping[str, Any]]
+Shards = Callable[[], Sequence[Mapping[str, Any]]]
+"""See `Engine.shards`."""
 
 
 class Pulse:
@@ -48,16 +49,16 @@ class Monitor:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._numbers: Numbers | None = None
+        self._shards: Shards | None = None
         self._exposition: Exposition | None = None
         self._looped = clock()
         self._is_draining = False
         self._pulses: dict[int, Pulse] = {}
 
-    def watch(self, numbers: Numbers, exposition: Exposition) -> None:
+    def watch(self, shards: Shards, exposition: Exposition) -> None:
         """Messages flow from now on."""
         self._looped = self._clock()
-        self._numbers, self._exposition = numbers, exposition
+        self._shards, self._exposition = shards, exposition
 
     def loops(self) -> None:
         """The event loop has come round; told a few times a second."""
@@ -69,12 +70,15 @@ class Monitor:
 
     def stuck(self) -> list[str]:
         """What does not move any more, for `/livez`. A drain has its own deadline."""
-        if self._numbers is None or self._is_draining:
+        return [] if self._shards is None else self._stuck(self._shards())
+
+    def _stuck(self, shards: Sequence[Mapping[str, Any]]) -> list[str]:
+        if self._is_draining:
             return []
         found = []
         if (still := self._clock() - self._looped) >= STUCK_SECONDS:
             found.append(f"the control loop has stood still for {still:.0f} s")
-        for number, shard in enumerate(self._numbers()["shards"]):
+        for number, shard in enumerate(shards):
             pulse = self._pulses.setdefault(number, Pulse(self._clock))
             if (still := pulse.still_for(shard["ticks"])) >= STUCK_SECONDS:
                 found.append(f"shard {number} has stood still for {still:.0f} s")
@@ -82,13 +86,15 @@ class Monitor:
 
     def unready(self) -> list[str]:
         """Why it had better get no messages, for `/readyz`."""
-        if self._numbers is None:
+        if self._shards is None:
             return ["it starts"]
         if self._is_draining:
             return ["it drains"]
-        shards = enumerate(self._numbers()["shards"])
-        away = [f"shard {number} has no connection to NATS" for number, shard in shards if not shard["connected"]]
-        return away + self.stuck()
+        shards = self._shards()
+        away = [
+            f"shard {number} has no connection to NATS" for number, one in enumerate(shards) if not one["connected"]
+        ]
+        return away + self._stuck(shards)
 
     def metrics(self, accept: str) -> tuple[bytes, str] | None:
         """None while it starts."""

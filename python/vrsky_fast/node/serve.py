@@ -96,7 +96,7 @@ async def _serve(
             keeps = upkeep(endpoint, server, profile, watcher)
             lanes = LanePoll(endpoint, profile)
             numbers = partial(engine.metrics, CUSTOMERS)
-            monitor.watch(numbers, Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings)))
+            monitor.watch(engine.shards, Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings)))
             watcher.ready(engine.address(), pipelines.running)
             reloads = keep(disk, pipelines, stop, settings.watch)
             works: dict[str, Work] = {

@@ -90,7 +90,7 @@ impl Metrics {
         most: usize,
     ) -> Metrics {
         retired.settle();
-        let mut metrics = Metrics::default();
+        let mut metrics = Metrics::of_shards(meters);
         let mut customers: BTreeMap<&str, Counts> =
             retired.sums.iter().map(|(customer, counts)| (&**customer, *counts)).collect();
         for (customer, counters) in &retired.leaving {
@@ -107,23 +107,25 @@ impl Metrics {
         customers.values().for_each(|counts| totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count));
         metrics.totals = named(&totals);
         metrics.customers = busiest(customers, most);
-        metrics.read(meters);
         metrics
     }
 
-    fn read(&mut self, meters: &[Arc<Meters>]) {
-        self.delivery.bounds_ms = BOUNDS_MS.into();
-        self.delivery.counts = vec![0; BOUNDS_MS.len() + 1];
+    /// Of no pipeline.
+    pub fn of_shards(meters: &[Arc<Meters>]) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.delivery.bounds_ms = BOUNDS_MS.into();
+        metrics.delivery.counts = vec![0; BOUNDS_MS.len() + 1];
         for one in meters {
             let (messages, bytes) = one.in_hand();
-            self.shards.push(ShardMetrics { ticks: one.ticks(), connected: one.is_connected(), messages, bytes });
+            metrics.shards.push(ShardMetrics { ticks: one.ticks(), connected: one.is_connected(), messages, bytes });
             let (counts, sum_ms) = one.delivery.read();
-            self.delivery.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            self.delivery.sum_ms += sum_ms;
+            metrics.delivery.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            metrics.delivery.sum_ms += sum_ms;
             for (code, count) in one.dead_by_code() {
-                *self.dead.entry(code.as_str()).or_default() += count;
+                *metrics.dead.entry(code.as_str()).or_default() += count;
             }
         }
+        metrics
     }
 }
 

@@ -272,9 +272,11 @@ impl Node {
         lock(&self.seen).changes(&state.installed)
     }
 
-    /// What a scrape is told; `most`: how many customers are named, those with the most messages.
+    /// What a scrape is told; `most`: how many customers are named, those with the most messages. Without it, what a
+    /// probe is told: of the shards alone, whatever the number of pipelines.
     #[must_use]
-    pub fn metrics(&self, most: usize) -> Metrics {
+    pub fn metrics(&self, most: Option<usize>) -> Metrics {
+        let Some(most) = most else { return Metrics::of_shards(&self.meters) };
         let state = &mut *lock(&self.state);
         Metrics::of(state.installed.values(), &mut state.retired, &self.meters, most)
     }
