@@ -9,7 +9,7 @@ from pathlib import Path
 import nats.errors
 import pytest
 from nats.aio.client import Client
-from nats.js.api import ConsumerConfig
+from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError, FetchTimeoutError, NoStreamResponseError, ServiceUnavailableError
 
 from vrsky_fast.config.summary import JetStream
@@ -64,7 +64,7 @@ def test_each_kind_of_failure_has_a_code(background: Background, raised: BaseExc
 def test_our_own_errors_and_our_own_cancellation_stay_what_they_are(background: Background) -> None:
     async def scenario() -> None:
         with pytest.raises(ConfigError), answers("ORDERS"):
-            ACME.refuse_another("ORDERS", ConsumerConfig(metadata=Owner("zeta", "orders").metadata()))
+            ACME.refuse(StreamConfig("ORDERS"), ConsumerConfig(metadata=Owner("zeta", "orders").metadata()), None)
 
         async def waits() -> None:
             with answers("ORDERS"):
