@@ -136,6 +136,7 @@ lint-python: wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests
 	$(UNDER_TEST) $(BIN)/python -m mypy.stubtest vrsky_fast._native $(if $(wildcard .stubtest-allowlist),--allowlist .stubtest-allowlist)
 
 .PHONY: lint-package

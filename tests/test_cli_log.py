@@ -182,7 +182,7 @@ def test_a_line_that_a_pipe_holds_is_one_write(pipe: Pipe, monkeypatch: pytest.M
         writes.append(len(data))
         return write(descriptor, data)
 
-    monkeypatch.setattr(log_module.os, "write", counted)
+    monkeypatch.setattr(os, "write", counted)
     line = "x" * (select.PIPE_BUF - 1) + "\n"
     with Log(pipe.writer) as log:
         for _ in range(3):

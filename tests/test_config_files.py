@@ -10,6 +10,7 @@ import pytest
 from vrsky_fast.config import files
 from vrsky_fast.config.secrets import resolve, variable
 from vrsky_fast.errors import SecretError
+from vrsky_fast.facts import MAX_SCRIPT_BYTES
 
 from .conftest import Write
 
@@ -50,7 +51,7 @@ def test_a_file_below_the_folder_is_read_and_a_link_within_is_followed(write: Wr
 
 
 def test_a_script_is_capped_and_must_be_utf8(write: Write, tmp_path: Path) -> None:
-    write("long.ts", "x" * (files.MAX_SCRIPT_BYTES + 1))
+    write("long.ts", "x" * (MAX_SCRIPT_BYTES + 1))
     (tmp_path / "latin.ts").write_bytes(b"// \xe9")
     for name, code in (("long.ts", "config/too-large"), ("latin.ts", "script/syntax")):
         with pytest.raises(files.Refused) as caught:

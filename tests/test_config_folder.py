@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vrsky_fast import config
+from vrsky_fast import _native, config
 from vrsky_fast.config import InvalidConfig, pipeline
 from vrsky_fast.config.folder import find, is_below, read_each
 
@@ -105,7 +105,7 @@ def test_what_fails_at_one_file_in_a_way_that_nobody_thought_of_leaves_that_one_
 ) -> None:
     for name in ("a", "evil", "worse", "z"):
         write(f"{name}.yaml", MINIMAL.replace("orders", name))
-    compile_all, emit = pipeline._native.compile_pipelines, pipeline.emit
+    compile_all, emit = _native.compile_pipelines, config.emit.emit
 
     def fails(*arguments: Any) -> str:
         text = emit(*arguments)
@@ -119,7 +119,7 @@ def test_what_fails_at_one_file_in_a_way_that_nobody_thought_of_leaves_that_one_
         return list(compile_all(files))
 
     monkeypatch.setattr(pipeline, "emit", fails)
-    monkeypatch.setattr(pipeline._native, "compile_pipelines", fails_too)
+    monkeypatch.setattr(_native, "compile_pipelines", fails_too)
     read = read_each(find(tmp_path)[0])
     found = [one.code if isinstance(one, InvalidConfig) else one.pipeline for one in read]
     assert found == ["a", "internal/panic", "internal/panic", "z"]
