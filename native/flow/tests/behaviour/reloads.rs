@@ -111,9 +111,20 @@ fn ten_thousand_reloads(
     let compile = |version| Pipeline::from_json(&pipeline(version).to_string(), &()).unwrap();
     let versions: Vec<_> = (0..200).map(compile).collect();
     reload(node, 3_000, &versions, send);
-    let before = resident();
+    let mut before = resident();
     reload(node, 7_000, &versions, send);
-    is_flat("ten thousand reloads", before);
+    // On a busy machine a late tick holds more revisions at once than any before, and the allocator keeps their pages:
+    // that comes once. A leak comes again with every reload.
+    for window in 1.. {
+        let after = resident();
+        println!("seven thousand reloads: {} KiB, then {} KiB", before >> 10, after >> 10);
+        if after < before + MAX_GROWTH {
+            break;
+        }
+        assert!(window < 4, "memory has grown by {} bytes, and did so before", after - before);
+        before = after;
+        reload(node, 7_000, &versions, &mut || ());
+    }
     send();
     eventually("all are delivered", || (arrived() >= 101).then_some(()));
     assert_eq!(arrived(), 101);
