@@ -32,20 +32,21 @@ MAY_USE = {
 }
 # Sockets, threads and clocks live here; the others only compute.
 MAY_USE_TOKIO = {"nats", "connectors", "flow", "bench-native", "harness", "simulation"}
-# Modules in which `unsafe` is allowed, below native/script/src: what speaks to the engine directly.
+# Modules in which `unsafe` is allowed: what speaks to the script engine directly, and a descriptor that was inherited.
 # Each says why in its first lines.
 MAY_BE_UNSAFE = {
-    "executor/engines.rs",
-    "runtime/allocator.rs",
-    "runtime/bytecode.rs",
-    "runtime/define.rs",
-    "runtime/host.rs",
-    "runtime/keys.rs",
-    "runtime/raw/key.rs",
-    "runtime/raw/mod.rs",
-    "runtime/raw/value.rs",
-    "runtime/realm.rs",
-    "runtime/view.rs",
+    "connectors/src/http/source/inherited.rs",
+    "script/src/executor/engines.rs",
+    "script/src/runtime/allocator.rs",
+    "script/src/runtime/bytecode.rs",
+    "script/src/runtime/define.rs",
+    "script/src/runtime/host.rs",
+    "script/src/runtime/keys.rs",
+    "script/src/runtime/raw/key.rs",
+    "script/src/runtime/raw/mod.rs",
+    "script/src/runtime/raw/value.rs",
+    "script/src/runtime/realm.rs",
+    "script/src/runtime/view.rs",
 }
 
 
@@ -100,10 +101,10 @@ def test_no_example_in_a_rust_comment_is_taken_for_a_test() -> None:
 def test_the_python_crate_stays_thin() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (NATIVE / "python/src").rglob("*.rs"))
     # Each option of XML has a getter, a keyword and a default.
-    assert lines <= 1060
+    assert lines <= 1065
 
 
 def test_unsafe_stands_in_the_marked_modules_and_nowhere_else() -> None:
     pattern = re.compile(r"\bunsafe\s*(\{|fn|impl|trait|extern)|allow\(unsafe_code\)")
     found = {path for path in NATIVE.glob("*/src/**/*.rs") if pattern.search(path.read_text())}
-    assert found == {NATIVE / "script/src" / name for name in MAY_BE_UNSAFE}
+    assert found == {NATIVE / name for name in MAY_BE_UNSAFE}

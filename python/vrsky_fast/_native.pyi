@@ -409,6 +409,10 @@ class Node:
     def addresses(self) -> list[str]:
         """Where HTTP pipelines are served, as `HOST:PORT`."""
 
+    def listeners(self) -> list[int]:
+        """Copies of the sockets that HTTP pipelines are served on, for a process that takes them over; the caller
+        closes these descriptors. Empty while it does not run. Raises ConfigError `config/cannot-listen`."""
+
     def stats(self) -> str:
         """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
 

@@ -69,7 +69,7 @@ class Node:
         self._ended = False
         self.errors = folder / "stderr.txt"
         with self.errors.open("a") as errors:
-            self.process = subprocess.Popen(
+            self.process = self._popen(
                 command("run", folder / "pipelines", "--listen", "127.0.0.1:0", "--data", self.data, "--json")
                 + list(map(str, arguments)),
                 cwd=folder,
@@ -81,6 +81,9 @@ class Node:
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
         self._base = ""
+
+    def _popen(self, arguments: list[str], **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(arguments, **options)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

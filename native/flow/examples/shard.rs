@@ -279,7 +279,7 @@ async fn measure(stage: &str, steps: &[Value]) -> Result<(), Fault> {
     let changed = Rc::new(Notify::new());
     let dropped_half = steps.len() > 1;
     let wire = Rc::new(RefCell::new(Wire { dropped_half, changed: Rc::clone(&changed), ..Wire::default() }));
-    let world = Rc::new(BenchWorld(SystemWorld::new(Tls::new(None)?, None), Rc::clone(&wire)));
+    let world = Rc::new(BenchWorld(SystemWorld::new(Tls::new(None)?, Vec::new()), Rc::clone(&wire)));
     let (commands, commands_there) = mpsc::unbounded_channel();
     let (started, _started) = channel();
     let start = Start {

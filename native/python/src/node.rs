@@ -1,6 +1,7 @@
 //! Node: the engine, started and watched by Python; its messages never come here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,11 @@ impl PyNode {
 
     fn addresses(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         Ok(self.node(py)?.address().iter().map(ToString::to_string).collect())
+    }
+
+    fn listeners(&self, py: Python<'_>) -> PyResult<Vec<i32>> {
+        let node = self.node(py)?;
+        detached(py, || Ok(node.listeners()?.into_iter().map(IntoRawFd::into_raw_fd).collect()))
     }
 
     fn stats(&self, py: Python<'_>) -> PyResult<String> {

@@ -22,7 +22,8 @@ running.
 
 SIGUSR1 asks for the counters of all pipelines, or with --json for a line `stats` of them.
 
-HTTP pipelines are served at /in/CUSTOMER/PATH. Without --nats an embedded nats-server keeps the messages
+HTTP pipelines are served at /in/CUSTOMER/PATH; sockets that a supervisor gives by LISTEN_FDS, such as systemd, are used
+in place of --listen. Without --nats an embedded nats-server keeps the messages
 in the data folder. The first Ctrl-C drains and exits with 0, the second one ends at once.
 
 \b
@@ -96,6 +97,12 @@ Examples:
     metavar="IP:PORT",
     help="Where /metrics for Prometheus, /livez and /readyz are served, to whoever reaches it.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the place of the run on the same data folder, if there is one: it hands over the sockets it listens on,"
+    " drains and ends, and no connection is refused meanwhile.",
+)
 @variables.option
 @click.option("--strict", is_flag=True, help="Start only when every file can be served.")
 @click.option(
@@ -113,6 +120,7 @@ def command(
     allow: tuple[str, ...],
     files_anywhere: bool,
     metrics: str | None,
+    take_over: bool,
     given: dict[str, str],
     replicas: int | None,
     strict: bool,
@@ -121,7 +129,17 @@ def command(
 ) -> int:
     profile = Profile.of_one_machine(data, listen, threads, types or NODE_TYPES, allow, files_anywhere, replicas)
     settings = Settings(
-        data, profile, server.url, server.tls, secrets, strict, watch, given, access=server.access, metrics=metrics
+        data,
+        profile,
+        server.url,
+        server.tls,
+        secrets,
+        strict,
+        watch,
+        given,
+        access=server.access,
+        metrics=metrics,
+        take_over=take_over,
     )
     with Log(sys.stdout if as_json else sys.stderr) as log:
         display = JsonDisplay(log) if as_json else Display(log, data / "files")

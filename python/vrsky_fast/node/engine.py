@@ -66,6 +66,10 @@ class Engine:
         addresses = self._node.addresses()
         return f"http://{addresses[0]}" if addresses else None
 
+    def listeners(self) -> list[int]:
+        """See `_native.Node.listeners`."""
+        return self._node.listeners()
+
     def stats(self) -> list[dict[str, Any]]:
         """Of every pipeline."""
         stats: list[dict[str, Any]] = json.loads(self._node.stats())

@@ -17,7 +17,8 @@ class Profile:
     suits a node that customers share: no loopback, no absolute paths.
 
     `types` are some of `facts.NODE_TYPES`; `lanes` and `tiers` name the streams, and have to be the same for all
-    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served. `files` is the folder of file outs, in
+    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served; `inherited` are
+    descriptors of sockets that listen there already. `files` is the folder of file outs, in
     which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that
     outgoing HTTP may reach though they are not public. After `park_after` failures in a row an out's messages are
     parked. `replicas` is the number of servers of a cluster that hold each stream; None leaves it to who made them."""
@@ -28,6 +29,7 @@ class Profile:
     lanes: int = DEFAULTS.lanes
     tiers: tuple[str, ...] = tuple(TIERS)
     listen: str | None = None
+    inherited: tuple[int, ...] = ()
     allow_loopback: bool = DEFAULTS.allow_loopback
     allow: tuple[str, ...] = ()
     absolute_files: bool = DEFAULTS.absolute_files
@@ -84,6 +86,7 @@ class Profile:
                 "lanes": self.lanes,
                 "tiers": self.tiers,
                 "listen": self.listen,
+                "inherited": self.inherited,
                 "files": str(self.files),
                 "allow_loopback": self.allow_loopback,
                 "allow": self.allow,

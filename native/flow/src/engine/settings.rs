@@ -22,6 +22,9 @@ pub struct Settings {
     /// Where HTTP pipelines listen; none without it.
     #[serde(default)]
     pub listen: Option<SocketAddr>,
+    /// Descriptors of listening sockets that this process was given; used in place of `listen`.
+    #[serde(default)]
+    pub inherited: Vec<i32>,
     /// Shards.
     #[serde(default = "one")]
     pub threads: u32,

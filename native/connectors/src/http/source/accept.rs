@@ -17,7 +17,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
 
 pub(super) async fn accept(shared: Rc<Shared>, listener: TcpListener) {
-    tokio::task::spawn_local(beat(Rc::clone(&shared)));
     let mut phase = shared.phase.subscribe();
     loop {
         tokio::select! {
@@ -50,7 +49,7 @@ fn turn_away(stream: TcpStream) {
 }
 
 /// Lets the inbox count time, until the last connection has been answered.
-async fn beat(shared: Rc<Shared>) {
+pub(super) async fn beat(shared: Rc<Shared>) {
     let mut ticks = interval((shared.options.settle_timeout / TICKS).max(SHORTEST_TICK));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut phase = shared.phase.subscribe();

@@ -34,6 +34,7 @@ mod gzip;
 mod handshake;
 mod headers;
 mod inbox;
+mod inherited;
 mod listen;
 mod media;
 mod options;
@@ -61,6 +62,7 @@ use routes::Matched;
 pub use auth::{Auth, Scheme, Token};
 pub use handshake::{Handshake, Reply, When};
 pub use headers::is_passed_on;
+pub use inherited::{inherited, spread};
 pub use listen::listen;
 pub use media::Accept;
 pub use options::SourceOptions;
@@ -91,18 +93,22 @@ pub struct SourceStats {
 pub struct HttpSource {
     address: SocketAddr,
     /// Until `connect`.
-    listener: RefCell<Option<tokio::net::TcpListener>>,
+    listeners: RefCell<Vec<tokio::net::TcpListener>>,
     shared: Rc<Shared>,
 }
 
 impl HttpSource {
-    /// Accepts nothing yet. Does not block. Call it inside a `LocalSet` on a current-thread runtime
+    /// Accepts nothing yet, then from each of `listeners`, at least one, on one address. Does not block. Call it inside a `LocalSet` on a current-thread runtime
     /// with I/O and time enabled.
-    pub fn new(listener: TcpListener, options: SourceOptions) -> Result<HttpSource, Fault> {
+    pub fn new(listeners: Vec<TcpListener>, options: SourceOptions) -> Result<HttpSource, Fault> {
         let unusable = |error: std::io::Error| Fault::new(Code::ConfigInvalidValue, format!("cannot listen: {error}"));
-        listener.set_nonblocking(true).map_err(unusable)?;
-        let address = listener.local_addr().map_err(unusable)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
+        let open = |listener: TcpListener| {
+            listener.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(listener)
+        };
+        let listeners: Vec<_> = listeners.into_iter().map(open).collect::<Result<_, _>>().map_err(unusable)?;
+        let nowhere = || Fault::new(Code::ConfigInvalidValue, "no listener");
+        let address = listeners.first().ok_or_else(nowhere)?.local_addr().map_err(unusable)?;
         let shared = Rc::new(Shared {
             inbox: Inbox::new(options.max_in_flight, options.max_in_flight_bytes),
             options,
@@ -111,7 +117,7 @@ impl HttpSource {
             refusals: RefCell::default(),
             phase: watch::Sender::new(Phase::Serving),
         });
-        Ok(HttpSource { address, listener: RefCell::new(Some(listener)), shared })
+        Ok(HttpSource { address, listeners: RefCell::new(listeners), shared })
     }
 
     /// The address that is bound, with its real port.
@@ -147,7 +153,11 @@ impl RoutedSource for HttpSource {
 impl Source for HttpSource {
     /// Starts to accept; without routes every path is 404.
     fn connect(&self) -> LocalFuture<'_, Result<(), Fault>> {
-        if let Some(listener) = self.listener.take() {
+        let listeners = self.listeners.take();
+        if !listeners.is_empty() {
+            tokio::task::spawn_local(accept::beat(Rc::clone(&self.shared)));
+        }
+        for listener in listeners {
             tokio::task::spawn_local(accept::accept(Rc::clone(&self.shared), listener));
         }
         Box::pin(std::future::ready(Ok(())))

@@ -35,7 +35,7 @@ pub fn routes() -> Routes {
 /// With the routes above; nobody settles yet.
 pub async fn source(options: SourceOptions) -> Rc<HttpSource> {
     let listener = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
-    let source = HttpSource::new(listener, options).unwrap();
+    let source = HttpSource::new(vec![listener], options).unwrap();
     *source.routes() = routes();
     source.connect().await.unwrap();
     Rc::new(source)

@@ -11,14 +11,15 @@ mod metrics;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use connectors::http::source::listen;
+use connectors::http::source::{inherited, listen, spread};
 use connectors::tls::Tls;
 use message::{Code, Fault};
 use tokio::sync::mpsc;
@@ -74,6 +75,8 @@ struct State {
     /// Of the server: as the settings say, then as the shards have found it.
     max_payload: Option<usize>,
     address: Option<SocketAddr>,
+    /// For a process that takes them over; none once it drains.
+    listeners: Vec<TcpListener>,
 }
 
 struct Shard {
@@ -193,7 +196,11 @@ impl Node {
         if !state.shards.is_empty() {
             return Err(Fault::new(Code::ConfigConflict, "the node runs already"));
         }
-        let (shards, ready) = self.spawn(&mut state)?;
+        let spawned = self.spawn(&mut state);
+        if spawned.is_err() {
+            state.listeners.clear();
+        }
+        let (shards, ready) = spawned?;
         state.shards = shards;
         let ended = || Err(Fault::new(Code::InternalPanic, "a shard ended while it started"));
         // All of them have answered, whatever the first one says.
@@ -205,6 +212,7 @@ impl Node {
                 Ok(())
             }
             Err(fault) => {
+                state.listeners.clear();
                 end(std::mem::take(&mut state.shards), Duration::ZERO);
                 Err(fault)
             }
@@ -214,11 +222,15 @@ impl Node {
     #[allow(clippy::type_complexity)]
     fn spawn(&self, state: &mut State) -> Result<(Vec<Shard>, Vec<Receiver<Result<usize, Fault>>>), Fault> {
         let threads = self.settings.threads as usize;
-        let mut listeners = match self.settings.listen {
-            Some(address) if self.settings.serves(NodeType::Incoming) => listen(address, threads)?,
-            _ => Vec::new(),
+        let listeners = match self.settings.listen {
+            _ if !self.settings.serves(NodeType::Incoming) => Vec::new(),
+            _ if !self.settings.inherited.is_empty() => inherited(&self.settings.inherited)?,
+            Some(address) => listen(address, threads)?,
+            None => Vec::new(),
         };
         state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
+        state.listeners = copies(&listeners)?;
+        let mut listeners = spread(listeners, threads)?;
         let tls = Tls::new(None)?;
         let (mut shards, mut ready) = (Vec::new(), Vec::new());
         for number in 0..threads {
@@ -233,10 +245,10 @@ impl Node {
                 commands: commands_there,
                 started,
             };
-            let (tls, listener) = (tls.clone(), listeners.pop());
+            let (tls, here) = (tls.clone(), listeners.pop().unwrap_or_default());
             let thread = std::thread::Builder::new()
                 .name(format!("vrsky-shard-{number}"))
-                .spawn(move || run_shard(start, move || Rc::new(SystemWorld::new(tls, listener))))
+                .spawn(move || run_shard(start, move || Rc::new(SystemWorld::new(tls, here))))
                 .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("no thread: {error}")))?;
             shards.push(Shard { commands, thread });
             ready.push(started_here);
@@ -257,6 +269,15 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         lock(&self.state).address
+    }
+
+    /// Copies of the sockets that HTTP pipelines are served on, for a process that takes them over: whoever connects
+    /// between this node's drain and that one's start waits, and is not refused. Empty while it does not run.
+    ///
+    /// # Errors
+    /// `config/cannot-listen` when the process has no descriptors left.
+    pub fn listeners(&self) -> Result<Vec<OwnedFd>, Fault> {
+        Ok(copies(&lock(&self.state).listeners)?.into_iter().map(OwnedFd::from).collect())
     }
 
     /// What every pipeline has counted, and how its connectors are.
@@ -303,9 +324,19 @@ impl Node {
     /// stream. Blocks until every shard has ended; `true` when nothing had to be sent back.
     pub fn drain(&self, deadline: Duration) -> bool {
         let _change = lock(&self.change);
-        let shards = std::mem::take(&mut lock(&self.state).shards);
+        let shards = {
+            let state = &mut *lock(&self.state);
+            // Connections would wait in them for nobody.
+            state.listeners.clear();
+            std::mem::take(&mut state.shards)
+        };
         end(shards, deadline)
     }
+}
+
+fn copies(listeners: &[TcpListener]) -> Result<Vec<TcpListener>, Fault> {
+    let refused = |error| Fault::new(Code::ConfigCannotListen, format!("a listener cannot be copied: {error}"));
+    listeners.iter().map(|one| one.try_clone().map_err(refused)).collect()
 }
 
 impl State {

@@ -90,14 +90,14 @@ pub trait World {
 pub struct SystemWorld {
     tls: Tls,
     listens_on: Option<SocketAddr>,
-    listener: Cell<Option<TcpListener>>,
+    listeners: Cell<Vec<TcpListener>>,
 }
 
 impl SystemWorld {
     #[must_use]
-    pub fn new(tls: Tls, listener: Option<TcpListener>) -> SystemWorld {
-        let listens_on = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        SystemWorld { tls, listens_on, listener: Cell::new(listener) }
+    pub fn new(tls: Tls, listeners: Vec<TcpListener>) -> SystemWorld {
+        let listens_on = listeners.first().and_then(|listener| listener.local_addr().ok());
+        SystemWorld { tls, listens_on, listeners: Cell::new(listeners) }
     }
 }
 
@@ -129,10 +129,14 @@ impl World for SystemWorld {
         Box::<WorkThread>::default()
     }
 
-    /// Nothing else holds the listener: a drain closes it, and whoever comes then is refused.
+    /// Nothing else of this process holds the listeners: a drain closes them. Whoever comes then is refused, unless
+    /// another process has taken them over.
     fn source(&self) -> Result<Option<Rc<dyn RoutedSource>>, Fault> {
-        let Some(listener) = self.listener.take() else { return Ok(None) };
-        Ok(Some(Rc::new(HttpSource::new(listener, SourceOptions::default())?)))
+        let listeners = self.listeners.take();
+        if listeners.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Rc::new(HttpSource::new(listeners, SourceOptions::default())?)))
     }
 
     fn listens_on(&self) -> Option<SocketAddr> {

@@ -70,7 +70,8 @@ impl World {
     fn with_outs(http: &Value, outs: usize) -> World {
         let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        let delivery = Delivery::new(&settings, Rc::new(SystemWorld::new(Tls::new(None).unwrap(), None))).unwrap();
+        let delivery =
+            Delivery::new(&settings, Rc::new(SystemWorld::new(Tls::new(None).unwrap(), Vec::new()))).unwrap();
         let mut registry = Registry::new(0);
         let (revision, _) = registry.install(&prepared(&file("acme", http, outs), &settings), Vec::new());
         let mut settlement =
