@@ -82,6 +82,7 @@ build: $(VENV)/.dev-installed ## Build an optimised wheel into dist/, twice: the
 ifeq ($(T),)
 test: wheel test-rust test-python ## Run everything there is: Rust, Python, end to end, examples, simulated worlds
 	@$(MAKE) test-sim SEEDS=2000
+	@$(MAKE) test-faults ROUNDS=4 SECONDS=5
 else
 test: $(VENV)/.run-installed ## With T=NAME: run the tests of either language that NAME matches, and build what these need
 	@$(BIN)/python .ci/matching.py
@@ -101,6 +102,13 @@ SEEDS ?= 10000
 test-sim: $(VENV)/.run-installed ## Run SEEDS simulated worlds; SEED=N replays one and tells what happens in it
 	@export $(call target,ci); cargo build --quiet $(CARGO_SET) --bin simulate; \
 		$$CARGO_TARGET_DIR/ci/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# Kills of each node type in a moment with messages in hand, and how long a sink is away; fewer in `make test`.
+ROUNDS ?= 50
+SECONDS ?= 60
+.PHONY: test-faults
+test-faults: wheel ## Kill nodes and servers of whole deployments under load, ROUNDS times each
+	FAULT_ROUNDS=$(ROUNDS) FAULT_SECONDS=$(SECONDS) $(UNDER_TEST) $(BIN)/python -m pytest tests/faults $(TESTS)
 
 # What `make test` does for some seconds.
 FUZZ_SECONDS ?= 50

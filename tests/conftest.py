@@ -51,6 +51,16 @@ tests:
 """
 GOOD_ORDER = "<order><total>150</total></order>"
 
+# Make targets of their own: they take minutes.
+APART = (ROOT / "tests" / "faults", ROOT / "tests" / "kube")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What stands apart runs when it is named."""
+    if collection_path in APART and not any(collection_path.name in one for one in config.args):
+        return True
+    return None
+
 
 class Background:
     """An event loop in a thread, for tests that drive asynchronous parts from synchronous code."""

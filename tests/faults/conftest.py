@@ -1,0 +1,24 @@
+"""A deployment on one nats-server, and on three."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Background
+from .deployment import Deployment
+from .servers import Servers
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, background: Background) -> Iterator[Deployment]:
+    with Servers(tmp_path / "servers", background, 1) as servers, Deployment(tmp_path, servers) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def clustered(tmp_path: Path, background: Background) -> Iterator[Deployment]:
+    with Servers(tmp_path / "servers", background, 3) as servers, Deployment(tmp_path, servers) as deployment:
+        yield deployment

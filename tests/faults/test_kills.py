@@ -1,0 +1,50 @@
+"""Each node type, killed at random moments while it has messages in hand.
+
+`FAULT_ROUNDS` is how often each is killed in such a moment: 50 by `make test-faults`, fewer in CI.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from .books import close, more_than_once
+from .deployment import Deployment
+from .load import Load, under_load
+
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "50"))
+
+Kill = Callable[[Load], int]
+
+
+@pytest.mark.parametrize("node_type", ["incoming", "logic", "outgoing"])
+def test_kill_9_at_any_moment_loses_and_alters_nothing(deployment: Deployment, node_type: str) -> None:
+    moments = random.Random(f"{node_type} {ROUNDS}")
+    with under_load(deployment.port, deployment.customers) as load:
+        hits = tries = 0
+        while hits < ROUNDS:
+            load.wait_for(moments.randint(1, 20))
+            hits += kill(deployment, node_type, load) > 0
+            tries += 1
+            assert tries < 10 * ROUNDS + 20, f"of {tries} kills {hits} were in a moment with messages in hand"
+        load.wait_for(5)
+        came = close(deployment, load)
+    assert more_than_once(came) <= may_repeat(deployment), came.most_common(5)
+    deployment.stop()
+
+
+def kill(deployment: Deployment, node_type: str, load: Load) -> int:
+    """How many messages it had in hand."""
+    if node_type == "incoming":
+        before = load.unanswered()
+        return deployment.kill(node_type, lambda: load.unanswered() - before + load.in_flight())
+    return deployment.kill(node_type, lambda: deployment.servers.in_hand(node_type))
+
+
+def may_repeat(deployment: Deployment) -> int:
+    """How many deliveries may have been made twice: what outgoing nodes had in hand. What is published again by the
+    others has the id that it had."""
+    return deployment.in_flight["outgoing"]
