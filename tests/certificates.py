@@ -64,12 +64,13 @@ class Certificates:
 
 
 class Listening:
-    """A nats-server of its own with JetStream, ended with the block."""
+    """A nats-server of its own with JetStream, ended with the block. With a `port` it can be started once more in the
+    same folder."""
 
-    def __init__(self, folder: Path, config: str) -> None:
-        folder.mkdir()
+    def __init__(self, folder: Path, config: str, port: int = -1) -> None:
+        folder.mkdir(exist_ok=port != -1)
         file = folder / "server.conf"
-        file.write_text(f'host: "127.0.0.1"\nport: -1\njetstream {{ store_dir: "{folder}" }}\n{config}')
+        file.write_text(f'host: "127.0.0.1"\nport: {port}\njetstream {{ store_dir: "{folder}" }}\n{config}')
         command = [server_config.binary(), "-c", str(file)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.port = 0

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vrsky_fast.config import PipelineFile, Problem
-from vrsky_fast.node.disk import Broken, Disk, Ready
+from vrsky_fast.node.disk import Disk
+from vrsky_fast.node.states import Broken, Ready
 
 from .test_node_disk import ORDERS, SCRIPTED, aged, fine
 

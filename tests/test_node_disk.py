@@ -11,7 +11,8 @@ import pytest
 
 from vrsky_fast.config import PipelineFile, Problem
 from vrsky_fast.config.secrets import resolve
-from vrsky_fast.node.disk import Broken, Disk, Ready
+from vrsky_fast.node.disk import Disk
+from vrsky_fast.node.states import Broken, Ready
 
 ORDERS = """\
 customer: acme

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from vrsky_fast import config
 from vrsky_fast.config import Problem
-from vrsky_fast.node.disk import Broken, Ready, State
 from vrsky_fast.node.reconcile import Key, Plan, Running, claims_of, key_of, plan
+from vrsky_fast.node.states import Broken, Ready, State
 
 HTTP = """\
 customer: {customer}

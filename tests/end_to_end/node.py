@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, TypeVar
@@ -53,7 +53,8 @@ def a_number() -> int:
 
 
 class Node:
-    """One run. `folder` holds `pipelines/`; messages are kept in `data`, by default below `folder`."""
+    """One run. `folder` holds `pipelines/`; messages are kept in `data`, by default below `folder`. `verb` is what is
+    run instead, such as `vrsky node`."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Node:
         *arguments: str | Path,
         data: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        verb: Sequence[str | Path] | None = None,
     ) -> None:
         self.folder = folder
         self.data = data or folder / ".vrsky"
@@ -68,10 +70,10 @@ class Node:
         self._news = Condition()
         self._ended = False
         self.errors = folder / "stderr.txt"
+        served = verb or ("run", folder / "pipelines")
         with self.errors.open("a") as errors:
             self.process = self._popen(
-                command("run", folder / "pipelines", "--listen", "127.0.0.1:0", "--data", self.data, "--json")
-                + list(map(str, arguments)),
+                command(*served, "--listen", "127.0.0.1:0", "--data", self.data, "--json") + list(map(str, arguments)),
                 cwd=folder,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -91,6 +91,9 @@ codes! {
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
     ConfigDataFolderUnusable = "config/data-folder-unusable", Config, true, 500, "The data folder is not there, or cannot be written.", "Name another one with --data, mend its permissions, or make room on its disk.";
+    ConfigChangedMeanwhile = "config/changed-meanwhile", Config, true, 409, "Somebody else has applied, rolled back or deleted this pipeline meanwhile.", "See what is there with `vrsky status` and `vrsky diff`, then do it again.";
+    ConfigNotAPipeline = "config/not-a-pipeline", Config, false, 400, "What the bucket vrsky_pipelines holds under a pipeline's key is no pipeline of that name.", "Apply the pipeline's file again with `vrsky apply`, or delete the key with `vrsky delete`.";
+    ConfigUnknownPipeline = "config/unknown-pipeline", Config, false, 404, "The bucket vrsky_pipelines holds no such pipeline, or no such revision of it.", "`vrsky status` lists pipelines, `vrsky history` their revisions.";
     ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """How a command ends. Documented in `vrsky --help`; a number never changes its meaning."""
 
 OK = 0
-# A pipeline file is wrong, a test failed, a message failed.
+# A pipeline file is wrong, a test failed, a message failed; a node refuses a pipeline; the bucket is not as expected.
 FINDINGS = 1
 # The command line is wrong (click's own number).
 USAGE = 2
@@ -17,9 +17,11 @@ FORCED = 130
 TABLE = """\b
 Exit codes:
   0    all is well
-  1    a pipeline file is wrong, a test failed, or a message failed
+  1    a pipeline file is wrong, a test or a message failed, a node refuses a
+       pipeline, or the bucket differs from what was expected
   2    the command line is wrong
-  3    the surroundings: NATS, an address, a folder, a secret
+  3    the surroundings: NATS, an address, a folder, a secret, a node that does
+       not answer
   4    another run uses the data folder
   70   a defect of vrsky itself
   130  ended by a second Ctrl-C

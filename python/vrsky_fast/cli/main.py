@@ -14,12 +14,19 @@ from . import exit_codes, output
 
 _VERBS = {
     "run": ("run", "Serve pipelines until Ctrl-C."),
+    "node": ("node", "Serve what the bucket vrsky_pipelines says."),
     "lint": ("lint", "Check pipeline files."),
     "check": ("check", "Look whether the connectors of pipelines would work."),
     "connectors": ("connectors", "List the kinds of connectors and their options."),
     "schema": ("schema", "Print the JSON Schema of pipeline files, for editors."),
     "test": ("test", "Run the tests of pipeline files."),
     "dry-run": ("dry_run", "Show a message after every step."),
+    "apply": ("apply", "Write pipeline files to the bucket, and wait until the nodes run them."),
+    "diff": ("diff", "Compare pipeline files with the bucket."),
+    "status": ("status", "Show what each node runs of the bucket."),
+    "history": ("history", "List the revisions of a pipeline in the bucket."),
+    "rollback": ("rollback", "Put an earlier revision back."),
+    "delete": ("delete", "Take a pipeline out of the bucket."),
     "dlq": ("dlq", "List, show, delete and send again dead letters."),
     "parked": ("parked", "List and discard messages that are set aside."),
 }
@@ -68,7 +75,7 @@ def group() -> None:
 def main() -> None:
     """The entry point of the script `vrsky`."""
     output.guard()
-    if sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] in (["run"], ["node"]):
         # They would end what has not come so far as to hear them: `stop_signals` lets them in.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     try:
@@ -145,7 +152,7 @@ def _exit_code(error: Exception) -> int:
     code = _code(error)
     if code == "config/data-folder-in-use":
         return exit_codes.IN_USE
-    if isinstance(error, InvalidConfig):
+    if isinstance(error, InvalidConfig) or code in {"config/changed-meanwhile", "config/unknown-pipeline"}:
         return exit_codes.FINDINGS
     if code in {"config/invalid-value", "config/invalid-name"}:
         return exit_codes.USAGE

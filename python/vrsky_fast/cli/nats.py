@@ -76,6 +76,13 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return wrap
 
 
+def required(server: Server) -> str:
+    """Its address. Raises UsageError where none is named."""
+    if server.url is None:
+        raise click.UsageError("it needs a NATS server: name it with --nats URL, or in VRSKY_NATS")
+    return server.url
+
+
 def _from_environment(name: str, variable: str, what: str, **more: Any) -> Callable[[Callable[..., int]], Any]:
     return click.option(name, envvar=variable, help=f"{what} Also from {variable}.", **more)
 

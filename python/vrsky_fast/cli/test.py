@@ -63,7 +63,7 @@ def command(paths: tuple[Path, ...], only: str | None, given: dict[str, str], as
     else:
         terminal = Terminal(sys.stdout)
         for outcome in outcomes:
-            _show(terminal, outcome)
+            show_outcome(terminal, outcome)
         terminal.line(
             f"{len(outcomes) - len(failed)} passed, {len(failed)} failed in {time.monotonic() - started:.2f} s"
         )
@@ -180,7 +180,7 @@ def _messages(count: int) -> str:
     return "no message" if count == 0 else "1 message" if count == 1 else f"{count} messages"
 
 
-def _show(terminal: Terminal, outcome: Outcome) -> None:
+def show_outcome(terminal: Terminal, outcome: Outcome) -> None:
     word = terminal.good("pass") if outcome.passed else terminal.bad("FAIL")
     terminal.line(f"{word}  {safe(outcome.file)}  {safe(outcome.name)}")
     for line in "\n".join(outcome.lines).splitlines():

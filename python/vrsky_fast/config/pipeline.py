@@ -73,16 +73,33 @@ class PipelineFile:
 
     def problem(self, code: str, reason: str, pointer: str, hint: str = "") -> Problem:
         """A finding of ours about a place in this file."""
+        hint = hint or advice(code)
+        try:
+            sources, root = self._nodes()
+        except (InvalidConfig, KeyError):
+            # A text that somebody has written into the bucket by hand, and that is not what was compiled.
+            return Problem(code, reason, self.source.name, hint=hint, pointer=pointer or None)
+        return locate(sources.of(pointer), root, code=code, reason=reason, hint=hint, pointer=pointer)
+
+    def read_texts(self) -> dict[str, str]:
+        """Its scripts and tables by name, read from the disk again. Raises InvalidConfig when they are not those that
+        were compiled."""
+        sources, root = self._nodes()
+        places = scalars_of(root, schema.pipeline_file(), "file")
+        texts, problems = _files(sources, places["file"], self.path.parent, {})
+        if problems:
+            raise InvalidConfig(problems)
+        (again,) = _native.compile_pipelines([(self.json, texts)])
+        if isinstance(again, VrskyError) or again.revision != self.compiled.revision:
+            reason = "a script or table beside the file changed while it was read"
+            raise InvalidConfig([self.problem("config/changed-meanwhile", reason, "")])
+        return texts
+
+    def _nodes(self) -> tuple[Sources, Node]:
+        """Raises InvalidConfig, and KeyError for a snippet that is not at hand."""
         _, root = reader.read(self.source.name, self.source.text.encode())
         sources, _ = snippets.expand(self.source, root, schema.pipeline_file(), self.snippets.__getitem__)
-        return locate(
-            sources.of(pointer),
-            root,
-            code=code,
-            reason=reason,
-            hint=hint or advice(code),
-            pointer=pointer,
-        )
+        return sources, root
 
 
 def load(path: Path, name: str | None = None, given: Mapping[str, str] = variables.NOTHING) -> PipelineFile:
@@ -104,6 +121,28 @@ def load_each(
     for drafts in _read_each(paths, given):
         compiled = iter(_compile_each([one for one in drafts if isinstance(one, _Draft)]))
         yield from (next(compiled) if isinstance(one, _Draft) else one for one in drafts)
+
+
+def compile_stored(drafts: Sequence[StoredDraft]) -> list[PipelineFile | InvalidConfig]:
+    """Compiles what earlier versions of these files became, without reading a file. What is wrong with one takes its
+    place, at its place in the text that is stored with it."""
+    compiled = _native.compile_pipelines([(one.json, dict(one.texts)) for one in drafts])
+    return [_restored(draft, one) for draft, one in zip(drafts, compiled, strict=True)]
+
+
+def _restored(stored: StoredDraft, compiled: _native.Pipeline | VrskyError) -> PipelineFile | InvalidConfig:
+    if isinstance(compiled, _native.Pipeline):
+        found = summary.read(compiled.summary)
+        return PipelineFile(stored.path, compiled, found, {}, stored.source, stored.snippets)
+    try:
+        _, root = reader.read(stored.source.name, stored.source.text.encode())
+        sources, _ = snippets.expand(stored.source, root, schema.pipeline_file(), stored.snippets.__getitem__)
+    except (InvalidConfig, KeyError):
+        name = stored.source.name
+        return InvalidConfig([Problem(one.code, one.reason, name, hint=advice(one.code)) for one in _faults(compiled)])
+    texts = dict(stored.texts)
+    draft = _Draft(stored.path, stored.source, sources, root, texts, dict(stored.snippets), {}, [], stored.json)
+    return _finished(draft, compiled)
 
 
 def _read_each(paths: Iterable[Path], given: Mapping[str, str]) -> Iterator[list[_Draft | InvalidConfig]]:
@@ -134,6 +173,18 @@ def _compile_each(drafts: Sequence[_Draft]) -> list[PipelineFile | InvalidConfig
         if len(drafts) == 1:
             return [InvalidConfig([defect(drafts[0].source.name, error)], drafts[0].beside)]
         return [found for draft in drafts for found in _compile_each([draft])]
+
+
+@dataclass(frozen=True)
+class StoredDraft:
+    """A file as it was compiled before: its JSON after snippets and variables, the scripts and tables by name, and its
+    own text, for places in it."""
+
+    path: Path
+    source: Source
+    snippets: Mapping[str, bytes]
+    json: str
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True)

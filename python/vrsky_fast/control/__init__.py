@@ -7,6 +7,10 @@
                                 │
                                 └─────────► dead_letters: list, show, delete · redrive: send again
 
+    apply, rollback, delete ──► revisions ──► buckets: vrsky_pipelines ──► watch ──► nodes
+              │                                                                        │
+              └──► rollout: waits for ◄── nodes: vrsky_nodes ◄──────────────────────────┘
+
 A data folder holds: `lock`, `nats/` (the server's configuration, log and record, readable by its owner
 only), `served.json` (what the last run served), `jetstream/` (the messages) and whatever file outs write with a
 relative path under `files/<customer>/`.

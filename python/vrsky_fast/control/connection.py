@@ -136,8 +136,8 @@ async def _close(client: Client) -> None:
 
 
 class _Refusals(list[Exception]):
-    """What the server complained about; `on_violation` is called for a request to JetStream that it does not allow.
-    `api` is what subjects of such requests begin with."""
+    """What the server complained about; `on_violation` is called for a request to JetStream, a value of a bucket or a
+    subscription that it does not allow. `api` is what subjects of such requests begin with."""
 
     def __init__(self, api: str) -> None:
         super().__init__()
@@ -151,7 +151,11 @@ class _Refusals(list[Exception]):
 
     def _is_violation(self, error: Exception) -> bool:
         text = str(error).lower()
-        return "permissions violation for publish" in text and self._api in text
+        if "permissions violation for subscription" in text:
+            return True  # to the inbox, where every answer would come
+        return "permissions violation for publish" in text and any(
+            one in text for one in (self._api, '"$kv.', '"$js.fc.')
+        )
 
 
 @asynccontextmanager

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import InvalidConfig, PipelineFile, Problem
 from ..config.files import Stat, stat_of
 from ..config.folder import find_in, is_below, read_each
-from ..config.problem import defect
-from ..config.secrets import resolve
 from ..config.variables import NOTHING
-from ..errors import SecretError
+from .states import Broken, Check, Ready, State, judge, says_the_same, secret_files
 
 # What changes for so long without a pause is read in between.
 _HASTE_SECONDS = 2.0
@@ -30,27 +28,6 @@ _HASTE_SECONDS = 2.0
 _ROUNDS = 3
 # The clock of a file system may be a tick behind: two changes within one have the same time.
 _TICK_SECONDS = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class Ready:
-    """A file that can be served, with the values of its secrets. A reading that finds something else makes another
-    one."""
-
-    file: PipelineFile
-    secrets: dict[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Broken:
-    """Why a file cannot be served. `file` is there when it is right in itself."""
-
-    problems: tuple[Problem, ...]
-    file: PipelineFile | None = None
-
-
-State = Ready | Broken
-Check = Callable[[PipelineFile], Sequence[Problem]]
 
 
 @dataclass(slots=True)
@@ -227,7 +204,7 @@ class Disk:
             new.since = known.since
         # A fault is reported again at each change of its file.
         is_news = isinstance(new.state, Broken) and not is_as_before
-        if not is_news and _says_the_same(known.state, new.state):
+        if not is_news and says_the_same(known.state, new.state):
             new.state = known.state
         return not is_as_before or new.state is not known.state
 
@@ -235,46 +212,12 @@ class Disk:
         """Its state, and the files that it names, each as it was before it was read."""
         if isinstance(read, InvalidConfig):
             return Broken(read.problems), read.beside
-        others, values = dict(read.beside), dict[str, str]()
-        if self._secrets is not None:
-            paths = (str(self._secrets / read.customer / secret) for secret in read.summary.secrets)
-            others |= {path: stat_of(path) for path in paths}
-        try:
-            problems = [*self._check(read), *missing_secrets(read, self._secrets, values)]
-        except Exception as error:
-            problems = [defect(name, error)]
-        return Broken(tuple(problems), read) if problems else Ready(read, values), others
-
-
-def _says_the_same(one: State, other: State) -> bool:
-    """Whether nobody has to hear of the other after the one."""
-    if isinstance(one, Ready) and isinstance(other, Ready):
-        return one.secrets == other.secrets and _is_same(one.file, other.file)
-    if isinstance(one, Broken) and isinstance(other, Broken):
-        return one.problems == other.problems and _is_same(one.file, other.file)
-    return False
-
-
-def _is_same(one: PipelineFile | None, other: PipelineFile | None) -> bool:
-    """Also for places in its text."""
-    if one is None or other is None:
-        return one is other
-    is_same_text = one.source == other.source and one.snippets == other.snippets
-    return one.summary.revision == other.summary.revision and is_same_text
+        # The files of its secrets are looked at before they are read.
+        others = dict(read.beside) | secret_files(read, self._secrets)
+        return judge(read, name, self._check, self._secrets), others
 
 
 def _is_old(others: Mapping[str, Stat], began_ns: int) -> bool:
     """Whether another change of any of these would have another time. A clock that is behind denies it for long."""
     border = began_ns - int(_TICK_SECONDS * 1e9)
     return all(stat is None or stat[1] < border for stat in others.values())
-
-
-def missing_secrets(one: PipelineFile, folder: Path | None, values: dict[str, str]) -> Iterator[Problem]:
-    """Where the file names a secret that is not defined. `values` gets those that are, by name."""
-    for name in one.summary.secrets:
-        try:
-            values |= resolve(one.customer, [name], folder)
-        except SecretError as error:
-            connectors = [one.summary.source, *one.summary.outs]
-            where = next((each.pointer for each in connectors if name in each.secrets), "")
-            yield one.problem(error.code, error.reason, where)

@@ -14,11 +14,12 @@ from ..control.connection import connect
 from ..control.served import Served, Serving
 from ..control.server_config import Endpoint
 from ..errors import InternalError, NatsError, VrskyError, error_for
-from .disk import Broken, Disk, Ready, State
 from .engine import Engine
+from .origin import Origin
 from .polling import Watcher
 from .provision import source as make_source
 from .reconcile import Change, Finding, Install, Key, Running, key_of, plan
+from .states import Broken, Ready, State
 
 # Sources that are asked for at a time.
 _AT_ONCE = 50
@@ -35,9 +36,9 @@ class Pipelines:
     """`nats` is the address of a server that was named, for other commands."""
 
     def __init__(
-        self, engine: Engine, endpoint: Endpoint, disk: Disk, watcher: Watcher, data: Path, nats: str | None
+        self, engine: Engine, endpoint: Endpoint, origin: Origin, watcher: Watcher, data: Path, nats: str | None
     ) -> None:
-        self._engine, self._endpoint, self._disk, self._watcher = engine, endpoint, disk, watcher
+        self._engine, self._endpoint, self._origin, self._watcher = engine, endpoint, origin, watcher
         self._data, self._nats = data, nats
         self._running: dict[Key, Running] = {}
         self._reported: dict[str, tuple[State | None, tuple[Problem, ...]]] = {}
@@ -54,10 +55,14 @@ class Pipelines:
     def running(self) -> list[PipelineFile]:
         return [self._running[key].ready.file for key in sorted(self._running)]
 
+    @property
+    def count(self) -> int:
+        return len(self._running)
+
     async def update(self, say: bool = True) -> None:
         """Installs, replaces and removes what has changed, says so where it is to, and what is left out. Raises
         nothing for a pipeline."""
-        states, refused = self._disk.states, dict[str, tuple[Problem, ...]]()
+        states, refused = self._origin.states, dict[str, tuple[Problem, ...]]()
         installed: list[PipelineFile] = []
         removed: list[Key] = []
         while True:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ..config import PipelineFile
 from ..config.folder import nothing_in
-from .disk import Disk, State
+from .disk import Disk
 from .engine import Engine
 from .options import refused
 from .pipelines import Refused, refusal_of, without
 from .profile import Profile
 from .reconcile import Finding, Key, Running, key_of, plan
+from .states import State
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,28 @@ class Profile:
             replicas=replicas,
         )
 
+    @classmethod
+    def of_shared_node(
+        cls,
+        data: Path,
+        listen: str | None,
+        threads: int,
+        types: tuple[str, ...],
+        allow: tuple[str, ...],
+        files_anywhere: bool,
+        replicas: int | None,
+    ) -> Self:
+        """The node of a deployment, as `vrsky node` makes it: its own loopback is nobody's receiver."""
+        return cls(
+            files=data.absolute() / "files",
+            listen=listen,
+            threads=threads,
+            types=types,
+            allow=allow,
+            absolute_files=files_anywhere,
+            replicas=replicas,
+        )
+
     def for_engine(self, endpoint: Endpoint, max_payload: int | None = None) -> str:
         """As the engine takes it, with the server and its `max_payload` where that is known, as JSON. Holds the
         server's credentials."""

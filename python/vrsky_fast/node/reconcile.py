@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ..config import Problem
 from ..config.folder import too_many_tables
 from ..facts import MAX_CUSTOMER_TABLE_BYTES
-from .disk import Broken, Ready, State
+from .states import Broken, Ready, State
 
 Key = tuple[str, str]
 """Customer and name of a pipeline."""

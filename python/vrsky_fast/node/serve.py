@@ -7,16 +7,13 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
-from ..config.folder import nothing_in
 from ..control.lock import DataFolder
 from ..control.server import Server
 from ..control.upkeep import Upkeep
 from ..errors import ConfigError, error_for
 from ..facts import SERVES_HTTP
-from .disk import Disk, Ready
 from .earlier_files import earlier_files
 from .engine import Engine
 from .exposition import CUSTOMERS, Exposition
@@ -24,6 +21,7 @@ from .lanes import LanePoll
 from .listeners import Handover, address_of, held, inherited, take_over
 from .monitor import Monitor, monitoring
 from .options import check_free, checked, parse_listen, refused
+from .origin import MakeOrigin, Origin
 from .pipelines import Pipelines, refusal
 from .polling import Watcher, poll_until
 from .profile import Profile
@@ -34,6 +32,7 @@ from .restarting import restarting
 from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
+from .states import Ready
 from .waiting import WaitingPoll
 
 DRAIN_SECONDS = 20.0
@@ -41,30 +40,33 @@ DRAIN_SECONDS = 20.0
 Work = Callable[[], Coroutine[Any, Any, NoReturn]]
 
 
-async def serve(path: Path, settings: Settings, watcher: Watcher) -> None:
-    """Serves the pipeline files of `path` until a signal; returns after a drain. Files that cannot be served are left
-    out. Raises ConfigError, SecretError or NatsError before anything flows: where none can be served, or with
-    `strict` not all; and NatsError when the embedded server does not stay up."""
+async def serve(make: MakeOrigin, settings: Settings, watcher: Watcher) -> None:
+    """Serves the pipelines of an origin until a signal; returns after a drain. What cannot be served is left out.
+    Raises ConfigError, SecretError or NatsError before anything flows: where settings or server cannot be used, where
+    an origin that wants pipelines at the start has none to serve, or with `strict` not all; and NatsError when the
+    embedded server does not stay up."""
     with held(inherited()) as sockets:
-        await _on(path, _given(checked(settings), sockets), settings, watcher, sockets)
+        await _on(make, _given(checked(settings), sockets), settings, watcher, sockets)
 
 
-async def _on(path: Path, profile: Profile, settings: Settings, watcher: Watcher, sockets: list[socket.socket]) -> None:
-    disk = Disk(path, settings.secrets, lambda one: refused(one, profile), given=settings.given)
+async def _on(
+    make: MakeOrigin, profile: Profile, settings: Settings, watcher: Watcher, sockets: list[socket.socket]
+) -> None:
+    origin = make(lambda one: refused(one, profile), settings, watcher)
     with stop_signals(watcher.drain_at_once) as stop:
         try:
             metrics = settings.metrics and parse_listen(settings.metrics, "--metrics")
             if settings.take_over:
                 # What could not run is no reason to end what does. Its ports are free afterwards.
-                if not await _first_look(disk, stop):
+                if not await origin.first(stop):
                     return
-                _check_files(disk, settings, path)
+                _check_states(settings, origin)
                 profile = await _taken_over(profile, settings, watcher, sockets)
             with monitoring(metrics, watcher.note) as monitor:
-                if settings.take_over or await _first_look(disk, stop):
-                    await _serve(path, settings, profile, disk, watcher, monitor, stop)
+                if settings.take_over or await origin.first(stop):
+                    await _serve(settings, profile, origin, watcher, monitor, stop)
         finally:
-            disk.give_up()
+            await origin.close()
 
 
 def _given(profile: Profile, sockets: list[socket.socket]) -> Profile:
@@ -84,37 +86,19 @@ async def _taken_over(profile: Profile, settings: Settings, watcher: Watcher, so
             return
         host, _, port = wanted.rpartition(":")
         if (found := address_of(taken)) != wanted and (port != "0" or found.rpartition(":")[0] != host):
-            raise error_for(
-                "config/cannot-listen", f"the run to take over listens on {found}, and this one on {wanted}"
-            )
+            reason = f"the run to take over listens on {found}, and this one is to on {wanted}"
+            raise error_for("config/cannot-listen", reason)
 
     taken = await take_over(settings.data, fits, watcher.note)
     sockets += taken
     return profile if profile.inherited else _given(profile, taken)
 
 
-async def _first_look(disk: Disk, stop: Stop) -> bool:
-    """False when a signal to stop came meanwhile."""
-    looking, asked = asyncio.create_task(asyncio.to_thread(disk.look, True)), asyncio.create_task(stop.asked.wait())
-    await asyncio.wait([looking, asked], return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if not looking.done():
-        disk.give_up()
-    await looking
-    return not stop.asked.is_set()
-
-
 async def _serve(
-    path: Path,
-    settings: Settings,
-    profile: Profile,
-    disk: Disk,
-    watcher: Watcher,
-    monitor: Monitor,
-    stop: Stop,
+    settings: Settings, profile: Profile, origin: Origin, watcher: Watcher, monitor: Monitor, stop: Stop
 ) -> None:
-    _check_files(disk, settings, path)
-    profile = _listening(profile, disk, watcher)
+    _check_states(settings, origin)
+    profile = _listening(profile, origin, watcher)
     with DataFolder(settings.data) as data:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
@@ -122,10 +106,10 @@ async def _serve(
                 return
             engine = Engine(profile, endpoint, max_payload)
             nats = None if server else endpoint.url
-            pipelines = Pipelines(engine, endpoint, disk, watcher, data.path, nats)
+            pipelines = Pipelines(engine, endpoint, origin, watcher, data.path, nats)
             pipelines.is_deaf = profile.listen is None and SERVES_HTTP in profile.types
             await pipelines.update(say=False)
-            _check(pipelines.findings, settings, bool(pipelines.running), path)
+            _check(pipelines.findings, settings, origin, bool(pipelines.running))
             for text in earlier_files(pipelines.running, profile):
                 watcher.note(text)
             waits = WaitingPoll(endpoint, profile, lambda: pipelines.serving, pipelines.changed, watcher.waiting)
@@ -136,7 +120,6 @@ async def _serve(
             numbers = partial(engine.metrics, CUSTOMERS)
             monitor.watch(engine.shards, Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings)))
             watcher.ready(engine.address(), pipelines.running)
-            reloads = keep(disk, pipelines, stop, settings.watch)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
             works: dict[str, Work] = {
                 "the upkeep of the streams": keeps.run,
@@ -145,24 +128,27 @@ async def _serve(
             if settings.metrics is not None:
                 works["the look at the lanes"] = lanes.run
             with handover.offered(watcher.note):
-                await _run(engine, server, keeps, works, reloads, watcher, monitor, stop)
+                await _run(engine, server, keeps, works, origin, pipelines, watcher, monitor, stop)
 
 
-def _check_files(disk: Disk, settings: Settings, path: Path) -> None:
-    some = any(isinstance(one, Ready) for one in disk.states.values())
-    _check(plan(disk.states, {}).findings, settings, some, path)
+def _check_states(settings: Settings, origin: Origin) -> None:
+    some = any(isinstance(one, Ready) for one in origin.states.values())
+    _check(plan(origin.states, {}).findings, settings, origin, some)
 
 
-def _check(findings: Sequence[Finding], settings: Settings, some: bool, path: Path) -> None:
+def _check(findings: Sequence[Finding], settings: Settings, origin: Origin, some: bool) -> None:
     """Raises what keeps a run from starting."""
     problems = [problem for one in findings for problem in one.problems]
-    if not some or (settings.strict and problems):
-        raise refusal(problems or [nothing_in(path)])
+    empty = None if some else origin.if_empty
+    if settings.strict and problems:
+        raise refusal(problems)
+    if empty is not None:
+        raise refusal(problems or [empty])
 
 
-def _listening(profile: Profile, disk: Disk, watcher: Watcher) -> Profile:
+def _listening(profile: Profile, origin: Origin, watcher: Watcher) -> Profile:
     """It listens for HTTP pipelines that may come; until there is one, an address that is taken stops nobody."""
-    ready = (one.file for one in disk.states.values() if isinstance(one, Ready))
+    ready = (one.file for one in origin.states.values() if isinstance(one, Ready))
     if profile.listen is None or profile.inherited or any(one.summary.source.address is not None for one in ready):
         return profile
     try:
@@ -178,13 +164,14 @@ async def _run(
     server: Server | None,
     keeps: Upkeep,
     works: Mapping[str, Work],
-    reloads: Coroutine[Any, Any, NoReturn],
+    origin: Origin,
+    pipelines: Pipelines,
     watcher: Watcher,
     monitor: Monitor,
     stop: Stop,
 ) -> None:
     """Polls until a signal comes or the server is lost for good; then drains."""
-    reloading = asyncio.create_task(reloads)
+    reloading = asyncio.create_task(keep(origin, pipelines, stop))
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
     ends.append(reloading)  # which ends by a defect alone
     # Those end only with what the watcher raises.
@@ -198,6 +185,7 @@ async def _run(
             if task.done():
                 await task
         reloading.cancel()
+        await origin.close()
         watcher.note("draining; press Ctrl-C again to stop at once")
         drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
         await poll_until([drain], engine, watcher, keeps, monitor, stop)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vrsky_fast.node import disk, reload
+from vrsky_fast.node import disk, folder
 from vrsky_fast.node.disk import Disk
 
 from .conftest import MINIMAL
@@ -33,7 +33,7 @@ class Time:
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Time:
     clocks = Time()
-    monkeypatch.setattr(reload, "time", clocks)
+    monkeypatch.setattr(folder, "time", clocks)
     monkeypatch.setattr(disk, "time", clocks)
     return clocks
 
@@ -58,11 +58,11 @@ During = Callable[[object, str, Callable[[], None]], None]
 
 
 @pytest.fixture
-def pace(clocks: Time, tmp_path: Path) -> reload._Pace:
+def pace(clocks: Time, tmp_path: Path) -> folder._Pace:
     (tmp_path / "orders.yaml").write_text(MINIMAL)
     files = Disk(tmp_path, None, lambda _: ())
     files.look(True)
-    pace = reload._Pace(files)
+    pace = folder._Pace(files)
     clocks.wall += pace.pause()
     return pace
 
@@ -76,20 +76,20 @@ def passes(clocks: Time, wall: float = 0.0, work: float = 0.0) -> Callable[[], N
 
 
 def test_a_look_that_waits_for_its_turn_is_followed_by_another_as_soon(
-    pace: reload._Pace, clocks: Time, during: During
+    pace: folder._Pace, clocks: Time, during: During
 ) -> None:
     during(Disk, "_find", passes(clocks, wall=0.02))
     assert not pace.look(False)
     assert pace.pause() == pytest.approx(0.25)
 
 
-def test_a_look_that_works_long_is_followed_by_a_long_pause(pace: reload._Pace, clocks: Time, during: During) -> None:
+def test_a_look_that_works_long_is_followed_by_a_long_pause(pace: folder._Pace, clocks: Time, during: During) -> None:
     during(Disk, "_find", passes(clocks, wall=0.02, work=0.02))
     assert not pace.look(False)
     assert pace.pause() == pytest.approx(4.0)
 
 
-def test_reading_what_has_changed_delays_no_look(pace: reload._Pace, clocks: Time, during: During) -> None:
+def test_reading_what_has_changed_delays_no_look(pace: folder._Pace, clocks: Time, during: During) -> None:
     during(disk, "read_each", passes(clocks, wall=0.02, work=0.02))
     assert pace.look(True)
     assert pace.pause() == pytest.approx(0.25)

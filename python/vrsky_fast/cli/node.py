@@ -1,0 +1,56 @@
+"""`vrsky node`: serve what the bucket vrsky_pipelines says, until a signal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .._native import is_name
+from ..node import Profile, Settings, of_bucket
+from . import nats, serving
+
+_HELP = """Serve the pipelines that `vrsky apply` has written to a NATS server, until Ctrl-C.
+
+A node needs no files: it reads the KV bucket vrsky_pipelines, watches it, and says in vrsky_nodes what it runs. It
+makes both where they are missing. A changed pipeline takes effect between two batches; one that cannot be served is
+reported, and leaves its earlier revision running. While the server or the bucket is away, what runs goes on.
+
+Secrets are looked up on the node; the bucket holds their names. SIGHUP reads bucket and secrets again. The first
+Ctrl-C drains and exits with 0, the second one ends at once.
+
+\b
+Examples:
+  VRSKY_NATS=tls://node:password@nats.internal:4222 vrsky node
+  vrsky node --nats nats://nats:4222 --listen 0.0.0.0:8080 --secrets /run/secrets
+  vrsky node --nats nats://nats:4222 --type logic --type outgoing
+  vrsky node --nats nats://nats:4222 --customer acme --data /var/lib/vrsky-acme
+"""
+
+
+@click.command(name="node", help=_HELP)
+@serving.options("The NATS server that holds the bucket.")
+@click.option("--customer", metavar="NAME", help="Serve this customer alone; without it all of them.")
+def command(
+    listen: str,
+    server: nats.Server,
+    data: Path,
+    threads: int,
+    types: tuple[str, ...],
+    secrets: Path | None,
+    allow: tuple[str, ...],
+    files_anywhere: bool,
+    metrics: str | None,
+    take_over: bool,
+    replicas: int | None,
+    customer: str | None,
+    as_json: bool,
+) -> int:
+    nats.required(server)
+    if customer is not None and not is_name(customer):
+        raise click.BadParameter(f"{customer!r} is no name of a customer", param_hint="--customer")
+    profile = Profile.of_shared_node(data, listen, threads, types, allow, files_anywhere, replicas)
+    settings = Settings(
+        data, profile, server.url, server.tls, secrets, access=server.access, metrics=metrics, take_over=take_over
+    )
+    return serving.served(of_bucket(customer), settings, as_json)

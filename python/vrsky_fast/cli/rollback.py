@@ -1,0 +1,89 @@
+"""`vrsky rollback`: put an earlier revision of a pipeline back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ..config.stored import Stored
+from ..control.revisions import Revision, history, write
+from ..control.rollout import NodeState
+from ..errors import error_for
+from . import bucket, exit_codes, nats, outcome
+from .changes import Change, show
+from .server_of import agrees
+from .terminal import Terminal
+
+_HELP = """Put an earlier revision of a pipeline back into the KV bucket vrsky_pipelines, and wait until nodes run it.
+
+Without --to it is the revision before the one that is there; of a deleted pipeline the last one. The old document is
+written again as it was, so that files, scripts and variables of that time are not needed. `vrsky history` lists what
+there is.
+
+\b
+Examples:
+  vrsky rollback acme/orders --nats nats://nats:4222
+  vrsky rollback acme/orders --to 3f9a0c1d2e4b5a68 --yes --note 'wrong prices'
+"""
+
+
+@click.command(name="rollback", help=_HELP)
+@click.argument("pipeline", metavar="CUSTOMER/PIPELINE")
+@bucket.options
+@bucket.writing("Write")
+@click.option("--to", "revision", metavar="REVISION", help="A revision of `vrsky history`, or how it begins.")
+def command(
+    pipeline: str, server: nats.Server, yes: bool, seconds: float, note: str, revision: str | None, as_json: bool
+) -> int:
+    found = asyncio.run(_history(server, bucket.key_of(pipeline)))
+    stored = chosen(found, revision)
+    terminal, now = Terminal(sys.stdout), found[-1]
+    kind = "added" if now.is_deleted else "changed"
+    if not as_json:
+        show(terminal, [Change(now.key, "added" if kind == "added" else "changed", stored, now)])
+    if not yes and not agrees(f"Put revision {stored.revision} back?", "writes", "written"):
+        return exit_codes.OK
+    sequence, states = asyncio.run(_put(server, stored, now.sequence, note, seconds))
+    code = outcome.exit_code(states)
+    if as_json:
+        report = {"ok": code == exit_codes.OK, "revision": stored.revision, "previous": now.revision}
+        click.echo(json.dumps(report | {"sequence": sequence, "nodes": [one.as_json() for one in states]}))
+    else:
+        outcome.show(terminal, states, seconds)
+    return code
+
+
+def chosen(found: Sequence[Revision], revision: str | None) -> Stored:
+    """Of a history, the oldest first: the last one that begins with `revision`, or that is not what is there. Raises
+    ConfigError."""
+    there = found[-1].revision
+    earlier = [one.stored for one in found if one.stored is not None]
+    if revision is None:
+        fit = [one for one in earlier if one.revision != there]
+        why = f"{found[-1].name} has no other revision in its history"
+    else:
+        fit = [one for one in earlier if revision and one.revision.startswith(revision)]
+        why = f"{found[-1].name} has no revision {revision[:64]} in its history"
+        if len({one.revision for one in fit}) > 1:
+            raise error_for("config/unknown-pipeline", f"several revisions begin with {revision[:64]}")
+    if not fit:
+        raise error_for("config/unknown-pipeline", why)
+    return fit[-1]
+
+
+async def _history(server: nats.Server, key: str) -> list[Revision]:
+    async with bucket.client_of(server) as client:
+        return await history(client, key)
+
+
+async def _put(
+    server: nats.Server, stored: Stored, last: int, note: str, seconds: float
+) -> tuple[int, list[NodeState]]:
+    async with bucket.client_of(server) as client:
+        user, text = await bucket.author(client, note or f"rollback to {stored.revision}")
+        sequence = await write(client, stored.by(user, text), last)
+        return sequence, await outcome.waited(client, {stored.key: sequence}, seconds)

@@ -1,0 +1,108 @@
+"""What `vrsky run` and `vrsky node` share: the options of a node, and how it is run and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
+from ..node import MakeOrigin, Settings, serve
+from . import exit_codes, nats
+from .display import Display, JsonDisplay
+from .log import Log
+
+
+def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Adds them; `what` says what --nats is for."""
+    path = click.Path(path_type=Path)
+    added: list[Callable[[Any], Any]] = [
+        click.option(
+            "--listen",
+            default="127.0.0.1:8080",
+            show_default=True,
+            metavar="IP:PORT",
+            help="Where HTTP pipelines are served.",
+        ),
+        nats.options(what),
+        click.option(
+            "--data", default=".vrsky", show_default=True, type=path, help="Where messages and file outs are kept."
+        ),
+        click.option(
+            "--threads",
+            default=DEFAULTS.threads,
+            show_default=True,
+            type=click.IntRange(1, MAX_THREADS),
+            help="Shards, one thread each.",
+        ),
+        click.option(
+            "--type",
+            "types",
+            multiple=True,
+            type=click.Choice(NODE_TYPES),
+            callback=lambda _context, _option, value: value or NODE_TYPES,
+            help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
+        ),
+        click.option(
+            "--replicas",
+            type=click.Choice(("1", "3", "5")),
+            callback=lambda _context, _option, value: value and int(value),
+            help="How many servers of the cluster hold each stream. Needs --nats; left out, streams stay as they are.",
+        ),
+        click.option("--secrets", type=path, metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME."),
+        click.option(
+            "--allow",
+            multiple=True,
+            metavar="NETWORK",
+            help="Let outgoing HTTP reach this address or network, such as 10.0.0.0/8, though it is not public; may be"
+            " repeated. A metadata service, such as 169.254.169.254, has to be named by its own address.",
+        ),
+        click.option(
+            "--files-anywhere",
+            is_flag=True,
+            help="Let file outs name absolute paths: any file that this process may write, other customers' too."
+            " Without it a customer's files are below files/CUSTOMER in the data folder.",
+        ),
+        click.option(
+            "--metrics",
+            metavar="IP:PORT",
+            help="Where /metrics for Prometheus, /livez and /readyz are served, to whoever reaches it.",
+        ),
+        click.option(
+            "--take-over",
+            is_flag=True,
+            help="Take the place of the run on the same data folder, if there is one: it hands over the sockets it"
+            " listens on, drains and ends, and no connection is refused meanwhile.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output."),
+    ]
+
+    def wrap(function: Callable[..., int]) -> Callable[..., int]:
+        wrapped = function
+        for option in reversed(added):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return wrap
+
+
+def served(make: MakeOrigin, settings: Settings, as_json: bool) -> int:
+    """Runs a node until it ends in order."""
+    with Log(sys.stdout if as_json else sys.stderr) as log:
+        display = JsonDisplay(log) if as_json else Display(log, settings.profile.files)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(make, settings, display))
+        display.end()
+    return exit_codes.OK
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,142 @@
+"""`vrsky status`: what the bucket holds, and what each node makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from .._native import is_name
+from ..control.nodes import NodeRecord, nodes
+from ..control.revisions import Revision
+from ..control.rollout import NodeState, state_of
+from ..errors import error_for
+from . import bucket, nats, outcome
+from .choice import counted
+from .terminal import Terminal, safe
+
+_HELP = """Show the pipelines of the KV bucket vrsky_pipelines, who applied them and when, and what the nodes run.
+
+WHAT is CUSTOMER or CUSTOMER/PIPELINE; without it all of them. Times are the server's. A node that says nothing for 15 s
+is in no list. Exit code 1 when a node refuses a pipeline, 3 when a node has not come so far.
+
+\b
+Examples:
+  vrsky status --nats nats://nats:4222
+  vrsky status acme
+  vrsky status acme/orders --json
+"""
+
+# A node says something every 4 s.
+_SILENT_SECONDS = 9.0
+
+
+@dataclass(frozen=True)
+class _Status:
+    revisions: Sequence[Revision]
+    nodes: Sequence[NodeRecord]
+
+    def of(self, one: Revision) -> list[NodeState]:
+        states = (state_of(node, {one.key: one.sequence}) for node in self.nodes)
+        return [state for state in states if state is not None]
+
+    def silent(self, node: NodeRecord) -> float:
+        """Seconds behind the node that was heard last, by the server's clock."""
+        return max(one.heard for one in self.nodes) - node.heard
+
+
+@click.command(name="status", help=_HELP)
+@click.argument("what", required=False)
+@bucket.options
+def command(what: str | None, server: nats.Server, as_json: bool) -> int:
+    found = asyncio.run(_status(server, what))
+    if as_json:
+        click.echo(json.dumps(_as_json(found)))
+    else:
+        _show(Terminal(sys.stdout), found)
+    return outcome.exit_code([state for one in found.revisions for state in found.of(one)])
+
+
+async def _status(server: nats.Server, what: str | None) -> _Status:
+    if what is None:
+        customers, key = None, None
+    elif is_name(what):
+        customers, key = {what}, None
+    else:
+        key = bucket.key_of(what)
+        customers = {key.partition(".")[0]}
+    async with bucket.client_of(server) as client:
+        there = await bucket.current_or_nothing(client, customers)
+        running = await nodes(client)
+    found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
+    if key is not None and not found:
+        raise error_for("config/unknown-pipeline", f"there is no {what} in vrsky_pipelines")
+    return _Status(found, [one for one in running if customers is None or any(map(one.concerns, customers))])
+
+
+def _as_json(found: _Status) -> dict[str, Any]:
+    rows = []
+    for one in found.revisions:
+        customer, _, pipeline = one.key.partition(".")
+        states = found.of(one)
+        running = {
+            "applied": sum(state.state == "applied" for state in states),
+            "waiting": [state.node.id for state in states if state.state == "waiting"],
+            "refused": {state.node.id: state.as_json()["refused"] for state in states if state.state == "refused"},
+        }
+        rows.append({"customer": customer, "pipeline": pipeline} | one.as_json() | {"nodes": running})
+    running_nodes = [
+        {
+            "node": one.id,
+            "types": one.types,
+            "customer": one.customer,
+            "version": one.version,
+            "host": one.host,
+            "started": one.started,
+            "up_seconds": one.up_seconds,
+            "seen": one.seen,
+            "pipelines": one.pipelines,
+            "refused": one.refused_total,
+            "silent_seconds": round(found.silent(one), 1),
+        }
+        for one in found.nodes
+    ]
+    return {"pipelines": rows, "nodes": running_nodes}
+
+
+def _show(terminal: Terminal, found: _Status) -> None:
+    for one in found.revisions:
+        _show_one(terminal, one, found.of(one))
+    if not found.revisions:
+        terminal.line("no pipelines")
+    for node in found.nodes:
+        age = timedelta(seconds=node.up_seconds)
+        parts = [node.id, ",".join(node.types), node.customer or "all customers", node.version, f"up {age}"]
+        parts.append(counted(node.pipelines, "pipeline"))
+        if node.refused_total:
+            parts.append(f"{node.refused_total} refused")
+        silent = found.silent(node)
+        word = terminal.warning("silent") if silent > _SILENT_SECONDS else terminal.good("node  ")
+        terminal.line(f"{word}  {safe('  '.join(parts))}")
+    if not found.nodes:
+        terminal.line(terminal.warning("no node answers"))
+
+
+def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState]) -> None:
+    by = f"{one.user} ({one.note})" if one.note else one.user
+    terminal.line(f"{terminal.strong(safe(one.name))}  {one.revision or '-'}  {one.when}  {safe(by)}")
+    if one.problem is not None:
+        terminal.problems([one.problem])
+    applied = sum(state.state == "applied" for state in states)
+    terminal.line(f"  runs on {applied} of {counted(len(states), 'node')}")
+    for state in states:
+        if state.state != "applied":
+            paint = terminal.bad if state.state == "refused" else terminal.warning
+            terminal.line(f"  {paint(state.state)}  {safe(state.node.id)}")
+            outcome.show_refused(terminal, state.refused)

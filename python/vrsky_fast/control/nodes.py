@@ -1,0 +1,120 @@
+"""What each running node says of itself: its record in the bucket vrsky_nodes.
+
+A record goes by itself when its node writes no new one for some seconds of the server's clock, so that who is in the
+bucket lives, whatever the clocks of nodes and commands say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nats.aio.client import Client
+
+from ..errors import NatsError
+from .buckets import NODES, Entry
+from .watch import entries_of
+
+MAX_REFUSED = 500
+_MAX_REFUSED_BYTES = 256 * 1024
+_MAX_PROBLEMS = 3
+_MAX_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a node does not run what a key holds: `problems` as `config.Problem.as_json` has them. With `goes_on` it
+    runs what it ran before."""
+
+    revision: str | None
+    problems: tuple[Mapping[str, Any], ...]
+    goes_on: bool
+
+    @classmethod
+    def of(cls, revision: str | None, problems: list[dict[str, object]], goes_on: bool) -> Refusal:
+        return cls(revision, tuple(_short(one) for one in problems[:_MAX_PROBLEMS]), goes_on)
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """`customer` is None for a node that serves all. `seen` is the sequence of vrsky_pipelines up to which everything
+    that concerns the node is applied or refused; `refused` has the last of the keys that it refuses, `refused_total`
+    how many there are. `started` is by the node's own clock, `up_seconds` by none."""
+
+    id: str
+    types: tuple[str, ...]
+    customer: str | None
+    version: str
+    host: str
+    started: str
+    up_seconds: int = 0
+    seen: int = 0
+    pipelines: int = 0
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    refused_total: int = 0
+    heard: float = 0.0
+    """When the server got it, seconds since 1970 by its clock; 0 in a record that is to be written."""
+
+    def concerns(self, customer: str) -> bool:
+        return self.customer in {None, customer}
+
+    def encode(self) -> bytes:
+        whole = asdict(self)
+        del whole["heard"]
+        return json.dumps(whole, separators=(",", ":")).encode()
+
+
+def decode(entry: Entry) -> NodeRecord | None:
+    """None for what is no record, such as one of a later version with other fields."""
+    try:
+        whole = json.loads(entry.value or b"")
+        refused = {
+            key: Refusal(one["revision"], tuple(one["problems"]), bool(one["goes_on"]))
+            for key, one in whole["refused"].items()
+        }
+        return NodeRecord(
+            entry.key,
+            tuple(whole["types"]),
+            whole["customer"],
+            str(whole["version"]),
+            str(whole["host"]),
+            str(whole["started"]),
+            int(whole["up_seconds"]),
+            int(whole["seen"]),
+            int(whole["pipelines"]),
+            refused,
+            int(whole["refused_total"]),
+            entry.time,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def bounded(refused: Mapping[str, Refusal]) -> dict[str, Refusal]:
+    """The first of them, as many as a record has room for."""
+    found: dict[str, Refusal] = {}
+    size = 0
+    for key, one in refused.items():
+        size += len(json.dumps(asdict(one))) + len(key)
+        if len(found) == MAX_REFUSED or size > _MAX_REFUSED_BYTES:
+            break
+        found[key] = one
+    return found
+
+
+async def nodes(client: Client) -> list[NodeRecord]:
+    """Those that live, by their ids; none before the first one has made the bucket. Raises NatsError."""
+    try:
+        entries = await entries_of(client, NODES, (">",))
+    except NatsError as error:
+        if error.code != "nats/no-stream":
+            raise
+        return []
+    found = (decode(one) for one in entries if one.value is not None)
+    return sorted((one for one in found if one is not None), key=lambda one: one.id)
+
+
+def _short(problem: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value[:_MAX_CHARACTERS] if isinstance(value, str) else value for name, value in problem.items()}

@@ -1,0 +1,50 @@
+"""Where a node's pipelines come from: what `serve`, `pipelines` and `reload` know of a folder of files or of a bucket.
+
+folder.py: files of a folder, looked at  ─┐
+                                          ├─► states: Ready or Broken by path ─► reconcile ─► pipelines ─► engine
+bucket.py: keys of a KV bucket, watched  ─┘                                                       │
+                 ▲                                                                                │
+                 └───────── handled: what this node made of it, up to which change ◄──────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from ..config import Problem
+from .polling import Watcher
+from .reconcile import Finding
+from .settings import Settings
+from .signals import Stop
+from .states import Check, State
+
+
+class Origin(Protocol):
+    """All methods are called on the event loop, and by one task at a time."""
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """Everything that there is, by path: what a finding calls a pipeline's file."""
+
+    @property
+    def if_empty(self) -> Problem | None:
+        """Why a node with nothing to serve does not start; None where it waits for what comes."""
+
+    async def first(self, stop: Stop) -> bool:
+        """Reads everything; False when a signal to stop came meanwhile. Raises what keeps the node from starting."""
+
+    async def changed(self, stop: Stop) -> bool:
+        """Returns soon after `states` have changed, or after some seconds: whether they have. `stop.reload` asks to
+        read everything again."""
+
+    def handled(self, findings: Sequence[Finding], running: int) -> None:
+        """The node serves what `states` said last but for `findings`: so many pipelines. Called after the start, and
+        after each change."""
+
+    async def close(self) -> None:
+        """The node takes nothing new. Called once or twice; raises nothing."""
+
+
+MakeOrigin = Callable[[Check, Settings, Watcher], Origin]
+"""The check says what else speaks against serving a pipeline here."""
