@@ -45,13 +45,16 @@ def test_a_record_has_a_bound_however_many_keys_are_refused() -> None:
 
 def test_a_node_counts_only_keys_that_concern_it() -> None:
     node = replace(NODE, customer="acme", seen=5, refused={"acme.b": WRONG, "acme.c": WRONG})
-    assert state_of(node, {"zeta.a": 9}) is None
-    states = {seen: state_of(node, {"acme.a": seen, "zeta.a": 99}) for seen in (5, 6)}
+    assert state_of(node, {"zeta.a": 9}, "") is None
+    states = {seen: state_of(node, {"acme.a": seen, "zeta.a": 99}, "") for seen in (5, 6)}
     assert [one.state for one in states.values() if one] == ["applied", "waiting"]
-    refused = state_of(node, {"acme.a": 3, "acme.b": 4})
+    refused = state_of(node, {"acme.a": 3, "acme.b": 4}, "")
     assert refused is not None
     assert (refused.state, set(refused.refused)) == ("refused", {"acme.b"})
-    gone = state_of(node, {"acme.a": 1}, is_alive=False)
+    elsewhere = state_of(node, {"acme.a": 1}, "another bucket")
+    assert elsewhere is not None
+    assert elsewhere.state == "waiting"
+    gone = state_of(node, {"acme.a": 1}, "", is_alive=False)
     assert gone is not None
     assert gone.state == "missing"
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from nats.aio.client import Client
 
-from vrsky_fast.control.buckets import DELETED, NODES, PIPELINES, Conflict, make, put
+from vrsky_fast.control.buckets import DELETED, NODES, PIPELINES, Conflict, identity, make, put
 from vrsky_fast.control.connection import connect
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
@@ -82,7 +82,7 @@ def test_an_empty_bucket_is_current_at_once(background: Background, endpoint: En
     async def scenario() -> None:
         async with bucket_on(endpoint) as client:
             batch = await anext(Watch(PIPELINES).follow(client))
-            assert batch == Batch([], begins=True, is_current=True)
+            assert batch == Batch([], True, True, False, await identity(client, PIPELINES))
 
     background(scenario())
 

@@ -283,7 +283,7 @@ def test_two_secrets_of_one_file_are_of_one_version(
             link(mount, "v2")
         return found
 
-    monkeypatch.setattr("vrsky_fast.node.disk.resolve", resolves_slowly)
+    monkeypatch.setattr("vrsky_fast.node.states.resolve", resolves_slowly)
     disk = Disk(folder, tmp_path / "secrets", fine)
     disk.look(everything=True)
     assert isinstance(state := disk.states[str(file)], Ready), state

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +14,14 @@ from typing import Any
 
 import pytest
 
+from vrsky_fast.control.buckets import PIPELINES, put
+from vrsky_fast.control.connection import connect, endpoint_of
+from vrsky_fast.control.subjects import ask
+
 from ..certificates import Listening
 from ..clusters import free_ports
 from ..conftest import clean_environment, command
+from .clock import Clock
 from .conftest import write_pipelines
 from .node import PATIENCE, Node, a_number, eventually
 
@@ -293,3 +300,76 @@ def test_no_secret_enters_the_bucket_or_a_record(deploy: Deploy) -> None:
     for file in (deployment.folder / "server").rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes(), file
     assert secret not in json.dumps(deployment.nodes[0].said)
+
+
+def test_a_value_written_by_hand_is_refused_alone(deploy: Deploy) -> None:
+    deployment = deploy()
+    node = deployment.node()
+    deployment.applies({"orders.yaml": ORDERS})
+    values = {"acme.bad": b"a: pipeline", "acme.newer": b'{"format": 99, "vrsky": "9.0"}', "zeta": b"{}"}
+
+    async def by_hand() -> None:
+        async with connect(endpoint_of(deployment.url())) as client:
+            for key, value in values.items():
+                await put(client, PIPELINES, key, value, {}, None)
+
+    asyncio.run(by_hand())
+    said = [one["problems"][0]["code"] for one in (node.hears("not-served", file=key) for key in values)]
+    assert said == ["config/not-a-pipeline", "config/unsupported-version", "config/not-a-pipeline"]
+    assert version_of(node) == 1
+    assert states(deployment.applies({"orders.yaml": ORDERS.replace("version: 1", "version: 2")})) == ["applied"]
+
+
+def test_what_the_engine_refuses_of_many_is_left_out_alone(deploy: Deploy) -> None:
+    """The engine takes many in one step, and one by one when it refuses something of them."""
+    deployment = deploy("max_payload: 300000")
+    node = deployment.node()
+    more = ORDERS.replace("pipeline: orders", "pipeline: more").replace("/orders", "/more")
+    files = {f"{number}.yaml": more.replace("more", f"p{number}") for number in "123"}
+    files["2.yaml"] += "limits: {bytes: 400000}\n"
+    report = deployment.applies({"orders.yaml": ORDERS + "limits: {bytes: 200000}\n", **files}, exits=1)
+    assert states(report) == ["refused"]
+    refused = report["nodes"][0]["refused"]
+    assert "acme.p2" in refused
+    assert "max_payload" in refused["acme.p2"]["problems"][0]["reason"]
+    assert version_of(node) == 1
+
+
+def test_a_bucket_that_is_lost_stops_no_node(deploy: Deploy) -> None:
+    deployment = deploy()
+    node = deployment.node()
+    deployment.applies({"orders.yaml": ORDERS})
+
+    async def lose() -> None:
+        async with connect(endpoint_of(deployment.url())) as client:
+            await ask(client, f"STREAM.DELETE.{PIPELINES.stream}", {}, "bucket")
+
+    asyncio.run(lose())
+    eventually(lambda: any("1 pipelines go on" in str(one) for one in node.said), "it says so")
+    assert version_of(node) == 1
+    report = deployment.applies({"orders.yaml": ORDERS.replace("version: 1", "version: 2")})
+    assert states(report) == ["applied"]
+    assert version_of(node) == 2
+
+
+def test_clocks_an_hour_apart_change_nothing(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = deploy()
+    clock = Clock(tmp_path)
+    clock.jump(-1)
+    late, right = deployment.node(environment=clock.environment), deployment.node()
+    before = time.time()
+    report = deployment.applies({"orders.yaml": ORDERS})
+    assert states(report) == ["applied", "applied"]
+    found = deployment.says("status")
+    assert found["pipelines"][0]["time_ms"] / 1000 > before - 60
+    assert max(one["silent_seconds"] for one in found["nodes"]) < 15
+    assert [version_of(node) for node in (late, right)] == [1, 1]
+
+
+def test_a_killed_node_is_missing_and_gone_later(deploy: Deploy) -> None:
+    deployment = deploy()
+    killed, _ = deployment.node(), deployment.node()
+    killed.kill()
+    report = deployment.applies({"orders.yaml": ORDERS}, exits=3)
+    assert sorted(states(report)) == ["applied", "missing"]
+    assert states(deployment.applies({"orders.yaml": ORDERS})) == ["applied"]

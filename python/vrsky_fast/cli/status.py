@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from .._native import is_name
+from ..control import buckets
 from ..control.nodes import NodeRecord, nodes
 from ..control.revisions import Revision
 from ..control.rollout import NodeState, state_of
@@ -41,9 +42,10 @@ _SILENT_SECONDS = 9.0
 class _Status:
     revisions: Sequence[Revision]
     nodes: Sequence[NodeRecord]
+    bucket: str
 
     def of(self, one: Revision) -> list[NodeState]:
-        states = (state_of(node, {one.key: one.sequence}) for node in self.nodes)
+        states = (state_of(node, {one.key: one.sequence}, self.bucket) for node in self.nodes)
         return [state for state in states if state is not None]
 
     def silent(self, node: NodeRecord) -> float:
@@ -73,11 +75,12 @@ async def _status(server: nats.Server, what: str | None) -> _Status:
         customers = {key.partition(".")[0]}
     async with bucket.client_of(server) as client:
         there = await bucket.current_or_nothing(client, customers)
-        running = await nodes(client)
+        running, identity = await nodes(client), await buckets.identity(client, buckets.PIPELINES)
     found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
     if key is not None and not found:
         raise error_for("config/unknown-pipeline", f"there is no {what} in vrsky_pipelines")
-    return _Status(found, [one for one in running if customers is None or any(map(one.concerns, customers))])
+    concerned = [one for one in running if customers is None or any(map(one.concerns, customers))]
+    return _Status(found, concerned, identity)
 
 
 def _as_json(found: _Status) -> dict[str, Any]:

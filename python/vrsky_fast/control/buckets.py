@@ -97,6 +97,13 @@ async def make(client: Client, bucket: Bucket, replicas: int | None) -> list[str
     return [f"bucket {bucket.name}: num_replicas"]
 
 
+async def identity(client: Client, bucket: Bucket) -> str:
+    """What tells it from one of the same name that was made later, and counts its sequences anew; empty where there is
+    none. Raises NatsError."""
+    told = await ask(client, f"STREAM.INFO.{bucket.stream}", {}, bucket.name)
+    return "" if told is None else str(told["created"])
+
+
 def _config(bucket: Bucket, replicas: int) -> dict[str, Any]:
     return {
         "name": bucket.stream,

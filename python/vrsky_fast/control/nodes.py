@@ -39,9 +39,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """`customer` is None for a node that serves all. `seen` is the sequence of vrsky_pipelines up to which everything
-    that concerns the node is applied or refused; `refused` has the last of the keys that it refuses, `refused_total`
-    how many there are. `started` is by the node's own clock, `up_seconds` by none."""
+    """`customer` is None for a node that serves all. `seen` is the sequence up to which everything that concerns the
+    node is applied or refused, in the stream of vrsky_pipelines that `bucket` identifies. `refused` has the last of
+    the keys that it refuses, `refused_total` how many there are. `started` is by the node's own clock, `up_seconds` by
+    none."""
 
     id: str
     types: tuple[str, ...]
@@ -50,6 +51,7 @@ class NodeRecord:
     host: str
     started: str
     up_seconds: int = 0
+    bucket: str = ""
     seen: int = 0
     pipelines: int = 0
     refused: Mapping[str, Refusal] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def decode(entry: Entry) -> NodeRecord | None:
             str(whole["host"]),
             str(whole["started"]),
             int(whole["up_seconds"]),
+            str(whole["bucket"]),
             int(whole["seen"]),
             int(whole["pipelines"]),
             refused,

@@ -11,7 +11,7 @@ from typing import Literal
 from nats.aio.client import Client
 
 from ..errors import NatsError
-from .buckets import NODES
+from .buckets import NODES, PIPELINES, identity
 from .nodes import NodeRecord, Refusal, decode, nodes
 from .watch import Watch
 
@@ -39,14 +39,14 @@ class NodeState:
         return {"node": node.id, "types": node.types, "version": node.version, "state": self.state, "refused": refused}
 
 
-def state_of(node: NodeRecord, wanted: Mapping[str, int], is_alive: bool = True) -> NodeState | None:
-    """Of the keys and their sequences; None when none concerns the node."""
+def state_of(node: NodeRecord, wanted: Mapping[str, int], bucket: str, is_alive: bool = True) -> NodeState | None:
+    """Of the keys and their sequences in the bucket with this identity; None when none concerns the node."""
     own = {key: sequence for key, sequence in wanted.items() if node.concerns(key.partition(".")[0])}
     if not own:
         return None
     if not is_alive:
         return NodeState(node, "missing")
-    if node.seen < max(own.values()):
+    if node.bucket != bucket or node.seen < max(own.values()):
         return NodeState(node, "waiting")
     refused = {key: one for key, one in node.refused.items() if key in own}
     return NodeState(node, "refused" if refused else "applied", refused)
@@ -55,6 +55,7 @@ def state_of(node: NodeRecord, wanted: Mapping[str, int], is_alive: bool = True)
 async def wait(client: Client, wanted: Mapping[str, int], seconds: float) -> list[NodeState]:
     """Of every node that the keys concern, once all have come so far, or are gone, or time is up. Nodes that start
     meanwhile are among them. Raises NatsError."""
+    bucket = await identity(client, PIPELINES)
     found: dict[str, NodeRecord] = {}
     ended: set[str] = set()
     news = asyncio.Event()
@@ -62,18 +63,19 @@ async def wait(client: Client, wanted: Mapping[str, int], seconds: float) -> lis
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await _until_all(client, wanted, found, ended, news, following)
+                await _until_all(client, wanted, bucket, found, ended, news, following)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     alive = {one.id for one in await nodes(client)}
-    states = (state_of(one, wanted, one.id in alive) for _, one in sorted(found.items()) if one.id not in ended)
+    states = (state_of(one, wanted, bucket, one.id in alive) for _, one in sorted(found.items()) if one.id not in ended)
     return [one for one in states if one is not None]
 
 
 async def _until_all(
     client: Client,
     wanted: Mapping[str, int],
+    bucket: str,
     found: Mapping[str, NodeRecord],
     ended: set[str],
     news: asyncio.Event,
@@ -91,7 +93,7 @@ async def _until_all(
             is_first = False
         else:
             gone = found.keys() - {one.id for one in await nodes(client)}
-        states = [state_of(one, wanted) for one in found.values() if one.id not in ended | gone]
+        states = [state_of(one, wanted, bucket) for one in found.values() if one.id not in ended | gone]
         if not is_first and all(one is None or one.state != "waiting" for one in states):
             return
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..config.summary import Summary
@@ -32,6 +33,11 @@ class Served:
     def of(cls, summary: Summary) -> Served:
         outs = tuple(out.name for out in summary.outs if out.name is not None)
         return cls(summary.customer, summary.pipeline, summary.tier, summary.steps, outs)
+
+    @cached_property
+    def text(self) -> str:
+        """As JSON; made once, since all of thousands are written when one of them changes."""
+        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,9 @@ def write(data: Path, nats: str | None, serving: Serving) -> None:
     """`nats` is the address of the server, None for the embedded one. One that cannot be written is not there: an
     older one would be believed."""
     file = data / _FILE
-    whole = {"nats": nats, "pipelines": [asdict(one) for one in serving.pipelines.values()]}
+    rows = ",".join(one.text for one in serving.pipelines.values())
     try:
-        private(file, json.dumps(whole))
+        private(file, f'{{"nats":{json.dumps(nats)},"pipelines":[{rows}]}}')
     except OSError:
         with suppress(OSError):
             file.unlink(missing_ok=True)

@@ -36,12 +36,14 @@ _MAX_BATCH = 512
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some entries, in their order. `begins` with the first ones of a snapshot; `is_current` when nothing more waits,
-    which ends a snapshot. `is_other` is set in a snapshot of a stream that is not the one that was followed before."""
+    which ends a snapshot. `is_other` is set in a snapshot of a stream that is not the one that was followed before;
+    `identity` is that of `buckets.identity`."""
 
     entries: Sequence[Entry]
     begins: bool
     is_current: bool
     is_other: bool = False
+    identity: str = ""
 
 
 class Watch:
@@ -81,7 +83,7 @@ class Watch:
                 if is_current and to_check is not None:
                     self._check(to_check)
                     to_check = None
-                yield Batch(entries, begins, is_current, begins and is_other)
+                yield Batch(entries, begins, is_current, begins and is_other, self._created)
                 begins = False
 
     def _can_resume(self, state: dict[str, Any]) -> bool:

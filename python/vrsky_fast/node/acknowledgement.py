@@ -46,10 +46,15 @@ class Acknowledgement:
         self._changed = asyncio.Event()
         self._is_there = False
 
-    def report(self, seen: int, pipelines: int, refused: Mapping[str, Refusal]) -> None:
+    def report(self, bucket: str, seen: int, pipelines: int, refused: Mapping[str, Refusal]) -> None:
         """`refused`: what matters most first."""
         self._record = replace(
-            self._record, seen=seen, pipelines=pipelines, refused=bounded(refused), refused_total=len(refused)
+            self._record,
+            bucket=bucket,
+            seen=seen,
+            pipelines=pipelines,
+            refused=bounded(refused),
+            refused_total=len(refused),
         )
         self._changed.set()
 

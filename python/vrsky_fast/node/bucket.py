@@ -64,7 +64,7 @@ class Bucket:
         self._known: dict[str, _Known] = {}
         self._unseen: set[str] = set()
         self._is_other = False
-        self._taken = 0
+        self._taken, self._identity = 0, ""
         self._due = time.monotonic() + _LEAST_SECONDS
         self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_MAX_WAITING)
         self._getting: asyncio.Task[_Arrival] | None = None
@@ -132,7 +132,7 @@ class Bucket:
         }
         # The latest first: somebody waits for them.
         in_order = sorted(refused, key=lambda key: -self._known[key].sequence)
-        self._acknowledgement.report(self._taken, running, {key: refused[key] for key in in_order})
+        self._acknowledgement.report(self._identity, self._taken, running, {key: refused[key] for key in in_order})
         if _RECORD not in self._tasks:
             self._start(_RECORD, self._acknowledgement.run)
 
@@ -194,6 +194,7 @@ class Bucket:
                 self._unseen, self._is_other = set(self._known), batch.is_other
             self._unseen.difference_update(one.key for one in batch.entries)
             await self._read(batch.entries)
+            self._identity = batch.identity
             if batch.is_current:
                 self._forget_unseen()
 
