@@ -2,8 +2,8 @@
 change of one customer is on every node. Writes ``bench/results/configure.json``.
 
 `apply` is the whole command: a process starts, checks the file and runs its tests, compares, writes, and waits until
-both nodes have acknowledged. `acknowledged` is the part from the write to the last acknowledgement. `start_cpu_s` is the
-processor time of the start: on a busy machine the seconds beside it are those of its neighbours.
+both nodes have acknowledged. `acknowledged` is the part from the write to the last acknowledgement. `start_cpu_s` is
+the processor time of the start: on a busy machine the seconds beside it are those of its neighbours.
 """
 
 from __future__ import annotations
