@@ -45,8 +45,8 @@ _WORDS = {
 }
 
 
-class _Paced(ABC):
-    """What both displays do about a reader that is slow."""
+class Paced(ABC):
+    """What all displays do about a reader that is slow."""
 
     _log: PacedOutput
 
@@ -66,7 +66,7 @@ class _Paced(ABC):
             self.note(f"lines that nobody read in time are left out here: {dropped:,}")
 
 
-class Display(_Paced):
+class Display(Paced):
     """The Watcher of `vrsky run` for people."""
 
     def __init__(
@@ -221,7 +221,7 @@ def _source(source: Connector, base: str | None) -> str:
     return source.where if source.address is None else f"POST {base or ''}{source.address}"
 
 
-class JsonDisplay(_Paced):
+class JsonDisplay(Paced):
     """The same for programs: every event, and at most once a second the stats that have changed since the last line of
     stats. Before the end come the last ones."""
 

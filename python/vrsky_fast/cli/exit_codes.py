@@ -26,3 +26,17 @@ Exit codes:
   70   a defect of vrsky itself
   130  ended by a second Ctrl-C
 """
+
+
+def of(error: Exception) -> int:
+    """How a command ends with an error of this package."""
+    from ..config import InvalidConfig
+
+    code = getattr(error, "code", "internal/panic")
+    if code == "config/data-folder-in-use":
+        return IN_USE
+    if isinstance(error, InvalidConfig) or code in {"config/changed-meanwhile", "config/unknown-pipeline"}:
+        return FINDINGS
+    if code in {"config/invalid-value", "config/invalid-name"}:
+        return USAGE
+    return ENVIRONMENT

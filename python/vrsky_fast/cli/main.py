@@ -107,7 +107,7 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except VrskyError as error:
         _report(error, as_json)
-        return _exit_code(error)
+        return exit_codes.of(error)
     except (BrokenPipeError, output.Unwritable):
         raise
     except Exception:
@@ -144,16 +144,3 @@ def _as_json(error: Exception) -> dict[str, object]:
 
 def _code(error: Exception) -> str:
     return str(getattr(error, "code", "internal/panic"))
-
-
-def _exit_code(error: Exception) -> int:
-    from ..config import InvalidConfig
-
-    code = _code(error)
-    if code == "config/data-folder-in-use":
-        return exit_codes.IN_USE
-    if isinstance(error, InvalidConfig) or code in {"config/changed-meanwhile", "config/unknown-pipeline"}:
-        return exit_codes.FINDINGS
-    if code in {"config/invalid-value", "config/invalid-name"}:
-        return exit_codes.USAGE
-    return exit_codes.ENVIRONMENT

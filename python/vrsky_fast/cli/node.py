@@ -45,6 +45,7 @@ def command(
     replicas: int | None,
     customer: str | None,
     as_json: bool,
+    log_format: str,
 ) -> int:
     nats.required(server)
     if customer is not None and not is_name(customer):
@@ -53,4 +54,4 @@ def command(
     settings = Settings(
         data, profile, server.url, server.tls, secrets, access=server.access, metrics=metrics, take_over=take_over
     )
-    return serving.served(of_bucket(customer), settings, as_json)
+    return serving.served(of_bucket(customer), settings, as_json, log_format)

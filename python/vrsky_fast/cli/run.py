@@ -61,6 +61,7 @@ def command(
     strict: bool,
     watch: bool,
     as_json: bool,
+    log_format: str,
 ) -> int:
     profile = Profile.of_one_machine(data, listen, threads, types, allow, files_anywhere, replicas)
     settings = Settings(
@@ -76,4 +77,4 @@ def command(
         metrics=metrics,
         take_over=take_over,
     )
-    return serving.served(of_folder(path), settings, as_json)
+    return serving.served(of_folder(path), settings, as_json, log_format)

@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
+from ..config import InvalidConfig
+from ..errors import VrskyError
 from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
 from ..node import MakeOrigin, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
+from .json_log import JsonLog
 from .log import Log
 
 
@@ -79,6 +82,14 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             " listens on, drains and ends, and no connection is refused meanwhile.",
         ),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output."),
+        click.option(
+            "--log-format",
+            type=click.Choice(("text", "json")),
+            default="text",
+            show_default=True,
+            help="What is written to standard error: text for people, or one JSON object a line for a collector of"
+            " logs. Not with --json, which has everything on standard output.",
+        ),
     ]
 
     def wrap(function: Callable[..., int]) -> Callable[..., int]:
@@ -90,14 +101,36 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return wrap
 
 
-def served(make: MakeOrigin, settings: Settings, as_json: bool) -> int:
+def served(make: MakeOrigin, settings: Settings, as_json: bool, log_format: str) -> int:
     """Runs a node until it ends in order."""
+    if as_json and log_format == "json":
+        raise click.UsageError("--json and --log-format json are two ways to be told the same: choose one")
     with Log(sys.stdout if as_json else sys.stderr) as log:
-        display = JsonDisplay(log) if as_json else Display(log, settings.profile.files)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(make, settings, display))
+        display = _display(log, as_json, log_format, settings.profile.files)
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(serve(make, settings, display))
+        except VrskyError as error:
+            if not isinstance(display, JsonLog):
+                raise
+            return _log_failure(display, error)
         display.end()
     return exit_codes.OK
+
+
+def _display(log: Log, as_json: bool, log_format: str, files: Path) -> Display | JsonDisplay | JsonLog:
+    if as_json:
+        return JsonDisplay(log)
+    return JsonLog(log) if log_format == "json" else Display(log, files)
+
+
+def _log_failure(display: JsonLog, error: VrskyError) -> int:
+    """A collector of logs reads no text for people."""
+    for problem in error.problems if isinstance(error, InvalidConfig) else ():
+        display.failed(problem.code, f"{problem.place}: {problem.reason}")
+    if not isinstance(error, InvalidConfig):
+        display.failed(error.code, error.reason)
+    return exit_codes.of(error)
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
