@@ -7,7 +7,8 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -92,6 +93,20 @@ def test_without_its_server_it_lives_and_is_not_ready(clock: Clock, shards: Shar
     assert (monitor.stuck(), monitor.unready()) == ([], ["shard 1 has no connection to NATS"])
 
 
+def test_a_stream_without_a_leader_makes_it_unready_while_the_server_is_there(clock: Clock, shards: Shards) -> None:
+    monitor = Monitor(clock)
+    leaderless = ["VRSKY_LOGIC_T1000_0"]
+    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0), lambda: leaderless)
+    (reason,) = monitor.unready()
+    assert reason.startswith("the stream VRSKY_LOGIC_T1000_0 has no leader; NATS elects one")
+    assert monitor.stuck() == [], "to start the process again would help nobody"
+    shards.connected[0] = False
+    assert monitor.unready() == ["shard 0 has no connection to NATS"]
+    shards.connected[0] = True
+    leaderless.clear()
+    assert monitor.unready() == []
+
+
 def test_a_drain_is_no_standstill_and_not_ready(clock: Clock, shards: Shards) -> None:
     monitor = watching(clock, shards)
     monitor.drain()
@@ -141,6 +156,43 @@ def test_peers_that_send_and_read_nothing_leave_room_for_others(served: tuple[Mo
             while one.recv(65536):
                 pass
         one.close()
+
+
+def test_a_scraper_that_never_reads_its_answer_holds_up_nobody(served: tuple[Monitor, str], shards: Shards) -> None:
+    monitor, url = served
+    # More than the kernel holds for a reader that does not come.
+    many = {f"code/{number:06}": number for number in range(100_000)}
+    monitor.watch(shards, Exposition(lambda: {**NUMBERS, "dead": many}, dict, lambda: 0))
+    port = int(url.rpartition(":")[2])
+    with ExitStack() as held:
+        for _ in range(2):
+            one = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            one.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert one.recv(15) == b"HTTP/1.0 200 OK", "the answer has begun, and nobody reads the rest"
+        monitor.loops()
+        assert get(f"{url}/livez")[0] == get(f"{url}/readyz")[0] == 200
+
+
+def test_a_thousand_scrapes_at_once_are_answered_or_cut_and_the_next_one_is_answered(
+    served: tuple[Monitor, str], shards: Shards
+) -> None:
+    monitor, url = served
+    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
+    port = int(url.rpartition(":")[2])
+
+    def scrape(_: int) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60) as one:
+            one.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            answer = b""
+            while part := one.recv(65536):
+                answer += part
+            return answer.startswith(b"HTTP/1.0 200 OK") and answer.endswith(b"\n")
+        return False
+
+    with ThreadPoolExecutor(100) as scrapers:
+        assert any(scrapers.map(scrape, range(1000)))
+    assert get(f"{url}/livez")[0] == 200
+    assert "vrsky_pipelines 3.0\n" in get(f"{url}/metrics")[1]
 
 
 def test_an_address_that_is_taken_is_said() -> None:

@@ -22,8 +22,8 @@ from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableEr
 from .failure import fail
 
 _CUT = (ConnectionClosedError, ConnectionDrainingError, ConnectionReconnectingError, StaleConnectionError)
-# The cluster has no leader just now, or is not ready.
-_PASSES = (10004, 10008, 10009, 10118)
+# The cluster, or the stream, has no leader just now, or is not ready.
+PASSES = (10004, 10008, 10009, 10118)
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def answers(what: str) -> Iterator[None]:
 def _explained(what: str, error: Exception) -> tuple[str, str]:
     """Code and reason."""
     match error:
-        case APIError(err_code=number) if number in _PASSES:
+        case APIError(err_code=number) if number in PASSES:
             return "nats/timeout", f"{what}: {error.description}"
         case ServiceUnavailableError():
             return "nats/refused", f"JetStream is not to be had: {error.description or 'is it enabled?'}"

@@ -8,7 +8,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from .access import AS_USUAL
-from .answers import answers
+from .answers import PASSES, answers
 from .failure import fail
 from .tls import StrictClient
 
@@ -80,4 +80,5 @@ async def ask(client: Client, verb: str, wanted: dict[str, Any], what: str) -> d
         return told
     if refused.get("code") == 404:
         return None
-    fail("nats/refused", f"{what}: {refused.get('description')}")
+    code = "nats/timeout" if refused.get("err_code") in PASSES else "nats/refused"
+    fail(code, f"{what}: {refused.get('description')}")

@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from nats.aio.client import Client
+
 from ..control.connection import connect
 from ..control.held import Held, held
 from ..control.server_config import Endpoint
 from ..control.streams import Stream, topology
-from ..errors import VrskyError
+from ..errors import NatsError, VrskyError
 from .profile import Profile
 
 _POLL_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
+# Of one stream: a leader answers within milliseconds.
+_STREAM_SECONDS = 3.0
 
 
 class LanePoll:
@@ -24,17 +28,39 @@ class LanePoll:
     def __init__(self, endpoint: Endpoint, profile: Profile) -> None:
         self._endpoint = endpoint
         self._streams: Sequence[Stream] = list(topology(profile.tiers, profile.lanes))
+        self._silent: set[str] = set()
         self.found: Mapping[str, Held] = {}
+        self.leaderless: Sequence[str] = ()
+        """Streams that were silent in two polls, of a server that answers: they have no leader. Any thread may
+        read it."""
 
     async def run(self) -> NoReturn:
         while True:
-            self.found = await self._poll()
+            self.found, silent = await self._poll()
+            # An election takes a moment, and is over before the next poll.
+            self.leaderless = sorted(silent & self._silent)
+            self._silent = silent
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _poll(self) -> Mapping[str, Held]:
+    async def _poll(self) -> tuple[Mapping[str, Held], set[str]]:
+        """What each stream holds, and those that have not answered."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), connect(self._endpoint) as client:
-                found = [await held(client, one) for one in self._streams]
+                answers = await asyncio.gather(*(_look(client, one) for one in self._streams))
         except (VrskyError, OSError):
-            return {}
-        return {one.stream: one for one in found if one is not None}
+            return {}, set()
+        found = {one.stream: one for one in answers if isinstance(one, Held)}
+        return found, {one for one in answers if isinstance(one, str)}
+
+
+async def _look(client: Client, stream: Stream) -> Held | str | None:
+    """None for a stream that there is not; its name when it has no leader to answer for it. Raises NatsError."""
+    try:
+        async with asyncio.timeout(_STREAM_SECONDS):
+            return await held(client, stream)
+    except TimeoutError:
+        return stream.name
+    except NatsError as error:
+        if error.code != "nats/timeout":
+            raise
+        return stream.name

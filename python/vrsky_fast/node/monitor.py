@@ -25,6 +25,8 @@ _MAX_CONNECTIONS = 16
 # A shard or the event loop that has not moved for so long is stuck. A script may take 10 s, and a shard waits for none.
 STUCK_SECONDS = 15.0
 
+_ELECTS = "NATS elects one as soon as most of its servers reach each other"
+
 Shards = Callable[[], Sequence[Mapping[str, Any]]]
 """See `Engine.shards`."""
 
@@ -51,13 +53,14 @@ class Monitor:
         self._clock = clock
         self._shards: Shards | None = None
         self._exposition: Exposition | None = None
+        self._leaderless: Callable[[], Sequence[str]] = tuple
         self._looped = clock()
         self._is_draining = False
         self._pulses: dict[int, Pulse] = {}
 
-    def watch(self, shards: Shards, exposition: Exposition) -> None:
-        """Messages flow from now on."""
-        self._looped = self._clock()
+    def watch(self, shards: Shards, exposition: Exposition, leaderless: Callable[[], Sequence[str]] = tuple) -> None:
+        """Messages flow from now on. `leaderless`: streams of ours that take nothing, since they have no leader."""
+        self._looped, self._leaderless = self._clock(), leaderless
         self._shards, self._exposition = shards, exposition
 
     def loops(self) -> None:
@@ -94,7 +97,9 @@ class Monitor:
         away = [
             f"shard {number} has no connection to NATS" for number, one in enumerate(shards) if not one["connected"]
         ]
-        return away + self._stuck(shards)
+        # A server that is away answers for no stream.
+        leaderless = [] if away else [f"the stream {name} has no leader; {_ELECTS}" for name in self._leaderless()]
+        return away + leaderless + self._stuck(shards)
 
     def metrics(self, accept: str) -> tuple[bytes, str] | None:
         """None while it starts."""

@@ -118,7 +118,8 @@ async def _serve(
             keeps = upkeep(endpoint, server, profile, watcher)
             lanes = LanePoll(endpoint, profile)
             numbers = partial(engine.metrics, CUSTOMERS)
-            monitor.watch(engine.shards, Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings)))
+            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings))
+            monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
             watcher.ready(engine.address(), pipelines.running)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
             works: dict[str, Work] = {
