@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from ..clusters import Cluster, Operator, free_ports
 from ..conftest import Background, Vrsky
 from .conftest import StartNode
 from .load import ORDERS, under_load
-from .node import Node
+from .node import Node, eventually
+from .test_metrics import base, status
 
 
 @pytest.fixture
@@ -40,6 +43,27 @@ def start(start_node: StartNode, cluster: Cluster, operator: Operator) -> Callab
         return start_node({"orders.yaml": ORDERS}, "--replicas", "3", environment=environment)
 
     return node
+
+
+@pytest.fixture
+def start_metered(start_node: StartNode, cluster: Cluster, operator: Operator) -> Callable[[], Node]:
+    """The same with metrics and probes; it knows no other server, so that it stays with the first."""
+
+    def node() -> Node:
+        url = f"nats://127.0.0.1:{cluster.servers[0].port}"
+        environment = {"VRSKY_NATS": url, "VRSKY_NATS_CREDS": str(operator.creds())}
+        options = ("--replicas", "3", "--nats-no-discovery", "--metrics", "127.0.0.1:0")
+        return start_node({"orders.yaml": ORDERS}, *options, environment=environment)
+
+    return node
+
+
+def reasons(url: str) -> str:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=30) as answer:
+            return str(answer.read())
+    except urllib.error.HTTPError as error:
+        return str(error.read())
 
 
 def test_a_killed_server_loses_nothing_that_was_accepted(start: Callable[[], Node], cluster: Cluster) -> None:
@@ -66,6 +90,44 @@ def test_a_lame_duck_loses_nothing_that_was_accepted(start: Callable[[], Node], 
     node.delivers_all("orders.ndjson", accepted)
     rest = [one for one in node.said if one["kind"] not in {"in", "delivered", "stats"}]
     assert any("takes its place" in str(one) for one in rest), rest
+    assert node.stop() == 0
+
+
+def test_a_server_that_hangs_is_left_for_another_one_within_seconds(
+    start: Callable[[], Node], cluster: Cluster
+) -> None:
+    node = start()
+    hanging = cluster.servers[0].process
+    with under_load(node.url("/orders")) as load:
+        load.wait_for(200)
+        hanging.send_signal(signal.SIGSTOP)
+        try:
+            node.hears("node", code="nats/timeout")
+            load.wait_for(200)
+            accepted = load.stop()
+            node.delivers_all("orders.ndjson", accepted)
+        finally:
+            hanging.send_signal(signal.SIGCONT)
+    assert node.stop() == 0
+
+
+def test_streams_without_a_leader_make_a_node_unready_until_there_is_one(
+    start_metered: Callable[[], Node], cluster: Cluster
+) -> None:
+    node = start_metered()
+    url = base(node)
+    assert status(f"{url}/readyz") == 200
+    stopped = [one.process for one in cluster.servers[1:]]
+    for one in stopped:
+        one.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: "has no leader" in reasons(url), "the streams are named")
+        assert status(f"{url}/livez") == 200
+    finally:
+        for one in stopped:
+            one.send_signal(signal.SIGCONT)
+    eventually(lambda: status(f"{url}/readyz") == 200, "most of the servers are back")
+    node.still_works("/orders", "orders.ndjson")
     assert node.stop() == 0
 
 

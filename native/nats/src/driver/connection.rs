@@ -147,6 +147,9 @@ impl Connection {
         if !std::mem::replace(&mut up.announced, true) {
             handler.on_connected(&up.link.info, &mut up.link.write);
         }
+        if self.outbox.take_suspicion() {
+            up.link.probe();
+        }
         let lost = match &mut up.leaving {
             Leaving::No => up.link.turn(handler, &self.outbox).await.err(),
             Leaving::Trying(next) => tokio::select! {
@@ -208,6 +211,7 @@ impl Connection {
         if self.options.discover {
             self.pool.learn(&up.link.info.connect_urls, up.link.proven, || self.network.random());
         }
+        up.link.has_others = self.pool.has_others();
         if up.link.info.ldm && matches!(up.leaving, Leaving::No) && self.pool.has_others() {
             let count = self.begin_round();
             let next = self.next_try(count);

@@ -1,13 +1,14 @@
 //! A connection while it lives: waiting, reading, dispatching, writing.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use message::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval_at, sleep};
 
 use super::handshake::Accepted;
 use super::read_buffer::ReadBuffer;
@@ -30,6 +31,11 @@ pub struct Link {
     sent: usize,
     pings: Interval,
     silent_pings: u32,
+    /// There are other servers: one that gives no sign of life is left soon.
+    pub has_others: bool,
+    patience: Duration,
+    /// The end of the server's time for a sign of life.
+    silence: Option<Pin<Box<Sleep>>>,
     pub pings_sent: u64,
     pub pongs: u64,
     pub info: ServerInfo,
@@ -59,6 +65,9 @@ impl Link {
             sent: 0,
             pings,
             silent_pings: 0,
+            has_others: false,
+            patience: options.ping_timeout,
+            silence: None,
             pings_sent: 0,
             pongs: 0,
             info: accepted.info,
@@ -134,6 +143,7 @@ impl Link {
             Ok(()) if count > 0 => {
                 self.read.filled(count);
                 self.silent_pings = 0;
+                self.silence = None;
                 self.complaint = None;
             }
             Ok(()) => self.close("the server closed the connection"),
@@ -143,15 +153,35 @@ impl Link {
     }
 
     fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(silence) = &mut self.silence
+            && silence.as_mut().poll(context).is_ready()
+        {
+            self.silence = None;
+            let fault = Fault::new(Code::NatsTimeout, "the server gives no sign of life; another one takes its place");
+            self.closed.get_or_insert(fault);
+            return Poll::Ready(());
+        }
         ready!(self.pings.poll_tick(context));
         if self.silent_pings >= MAX_SILENT_PINGS {
             let fault = Fault::new(Code::NatsTimeout, "the server answered no pings");
             self.closed.get_or_insert(fault);
         } else {
             self.silent_pings += 1;
-            self.ping();
+            self.probe();
         }
         Poll::Ready(())
+    }
+
+    /// Asks for a sign of life. Without one the connection ends soon where there are other servers; else two pings of
+    /// the clock decide, since a server that hangs is no worse than none.
+    pub fn probe(&mut self) {
+        if self.silence.is_some() {
+            return;
+        }
+        self.ping();
+        if self.has_others {
+            self.silence = Some(Box::pin(sleep(self.patience)));
+        }
     }
 
     pub fn ping(&mut self) {

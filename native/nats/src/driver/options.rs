@@ -73,6 +73,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// A ping goes out this often; two without any sign of life end the connection.
     pub ping_interval: Duration,
+    /// Where there are other servers, one that gives no sign of life for so long after a ping is left.
+    pub ping_timeout: Duration,
     /// The pause before the servers are tried again, once all of them were; it grows up to the next one.
     pub reconnect_min: Duration,
     pub reconnect_max: Duration,
@@ -111,7 +113,8 @@ impl Options {
             api: Api::default(),
             name: "vrsky-fast".into(),
             connect_timeout: Duration::from_secs(5),
-            ping_interval: Duration::from_secs(20),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(3),
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(2),
             max_reconnects: None,

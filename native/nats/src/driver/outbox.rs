@@ -23,6 +23,8 @@ struct Inner {
     in_write: usize,
     /// A turn is wanted, though there is nothing to send.
     woken: bool,
+    /// The server had better give a sign of life.
+    suspected: bool,
     driver: Option<Waker>,
     requests: Requests,
     api: Api,
@@ -37,6 +39,7 @@ impl Outbox {
             buffer: Vec::new(),
             in_write: 0,
             woken: false,
+            suspected: false,
             driver: None,
             requests: Requests::new(random),
             api,
@@ -78,6 +81,17 @@ impl Outbox {
         if let Some(driver) = driver {
             driver.wake();
         }
+    }
+
+    /// An answer is late: has the server asked for a sign of life. One of a cluster that gives none is left within
+    /// seconds.
+    pub fn suspect(&self) {
+        self.0.borrow_mut().suspected = true;
+        self.wake();
+    }
+
+    pub(super) fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().suspected)
     }
 
     /// Bytes on their way to the socket. Above a few megabytes, stop taking work in.

@@ -103,7 +103,10 @@ pub async fn request(outbox: &Outbox, subject: &str, payload: &[u8], timeout: Du
     let reply = match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => return Err(disconnected()),
-        Err(_) => return Err(Fault::new(Code::NatsTimeout, format!("no answer on {subject} within {timeout:?}"))),
+        Err(_) => {
+            outbox.suspect();
+            return Err(Fault::new(Code::NatsTimeout, format!("no answer on {subject} within {timeout:?}")));
+        }
     };
     if reply.payload.is_empty() && status(&reply.headers).is_some_and(|(code, _)| code == 503) {
         return Err(Fault::new(Code::NatsNoStream, format!("nobody listens on {subject}")));

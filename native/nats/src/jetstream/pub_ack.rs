@@ -78,7 +78,10 @@ struct Answer<'a> {
 fn unusual<'a>(headers: &[u8], payload: &'a [u8]) -> Result<PubAck<'a>, Fault> {
     if payload.is_empty() {
         return Err(match status(headers) {
-            Some((503, _)) => Fault::new(Code::NatsNoStream, "no stream listens on the subject"),
+            Some((503, _)) => Fault::new(
+                Code::NatsNoStream,
+                "no stream answers on the subject: there is none, or it has no leader at the moment",
+            ),
             Some((code, _)) => Fault::new(Code::NatsRefused, format!("JetStream answered with status {code}")),
             None => Fault::new(Code::NatsProtocol, "an empty answer to a publish"),
         });

@@ -190,6 +190,53 @@ fn a_lame_duck_that_answers_nothing_is_left_all_the_same() {
 }
 
 #[test]
+fn a_server_that_hangs_is_left_for_another_one_as_soon_as_it_is_suspected() {
+    run(async {
+        let (named, mut options) = listener().await;
+        let (other, _) = listener().await;
+        // Its own pings would not tell for an hour.
+        (options.ping_interval, options.ping_timeout) = (Duration::from_secs(3600), Duration::from_millis(50));
+        let (mut client, hanging) = told(&named, options, &[address(&other)]).await;
+        client.outbox.suspect();
+        let _second = accept(&other).await;
+        assert_eq!(client.disconnected().await.0.code(), Code::NatsTimeout);
+        assert_eq!(client.next().await, Event::Connected);
+        drop(hanging);
+    });
+}
+
+#[test]
+fn a_server_that_answers_is_not_left_however_often_it_is_suspected() {
+    run(async {
+        let (named, mut options) = listener().await;
+        let (other, _) = listener().await;
+        (options.ping_interval, options.ping_timeout) = (Duration::from_secs(3600), Duration::from_millis(50));
+        let (mut client, mut slow) = told(&named, options, &[address(&other)]).await;
+        for _ in 0..3 {
+            client.outbox.suspect();
+            answer_ping(&mut slow).await;
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        slow.write_all(b"MSG a 1 1\r\ny\r\n").await.unwrap();
+        assert_eq!(client.message().await.payload, b"y");
+        assert!(tokio::time::timeout(Duration::ZERO, other.accept()).await.is_err());
+    });
+}
+
+#[test]
+fn a_server_without_others_has_the_time_of_two_pings() {
+    run(async {
+        let (listener, mut options) = listener().await;
+        (options.ping_interval, options.ping_timeout) = (Duration::from_secs(3600), Duration::from_millis(1));
+        let (mut client, mut slow) = tokio::join!(client(options), accept(&listener));
+        client.outbox.suspect();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        slow.write_all(b"MSG a 1 1\r\ny\r\n").await.unwrap();
+        assert_eq!(client.message().await.payload, b"y");
+    });
+}
+
+#[test]
 fn a_flush_ends_when_a_lame_duck_that_answers_nothing_is_left() {
     run(async {
         let (named, options) = listener().await;

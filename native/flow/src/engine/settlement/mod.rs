@@ -26,6 +26,7 @@ mod reply;
 mod told;
 mod usage;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub const PUB_ACKS: [u64; 2] = [1, 2];
 pub const RETRY_PUBLISH: Duration = Duration::from_millis(500);
 /// A PubAck that has not come for so many ticks is taken for lost.
 const PUB_ACK_TICKS: u64 = 5;
+/// After so many the server is asked for a sign of life: where it hangs, another one of its cluster takes its place.
+const SUSPECT_TICKS: u64 = 2;
 /// `ack_wait` is 10 s; everything in hand says in time that it is still worked on.
 const WPI_TICKS: u64 = 4;
 /// Delivered events that wait for their PubAcks: as few as anybody will read, so that under load none is kept.
@@ -85,6 +88,8 @@ pub struct Settlement {
     now_ms: u64,
     connected: bool,
     deaf: Option<hearing::Deaf>,
+    /// A PubAck is late.
+    is_late: bool,
     random: fastrand::Rng,
 }
 
@@ -112,6 +117,7 @@ impl Settlement {
             now_ms,
             connected: false,
             deaf: None,
+            is_late: false,
             random,
         }
     }
@@ -299,7 +305,12 @@ impl Settlement {
         let asked_for = self.ledger.asked_for();
         self.meters.tick(asked_for.messages as u64, asked_for.bytes as u64);
         let late = Fault::new(Code::NatsTimeout, "no PubAck came in time");
-        self.abandon(&late, |pick| pick.waits && !pick.keeps_frames && pick.age >= PUB_ACK_TICKS);
+        let is_late = Cell::new(false);
+        self.abandon(&late, |pick| {
+            is_late.set(is_late.get() || pick.waits && pick.age >= SUSPECT_TICKS);
+            pick.waits && !pick.keeps_frames && pick.age >= PUB_ACK_TICKS
+        });
+        self.is_late = is_late.get();
         if !self.connected {
             return;
         }
@@ -351,6 +362,12 @@ impl Settlement {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connected
+    }
+
+    /// Whether the server is late with an answer: it may hang.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.is_late
     }
 
     #[must_use]

@@ -20,7 +20,13 @@ pub async fn tick(shard: Rc<Shard>) {
     let mut interval = every(SECOND);
     loop {
         interval.tick().await;
-        shard.with(super::super::Parts::on_tick);
+        let is_late = shard.with(|parts| {
+            parts.on_tick();
+            parts.settlement.is_late()
+        });
+        if is_late {
+            shard.outbox.suspect();
+        }
         look_at_scripts(&shard);
     }
 }
