@@ -11,6 +11,7 @@ from ..conftest import post
 from .node import Node, a_number
 from .servers import Server, serving
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ORDERS = """\
 customer: acme
 pipeline: orders
@@ -78,10 +79,12 @@ def test_headers_that_are_ours_are_not_taken_from_a_client(node: Node, server: S
     assert int(headers["Vrsky-Time"]) > 0
 
     number = a_number()
-    node.accepts("/forward", b'{"n": %d}' % number, **EVIL, traceparent="00-1-2-01", ce_type="order")
+    node.accepts("/forward", b'{"n": %d}' % number, **EVIL, traceparent=TRACE, tracestate="a=1", ce_type="order")
     got = server.got(b"%d" % number).headers
     assert not [name for name in got if name.startswith(("nats-", "vrsky-", "customer-"))]
-    assert (got["traceparent"], got["ce-type"]) == ("00-1-2-01", "order")
+    assert (got["tracestate"], got["ce-type"]) == ("a=1", "order")
+    assert got["traceparent"][:36] == TRACE[:36], "the trace goes on"
+    assert got["traceparent"][36:52] != TRACE[36:52], "as a hop of its own"
     node.still_works("/orders", "orders.ndjson")
 
 

@@ -15,6 +15,7 @@ from .conftest import StartNode
 from .node import PATIENCE, Node, a_number, eventually
 from .servers import Server, answer, serving
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 STEPS = """\
 customer: acme
 pipeline: orders
@@ -36,7 +37,7 @@ def dead(node: Node, count: int) -> list[int]:
     """Accepts so many messages that fail; their numbers, when all are dead letters."""
     numbers = [a_number() for _ in range(count)]
     for number in numbers:
-        node.accepts("/orders", json.dumps({"n": number}).encode(), traceparent="00-1-2-01")
+        node.accepts("/orders", json.dumps({"n": number}).encode(), traceparent=TRACE)
     eventually(lambda: len(node.dead_letters()) == count, f"{count} dead letters")
     return numbers
 
@@ -69,7 +70,8 @@ def test_what_an_out_refused_goes_to_that_out_again(start_node: StartNode) -> No
         assert node.redrives("--step", "out:default", "--rate", 1000)["sent"] == 2
         eventually(lambda: taken(server) == Counter(numbers), "each of them once")
         assert {one.target for one in server.taken} == {f"/{number}" for number in numbers}
-        assert {one.headers["traceparent"] for one in server.taken} == {"00-1-2-01"}
+        assert {one.headers["traceparent"][:36] for one in server.taken} == {TRACE[:36]}
+        assert len({one.headers["traceparent"] for one in server.taken}) == len(numbers), "each message is its own hop"
         assert node.redrives("--all") == {"sent": 0, "refused": [], "missing": [], "doubtful": [], "left": None}
         assert node.redrives(first, *others, exits=1)["missing"] == [first, *others]
         assert node.stop() == 0

@@ -8,6 +8,7 @@
 //! steps    ──► Verdict, or a Fault with code and place step.rs, fault.rs, code.rs
 //! caps     ──► Limits                                  limits.rs, stack.rs
 //! tables   ──► rows by key, shared by all messages       table.rs
+//! traces   ──► what the next hop is told               trace.rs
 //! charsets ──► what XML may be written in             charset.rs
 //! ```
 //!
@@ -24,6 +25,7 @@ mod path;
 mod stack;
 mod step;
 mod table;
+mod trace;
 
 pub use charset::{Charset, charset_parameters};
 pub use code::{Code, Stage};
@@ -39,3 +41,4 @@ pub use path::{Path, PathError, Segment};
 pub use stack::{declare_stack, has_stack};
 pub use step::{Context, Outs, Step, Verdict, Work};
 pub use table::{Table, Tables};
+pub use trace::{Hop, is_traceparent};

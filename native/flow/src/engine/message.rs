@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Context, Headers, Line};
+use message::{Context, Headers, Line, is_traceparent};
 use nats::jetstream::AckReply;
 
 use super::ids::{Id, IdKey};
@@ -114,8 +114,8 @@ pub enum Foreign {
     /// Nobody has looked, or they do not stand beside each other as whole lines.
     #[default]
     Scattered,
-    /// From this byte of the block to that.
-    Run { start: u32, end: u32 },
+    /// From this byte of the block to that. `traced`: one of them is a `traceparent`.
+    Run { start: u32, end: u32, traced: bool },
 }
 
 impl Foreign {
@@ -123,14 +123,17 @@ impl Foreign {
     #[must_use]
     #[inline]
     pub fn with(self, line: &Line<'_>, block: &[u8]) -> Foreign {
-        let (Foreign::Run { start, end }, Ok(from), Ok(to)) =
+        let (Foreign::Run { start, end, traced }, Ok(from), Ok(to)) =
             (self, u32::try_from(line.start), u32::try_from(line.end))
         else {
             return Foreign::Scattered;
         };
         let is_beside = end == 0 || end == from;
         match is_beside && block.get(..line.end).is_some_and(|before| before.ends_with(b"\r\n")) {
-            true => Foreign::Run { start: if end == 0 { from } else { start }, end: to },
+            true => {
+                let traced = traced || is_traceparent(line.name);
+                Foreign::Run { start: if end == 0 { from } else { start }, end: to, traced }
+            }
             false => Foreign::Scattered,
         }
     }
@@ -140,7 +143,7 @@ impl Foreign {
     #[inline]
     pub fn lines(self, block: &[u8]) -> Option<&[u8]> {
         match self {
-            Foreign::Run { start, end } => block.get(start as usize..end as usize),
+            Foreign::Run { start, end, .. } => block.get(start as usize..end as usize),
             Foreign::Scattered => None,
         }
     }

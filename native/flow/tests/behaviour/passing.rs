@@ -1,11 +1,14 @@
 //! The way through: what comes in is converted, filtered and stored, and goes out once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::{Client, Server, eventually, post};
 use serde_json::{Value, json};
 
 use crate::node::{node, stat};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn order(id: u32, total: f64, country: &str) -> Vec<u8> {
     format!("<order id=\"{id}\"><total>{total:.2}</total><country>{country}</country></order>").into_bytes()
@@ -121,24 +124,27 @@ fn core_nats_passes_through_a_script_in_order() {
     );
     eventually("the node is subscribed", || {
         // Core NATS drops what nobody listens to.
-        client.publish("in.orders", &[("traceparent", "00-1")], &order(0, 200.0, "CH"));
+        client.publish("in.orders", &[("traceparent", TRACE)], &order(0, 200.0, "CH"));
         (stat(&node, "orders", "received") > 0).then_some(())
     });
     for id in 1..200 {
         client.publish(
             "in.orders",
-            &[("Customer-ID", "acme"), ("traceparent", "00-1")],
+            &[("Customer-ID", "acme"), ("traceparent", TRACE), ("tracestate", "a=1")],
             &order(id, 200.0, if id % 2 == 0 { "CH" } else { "DE" }),
         );
     }
-    let mut last = None;
+    let (mut last, mut parents) = (None, BTreeSet::new());
     while last != Some(198) {
         let got = client.receive();
         let json = got.json();
+        let id: u32 = json["order"]["@id"].as_str().unwrap().parse().unwrap();
         assert_eq!(json["order"]["net"], json!(100));
         assert_eq!(got.header("Customer-ID").as_deref(), Some("acme"));
-        assert_eq!(got.header("traceparent").as_deref(), Some("00-1"));
-        let id: u32 = json["order"]["@id"].as_str().unwrap().parse().unwrap();
+        let parent = got.header("traceparent").unwrap();
+        assert!(parent.starts_with(&TRACE[..36]) && parent.ends_with("-01"), "{parent}");
+        assert!(parents.insert(parent), "each message is a hop of its own");
+        assert_eq!(got.header("tracestate").as_deref(), (id > 0).then_some("a=1"));
         assert!(id.is_multiple_of(2) && last.is_none_or(|last| last < id || id == 0));
         last = Some(id);
     }

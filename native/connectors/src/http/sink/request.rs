@@ -6,7 +6,7 @@ use http::header::{
     USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use message::{Code, Fault, Headers};
+use message::{Code, Fault, Headers, Hop};
 
 use super::{Method, SinkOptions};
 use crate::contract::Delivery;
@@ -135,7 +135,11 @@ impl Template {
         }
         let passed = Headers::new(delivery.headers);
         headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops_of(passed).saturating_add(1)));
-        for (name, value) in passed.iter().filter(|(name, _)| goes_on(name)) {
+        let hop = Hop::next(passed, delivery.id.as_bytes());
+        if let Some(Ok(parent)) = hop.traceparent().map(HeaderValue::from_str) {
+            headers.insert(HeaderName::from_static("traceparent"), parent);
+        }
+        for (name, value) in passed.iter().filter(|(name, _)| goes_on(name) && hop.passes(name)) {
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
             }
@@ -199,11 +203,10 @@ fn hops_of(headers: Headers<'_>) -> u16 {
     headers.get_str(HOPS).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
+/// What a trace says of itself, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
 /// the receiver's business.
 fn goes_on(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"traceparent")
-        || name.eq_ignore_ascii_case(b"tracestate")
+    name.eq_ignore_ascii_case(b"tracestate")
         || name.eq_ignore_ascii_case(b"x-request-id")
         || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"))
 }

@@ -4,7 +4,7 @@
 //! `tracestate`, `X-Request-Id` and `ce-*` that came in, and what the out says. 3.1.1 has nothing of the kind.
 
 use bytes::Bytes;
-use message::{Code, Fault, Headers};
+use message::{Code, Fault, Headers, Hop};
 
 use super::has_properties;
 use super::options::SinkOptions;
@@ -68,7 +68,10 @@ impl Request {
 
 fn properties(options: &SinkOptions, delivery: &Delivery<'_>) -> Vec<(String, String)> {
     let mut properties = vec![("Idempotency-Key".to_owned(), delivery.id.to_owned())];
-    for (name, value) in Headers::new(delivery.headers).iter().filter(|(name, _)| goes_on(name)) {
+    let passed = Headers::new(delivery.headers);
+    let hop = Hop::next(passed, delivery.id.as_bytes());
+    properties.extend(hop.traceparent().map(|parent| ("traceparent".to_owned(), parent.to_owned())));
+    for (name, value) in passed.iter().filter(|(name, _)| goes_on(name) && hop.passes(name)) {
         if let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) {
             properties.push((name.to_owned(), value.to_owned()));
         }
@@ -77,9 +80,9 @@ fn properties(options: &SinkOptions, delivery: &Delivery<'_>) -> Vec<(String, St
     properties
 }
 
-/// Tracing, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
+/// What a trace says of itself, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
 /// the receiver's business.
 fn goes_on(name: &[u8]) -> bool {
-    ["traceparent", "tracestate", "x-request-id"].iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    ["tracestate", "x-request-id"].iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
         || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"))
 }

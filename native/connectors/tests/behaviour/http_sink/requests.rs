@@ -72,7 +72,7 @@ fn a_request_carries_the_id_the_type_the_trace_and_what_the_out_says() {
         });
         let mut delivery = delivery("id-1", None);
         delivery.headers =
-            b"NATS/1.0\r\ntraceparent: 00-1-2-01\r\nTracestate: a=1\r\nce-type: order\r\nCustomer-ID: acme\r\nNats-Msg-Id: 9\r\nVrsky-Id: 9\r\nX-Request-Id: r\r\n\r\n";
+            b"NATS/1.0\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nTracestate: a=1\r\nce-type: order\r\nCustomer-ID: acme\r\nNats-Msg-Id: 9\r\nVrsky-Id: 9\r\nX-Request-Id: r\r\n\r\n";
         assert_eq!(verdict(&sink.write_batch(&[delivery]).await[0]), Ok(()));
         let head = server.head(0);
         assert!(head.starts_with("post /orders?a=b http/1.1\r\n"), "{head}");
@@ -81,7 +81,6 @@ fn a_request_carries_the_id_the_type_the_trace_and_what_the_out_says() {
             "idempotency-key: id-1",
             "content-type: application/json",
             "content-length: 7",
-            "traceparent: 00-1-2-01",
             "tracestate: a=1",
             "ce-type: order",
             "x-request-id: r",
@@ -91,6 +90,9 @@ fn a_request_carries_the_id_the_type_the_trace_and_what_the_out_says() {
         ] {
             assert!(head.lines().any(|known| known == line), "{line} in {head}");
         }
+        let parent = head.lines().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();
+        assert!(parent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && parent.ends_with("-01"), "{parent}");
+        assert!(!parent.contains("00f067aa0ba902b7"), "the hop is the parent of what follows: {parent}");
         for foreign in ["customer-id", "nats-", "vrsky-", "transfer-encoding"] {
             assert!(!head.contains(&format!("\n{foreign}")), "{foreign} in {head}");
         }

@@ -3,7 +3,7 @@
 //! `Customer-ID`, `Nats-Msg-Id`, `Content-Type` and `Vrsky-*` are written here and nowhere else. A message's own
 //! headers of these names are passed over: `Nats-Rollup` would purge a stream, `Customer-ID` would be somebody else.
 
-use message::{Fault, Headers};
+use message::{Fault, Headers, Hop};
 
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Envelope, Foreign};
@@ -101,7 +101,8 @@ pub fn next_id(envelope: &Envelope<'_>, key: &IdKey) -> Id {
 impl<'a> ParsedHeaders<'a> {
     #[must_use]
     pub fn of(headers: Headers<'a>) -> ParsedHeaders<'a> {
-        let mut parsed = ParsedHeaders { foreign: Foreign::Run { start: 0, end: 0 }, ..ParsedHeaders::default() };
+        let mut parsed =
+            ParsedHeaders { foreign: Foreign::Run { start: 0, end: 0, traced: false }, ..ParsedHeaders::default() };
         for line in headers.lines() {
             if is_ours(line.name) {
                 parsed.note(line.name, line.value);
@@ -233,6 +234,17 @@ impl Block {
             Some(lines) => self.pass_lines(lines),
             None => self.pass_foreign(envelope.headers),
         }
+    }
+
+    /// The same on the way out: the hop under this id is the parent of what follows in the message's trace.
+    #[inline]
+    pub fn pass_on(&mut self, envelope: &Envelope<'_>, id: &[u8]) -> &mut Self {
+        if matches!(envelope.foreign, Foreign::Run { traced: false, .. }) {
+            return self.pass(envelope);
+        }
+        let hop = Hop::next(envelope.headers, id);
+        let _ = hop.traceparent().map(|parent| self.put("traceparent", parent.as_bytes()));
+        self.pass_where(envelope.headers, |name, value| is_passed(name, value) && hop.passes(name))
     }
 
     fn pass_foreign(&mut self, headers: Headers<'_>) -> &mut Self {

@@ -86,17 +86,19 @@ impl Settlement {
         url: Option<&str>,
     ) -> Result<(), Fault> {
         let owner = envelope.owner;
-        let block = self.block.start(owner.customer());
-        if target.is_only && envelope.input == InputRef::Core && envelope.part == 0 {
+        let own;
+        let id = if target.is_only && envelope.input == InputRef::Core && envelope.part == 0 {
             // Nothing else is published under it, and nobody can send the message again.
-            block.put(headers::PUBLISH_ID, envelope.id.as_bytes());
+            envelope.id.as_bytes()
         } else if envelope.redrive == 0 {
-            let id = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, 0);
-            block.put(headers::PUBLISH_ID, id.as_bytes());
+            own = Id::derived(owner.customer(), &target.publish_key, envelope.id, envelope.part, 0);
+            own.as_bytes()
         } else {
             // This revision now runs what others may have made.
-            block.put(headers::PUBLISH_ID, headers::next_id(envelope, &target.publish_key).as_bytes());
-        }
+            own = headers::next_id(envelope, &target.publish_key);
+            own.as_bytes()
+        };
+        let block = self.block.start(owner.customer()).put(headers::PUBLISH_ID, id);
         if !body.content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, body.content_type.as_bytes());
         }
@@ -108,7 +110,11 @@ impl Settlement {
         if let Some(url) = url {
             self.block.put(headers::URL, url.as_bytes());
         }
-        self.block.put_time(envelope.time_ms).pass(envelope).end();
+        let block = self.block.put_time(envelope.time_ms);
+        match target.route {
+            Route::Lane { .. } => block.pass(envelope).end(),
+            Route::Stream { .. } | Route::Core { .. } => block.pass_on(envelope, id).end(),
+        };
         let published = self.check_size(body.bytes).and_then(|()| self.publish_output(envelope, target, body));
         match published {
             Ok(()) => owner.counters.add(Metric::Emitted, 1),
@@ -152,7 +158,7 @@ impl Settlement {
         if let Some(stream) = forward.expected {
             block.put(headers::EXPECTED_STREAM, stream.as_bytes());
         }
-        block.put_time(envelope.time_ms).pass(envelope).end();
+        block.put_time(envelope.time_ms).pass_on(envelope, id.as_bytes()).end();
         self.check_size(payload)?;
         if !forward.is_confirmed {
             if envelope.input != InputRef::Core && self.core.must_wait(forward.subject, self.tick) {

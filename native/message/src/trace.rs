@@ -1,0 +1,182 @@
+//! W3C Trace Context, <https://www.w3.org/TR/trace-context/>: which trace a message belongs to, on its way out.
+//!
+//! ```text
+//! traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01     as it came in
+//!                 trace-id: stays                  parent-id: of this hop, flags: stay
+//! ```
+//!
+//! Lanes, parked messages and dead letters keep what came in; each out sends a parent-id of its own, which follows from
+//! the id of the delivery: a repetition has the same. A traceparent that is none begins another trace, and its
+//! tracestate goes no further. Where there is none, none is made: this program reports no spans, and a trace would begin
+//! with one that nobody knows.
+
+use crate::Headers;
+
+const TRACEPARENT: &[u8] = b"traceparent";
+const TRACESTATE: &[u8] = b"tracestate";
+/// Of version 00.
+const LENGTH: usize = 55;
+/// Sampled, and whether the trace-id is random. What other bits mean is not defined, and they are not passed on.
+const KNOWN_FLAGS: u8 = 0b11;
+
+/// Whether a header of this name says which trace a message belongs to.
+#[must_use]
+#[inline]
+pub fn is_traceparent(name: &[u8]) -> bool {
+    name.len() == TRACEPARENT.len() && name.eq_ignore_ascii_case(TRACEPARENT)
+}
+
+/// What the next hop of a message is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    parent: Option<[u8; LENGTH]>,
+    keeps_state: bool,
+}
+
+impl Hop {
+    /// The hop that delivers under this id.
+    #[must_use]
+    pub fn next(headers: Headers<'_>, id: &[u8]) -> Hop {
+        let mut found = headers.iter().filter(|(name, _)| is_traceparent(name));
+        let Some((_, first)) = found.next() else { return Hop { parent: None, keeps_state: false } };
+        // Two of them are none.
+        match parse(first).filter(|_| found.next().is_none()) {
+            Some((trace, flags)) => Hop { parent: Some(written(trace, id, flags)), keeps_state: true },
+            None => {
+                let trace = u128::from(hash(id, 1)) << 64 | u128::from(hash(id, 2));
+                Hop { parent: Some(written(hex(trace).as_ref(), id, 0)), keeps_state: false }
+            }
+        }
+    }
+
+    /// The header `traceparent` of the next hop.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.parent.as_ref().and_then(|parent| std::str::from_utf8(parent).ok())
+    }
+
+    /// Whether another header of the message goes on beside it.
+    #[must_use]
+    pub fn passes(&self, name: &[u8]) -> bool {
+        let is_state = name.len() == TRACESTATE.len() && name.eq_ignore_ascii_case(TRACESTATE);
+        !is_traceparent(name) && (self.keeps_state || !is_state)
+    }
+}
+
+/// Trace-id and flags. Later versions may say more behind what version 00 says.
+fn parse(value: &[u8]) -> Option<(&[u8], u8)> {
+    let (known, more) = value.split_at_checked(LENGTH)?;
+    let fields = [&known[0..2], &known[3..35], &known[36..52], &known[53..55]];
+    let is_hex = |field: &[u8]| field.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |field: &[u8]| field.iter().all(|byte| *byte == b'0');
+    let [version, trace, parent, flags] = fields;
+    let is_well_formed = [2, 35, 52].iter().all(|at| known[*at] == b'-') && fields.iter().all(|field| is_hex(field));
+    let has_end = if version == b"00" { more.is_empty() } else { more.is_empty() || more[0] == b'-' };
+    if !is_well_formed || !has_end || version == b"ff" || is_zero(trace) || is_zero(parent) {
+        return None;
+    }
+    let flags = std::str::from_utf8(flags).ok().and_then(|flags| u8::from_str_radix(flags, 16).ok())?;
+    Some((trace, flags & KNOWN_FLAGS))
+}
+
+/// A traceparent of version 00. `trace`: 32 digits.
+fn written(trace: &[u8], id: &[u8], flags: u8) -> [u8; LENGTH] {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    text[3..35].copy_from_slice(trace);
+    text[36..52].copy_from_slice(&hex(u128::from(hash(id, 0)))[16..]);
+    text[53..].copy_from_slice(&hex(u128::from(flags))[30..]);
+    text
+}
+
+fn hex(mut number: u128) -> [u8; 32] {
+    let mut digits = [b'0'; 32];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
+    digits
+}
+
+/// Never 0. FNV-1a, its bits mixed: ids differ in few bytes. It keeps nothing secret and nobody out.
+fn hash(id: &[u8], purpose: u64) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ purpose;
+    for byte in id {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (hash ^ hash >> 31).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn hop(lines: &str, id: &str) -> (Hop, String) {
+        let block = format!("NATS/1.0\r\n{lines}\r\n");
+        let hop = Hop::next(Headers::new(block.as_bytes()), id.as_bytes());
+        (hop, hop.traceparent().unwrap_or_default().to_owned())
+    }
+
+    fn sent(traceparent: &str) -> String {
+        hop(&format!("TraceParent: {traceparent}\r\ntracestate: a=1\r\n"), "acme.1").1
+    }
+
+    #[test]
+    fn trace_and_flags_stay_and_the_parent_is_the_hops() {
+        let (hop, sent) = hop(&format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\ntracestate: a=1\r\n"), "acme.1");
+        assert_eq!((&sent[..36], &sent[52..], sent.len()), (&*format!("00-{TRACE}-"), "-01", 55));
+        assert_ne!(&sent[36..52], "00f067aa0ba902b7");
+        assert!(hop.passes(b"Tracestate") && hop.passes(b"ce-type") && !hop.passes(b"Traceparent"));
+    }
+
+    #[test]
+    fn a_repetition_has_the_same_parent_and_another_out_has_another() {
+        let line = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-00\r\n");
+        assert_eq!(hop(&line, "acme.1"), hop(&line, "acme.1"));
+        assert_ne!(hop(&line, "acme.1"), hop(&line, "acme.2"));
+    }
+
+    #[test]
+    fn later_versions_are_read_as_far_as_they_are_known() {
+        for later in ["cc", "01"] {
+            for more in ["", "-more", "-"] {
+                let sent = sent(&format!("{later}-{TRACE}-00f067aa0ba902b7-09{more}"));
+                assert!(sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-01"), "{later} {more}: {sent}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_traceparent_begins_another_trace_without_its_state() {
+        let zeros = "0".repeat(32);
+        let upper = TRACE.to_uppercase();
+        for wrong in [
+            "",
+            "00-1-2-01",
+            &format!("00-{zeros}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-0000000000000000-01"),
+            &format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            &format!("01-{TRACE}-00f067aa0ba902b7-01more"),
+            &format!("00-{upper}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-0g"),
+            &format!("00_{TRACE}-00f067aa0ba902b7-01"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-0"),
+            &format!("00-{TRACE}-00f067aa0ba902b7-01\r\ntraceparent: 00-{TRACE}-00f067aa0ba902b7-01"),
+        ] {
+            let (hop, sent) = hop(&format!("traceparent: {wrong}\r\ntracestate: a=1\r\n"), "acme.1");
+            assert!(parse(sent.as_bytes()).is_some(), "{wrong}: {sent}");
+            assert!(!sent.contains(TRACE) && sent.ends_with("-00") && !hop.passes(b"tracestate"), "{wrong}: {sent}");
+        }
+    }
+
+    #[test]
+    fn without_a_traceparent_none_is_made_and_a_state_says_nothing() {
+        let (hop, sent) = hop("tracestate: a=1\r\nce-type: order\r\n", "acme.1");
+        assert_eq!(sent, "");
+        assert!(!hop.passes(b"tracestate") && hop.passes(b"ce-type"));
+    }
+}
