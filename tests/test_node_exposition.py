@@ -11,17 +11,21 @@ from vrsky_fast.control.held import Held
 from vrsky_fast.facts import COUNTERS
 from vrsky_fast.node.exposition import Exposition
 
+USAGE = {"cpu_ns": 2_500_000_000, "wait_ms": 1_500, "waits": 3}
 NUMBERS: dict[str, Any] = {
-    "totals": {name: 10 * number for number, name in enumerate(COUNTERS)},
-    "customers": {'a"c\\me\n': {name: number for number, name in enumerate(COUNTERS)}},
+    "totals": {name: 10 * number for number, name in enumerate(COUNTERS)} | USAGE,
+    "customers": {'a"c\\me\n': {name: number for number, name in enumerate(COUNTERS)} | USAGE},
     "pipelines": 3,
     "failing": {"http/connect": 2},
     "shards": [
-        {"ticks": 7, "connected": True, "messages": 5, "bytes": 50},
-        {"ticks": 8, "connected": False, "messages": 0, "bytes": 0},
+        {"ticks": 7, "connected": True, "messages": 5, "bytes": 50, "connections": 4, "writes": 2},
+        {"ticks": 8, "connected": False, "messages": 0, "bytes": 0, "connections": 0, "writes": 0},
     ],
-    "delivery": {"bounds_ms": [1, 2500], "counts": [4, 2, 1], "sum_ms": 6500},
+    "end_to_end": {"bounds": [0.001, 2.5], "counts": [4, 2, 1], "sum": 6.5},
+    "waits": {"logic": {"bounds": [0.001, 2.5], "counts": [1, 2, 0], "sum": 0.75}},
+    "steps": {"filter": {"bounds": [2.5e-7, 1e-6], "counts": [1, 0, 3], "sum": 2.0}},
     "dead": {"xml/not-well-formed": 9},
+    "retried": {"http/status": 11},
 }
 
 
@@ -49,10 +53,22 @@ def test_every_counter_of_the_core_is_there_as_a_total_and_by_customer() -> None
 
 def test_times_are_a_histogram_in_seconds() -> None:
     found = scraped()
-    buckets = {bound: value(found, "vrsky_delivery_seconds_bucket", le=bound) for bound in ("0.001", "2.5", "+Inf")}
+    buckets = {bound: value(found, "vrsky_end_to_end_seconds_bucket", le=bound) for bound in ("0.001", "2.5", "+Inf")}
     assert buckets == {"0.001": 4, "2.5": 6, "+Inf": 7}
-    assert value(found, "vrsky_delivery_seconds_count") == 7
-    assert value(found, "vrsky_delivery_seconds_sum") == 6.5
+    assert value(found, "vrsky_end_to_end_seconds_count") == 7
+    assert value(found, "vrsky_end_to_end_seconds_sum") == 6.5
+    assert value(found, "vrsky_queue_wait_seconds_sum", type="logic") == 0.75
+    assert value(found, "vrsky_step_seconds_bucket", step="filter", le="2.5e-07") == 1
+    assert value(found, "vrsky_step_seconds_count", step="filter") == 4
+
+
+def test_a_customers_cpu_time_and_waits_are_there_beside_those_of_all() -> None:
+    found = scraped()
+    assert value(found, "vrsky_message_cpu_seconds_total") == 2.5
+    customer = {"customer": 'a"c\\me\n'}
+    assert value(found, "vrsky_customer_message_cpu_seconds_total", **customer) == 2.5
+    waits = [value(found, f"vrsky_customer_{name}_total", **customer) for name in ("wait_seconds", "waits")]
+    assert waits == [1.5, 3]
 
 
 def test_shards_faults_and_files_are_there() -> None:
@@ -61,6 +77,9 @@ def test_shards_faults_and_files_are_there() -> None:
     assert [value(found, "vrsky_nats_connected", shard=shard) for shard in "01"] == [1, 0]
     assert value(found, "vrsky_failing_connectors", code="http/connect") == 2
     assert value(found, "vrsky_dead_letters_total", code="xml/not-well-formed") == 9
+    assert value(found, "vrsky_retries_total", code="http/status") == 11
+    assert value(found, "vrsky_http_connections", shard="0") == 4
+    assert value(found, "vrsky_out_calls_in_flight", shard="0") == 2
     assert value(found, "vrsky_left_out_files") == 4
     assert value(found, "process_cpu_seconds_total") > 0
 

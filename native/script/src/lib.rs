@@ -34,5 +34,8 @@ mod runtime;
 mod strip;
 
 pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, TaskOwner, ThreadExecutor, ThreadOptions};
+/// What the calling thread has used so far of a processor.
+pub use runtime::thread_cpu;
+
 pub use program::{Language, Program, ProgramId, compile, strip_types};
 pub use strip::MAX_SOURCE_BYTES;

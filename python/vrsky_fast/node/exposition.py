@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -19,8 +20,20 @@ from prometheus_client.registry import Collector
 from ..control.held import Held
 from ..facts import COUNTER_SUMMARIES
 
-# Those with the most messages; more would be more than a Prometheus should get from each node.
+# So many with the most messages, and so many with the most CPU time; more would be more than a Prometheus should get
+# from each node.
 CUSTOMERS = 20
+
+_BUSIEST = "Of the customers with the most messages or the most CPU time."
+_END_TO_END = "From the intake of a message to its delivery, over all nodes that it passed. Not of outs to core NATS."
+_QUEUE_WAIT = "From the timestamp of a message in its stream to when its steps began, each time that they do."
+_STEP = "Time that a step takes. One message of 61 is measured, every run of a script."
+# The name of a family without its unit's suffix; the core's count, how many of it are a second or one, what it says.
+_USAGE = {
+    "message_cpu_seconds": ("cpu_ns", 1e9, "CPU time of steps, scripts and writes to outs."),
+    "wait_seconds": ("wait_ms", 1e3, "Seconds that messages have waited in their stream for their steps."),
+    "waits": ("waits", 1, "Messages that have waited in their stream for their steps."),
+}
 
 Numbers = Callable[[], Mapping[str, Any]]
 """See `Engine.metrics`."""
@@ -33,21 +46,20 @@ class NodeCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         found = self._numbers()
-        yield _labelled("vrsky_info", "This program.", "version", {version("vrsky-fast"): 1})
+        yield _labelled("vrsky_build_info", "This program.", "version", {version("vrsky-fast"): 1})
         for name, what in COUNTER_SUMMARIES.items():
             yield CounterMetricFamily(f"vrsky_{_unit(name)}", what, value=found["totals"][name])
         for name, what in COUNTER_SUMMARIES.items():
-            family = CounterMetricFamily(
-                f"vrsky_customer_{_unit(name)}", f"{what} Of the customers with the most messages.", labels=["customer"]
-            )
+            family = CounterMetricFamily(f"vrsky_customer_{_unit(name)}", f"{what} {_BUSIEST}", labels=["customer"])
             for customer, counts in found["customers"].items():
                 family.add_metric([customer], counts[name])
             yield family
-        dead = CounterMetricFamily("vrsky_dead_letters", "Dead letters by the code of their fault.", labels=["code"])
-        for code, count in found["dead"].items():
-            dead.add_metric([code], count)
-        yield dead
-        yield _latency(found["delivery"])
+        yield from _usage(found["totals"], found["customers"])
+        yield _by_code("vrsky_dead_letters", "Dead letters by the code of their fault.", found["dead"])
+        yield _by_code("vrsky_retries", "Attempts that are made again, by the code of their fault.", found["retried"])
+        yield _latency("vrsky_end_to_end_seconds", _END_TO_END, {"": found["end_to_end"]})
+        yield _latency("vrsky_queue_wait_seconds", _QUEUE_WAIT, found["waits"], "type")
+        yield _latency("vrsky_step_seconds", _STEP, found["steps"], "step")
         yield from _of_shards(found["shards"])
         yield _labelled("vrsky_failing_connectors", "Ins and outs that fail, by code.", "code", found["failing"])
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
@@ -67,15 +79,30 @@ def _labelled(name: str, what: str, label: str, values: Mapping[str, float]) -> 
     return family
 
 
-def _latency(found: Mapping[str, Any]) -> Metric:
-    bounds = [f"{bound / 1000:g}" for bound in found["bounds_ms"]] + ["+Inf"]
-    buckets, count = [], 0
-    for bound, more in zip(bounds, found["counts"], strict=True):
-        count += more
-        buckets.append((bound, count))
-    what = "From the intake of a message to its delivery, over all nodes that it passed. Not of outs to core NATS."
-    family = HistogramMetricFamily("vrsky_delivery_seconds", what)
-    family.add_metric([], buckets, found["sum_ms"] / 1000)
+def _usage(totals: Mapping[str, int], customers: Mapping[str, Mapping[str, int]]) -> Iterable[Metric]:
+    """What messages have cost and met."""
+    for name, (count, per_second, what) in _USAGE.items():
+        yield CounterMetricFamily(f"vrsky_{name}", what, value=totals[count] / per_second)
+        family = CounterMetricFamily(f"vrsky_customer_{name}", f"{what} {_BUSIEST}", labels=["customer"])
+        for customer, counts in customers.items():
+            family.add_metric([customer], counts[count] / per_second)
+        yield family
+
+
+def _by_code(name: str, what: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, what, labels=["code"])
+    for code, count in counts.items():
+        family.add_metric([code], count)
+    return family
+
+
+def _latency(name: str, what: str, found: Mapping[str, Mapping[str, Any]], label: str | None = None) -> Metric:
+    """A histogram; of each value of `label`, where there is one."""
+    family = HistogramMetricFamily(name, what, labels=[label] if label else [])
+    for value, one in found.items():
+        bounds = [f"{bound:g}" for bound in one["bounds"]] + ["+Inf"]
+        buckets = list(zip(bounds, accumulate(one["counts"]), strict=True))
+        family.add_metric([value] if label else [], buckets, one["sum"])
     return family
 
 
@@ -84,6 +111,8 @@ def _of_shards(shards: Sequence[Mapping[str, Any]]) -> Iterable[Metric]:
         "connected": ("vrsky_nats_connected", "Whether the shard is connected to the NATS server."),
         "messages": ("vrsky_in_hand_messages", "Messages that the shard has in hand."),
         "bytes": ("vrsky_in_hand_bytes", "Bytes of the messages that the shard has in hand."),
+        "connections": ("vrsky_http_connections", "Connections of HTTP clients that are open."),
+        "writes": ("vrsky_out_calls_in_flight", "Calls of outs, one a batch, that wait for an answer."),
     }
     ticks = CounterMetricFamily("vrsky_shard_lived_seconds", "Stands still when the shard is stuck.", labels=["shard"])
     for number, shard in enumerate(shards):

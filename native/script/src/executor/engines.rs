@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // One `Send`, for a reason that stands beside it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use message::{Code, Document, Fault, Limits};
 
@@ -42,11 +43,12 @@ impl Engines {
     /// Runs a task to its end. Without its program it fails. Never panics.
     pub fn run_task(&mut self, program: Option<&Program>, task: Task) -> Done {
         let Task { token, program: id, mut document, context, limits } = task;
+        let began = Instant::now();
         let outcome = match program {
             Some(program) => self.run(program, &mut document, &context, &limits),
             None => Err(Fault::new(Code::ScriptUnavailable, format!("the program {id} is not loaded"))),
         };
-        Done { token, document, outcome }
+        Done { token, document, outcome, used: began.elapsed() }
     }
 
     /// Runs a program on a document to its end. Never panics.

@@ -66,6 +66,8 @@ pub struct Done {
     pub document: Document,
     /// The roots, in `document`, of what the script returned; none when it dropped the message.
     pub outcome: Result<Vec<u32>, Fault>,
+    /// CPU time that it has taken, about.
+    pub used: Duration,
 }
 
 /// Runs scripts, somewhere else: on a thread, or in a process that gets ids and bytes and no pointers.

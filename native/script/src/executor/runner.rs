@@ -1,7 +1,7 @@
 //! Runs tasks on the calling thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use message::{Document, Limits};
 
@@ -34,8 +34,9 @@ impl Runner {
     /// notes for built-ins that do not stop in time). Blocks while another thread uses the runner. Never
     /// panics.
     pub fn run(&self, program: &Program, mut document: Document, context: &TaskContext, limits: &Limits) -> Done {
+        let began = Instant::now();
         let outcome = lock(&self.engines).run(program, &mut document, context, limits);
-        Done { token: 0, document, outcome }
+        Done { token: 0, document, outcome, used: began.elapsed() }
     }
 
     /// Bytes of all script heaps.

@@ -178,12 +178,27 @@ fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
         }
     }
     *lock(&shared.turn) = None;
+    share_cpu(&mut done, cpu);
     shared.memory.store(engines.memory(), Ordering::Relaxed);
     // In this order: whoever sees the results may count on the room.
     lock(&shared.queue).ran(&ran, jobs);
     lock(&shared.done).append(&mut done);
     if let Some(wake) = &*lock(&shared.wake) {
         wake();
+    }
+}
+
+/// The times of a turn are of a clock that goes on while the machine runs something else: where that was long, each
+/// gets its part of the CPU time. `began`: at the start of the turn.
+fn share_cpu(done: &mut [Done], began: Duration) {
+    let all: Duration = done.iter().map(|one| one.used).sum();
+    if all < TURN / 4 {
+        return;
+    }
+    let used = thread_cpu().saturating_sub(began);
+    if used < all {
+        let share = used.as_secs_f64() / all.as_secs_f64();
+        done.iter_mut().for_each(|one| one.used = one.used.mul_f64(share));
     }
 }
 

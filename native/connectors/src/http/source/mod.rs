@@ -142,11 +142,20 @@ impl HttpSource {
 pub trait RoutedSource: Source {
     /// To look at or to change. A request sees all of a change or nothing of it: the guard is held across no await.
     fn routes(&self) -> RefMut<'_, Routes>;
+
+    /// How many connections are open.
+    fn connections(&self) -> usize {
+        0
+    }
 }
 
 impl RoutedSource for HttpSource {
     fn routes(&self) -> RefMut<'_, Routes> {
         self.shared.routes.borrow_mut()
+    }
+
+    fn connections(&self) -> usize {
+        self.shared.door.open()
     }
 }
 

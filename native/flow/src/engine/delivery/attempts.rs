@@ -210,6 +210,7 @@ impl Reach<'_> {
         }
         let revision = Rc::clone(&queue.revision);
         revision.owner.counters.add(Metric::Retried, 1);
+        self.settlement.meters().retried(code);
         self.settlement.event(EventKind::Retried, &queued.envelope(&revision), queue.name(), Some(&fault), 0);
         let own = pause(queued.attempts, jitter).max(after.unwrap_or_default());
         if queue.retired {

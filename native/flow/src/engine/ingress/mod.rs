@@ -84,8 +84,14 @@ impl Ingress {
         }
     }
 
-    /// One batch of requests: checked, published, and entered in the ledger.
-    pub fn on_batch(&mut self, settlement: &mut Settlement, registry: &Registry, batch: Vec<Incoming>) {
+    /// One batch of requests: checked, published, and entered in the ledger. `works_for` is told whose each is.
+    pub fn on_batch(
+        &mut self,
+        settlement: &mut Settlement,
+        registry: &Registry,
+        batch: Vec<Incoming>,
+        mut works_for: impl FnMut(&Rc<Revision>),
+    ) {
         let now = Instant::now();
         for incoming in batch {
             let revision = registry.bound(incoming.binding).and_then(|revision| registry.current(revision));
@@ -93,6 +99,7 @@ impl Ingress {
                 self.settle(incoming.item, Settled::Returned { payload: incoming.payload });
                 continue;
             };
+            works_for(revision);
             match admit(settlement, revision, now) {
                 Ok(()) => self.take(settlement, revision, incoming),
                 Err((fault, after)) => self.refuse(revision, incoming.item, fault, after),

@@ -167,7 +167,7 @@ impl OwnSources {
     }
 
     /// The pipeline that takes the messages of a source; `None` when it leaves.
-    pub(super) fn revision(&self, id: SourceId) -> Option<&Rc<Revision>> {
+    pub fn revision(&self, id: SourceId) -> Option<&Rc<Revision>> {
         self.slots.get(&id).filter(|slot| !slot.leaving).map(|slot| &slot.revision)
     }
 

@@ -7,25 +7,37 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::stats::{conditions, count};
-use crate::engine::observe::{BOUNDS_MS, Counters, Meters, Metric};
+use crate::engine::observe::{Counters, Histogram, Meters, Metric, Usage};
 use crate::engine::registry::Prepared;
 
-type Counts = [u64; Metric::ALL.len()];
+/// What counters add up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    counts: [u64; Metric::ALL.len()],
+    usage: Usage,
+}
 
 /// Everything since the start of the process. Counters never go down.
 #[derive(Debug, Default, Serialize)]
 pub struct Metrics {
     /// Of all customers, also of pipelines that were removed.
     pub totals: BTreeMap<&'static str, u64>,
-    /// Those with the most messages, in the order of their names.
+    /// Those with the most messages and those with the most CPU time, in the order of their names.
     pub customers: BTreeMap<Box<str>, BTreeMap<&'static str, u64>>,
     pub pipelines: usize,
     /// How many ins and outs are failing, by the code of their fault.
     pub failing: BTreeMap<&'static str, usize>,
     pub shards: Vec<ShardMetrics>,
-    pub delivery: Latency,
+    /// From the intake of a message to its delivery.
+    pub end_to_end: Latency,
+    /// From a message's timestamp in its stream to when its steps began, by the type of the node that took it.
+    pub waits: BTreeMap<&'static str, Latency>,
+    /// What steps have taken, by their names; a sample.
+    pub steps: BTreeMap<&'static str, Latency>,
     /// Dead letters by code.
     pub dead: BTreeMap<&'static str, u64>,
+    /// Attempts that are made again, by code.
+    pub retried: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,21 +48,39 @@ pub struct ShardMetrics {
     /// Messages and bytes that were asked for or are in hand.
     pub messages: u64,
     pub bytes: u64,
+    /// Open ones of the HTTP server.
+    pub connections: u64,
+    /// Calls of outs that wait for an answer.
+    pub writes: u64,
 }
 
-/// From the intake of a message to its delivery.
+/// How many took how long.
 #[derive(Debug, Default, Serialize)]
 pub struct Latency {
-    /// Upper bounds of the buckets; a last one has no bound.
-    pub bounds_ms: Vec<u64>,
+    /// Upper bounds of the buckets, seconds; a last one has no bound.
+    pub bounds: Vec<f64>,
     pub counts: Vec<u64>,
-    pub sum_ms: u64,
+    /// Of all times, seconds.
+    pub sum: f64,
+}
+
+impl Latency {
+    fn add(&mut self, histogram: &Histogram) {
+        let (counts, sum) = histogram.read();
+        let seconds = |time: u64| time as f64 / histogram.scale().per_second as f64;
+        if self.counts.is_empty() {
+            self.bounds = histogram.scale().bounds.iter().map(|bound| seconds(*bound)).collect();
+            self.counts = vec![0; counts.len()];
+        }
+        self.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        self.sum += seconds(sum);
+    }
 }
 
 /// What removed pipelines have counted, by customer.
 #[derive(Debug, Default)]
 pub struct Retired {
-    sums: BTreeMap<Box<str>, Counts>,
+    sums: BTreeMap<Box<str>, Sums>,
     /// Their last messages may still be counted.
     leaving: Vec<(Box<str>, Vec<Arc<Counters>>)>,
 }
@@ -71,18 +101,32 @@ impl Retired {
     }
 }
 
-fn add(sum: &mut Counts, counters: &[Arc<Counters>]) {
-    for (sum, metric) in sum.iter_mut().zip(Metric::ALL) {
+fn add(sums: &mut Sums, counters: &[Arc<Counters>]) {
+    for (sum, metric) in sums.counts.iter_mut().zip(Metric::ALL) {
         *sum += count(counters, metric);
+    }
+    counters.iter().for_each(|one| sums.usage.add(one.usage()));
+}
+
+impl Sums {
+    fn add(&mut self, other: &Sums) {
+        self.counts.iter_mut().zip(other.counts).for_each(|(sum, count)| *sum += count);
+        self.usage.add(other.usage);
+    }
+
+    fn named(&self) -> BTreeMap<&'static str, u64> {
+        let Usage { cpu_ns, wait_ms, waits } = self.usage;
+        let counts = Metric::ALL.iter().map(|metric| metric.as_str()).zip(self.counts);
+        counts.chain([("cpu_ns", cpu_ns), ("wait_ms", wait_ms), ("waits", waits)]).collect()
+    }
+
+    fn messages(&self) -> u64 {
+        self.counts[Metric::Received as usize] + self.counts[Metric::Emitted as usize]
     }
 }
 
-fn named(counts: &Counts) -> BTreeMap<&'static str, u64> {
-    Metric::ALL.iter().map(|metric| metric.as_str()).zip(counts.iter().copied()).collect()
-}
-
 impl Metrics {
-    /// `most`: how many customers are named.
+    /// `most`: how many customers with the most messages are named, and how many with the most CPU time.
     pub fn of<'a>(
         installed: impl Iterator<Item = &'a Arc<Prepared>>,
         retired: &mut Retired,
@@ -91,8 +135,8 @@ impl Metrics {
     ) -> Metrics {
         retired.settle();
         let mut metrics = Metrics::of_shards(meters);
-        let mut customers: BTreeMap<&str, Counts> =
-            retired.sums.iter().map(|(customer, counts)| (&**customer, *counts)).collect();
+        let mut customers: BTreeMap<&str, Sums> =
+            retired.sums.iter().map(|(customer, sums)| (&**customer, *sums)).collect();
         for (customer, counters) in &retired.leaving {
             add(customers.entry(customer).or_default(), counters);
         }
@@ -103,9 +147,9 @@ impl Metrics {
                 *metrics.failing.entry(code).or_default() += 1;
             }
         }
-        let mut totals = Counts::default();
-        customers.values().for_each(|counts| totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count));
-        metrics.totals = named(&totals);
+        let mut totals = Sums::default();
+        customers.values().for_each(|sums| totals.add(sums));
+        metrics.totals = totals.named();
         metrics.customers = busiest(customers, most);
         metrics
     }
@@ -113,33 +157,41 @@ impl Metrics {
     /// Of no pipeline.
     pub fn of_shards(meters: &[Arc<Meters>]) -> Metrics {
         let mut metrics = Metrics::default();
-        metrics.delivery.bounds_ms = BOUNDS_MS.into();
-        metrics.delivery.counts = vec![0; BOUNDS_MS.len() + 1];
         for one in meters {
             let (messages, bytes) = one.in_hand();
-            metrics.shards.push(ShardMetrics { ticks: one.ticks(), connected: one.is_connected(), messages, bytes });
-            let (counts, sum_ms) = one.delivery.read();
-            metrics.delivery.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            metrics.delivery.sum_ms += sum_ms;
+            let (connections, writes) = (one.connections(), one.writes_in_flight());
+            let (ticks, connected) = (one.ticks(), one.is_connected());
+            metrics.shards.push(ShardMetrics { ticks, connected, messages, bytes, connections, writes });
+            metrics.end_to_end.add(&one.end_to_end);
+            one.waits().for_each(|(place, waits)| metrics.waits.entry(place).or_default().add(waits));
+            one.steps().for_each(|(name, step)| metrics.steps.entry(name).or_default().add(step));
             for (code, count) in one.dead_by_code() {
                 *metrics.dead.entry(code.as_str()).or_default() += count;
+            }
+            for (code, count) in one.retried_by_code() {
+                *metrics.retried.entry(code.as_str()).or_default() += count;
             }
         }
         metrics
     }
 }
 
-fn busiest(customers: BTreeMap<&str, Counts>, most: usize) -> BTreeMap<Box<str>, BTreeMap<&'static str, u64>> {
-    let messages = |counts: &Counts| counts[Metric::Received as usize] + counts[Metric::Emitted as usize];
-    let mut customers: Vec<(&str, Counts)> = customers.into_iter().collect();
-    customers.sort_by_key(|(_, counts)| std::cmp::Reverse(messages(counts)));
-    customers.truncate(most);
-    customers.into_iter().map(|(customer, counts)| (customer.into(), named(&counts))).collect()
+/// So many of each kind: a customer of few messages may use most of the CPU.
+fn busiest(customers: BTreeMap<&str, Sums>, most: usize) -> BTreeMap<Box<str>, BTreeMap<&'static str, u64>> {
+    let mut customers: Vec<(&str, Sums)> = customers.into_iter().collect();
+    customers.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.messages()));
+    let mut others = customers.split_off(most.min(customers.len()));
+    others.extend_from_slice(&customers);
+    others.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.usage.cpu_ns));
+    others.truncate(most);
+    customers.into_iter().chain(others).map(|(customer, sums)| (customer.into(), sums.named())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::observe::Waited;
+    use std::time::Duration;
 
     fn counted(metric: Metric, count: u64) -> Vec<Arc<Counters>> {
         let counters = Counters::default();
@@ -187,14 +239,36 @@ mod tests {
     }
 
     #[test]
+    fn a_customer_of_few_messages_is_named_when_it_uses_the_most_cpu() {
+        let mut retired = Retired::default();
+        for (customer, messages, seconds) in [("a", 9, 1), ("b", 1, 50), ("c", 8, 2), ("d", 2, 3)] {
+            let counters = counted(Metric::Received, messages);
+            counters[0].used(Duration::from_secs(seconds));
+            counters[1].waited(7);
+            retired.add(customer, counters);
+        }
+        let metrics = read(&mut retired, 1);
+        assert_eq!(metrics.customers.keys().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(metrics.customers["b"]["cpu_ns"], 50_000_000_000);
+        assert_eq!(
+            (metrics.totals["cpu_ns"], metrics.totals["wait_ms"], metrics.totals["waits"]),
+            (56_000_000_000, 28, 4)
+        );
+    }
+
+    #[test]
     fn shards_are_added_up() {
         let meters = [Arc::new(Meters::default()), Arc::default()];
         meters[0].set_connected(true);
         meters[0].tick(7, 70);
-        meters[0].delivery.add(3);
-        meters[1].delivery.add(4);
+        meters[0].end_to_end.add(3);
+        meters[1].end_to_end.add(4);
+        meters[1].step("filter", Duration::from_nanos(300));
+        meters[0].waited(Waited::Logic, 500);
         let metrics = Metrics::of(std::iter::empty(), &mut Retired::default(), &meters, 1);
-        assert_eq!((metrics.delivery.counts[2], metrics.delivery.sum_ms), (2, 7));
+        assert_eq!((metrics.end_to_end.counts[2], metrics.end_to_end.sum), (2, 0.007));
+        assert_eq!((metrics.steps["filter"].counts[1], metrics.steps["filter"].bounds[1]), (1, 0.000_000_5));
+        assert_eq!((metrics.waits["logic"].sum, metrics.waits["incoming"].sum), (0.5, 0.0));
         assert_eq!((metrics.shards[0].connected, metrics.shards[0].messages, metrics.shards[1].ticks), (true, 7, 0));
     }
 }

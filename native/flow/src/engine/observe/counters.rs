@@ -1,6 +1,9 @@
 //! Counters, per pipeline and shard. One writer each, so that counting costs a load and a store.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::meters::raise;
 
 /// What is counted. The name is the metric's label and the key in `stats()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,18 +95,58 @@ impl Metric {
 
 /// The counters of one pipeline in one shard.
 #[derive(Debug, Default)]
-pub struct Counters([AtomicU64; Metric::ALL.len()]);
+pub struct Counters {
+    counts: [AtomicU64; Metric::ALL.len()],
+    /// CPU time that its messages have taken, nanoseconds.
+    cpu_ns: AtomicU64,
+    /// How long its messages have waited for their steps, milliseconds; and how many have.
+    wait_ms: AtomicU64,
+    waits: AtomicU64,
+}
+
+/// What messages have cost and met, beside what is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub cpu_ns: u64,
+    pub wait_ms: u64,
+    pub waits: u64,
+}
+
+impl Usage {
+    pub fn add(&mut self, other: Usage) {
+        self.cpu_ns += other.cpu_ns;
+        self.wait_ms += other.wait_ms;
+        self.waits += other.waits;
+    }
+}
 
 impl Counters {
     /// Only the owning shard adds; others read.
     #[inline]
     pub fn add(&self, metric: Metric, count: u64) {
-        let counter = &self.0[metric as usize];
-        counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
+        raise(&self.counts[metric as usize], count);
+    }
+
+    /// CPU time of the shard, or of a thread that works for it: told by the shard.
+    pub fn used(&self, cpu: Duration) {
+        raise(&self.cpu_ns, u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// One message has waited so long for its steps.
+    #[inline]
+    pub fn waited(&self, ms: u64) {
+        raise(&self.wait_ms, ms);
+        raise(&self.waits, 1);
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let (cpu_ns, wait_ms) = (self.cpu_ns.load(Relaxed), self.wait_ms.load(Relaxed));
+        Usage { cpu_ns, wait_ms, waits: self.waits.load(Relaxed) }
     }
 
     #[must_use]
     pub fn get(&self, metric: Metric) -> u64 {
-        self.0[metric as usize].load(Relaxed)
+        self.counts[metric as usize].load(Relaxed)
     }
 }

@@ -1,32 +1,34 @@
 //! What a shard measures as a whole, beside what each pipeline counts. One writer each, as for counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use message::Code;
 
-/// Upper bounds of the histogram's buckets, in milliseconds: from a relay in one process to an outage of an hour.
-pub const BOUNDS_MS: [u64; 16] =
-    [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000, 600_000, 3_600_000];
+use super::histogram::{Histogram, MILLISECONDS, NANOSECONDS};
 
-/// How many took how long.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    /// The last one: longer than every bound.
-    counts: [AtomicU64; BOUNDS_MS.len() + 1],
-    sum_ms: AtomicU64,
+/// What a step's time is counted by: what stands in a pipeline file, and what comes before and after.
+pub const STEPS: [&str; 9] = ["parse", "convert", "filter", "set", "remove", "rename", "route", "script", "emit"];
+
+/// Where a message has waited for its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// In the stream that a pipeline's own NATS in reads.
+    Incoming,
+    /// In the lane between an in and its steps.
+    Logic,
 }
 
-impl Histogram {
-    pub fn add(&self, ms: u64) {
-        let bucket = BOUNDS_MS.partition_point(|bound| *bound < ms);
-        raise(&self.counts[bucket], 1);
-        raise(&self.sum_ms, ms);
-    }
+impl Waited {
+    pub const ALL: [Waited; 2] = [Waited::Incoming, Waited::Logic];
 
-    /// By bucket, each without those below; and the sum of all times in milliseconds.
+    /// The type of the node that takes it from there.
     #[must_use]
-    pub fn read(&self) -> ([u64; BOUNDS_MS.len() + 1], u64) {
-        (std::array::from_fn(|bucket| self.counts[bucket].load(Relaxed)), self.sum_ms.load(Relaxed))
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Waited::Incoming => "incoming",
+            Waited::Logic => "logic",
+        }
     }
 }
 
@@ -39,9 +41,19 @@ pub struct Meters {
     messages: AtomicU64,
     bytes: AtomicU64,
     /// From the intake of a message to its delivery by an out.
-    pub delivery: Histogram,
+    pub end_to_end: Histogram,
+    /// From the stream's timestamp of a message to when its steps began, by [`Waited`].
+    waits: [Histogram; Waited::ALL.len()],
+    /// By [`STEPS`].
+    steps: [Histogram; STEPS.len()],
     /// Dead letters, by the place of their code in `Code::ALL`.
     dead: Box<[AtomicU64]>,
+    /// Attempts that are made again, likewise.
+    retried: Box<[AtomicU64]>,
+    /// Of the HTTP server.
+    connections: AtomicU64,
+    /// Calls of sinks that have begun, and that have ended.
+    writes: [AtomicU64; 2],
 }
 
 impl Default for Meters {
@@ -51,8 +63,13 @@ impl Default for Meters {
             connected: AtomicBool::new(false),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            delivery: Histogram::default(),
+            end_to_end: Histogram::new(&MILLISECONDS),
+            waits: std::array::from_fn(|_| Histogram::new(&MILLISECONDS)),
+            steps: std::array::from_fn(|_| Histogram::new(&NANOSECONDS)),
             dead: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            retried: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            connections: AtomicU64::new(0),
+            writes: Default::default(),
         }
     }
 }
@@ -74,6 +91,60 @@ impl Meters {
         raise(&self.dead[code as usize], 1);
     }
 
+    pub fn retried(&self, code: Code) {
+        raise(&self.retried[code as usize], 1);
+    }
+
+    /// How many connections the HTTP server has, from now on.
+    pub fn set_connections(&self, count: usize) {
+        self.connections.store(count as u64, Relaxed);
+    }
+
+    /// A sink is called.
+    pub fn write_begins(&self) {
+        raise(&self.writes[0], 1);
+    }
+
+    /// It has answered.
+    pub fn write_ends(&self) {
+        raise(&self.writes[1], 1);
+    }
+
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Calls of sinks that wait for their answers.
+    #[must_use]
+    pub fn writes_in_flight(&self) -> u64 {
+        // In this order: what has ended had begun.
+        let ended = self.writes[1].load(Relaxed);
+        self.writes[0].load(Relaxed).saturating_sub(ended)
+    }
+
+    /// A message has waited so long for its steps.
+    pub fn waited(&self, place: Waited, ms: u64) {
+        self.waits[place as usize].add(ms);
+    }
+
+    /// A step of one message has taken so long. What is none of [`STEPS`] is not counted.
+    pub fn step(&self, name: &str, took: Duration) {
+        if let Some(at) = STEPS.iter().position(|step| *step == name) {
+            self.steps[at].add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// How long messages have waited, by the type of the node that took them.
+    pub fn waits(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        Waited::ALL.iter().map(|place| place.as_str()).zip(&self.waits)
+    }
+
+    /// How long steps have taken, by their names.
+    pub fn steps(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        STEPS.into_iter().zip(&self.steps)
+    }
+
     #[must_use]
     pub fn ticks(&self) -> u64 {
         self.ticks.load(Relaxed)
@@ -92,12 +163,21 @@ impl Meters {
 
     /// Those that there are.
     pub fn dead_by_code(&self) -> impl Iterator<Item = (Code, u64)> + '_ {
-        let counts = self.dead.iter().map(|count| count.load(Relaxed));
-        Code::ALL.iter().copied().zip(counts).filter(|(_, count)| *count > 0)
+        by_code(&self.dead)
+    }
+
+    /// Those that there are.
+    pub fn retried_by_code(&self) -> impl Iterator<Item = (Code, u64)> + '_ {
+        by_code(&self.retried)
     }
 }
 
-fn raise(counter: &AtomicU64, by: u64) {
+fn by_code(counts: &[AtomicU64]) -> impl Iterator<Item = (Code, u64)> + '_ {
+    let counts = counts.iter().map(|count| count.load(Relaxed));
+    Code::ALL.iter().copied().zip(counts).filter(|(_, count)| *count > 0)
+}
+
+pub(super) fn raise(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
@@ -106,13 +186,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_counted_in_the_first_bucket_that_holds_it() {
-        let histogram = Histogram::default();
-        for ms in [0, 1, 2, 3, 3_600_000, 3_600_001] {
-            histogram.add(ms);
-        }
-        let (counts, sum) = histogram.read();
-        assert_eq!((&counts[..4], counts[15], counts[16], sum), (&[2, 1, 1, 0][..], 1, 1, 7_200_007));
+    fn a_call_of_a_sink_is_in_flight_until_it_has_ended() {
+        let meters = Meters::default();
+        (0..3).for_each(|_| meters.write_begins());
+        meters.write_ends();
+        assert_eq!(meters.writes_in_flight(), 2);
     }
 
     #[test]

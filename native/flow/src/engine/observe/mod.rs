@@ -3,9 +3,11 @@
 mod counters;
 mod events;
 mod health;
+mod histogram;
 mod meters;
 
-pub use counters::{Counters, Metric};
+pub use counters::{Counters, Metric, Usage};
 pub use events::{Event, EventKind, Events};
 pub use health::{Condition, Healths, of_in, of_out};
-pub use meters::{BOUNDS_MS, Meters};
+pub use histogram::{Histogram, age_ms};
+pub use meters::{Meters, Waited};

@@ -43,7 +43,7 @@ pub use publish::{Forward, MAX_HEADERS, Stored};
 
 use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
-use super::observe::{Event, EventKind, Events, Meters};
+use super::observe::{Event, EventKind, Events, Meters, age_ms};
 use ledger::Closed;
 use reply::Replies;
 use told::{answer, growing};
@@ -214,12 +214,19 @@ impl Settlement {
             Meaning::Delivered { bytes, since, .. } => {
                 let took = publish::lower_half(self.now_ms).wrapping_sub(since);
                 // A clock that was set back is ahead by nearly a whole round.
-                self.meters.delivery.add(if took > u32::MAX / 2 { 0 } else { took.into() });
+                self.note_end(if took > u32::MAX / 2 { Some(0) } else { age_ms(0, took.into()) });
                 self.effects.push(Effect::Delivered { revision, bytes, duplicate });
                 self.announce(id, output, duplicate);
             }
             Meaning::Parked(queue) => self.effects.push(Effect::Parked { queue, stored: true }),
             Meaning::Key => self.note_key(id, Ok(())),
+        }
+    }
+
+    /// A message was delivered, so long after it was accepted.
+    fn note_end(&self, took_ms: Option<u64>) {
+        if let Some(took) = took_ms {
+            self.meters.end_to_end.add(took);
         }
     }
 
@@ -346,6 +353,11 @@ impl Settlement {
     #[must_use]
     pub fn events(&self) -> &Arc<Events> {
         &self.events
+    }
+
+    #[must_use]
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     #[must_use]

@@ -12,7 +12,7 @@ use super::ledger::{Input, Meaning, Origin, Outcome};
 use super::{MAX_ANNOUNCED, RETRY_PUBLISH, Settlement};
 use crate::engine::ids::Id;
 use crate::engine::message::{Body, CustomerId, EntryId, Envelope, InputRef, Owner, Route, Target};
-use crate::engine::observe::{Event, EventKind, Metric};
+use crate::engine::observe::{Event, EventKind, Metric, age_ms};
 
 /// Of the server's `max_payload`, kept for a request's headers, 16 KiB of them at most, and for ours.
 const HEADER_BYTES: usize = 32 << 10;
@@ -163,6 +163,7 @@ impl Settlement {
         if !forward.is_confirmed {
             if envelope.input != InputRef::Core && self.core.must_wait(forward.subject, self.tick) {
                 envelope.owner.counters.add(Metric::Retried, 1);
+                self.meters.retried(Code::NatsAuthorization);
                 return Err(Fault::new(Code::NatsAuthorization, REFUSED));
             }
             self.publish_core(envelope, target, forward.subject, payload);
@@ -268,6 +269,7 @@ impl Settlement {
         let waits = subjects.into_iter().any(|subject| self.core.must_wait(subject, self.tick));
         if waits {
             envelope.owner.counters.add(Metric::Retried, 1);
+            self.meters.retried(Code::NatsAuthorization);
             self.retry(envelope, Fault::new(Code::NatsAuthorization, REFUSED));
         }
         waits
@@ -348,7 +350,7 @@ impl Settlement {
         let counters = &envelope.owner.counters;
         counters.add(Metric::Delivered, 1);
         counters.add(Metric::DeliveredBytes, bytes as u64);
-        self.meters.delivery.add(self.now_ms.saturating_sub(envelope.time_ms));
+        self.note_end(age_ms(envelope.time_ms, self.now_ms));
         self.event(EventKind::Delivered, envelope, name, None, bytes);
     }
 

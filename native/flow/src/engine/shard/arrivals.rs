@@ -21,7 +21,7 @@ use crate::engine::consumers::{Feed, Subscription};
 use crate::engine::ids::Id;
 use crate::engine::intake::{self, Arrival, UnknownAction, unknown_delay};
 use crate::engine::message::{Body, CustomerId, Envelope, InputRef, RevisionId};
-use crate::engine::observe::{Event, EventKind};
+use crate::engine::observe::{Event, EventKind, Waited, age_ms};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Input, Letter, Origin, Outcome, PUB_ACKS, RETRY_PUBLISH};
 use crate::engine::subjects::{self, Address, LaneType};
@@ -31,6 +31,7 @@ impl Parts {
     #[inline]
     pub fn on_message(&mut self, message: &Message<'_>) {
         if PUB_ACKS.contains(&message.sid) {
+            self.cpu.pause();
             self.settlement.on_pub_ack(message.subject, message.headers, message.payload);
             return;
         }
@@ -114,6 +115,7 @@ impl Parts {
         ack: &AckReply<'_>,
         message: &Message<'_>,
     ) {
+        self.cpu.switch(revision);
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
         let arrival = Arrival::new(message);
@@ -128,7 +130,7 @@ impl Parts {
             return;
         }
         match lane_type {
-            LaneType::Logic => self.run(revision, &envelope, message.payload),
+            LaneType::Logic => self.run(revision, &envelope, message.payload, Some((Waited::Logic, ack))),
             LaneType::Outgoing => {
                 let Some(target) = revision.target(step) else { return };
                 self.delivery.accept(
@@ -145,6 +147,7 @@ impl Parts {
 
     /// Its pipeline, or its out, is not here: it waits for an install; then it is set aside.
     fn on_unknown(&mut self, lane_type: LaneType, address: &Address<'_>, ack: &AckReply<'_>, message: &Message<'_>) {
+        self.cpu.pause();
         let input = self.open(RevisionId::default(), CustomerId::default(), message);
         let name = format!("{}.{}", address.key, address.step);
         let fault = Fault::new(Code::TenantUnknownPipeline, "not installed on this node");
@@ -177,39 +180,66 @@ impl Parts {
     /// A message of a pipeline's own JetStream in.
     fn on_source(&mut self, revision: RevisionId, ack: &AckReply<'_>, message: &Message<'_>) {
         let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return self.hand_back(message) };
+        self.cpu.switch(&revision);
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
         let id = owner.place(ack);
         intake::count_received(owner, message.payload, ack.delivered);
-        self.receive(&revision, input, &id, message);
+        self.receive(&revision, input, &id, Some(ack), message);
     }
 
     fn on_core(&mut self, revision: RevisionId, message: &Message<'_>) {
         let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return };
+        self.cpu.switch(&revision);
         intake::count_received(&revision.owner, message.payload, 1);
         let id = self.settlement.random_id(revision.owner.customer());
-        self.receive(&revision, InputRef::Core, &id, message);
+        self.receive(&revision, InputRef::Core, &id, None, message);
     }
 
     /// A message of a pipeline's own NATS in.
-    fn receive(&mut self, revision: &Rc<Revision>, input: InputRef, id: &Id, message: &Message<'_>) {
+    fn receive(
+        &mut self,
+        revision: &Rc<Revision>,
+        input: InputRef,
+        id: &Id,
+        ack: Option<&AckReply<'_>>,
+        message: &Message<'_>,
+    ) {
         let arrival = Arrival::new(message);
         let envelope = arrival.envelope(&revision.owner, input, id.as_str(), self.settlement.now_ms());
         self.settlement.event(EventKind::Received, &envelope, "", None, message.payload.len());
         match arrival.check(&revision.owner, None) {
-            Ok(()) => self.run(revision, &envelope, message.payload),
+            Ok(()) => self.run(revision, &envelope, message.payload, ack.map(|ack| (Waited::Incoming, ack))),
             Err(fault) => self.end_with_letter(&envelope, "in", &fault, message.payload),
         }
     }
 
-    /// Through its pipeline, unless a lane of one of several outs is full.
-    fn run(&mut self, revision: &Rc<Revision>, envelope: &Envelope<'_>, payload: &[u8]) {
+    /// Through its pipeline, unless a lane of one of several outs is full. `waited`: where, and since when.
+    fn run(
+        &mut self,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        payload: &[u8],
+        waited: Option<(Waited, &AckReply<'_>)>,
+    ) {
         if envelope.input != InputRef::Core && !revision.backpressure.admits() {
             let fault = Fault::new(Code::LimitBacklog, "the lane of one of its outs is full");
             self.settlement.settle(envelope.input, Outcome::Retry(RETRY_PUBLISH, fault));
             return;
         }
+        if let Some((place, ack)) = waited {
+            self.note_wait(revision, place, ack);
+        }
         self.steps.run(&mut self.settlement, revision, envelope, payload);
+    }
+
+    /// Its steps begin; the stream's own timestamp says since when it has waited, whatever node had it before.
+    #[inline]
+    fn note_wait(&self, revision: &Revision, place: Waited, ack: &AckReply<'_>) {
+        if let Some(waited) = age_ms(ack.timestamp_ns / 1_000_000, self.settlement.now_ms()) {
+            revision.owner.counters.waited(waited);
+            self.settlement.meters().waited(place, waited);
+        }
     }
 
     fn end_with_letter(&mut self, envelope: &Envelope<'_>, step: &str, fault: &Fault, payload: &[u8]) {

@@ -14,6 +14,7 @@
 //! task is in `tasks/`.
 
 mod arrivals;
+mod cpu;
 mod drain;
 mod parts;
 mod pipelines;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::cpu::CpuMeter;
 use super::{Shard, tasks};
 use crate::engine::consumers::{Consumers, Load};
 use crate::engine::delivery::{self, Delivery};
@@ -35,6 +36,7 @@ pub struct Parts {
     /// Keys whose records have to be read.
     pub keys: Vec<KeyAction>,
     pub turns: tasks::Turns,
+    pub cpu: CpuMeter,
     /// Kept for their allocations.
     effects: Vec<Effect>,
     pub deliveries: Vec<delivery::Effect>,
@@ -72,6 +74,7 @@ impl Parts {
             unlearnt: Vec::new(),
             keys: Vec::new(),
             turns: tasks::Turns::default(),
+            cpu: CpuMeter::default(),
             effects: Vec::new(),
             deliveries: Vec::new(),
         }
@@ -171,6 +174,7 @@ impl Parts {
             return;
         }
         revision.owner.counters.add(Metric::Retried, 1);
+        self.settlement.meters().retried(fault.code());
         self.report_refused(&revision, target, fault);
     }
 

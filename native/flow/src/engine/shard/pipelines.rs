@@ -208,6 +208,8 @@ impl Parts {
     /// Once a second: what is late, what is drained, how the connectors are.
     pub fn on_tick(&mut self) {
         self.settlement.on_tick();
+        let connections = self.ingress.source().map_or(0, |source| source.connections());
+        self.settlement.meters().set_connections(connections);
         let tick = self.settlement.tick();
         self.consumers.on_tick(tick, self.settlement.last_marker());
         self.try_refused();

@@ -44,6 +44,7 @@ impl Parts {
                 };
                 if is_refused {
                     revision.owner.counters.add(Metric::Retried, 1);
+                    self.settlement.meters().retried(fault.code());
                     self.report_refused(revision, Some(target.number), fault);
                 }
             }

@@ -60,6 +60,7 @@ impl Handler for Turn {
     fn on_burst_end(&mut self, out: &mut Vec<u8>) {
         self.messages = 0;
         let mut parts = self.shard.parts.borrow_mut();
+        parts.cpu.end(|| self.shard.world.thread_cpu());
         parts.top_up();
         self.shard.route(&mut parts);
         if parts.settlement.is_connected() {

@@ -17,6 +17,7 @@ mod document_pool;
 mod large;
 mod publish;
 mod run;
+mod sampled;
 mod scripted;
 mod slab;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::fan_out::FanOut;
 use budget::Budget;
 use document_pool::DocumentPool;
 use large::Large;
+use sampled::Sampler;
 use scripted::Scripted;
 
 /// A payload above this is read on the thread.
@@ -72,6 +74,7 @@ pub struct Steps {
     is_stuck: bool,
     large: Large,
     budget: Budget,
+    sampler: Sampler,
     effects: Vec<Effect>,
 }
 
@@ -86,6 +89,7 @@ impl Steps {
             is_stuck: false,
             large: Large::new(elsewhere),
             budget: Budget::default(),
+            sampler: Sampler::default(),
             effects: Vec::new(),
         }
     }

@@ -1,16 +1,20 @@
 //! From a payload to its fan-out, up to the first script.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::{Code, Document, Fault};
+use tokio::time::Instant;
 
 use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
+use super::sampled::Timed;
 use super::scripted::InHand;
 use super::scripted::no_room;
 use super::{LARGE, STUCK_DELAY, Steps};
 use crate::compile::Pipeline;
 use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
+use crate::engine::observe::Meters;
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::fan_out::{FanOut, NextScript, PartPath, Run};
@@ -35,8 +39,13 @@ impl Steps {
             return;
         }
         let mut document = self.documents.take();
-        match parse(revision.pipeline(), envelope.resume, payload, envelope.content_type, &mut document) {
-            Ok(stage) => self.advance(settlement, revision, envelope, stage, document),
+        let measured = self.sampler.next();
+        let parsed = parse(revision.pipeline(), envelope.resume, payload, envelope.content_type, &mut document);
+        if let Some(began) = measured {
+            settlement.meters().step("parse", began.elapsed());
+        }
+        match parsed {
+            Ok(stage) => self.advance(settlement, revision, envelope, stage, document, measured.is_some()),
             Err(fault) => {
                 self.documents.put(document);
                 publish::fail(settlement, envelope, &fault, payload);
@@ -52,10 +61,15 @@ impl Steps {
         envelope: &Envelope<'_>,
         stage: usize,
         mut document: Document,
+        is_measured: bool,
     ) {
         let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
         let fan_out = &mut self.spare;
-        match fan_out.begin(&run, stage, &mut document, &mut ()) {
+        let begun = match is_measured {
+            false => fan_out.begin(&run, stage, &mut document, &mut ()),
+            true => begin_measured(settlement.meters(), fan_out, &run, stage, &mut document),
+        };
+        match begun {
             Ok(Some(stage)) => {
                 let message = OwnedMessage::of(envelope, bytes::Bytes::new());
                 self.submit_whole(settlement, (revision, envelope.input, message), None, stage, document);
@@ -100,6 +114,23 @@ impl Steps {
         let key = self.scripted.hold(InHand { revision, input, message, fan_out, waiting: Held::default(), share });
         self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
     }
+}
+
+/// [`FanOut::begin`], each step measured; what is left of the time is that of writing the outputs.
+#[cold]
+fn begin_measured(
+    meters: &Meters,
+    fan_out: &mut FanOut,
+    run: &Run<'_>,
+    stage: usize,
+    document: &mut Document,
+) -> Result<Option<usize>, Fault> {
+    let (began, mut timed) = (Instant::now(), Timed { meters, steps: Duration::ZERO });
+    let begun = fan_out.begin(run, stage, document, &mut timed);
+    if matches!(begun, Ok(None)) {
+        meters.step("emit", began.elapsed().saturating_sub(timed.steps));
+    }
+    begun
 }
 
 /// Reads a payload for its first step, or, for a part that was sent again from the dead letters, for the step where it

@@ -85,16 +85,25 @@ impl Scripted {
 }
 
 impl Steps {
+    /// Whose message a script is done with; `None` where the message has failed since.
+    #[must_use]
+    pub fn revision_of(&self, done: &Done) -> Option<&Rc<Revision>> {
+        let script = self.scripted.waiting.get(done.token)?;
+        self.scripted.in_hand.get(script.message).map(|in_hand| &in_hand.revision)
+    }
+
     /// A script is done with a message, or with a part of one.
     pub fn on_script(&mut self, settlement: &mut Settlement, done: Done) {
         let Steps { documents, spare, scripted, .. } = self;
-        let Done { token, mut document, outcome } = done;
+        let Done { token, mut document, outcome, used } = done;
         let Some(script) = scripted.waiting.remove(token) else { return };
+        settlement.meters().step("script", used);
         let Some(in_hand) = scripted.in_hand.get_mut(script.message) else {
             documents.put(document);
             return;
         };
         let InHand { revision, input, message, fan_out, waiting, share } = in_hand;
+        revision.owner.counters.used(used);
         let envelope = &message.envelope(&revision.owner, *input);
         let work = Work { revision, envelope };
         let run = Run { pipeline: revision.pipeline(), context: envelope.context() };

@@ -29,6 +29,11 @@ impl<T> Slab<T> {
         self.places.get_mut(index(key)).filter(|(generation, _)| u64::from(*generation) == key >> 32)
     }
 
+    pub fn get(&self, key: u64) -> Option<&T> {
+        let (generation, value) = self.places.get(index(key))?;
+        value.as_ref().filter(|_| u64::from(*generation) == key >> 32)
+    }
+
     pub fn get_mut(&mut self, key: u64) -> Option<&mut T> {
         self.place(key)?.1.as_mut()
     }
@@ -64,6 +69,7 @@ mod tests {
         let other = slab.insert("b");
         assert_eq!((slab.len(), slab.remove(first), slab.remove(first)), (2, Some("a"), None));
         let second = slab.insert("c");
+        assert_eq!(slab.get(first), None);
         assert_eq!(slab.get_mut(first), None);
         assert_eq!((slab.get_mut(second).copied(), slab.get_mut(other).copied()), (Some("c"), Some("b")));
     }

@@ -13,6 +13,7 @@ mod elsewhere;
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::time::Duration;
 
 use connectors::http::source::{HttpSource, RoutedSource, SourceOptions};
 use connectors::kind::{Host, Secrets, SinkSpec, SourceTask};
@@ -30,6 +31,11 @@ pub use elsewhere::{Elsewhere, Work, WorkThread};
 pub trait World {
     /// The wall clock, milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64;
+
+    /// CPU time that this thread has used, where that can be known.
+    fn thread_cpu(&self) -> Option<Duration> {
+        None
+    }
 
     /// Bytes that nobody can guess.
     ///
@@ -104,6 +110,10 @@ impl SystemWorld {
 impl World for SystemWorld {
     fn now_ms(&self) -> u64 {
         now_ms()
+    }
+
+    fn thread_cpu(&self) -> Option<Duration> {
+        Some(script::thread_cpu())
     }
 
     fn secret(&self) -> Result<[u8; 32], Fault> {

@@ -1,5 +1,7 @@
 //! A sink's worker: takes what waits, writes it, reports.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,8 +21,10 @@ pub async fn deliver<H: Host>(host: H, queue: QueueId, outlet: Rc<Outlet>) {
     loop {
         next = match next {
             Next::Write(batch) => {
+                host.with(|_, settlement, _| settlement.meters().write_begins());
                 let outcomes = write(&outlet, &revision, target, &batch).await;
                 host.with(|delivery, settlement, consumers| {
+                    settlement.meters().write_ends();
                     delivery.on_delivered(settlement, consumers, queue, batch, outcomes);
                     delivery.next(queue, Asking::Busy)
                 })
@@ -51,7 +55,15 @@ async fn write(outlet: &Outlet, revision: &Revision, target: usize, batch: &[Que
             address: queued.address.as_deref(),
         })
         .collect();
-    outlet.write(&deliveries).await
+    let mut write = pin!(outlet.write(&deliveries));
+    // What the sink does between two waits is its customer's work.
+    poll_fn(|context| {
+        let began = Instant::now();
+        let polled = write.as_mut().poll(context);
+        owner.counters.used(began.elapsed());
+        polled
+    })
+    .await
 }
 
 /// Until something arrives, or until then.

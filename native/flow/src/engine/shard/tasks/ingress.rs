@@ -18,7 +18,11 @@ pub async fn read(shard: Rc<Shard>, source: Rc<dyn RoutedSource>) {
         match source.read_batch(MAX_MESSAGES, MAX_BYTES, WAIT).await {
             Ok(batch) if batch.is_empty() => {}
             Ok(batch) => {
-                shard.with(|parts| parts.ingress.on_batch(&mut parts.settlement, &parts.registry, batch));
+                shard.with(|parts| {
+                    let (settlement, registry, cpu) = (&mut parts.settlement, &parts.registry, &mut parts.cpu);
+                    parts.ingress.on_batch(settlement, registry, batch, |revision| cpu.switch(revision));
+                    cpu.end(|| shard.world.thread_cpu());
+                });
             }
             Err(ConnectorError::EndOfInput) => return,
             Err(ConnectorError::BackOff(pause)) => tokio::time::sleep(pause).await,

@@ -11,8 +11,12 @@ pub async fn collect(shard: Rc<Shard>) {
         shard.executor.completed(&mut done);
         shard.with(|parts| {
             for one in done.drain(..) {
+                if let Some(revision) = parts.steps.revision_of(&one) {
+                    parts.cpu.switch(revision);
+                }
                 parts.steps.on_script(&mut parts.settlement, one);
             }
+            parts.cpu.end(|| shard.world.thread_cpu());
         });
     }
 }

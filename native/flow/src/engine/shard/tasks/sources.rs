@@ -110,7 +110,12 @@ async fn offer(shard: &Rc<Shard>, id: SourceId, mut batch: VecDeque<Incoming>) {
     while !batch.is_empty() {
         let pause = shard.with(|parts| {
             let (settlement, registry) = (&mut parts.settlement, &parts.registry);
-            parts.ingress.offer(settlement, registry, id, &mut batch)
+            if let Some(revision) = parts.ingress.own.revision(id) {
+                parts.cpu.switch(revision);
+            }
+            let pause = parts.ingress.offer(settlement, registry, id, &mut batch);
+            parts.cpu.end(|| shard.world.thread_cpu());
+            pause
         });
         if let Some(pause) = pause {
             sleep(pause).await;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::Fault;
+use script::thread_cpu;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::super::LARGE;
@@ -22,6 +24,8 @@ const MAX_BYTES: usize = 64 << 20;
 pub struct LargeDone {
     pub(super) job: Job,
     pub(super) worked: Result<Worked, Fault>,
+    /// CPU time that it has taken.
+    pub(super) used: Duration,
 }
 
 /// Where jobs come back.
@@ -85,9 +89,11 @@ impl Large {
             if done.is_closed() {
                 return;
             }
+            let began = thread_cpu();
             let worked = catch_panic(|| work(&job));
+            let used = thread_cpu().saturating_sub(began);
             // The shard may have ended meanwhile.
-            let _ = done.send(LargeDone { job, worked });
+            let _ = done.send(LargeDone { job, worked, used });
         }));
     }
 

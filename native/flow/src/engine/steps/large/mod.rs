@@ -86,8 +86,9 @@ impl Steps {
 
     /// The thread is done with a payload.
     pub fn on_large(&mut self, settlement: &mut Settlement, done: LargeDone) {
-        let LargeDone { job, worked } = done;
+        let LargeDone { job, worked, used } = done;
         let Some(Held { revision, input, share }) = self.large.release(&job) else { return };
+        revision.owner.counters.used(used);
         let Job { wanted, mut message, .. } = job;
         if let Wanted::Address(target) = wanted {
             let address = worked.map(|worked| if let Worked::Address(address) = worked { address } else { None });
