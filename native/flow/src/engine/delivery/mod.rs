@@ -244,7 +244,8 @@ impl Delivery {
 
     /// Says what every out with a sink is like. `lane_fault`: why nothing comes from a lane, or
     /// comes again and again, or does not get there.
-    pub fn note_health(&self, now_ms: u64, lane_fault: impl Fn(&Revision, u32, &str) -> Option<Code>) {
+    pub fn note_health(&self, now_ms: u64, lane_fault: impl Fn(&Revision, u32, &str) -> Option<Code>) -> bool {
+        let mut is_new = false;
         for queue in self.queues.values().filter(|queue| !queue.retired) {
             let lane = queue.revision.targets.get(queue.target).and_then(|target| match &target.route {
                 Route::Lane { stream, .. } => lane_fault(&queue.revision, target.number, stream),
@@ -254,8 +255,9 @@ impl Delivery {
                 (Health::Up, Some(code)) => Health::Failing(code),
                 (health, _) => health,
             };
-            queue.revision.health.set_out(queue.target, health, now_ms);
+            is_new |= queue.revision.health.set_out(queue.target, health, now_ms);
         }
+        is_new
     }
 
     /// The shard takes nothing more in: a server that fails is not waited for any more.

@@ -69,6 +69,8 @@ pub struct Node {
 #[derive(Default)]
 struct State {
     installed: BTreeMap<Key, Arc<Prepared>>,
+    /// How often `installed` was changed.
+    changes: u64,
     claims: Claims,
     retired: Retired,
     shards: Vec<Shard>,
@@ -289,8 +291,10 @@ impl Node {
     /// The pipelines whose stats have changed since the last call, and those that were removed.
     #[must_use]
     pub fn changes(&self) -> Changes {
+        // First: what happens after it is seen the next time.
+        let activity = self.meters.iter().map(|one| one.activity()).sum();
         let state = lock(&self.state);
-        lock(&self.seen).changes(&state.installed)
+        lock(&self.seen).changes_since((activity, state.changes), &state.installed)
     }
 
     /// What a scrape is told; `most`: how many customers are named, those with the most messages. Without it, what a
@@ -361,6 +365,7 @@ impl State {
 
     /// What leaves an address goes before whoever comes to it.
     fn change(&mut self, install: &[Arc<Prepared>], removes: &[Key]) {
+        self.changes += 1;
         let comes: BTreeSet<Key> = install.iter().map(|prepared| key(&prepared.pipeline)).collect();
         for key in removes.iter().chain(&comes) {
             if let Some(earlier) = self.installed.remove(key) {

@@ -31,23 +31,27 @@ impl Healths {
         Healths((0..=outs).map(|_| AtomicU64::new(0)).collect())
     }
 
-    pub fn set_in(&self, health: Health, now_ms: u64) {
-        self.set(0, health, now_ms);
+    /// Whether it is another one than before.
+    pub fn set_in(&self, health: Health, now_ms: u64) -> bool {
+        self.set(0, health, now_ms)
     }
 
-    pub fn set_out(&self, target: usize, health: Health, now_ms: u64) {
-        self.set(target + 1, health, now_ms);
+    /// Whether it is another one than before.
+    pub fn set_out(&self, target: usize, health: Health, now_ms: u64) -> bool {
+        self.set(target + 1, health, now_ms)
     }
 
     /// Only the owning shard sets; the time stays while the state does.
-    fn set(&self, at: usize, health: Health, now_ms: u64) {
+    fn set(&self, at: usize, health: Health, now_ms: u64) -> bool {
         let state = match health {
             Health::Up => UP,
             Health::Failing(code) => code as u64 + UP + 1,
         };
-        if self.0[at].load(Relaxed) & ((1 << STATE_BITS) - 1) != state {
+        let is_new = self.0[at].load(Relaxed) & ((1 << STATE_BITS) - 1) != state;
+        if is_new {
             self.0[at].store(now_ms << STATE_BITS | state, Relaxed);
         }
+        is_new
     }
 
     fn get(&self, at: usize) -> Option<Condition> {

@@ -1,6 +1,7 @@
 //! What a shard measures as a whole, beside what each pipeline counts. One writer each, as for counters.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use message::Code;
@@ -37,6 +38,8 @@ impl Waited {
 pub struct Meters {
     /// Seconds that its loop has lived through: one that does not move is stuck.
     ticks: AtomicU64,
+    /// Rises behind what may have changed a counter or a condition: while it stands still, none has.
+    activity: AtomicU64,
     connected: AtomicBool,
     messages: AtomicU64,
     bytes: AtomicU64,
@@ -60,6 +63,7 @@ impl Default for Meters {
     fn default() -> Meters {
         Meters {
             ticks: AtomicU64::new(0),
+            activity: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             messages: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -85,6 +89,17 @@ impl Meters {
         raise(&self.ticks, 1);
         self.messages.store(messages, Relaxed);
         self.bytes.store(bytes, Relaxed);
+    }
+
+    /// Something may have been counted, or have another condition.
+    #[inline]
+    pub fn note_activity(&self) {
+        self.activity.store(self.activity.load(Relaxed).wrapping_add(1), Release);
+    }
+
+    #[must_use]
+    pub fn activity(&self) -> u64 {
+        self.activity.load(Acquire)
     }
 
     pub fn dead(&self, code: Code) {

@@ -90,8 +90,7 @@ mod tests {
     use crate::engine::registry::{Prepared, Registry, Secrets};
 
     fn revision(name: &str) -> Rc<Revision> {
-        let file =
-            json!({"customer": "acme", "pipeline": name, "in": {"http": {"path": "/x"}}, "out": {"stdout": {}}});
+        let file = json!({"customer": "acme", "pipeline": name, "in": {"http": {"path": "/x"}}, "out": {"stdout": {}}});
         let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap();
         let settings = serde_json::from_value(json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."})).unwrap();
         let prepared = Prepared::new(pipeline, Secrets::default(), vec![Arc::default()], &settings).unwrap();

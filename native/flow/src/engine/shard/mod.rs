@@ -70,6 +70,13 @@ impl Shard {
 
     /// Runs `work`, routes what it has left to be done elsewhere, and sends what it has written.
     pub(super) fn with<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
+        let done = self.with_unnoted(work);
+        self.parts.borrow().settlement.meters().note_activity();
+        done
+    }
+
+    /// The same for what comes every second: it says itself whether it has counted something.
+    pub(super) fn with_unnoted<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
         let mut parts = self.parts.borrow_mut();
         parts.settlement.set_now(self.world.now_ms());
         let done = work(&mut parts);

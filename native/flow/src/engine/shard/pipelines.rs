@@ -205,8 +205,8 @@ impl Parts {
         }
     }
 
-    /// Once a second: what is late, what is drained, how the connectors are.
-    pub fn on_tick(&mut self) {
+    /// Once a second: what is late, what is drained, how the connectors are. Whether one is otherwise than before.
+    pub fn on_tick(&mut self) -> bool {
         self.settlement.on_tick();
         let connections = self.ingress.source().map_or(0, |source| source.connections());
         self.settlement.meters().set_connections(connections);
@@ -222,7 +222,7 @@ impl Parts {
                 || consumers.serves(id)
         });
         self.top_up();
-        self.note_health();
+        self.note_health()
     }
 
     /// Why messages of a pipeline cannot be asked for.
@@ -234,8 +234,9 @@ impl Parts {
         refused.or_else(|| self.consumers.fault(Feed::Source(id), &revision.logic_stream))
     }
 
-    /// Says what every in and out is like, as far as this node looks after it.
-    pub fn note_health(&self) {
+    /// Says what every in and out is like, as far as this node looks after it. Whether one is otherwise than before.
+    pub fn note_health(&self) -> bool {
+        let mut is_new = false;
         let is_connected = self.settlement.is_connected();
         let nats = if is_connected { Health::Up } else { Health::Failing(Code::NatsDisconnected) };
         let now_ms = self.settlement.now_ms();
@@ -246,7 +247,7 @@ impl Parts {
                     Some(health) if is_connected => health,
                     _ => nats,
                 };
-                revision.health.set_in(
+                is_new |= revision.health.set_in(
                     self.in_fault(revision).filter(|_| is_connected).map(Health::Failing).unwrap_or(health),
                     now_ms,
                 );
@@ -258,13 +259,14 @@ impl Parts {
                 let number = u32::try_from(target).unwrap_or(u32::MAX);
                 let refusal = deaf.or_else(|| revision.backpressure.refusal(number, self.settlement.tick()));
                 let refusal = refusal.filter(|_| is_connected);
-                revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
+                is_new |= revision.health.set_out(target, refusal.map_or(nats, Health::Failing), now_ms);
             }
         }
         let tick = self.settlement.tick();
-        self.delivery.note_health(now_ms, |revision, target, lane| {
-            let refusal = || revision.backpressure.refusal(target, tick);
-            deaf.or_else(|| self.consumers.denial(None, lane)).or_else(refusal).filter(|_| is_connected)
-        });
+        is_new
+            | self.delivery.note_health(now_ms, |revision, target, lane| {
+                let refusal = || revision.backpressure.refusal(target, tick);
+                deaf.or_else(|| self.consumers.denial(None, lane)).or_else(refusal).filter(|_| is_connected)
+            })
     }
 }

@@ -58,11 +58,14 @@ impl Handler for Turn {
     }
 
     fn on_burst_end(&mut self, out: &mut Vec<u8>) {
-        self.messages = 0;
+        let had_messages = std::mem::take(&mut self.messages) > 0;
         let mut parts = self.shard.parts.borrow_mut();
         parts.cpu.end(|| self.shard.world.thread_cpu());
         parts.top_up();
         self.shard.route(&mut parts);
+        if had_messages {
+            parts.settlement.meters().note_activity();
+        }
         if parts.settlement.is_connected() {
             append(out, &mut parts.settlement.wire);
         }
@@ -83,6 +86,8 @@ impl Handler for Turn {
     }
 
     fn on_server_error(&mut self, error: &ServerError) {
-        self.shard.parts.borrow_mut().on_server_error(error);
+        let mut parts = self.shard.parts.borrow_mut();
+        parts.on_server_error(error);
+        parts.settlement.meters().note_activity();
     }
 }

@@ -20,8 +20,11 @@ pub async fn tick(shard: Rc<Shard>) {
     let mut interval = every(SECOND);
     loop {
         interval.tick().await;
-        let is_late = shard.with(|parts| {
-            parts.on_tick();
+        let is_late = shard.with_unnoted(|parts| {
+            let in_hand = parts.settlement.ledger().asked_for().messages;
+            if parts.on_tick() || in_hand > 0 {
+                parts.settlement.meters().note_activity();
+            }
             parts.settlement.is_late()
         });
         if is_late {
@@ -51,7 +54,7 @@ pub fn every(period: Duration) -> Interval {
 /// Whether a script does not end, though its time is over.
 fn look_at_scripts(shard: &Rc<Shard>) {
     let overlong = shard.executor.turn().filter(|(_, lasted)| *lasted >= STUCK);
-    shard.with(|parts| {
+    shard.with_unnoted(|parts| {
         let was_stuck = parts.steps.set_stuck(overlong.is_some());
         if let Some((customer, lasted)) = overlong.filter(|_| !was_stuck) {
             let seconds = lasted.as_secs();
