@@ -182,6 +182,7 @@ fn busiest(customers: BTreeMap<&str, Sums>, most: usize) -> BTreeMap<Box<str>, B
     customers.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.messages()));
     let mut others = customers.split_off(most.min(customers.len()));
     others.extend_from_slice(&customers);
+    others.retain(|(_, sums)| sums.usage.cpu_ns > 0);
     others.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.usage.cpu_ns));
     others.truncate(most);
     customers.into_iter().chain(others).map(|(customer, sums)| (customer.into(), sums.named())).collect()
