@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from ..control import dead_letters
 from ..control.originals import sweep
 from ..control.streams import dead_subject
-from . import choice, exit_codes, letter_summary, nats, redrive, server_of
+from . import choice, content, exit_codes, letter_summary, nats, redrive, server_of
 from .choice import SEQUENCE, counted, whose
 from .server_of import agrees, client_of
 from .terminal import Terminal, moment, safe
@@ -107,31 +106,18 @@ def show(sequence: int, only_payload: bool, whole: bool, server: nats.Server, da
 
     letter, reason = asyncio.run(fetch())
     if letter is None:
-        hint = "`vrsky dlq ls` lists them"
-        if as_json:
-            problem = {"code": None, "reason": reason, "hint": hint}
-            Terminal(sys.stdout).line(json.dumps({"ok": False, "problems": [problem]}))
-        else:
-            Terminal(sys.stderr).line(f"{reason}; {hint}")
-        return exit_codes.FINDINGS
+        return content.not_there(reason, "`vrsky dlq ls` lists them", as_json)
     if only_payload:
         sys.stdout.buffer.write(letter.payload)
         return exit_codes.OK
     terminal = Terminal(sys.stdout)
-    text = letter.payload.decode(errors="replace")
     if as_json:
-        shown = {**letter.as_json(), "headers": letter.headers, "payload": text}
-        if text.encode() != letter.payload:
-            # Not UTF-8: the text is not all of it.
-            shown["payload_base64"] = base64.b64encode(letter.payload).decode()
-        terminal.line(json.dumps(shown))
+        terminal.line(json.dumps({**letter.as_json(), "headers": letter.headers, **content.as_json(letter.payload)}))
         return exit_codes.OK
     terminal.line(_line(terminal, letter))
-    for name, value in letter.headers.items():
-        terminal.line(f"  {terminal.quiet(safe(name))}: {safe(value)}")
+    content.show_headers(terminal, letter.headers)
     terminal.line()
-    for line in text.splitlines():
-        terminal.line(safe(line))
+    content.show_payload(terminal, letter.payload)
     return exit_codes.OK
 
 

@@ -15,6 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
+from . import headers as of_message
 from . import subjects
 from .answers import answers
 from .streams import DEAD, dead_subject, original_subject
@@ -46,7 +47,7 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        return self.headers.get("Vrsky-Id") or self.headers.get("Nats-Msg-Id", "")
+        return of_message.message_id(self.headers)
 
     @property
     def original(self) -> str | None:
@@ -56,16 +57,12 @@ class DeadLetter:
     @property
     def time_ms(self) -> int:
         """When the message was accepted, milliseconds since the Unix epoch; 0 when unknown."""
-        return self._number("Vrsky-Time")
+        return of_message.number(self.headers, "Vrsky-Time")
 
     @property
     def died_ms(self) -> int:
         """When it became a dead letter."""
-        return self._number("Vrsky-Died") or self.stored_ms
-
-    def _number(self, header: str) -> int:
-        text = self.headers.get(header, "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+        return of_message.number(self.headers, "Vrsky-Died") or self.stored_ms
 
     def as_json(self) -> dict[str, object]:
         return {

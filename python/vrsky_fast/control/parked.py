@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from . import subjects
+from . import headers, subjects
 from .answers import answers
 from .streams import PARKED, parked_subject
 
@@ -78,8 +78,7 @@ async def _oldest(client: Client, subject: str) -> tuple[int, int] | None:
             message = await client.jetstream(timeout=10).get_msg(PARKED, seq=1, subject=subject, next=True)
         except NotFoundError:
             return None
-    came = (message.headers or {}).get("Vrsky-Time", "")
-    came_ms = int(came) if came.isascii() and came.isdigit() and len(came) < 16 else 0
+    came_ms = headers.number(message.headers or {}, "Vrsky-Time")
     return came_ms, int(message.time.timestamp() * 1000) if message.time else 0
 
 

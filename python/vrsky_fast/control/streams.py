@@ -27,6 +27,8 @@ __all__ = [
     "parked",
     "sharing",
     "topology",
+    "waiting",
+    "within",
 ]
 
 STEPS = ASIDE_SUBJECT.rpartition(".")[2]
@@ -85,6 +87,12 @@ def topology(tiers: Collection[str], lanes: int, replicas: int | None = None) ->
             yield replace(_stream(one), replicas=replicas)
 
 
+def waiting() -> Iterator[Stream]:
+    """Every stream that messages wait in: all lanes of all tiers, then what is parked."""
+    yield from (_stream(one) for one in STREAMS if one.consumer is not None)
+    yield parked()
+
+
 def _stream(one: StreamFact) -> Stream:
     return Stream(one.name, one.subject, one.work_queue, one.cap, one.consumer, more=one.more, max_age=one.max_age)
 
@@ -125,6 +133,12 @@ def parked_subject(customer: str | None, pipeline: str | None, out: str | None) 
     name."""
     last = STEPS if out == STEPS else _token("out", out)
     return f"vrsky.parked.{_token('customer', customer)}.{_token('pipeline', pipeline)}.{last}"
+
+
+def within(stream: Stream, customer: str | None, pipeline: str | None) -> str:
+    """The subjects of a lane, or of the parked messages, that are a customer's or one pipeline's; `>` at their end.
+    Raises ConfigError for what is no name."""
+    return f"{stream.subject.removesuffix('.>')}.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
 
 
 def _token(what: str, name: str | None) -> str:

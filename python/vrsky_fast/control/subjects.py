@@ -33,10 +33,15 @@ async def counts(client: Client, stream: str, subject: str, most: int | None = N
             return found
 
 
+async def consumers_of(client: Client, stream: str) -> list[Any]:
+    """What the server tells of each consumer of a stream; empty when the stream is not there. Raises NatsError."""
+    return await _all(client, f"CONSUMER.LIST.{stream}", {}, "consumers", stream)
+
+
 async def handed_out(client: Client, stream: str, subject: str) -> int:
     """How many messages of these subjects, `subject` with wildcards, consumers of one subject each have given to
     somebody who has not settled them. 0 when the stream is not there. Raises NatsError."""
-    consumers = await _all(client, f"CONSUMER.LIST.{stream}", {}, "consumers", stream)
+    consumers = await consumers_of(client, stream)
     covered = (one for one in consumers if _covers(subject, one["config"].get("filter_subject", "")))
     return sum(one["num_ack_pending"] for one in covered)
 
