@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.parser import BytesParser
+
 import pytest
 
 from vrsky_fast.control import headers
@@ -31,3 +33,9 @@ def test_an_earlier_versions_id_is_that_of_its_publish() -> None:
     assert headers.message_id({"Vrsky-Id": "a.1", "Nats-Msg-Id": "a.2"}) == "a.1"
     assert headers.message_id({"Nats-Msg-Id": "a.2"}) == "a.2"
     assert headers.message_id({}) == ""
+
+
+def test_a_value_that_is_not_ascii_is_read_as_utf_8() -> None:
+    parsed = BytesParser().parsebytes("X-Shop: Zürich\r\nX-Plain: a\r\nX-Odd: ".encode() + b"\xff\r\n\r\n")
+    assert headers.read(dict(parsed.items())) == {"X-Shop": "Zürich", "X-Plain": "a", "X-Odd": "\ufffd"}
+    assert headers.read(None) == {}

@@ -12,7 +12,7 @@ import click
 from ..control import dead_letters
 from ..control.originals import sweep
 from ..control.streams import dead_subject
-from . import choice, content, exit_codes, letter_summary, nats, redrive, server_of
+from . import choice, content, exit_codes, export, letter_summary, nats, redrive, server_of
 from .choice import SEQUENCE, counted, whose
 from .server_of import agrees, client_of
 from .terminal import Terminal, moment, safe
@@ -29,6 +29,7 @@ Examples:
   vrsky dlq summary --by code --newer-than 1d
   vrsky dlq show 17
   vrsky dlq show 17 --payload > order.xml
+  vrsky dlq export 17 --as-test --into orders.yaml
   vrsky dlq redrive 17 18
   vrsky dlq rm 17 18
   vrsky dlq rm --customer acme --pipeline orders --yes
@@ -66,6 +67,7 @@ def command() -> None:
 
 command.add_command(redrive.command)
 command.add_command(letter_summary.command)
+command.add_command(export.command)
 
 
 @command.command(name="ls", help=_LS_HELP)

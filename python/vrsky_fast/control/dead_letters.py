@@ -172,7 +172,7 @@ async def _scan(client: Client, wanted: Wanted, first: int) -> AsyncGenerator[De
                 pending -= 1
                 at = message.metadata
                 stored_ms = int(at.timestamp.timestamp() * 1000)
-                letter = _letter(at.sequence.stream, message.subject, dict(message.headers or {}), stored_ms)
+                letter = _letter(at.sequence.stream, message.subject, of_message.read(message.headers), stored_ms)
                 if wanted.takes(letter, now_ms):
                     yield letter
     finally:
@@ -210,7 +210,7 @@ async def _message(client: Client, seq: int | None = None, subject: str | None =
         except NotFoundError:
             return None
     stored_ms = int(message.time.timestamp() * 1000) if message.time else 0
-    headers = dict(message.headers or {})
+    headers = of_message.read(message.headers)
     return _letter(message.seq or 0, message.subject or "", headers, stored_ms, message.data or b"")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.header import Header, decode_header
 
 HIDDEN = "(left out: it may be a secret)"
 """Stands in place of the value of a secret header."""
@@ -10,6 +11,16 @@ HIDDEN = "(left out: it may be a secret)"
 # Names that carry credentials, in lower case; and parts of names that say so.
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-amz-security-token"})
 _SECRET_PARTS = ("token", "secret", "password", "api-key", "apikey", "signature", "credential")
+
+
+def read(parsed: Mapping[str, str | Header] | None) -> dict[str, str]:
+    """As nats-py gives them: a value that is not ASCII is no text there."""
+    return {name: value if isinstance(value, str) else _text(value) for name, value in (parsed or {}).items()}
+
+
+def _text(value: Header) -> str:
+    chunks = (chunk if isinstance(chunk, bytes) else chunk.encode() for chunk, _ in decode_header(value))
+    return b"".join(chunks).decode(errors="replace")
 
 
 def is_secret(name: str) -> bool:

@@ -199,7 +199,7 @@ async def _message(client: Client, state: _State, sequence: int, subject: str | 
         customer=customer,
         pipeline=pipeline,
         step="in" if step == "_in" else step,
-        headers=dict(message.headers or {}),
+        headers=of_message.read(message.headers),
         payload=message.data or b"",
         stored=stored,
         age_ms=max(0, _milliseconds(state.now) - _milliseconds(stored)),
