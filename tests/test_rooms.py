@@ -19,6 +19,7 @@ FLOORS = (
     ("shard",),
     ("ingress", "intake", "steps", "delivery"),
     ("registry", "consumers", "settlement"),
+    ("tap",),
     ("message",),
     ("observe", "ids", "nats_api", "settings", "world"),
     ("subjects",),

@@ -85,6 +85,12 @@ ASIDE_SUBJECT: str = _ALL["aside"]["subject"]
 
 KEYS: str = _ALL["keys"]["stream"]
 
+TAP_SUBJECT: str = _ALL["tap"]["request"]
+"""With the places `{customer}` and `{pipeline}`: where somebody asks to see messages. No customer may publish there."""
+
+TAPPED_SUBJECT: str = _ALL["tap"]["records"]
+"""With the places `{customer}`, `{pipeline}` and `{token}`: where nodes show them."""
+
 ACK_WAIT_SECONDS = float(_ALL["ack_wait_seconds"])
 DUPLICATE_WINDOW_SECONDS = float(_ALL["duplicate_window_seconds"])
 

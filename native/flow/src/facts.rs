@@ -80,6 +80,10 @@ pub fn facts() -> Value {
         "parked": {"stream": subjects::PARKED},
         "aside": {"subject": subjects::aside("{customer}", "{pipeline}")},
         "keys": {"stream": subjects::KEYS},
+        "tap": {
+            "request": subjects::tap("{customer}", "{pipeline}"),
+            "records": subjects::tapped("{customer}", "{pipeline}", "{token}"),
+        },
         "ack_wait_seconds": ACK_WAIT.as_secs(),
         "duplicate_window_seconds": DUPLICATE_WINDOW.as_secs(),
         "counters": Metric::ALL.map(Metric::as_str),

@@ -31,11 +31,11 @@ def show_payload(terminal: Terminal, payload: bytes) -> None:
         terminal.line(safe(line))
 
 
-def beginning(payload: bytes) -> str:
+def beginning(payload: bytes, characters: int = _SHOWN) -> str:
     """The first characters on one line, with control characters escaped."""
     # No character has more than four bytes; what the cut leaves of the last one is not shown.
-    text = payload[: 4 * _SHOWN].decode(errors="replace")
-    return safe(text[:_SHOWN]) + ("..." if len(text) > _SHOWN else "")
+    text = payload[: 4 * characters + 4].decode(errors="replace")
+    return safe(text[:characters]) + ("..." if len(text) > characters else "")
 
 
 def not_there(reason: str, hint: str, is_json: bool) -> int:

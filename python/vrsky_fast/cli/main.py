@@ -27,6 +27,7 @@ _VERBS = {
     "history": ("history", "List the revisions of a pipeline in the bucket."),
     "rollback": ("rollback", "Put an earlier revision back."),
     "delete": ("delete", "Take a pipeline out of the bucket."),
+    "tap": ("tap", "Watch the messages of a pipeline that runs."),
     "messages": ("messages", "List and show messages that wait."),
     "dlq": ("dlq", "List, show, delete and send again dead letters."),
     "parked": ("parked", "List and discard messages that are set aside."),
@@ -42,6 +43,7 @@ Examples:
   vrsky schema > pipeline.schema.json
   vrsky test orders.yaml
   vrsky dry-run orders.yaml order.xml
+  vrsky tap acme/orders --failed
   vrsky messages ls acme/orders
   vrsky dlq ls --customer acme
 """

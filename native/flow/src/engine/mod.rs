@@ -10,6 +10,7 @@
 //!       registry/      which pipelines there are, which revision a message is run by
 //!       consumers/     where messages come from, and how many are asked for
 //!       settlement/    what every message ends in: output, dead letter, ack
+//!         tap/             who watches the messages of a pipeline
 //!         observe/, world/, message.rs, ids.rs, subjects.rs, nats_api.rs, settings.rs
 //! ```
 //!
@@ -30,6 +31,7 @@ mod settlement;
 mod shard;
 mod steps;
 pub(crate) mod subjects;
+mod tap;
 mod world;
 
 pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineStats};

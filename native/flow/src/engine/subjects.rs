@@ -38,11 +38,15 @@ pub fn stream(lane_type: LaneType, tier: &str, lane: u32) -> String {
 
 /// FNV-1a (64 bit): stable over releases and machines, unlike the hashers of the standard library.
 #[must_use]
+pub fn hash(text: &str) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325_u64;
+    text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The lane of a customer among so many.
+#[must_use]
 pub fn lane_of(customer: &str, lanes: u32) -> u32 {
-    let hash = customer
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    u32::try_from(hash % u64::from(lanes.max(1))).unwrap_or(0)
+    u32::try_from(hash(customer) % u64::from(lanes.max(1))).unwrap_or(0)
 }
 
 /// `vrsky.logic.t1000.0.acme.orders.in`
@@ -79,6 +83,30 @@ pub fn key(customer: &str, digits: &str) -> String {
 #[must_use]
 pub fn key_stored(key: &str) -> String {
     format!("{key}.stored")
+}
+
+/// The subjects of requests to see the messages of a pipeline. Whoever may publish there sees them.
+pub const ALL_TAPS: &str = "vrsky.tap.*.*";
+
+/// `vrsky.tap.acme.orders`
+#[must_use]
+pub fn tap(customer: &str, pipeline: &str) -> String {
+    format!("vrsky.tap.{customer}.{pipeline}")
+}
+
+/// Customer and pipeline of such a subject.
+#[must_use]
+pub fn parse_tap(subject: &[u8]) -> Option<(&str, &str)> {
+    std::str::from_utf8(subject).ok()?.strip_prefix("vrsky.tap.")?.split_once('.')
+}
+
+/// What subjects begin with on which the messages are shown.
+pub const TAPPED: &str = "vrsky.tapped.";
+
+/// `vrsky.tapped.acme.orders.<token>`
+#[must_use]
+pub fn tapped(customer: &str, pipeline: &str, token: &str) -> String {
+    format!("{TAPPED}{customer}.{pipeline}.{token}")
 }
 
 /// The stream of the messages whose out fails for longer.
@@ -238,6 +266,12 @@ mod tests {
     fn what_is_set_aside_names_its_pipeline() {
         assert_eq!(parse_aside(&aside("acme", "orders")), Some(("acme", "orders")));
         assert_eq!(parse_aside(&parked("acme", "orders", "in")), None);
+    }
+
+    #[test]
+    fn a_request_to_watch_names_its_pipeline() {
+        assert_eq!(parse_tap(tap("acme", "orders").as_bytes()), Some(("acme", "orders")));
+        assert_eq!(parse_tap(tapped("acme", "orders", "x").as_bytes()), None);
     }
 
     #[test]

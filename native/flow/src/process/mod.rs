@@ -20,7 +20,7 @@ use script::{Done, Runner, TaskContext};
 
 use crate::compile::{Pipeline, Target, detect};
 use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Trace, content_type};
-use snapshots::Snapshots;
+pub(crate) use snapshots::Snapshots;
 
 /// One message as it comes in.
 #[derive(Clone, Copy, Debug)]

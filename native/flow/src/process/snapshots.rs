@@ -6,18 +6,46 @@ use super::Snapshot;
 use crate::compile::{Pipeline, Progress};
 use crate::fan_out::{PartPath, Run, Trace};
 
-/// Collects a snapshot after every step.
-#[derive(Default)]
-pub struct Snapshots(Vec<(PartPath, Snapshot)>);
+/// Collects a snapshot after every step, within bounds where somebody watches a message that is not theirs alone.
+pub struct Snapshots {
+    taken: Vec<(PartPath, Snapshot)>,
+    /// How many there may still be, and the bytes after which there is no further one.
+    room: (usize, usize),
+    left_out: u64,
+}
+
+impl Default for Snapshots {
+    fn default() -> Snapshots {
+        Snapshots::bounded(usize::MAX, usize::MAX)
+    }
+}
 
 impl Snapshots {
+    /// At most so many, and none after so many bytes.
+    #[must_use]
+    pub fn bounded(count: usize, bytes: usize) -> Snapshots {
+        Snapshots { taken: Vec::new(), room: (count, bytes), left_out: 0 }
+    }
+
+    /// How many there was no room for.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// Part by part, each from its script to its end.
+    #[must_use]
     pub fn sorted(mut self) -> Vec<Snapshot> {
-        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
-        self.0.into_iter().map(|(_, snapshot)| snapshot).collect()
+        self.taken.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.taken.into_iter().map(|(_, snapshot)| snapshot).collect()
     }
 
     fn push(&mut self, pipeline: &Pipeline, path: &PartPath, stage: usize, document: &Document, verdict: String) {
+        let (count, bytes) = self.room;
+        if count == 0 || bytes == 0 {
+            self.left_out += 1;
+            return;
+        }
         // Past the last step there is only the way out.
         let label = if stage < pipeline.stage_count() { pipeline.stage_label(stage) } else { "out" };
         let mut payload = Vec::new();
@@ -26,7 +54,8 @@ impl Snapshots {
             payload.clear();
             formats::json::emit(document, &mut payload);
         }
-        self.0.push((path.clone(), Snapshot { label: format!("{label}{path}"), payload, verdict }));
+        self.room = (count - 1, bytes.saturating_sub(payload.len()));
+        self.taken.push((path.clone(), Snapshot { label: format!("{label}{path}"), payload, verdict }));
     }
 }
 
@@ -68,7 +97,7 @@ impl Trace for Snapshots {
 
     /// The last step sent it to outs that do not get it.
     fn on_not_rendered(&mut self, path: &PartPath, fault: &Fault) {
-        let last = self.0.iter_mut().rev().find(|(of, _)| of == path);
+        let last = self.taken.iter_mut().rev().find(|(of, _)| of == path);
         if let Some((_, snapshot)) = last {
             snapshot.verdict = failed(fault);
         }

@@ -26,4 +26,5 @@ mod replies;
 mod retries;
 mod splits;
 mod stops;
+mod tap;
 mod urls;

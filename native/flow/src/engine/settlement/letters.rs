@@ -53,6 +53,7 @@ impl Settlement {
         owner.counters.add(Metric::Dead, 1);
         self.meters.dead(letter.fault.code());
         self.event(EventKind::Dead, envelope, letter.step, Some(letter.fault), letter.body.bytes.len());
+        self.tap_dead(envelope, letter.step, letter.fault, letter.body);
         let subject = subjects::dead(owner.customer(), owner.name(), &subjects::token(letter.step));
         let id = headers::next_id(envelope, &IdKey::new(&["dead", owner.revision(), &subject]));
         self.begin_letter(envelope, &id, letter.body.content_type);

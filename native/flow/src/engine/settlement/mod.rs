@@ -10,7 +10,7 @@
 //!
 //! `letters.rs` writes dead letters, `publish.rs` outputs, `core.rs` knows which of those to core NATS are
 //! delivered, `headers.rs` writes headers; `ledger.rs` knows what waits
-//! for what; `reply.rs` how an answer finds it.
+//! for what; `reply.rs` how an answer finds it. `tapped.rs` shows messages to whoever watches.
 
 mod core;
 mod effect;
@@ -23,6 +23,7 @@ mod offer;
 mod parked;
 mod publish;
 mod reply;
+mod tapped;
 mod told;
 mod usage;
 
@@ -44,6 +45,7 @@ pub use publish::{Forward, MAX_HEADERS, Stored};
 use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
 use super::observe::{Event, EventKind, Events, Meters, age_ms};
+use super::tap::Taps;
 use ledger::Closed;
 use reply::Replies;
 use told::{answer, growing};
@@ -90,6 +92,7 @@ pub struct Settlement {
     deaf: Option<hearing::Deaf>,
     /// A PubAck is late.
     is_late: bool,
+    taps: Taps,
     random: fastrand::Rng,
 }
 
@@ -118,6 +121,7 @@ impl Settlement {
             connected: false,
             deaf: None,
             is_late: false,
+            taps: Taps::default(),
             random,
         }
     }
@@ -281,6 +285,7 @@ impl Settlement {
         self.meters.set_connected(true);
         self.deaf = None;
         hearing::subscribe(&self.replies, out);
+        Taps::subscribe(out);
     }
 
     /// Publishes once more what only this program has, after a reconnect.
@@ -321,6 +326,7 @@ impl Settlement {
         if !self.connected {
             return;
         }
+        self.taps.on_tick(self.tick, self.now_ms, &mut self.wire);
         self.try_to_hear();
         if !self.is_deaf() {
             self.ledger.resend_late(self.tick, PUB_ACK_TICKS, &mut self.wire);

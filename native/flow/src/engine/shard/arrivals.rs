@@ -7,9 +7,11 @@
 //! pull: lane outgoing     ──► whose? ──► delivery
 //! pull: parked            ──► delivery, or for steps that were away: steps
 //! pull, core: a NATS in   ──► steps
+//! somebody wants to watch ──► tap
 //! ```
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault, Headers};
@@ -25,6 +27,7 @@ use crate::engine::observe::{Event, EventKind, Waited, age_ms};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Input, Letter, Origin, Outcome, PUB_ACKS, RETRY_PUBLISH};
 use crate::engine::subjects::{self, Address, LaneType};
+use crate::engine::tap::REQUESTS;
 
 impl Parts {
     /// One message of the connection.
@@ -38,10 +41,22 @@ impl Parts {
         match self.consumers.subscription(message.sid) {
             Some(Subscription::Pull(number)) => self.on_pulled(number, message),
             Some(Subscription::Core(revision)) => self.on_core(revision, message),
+            None if message.sid == REQUESTS => self.on_tap_request(message),
             // No customer's message. A core NATS in is known until a marker behind its UNSUB is back, and nothing of it
             // can come after that; a new connection brings nothing of what the last one was subscribed to.
             None => {}
         }
+    }
+
+    /// Somebody asks to see the messages of a pipeline. Nodes that do not have it say nothing.
+    #[cold]
+    fn on_tap_request(&mut self, message: &Message<'_>) {
+        let named = subjects::parse_tap(message.subject);
+        let Some(revision) = named.and_then(|(customer, pipeline)| self.registry.named(customer, pipeline)) else {
+            return;
+        };
+        let pipeline = Arc::clone(&revision.owner.pipeline);
+        self.settlement.on_tap_request(&pipeline, message.payload);
     }
 
     fn on_pulled(&mut self, number: u64, message: &Message<'_>) {

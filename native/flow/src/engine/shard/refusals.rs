@@ -31,6 +31,9 @@ impl Parts {
         if let Some(is_news) = self.consumers.refuse_publish(subject, self.settlement.tick()) {
             return is_news;
         }
+        if self.settlement.refuse_tap(subject) {
+            return true;
+        }
         let is_news = self.settlement.on_publish_refused(subject);
         let tick = self.settlement.tick();
         for revision in self.registry.active() {

@@ -22,6 +22,7 @@ mod scripted;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use super::publish::{self, Work};
 use super::sampled::Timed;
 use super::scripted::InHand;
 use super::scripted::no_room;
-use super::{LARGE, STUCK_DELAY, Steps};
+use super::{LARGE, STUCK_DELAY, Steps, watched};
 use crate::compile::Pipeline;
 use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
 use crate::engine::observe::Meters;
@@ -28,6 +28,9 @@ impl Steps {
         envelope: &Envelope<'_>,
         payload: &[u8],
     ) {
+        if settlement.is_tapped() {
+            settlement.tap_in(envelope, payload);
+        }
         if !revision.pipeline().needs_document() && envelope.resume.is_none() {
             let body = Body { bytes: payload, content_type: envelope.content_type };
             publish::forward(settlement, revision, envelope, body);
@@ -65,9 +68,12 @@ impl Steps {
     ) {
         let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
         let fan_out = &mut self.spare;
-        let begun = match is_measured {
-            false => fan_out.begin(&run, stage, &mut document, &mut ()),
-            true => begin_measured(settlement.meters(), fan_out, &run, stage, &mut document),
+        let begun = if settlement.is_tapped() {
+            watched::begin(settlement, envelope, fan_out, &run, stage, &mut document)
+        } else if is_measured {
+            begin_measured(settlement.meters(), fan_out, &run, stage, &mut document)
+        } else {
+            fan_out.begin(&run, stage, &mut document, &mut ())
         };
         match begun {
             Ok(Some(stage)) => {

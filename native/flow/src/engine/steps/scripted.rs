@@ -15,6 +15,7 @@ use script::{Done, Task, TaskContext};
 use super::budget::{Held, Share, document_bytes};
 use super::publish::{self, Work};
 use super::slab::Slab;
+use super::watched::{self, Made};
 use super::{REFUSED_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
 use crate::engine::registry::Revision;
@@ -111,7 +112,12 @@ impl Steps {
         waiting.bytes -= script.bytes;
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
-        let collected = fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ());
+        let collected = if settlement.is_tapped() {
+            let made = Made { at, document: &mut document, outcome };
+            watched::on_script(settlement, envelope, fan_out, &run, made, &mut scripted.next)
+        } else {
+            fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ())
+        };
         let outcome = match collected {
             Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {
                 let held = held(*waiting, &scripted.next, fan_out.held_bytes());

@@ -132,6 +132,7 @@ mod tests {
             wanted: Wanted::Steps,
             pipeline: Arc::clone(&revision.owner.pipeline),
             message: OwnedMessage::of(&envelope, payload.into()),
+            seen: std::cell::RefCell::default(),
         };
         large.submit(Held { revision: Rc::clone(revision), input, share: None }, job);
     }

@@ -10,6 +10,7 @@
 mod jobs;
 mod work;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use super::{Effect, FULL_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
+use crate::process::Snapshots;
 
 impl Steps {
     /// What the thread has done comes here, for [`Steps::on_large`]. `None` from the second call on.
@@ -41,7 +43,7 @@ impl Steps {
         envelope: &Envelope<'_>,
         payload: &[u8],
     ) {
-        match self.hand_over(revision, envelope, Wanted::Steps, payload) {
+        match self.hand_over(revision, envelope, Wanted::Steps, payload, settlement.watch(envelope)) {
             Ok(()) => {}
             Err(fault) if envelope.input == InputRef::Core => settlement.lose(envelope, &fault),
             Err(fault) => settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault)),
@@ -59,7 +61,7 @@ impl Steps {
         target: usize,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        self.hand_over(revision, envelope, Wanted::Address(target), payload)
+        self.hand_over(revision, envelope, Wanted::Address(target), payload, None)
     }
 
     fn hand_over(
@@ -68,6 +70,7 @@ impl Steps {
         envelope: &Envelope<'_>,
         wanted: Wanted,
         payload: &[u8],
+        seen: Option<Snapshots>,
     ) -> Result<(), Fault> {
         let share = match envelope.input {
             // Nobody could send it again: its customer's share bounds it.
@@ -79,7 +82,7 @@ impl Steps {
         let message = OwnedMessage::of(envelope, Bytes::copy_from_slice(payload));
         self.large.submit(
             Held { revision: Rc::clone(revision), input: envelope.input, share },
-            Job { token: 0, wanted, pipeline, message },
+            Job { token: 0, wanted, pipeline, message, seen: RefCell::new(seen) },
         );
         Ok(())
     }
@@ -89,11 +92,14 @@ impl Steps {
         let LargeDone { job, worked, used } = done;
         let Some(Held { revision, input, share }) = self.large.release(&job) else { return };
         revision.owner.counters.used(used);
-        let Job { wanted, mut message, .. } = job;
+        let Job { wanted, mut message, seen, .. } = job;
         if let Wanted::Address(target) = wanted {
             let address = worked.map(|worked| if let Worked::Address(address) = worked { address } else { None });
             self.effects.push(Effect::Addressed { revision, input, message, target, address });
             return;
+        }
+        if let Some(seen) = seen.take() {
+            settlement.tap_steps(&message.envelope(&revision.owner, input), seen);
         }
         match worked {
             Ok(Worked::Script(stage, document)) => {

@@ -1,5 +1,6 @@
 //! The work on one large payload: on the thread, without the shard.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use message::{Document, Fault};
@@ -8,6 +9,7 @@ use super::super::run::parse;
 use crate::compile::Pipeline;
 use crate::engine::message::OwnedMessage;
 use crate::fan_out::{FanOut, Run};
+use crate::process::Snapshots;
 
 /// What is wanted of a payload.
 #[derive(Clone, Copy)]
@@ -25,6 +27,8 @@ pub struct Job {
     pub pipeline: Arc<Pipeline>,
     /// With its payload.
     pub message: OwnedMessage,
+    /// Watches the steps, where somebody does.
+    pub seen: RefCell<Option<Snapshots>>,
 }
 
 /// How far the thread came.
@@ -53,7 +57,10 @@ fn steps(job: &Job, mut document: Document) -> Result<Worked, Fault> {
     let stage = parse(pipeline, resume, &message.payload, &message.content_type, &mut document)?;
     let mut fan_out = FanOut::default();
     let run = Run { pipeline, context: message.context(pipeline) };
-    let script = fan_out.begin(&run, stage, &mut document, &mut ())?;
+    let script = match job.seen.borrow_mut().as_mut() {
+        None => fan_out.begin(&run, stage, &mut document, &mut ())?,
+        Some(seen) => fan_out.begin(&run, stage, &mut document, seen)?,
+    };
     Ok(match script {
         Some(stage) => Worked::Script(stage, document),
         None => Worked::Through(fan_out),

@@ -1,0 +1,49 @@
+//! The same steps, with somebody who may watch this message. Apart from the others, which pay nothing for it.
+
+use message::{Document, Fault};
+
+use crate::engine::message::Envelope;
+use crate::engine::settlement::Settlement;
+use crate::fan_out::{FanOut, NextScript, PartPath, Run};
+
+/// [`FanOut::begin`]
+#[cold]
+pub(super) fn begin(
+    settlement: &mut Settlement,
+    envelope: &Envelope<'_>,
+    fan_out: &mut FanOut,
+    run: &Run<'_>,
+    stage: usize,
+    document: &mut Document,
+) -> Result<Option<usize>, Fault> {
+    let Some(mut seen) = settlement.watch(envelope) else { return fan_out.begin(run, stage, document, &mut ()) };
+    let begun = fan_out.begin(run, stage, document, &mut seen);
+    settlement.tap_steps(envelope, seen);
+    begun
+}
+
+/// What a script has made of a message, or of a part of one.
+pub(super) struct Made<'a> {
+    pub at: (&'a PartPath, usize),
+    pub document: &'a mut Document,
+    pub outcome: Result<Vec<u32>, Fault>,
+}
+
+/// [`FanOut::on_script`]
+#[cold]
+pub(super) fn on_script(
+    settlement: &mut Settlement,
+    envelope: &Envelope<'_>,
+    fan_out: &mut FanOut,
+    run: &Run<'_>,
+    made: Made<'_>,
+    next: &mut Vec<NextScript>,
+) -> Result<(), Fault> {
+    let Made { at, document, outcome } = made;
+    let Some(mut seen) = settlement.watch(envelope) else {
+        return fan_out.on_script(run, at, document, outcome, next, &mut ());
+    };
+    let collected = fan_out.on_script(run, at, document, outcome, next, &mut seen);
+    settlement.tap_steps(envelope, seen);
+    collected
+}
