@@ -41,9 +41,14 @@ fn start(server: &Server, steps: &Value) -> Node {
     node_with(server, &[orders(steps)], &json!({"threads": 1}))
 }
 
-/// Asks until the node, which may not be subscribed yet, answers; `more` is what else the request says.
+/// The first request.
 fn tap(client: &mut Client, more: &Value) {
     client.subscribe("vrsky.tapped.>");
+    ask(client, more);
+}
+
+/// A request that is answered; `more` is what it says beside the token.
+fn ask(client: &mut Client, more: &Value) {
     let mut request = json!({"token": TOKEN});
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     client.publish(TAP, &[], request.to_string().as_bytes());
@@ -119,14 +124,14 @@ fn only_what_is_asked_for_is_shown() {
         send(&mut client, payload);
     }
     expect(&mut client, &[("step", "1:set", "pass", r#"{"n":2,"m":3}"#)]);
-    tap(&mut client, &json!({"failed": true}));
+    ask(&mut client, &json!({"failed": true}));
     for payload in [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"x":1}"#] {
         send(&mut client, payload);
     }
     expect(&mut client, &[("dead", "0:filter", "filter/missing-field", r#"{"x":1}"#)]);
-    tap(&mut client, &json!({"sample": 0}));
+    ask(&mut client, &json!({"sample": 0}));
     send(&mut client, r#"{"n":2}"#);
-    tap(&mut client, &json!({}));
+    ask(&mut client, &json!({}));
     send(&mut client, r#"{"n":3}"#);
     expect(&mut client, &[("in", "in", "", r#"{"n":3}"#)]);
 }
@@ -213,7 +218,7 @@ fn a_tap_ends_with_its_lease_and_with_a_stop() {
     assert!(shows(&mut client));
     client.publish(TAP, &[], json!({"token": TOKEN, "stop": true}).to_string().as_bytes());
     assert!(!shows(&mut client));
-    tap(&mut client, &json!({"step": "in"}));
+    ask(&mut client, &json!({"step": "in"}));
     assert!(shows(&mut client));
     eventually("the lease is over", || (!shows(&mut client)).then_some(()));
 }
