@@ -7,19 +7,19 @@
 
 mod check;
 mod claims;
+mod listeners;
 mod metrics;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use connectors::http::source::{inherited, listen, spread};
+use connectors::http::source::spread;
 use connectors::tls::Tls;
 use message::{Code, Fault};
 use tokio::sync::mpsc;
@@ -224,14 +224,9 @@ impl Node {
     #[allow(clippy::type_complexity)]
     fn spawn(&self, state: &mut State) -> Result<(Vec<Shard>, Vec<Receiver<Result<usize, Fault>>>), Fault> {
         let threads = self.settings.threads as usize;
-        let listeners = match self.settings.listen {
-            _ if !self.settings.serves(NodeType::Incoming) => Vec::new(),
-            _ if !self.settings.inherited.is_empty() => inherited(&self.settings.inherited)?,
-            Some(address) => listen(address, threads)?,
-            None => Vec::new(),
-        };
+        let listeners = listeners::bind(&self.settings)?;
         state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
-        state.listeners = copies(&listeners)?;
+        state.listeners = listeners::copies(&listeners)?;
         let mut listeners = spread(listeners, threads)?;
         let tls = Tls::new(None)?;
         let (mut shards, mut ready) = (Vec::new(), Vec::new());
@@ -271,15 +266,6 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         lock(&self.state).address
-    }
-
-    /// Copies of the sockets that HTTP pipelines are served on, for a process that takes them over: whoever connects
-    /// between this node's drain and that one's start waits, and is not refused. Empty while it does not run.
-    ///
-    /// # Errors
-    /// `config/cannot-listen` when the process has no descriptors left.
-    pub fn listeners(&self) -> Result<Vec<OwnedFd>, Fault> {
-        Ok(copies(&lock(&self.state).listeners)?.into_iter().map(OwnedFd::from).collect())
     }
 
     /// What every pipeline has counted, and how its connectors are.
@@ -336,11 +322,6 @@ impl Node {
         };
         end(shards, deadline)
     }
-}
-
-fn copies(listeners: &[TcpListener]) -> Result<Vec<TcpListener>, Fault> {
-    let refused = |error| Fault::new(Code::ConfigCannotListen, format!("a listener cannot be copied: {error}"));
-    listeners.iter().map(|one| one.try_clone().map_err(refused)).collect()
 }
 
 impl State {
