@@ -54,6 +54,25 @@ def refused(one: DeadLetter, serving: Serving | None = SERVING) -> str:
 # -- where it goes --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("step", "more", "lane"),
+    [
+        # The first step is a converter.
+        ("2:filter", {"Vrsky_Died": "9"}, "converter"),
+        ("2:filter", {"Vrsky_Original": "acme.1"}, "filter"),
+        ("1:script", {"Vrsky_Original": "acme.1"}, "converter"),
+        ("out:erp", {}, "outgoing"),
+    ],
+)
+def test_where_the_topology_is_split_a_letter_goes_to_the_lane_of_its_step(
+    step: str, more: dict[str, str], lane: str
+) -> None:
+    lanes = Lanes.among(stream.name for stream in streams.topology(list(TIERS), 4, name="split"))
+    planned = plan(letter(step, **more), lanes, SERVING)
+    assert isinstance(planned, Sending)
+    assert planned.subject.startswith(f"vrsky.{lane}.t10000.")
+
+
 def test_a_whole_message_goes_to_the_start_with_its_id_and_what_it_brought() -> None:
     whole = letter("2:filter", Vrsky_Died="9", Vrsky_Part="0", Vrsky_Code="x/y", traceparent="00-1", ce_type="order")
     one = sent(whole)

@@ -24,7 +24,8 @@ KINDS_OF_NAMES = {
     "kinds of connectors": facts.KINDS_OF_OUTS,
 }
 NAMES = {name for name in vars(facts) if name.isupper() and not name.startswith("_")}
-STREAMS_AND_SUBJECTS = ("VRSKY_LOGIC", "VRSKY_OUTGOING", "VRSKY_PARKED", "VRSKY_KEYS", facts.DEAD, "vrsky.dead")
+LANES = ("VRSKY_LOGIC", "VRSKY_CONVERTER", "VRSKY_FILTER", "VRSKY_OUTGOING")
+STREAMS_AND_SUBJECTS = (*LANES, "VRSKY_PARKED", "VRSKY_KEYS", facts.DEAD, "vrsky.dead")
 # `display` has a word for people for each counter that it shows.
 MAY_NAME_COUNTERS = {"cli/display.py"}
 
@@ -63,7 +64,7 @@ def test_no_file_keeps_a_list_that_rust_has(source: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ('NODE_TYPES = ("incoming", "logic", "outgoing")', "node types"),
+        ('NODE_TYPES = ("incoming", "logic", "converter", "filter", "outgoing")', "node types"),
         ('TIERS = {"t1000": 1, "t10000": 2}', "tiers"),
         ('if kind in {"http", "file"}: ...', "kinds of connectors"),
         ('DEAD = "VRSKY_DEAD"', "stream or subject"),
@@ -85,10 +86,17 @@ def test_the_words_of_display_are_for_counters_that_there_are() -> None:
 
 def test_facts_are_the_engines() -> None:
     given = json.loads(_native.facts())
-    assert facts.NODE_TYPES == tuple(given["node_types"]) == facts.DEFAULTS.types
+    assert tuple(given["node_types"]) == facts.NODE_TYPES
+    fused, split = facts.TOPOLOGIES["fused"], facts.TOPOLOGIES["split"]
+    assert facts.DEFAULTS.types == fused.node_types == ("incoming", "logic", "outgoing")
+    assert split.node_types == ("incoming", "converter", "filter", "outgoing")
+    assert {*fused.node_types, *split.node_types} == set(facts.NODE_TYPES)
+    assert facts.STEP_LANES == {*fused.step_lanes, *split.step_lanes} == {"logic", "converter", "filter"}
     assert facts.SERVES_HTTP in facts.NODE_TYPES
     assert {f"{one.name}": one.cap for one in facts.STREAMS if one.lane == 0} == {
-        f"VRSKY_{lane}_{tier}_0".upper(): cap for lane in ("logic", "outgoing") for tier, cap in facts.TIERS.items()
+        f"VRSKY_{lane}_{tier}_0".upper(): cap
+        for lane in ("logic", "converter", "filter", "outgoing")
+        for tier, cap in facts.TIERS.items()
     }
     assert facts.DUPLICATE_WINDOW_SECONDS > facts.ACK_WAIT_SECONDS
     kinds = {one["kind"] for one in json.loads(_native.connectors()) if one["direction"] == "out"}
@@ -96,7 +104,12 @@ def test_facts_are_the_engines() -> None:
 
 
 def test_the_topology_of_a_deployment_is_what_its_tiers_and_lanes_need() -> None:
-    assert len(list(streams.topology(list(facts.TIERS), facts.MAX_LANES))) == len(facts.STREAMS)
+    everything = {
+        one.name
+        for topology in facts.TOPOLOGIES
+        for one in streams.topology(list(facts.TIERS), facts.MAX_LANES, name=topology)
+    }
+    assert everything == {one.name for one in facts.STREAMS}
     few = [one.name for one in streams.topology(["t10000"], 2)]
     assert few == [
         "VRSKY_LOGIC_T10000_0",
@@ -107,6 +120,11 @@ def test_the_topology_of_a_deployment_is_what_its_tiers_and_lanes_need() -> None
         "VRSKY_PARKED",
         "VRSKY_KEYS",
     ]
+    split = [one.name for one in streams.topology(["t1000"], 1, name="split")]
+    assert split[:3] == ["VRSKY_CONVERTER_T1000_0", "VRSKY_FILTER_T1000_0", "VRSKY_OUTGOING_T1000_0"]
+    left = [one.name for one in streams.left_behind(["t1000"], 1, "split")]
+    assert left == ["VRSKY_LOGIC_T1000_0"]
+    assert [one.name for one in streams.left_behind(["t1000"], 1, "fused")] == split[:2]
 
 
 @pytest.mark.parametrize("kind", facts.KINDS_OF_OUTS)

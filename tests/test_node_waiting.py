@@ -21,6 +21,7 @@ from .conftest import Background
 
 SERVING = Serving.of([Served("acme", "orders", "t1000", (), ("erp",))])
 LOGIC, OUTGOING = streams.lane("logic", "t1000", 0), streams.lane("outgoing", "t1000", 0)
+FILTER = streams.lane("filter", "t1000", 0)
 NOBODY = Endpoint("nats://127.0.0.1:1")
 
 
@@ -29,6 +30,8 @@ NOBODY = Endpoint("nats://127.0.0.1:1")
     [
         ("vrsky.logic.t1000.0.acme.orders.in", LOGIC, ("acme", "orders", STEPS)),
         ("vrsky.logic.t1000.0.acme.orders.erp", LOGIC, None),
+        ("vrsky.filter.t1000.0.acme.orders.in", FILTER, ("acme", "orders", STEPS)),
+        ("vrsky.filter.t1000.0.acme.orders.2:filter", FILTER, ("acme", "orders", STEPS)),
         ("vrsky.outgoing.t1000.0.acme.orders.erp", OUTGOING, ("acme", "orders", "erp")),
         ("vrsky.outgoing.t1000.0.acme.orders.in", OUTGOING, ("acme", "orders", "in")),
         ("vrsky.outgoing.t1000.0.acme.orders._in", OUTGOING, None),
@@ -54,6 +57,7 @@ def test_what_is_served_or_read_by_nodes_of_other_types_does_not_wait_here() -> 
     found = [name[1:] for name, _ in unserved(counts, streams.parked(), SERVING, NODE_TYPES)]
     assert found == [("orders", "crm"), ("gone", STEPS), ("gone", "erp")]
     assert [name[1:] for name, _ in unserved(counts, streams.parked(), SERVING, ["logic"])] == [("gone", STEPS)]
+    assert [name[1:] for name, _ in unserved(counts, streams.parked(), SERVING, ["filter"])] == [("gone", STEPS)]
     assert list(unserved(counts, streams.parked(), SERVING, ["incoming"])) == []
 
 

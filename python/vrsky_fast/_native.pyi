@@ -360,8 +360,10 @@ class Pipeline:
         """What a host has to know of it, as JSON: `customer`, `pipeline`, `revision`, `tier`, `steps`, the names of
         its `secrets`, `in` and `outs`. `vrsky_fast.config.summary` reads it."""
 
-    def process(self, messages: Sequence[Message]) -> list[Result]:
-        """Runs every message; one result for each, in order. Never raises for a message."""
+    def process(self, messages: Sequence[Message], split: bool = False) -> list[Result]:
+        """Runs every message; one result for each, in order. Never raises for a message. `split`: as nodes of the split
+        topology do it, each with one run of the steps and what the one before has handed over; the results are the
+        same."""
 
     def dry_run(self, message: Message) -> list[tuple[str, bytes, str]]:
         """The message after every step: the step (`1:filter`; `4:route[2]` for the third part of a

@@ -33,6 +33,7 @@ class StreamFact:
 class Defaults:
     """The engine's own settings where its host names none."""
 
+    topology: str
     types: tuple[str, ...]
     threads: int
     lanes: int
@@ -45,6 +46,29 @@ _ALL: dict[str, Any] = json.loads(_native.facts())
 
 NODE_TYPES: tuple[str, ...] = tuple(_ALL["node_types"])
 """The parts of a message's way, each of which can be a node of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """How a deployment serves the steps of its pipelines: its node types, the lanes that these read, and those of them
+    whose messages wait for steps."""
+
+    node_types: tuple[str, ...]
+    lanes: tuple[str, ...]
+    step_lanes: tuple[str, ...]
+
+
+TOPOLOGIES: dict[str, Topology] = {
+    one["name"]: Topology(tuple(one["node_types"]), tuple(one["lanes"]), tuple(one["step_lanes"]))
+    for one in _ALL["topologies"]
+}
+"""By name: `fused`, where all steps of a message are run in one go, and `split`."""
+
+STEP_LANES = frozenset(lane for one in TOPOLOGIES.values() for lane in one.step_lanes)
+"""The lanes whose messages wait for steps, of any topology."""
+
+DECIDING_STEPS: tuple[str, ...] = tuple(_ALL["deciding_steps"])
+"""The words of the steps that leave a message as it is, and decide."""
 
 SERVES_HTTP: str = _ALL["serves_http"]
 """The one of them that HTTP clients post to."""

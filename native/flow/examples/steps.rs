@@ -41,7 +41,7 @@ fn measure(pipeline: &Pipeline, order: &[u8]) -> Result<(f64, usize), message::F
             match pipeline.advance(0, &mut document, &context) {
                 Progress::Done(_) => pipeline.emit(&document, &mut emitted)?,
                 Progress::Failed(fault) => return Err(fault),
-                Progress::Dropped { .. } | Progress::Script { .. } => {}
+                Progress::Dropped { .. } | Progress::Script { .. } | Progress::RunEnd { .. } => {}
             }
             black_box(&emitted);
         }

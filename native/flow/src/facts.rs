@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::engine::subjects::{self, LaneType, TIERS};
-use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, Settings};
+use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, Settings, Topology};
 use crate::model::{self, SINGLE_OUT, specs};
 
 /// How long a consumer waits for an ack before it sends a message again.
@@ -68,6 +68,8 @@ pub fn facts() -> Value {
         "kinds": {"in": kinds("in"), "out": kinds("out")},
         "single_out": SINGLE_OUT,
         "node_types": NodeType::ALL,
+        "topologies": topologies(),
+        "deciding_steps": model::Step::DECIDING,
         "serves_http": NodeType::Incoming,
         "serves_files": NodeType::Outgoing,
         "defaults": defaults(),
@@ -91,6 +93,18 @@ pub fn facts() -> Value {
     })
 }
 
+/// The node types of each topology, and the lanes that they serve.
+fn topologies() -> Value {
+    let one = |topology: &Topology| {
+        let types = topology.types();
+        let lanes = types.iter().filter_map(|node_type| node_type.lane());
+        let names = |lanes: Vec<LaneType>| lanes.into_iter().map(LaneType::as_str).collect::<Vec<_>>();
+        let for_steps = lanes.clone().filter(|lane| lane.is_for_steps()).collect();
+        json!({"name": topology, "node_types": types, "lanes": names(lanes.collect()), "step_lanes": names(for_steps)})
+    };
+    Topology::ALL.iter().map(one).collect()
+}
+
 /// What each counter counts, in their order.
 fn summaries() -> Value {
     Metric::ALL.iter().map(|metric| (metric.as_str().to_owned(), Value::from(metric.summary()))).collect()
@@ -106,7 +120,8 @@ fn defaults() -> Value {
     let least = json!({"nats": {"url": "nats://127.0.0.1"}, "files": "."});
     serde_json::from_value::<Settings>(least).map_or(Value::Null, |settings| {
         json!({
-            "types": settings.types,
+            "topology": settings.topology,
+            "types": settings.topology.types(),
             "threads": settings.threads,
             "lanes": settings.lanes,
             "park_after": settings.park_after,
@@ -173,7 +188,7 @@ mod tests {
     #[test]
     fn a_lane_is_a_stream_with_a_durable_and_the_shared_streams_come_last() {
         let streams = streams();
-        assert_eq!(streams.len(), 2 * 2 * MAX_LANES as usize + 3);
+        assert_eq!(streams.len(), 4 * 2 * MAX_LANES as usize + 3);
         let lane = serde_json::to_value(&streams[1]).unwrap();
         let expected = json!({"name": "VRSKY_LOGIC_T1000_1", "subject": "vrsky.logic.t1000.1.>", "more": [],
             "work_queue": true,

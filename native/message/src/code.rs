@@ -265,6 +265,7 @@ codes! {
     DeliverRetriesExhausted = "deliver/retries-exhausted", Deliver, false, 502, "The out stayed unreachable for as long as retries are allowed.", "Mend the outgoing server; `vrsky dlq show N --payload` has what was to be sent.";
     DeliverTooManyOutputs = "deliver/too-many-outputs", Deliver, false, 422, "One message became more outputs than allowed.", "At most 1,000 outputs and 16 MiB for one message.";
     DeliverUnknownOut = "deliver/unknown-out", Deliver, false, 500, "The message is for an out that this revision does not have.", "Restore the out for those that still wait; `vrsky dlq show N --payload` has what this one was to send.";
+    DeliverBadHandover = "deliver/bad-handover", Deliver, false, 500, "What one node has handed over to the next cannot be read.", "Send the message again from where it came; the letter has the bytes that were handed over.";
     DeliverUnknownStep = "deliver/unknown-step", Deliver, false, 500, "The part is to go on at a step that this revision does not have.", "Restore the step, or send the whole message again; `vrsky dlq show N --payload` has the part.";
 
     // -- limit -------------------------------------------------------------------------------

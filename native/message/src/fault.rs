@@ -63,6 +63,13 @@ impl Fault {
         self
     }
 
+    /// Where it was found by another node.
+    #[must_use]
+    pub fn at_place(mut self, place: Place) -> Self {
+        self.0.place = place;
+        self
+    }
+
     #[must_use]
     pub fn at_offset(mut self, offset: usize) -> Self {
         self.0.place.offset = Some(offset);

@@ -9,6 +9,7 @@
 //! caps     ──► Limits                                  limits.rs, stack.rs
 //! tables   ──► rows by key, shared by all messages       table.rs
 //! traces   ──► what the next hop is told               trace.rs
+//! bytes of ours ──► numbers and texts one after the other packed.rs
 //! charsets ──► what XML may be written in             charset.rs
 //! ```
 //!
@@ -21,6 +22,7 @@ mod envelope;
 mod fault;
 mod limits;
 mod name;
+pub mod packed;
 mod path;
 mod stack;
 mod step;

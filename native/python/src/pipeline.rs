@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::message::Fault;
 use flow::compile::{Compiled, Pipeline, compile_all};
-use flow::process::{Processed, Snapshot, dry_run, now_ms, process};
+use flow::process::{Processed, Snapshot, dry_run, now_ms, process, process_split};
 use flow::summary::summary;
 use flow::worker::Worker;
 use pyo3::prelude::*;
@@ -91,11 +91,13 @@ impl PyPipeline {
         json!(summary(&self.pipeline)).to_string()
     }
 
-    fn process(&self, py: Python<'_>, messages: Vec<Bound<'_, PyMessage>>) -> PyResult<Vec<PyOutcome>> {
+    #[pyo3(signature = (messages, split = false))]
+    fn process(&self, py: Python<'_>, messages: Vec<Bound<'_, PyMessage>>, split: bool) -> PyResult<Vec<PyOutcome>> {
         let messages: Vec<_> = messages.iter().map(|message| Arc::clone(&message.get().incoming)).collect();
         let all = self.with_runner(py, move |pipeline, runner| {
             let time_ms = now_ms();
-            let each = messages.iter().map(|message| process(pipeline, &message.view(time_ms), runner));
+            let run = if split { process_split } else { process };
+            let each = messages.iter().map(|message| run(pipeline, &message.view(time_ms), runner));
             Ok(each.collect::<Vec<Processed>>())
         })?;
         all.into_iter().map(|processed| PyOutcome::new(py, &self.pipeline, processed)).collect()

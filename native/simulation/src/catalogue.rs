@@ -154,6 +154,22 @@ fn templates() -> Vec<(&'static str, &'static str, Value)> {
             ),
         ),
         ("nova", "line", pipeline(posted("/line"), &[], ordered("nova-line"))),
+        (
+            "nova",
+            "runs",
+            pipeline(
+                posted("/runs"),
+                &[
+                    json!({"filter": "size(items) != 4"}),
+                    script(CAREFUL),
+                    json!({"filter": "rev > 0"}),
+                    script(SPLIT),
+                    json!({"filter": "item % 5 != 3"}),
+                    script(SOME),
+                ],
+                http("nova-runs"),
+            ),
+        ),
         ("nova", "file", pipeline(posted("/file"), &[script(TAG)], json!({"file": {"path": "orders.ndjson"}}))),
         (
             "nova",

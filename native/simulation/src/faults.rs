@@ -241,7 +241,11 @@ async fn outage(simulation: &Simulation, lasts: Duration) {
 }
 
 fn consumer_deleted(simulation: &Simulation) {
-    let durable = *simulation.story.pick(&[("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")]);
+    let (fused, split) = (
+        [("VRSKY_LOGIC_T1000_0", "logic"), ("VRSKY_OUTGOING_T1000_0", "outgoing")],
+        [("VRSKY_CONVERTER_T1000_0", "converter"), ("VRSKY_FILTER_T1000_0", "filter")],
+    );
+    let durable = *simulation.story.pick(if simulation.node.is_split() { &split } else { &fused });
     simulation.story.note(CONSUMER_DELETED);
     simulation.wires.server(|server| server.delete_consumer(durable.0, durable.1));
 }
@@ -310,8 +314,9 @@ fn foreign(simulation: &Simulation) {
     let story = &simulation.story;
     let headers = b"NATS/1.0\r\nCustomer-ID: acme\r\nVrsky-Id: acme.0123456789abcdef0123456789abcdef\r\n\
         Nats-Msg-Id: 7\r\n\r\n";
-    let lanes = ["vrsky.logic.t1000.0.zeta.split.in", "vrsky.outgoing.t1000.0.zeta.split.default"];
-    let subject = *story.pick(&lanes);
+    let steps = if simulation.node.is_split() { "converter" } else { "logic" };
+    let lanes = [format!("vrsky.{steps}.t1000.0.zeta.split.in"), "vrsky.outgoing.t1000.0.zeta.split.default".into()];
+    let subject = story.pick(&lanes).as_str();
     simulation.wires.server(|server| server.publish(subject, "", headers, b"{\"foreign\":true}"));
     let streams: Vec<&str> = simulation
         .catalogue

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use flow::engine::one_shard::{Command, Counters, Prepared, Start, run_in};
-use flow::engine::{Metric, Secrets, Settings};
+use flow::engine::{Metric, Secrets, Settings, Topology};
 use message::Fault;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
@@ -65,9 +65,10 @@ impl Node {
         wires: &Rc<Wires>,
         receivers: &Rc<Receivers>,
         catalogue: &Rc<Catalogue>,
-        threads: u64,
+        (threads, topology): (u64, Topology),
     ) -> Result<Rc<Node>, Fault> {
-        let settings = json!({"nats": {"url": "nats://127.0.0.1:4222"}, "files": ".", "threads": threads, "tiers": ["t1000"], "set_aside_after": 5});
+        let settings = json!({"nats": {"url": "nats://127.0.0.1:4222"}, "files": ".", "threads": threads,
+            "topology": topology, "tiers": ["t1000"], "set_aside_after": 5});
         let settings = serde_json::from_value(settings)
             .map_err(|error| Fault::new(message::Code::InternalPanic, format!("settings: {error}")))?;
         Ok(Rc::new(Node {
@@ -135,6 +136,12 @@ impl Node {
     fn key(&self, entry: usize) -> (Box<str>, Box<str>) {
         let entry = &self.catalogue.entries[entry];
         (entry.customer.into(), entry.name.into())
+    }
+
+    /// Whether each run of steps has lanes of its own.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.settings.topology == Topology::Split
     }
 
     #[must_use]

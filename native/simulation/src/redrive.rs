@@ -158,6 +158,7 @@ impl<'a> Redrive<'a> {
         }
         let (stream, lane, step) = match text("Vrsky-Step").strip_prefix("out:") {
             Some(out) => ("VRSKY_OUTGOING_T1000_0", "outgoing", out),
+            None if self.simulation.node.is_split() => ("VRSKY_CONVERTER_T1000_0", "converter", "in"),
             None => ("VRSKY_LOGIC_T1000_0", "logic", "in"),
         };
         let subject = format!("vrsky.{lane}.t1000.0.{customer}.{pipeline}.{step}");

@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 69] = [
+pub const ROWS: [&str; 70] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -70,5 +70,6 @@ pub const ROWS: [&str; 69] = [
     "limit redriven",
     "limit set aside",
     "limit several shards",
+    "limit split topology",
     "limit two redrives at once",
 ];

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use flow::engine::Topology;
 use model::{Options, Server, User};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::sleep;
@@ -107,7 +108,9 @@ impl Simulation {
         let receivers = Rc::new(Receivers::default());
         let (is_heavy, span_ms) = (story.one_in(30), story.random(10_000..60_000));
         let threads = if is_heavy { 1 } else { story.random(1..4) };
-        let node = Node::new(&story, &wires, &receivers, catalogue, threads)?;
+        // Every other seed has the other one.
+        let topology = if seed.is_multiple_of(2) { Topology::Fused } else { Topology::Split };
+        let node = Node::new(&story, &wires, &receivers, catalogue, (threads, topology))?;
         let catalogue = Rc::clone(catalogue);
         Ok(Simulation {
             story,
@@ -347,6 +350,9 @@ impl Simulation {
         self.note_set_aside();
         rows.extend(self.story.reached().into_iter().map(|limit| format!("limit {limit}")));
         rows.extend(self.doubled.borrow().iter().map(|row| format!("double {row}")));
+        if self.node.is_split() {
+            rows.insert("limit split topology".into());
+        }
         if self.node.shards() > 1 {
             rows.insert("limit several shards".into());
         }

@@ -36,6 +36,7 @@ def command(
     server: nats.Server,
     data: Path,
     threads: int,
+    topology: str,
     types: tuple[str, ...],
     secrets: Path | None,
     allow: tuple[str, ...],
@@ -50,7 +51,7 @@ def command(
     nats.required(server)
     if customer is not None and not is_name(customer):
         raise click.BadParameter(f"{customer!r} is no name of a customer", param_hint="--customer")
-    profile = Profile.of_shared_node(data, listen, threads, types, allow, files_anywhere, replicas)
+    profile = Profile.of_shared_node(data, listen, threads, types, allow, files_anywhere, replicas, topology)
     settings = Settings(
         data, profile, server.url, server.tls, secrets, access=server.access, metrics=metrics, take_over=take_over
     )

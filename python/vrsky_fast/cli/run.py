@@ -33,6 +33,7 @@ Examples:
   vrsky run pipelines/ --allow 10.1.0.0/16 --allow 192.168.7.20
   vrsky run pipelines/ --metrics 0.0.0.0:9100
   vrsky run pipelines/ --nats nats://nats:4222 --type logic --type outgoing
+  vrsky run pipelines/ --nats nats://nats:4222 --topology split --type converter
 """
 
 
@@ -50,6 +51,7 @@ def command(
     server: nats.Server,
     data: Path,
     threads: int,
+    topology: str,
     types: tuple[str, ...],
     secrets: Path | None,
     allow: tuple[str, ...],
@@ -63,7 +65,7 @@ def command(
     as_json: bool,
     log_format: str,
 ) -> int:
-    profile = Profile.of_one_machine(data, listen, threads, types, allow, files_anywhere, replicas)
+    profile = Profile.of_one_machine(data, listen, threads, types, allow, files_anywhere, replicas, topology)
     settings = Settings(
         data,
         profile,

@@ -12,7 +12,7 @@ import click
 
 from ..config import InvalidConfig
 from ..errors import VrskyError
-from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES
+from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES, TOPOLOGIES
 from ..node import MakeOrigin, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
@@ -43,11 +43,18 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             help="Shards, one thread each.",
         ),
         click.option(
+            "--topology",
+            type=click.Choice(tuple(TOPOLOGIES)),
+            default=DEFAULTS.topology,
+            show_default=True,
+            help="Whether all steps of a message are run in one go, or each row of steps of one kind from lanes of its"
+            " own, by the node types converter and filter. The same for all nodes of a deployment.",
+        ),
+        click.option(
             "--type",
             "types",
             multiple=True,
             type=click.Choice(NODE_TYPES),
-            callback=lambda _context, _option, value: value or NODE_TYPES,
             help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
         ),
         click.option(

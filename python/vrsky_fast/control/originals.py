@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
+from ..facts import STEP_LANES
 from . import subjects
 from .dead_letters import EVERYTHING, oldest_first
 from .streams import DEAD, PARKED, STEPS, original_subject, parked_subject
@@ -26,7 +27,8 @@ async def sweep(client: Client) -> None:
 
 async def _busy(client: Client) -> set[tuple[str, ...]]:
     """Customer and pipeline of messages that wait for steps: one may be a part that was sent again."""
-    steps = "vrsky.logic.*.*.*.*.in"
-    waiting = [await subjects.counts(client, stream, steps) for stream in await subjects.streams_of(client, steps)]
+    lanes = [f"vrsky.{lane}.*.*.*.*.*" for lane in sorted(STEP_LANES)]
+    there = [(steps, stream) for steps in lanes for stream in await subjects.streams_of(client, steps)]
+    waiting = [await subjects.counts(client, stream, steps) for steps, stream in there]
     parked = await subjects.counts(client, PARKED, parked_subject(None, None, STEPS))
     return {tuple(subject.split(".")[-3:-1]) for found in [*waiting, parked] for subject in found}

@@ -10,7 +10,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .._native import is_name, subject_token
-from ..facts import ASIDE_SUBJECT, DEAD, DEAD_SUBJECT, KEYS, ORIGINAL_SUBJECT, PARKED, STREAMS, StreamFact
+from ..facts import (
+    ASIDE_SUBJECT,
+    DEAD,
+    DEAD_SUBJECT,
+    DEFAULTS,
+    KEYS,
+    ORIGINAL_SUBJECT,
+    PARKED,
+    STREAMS,
+    TOPOLOGIES,
+    StreamFact,
+)
 from .failure import fail
 
 __all__ = [
@@ -23,6 +34,7 @@ __all__ = [
     "dead_subject",
     "keys",
     "lane",
+    "left_behind",
     "original_subject",
     "parked",
     "sharing",
@@ -80,10 +92,15 @@ def keys() -> Stream:
     return next(_stream(one) for one in STREAMS if one.name == KEYS)
 
 
-def topology(tiers: Collection[str], lanes: int, replicas: int | None = None) -> Iterator[Stream]:
-    """Every stream of a deployment with these backlog tiers and so many lanes in each; lanes come first."""
+def topology(
+    tiers: Collection[str], lanes: int, replicas: int | None = None, name: str = DEFAULTS.topology
+) -> Iterator[Stream]:
+    """Every stream of a deployment of the topology `name`, with these backlog tiers and so many lanes in each; lanes
+    come first."""
+    types = TOPOLOGIES[name].lanes
     for one in STREAMS:
-        if one.tier is None or (one.tier in tiers and one.lane is not None and one.lane < lanes):
+        is_lane = one.tier in tiers and one.consumer in types and one.lane is not None and one.lane < lanes
+        if one.tier is None or is_lane:
             yield replace(_stream(one), replicas=replicas)
 
 
@@ -91,6 +108,14 @@ def waiting() -> Iterator[Stream]:
     """Every stream that messages wait in: all lanes of all tiers, then what is parked."""
     yield from (_stream(one) for one in STREAMS if one.consumer is not None)
     yield parked()
+
+
+def left_behind(tiers: Collection[str], lanes: int, name: str) -> Iterator[Stream]:
+    """The lanes that only another topology than `name` has, and where it may have left messages."""
+    for other in TOPOLOGIES:
+        for one in topology(tiers, lanes, name=other):
+            if one.consumer is not None and one.consumer not in TOPOLOGIES[name].lanes:
+                yield one
 
 
 def _stream(one: StreamFact) -> Stream:

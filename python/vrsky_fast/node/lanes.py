@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from ..control.connection import connect
 from ..control.held import Held, held
 from ..control.server_config import Endpoint
-from ..control.streams import Stream, topology
+from ..control.streams import Stream, left_behind, topology
 from ..errors import NatsError, VrskyError
 from .profile import Profile
 
@@ -27,7 +27,10 @@ class LanePoll:
 
     def __init__(self, endpoint: Endpoint, profile: Profile) -> None:
         self._endpoint = endpoint
-        self._streams: Sequence[Stream] = list(topology(profile.tiers, profile.lanes))
+        known = topology(profile.tiers, profile.lanes, name=profile.topology)
+        # What another topology has left behind is there or not.
+        left = left_behind(profile.tiers, profile.lanes, profile.topology)
+        self._streams: Sequence[Stream] = [*known, *left]
         self._silent: set[str] = set()
         self.found: Mapping[str, Held] = {}
         self.leaderless: Sequence[str] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import PipelineFile, Problem
 from ..errors import ConfigError, error_for
-from ..facts import NODE_TYPES, SERVES_FILES, SERVES_HTTP
+from ..facts import SERVES_FILES, SERVES_HTTP, TOPOLOGIES
 from .engine import Engine
 from .profile import Profile
 from .settings import Settings
@@ -17,7 +17,11 @@ from .settings import Settings
 
 def check_types(profile: Profile, nats: str | None) -> None:
     """A part of the way needs somebody for the rest: raises ConfigError where nobody could be."""
-    if nats is None and set(profile.types) != set(NODE_TYPES):
+    known = TOPOLOGIES[profile.topology].node_types
+    if others := [one for one in profile.types if one not in known]:
+        reason = f"the topology {profile.topology} has no node type {', '.join(others)}; it has {', '.join(known)}"
+        raise error_for("config/invalid-value", reason)
+    if nats is None and set(profile.types) != set(known):
         reason = "--type needs --nats: only this process knows the embedded server, and nobody would do the rest"
         raise error_for("config/invalid-value", reason)
 

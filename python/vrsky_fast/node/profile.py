@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ..control.server_config import Endpoint
-from ..facts import DEFAULTS, TIERS
+from ..facts import DEFAULTS, TIERS, TOPOLOGIES
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,16 @@ class Profile:
     """The engine's settings but for the NATS server. Everything that is not named is the engine's default, which
     suits a node that customers share: no loopback, no absolute paths.
 
-    `types` are some of `facts.NODE_TYPES`; `lanes` and `tiers` name the streams, and have to be the same for all
-    nodes of a deployment. `listen` is IP:PORT, or None where no HTTP is served; `inherited` are
-    descriptors of sockets that listen there already. `files` is the folder of file outs, in
-    which each customer has its own; with `absolute_files` their paths may lead anywhere. `allow` names networks that
-    outgoing HTTP may reach though they are not public. After `park_after` failures in a row an out's messages are
-    parked. `replicas` is the number of servers of a cluster that hold each stream; None leaves it to who made them."""
+    `types` are some of the node types of `topology`, which is one of `facts.TOPOLOGIES`; `lanes` and `tiers` name the
+    streams. `topology`, `lanes` and `tiers` have to be the same for all nodes of a deployment. `listen` is IP:PORT, or
+    None where no HTTP is served; `inherited` are descriptors of sockets that listen there already. `files` is the
+    folder of file outs, in which each customer has its own; with `absolute_files` their paths may lead anywhere.
+    `allow` names networks that outgoing HTTP may reach though they are not public. After `park_after` failures in a
+    row an out's messages are parked. `replicas` is the number of servers of a cluster that hold each stream; None
+    leaves it to who made them."""
 
     files: Path
+    topology: str = DEFAULTS.topology
     types: tuple[str, ...] = DEFAULTS.types
     threads: int = DEFAULTS.threads
     lanes: int = DEFAULTS.lanes
@@ -42,17 +44,20 @@ class Profile:
         data: Path,
         listen: str | None = None,
         threads: int = DEFAULTS.threads,
-        types: tuple[str, ...] = DEFAULTS.types,
+        types: tuple[str, ...] = (),
         allow: tuple[str, ...] = (),
         files_anywhere: bool = False,
         replicas: int | None = None,
+        topology: str = DEFAULTS.topology,
     ) -> Self:
-        """The node of one user on one machine, as `vrsky run` makes it: receivers may listen on loopback."""
+        """The node of one user on one machine, as `vrsky run` makes it: receivers may listen on loopback.
+        Without `types` it serves all of the way."""
         return cls(
             files=data.absolute() / "files",
             listen=listen,
             threads=threads,
-            types=types,
+            topology=topology,
+            types=types or TOPOLOGIES[topology].node_types,
             allow=allow,
             allow_loopback=True,
             absolute_files=files_anywhere,
@@ -69,13 +74,16 @@ class Profile:
         allow: tuple[str, ...],
         files_anywhere: bool,
         replicas: int | None,
+        topology: str = DEFAULTS.topology,
     ) -> Self:
-        """The node of a deployment, as `vrsky node` makes it: its own loopback is nobody's receiver."""
+        """The node of a deployment, as `vrsky node` makes it: its own loopback is nobody's receiver. Without `types` it
+        serves all of the way."""
         return cls(
             files=data.absolute() / "files",
             listen=listen,
             threads=threads,
-            types=types,
+            topology=topology,
+            types=types or TOPOLOGIES[topology].node_types,
             allow=allow,
             absolute_files=files_anywhere,
             replicas=replicas,
@@ -103,6 +111,7 @@ class Profile:
         return json.dumps(
             {
                 "nats": {name: value for name, value in nats.items() if value is not None},
+                "topology": self.topology,
                 "types": self.types,
                 "threads": self.threads,
                 "lanes": self.lanes,

@@ -55,7 +55,7 @@ def upkeep(endpoint: Endpoint, server: Server | None, profile: Profile, watcher:
 
 
 async def _streams(client: Client, server: Server | None, profile: Profile) -> list[str]:
-    wanted = list(streams.topology(profile.tiers, profile.lanes, profile.replicas))
+    wanted = list(streams.topology(profile.tiers, profile.lanes, profile.replicas, profile.topology))
     # Another server's disk is its operator's.
     return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
 

@@ -33,6 +33,7 @@ from .server import nats_server
 from .settings import Settings
 from .signals import Stop, stop_signals
 from .states import Ready
+from .unread import UnreadPoll
 from .waiting import WaitingPoll
 
 DRAIN_SECONDS = 20.0
@@ -125,6 +126,7 @@ async def _serve(
             works: dict[str, Work] = {
                 "the upkeep of the streams": keeps.run,
                 "the count of messages that wait": waits.run,
+                "the look at lanes that nobody reads": UnreadPoll(endpoint, profile, watcher.note).run,
             }
             if settings.metrics is not None:
                 works["the look at the lanes"] = lanes.run

@@ -21,8 +21,9 @@ from ..control import subjects
 from ..control.connection import connect
 from ..control.served import Serving
 from ..control.server_config import Endpoint
-from ..control.streams import STEPS, Stream, parked, topology
+from ..control.streams import STEPS, Stream, left_behind, parked, topology
 from ..errors import VrskyError
+from ..facts import STEP_LANES
 from .profile import Profile
 
 _POLL_SECONDS = 30.0
@@ -33,10 +34,10 @@ _SETTLE_SECONDS = 1.0
 # Of one poll; the first one delays the start.
 _TIMEOUT_SECONDS = 60.0
 _START_TIMEOUT_SECONDS = 5.0
+# The last token of a subject in a lane of steps, where it is not a step's label, such as `1:filter`.
+_START = "in"
 # Of one stream; further ones are not looked at.
 _MAX_SUBJECTS = 200_000
-# The last token of a subject in a lane of steps.
-_START = "in"
 
 Name = tuple[str, str, str]
 """Customer, pipeline, and out or STEPS."""
@@ -66,8 +67,8 @@ def name_of(subject: str, stream: Stream) -> Name | None:
     if not subject.startswith(prefix) or len(tokens) != 3:
         return None
     customer, pipeline, out = tokens
-    if stream.consumer == "logic":
-        out = STEPS if out == _START else ""
+    if stream.consumer in STEP_LANES:
+        out = STEPS if out == _START or ":" in out else ""
     elif stream.consumer is not None and out == STEPS:
         return None
     if is_name(customer) and is_name(pipeline) and (out == STEPS or is_name(out)):
@@ -83,7 +84,7 @@ def unserved(
         name = name_of(subject, stream)
         if name is None or serving.has(*name):
             continue
-        if ("logic" if name[2] == STEPS else "outgoing") in types:
+        if not (STEP_LANES if name[2] == STEPS else {"outgoing"}).isdisjoint(types):
             yield name, messages
 
 
@@ -109,7 +110,10 @@ class WaitingPoll:
     ) -> None:
         self._endpoint, self._types = endpoint, profile.types
         self._serving, self._changed, self._report = serving, changed, report
-        lanes = [one for one in topology(profile.tiers, profile.lanes) if one.consumer in profile.types]
+        known = topology(profile.tiers, profile.lanes, name=profile.topology)
+        lanes = [one for one in known if one.consumer in profile.types]
+        if not STEP_LANES.isdisjoint(profile.types):
+            lanes += left_behind(profile.tiers, profile.lanes, profile.topology)
         # What moves from a lane to the parked ones is in both for a moment: in this order it is not missed.
         self._streams = [*lanes, parked()] if lanes else []
         self._found: dict[Name, int] = {}

@@ -17,6 +17,8 @@ pub enum Progress {
     /// At a script: the caller has its executor run [`Pipeline::program`] and, for every root the
     /// script returned, calls [`Pipeline::advance`] with `stage + 1`.
     Script { stage: usize },
+    /// At the end of the run of steps that it was to pass; other steps follow.
+    RunEnd { stage: usize },
     /// Failed; the place names the step.
     Failed(Fault),
 }
@@ -26,8 +28,20 @@ impl Pipeline {
     /// step edits, and when a message fails.
     #[inline]
     pub fn advance(&self, stage: usize, document: &mut Document, context: &Context<'_>) -> Progress {
+        self.advance_until(stage, usize::MAX, document, context)
+    }
+
+    /// The same, up to the stage `until`.
+    #[inline]
+    pub fn advance_until(
+        &self,
+        stage: usize,
+        until: usize,
+        document: &mut Document,
+        context: &Context<'_>,
+    ) -> Progress {
         let mut work = Work { document, context: *context, limits: &self.limits };
-        for (at, current) in self.stages.iter().enumerate().skip(stage) {
+        for (at, current) in self.stages.iter().enumerate().take(until).skip(stage) {
             match current.apply(&mut work) {
                 Ok(Some(Verdict::Pass)) => {}
                 Ok(Some(Verdict::Drop)) => return Progress::Dropped { stage: at },
@@ -36,7 +50,7 @@ impl Pipeline {
                 Err(fault) => return Progress::Failed(self.at(at, fault)),
             }
         }
-        Progress::Done(self.unrouted)
+        if until < self.stages.len() { Progress::RunEnd { stage: until } } else { Progress::Done(self.unrouted) }
     }
 
     /// One stage alone; `None` at a script.

@@ -45,6 +45,7 @@ pub use batch::{Compiled, compile_all};
 pub use files::Files;
 pub use outs::{Addresses, Target};
 pub use source::detect;
+pub use stages::RunKind;
 
 use crate::model::PipelineFile;
 use source::Source;
@@ -229,6 +230,24 @@ impl Pipeline {
     #[must_use]
     pub fn stage_of(&self, label: &str) -> Option<usize> {
         self.stages.iter().position(|stage| *stage.label == *label)
+    }
+
+    /// What the run of steps does that a stage belongs to. A pipeline without steps has nothing but a decision, where to.
+    #[must_use]
+    pub fn run_kind(&self, stage: usize) -> RunKind {
+        self.stages.get(stage).map_or(RunKind::Filter, |stage| stage.run)
+    }
+
+    /// The stage behind the run that a stage belongs to.
+    #[must_use]
+    pub fn run_end(&self, stage: usize) -> usize {
+        self.stages.get(stage).map_or(usize::MAX, |stage| stage.run_end)
+    }
+
+    /// Where each run begins: the longest rows of steps of one kind.
+    pub fn runs(&self) -> impl Iterator<Item = usize> {
+        let is_first = |stage: &usize| *stage == 0 || self.run_kind(*stage) != self.run_kind(*stage - 1);
+        (0..self.stages.len()).filter(is_first)
     }
 
     /// What the customer wrote there, on one line: the filter's expression, the script's file.

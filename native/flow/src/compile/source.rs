@@ -195,6 +195,25 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Reads a payload once more, of which the steps before `stage` have changed nothing but how it is emitted. `is_part`:
+    /// whether it is a part that died.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::parse`].
+    pub fn parse_again(
+        &self,
+        stage: usize,
+        (payload, content_type, is_part): (&[u8], &str, bool),
+        document: &mut Document,
+    ) -> Result<(), Fault> {
+        if is_part {
+            return self.parse_part(stage, payload, content_type, document);
+        }
+        self.parse(payload, content_type, document)?;
+        self.stages.iter().take(stage).for_each(|earlier| earlier.convert(document));
+        Ok(())
+    }
+
     /// The same fault, at a step.
     #[cold]
     pub(super) fn at(&self, stage: usize, fault: Fault) -> Fault {

@@ -19,6 +19,19 @@ pub struct Stage {
     /// What the customer wrote, on one line.
     pub text: Box<str>,
     pub kind: StageKind,
+    /// Which nodes run it where topologies are split.
+    pub run: RunKind,
+    /// The stage behind the run that it belongs to.
+    pub run_end: usize,
+}
+
+/// What the steps of a run do: the longest row of steps of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// Reads and decides: `filter`, `route`.
+    Filter,
+    /// Changes the message.
+    Converter,
 }
 
 pub enum StageKind {
@@ -48,9 +61,21 @@ pub fn compile(file: &PipelineFile, scripts: &[ScriptText], tables: &Tables, fau
             Step::Script(_) => self::script(scripts.iter().find(|script| script.step == at)?),
         };
         let kind = kind.map_err(|fault| faults.push(fault)).ok()?;
-        Some(Stage { label: format!("{at}:{}", step.name()).into(), text: text(step).into(), kind })
+        let label = format!("{at}:{}", step.name()).into();
+        let run = if step.decides() { RunKind::Filter } else { RunKind::Converter };
+        Some(Stage { label, text: text(step).into(), kind, run, run_end: 0 })
     });
-    stages.collect()
+    with_runs(stages.collect())
+}
+
+fn with_runs(mut stages: Vec<Stage>) -> Box<[Stage]> {
+    let mut start = 0;
+    for run in stages.chunk_by_mut(|one, next| one.run == next.run) {
+        let end = start + run.len();
+        run.iter_mut().for_each(|stage| stage.run_end = end);
+        start = end;
+    }
+    stages.into()
 }
 
 fn boxed<S: Apply + 'static>(step: Result<S, Fault>, at: usize, name: &str) -> Result<StageKind, Fault> {

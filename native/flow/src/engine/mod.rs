@@ -37,7 +37,7 @@ mod world;
 pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineStats};
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
-pub use settings::{NatsSettings, NodeType, Settings, sign_nonce};
+pub use settings::{NatsSettings, NodeType, Settings, Topology, sign_nonce};
 
 /// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {

@@ -101,6 +101,17 @@ pub async fn stored_at(outbox: &Outbox, stream: &str, subject: &str) -> Result<(
     }
 }
 
+/// Whether there is such a stream.
+///
+/// # Errors
+/// What the server says, or that it says nothing.
+pub async fn has_stream(outbox: &Outbox, stream: &str) -> Result<bool, Unknown> {
+    match request::<StreamInfo>(outbox, &format!("STREAM.INFO.{stream}"), "").await {
+        Err(Unknown::Refused(fault)) if fault.code() == Code::NatsNoStream => Ok(false),
+        info => info.map(|_| true),
+    }
+}
+
 /// How many messages a stream holds under each subject that `filter` matches; none when there is no such stream.
 ///
 /// # Errors

@@ -16,7 +16,10 @@ use super::subjects::LaneType;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub nats: NatsSettings,
-    /// What of the way it serves; all of it unless told otherwise.
+    /// How the whole deployment serves the steps of its pipelines.
+    #[serde(default)]
+    pub topology: Topology,
+    /// What of the way it serves; all of it unless told otherwise. Those that the topology does not have are passed over.
     #[serde(default = "NodeType::all")]
     pub types: Vec<NodeType>,
     /// Where HTTP pipelines listen; none without it.
@@ -152,7 +155,29 @@ pub fn sign_nonce(
 impl Settings {
     #[must_use]
     pub fn serves(&self, node_type: NodeType) -> bool {
-        self.types.contains(&node_type)
+        self.types.contains(&node_type) && self.topology.types().contains(&node_type)
+    }
+
+    /// Whether it runs steps.
+    #[must_use]
+    pub fn serves_steps(&self) -> bool {
+        self.lane_types().any(LaneType::is_for_steps)
+    }
+
+    /// The lanes that it takes messages from.
+    pub fn lane_types(&self) -> impl Iterator<Item = LaneType> {
+        let types = NodeType::ALL.into_iter().filter(|node_type| self.serves(*node_type));
+        types.filter_map(NodeType::lane)
+    }
+
+    /// The lanes that the topology does not have, but where another one may have left messages: this node takes them.
+    #[must_use]
+    pub fn leftover_lanes(&self) -> &'static [LaneType] {
+        match self.topology {
+            Topology::Fused if self.serves(NodeType::Logic) => &[LaneType::Converter, LaneType::Filter],
+            Topology::Split if self.serves(NodeType::Converter) => &[LaneType::Logic],
+            Topology::Fused | Topology::Split => &[],
+        }
     }
 
     /// What `allow` names.
@@ -186,21 +211,51 @@ fn sixty() -> u32 {
     60
 }
 
+/// How a deployment serves the steps of its pipelines: one setting of all of its nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topology {
+    /// All steps of a message in one go: `logic`.
+    #[default]
+    Fused,
+    /// Each run of steps of one kind by a node type of its own, from lanes of its own: `converter` and `filter`.
+    Split,
+}
+
+impl Topology {
+    pub const ALL: [Topology; 2] = [Topology::Fused, Topology::Split];
+
+    /// The node types that it has.
+    #[must_use]
+    pub const fn types(self) -> &'static [NodeType] {
+        match self {
+            Topology::Fused => &[NodeType::Incoming, NodeType::Logic, NodeType::Outgoing],
+            Topology::Split => &[NodeType::Incoming, NodeType::Converter, NodeType::Filter, NodeType::Outgoing],
+        }
+    }
+}
+
 /// Which part of a message's way a node serves. `vrsky run` serves all of it; a cluster runs each type
 /// as a deployment of its own, so that it scales by its own load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeType {
-    /// HTTP and NATS ins. A NATS in is taken through its steps where it comes in: no lane lies between.
+    /// HTTP and NATS ins. Where the topology is fused, a NATS in is taken through its steps where it comes in: no lane lies
+    /// between.
     Incoming,
-    /// Converters, filters and scripts, of what HTTP ins have stored.
+    /// All steps, of what HTTP ins have stored.
     Logic,
+    /// Runs of steps that change messages: `convert`, `set`, `rename`, `remove`, `script`.
+    Converter,
+    /// Runs of steps that decide: `filter`, `route`. Also pipelines without steps.
+    Filter,
     /// Outs that are not NATS.
     Outgoing,
 }
 
 impl NodeType {
-    pub const ALL: [NodeType; 3] = [NodeType::Incoming, NodeType::Logic, NodeType::Outgoing];
+    pub const ALL: [NodeType; 5] =
+        [NodeType::Incoming, NodeType::Logic, NodeType::Converter, NodeType::Filter, NodeType::Outgoing];
 
     /// The lane that it takes its messages from.
     #[must_use]
@@ -208,6 +263,8 @@ impl NodeType {
         match self {
             NodeType::Incoming => None,
             NodeType::Logic => Some(LaneType::Logic),
+            NodeType::Converter => Some(LaneType::Converter),
+            NodeType::Filter => Some(LaneType::Filter),
             NodeType::Outgoing => Some(LaneType::Outgoing),
         }
     }

@@ -6,8 +6,11 @@
 /// The node types that own lane streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneType {
-    /// Converter and filter, fused.
+    /// All steps of a pipeline.
     Logic,
+    /// Runs of steps that change messages, and runs of those that decide: where the topology is split.
+    Converter,
+    Filter,
     Outgoing,
 }
 
@@ -16,8 +19,16 @@ impl LaneType {
     pub const fn as_str(self) -> &'static str {
         match self {
             LaneType::Logic => "logic",
+            LaneType::Converter => "converter",
+            LaneType::Filter => "filter",
             LaneType::Outgoing => "outgoing",
         }
+    }
+
+    /// Whether its messages wait for steps, and not for an out.
+    #[must_use]
+    pub const fn is_for_steps(self) -> bool {
+        !matches!(self, LaneType::Outgoing)
     }
 }
 
@@ -181,7 +192,7 @@ pub struct Address<'a> {
     pub key: &'a str,
     pub customer: &'a str,
     pub pipeline: &'a str,
-    /// `in`, or the name of the out.
+    /// `in`, the label of a step, or the name of the out.
     pub step: &'a str,
 }
 

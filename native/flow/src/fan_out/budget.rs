@@ -10,6 +10,7 @@
 //!
 //! All are sums that only grow, so that an input is over its limits or not, whatever order scripts finish in.
 
+use message::packed::{Unpack, put_number};
 use message::{Code, Fault, Limits, Node};
 
 /// Results of all scripts together, for each output that is allowed.
@@ -60,6 +61,16 @@ impl OutputBudget {
             return Err(over(limits.output_bytes, "bytes of output"));
         }
         Ok(())
+    }
+
+    /// Appends it, for [`OutputBudget::read`].
+    pub fn write(&self, out: &mut Vec<u8>) {
+        [self.messages, self.bytes, self.results, self.waiting].iter().for_each(|sum| put_number(out, *sum as u64));
+    }
+
+    pub fn read(from: &mut Unpack<'_>) -> Option<OutputBudget> {
+        let (messages, bytes, results, waiting) = (from.size()?, from.size()?, from.size()?, from.size()?);
+        Some(OutputBudget { messages, bytes, results, waiting })
     }
 
     /// A part waits for another script.

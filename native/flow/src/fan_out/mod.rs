@@ -11,9 +11,14 @@
 //! everywhere. Scripts may finish in any order: the leaves are ordered by their path. A leaf's position among all
 //! leaves of the input, drops included, is the part's number.
 //!
+//! Where nodes run some of the steps each, a fan-out goes from one to the next (`handover.rs`): parts that have come to the
+//! end of a run of steps wait in it (`onward.rs`) until nothing of the input is with a script.
+//!
 //! An input over its limits (`budget.rs`) fails as a whole: an `Err` here says so. A part that fails alone is a leaf.
 
 mod budget;
+mod handover;
+mod onward;
 mod path;
 #[cfg(test)]
 mod tests;
@@ -24,6 +29,8 @@ use std::ops::Range;
 use message::{Code, Context, Document, Fault, Format, Limits, Outs};
 
 pub use budget::OutputBudget;
+use onward::Onwards;
+pub use onward::Source;
 pub use path::PartPath;
 pub use trace::Trace;
 
@@ -33,6 +40,8 @@ use crate::compile::{Addresses, Pipeline, Progress};
 pub struct Run<'a> {
     pub pipeline: &'a Pipeline,
     pub context: Context<'a>,
+    /// How much may be handed over to whoever runs the next run of steps, in bytes; `None` where all steps are run here.
+    pub cut: Option<usize>,
 }
 
 impl Run<'_> {
@@ -100,6 +109,8 @@ pub struct FanOut {
     budget: OutputBudget,
     /// The input's own bytes, kept when its parts go on without them.
     source: Option<Box<[u8]>>,
+    /// Parts that go on with the next run of steps.
+    onward: Onwards,
 }
 
 /// Kept for the next input; what a large one needed beyond is given back.
@@ -118,7 +129,8 @@ impl FanOut {
         document: &mut Document,
         trace: &mut impl Trace,
     ) -> Result<Option<usize>, Fault> {
-        let advanced = self.advance(run, &PartPath::default(), stage, document, trace);
+        let run_end = self.run_end(run, stage);
+        let advanced = self.advance(run, &PartPath::default(), (stage, run_end), false, document, trace);
         advanced.map_err(|fault| fault.in_step("in"))
     }
 
@@ -173,11 +185,13 @@ impl FanOut {
         let is_split = roots.len() > 1;
         // Every part begins as the script left it, whatever steps have made of the one before.
         let start = document.reading();
+        let run_end = self.run_end(run, stage);
         for (position, root) in (0..).zip(roots) {
             let path = if is_split { path.child(position) } else { path.clone() };
             document.read_as(&start, *root);
             trace.on_result(run, &path, stage, document);
-            let Some(stage) = self.advance(run, &path, stage + 1, document, trace)? else { continue };
+            let stages = (stage + 1, run_end);
+            let Some(stage) = self.advance(run, &path, stages, is_split, document, trace)? else { continue };
             let document = if is_split { self.detach(run, document)? } else { std::mem::take(document) };
             next.push(NextScript { path, stage, document });
         }
@@ -202,12 +216,22 @@ impl FanOut {
         &mut self,
         run: &Run<'_>,
         path: &PartPath,
-        stage: usize,
+        stages: (usize, usize),
+        is_shared: bool,
         document: &mut Document,
         trace: &mut impl Trace,
     ) -> Result<Option<usize>, Fault> {
-        let leaf = match trace.advance(run, path, stage, document) {
+        let mut progress = trace.advance(run, path, stages, document);
+        if let Progress::RunEnd { stage } = progress {
+            if self.onward.add(run.cut, (path, stage), is_shared, document) {
+                return Ok(None);
+            }
+            progress = trace.advance(run, path, (stage, usize::MAX), document);
+        }
+        let leaf = match progress {
             Progress::Script { stage } => return Ok(Some(stage)),
+            // Nothing comes behind the last step.
+            Progress::RunEnd { stage } => Leaf::Dropped { stage },
             Progress::Done(outs) => match self.render(run, document)? {
                 Ok(rendered) => {
                     Leaf::Output(Output { outs, rendered, addresses: run.pipeline.addresses(document, outs) })
@@ -301,10 +325,15 @@ impl FanOut {
         self.source.as_deref().unwrap_or_else(|| last.source())
     }
 
+    /// The same, for who goes on with it; `None` where the document has it.
+    pub fn take_source(&mut self) -> Option<Box<[u8]>> {
+        self.source.take()
+    }
+
     /// Memory it holds on to, about.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.bytes.capacity() + self.source.as_ref().map_or(0, |source| source.len())
+        self.bytes.capacity() + self.onward.held_bytes() + self.source.as_ref().map_or(0, |source| source.len())
     }
 
     /// Exchanges the allocations of two of which neither has a leaf.
@@ -323,6 +352,7 @@ impl FanOut {
         self.bytes.shrink_to(MAX_KEPT_BYTES);
         self.budget = OutputBudget::default();
         self.source = None;
+        self.onward.clear();
     }
 }
 

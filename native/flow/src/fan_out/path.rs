@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use message::packed::{Unpack, put_number};
+
 /// The positions of a part in the results of the scripts that have split its input; empty for the whole input.
 /// A script with one result splits nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,17 @@ impl PartPath {
         path.extend_from_slice(&self.0);
         path.push(position);
         PartPath(path)
+    }
+
+    /// Appends it, for [`PartPath::read`].
+    pub fn write(&self, out: &mut Vec<u8>) {
+        put_number(out, self.0.len() as u64);
+        self.0.iter().for_each(|position| put_number(out, u64::from(*position)));
+    }
+
+    pub fn read(from: &mut Unpack<'_>) -> Option<PartPath> {
+        let length = from.size()?;
+        (0..length).map(|_| u32::try_from(from.number()?).ok()).collect::<Option<_>>().map(PartPath)
     }
 
     /// What distinguishes the random numbers of one call of a script from those of all others for the same message.

@@ -7,8 +7,9 @@ use crate::compile::Progress;
 
 /// Called beside the steps. `()` watches nothing and costs nothing.
 pub trait Trace {
-    /// Runs the steps from `stage` on.
-    fn advance(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &mut Document) -> Progress;
+    /// Runs the steps from the first of these stages on and before the second one. Whoever watches is shown all steps, in
+    /// one run.
+    fn advance(&mut self, run: &Run<'_>, path: &PartPath, stages: (usize, usize), document: &mut Document) -> Progress;
 
     /// A script has made this of a message.
     fn on_result(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
@@ -33,7 +34,13 @@ pub trait Trace {
 
 impl Trace for () {
     #[inline]
-    fn advance(&mut self, run: &Run<'_>, _: &PartPath, stage: usize, document: &mut Document) -> Progress {
-        run.pipeline.advance(stage, document, &run.context)
+    fn advance(
+        &mut self,
+        run: &Run<'_>,
+        _: &PartPath,
+        (stage, until): (usize, usize),
+        document: &mut Document,
+    ) -> Progress {
+        run.pipeline.advance_until(stage, until, document, &run.context)
     }
 }

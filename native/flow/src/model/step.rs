@@ -49,6 +49,15 @@ impl Step {
         }
     }
 
+    /// The words of the steps that leave a message as it is, and decide.
+    pub const DECIDING: [&str; 2] = ["filter", "route"];
+
+    /// Whether it decides, and changes nothing.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        Step::DECIDING.contains(&self.name())
+    }
+
     /// Whether it changes fields, and so needs a document that is no XML any more.
     #[must_use]
     pub fn is_edit(&self) -> bool {

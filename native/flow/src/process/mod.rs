@@ -19,7 +19,7 @@ use message::{Context, Document, Fault, Headers};
 use script::{Done, Runner, TaskContext};
 
 use crate::compile::{Pipeline, Target, detect};
-use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Trace, content_type};
+use crate::fan_out::{FanOut, Leaf, NextScript, Output as Outs, PartPath, Run, Source, Trace, content_type};
 pub(crate) use snapshots::Snapshots;
 
 /// One message as it comes in.
@@ -99,21 +99,32 @@ pub struct Snapshot {
 
 /// Runs one message. Blocks for as long as its scripts may take.
 pub fn process(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner) -> Processed {
-    run(pipeline, message, runner, &mut ())
+    run(pipeline, message, runner, None, &mut ())
+}
+
+/// The same, as nodes do it that each run some of the steps: between two runs everything is handed over as bytes.
+pub fn process_split(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner) -> Processed {
+    run(pipeline, message, runner, Some(usize::MAX), &mut ())
 }
 
 /// The same, with the message after every step.
 pub fn dry_run(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner) -> (Processed, Vec<Snapshot>) {
     let mut snapshots = Snapshots::default();
-    let processed = run(pipeline, message, runner, &mut snapshots);
+    let processed = run(pipeline, message, runner, None, &mut snapshots);
     (processed, snapshots.sorted())
 }
 
-fn run(pipeline: &Pipeline, message: &Message<'_>, runner: &Runner, trace: &mut impl Trace) -> Processed {
+fn run(
+    pipeline: &Pipeline,
+    message: &Message<'_>,
+    runner: &Runner,
+    cut: Option<usize>,
+    trace: &mut impl Trace,
+) -> Processed {
     let mut gathered = Gathered { pipeline, outputs: Vec::new(), fault: None, dropped_by: None };
     if pipeline.needs_document() {
         let mut fan_out = FanOut::default();
-        match collect(pipeline, message, runner, &mut fan_out, trace) {
+        match collect((pipeline, cut), message, runner, &mut fan_out, trace) {
             Ok(()) => gathered.leaves(&mut fan_out, message),
             Err(fault) => gathered.fail(fault),
         }
@@ -128,26 +139,41 @@ fn run(pipeline: &Pipeline, message: &Message<'_>, runner: &Runner, trace: &mut 
 /// # Errors
 /// The message fails as a whole.
 fn collect(
-    pipeline: &Pipeline,
+    (pipeline, cut): (&Pipeline, Option<usize>),
     message: &Message<'_>,
     runner: &Runner,
     fan_out: &mut FanOut,
     trace: &mut impl Trace,
 ) -> Result<(), Fault> {
-    let run = Run { pipeline, context: context(pipeline, message) };
+    let run = Run { pipeline, context: context(pipeline, message), cut };
     let mut document = Document::default();
     pipeline.parse(message.payload, message.content_type, &mut document)?;
     let first = fan_out.begin(&run, 0, &mut document, trace)?;
     let first = first.map(|stage| NextScript { path: PartPath::default(), stage, document });
     let (mut waiting, mut next) = (VecDeque::from_iter(first), Vec::new());
-    while let Some(NextScript { path, stage, document }) = waiting.pop_front() {
-        let Some(Done { mut document, outcome, .. }) = script(pipeline, message, runner, &path, stage, document) else {
-            continue;
-        };
-        fan_out.on_script(&run, (&path, stage), &mut document, outcome, &mut next, trace)?;
+    loop {
+        while let Some(NextScript { path, stage, document }) = waiting.pop_front() {
+            let done = script(pipeline, message, runner, &path, stage, document);
+            let Some(Done { mut document, outcome, .. }) = done else { continue };
+            fan_out.on_script(&run, (&path, stage), &mut document, outcome, &mut next, trace)?;
+            waiting.extend(next.drain(..));
+        }
+        if !fan_out.has_onward() {
+            return Ok(());
+        }
+        hand_over(fan_out)?;
+        let source = Source { bytes: message.payload, content_type: message.content_type, resumed: None };
+        fan_out.go_on(&run, &source, &mut Document::default(), &mut next, trace)?;
         waiting.extend(next.drain(..));
     }
-    Ok(())
+}
+
+/// What the next run of steps gets is what it can read of the bytes that are handed over.
+fn hand_over(fan_out: &mut FanOut) -> Result<(), Fault> {
+    let mut state = Vec::new();
+    fan_out.write(&mut state);
+    fan_out.clear();
+    fan_out.read(&state)
 }
 
 fn script(

@@ -60,7 +60,13 @@ impl Snapshots {
 }
 
 impl Trace for Snapshots {
-    fn advance(&mut self, run: &Run<'_>, path: &PartPath, from: usize, document: &mut Document) -> Progress {
+    fn advance(
+        &mut self,
+        run: &Run<'_>,
+        path: &PartPath,
+        (from, _): (usize, usize),
+        document: &mut Document,
+    ) -> Progress {
         let pipeline = run.pipeline;
         for stage in from..=pipeline.stage_count() {
             let work = &mut Work { document, context: run.context, limits: pipeline.limits() };

@@ -25,7 +25,20 @@ fn message(payload: &str) -> Message<'_> {
 }
 
 fn run(pipeline: &Pipeline, payload: &str) -> Processed {
-    process(pipeline, &message(payload), &mut Runner::new())
+    let (message, mut runner) = (message(payload), Runner::new());
+    let processed = process(pipeline, &message, &mut runner);
+    same_when_split(pipeline, &message, &mut runner, &processed);
+    processed
+}
+
+/// Where each run of steps is served from its own lane, a message becomes the same, however much may be handed over.
+fn same_when_split(pipeline: &Pipeline, message: &Message<'_>, runner: &mut Runner, fused: &Processed) {
+    let parts = |one: &Processed| (one.status, one.outputs.clone(), one.fault.clone(), one.dropped_by);
+    for most in [usize::MAX, 200, 0] {
+        // What is more than this goes on where it is.
+        let split = super::run(pipeline, message, runner, Some(most), &mut ());
+        assert_eq!(parts(&split), parts(fused), "{pipeline:?} {most}");
+    }
 }
 
 /// Out and payload of every output.
@@ -224,6 +237,64 @@ proptest! {
             assert_eq!(processed.status == Status::Ok, !processed.outputs.is_empty() && processed.fault.is_none());
             assert!(processed.fault.iter().all(|fault| fault.place().step.is_some()), "{:?}", processed.fault);
             assert_eq!(processed.outputs, process(pipeline, &message, &mut Runner::new()).outputs);
+            same_when_split(pipeline, &message, &mut Runner::new(), &processed);
         });
+    }
+}
+
+/// Steps in any order, as far as they may stand in it.
+fn steps() -> impl Strategy<Value = Vec<Value>> {
+    let pool = vec![
+        json!({"filter": "has(msg.order) || has(msg.n) || size(msg) > 0"}),
+        json!({"filter": "msg.n > 1"}),
+        json!({"set": {"n": "2", "order.net": "1.50"}}),
+        json!({"set": {"order[\"-new\"]": "'a&b'"}}),
+        json!({"rename": {"order.items": "lines", "a": "b"}}),
+        json!({"remove": ["order.x", "n"]}),
+        json!({"convert": {"from": "json", "to": "xml"}}),
+        json!({"convert": {"from": "json", "to": "xml", "attribute_prefix": "-"}}),
+        json!({"convert": {"from": "json", "to": "csv"}}),
+        code("msg"),
+        code("[msg, {...msg, n: Math.random()}, null].filter(part => part)"),
+        code("[msg.order, msg]"),
+        code("{ if (msg.n === 2) throw new Error('two'); return {...msg, n: 3, id: ctx.id}; }"),
+    ];
+    let xml = json!({"convert": {"from": "xml", "attribute_prefix": "-", "arrays": ["order.items.item"],
+        "numbers": ["order.total"]}});
+    let route = json!({"route": [{"when": "has(msg.n)", "to": ["a", "b"]}, {"to": "b"}]});
+    let rest = prop::collection::vec(prop::sample::select(pool), 1..6);
+    (any::<bool>(), rest, any::<bool>()).prop_map(move |(from_xml, rest, routes)| {
+        let first = from_xml.then(|| xml.clone());
+        first.into_iter().chain(rest).chain(routes.then(|| route.clone())).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_message_becomes_the_same_wherever_its_steps_are_cut(steps in steps(), text in "[ -~é\u{1F600}]{0,8}", n in 0_u8..4) {
+        let out = json!({"a": {"http": {"url": "https://e.example/{n}"}}, "b": {"stdout": {}}});
+        let file = json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/orders"}}, "steps": steps, "out": out,
+        });
+        // Not every order of steps is one of a pipeline.
+        let Ok(pipeline) = Pipeline::from_json(&file.to_string(), &HashMap::new()) else { return Ok(()) };
+        let escaped = text.replace('&', "&amp;").replace('<', "&#60;").replace('"', "&quot;");
+        let xml = format!(
+            "<?xml version='1.0'?><order id=\"{escaped}\" a='1'><total>1.50</total><items><item>{escaped}</item><item/></items>\
+             <x>&#233;{escaped}<y/></x></order>"
+        );
+        let text = serde_json::to_string(&text).unwrap();
+        let json = format!(
+            "{{ \"order\" : {{\"x\":[ 1.0, {text}], \"items\": {{\"\\u0069d\":12345678901234567890123}} }},\"a\":{text}, \"n\": {n} }}"
+        );
+        let runner = &mut Runner::new();
+        for (payload, content_type) in [(&xml, ""), (&json, ""), (&json, "application/x+json")] {
+            let headers = b"NATS/1.0\r\nSource: shop\r\n\r\n";
+            let message = Message { payload: payload.as_bytes(), content_type, headers, id: "m1", time_ms: 7 };
+            let fused = process(&pipeline, &message, runner);
+            same_when_split(&pipeline, &message, runner, &fused);
+        }
     }
 }

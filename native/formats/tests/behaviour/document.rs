@@ -4,6 +4,7 @@
 use crate::model::{Model, key, model, path};
 use formats::json;
 use formats::xml::{Reader, XmlOptions};
+use message::packed::Unpack;
 use message::{Document, Limits, Segment};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -99,6 +100,35 @@ fn compare(document: &Document, model: &Model) -> Result<(), TestCaseError> {
     json::emit(&part, &mut of_part);
     prop_assert_eq!(Model::read(parsed(&of_part).root()), Model::read(again.root()));
     prop_assert!(document.detached(part.size() - 1).is_none());
+    read_back(document, &out)?;
+    read_back(&part, &of_part)
+}
+
+/// Another node that reads what this one has written has the same document, and writes the same. `json`: how.
+fn read_back(document: &Document, json: &[u8]) -> Result<(), TestCaseError> {
+    let mut tree = Vec::new();
+    document.write_tree(&mut tree);
+    let mut read = parsed(b"{\"something\": \"else\"}");
+    let mut rest = Unpack(&tree);
+    prop_assert!(read.read_tree(document.source(), &mut rest).is_some() && rest.0.is_empty());
+    let mut again = Vec::new();
+    json::emit(&read, &mut again);
+    prop_assert_eq!(json, &*again);
+    let (mut xml, mut xml_again) = (Vec::new(), Vec::new());
+    prop_assert_eq!(formats::xml::emit(document, &mut xml), formats::xml::emit(&read, &mut xml_again));
+    prop_assert_eq!(xml, xml_again);
+    let mut tree_again = Vec::new();
+    read.write_tree(&mut tree_again);
+    prop_assert_eq!(&tree, &tree_again);
+    // A part of it is not taken for the whole, and other bytes make no harm.
+    for cut in 0..tree.len().min(200) {
+        prop_assert!(read.read_tree(document.source(), &mut Unpack(&tree[..cut])).is_none());
+        let mut other = tree.clone();
+        other[cut] ^= 0x55;
+        if read.read_tree(document.source(), &mut Unpack(&other)).is_some() {
+            json::emit(&read, &mut again);
+        }
+    }
     Ok(())
 }
 

@@ -136,7 +136,7 @@ impl Document {
             dialect: self.dialect.clone(),
             ..Document::default()
         };
-        part.edited = true;
+        part.mark_edited();
         if self.root == NONE {
             return Some(part);
         }

@@ -120,7 +120,7 @@ impl Document {
 
     /// The link to the value at `path`, which has been checked. What is missing is created.
     fn walk(&mut self, path: &Path) -> Link {
-        self.edited = true;
+        self.mark_edited();
         self.forget_lists();
         path.segments().iter().fold(Link::Root, |link, segment| {
             let container = self.enter(link);

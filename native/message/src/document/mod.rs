@@ -27,6 +27,7 @@ mod edit;
 mod lists;
 mod node;
 mod text;
+mod tree;
 mod value;
 
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub struct Document {
     root: u32,
     format: Format,
     edited: bool,
+    /// Whether the tape says something else than what was read.
+    rewritten: bool,
     conventions: Arc<Conventions>,
     /// How it is written as CSV, where it came from there or goes there.
     dialect: Option<Arc<Dialect>>,
@@ -82,6 +85,7 @@ impl Default for Document {
             root: NONE,
             format: Format::Json,
             edited: false,
+            rewritten: false,
             conventions: Arc::default(),
             dialect: None,
             lists: Lists::default(),
@@ -105,6 +109,7 @@ impl Document {
         self.root = NONE;
         self.format = format;
         self.edited = false;
+        self.rewritten = false;
         self.dialect = None;
         if !Arc::ptr_eq(&self.conventions, conventions) {
             self.conventions = Arc::clone(conventions);
@@ -162,7 +167,9 @@ impl Document {
     /// Makes `root` the value that is read, edited and emitted. Splitting is several roots in turn.
     #[inline]
     pub fn set_root(&mut self, root: u32) {
-        self.edited |= self.root != NONE && self.root != root;
+        let is_another = self.root != NONE && self.root != root;
+        self.edited |= is_another;
+        self.rewritten |= is_another;
         self.root = root;
     }
 
@@ -236,7 +243,7 @@ impl Document {
         self.format = reading.format;
         self.conventions = Arc::clone(&reading.conventions);
         self.dialect.clone_from(&reading.dialect);
-        self.edited = true;
+        self.mark_edited();
     }
 
     /// Whether `decoded` may be forwarded as it is: no edit, no conversion, no other root.
@@ -248,6 +255,14 @@ impl Document {
     /// Says that the document no longer stands for its source, as after a script.
     pub fn mark_edited(&mut self) {
         self.edited = true;
+        self.rewritten = true;
+    }
+
+    /// Whether the tape is as its parser has left it: whoever reads the payload again has it, and lacks nothing but
+    /// what a `convert` has said of how it is emitted.
+    #[must_use]
+    pub fn is_as_read(&self) -> bool {
+        !self.rewritten
     }
 
     fn forget_lists(&mut self) {

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from ..._native import is_name
+from ...facts import DECIDING_STEPS, TOPOLOGIES
 from ..dead_letters import DeadLetter
 from ..lanes import Lanes
 from ..served import Served, Serving
@@ -71,8 +72,19 @@ def _plan(letter: DeadLetter, lanes: Lanes, serving: Serving | None) -> Sending:
     if _is_part(letter, served):
         _check_step(letter, served)
         resume = {"Vrsky-Resume": letter.step}
-        return _sending(letter, lanes, served, f"step {letter.step}", "logic", _START, resume)
-    return _sending(letter, lanes, served, "the start", "logic", _START)
+        lane_type = _step_lane(lanes, letter.step)
+        return _sending(letter, lanes, served, f"step {letter.step}", lane_type, _START, resume)
+    first = served.steps[0] if served is not None and served.steps else ""
+    return _sending(letter, lanes, served, "the start", _step_lane(lanes, first), _START)
+
+
+def _step_lane(lanes: Lanes, step: str) -> str:
+    """Which lane the server has for a step, `1:filter`: that of all steps, or else that of its kind. Every node that
+    runs steps takes a message wherever it begins; the lane says whose load it is."""
+    there = {lane_type for lane_type, _ in lanes.counts}
+    if (fused := TOPOLOGIES["fused"].step_lanes[0]) in there:
+        return fused
+    return "filter" if not step or step.partition(":")[2] in DECIDING_STEPS else "converter"
 
 
 def _sending(

@@ -231,3 +231,15 @@ fn a_table_is_a_part_of_the_revision() {
     assert_eq!(one.revision(), with_table("code,name\nA,x\n").revision());
     assert_ne!(one.revision(), with_table("code,name\nA,y\n").revision());
 }
+
+#[test]
+fn steps_are_cut_into_their_longest_runs_of_one_kind() {
+    let steps = json!([
+        {"filter": "a == 1"}, {"filter": "b == 1"}, {"set": {"c": "1"}}, {"remove": ["d"]},
+        {"route": [{"to": ["audit", "erp"]}]},
+    ]);
+    let pipeline = pipeline(steps, two()).unwrap();
+    assert_eq!(pipeline.runs().collect::<Vec<_>>(), [0, 2, 4]);
+    assert_eq!([0, 1, 2, 3, 4].map(|stage| pipeline.run_end(stage)), [2, 2, 4, 4, 5]);
+    assert_eq!([0, 2, 4].map(|stage| pipeline.run_kind(stage)), [RunKind::Filter, RunKind::Converter, RunKind::Filter]);
+}

@@ -15,6 +15,12 @@ impl Consumers {
         &self.api
     }
 
+    /// Whether messages of this stream are asked for, by a pull that is open.
+    #[must_use]
+    pub fn has_stream(&self, stream: &str) -> bool {
+        self.pulls.values().any(|pull| *pull.stream == *stream && pull.closed.is_none())
+    }
+
     /// Messages of one request at most.
     pub fn set_batch(&mut self, number: u64, batch: i64) {
         if let Some(pull) = self.pulls.get_mut(&number) {

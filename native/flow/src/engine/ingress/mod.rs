@@ -288,8 +288,8 @@ fn store(settlement: &mut Settlement, revision: &Revision, input: InputRef, id: 
     let stored = Stored {
         owner: &revision.owner,
         id,
-        subject: &revision.logic_subject,
-        stream: &revision.logic_stream,
+        subject: &revision.in_subject,
+        stream: &revision.in_stream,
         body: Body { bytes: &incoming.payload, content_type: &incoming.content_type },
         lines: &incoming.headers,
     };

@@ -49,7 +49,13 @@ pub struct Arrival<'a> {
 impl<'a> Arrival<'a> {
     #[must_use]
     pub fn new(message: &Message<'a>) -> Arrival<'a> {
-        let headers = Headers::new(message.headers);
+        Arrival::of(message.headers)
+    }
+
+    /// Of a header block.
+    #[must_use]
+    pub fn of(block: &'a [u8]) -> Arrival<'a> {
+        let headers = Headers::new(block);
         Arrival { headers, parsed: ParsedHeaders::of(headers) }
     }
 
@@ -68,6 +74,21 @@ impl<'a> Arrival<'a> {
         envelope.resume = self.parsed.resume;
         envelope.time_ms = self.parsed.time_ms.unwrap_or(now_ms);
         envelope
+    }
+
+    /// A message between two runs of steps, as it was before the first: `came` has its own headers.
+    #[must_use]
+    pub fn handed_over_envelope(
+        &self,
+        owner: &'a Owner,
+        input: InputRef,
+        id: &'a str,
+        came: &Arrival<'a>,
+        now_ms: u64,
+    ) -> Envelope<'a> {
+        let (headers, foreign) = (came.headers, came.parsed.foreign);
+        let content_type = came.parsed.content_type.unwrap_or_default();
+        Envelope { headers, foreign, content_type, ..self.lane_envelope(owner, input, id, now_ms) }
     }
 
     /// A message of a pipeline's own in. What it says of itself under our names is nobody's word.
@@ -101,7 +122,7 @@ impl<'a> Arrival<'a> {
             return Err(Fault::new(Code::TenantMismatch, format!("the header says `{}`", named.escape_debug())));
         }
         match lane {
-            Some((LaneType::Logic, ack)) if ack.delivered > MAX_DELIVERIES => {
+            Some((lane_type, ack)) if lane_type.is_for_steps() && ack.delivered > MAX_DELIVERIES => {
                 Err(Fault::new(Code::DeliverTooManyDeliveries, format!("delivered {} times", ack.delivered)))
             }
             _ => Ok(()),

@@ -16,7 +16,7 @@ pub const STEPS: [&str; 9] = ["parse", "convert", "filter", "set", "remove", "re
 pub enum Waited {
     /// In the stream that a pipeline's own NATS in reads.
     Incoming,
-    /// In the lane between an in and its steps.
+    /// In the lane between an in and its steps, or before one of their runs.
     Logic,
 }
 

@@ -110,6 +110,18 @@ impl Registry {
         Some(found)
     }
 
+    /// The revision under which a message was made, while it is active or draining here.
+    #[must_use]
+    pub fn made_under(&self, active: &Rc<Revision>, revision: &str) -> Option<Rc<Revision>> {
+        let draining = self.draining.iter().filter_map(|id| self.get(*id));
+        let same = |one: &&Rc<Revision>| {
+            one.owner.revision() == revision
+                && one.owner.name() == active.owner.name()
+                && one.owner.customer() == active.owner.customer()
+        };
+        [active].into_iter().chain(draining).find(same).map(Rc::clone)
+    }
+
     /// A revision by its number, while it is active or draining.
     #[must_use]
     pub fn get(&self, id: RevisionId) -> Option<&Rc<Revision>> {

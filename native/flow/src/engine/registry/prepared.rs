@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::secrets::Secrets;
 use crate::compile::Pipeline;
 use crate::engine::observe::{Counters, Healths};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{Settings, Topology};
 use crate::model::Limits;
 
 /// A compiled pipeline with its secrets and what its shards count.
@@ -28,6 +28,7 @@ pub struct Prepared {
     pub(super) route: Option<Route>,
     pub(super) bucket: Option<Arc<Mutex<TokenBucket>>>,
     pub(super) lanes: u32,
+    pub(super) topology: Topology,
 }
 
 impl Prepared {
@@ -51,7 +52,8 @@ impl Prepared {
         }
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
-        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lanes: settings.lanes })
+        let (lanes, topology) = (settings.lanes, settings.topology);
+        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lanes, topology })
     }
 
     /// Its scripts, for as long as what is returned lives.

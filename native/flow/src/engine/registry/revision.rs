@@ -13,10 +13,11 @@ use script::Loaded;
 use super::backpressure::Backpressure;
 use super::prepared::Prepared;
 use super::secrets::Secrets;
-use crate::compile::{Pipeline, Target as Out};
+use crate::compile::{Pipeline, RunKind, Target as Out};
 use crate::engine::ids::IdKey;
 use crate::engine::message::{CustomerId, Owner, RevisionId, Route, StreamName, Target};
 use crate::engine::observe::Healths;
+use crate::engine::settings::Topology;
 use crate::engine::subjects::{self, LaneType};
 
 /// Replaced as a whole, never changed.
@@ -29,8 +30,10 @@ pub struct Revision {
     pub health: Arc<Healths>,
     pub targets: Vec<Target>,
     /// Where an incoming connection publishes, and the stream that listens there.
-    pub logic_subject: String,
-    pub logic_stream: Rc<str>,
+    pub in_subject: String,
+    pub in_stream: Rc<str>,
+    /// Where topologies are split: the lane of each run of steps, in their order. Without steps there is none.
+    pub step_lanes: Vec<StepLane>,
     /// How many messages its outgoing lane holds for each out.
     pub outgoing_capacity: u64,
     /// `limits.rate`, of all shards together; looked at by HTTP ins only.
@@ -65,8 +68,8 @@ impl Revision {
     /// Whether its in stores messages, or the keys of some, under a subject.
     #[must_use]
     pub fn stores_at(&self, subject: &str) -> bool {
-        let is_stored = self.pipeline().subscription().is_none();
-        is_stored && (subject == self.logic_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
+        let is_stored = self.pipeline().subscription().is_none() || !self.step_lanes.is_empty();
+        is_stored && (subject == self.in_subject || subject.starts_with(&subjects::key(self.owner.customer(), "")))
     }
 
     /// Whether the source of another revision would read what that of this one reads.
@@ -86,13 +89,15 @@ impl Revision {
         let place = Place { tier, lane };
         let outgoing_stream: Rc<str> = subjects::stream(LaneType::Outgoing, tier, lane).into();
         let targets = targets(&pipeline, place, &outgoing_stream);
+        let (step_lanes, in_lane) = lanes(&pipeline, place, prepared.topology);
         Rc::new(Revision {
             binding: numbers.binding,
             secrets: prepared.secrets.clone(),
             health: Arc::clone(&prepared.health[shard]),
             targets,
-            logic_subject: place.subject(LaneType::Logic, &pipeline, "in"),
-            logic_stream: subjects::stream(LaneType::Logic, tier, lane).into(),
+            in_subject: place.subject(in_lane, &pipeline, START),
+            in_stream: subjects::stream(in_lane, tier, lane).into(),
+            step_lanes,
             outgoing_capacity: capacity,
             bucket: prepared.bucket.clone(),
             has_own_backlog: pipeline.backlog() < capacity,
@@ -122,6 +127,12 @@ impl Revision {
         self.targets.iter().find(|target| target.name == name)
     }
 
+    /// The lane of the run of steps that begins at a stage, where that is not run here.
+    #[must_use]
+    pub fn step_lane(&self, stage: usize) -> Option<&StepLane> {
+        self.step_lanes.iter().find(|lane| lane.stage == stage)
+    }
+
     /// Path and route of an HTTP in. `max_body` is what the server takes.
     #[must_use]
     pub fn route(&self, max_body: usize) -> Option<(String, SourceRoute)> {
@@ -142,6 +153,38 @@ impl Revision {
         });
         unknown.collect()
     }
+}
+
+/// The last token of the subject of what an in has stored.
+const START: &str = "in";
+
+/// Where messages wait for a run of steps.
+pub struct StepLane {
+    /// The first of the run.
+    pub stage: usize,
+    pub subject: String,
+    pub stream: Rc<str>,
+    /// Of what is handed over there.
+    pub publish_key: IdKey,
+}
+
+/// The lanes of the runs of steps, where each has its own, and the one of what the in stores.
+fn lanes(pipeline: &Pipeline, place: Place, topology: Topology) -> (Vec<StepLane>, LaneType) {
+    let Topology::Split = topology else { return (Vec::new(), LaneType::Logic) };
+    let lane_type = |stage| match pipeline.run_kind(stage) {
+        RunKind::Filter => LaneType::Filter,
+        RunKind::Converter => LaneType::Converter,
+    };
+    let lane = |stage| {
+        let step = if stage == 0 { START } else { pipeline.stage_label(stage) };
+        StepLane {
+            stage,
+            subject: place.subject(lane_type(stage), pipeline, step),
+            stream: subjects::stream(lane_type(stage), place.tier, place.lane).into(),
+            publish_key: IdKey::new(&["handover", pipeline.name(), pipeline.revision(), step]),
+        }
+    };
+    (pipeline.runs().map(lane).collect(), lane_type(0))
 }
 
 /// Tier and lane of a customer's messages.

@@ -5,6 +5,7 @@
 
 use message::{Fault, Headers, Hop};
 
+use super::plain::{is_plain, one_line};
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Envelope, Foreign};
 
@@ -29,6 +30,8 @@ pub const SPENT: &str = "Vrsky-Spent";
 /// Of a publish: another stream than this one refuses it.
 pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 pub const REVISION: &str = "Vrsky-Revision";
+/// Of a message between two runs of steps: the version of the form that its payload has.
+pub const HANDOVER: &str = "Vrsky-Handover";
 /// When a message became a dead letter, milliseconds since the Unix epoch.
 pub const DIED: &str = "Vrsky-Died";
 /// The message id under which the whole message of a failed part is kept.
@@ -56,25 +59,6 @@ fn is_passed(name: &[u8], value: &[u8]) -> bool {
     !is_ours(name) && is_plain(name) && is_plain(value)
 }
 
-/// Without its end, where that is a usual one.
-#[inline]
-fn one_line(line: &[u8]) -> Option<&[u8]> {
-    line.strip_suffix(b"\r\n")
-}
-
-/// Whether there is no control character but tabs.
-#[inline]
-fn is_plain(text: &[u8]) -> bool {
-    const AT_ONCE: usize = 16;
-    // Every byte is looked at, which is quicker than to stop at the first.
-    let all = |bytes: &[u8]| {
-        bytes.iter().fold(true, |plain, byte| plain & ((*byte >= b' ') & (*byte != 0x7f) | (*byte == b'\t')))
-    };
-    let Some(last) = text.last_chunk::<AT_ONCE>() else { return all(text) };
-    let (chunks, _) = text.as_chunks::<AT_ONCE>();
-    chunks.iter().fold(all(last), |plain, chunk| plain & all(chunk))
-}
-
 /// What the engine reads of a message's headers, in one pass. The first of a name counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParsedHeaders<'a> {
@@ -87,6 +71,8 @@ pub struct ParsedHeaders<'a> {
     pub content_type: Option<&'a str>,
     pub time_ms: Option<u64>,
     pub spent_ms: Option<u64>,
+    /// The version of the form of a message between two runs of steps.
+    pub handover: Option<u64>,
     /// Those that are not ours.
     pub foreign: Foreign,
 }
@@ -131,6 +117,7 @@ impl<'a> ParsedHeaders<'a> {
             11 if is(name, SPENT) => self.spent_ms = self.spent_ms.or_else(|| number(value)),
             12 if is(name, CONTENT_TYPE) => text(&mut self.content_type),
             12 if is(name, RESUME) => text(&mut self.resume),
+            14 if is(name, HANDOVER) => self.handover = self.handover.or_else(|| Some(number(value).unwrap_or(0))),
             13 if is(name, REDRIVE) => {
                 self.redrive = number(value).and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
             }

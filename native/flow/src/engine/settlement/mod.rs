@@ -15,13 +15,16 @@
 mod core;
 mod effect;
 mod entry;
+mod handover;
 mod headers;
 mod hearing;
 mod ledger;
 mod letters;
 mod offer;
 mod parked;
+mod plain;
 mod publish;
+mod random;
 mod reply;
 mod tapped;
 mod ticks;
@@ -36,13 +39,13 @@ use message::{Code, Fault};
 use nats::jetstream::{self, PubAck};
 
 pub use effect::Effect;
-pub use headers::{Block, ParsedHeaders, URL};
+pub use handover::{HandOver, HandedOver, VERSION as HANDOVER_VERSION};
+pub use headers::{Block, PUBLISH_ID, ParsedHeaders, REVISION, URL};
 pub use ledger::{Input, Ledger, Meaning, Origin, Outcome, Pick};
 pub use letters::{Letter, Original};
 pub use parked::Parking;
 pub use publish::{Forward, MAX_HEADERS, Stored};
 
-use super::ids::Id;
 use super::message::{EntryId, Envelope, InputRef};
 use super::observe::{Event, EventKind, Events, Meters, age_ms};
 use super::tap::Taps;
@@ -68,6 +71,8 @@ const MAX_ANNOUNCED: usize = 256;
 pub struct Settlement {
     ledger: Ledger,
     replies: Replies,
+    /// The payload of the next handover.
+    handover: Vec<u8>,
     /// The header block of the next publish, and its reply subject.
     block: Block,
     reply: Vec<u8>,
@@ -104,6 +109,7 @@ impl Settlement {
         Settlement {
             ledger: Ledger::default(),
             replies: Replies::new(name, secret),
+            handover: Vec::new(),
             block: Block::default(),
             reply: Vec::with_capacity(128),
             wire: Vec::new(),
@@ -130,16 +136,6 @@ impl Settlement {
     #[must_use]
     pub fn with_meters(self, meters: Arc<Meters>) -> Settlement {
         Settlement { meters, ..self }
-    }
-
-    /// The id of a message that nothing distinguishes.
-    pub fn random_id(&mut self, customer: &str) -> Id {
-        Id::random(customer, &mut self.random)
-    }
-
-    /// A part of a pause, at least half of it, so that not all come back at once.
-    pub fn jitter(&mut self) -> f64 {
-        0.5 + self.random.f64() / 2.0
     }
 
     /// Opens an input with one piece of work: what is done with it here.

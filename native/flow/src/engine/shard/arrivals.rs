@@ -3,7 +3,7 @@
 //! ```text
 //! PubAck                  ──► settlement
 //! pull: status            ──► consumers
-//! pull: lane logic        ──► whose? ──► steps
+//! pull: lane of steps     ──► whose? ──► steps; between two runs of steps: handed_over.rs
 //! pull: lane outgoing     ──► whose? ──► delivery
 //! pull: parked            ──► delivery, or for steps that were away: steps
 //! pull, core: a NATS in   ──► steps
@@ -26,6 +26,7 @@ use crate::engine::message::{Body, CustomerId, Envelope, InputRef, RevisionId};
 use crate::engine::observe::{Event, EventKind, Waited, age_ms};
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Input, Letter, Origin, Outcome, PUB_ACKS, RETRY_PUBLISH};
+use crate::engine::steps::Handed;
 use crate::engine::subjects::{self, Address, LaneType};
 use crate::engine::tap::REQUESTS;
 
@@ -115,7 +116,7 @@ impl Parts {
             return;
         };
         let revision = self.registry.find(&address);
-        let knows_step = |revision: &Revision| lane_type == LaneType::Logic || revision.target(address.step).is_some();
+        let knows_step = |revision: &Revision| lane_type.is_for_steps() || revision.target(address.step).is_some();
         match revision {
             Some(revision) if knows_step(&revision) => self.on_known(lane_type, &revision, address.step, ack, message),
             _ => self.on_unknown(lane_type, &address, ack, message),
@@ -134,18 +135,23 @@ impl Parts {
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
         let arrival = Arrival::new(message);
+        if lane_type.is_for_steps() && arrival.parsed.handover.is_some() {
+            return self.on_handed_over((lane_type, ack), revision, step, (input, &arrival), message);
+        }
         let mut own = None;
         let id = arrival.lane_id(owner, ack, &mut own);
         let envelope = arrival.lane_envelope(owner, input, id, self.settlement.now_ms());
         intake::count_redelivered(owner, ack.delivered);
         if let Err(fault) = arrival.check(owner, Some((lane_type, ack))) {
             // An out may be called `in`.
-            let label = if lane_type == LaneType::Logic { step.to_owned() } else { format!("out:{step}") };
+            let label = if lane_type.is_for_steps() { step.to_owned() } else { format!("out:{step}") };
             self.end_with_letter(&envelope, &label, &fault, message.payload);
             return;
         }
         match lane_type {
-            LaneType::Logic => self.run(revision, &envelope, message.payload, Some((Waited::Logic, ack))),
+            LaneType::Logic | LaneType::Converter | LaneType::Filter => {
+                self.run(revision, &envelope, message.payload, None, Some((Waited::Logic, ack)));
+            }
             LaneType::Outgoing => {
                 let Some(target) = revision.target(step) else { return };
                 self.delivery.accept(
@@ -168,7 +174,9 @@ impl Parts {
         let fault = Fault::new(Code::TenantUnknownPipeline, "not installed on this node");
         if let UnknownAction::SetAside { is_first } = self.unknown.met(&name, self.settlement.tick()) {
             let subject = match lane_type {
-                LaneType::Logic => subjects::aside(address.customer, address.pipeline),
+                LaneType::Logic | LaneType::Converter | LaneType::Filter => {
+                    subjects::aside(address.customer, address.pipeline)
+                }
                 LaneType::Outgoing => subjects::parked(address.customer, address.pipeline, address.step),
             };
             let headers = Headers::new(message.headers);
@@ -224,28 +232,53 @@ impl Parts {
         let envelope = arrival.envelope(&revision.owner, input, id.as_str(), self.settlement.now_ms());
         self.settlement.event(EventKind::Received, &envelope, "", None, message.payload.len());
         match arrival.check(&revision.owner, None) {
-            Ok(()) => self.run(revision, &envelope, message.payload, ack.map(|ack| (Waited::Incoming, ack))),
+            Ok(()) => self.run_received(revision, &envelope, message.payload, ack.map(|ack| (Waited::Incoming, ack))),
             Err(fault) => self.end_with_letter(&envelope, "in", &fault, message.payload),
         }
     }
 
     /// Through its pipeline, unless a lane of one of several outs is full. `waited`: where, and since when.
-    fn run(
+    pub(super) fn run(
+        &mut self,
+        revision: &Rc<Revision>,
+        envelope: &Envelope<'_>,
+        payload: &[u8],
+        handed: Option<&Handed<'_>>,
+        waited: Option<(Waited, &AckReply<'_>)>,
+    ) {
+        if self.admits(revision, envelope, waited) {
+            self.steps.run(&mut self.settlement, revision, envelope, payload, handed);
+        }
+    }
+
+    /// The same of what its own in has brought, whose steps others run where the topology is split.
+    fn run_received(
         &mut self,
         revision: &Rc<Revision>,
         envelope: &Envelope<'_>,
         payload: &[u8],
         waited: Option<(Waited, &AckReply<'_>)>,
     ) {
+        if self.admits(revision, envelope, waited) {
+            self.steps.run_received(&mut self.settlement, revision, envelope, payload);
+        }
+    }
+
+    fn admits(
+        &mut self,
+        revision: &Revision,
+        envelope: &Envelope<'_>,
+        waited: Option<(Waited, &AckReply<'_>)>,
+    ) -> bool {
         if envelope.input != InputRef::Core && !revision.backpressure.admits() {
             let fault = Fault::new(Code::LimitBacklog, "the lane of one of its outs is full");
             self.settlement.settle(envelope.input, Outcome::Retry(RETRY_PUBLISH, fault));
-            return;
+            return false;
         }
         if let Some((place, ack)) = waited {
             self.note_wait(revision, place, ack);
         }
-        self.steps.run(&mut self.settlement, revision, envelope, payload);
+        true
     }
 
     /// Its steps begin; the stream's own timestamp says since when it has waited, whatever node had it before.
@@ -257,7 +290,7 @@ impl Parts {
         }
     }
 
-    fn end_with_letter(&mut self, envelope: &Envelope<'_>, step: &str, fault: &Fault, payload: &[u8]) {
+    pub(super) fn end_with_letter(&mut self, envelope: &Envelope<'_>, step: &str, fault: &Fault, payload: &[u8]) {
         let body = Body { bytes: payload, content_type: envelope.content_type };
         self.settlement.dead_letter(envelope, &Letter::new(step, fault, body));
         self.settlement.settle(envelope.input, Outcome::Ok);

@@ -16,6 +16,7 @@
 mod arrivals;
 mod cpu;
 mod drain;
+mod handed_over;
 mod parts;
 mod pipelines;
 mod refusals;

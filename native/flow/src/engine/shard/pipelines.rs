@@ -15,7 +15,7 @@ use crate::engine::message::StreamName;
 use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::{Prepared, Revision};
 use crate::engine::settings::NodeType;
-use crate::engine::subjects;
+use crate::engine::subjects::{self, LaneType};
 
 impl Parts {
     /// Pulls from the lanes that this node serves.
@@ -23,12 +23,19 @@ impl Parts {
         let settings = std::sync::Arc::clone(&self.settings);
         for tier in &settings.tiers {
             for lane in 0..settings.lanes {
-                let types = NodeType::ALL.into_iter().filter(|node_type| settings.serves(*node_type));
-                for lane_type in types.filter_map(NodeType::lane) {
+                for lane_type in settings.lane_types() {
                     let stream = subjects::stream(lane_type, tier, lane);
                     self.add_pull(Feed::Lane(lane_type), &stream, lane_type.as_str());
                 }
             }
+        }
+    }
+
+    /// Pulls from a lane that the topology does not have, where another one has left it.
+    pub fn pull_leftover(&mut self, lane_type: LaneType, stream: &str) {
+        if !self.draining && !self.consumers.has_stream(stream) {
+            let number = self.add_pull(Feed::Lane(lane_type), stream, lane_type.as_str());
+            self.begin_pull(number);
         }
     }
 
@@ -231,7 +238,7 @@ impl Parts {
         let is_refused = self.consumers.is_refused(id) || self.settlement.is_deaf();
         let refused = is_refused.then_some(Code::NatsAuthorization);
         let refused = refused.or_else(|| revision.backpressure.intake_refusal(self.settlement.tick()));
-        refused.or_else(|| self.consumers.fault(Feed::Source(id), &revision.logic_stream))
+        refused.or_else(|| self.consumers.fault(Feed::Source(id), &revision.in_stream))
     }
 
     /// Says what every in and out is like, as far as this node looks after it. Whether one is otherwise than before.

@@ -40,6 +40,10 @@ impl Parts {
             if revision.stores_at(subject) {
                 revision.backpressure.refuse_intake(fault.code(), tick);
             }
+            if revision.step_lanes.iter().any(|lane| lane.subject == subject) {
+                revision.owner.counters.add(Metric::Retried, 1);
+                self.report_refused(revision, None, fault);
+            }
             for target in &revision.targets {
                 let is_refused = match &target.route {
                     Route::Stream { subject: to, .. } | Route::Lane { subject: to, .. } => to == subject,

@@ -9,11 +9,15 @@
 //!        begins at its step    └─► script ─► take_tasks ─► executor ─► on_script ─► fan-out
 //! ```
 //!
+//! Where the topology is split, the way ends with the run of steps that begins here, and what the message is by then is
+//! handed over to the lane of the next run (`handover.rs`). That is one message, however many parts there are.
+//!
 //! An input brings one piece of work, which ends here when all of its parts are through: nothing is published before
 //! (`fan_out/`). An input over its limits is one dead letter, with its own bytes.
 
 mod budget;
 mod document_pool;
+mod handover;
 mod large;
 mod publish;
 mod run;
@@ -36,6 +40,7 @@ use super::world::Elsewhere;
 use crate::fan_out::FanOut;
 use budget::Budget;
 use document_pool::DocumentPool;
+pub use handover::Handed;
 use large::Large;
 use sampled::Sampler;
 use scripted::Scripted;

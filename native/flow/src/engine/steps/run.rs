@@ -7,39 +7,45 @@ use message::{Code, Document, Fault};
 use tokio::time::Instant;
 
 use super::budget::{Held, Share, document_bytes};
+use super::handover::{AtEnd, Handed, Way, cut, is_large};
 use super::publish::{self, Work};
 use super::sampled::Timed;
 use super::scripted::InHand;
-use super::scripted::no_room;
-use super::{LARGE, STUCK_DELAY, Steps, watched};
+use super::scripted::{held, no_room};
+use super::{STUCK_DELAY, Steps, watched};
 use crate::compile::Pipeline;
-use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
+use crate::engine::message::{Body, CustomerId, Envelope, InputRef, OwnedMessage};
 use crate::engine::observe::Meters;
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::fan_out::{FanOut, NextScript, PartPath, Run};
 
 impl Steps {
-    /// Takes one message through its pipeline, and ends its piece of work when it is through.
+    /// Takes one message through its pipeline, or through the run of steps that is served here, and ends its piece of work
+    /// when it is through. `handed`: of a message from the lane of a run of steps.
     pub fn run(
         &mut self,
         settlement: &mut Settlement,
         revision: &Rc<Revision>,
         envelope: &Envelope<'_>,
         payload: &[u8],
+        handed: Option<&Handed<'_>>,
     ) {
-        if settlement.is_tapped() {
+        if settlement.is_tapped() && Handed::begins(handed) {
             settlement.tap_in(envelope, payload);
         }
-        if !revision.pipeline().needs_document() && envelope.resume.is_none() {
+        if Handed::begins(handed) && !revision.pipeline().needs_document() && envelope.resume.is_none() {
             let body = Body { bytes: payload, content_type: envelope.content_type };
             publish::forward(settlement, revision, envelope, body);
             settlement.settle(envelope.input, Outcome::Ok);
             return;
         }
-        if payload.len() > LARGE {
-            self.run_large(settlement, revision, envelope, payload);
+        if is_large(payload, handed) {
+            self.run_large(settlement, revision, envelope, payload, handed);
             return;
+        }
+        if let Some(handed) = handed.filter(|handed| handed.fan_out.is_some()) {
+            return self.go_on_from(settlement, (revision, envelope), handed, payload);
         }
         let mut document = self.documents.take();
         let measured = self.sampler.next();
@@ -48,7 +54,7 @@ impl Steps {
             settlement.meters().step("parse", began.elapsed());
         }
         match parsed {
-            Ok(stage) => self.advance(settlement, revision, envelope, stage, document, measured.is_some()),
+            Ok(stage) => self.advance(settlement, (revision, envelope), handed, (stage, measured.is_some()), document),
             Err(fault) => {
                 self.documents.put(document);
                 publish::fail(settlement, envelope, &fault, payload);
@@ -60,13 +66,13 @@ impl Steps {
     fn advance(
         &mut self,
         settlement: &mut Settlement,
-        revision: &Rc<Revision>,
-        envelope: &Envelope<'_>,
-        stage: usize,
+        (revision, envelope): (&Rc<Revision>, &Envelope<'_>),
+        handed: Option<&Handed<'_>>,
+        (stage, is_measured): (usize, bool),
         mut document: Document,
-        is_measured: bool,
     ) {
-        let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
+        let cut = cut(settlement, revision, handed);
+        let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         let fan_out = &mut self.spare;
         let begun = if settlement.is_tapped() {
             watched::begin(settlement, envelope, fan_out, &run, stage, &mut document)
@@ -78,7 +84,15 @@ impl Steps {
         match begun {
             Ok(Some(stage)) => {
                 let message = OwnedMessage::of(envelope, bytes::Bytes::new());
-                self.submit_whole(settlement, (revision, envelope.input, message), None, stage, document);
+                let next = vec![NextScript { path: PartPath::default(), stage, document }];
+                let parts = (FanOut::default(), next);
+                self.submit_parts(settlement, (revision, envelope.input, message), Way::of(handed), None, parts);
+                return;
+            }
+            Ok(None) if fan_out.has_onward() => {
+                let (fan_out, source) = (std::mem::take(fan_out), document.source());
+                self.end_run(settlement, AtEnd { revision, envelope, handed, share: None, fan_out, source });
+                self.documents.put(document);
                 return;
             }
             // One leaf needs no order.
@@ -90,35 +104,58 @@ impl Steps {
         settlement.settle(envelope.input, Outcome::Ok);
     }
 
-    /// A whole message to its first script. `message`: without its payload, which the document has. `share`: what it
-    /// has of its customer's already.
-    pub(super) fn submit_whole(
+    /// A message, or its parts, to the first script that they need. `message`: without its payload, which a document has,
+    /// or the fan-out. `share`: what it has of its customer's already.
+    pub(super) fn submit_parts(
         &mut self,
         settlement: &mut Settlement,
         (revision, input, message): (&Rc<Revision>, InputRef, OwnedMessage),
+        way: Option<Way>,
         share: Option<Share>,
-        stage: usize,
-        document: Document,
+        (fan_out, next): (FanOut, Vec<NextScript>),
     ) {
         if self.is_stuck && input != InputRef::Core {
-            self.documents.put(document);
+            self.give_back(next);
             let fault = Fault::new(Code::ScriptUnavailable, "another script of this shard does not end");
             settlement.settle(input, Outcome::Retry(STUCK_DELAY, fault));
             return;
         }
-        let bytes = document_bytes(&document);
-        let share = share.map_or_else(|| self.budget.take(input, revision.owner.customer_id, bytes), Ok);
-        let share = match share {
+        let share = match self.share_of(share, (input, revision.owner.customer_id), &fan_out, &next) {
             Ok(share) => share,
             Err(fault) => {
-                self.documents.put(document);
+                self.give_back(next);
                 let outcome = no_room(settlement, &message.envelope(&revision.owner, input), fault);
                 return settlement.settle(input, outcome);
             }
         };
-        let (revision, fan_out) = (Rc::clone(revision), FanOut::default());
-        let key = self.scripted.hold(InHand { revision, input, message, fan_out, waiting: Held::default(), share });
-        self.scripted.submit(key, NextScript { path: PartPath::default(), stage, document });
+        let (revision, waiting) = (Rc::clone(revision), Held::default());
+        let key = self.scripted.hold(InHand { revision, input, message, way, fan_out, waiting, share });
+        next.into_iter().for_each(|next| self.scripted.submit(key, next));
+    }
+
+    fn share_of(
+        &mut self,
+        share: Option<Share>,
+        (input, customer): (InputRef, CustomerId),
+        fan_out: &FanOut,
+        next: &[NextScript],
+    ) -> Result<Share, Fault> {
+        let mut share = match share {
+            Some(share) => share,
+            None => {
+                let first = next.first().map_or(0, |next| document_bytes(&next.document));
+                self.budget.take(input, customer, first)?
+            }
+        };
+        // One is counted already.
+        if next.len() > 1 {
+            share.hold(held(Held::default(), next, fan_out.held_bytes()))?;
+        }
+        Ok(share)
+    }
+
+    fn give_back(&mut self, next: Vec<NextScript>) {
+        next.into_iter().for_each(|next| self.documents.put(next.document));
     }
 }
 

@@ -49,9 +49,18 @@ impl Timed<'_> {
 }
 
 impl Trace for Timed<'_> {
-    fn advance(&mut self, run: &Run<'_>, _: &PartPath, from: usize, document: &mut Document) -> Progress {
+    fn advance(
+        &mut self,
+        run: &Run<'_>,
+        _: &PartPath,
+        (from, until): (usize, usize),
+        document: &mut Document,
+    ) -> Progress {
         let pipeline = run.pipeline;
         for stage in from..=pipeline.stage_count() {
+            if stage == until && stage < pipeline.stage_count() {
+                return Progress::RunEnd { stage };
+            }
             let work = &mut Work { document, context: run.context, limits: pipeline.limits() };
             let began = Instant::now();
             let applied = pipeline.apply(stage, work);

@@ -9,10 +9,11 @@
 
 use std::rc::Rc;
 
-use message::{Code, Fault};
+use message::{Code, Document, Fault};
 use script::{Done, Task, TaskContext};
 
 use super::budget::{Held, Share, document_bytes};
+use super::handover::{AtEnd, Way, cut};
 use super::publish::{self, Work};
 use super::slab::Slab;
 use super::watched::{self, Made};
@@ -28,6 +29,8 @@ pub(super) struct InHand {
     pub input: InputRef,
     /// Without its payload: its document has that, or its fan-out.
     pub message: OwnedMessage,
+    /// Of one that was handed over.
+    pub way: Option<Way>,
     pub fan_out: FanOut,
     /// Tasks that have not come back, and what they hold.
     pub waiting: Held,
@@ -95,7 +98,7 @@ impl Steps {
 
     /// A script is done with a message, or with a part of one.
     pub fn on_script(&mut self, settlement: &mut Settlement, done: Done) {
-        let Steps { documents, spare, scripted, .. } = self;
+        let Steps { documents, spare, scripted, .. } = &mut *self;
         let Done { token, mut document, outcome, used } = done;
         let Some(script) = scripted.waiting.remove(token) else { return };
         settlement.meters().step("script", used);
@@ -103,11 +106,12 @@ impl Steps {
             documents.put(document);
             return;
         };
-        let InHand { revision, input, message, fan_out, waiting, share } = in_hand;
+        let InHand { revision, input, message, way, fan_out, waiting, share } = in_hand;
         revision.owner.counters.used(used);
         let envelope = &message.envelope(&revision.owner, *input);
         let work = Work { revision, envelope };
-        let run = Run { pipeline: revision.pipeline(), context: envelope.context() };
+        let cut = cut(settlement, revision, Way::handed(way.as_ref()).as_ref());
+        let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         waiting.tasks -= 1;
         waiting.bytes -= script.bytes;
         fan_out.exchange(spare);
@@ -122,6 +126,10 @@ impl Steps {
             Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {
                 let held = held(*waiting, &scripted.next, fan_out.held_bytes());
                 share.hold(held).err().map(|fault| no_room(settlement, envelope, fault))
+            }
+            Ok(()) if fan_out.has_onward() => {
+                fan_out.exchange(spare);
+                return self.end_run_of(settlement, script.message, document);
             }
             Ok(()) => {
                 fan_out.sort();
@@ -144,6 +152,18 @@ impl Steps {
             scripted.submit_next(script.message);
         }
         documents.put(document);
+    }
+
+    /// The last script of a message's run of steps is through.
+    fn end_run_of(&mut self, settlement: &mut Settlement, key: u64, document: Document) {
+        let Some(in_hand) = self.scripted.in_hand.remove(key) else { return };
+        let InHand { revision, input, message, way, mut fan_out, share, .. } = in_hand;
+        let source = fan_out.take_source();
+        let source = source.as_deref().unwrap_or_else(|| document.source());
+        let (envelope, handed) = (&message.envelope(&revision.owner, input), Way::handed(way.as_ref()));
+        let (revision, handed) = (&revision, handed.as_ref());
+        self.end_run(settlement, AtEnd { revision, envelope, handed, share: Some(share), fan_out, source });
+        self.documents.put(document);
     }
 
     /// What the executor would not take goes back to where it came from. A core NATS message, which nobody could send
@@ -173,7 +193,7 @@ pub(super) fn no_room(settlement: &mut Settlement, envelope: &Envelope<'_>, faul
 }
 
 /// What a message holds with its next tasks, and with what it has become so far.
-fn held(waiting: Held, next: &[NextScript], collected: usize) -> Held {
+pub(super) fn held(waiting: Held, next: &[NextScript], collected: usize) -> Held {
     let bytes = next.iter().map(|next| document_bytes(&next.document)).sum::<usize>();
     Held { tasks: waiting.tasks + next.len(), bytes: waiting.bytes + bytes + collected }
 }

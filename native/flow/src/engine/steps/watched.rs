@@ -4,7 +4,7 @@ use message::{Document, Fault};
 
 use crate::engine::message::Envelope;
 use crate::engine::settlement::Settlement;
-use crate::fan_out::{FanOut, NextScript, PartPath, Run};
+use crate::fan_out::{FanOut, NextScript, PartPath, Run, Source};
 
 /// [`FanOut::begin`]
 #[cold]
@@ -46,4 +46,22 @@ pub(super) fn on_script(
     let collected = fan_out.on_script(run, at, document, outcome, next, &mut seen);
     settlement.tap_steps(envelope, seen);
     collected
+}
+
+/// [`FanOut::go_on`]
+#[cold]
+pub(super) fn go_on(
+    settlement: &mut Settlement,
+    envelope: &Envelope<'_>,
+    fan_out: &mut FanOut,
+    run: &Run<'_>,
+    source: &Source<'_>,
+    (document, next): (&mut Document, &mut Vec<NextScript>),
+) -> Result<(), Fault> {
+    let Some(mut seen) = settlement.watch(envelope) else {
+        return fan_out.go_on(run, source, document, next, &mut ());
+    };
+    let passed = fan_out.go_on(run, source, document, next, &mut seen);
+    settlement.tap_steps(envelope, seen);
+    passed
 }

@@ -35,10 +35,12 @@ async fn restore(outbox: &Outbox, lost: &LostConsumer, source: Option<&Revision>
 }
 
 impl Parts {
-    /// What a lost pull needs. The pull of set-aside messages is closed: another look at them begins a new one.
+    /// What a lost pull needs. The pull of set-aside messages is closed, and that of a lane of another topology: another
+    /// look at them begins a new one.
     fn lost_consumer(&mut self, number: u64) -> Option<LostConsumer> {
         let lost = self.consumers.lost(number)?;
-        if matches!(lost.feed, Feed::Aside(_) | Feed::ParkedNats(..)) {
+        let is_leftover = matches!(lost.feed, Feed::Lane(one) if self.settings.leftover_lanes().contains(&one));
+        if is_leftover || matches!(lost.feed, Feed::Aside(_) | Feed::ParkedNats(..)) {
             self.consumers.close_pulls(lost.feed, self.settlement.tick(), &mut self.settlement.wire);
             return self.consumers.lost(number);
         }

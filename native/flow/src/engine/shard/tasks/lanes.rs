@@ -1,13 +1,14 @@
 //! Looks at streams of ours: how full the backlogs are, and what was set aside.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Parts, Shard};
 use super::clock::every;
 use crate::engine::consumers::Feed;
 use crate::engine::ids::{Id, IdKey};
-use crate::engine::nats_api::{Unknown, make_consumer, stored, stored_under};
+use crate::engine::nats_api::{Unknown, has_stream, make_consumer, stored, stored_under};
 use crate::engine::registry::Revision;
 use crate::engine::settings::NodeType;
 use crate::engine::subjects;
@@ -24,6 +25,7 @@ pub async fn look(shard: Rc<Shard>) {
         interval.tick().await;
         refresh_backlogs(&shard).await;
         if second.is_multiple_of(LOOK_ASIDE) {
+            look_for_leftovers(&shard).await;
             look_aside(&shard).await;
             look_for_nats_outs(&shard).await;
         }
@@ -33,7 +35,7 @@ pub async fn look(shard: Rc<Shard>) {
 async fn refresh_backlogs(shard: &Rc<Shard>) {
     let revisions = shard.parts.borrow().to_refresh();
     for revision in revisions {
-        match stored(&shard.outbox, &revision.logic_stream, &revision.logic_subject).await {
+        match fullest(shard, &revision).await {
             Ok(waiting) => revision.backlog_full.set(waiting >= revision.pipeline().backlog()),
             Err(Unknown::Refused(_)) => {}
             Err(Unknown::NoAnswer) => return,
@@ -41,9 +43,39 @@ async fn refresh_backlogs(shard: &Rc<Shard>) {
     }
 }
 
+/// How many messages wait in the lane of the in, or of the run of steps where more do.
+async fn fullest(shard: &Shard, revision: &Revision) -> Result<u64, Unknown> {
+    let mut most = stored(&shard.outbox, &revision.in_stream, &revision.in_subject).await?;
+    for lane in revision.step_lanes.iter().filter(|lane| lane.subject != revision.in_subject) {
+        most = most.max(stored(&shard.outbox, &lane.stream, &lane.subject).await?);
+    }
+    Ok(most)
+}
+
+/// Lanes of another topology, which a deployment has left behind or is about to leave: what is in them is taken, or
+/// nobody would. They are there or not; none is made.
+async fn look_for_leftovers(shard: &Rc<Shard>) {
+    let settings = Arc::clone(&shard.parts.borrow().settings);
+    for (lane_type, tier) in
+        settings.leftover_lanes().iter().flat_map(|one| settings.tiers.iter().map(move |t| (*one, t)))
+    {
+        for lane in 0..settings.lanes {
+            let stream = subjects::stream(lane_type, tier, lane);
+            if shard.parts.borrow().consumers.has_stream(&stream) {
+                continue;
+            }
+            match has_stream(&shard.outbox, &stream).await {
+                Ok(true) => shard.with(|parts| parts.pull_leftover(lane_type, &stream)),
+                Ok(false) | Err(Unknown::Refused(_)) => {}
+                Err(Unknown::NoAnswer) => return,
+            }
+        }
+    }
+}
+
 /// Messages that were set aside while their pipeline was not here: it takes them up again.
 async fn look_aside(shard: &Rc<Shard>) {
-    if !shard.parts.borrow().settings.serves(NodeType::Logic) {
+    if !shard.parts.borrow().settings.serves_steps() {
         return;
     }
     let Ok(waiting) = stored_under(&shard.outbox, subjects::PARKED, subjects::ALL_ASIDE).await else { return };

@@ -41,7 +41,7 @@ pub struct Held {
 
 impl Held {
     fn bytes(&self, job: &Job) -> usize {
-        if self.input == InputRef::Core { 0 } else { job.message.payload.len() }
+        if self.input == InputRef::Core { 0 } else { job.message.payload.len() + job.wanted.bytes() }
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let envelope = crate::engine::steps::tests::envelope(&revision.owner, input);
         let job = Job {
             token: 0,
-            wanted: Wanted::Steps,
+            wanted: Wanted::Steps { cut: None, way: None, fan_out: None },
             pipeline: Arc::clone(&revision.owner.pipeline),
             message: OwnedMessage::of(&envelope, payload.into()),
             seen: std::cell::RefCell::default(),
@@ -139,7 +139,7 @@ mod tests {
 
     /// The only one.
     fn is_leaf(done: &LargeDone, wanted: impl Fn(&Leaf) -> bool) -> bool {
-        matches!(&done.worked, Ok(Worked::Through(fan_out)) if wanted(&fan_out.leaves()[0].1))
+        matches!(&done.worked, Ok(Worked::Steps(fan_out, _)) if wanted(&fan_out.leaves()[0].1))
     }
 
     fn next(large: &mut Large) -> LargeDone {

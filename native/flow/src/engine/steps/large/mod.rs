@@ -21,6 +21,7 @@ use jobs::Held;
 pub use jobs::{Large, LargeDone, LargeReceiver};
 use work::{Job, Wanted, Worked};
 
+use super::handover::{AtEnd, Handed, Way, cut};
 use super::publish::{self, Work};
 use super::{Effect, FULL_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
@@ -42,8 +43,14 @@ impl Steps {
         revision: &Rc<Revision>,
         envelope: &Envelope<'_>,
         payload: &[u8],
+        handed: Option<&Handed<'_>>,
     ) {
-        match self.hand_over(revision, envelope, Wanted::Steps, payload, settlement.watch(envelope)) {
+        let wanted = Wanted::Steps {
+            cut: cut(settlement, revision, handed),
+            way: Way::of(handed),
+            fan_out: handed.and_then(|handed| handed.fan_out).map(Bytes::copy_from_slice),
+        };
+        match self.hand_over(revision, envelope, wanted, payload, settlement.watch(envelope)) {
             Ok(()) => {}
             Err(fault) if envelope.input == InputRef::Core => settlement.lose(envelope, &fault),
             Err(fault) => settlement.settle(envelope.input, Outcome::Retry(FULL_DELAY, fault)),
@@ -93,23 +100,33 @@ impl Steps {
         let Some(Held { revision, input, share }) = self.large.release(&job) else { return };
         revision.owner.counters.used(used);
         let Job { wanted, mut message, seen, .. } = job;
-        if let Wanted::Address(target) = wanted {
-            let address = worked.map(|worked| if let Worked::Address(address) = worked { address } else { None });
-            self.effects.push(Effect::Addressed { revision, input, message, target, address });
-            return;
-        }
+        let way = match wanted {
+            Wanted::Steps { way, .. } => way,
+            Wanted::Address(target) => {
+                let address = worked.map(|worked| if let Worked::Address(address) = worked { address } else { None });
+                self.effects.push(Effect::Addressed { revision, input, message, target, address });
+                return;
+            }
+        };
         if let Some(seen) = seen.take() {
             settlement.tap_steps(&message.envelope(&revision.owner, input), seen);
         }
         match worked {
-            Ok(Worked::Script(stage, document)) => {
+            Ok(Worked::Steps(fan_out, next)) if !next.is_empty() => {
                 message.payload = Bytes::new();
-                self.submit_whole(settlement, (&revision, input, message), share, stage, document);
+                self.submit_parts(settlement, (&revision, input, message), way, share, (fan_out, next));
                 return;
             }
-            Ok(Worked::Through(fan_out)) => {
-                let envelope = &message.envelope(&revision.owner, input);
-                publish::publish(settlement, &Work { revision: &revision, envelope }, &fan_out, &message.payload);
+            Ok(Worked::Steps(fan_out, _)) => {
+                let (revision, envelope, source) =
+                    (&revision, &message.envelope(&revision.owner, input), &*message.payload);
+                if fan_out.has_onward() {
+                    let handed = Way::handed(way.as_ref());
+                    let handed = handed.as_ref();
+                    self.end_run(settlement, AtEnd { revision, envelope, handed, share, fan_out, source });
+                    return;
+                }
+                publish::publish(settlement, &Work { revision, envelope }, &fan_out, source);
             }
             Ok(Worked::Address(_)) => {}
             Err(fault) => {

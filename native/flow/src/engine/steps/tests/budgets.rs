@@ -12,7 +12,7 @@ const MANY: usize = 10_000;
 /// A shard of two customers; the second's revision.
 fn shared() -> (Shard, Rc<Revision>) {
     let mut registry = Registry::new(0);
-    let mut install = |customer| install(&mut registry, customer, &json!([code("msg")]), &stdout(), &json!({}));
+    let mut install = |customer| install(&mut registry, customer, (&json!([code("msg")]), &stdout(), &json!({})));
     let (busy, quiet) = (install("busy"), install("quiet"));
     let shard = Shard::new(&json!([]), &stdout(), &json!({}));
     (Shard { revision: busy, ..shard }, quiet)
@@ -24,7 +24,7 @@ fn pulled(shard: &mut Shard, revision: &Rc<Revision>) -> bool {
     let (revision_id, customer) = (owner.id, owner.customer_id);
     let input = Input { origin: Origin::JetStream, revision: revision_id, customer, bytes: 1, token: ACK };
     let input = shard.settlement.open(&input);
-    shard.steps.run(&mut shard.settlement, revision, &envelope(owner, input), b"{}");
+    shard.steps.run(&mut shard.settlement, revision, &envelope(owner, input), b"{}", None);
     shard.steps.waiting() > waiting
 }
 

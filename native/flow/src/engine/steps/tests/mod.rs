@@ -7,6 +7,7 @@ mod order;
 mod refused;
 mod resume;
 mod same_part;
+mod split;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,16 +28,25 @@ use crate::process::{Message, Processed, process};
 const ACK: &[u8] = b"$JS.ACK.IN.orders.1.7.9.1700000000000000000.3";
 
 pub(super) fn revision(steps: &Value, out: &Value, limits: &Value) -> Rc<Revision> {
-    install(&mut Registry::new(0), "acme", steps, out, limits)
+    install(&mut Registry::new(0), "acme", (steps, out, limits))
 }
 
-fn install(registry: &mut Registry, customer: &str, steps: &Value, out: &Value, limits: &Value) -> Rc<Revision> {
+fn install(registry: &mut Registry, customer: &str, file: (&Value, &Value, &Value)) -> Rc<Revision> {
+    install_as(registry, "fused", customer, file)
+}
+
+fn install_as(
+    registry: &mut Registry,
+    topology: &str,
+    customer: &str,
+    (steps, out, limits): (&Value, &Value, &Value),
+) -> Rc<Revision> {
     let file = json!({
         "customer": customer, "pipeline": "orders", "in": {"http": {"path": "/orders"}},
         "steps": steps, "out": out, "limits": limits,
     });
     let pipeline = Pipeline::from_json(&file.to_string(), &()).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": "."});
+    let settings = json!({"nats": {"url": "nats://127.0.0.1:1"}, "files": ".", "topology": topology});
     let settings = serde_json::from_value(settings).unwrap();
     let prepared = Prepared::new(pipeline, Secrets::default(), vec![Arc::new(Counters::default())], &settings).unwrap();
     registry.install(&prepared, Vec::new()).0
@@ -69,6 +79,7 @@ struct Frame {
     subject: String,
     headers: Vec<u8>,
     payload: String,
+    bytes: Vec<u8>,
 }
 
 impl Frame {
@@ -96,8 +107,9 @@ fn frames(mut wire: &[u8]) -> Vec<Frame> {
         let (headers, body) = if words[0] == "HPUB" { (length(2), length(1)) } else { (0, length(1)) };
         let body = &wire[end + 2..][..body];
         if words[0] == "HPUB" {
-            let payload = String::from_utf8_lossy(&body[headers..]).into_owned();
-            frames.push(Frame { subject: words[1].to_owned(), headers: body[..headers].to_vec(), payload });
+            let (headers, bytes) = (body[..headers].to_vec(), body[headers..].to_vec());
+            let payload = String::from_utf8_lossy(&bytes).into_owned();
+            frames.push(Frame { subject: words[1].to_owned(), headers, payload, bytes });
         }
         wire = &wire[end + 2 + body.len() + 2..];
     }
@@ -109,18 +121,29 @@ struct Shard {
     settlement: Settlement,
     revision: Rc<Revision>,
     runner: Runner,
+    /// Where each run of steps is served from its own lane: what one message becomes has to be the same there.
+    split: Option<Box<Shard>>,
+    /// Of the message that was begun last.
+    content_type: String,
 }
 
 impl Shard {
     fn new(steps: &Value, out: &Value, limits: &Value) -> Shard {
+        let split = Shard::as_topology("split", (steps, out, limits));
+        Shard { split: Some(Box::new(split)), ..Shard::as_topology("fused", (steps, out, limits)) }
+    }
+
+    fn as_topology(topology: &str, file: (&Value, &Value, &Value)) -> Shard {
         let mut settlement =
             Settlement::new("s0", [0; 32], fastrand::Rng::with_seed(0), Arc::new(Events::default()), 7);
         settlement.subscribe(8 << 20, &mut Vec::new());
         Shard {
             steps: Steps::new(Box::<WorkThread>::default()),
             settlement,
-            revision: revision(steps, out, limits),
+            revision: install_as(&mut Registry::new(0), topology, "acme", file),
             runner: Runner::new(),
+            split: None,
+            content_type: String::new(),
         }
     }
 
@@ -132,13 +155,14 @@ impl Shard {
 
     fn begin(&mut self, content_type: &str, payload: impl AsRef<[u8]>) -> InputRef {
         let input = self.open();
+        content_type.clone_into(&mut self.content_type);
         self.begin_as(Envelope { content_type, ..envelope(&Rc::clone(&self.revision).owner, input) }, payload);
         input
     }
 
     fn begin_as(&mut self, envelope: Envelope<'_>, payload: impl AsRef<[u8]>) {
         let revision = Rc::clone(&self.revision);
-        self.steps.run(&mut self.settlement, &revision, &envelope, payload.as_ref());
+        self.steps.run(&mut self.settlement, &revision, &envelope, payload.as_ref(), None);
     }
 
     fn tasks(&mut self) -> Vec<Task> {
@@ -166,19 +190,35 @@ impl Shard {
 
     /// What one message becomes.
     fn run(&mut self, content_type: &str, payload: impl AsRef<[u8]>) -> Vec<Frame> {
+        let payload = payload.as_ref();
         self.begin(content_type, payload);
         self.run_scripts(|_| 0);
-        self.sent()
+        let sent = self.sent();
+        if let Some(split) = &mut self.split {
+            split.begin(content_type, payload);
+            assert_eq!(split.run_all(), sent);
+        }
+        sent
     }
 
     /// What a part becomes that was sent again from the dead letters.
     fn resume(&mut self, label: &str, part: u64, payload: &str) -> Vec<Frame> {
+        self.begin_resumed(label, part, payload);
+        self.run_scripts(|_| 0);
+        let sent = self.sent();
+        if let Some(split) = &mut self.split {
+            split.begin_resumed(label, part, payload);
+            assert_eq!(split.run_all(), sent);
+        }
+        sent
+    }
+
+    fn begin_resumed(&mut self, label: &str, part: u64, payload: &str) {
         let (input, revision) = (self.open(), Rc::clone(&self.revision));
         let (resume, content_type) = (Some(label), "application/json");
+        content_type.clone_into(&mut self.content_type);
         let envelope = Envelope { resume, part, content_type, redrive: 1, ..envelope(&revision.owner, input) };
         self.begin_as(envelope, payload);
-        self.run_scripts(|_| 0);
-        self.sent()
     }
 
     fn sent(&mut self) -> Vec<Frame> {
