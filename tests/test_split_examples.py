@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted(one.name for one in (ROOT / "examples").iterdir())
 
 
+GIVEN = {"BROKER": "mqtt://broker.example", **dict.fromkeys(("CONTROL", "ERP", "WAREHOUSE"), "https://one.example")}
 # Those that are no messages of most examples.
 OTHERS = (b"", b"{}", b"[1, {}]", b"<a b='1'>x</a>", b"a,b\n1,2\n")
 
@@ -35,7 +36,7 @@ def whole(result: Result) -> object:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_messages_of_an_example_become_the_same_where_its_steps_are_cut_into_runs(example: str) -> None:
     looked_at = 0
-    for file in config.load_all(ROOT / "examples" / example):
+    for file in config.load_all(ROOT / "examples" / example, GIVEN):
         messages = [message(file.path.parent, test["in"]) for test in file.model["tests"]]
         messages += [Message(payload, None, "test") for payload in OTHERS]
         one_run, several = file.compiled.process(messages), file.compiled.process(messages, split=True)

@@ -133,7 +133,7 @@ def test_what_one_topology_has_left_in_its_lanes_the_other_one_takes(
         body = json.dumps({"n": number}).encode()
         assert post(source.url("/orders"), body, "application/json")[0] == 202
     assert source.stop() == 0
-    lane = "VRSKY_FILTER_T1000_0" if before == "split" else "VRSKY_LOGIC_T1000_0"
+    lane = "VRSKY_FILTER_T10000_0" if before == "split" else "VRSKY_LOGIC_T10000_0"
     assert background(held(server.endpoint, lane)) == 20
     node = start_node(files, *at, after, data=tmp_path / "after")
     path = tmp_path / "after" / "files" / "acme" / "orders.ndjson"
