@@ -48,6 +48,11 @@ $(VENV)/.dev-installed: requirements/dev.txt $(VENV)/.run-installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/.kube-installed: requirements/kube.txt $(VENV)/.dev-installed
+	@echo "Installing the pinned packages for tests of the deployment"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/kube.txt
+	@touch $@
+
 $(VENV)/.extension: $(RUST_SOURCES) pyproject.toml $(VENV)/.run-installed
 	@command -v cargo > /dev/null || { echo "A Rust toolchain is needed; see https://rustup.rs"; exit 2; }
 	@echo "Building the native core (release). The first time takes 5 to 8 minutes on two cores, later ones seconds."
@@ -110,6 +115,13 @@ SECONDS ?= 60
 test-faults: wheel ## Kill nodes and servers of whole deployments under load, ROUNDS times each
 	FAULT_ROUNDS=$(ROUNDS) FAULT_SECONDS=$(SECONDS) $(UNDER_TEST) $(BIN)/python -m pytest tests/faults $(TESTS)
 
+# Not in `make test`: the first time, the control plane is built. Under three minutes later.
+.PHONY: test-kube
+test-kube: wheel $(VENV)/.kube-installed ## Deploy the manifests of deploy/ to a real Kubernetes control plane with fake machines
+	@command -v prometheus > /dev/null || { echo "On Debian: apt install --no-install-recommends prometheus"; exit 2; }
+	@tests/kube/control_plane/build $(BIN)/go > /dev/null
+	$(UNDER_TEST) $(BIN)/python -m pytest $(if $(TESTS),$(TESTS),tests/kube)
+
 # What `make test` does for some seconds.
 FUZZ_SECONDS ?= 50
 .PHONY: fuzz
@@ -171,7 +183,7 @@ docs: wheel ## Regenerate docs/pipeline-file.md, docs/connectors/ and docs/error
 
 .PHONY: lock
 lock: $(VENV)/.dev-installed ## Pin requirements/*.in anew, with hashes
-	@for set in run dev; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for set in run dev kube; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url requirements/$$set.in -o requirements/$$set.txt; done
 
 .PHONY: clean
@@ -180,5 +192,5 @@ clean: ## Remove the environment, built files and the example's data; keeps the 
 	@find python tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-cache
-clean-cache: ## Remove the Rust build cache of every version
-	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}"/vrsky-fast/target-*
+clean-cache: ## Remove what was built of every version: Rust, and the control plane of `make test-kube`
+	@rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}"/vrsky-fast/{target,kube}-*

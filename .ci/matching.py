@@ -97,6 +97,7 @@ def python_tests(root: Path = ROOT) -> list[str]:
     return [
         f"{file.relative_to(root)}::{test or group}"
         for file in sorted(root.glob("tests/**/test_*.py"))
+        if "kube" not in file.parts
         for test, group in PYTHON_TEST.findall(file.read_text())
     ]
 
