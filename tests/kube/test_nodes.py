@@ -108,7 +108,6 @@ def test_sigterm_ends_the_readiness_and_finishes_what_is_in_hand(start: Start, s
     assert len(sink.taken) == 1
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="there are no converter and filter nodes yet")
 def test_every_node_type_of_the_program_has_a_deployment() -> None:
     found = {type_of(deployment) for overlay in OVERLAYS for deployment in node_deployments(overlay)}
     assert found == set(NODE_TYPES)
