@@ -26,8 +26,8 @@ KINDS_OF_NAMES = {
 NAMES = {name for name in vars(facts) if name.isupper() and not name.startswith("_")}
 LANES = ("VRSKY_LOGIC", "VRSKY_CONVERTER", "VRSKY_FILTER", "VRSKY_OUTGOING")
 STREAMS_AND_SUBJECTS = (*LANES, "VRSKY_PARKED", "VRSKY_KEYS", facts.DEAD, "vrsky.dead")
-# `display` has a word for people for each counter that it shows.
-MAY_NAME_COUNTERS = {"cli/display.py"}
+# `display` has a word for people for each counter that it shows, `json_log` a level for each event, named alike.
+MAY_NAME_COUNTERS = {"cli/display.py", "cli/json_log.py"}
 
 
 def texts(node: ast.AST) -> set[object]:
