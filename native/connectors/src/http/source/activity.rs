@@ -36,6 +36,8 @@ pub(super) struct Activity {
     awaits: Cell<Awaits>,
     /// How often that has changed.
     changes: Cell<u64>,
+    /// Something has come.
+    touched: Cell<bool>,
     /// The peer was too slow with a body.
     late: Cell<bool>,
     /// A body was left unread, so the close has to linger.
@@ -51,6 +53,7 @@ impl Activity {
     pub(super) fn new() -> Activity {
         Activity {
             awaits: Cell::new(Awaits::Headers),
+            touched: Cell::new(false),
             changes: Cell::new(0),
             late: Cell::new(false),
             unread: Cell::new(false),
@@ -73,6 +76,11 @@ impl Activity {
     /// Whether it has sent no whole head of a request.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.awaits.get(), Awaits::Request | Awaits::Headers)
+    }
+
+    /// Whether nothing has come since the connection was made.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.touched.get()
     }
 
     pub(super) fn evict(&self) {
@@ -169,8 +177,11 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = self.stream()?.poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.activity.awaits.get() == Awaits::Request {
-            self.activity.enter(Awaits::Headers);
+        if buffer.filled().len() > before {
+            self.activity.touched.set(true);
+            if self.activity.awaits.get() == Awaits::Request {
+                self.activity.enter(Awaits::Headers);
+            }
         }
         read
     }

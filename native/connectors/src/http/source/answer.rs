@@ -108,7 +108,7 @@ pub(super) fn webhook_allowed(origin: HeaderValue, rate: Option<HeaderValue>) ->
     answer
 }
 
-/// Says that the connection ends here: the rest of the body is not going to be read.
+/// Says that the connection ends here: the rest of the body is not going to be read, or the source ends.
 pub(super) fn closing(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(CONNECTION, CLOSE);
     answer

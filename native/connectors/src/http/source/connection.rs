@@ -24,6 +24,10 @@ const LEAST_BUFFER: usize = 8 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 << 20;
 
+/// How long a connection is kept in a drain on which nothing has come yet: its request may be on the wire, and whoever
+/// sent it has been accepted.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Serving,
@@ -54,9 +58,15 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
     let mut phase = shared.phase.subscribe();
     let mut watch = Watch::new(&shared.options);
     let mut timer = pin!(sleep(watch.every));
+    let mut drains_since = None;
     loop {
+        let mut may_still_ask = false;
         if *phase.borrow_and_update() == Phase::Draining {
-            connection.as_mut().graceful_shutdown();
+            let since = *drains_since.get_or_insert_with(Instant::now);
+            may_still_ask = activity.is_untouched() && since.elapsed() < FIRST_REQUEST;
+            if !may_still_ask {
+                connection.as_mut().graceful_shutdown();
+            }
         }
         tokio::select! {
             biased;
@@ -65,6 +75,7 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
             changed = phase.changed() => if changed.is_err() || *phase.borrow() == Phase::Aborting {
                 return false;
             },
+            () = sleep(FIRST_REQUEST / 20), if may_still_ask => {}
             () = timer.as_mut() => {
                 if watch.is_over(activity, &shared.options) {
                     if activity.awaits() != Awaits::Body {

@@ -12,9 +12,10 @@ use hyper::body::{Body, Incoming as RequestBody};
 use message::{Code, Fault};
 
 use super::activity::{Activity, Awaits};
-use super::answer::{Answer, accepted, allowing, asking, problem};
+use super::answer::{Answer, accepted, allowing, asking, closing, problem};
 use super::auth::{Auth, authorize, check_local};
 use super::body::{BodyLimits, Payload, drain, full, read, too_large, unread};
+use super::connection::Phase;
 use super::headers::{self, Encoding, Found};
 use super::inbox::Admission;
 use super::media::{Accept, check_media};
@@ -42,6 +43,8 @@ pub(super) async fn handle(
         },
     };
     activity.enter(Awaits::Request);
+    // In a drain the HTTP layer says so itself, but for a connection whose first request came just now.
+    let answer = if *shared.phase.borrow() == Phase::Serving { answer } else { closing(answer) };
     match (answer.status(), matched) {
         (StatusCode::UNAUTHORIZED, Some(matched)) => asking(answer, matched.route.challenge()),
         (StatusCode::METHOD_NOT_ALLOWED, Some(matched)) => allowing(answer, &matched.route.allow()),

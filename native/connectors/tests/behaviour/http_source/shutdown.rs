@@ -32,6 +32,23 @@ fn requests_in_flight_are_answered_and_idle_connections_closed() {
 }
 
 #[test]
+fn who_was_accepted_just_before_the_end_may_still_ask_once_and_one_who_never_does_is_closed() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let (mut new, mut silent) = (Sender::connect(source.address()).await, Sender::connect(source.address()).await);
+        super::host::until(|| source.stats().connections == 2).await;
+        let closing = Rc::clone(&source);
+        let close = tokio::task::spawn_local(async move { closing.close(LONG).await });
+        // The drain has begun: nobody is accepted any more.
+        while TcpStream::connect(source.address()).await.is_ok() {}
+        let answer = new.post("/in/acme/none", "", "").await;
+        assert_eq!((answer.status, answer.header("connection")), (404, Some("close")));
+        assert!(new.is_closed().await && silent.is_closed().await);
+        close.await.unwrap();
+    });
+}
+
+#[test]
 fn what_is_queued_at_the_end_is_still_read_and_answered() {
     run(async {
         let source = source(SourceOptions::default()).await;
