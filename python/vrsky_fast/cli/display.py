@@ -54,13 +54,13 @@ class Paced(ABC):
     def note(self, text: str) -> None: ...
 
     def is_behind(self) -> bool:
-        self._note_dropped()
+        self.note_dropped()
         return self._log.is_behind()
 
     def drain_at_once(self) -> None:
         self._log.drain_at_once()
 
-    def _note_dropped(self) -> None:
+    def note_dropped(self) -> None:
         """Once the reader is back."""
         if dropped := self._log.dropped():
             self.note(f"lines that nobody read in time are left out here: {dropped:,}")
@@ -196,7 +196,7 @@ class Display(Paced):
 
     def end(self) -> None:
         self._log.drain()
-        self._note_dropped()
+        self.note_dropped()
         self.terminal.end_live()
         totals = self._totals.now
         shown = [name for name in _SHOWN if name in _ALWAYS or totals.get(name)]
@@ -295,7 +295,7 @@ class JsonDisplay(Paced):
 
     def end(self) -> None:
         self._log.drain()
-        self._note_dropped()
+        self.note_dropped()
         self._write_changes()
         self._write({"kind": "stopped", "left_out": self._left_out, "waiting": waiting.total(self._waiting)})
 

@@ -147,7 +147,7 @@ class JsonLog(Paced):
 
     def end(self) -> None:
         self._log.drain()
-        self._note_dropped()
+        self.note_dropped()
         self._suppressed(self._limiter.ended(everything=True))
         counts = [f"{name} {count}" for name, count in self._totals.now.items() if count]
         self._write("info", "stopped" + "".join(f", {one}" for one in counts))
