@@ -43,4 +43,4 @@ pub use path::{Path, PathError, Segment};
 pub use stack::{declare_stack, has_stack};
 pub use step::{Context, Outs, Step, Verdict, Work};
 pub use table::{Table, Tables};
-pub use trace::{Hop, is_traceparent};
+pub use trace::{Hop, TRACEPARENT_LENGTH, hop_in_place, is_traceparent};

@@ -15,7 +15,8 @@ use crate::Headers;
 const TRACEPARENT: &[u8] = b"traceparent";
 const TRACESTATE: &[u8] = b"tracestate";
 /// Of version 00.
-const LENGTH: usize = 55;
+pub const TRACEPARENT_LENGTH: usize = 55;
+const LENGTH: usize = TRACEPARENT_LENGTH;
 /// Sampled, and whether the trace-id is random. What other bits mean is not defined, and they are not passed on.
 const KNOWN_FLAGS: u8 = 0b11;
 
@@ -43,8 +44,8 @@ impl Hop {
         match parse(first).filter(|_| found.next().is_none()) {
             Some((trace, flags)) => Hop { parent: Some(written(trace, id, flags)), keeps_state: true },
             None => {
-                let trace = u128::from(hash(id, 1)) << 64 | u128::from(hash(id, 2));
-                Hop { parent: Some(written(hex(trace).as_ref(), id, 0)), keeps_state: false }
+                let trace = [hex64(hash(id, 1)), hex64(hash(id, 2))];
+                Hop { parent: Some(written(trace.as_flattened(), id, 0)), keeps_state: false }
             }
         }
     }
@@ -61,6 +62,27 @@ impl Hop {
         let is_state = name.len() == TRACESTATE.len() && name.eq_ignore_ascii_case(TRACESTATE);
         !is_traceparent(name) && (self.keeps_state || !is_state)
     }
+}
+
+/// Makes a traceparent of version 00 that of the next hop, as [`Hop::next`] does. `false`, and nothing is changed, for
+/// any other value.
+#[must_use]
+#[inline]
+pub fn hop_in_place(value: &mut [u8; LENGTH], id: &[u8]) -> bool {
+    // Every byte is looked at, which is quicker than to stop at the first.
+    let is_hex = |from: usize, to: usize| {
+        value[from..to].iter().fold(true, |all, byte| all & (byte.is_ascii_digit() | (b'a'..=b'f').contains(byte)))
+    };
+    let is_zero = |from: usize, to: usize| value[from..to].iter().fold(0, |any, byte| any | (byte ^ b'0')) == 0;
+    let is_well_formed = value.starts_with(b"00-") & (value[35] == b'-') & (value[52] == b'-');
+    if !is_well_formed || !(is_hex(3, 35) & is_hex(36, 52) & is_hex(53, 55)) || is_zero(3, 35) || is_zero(36, 52) {
+        return false;
+    }
+    let low = if value[54].is_ascii_digit() { value[54] - b'0' } else { value[54] - b'a' + 10 };
+    value[36..52].copy_from_slice(&hex64(hash(id, 0)));
+    value[53] = b'0';
+    value[54] = b'0' + (low & KNOWN_FLAGS);
+    true
 }
 
 /// Trace-id and flags. Later versions may say more behind what version 00 says.
@@ -83,24 +105,29 @@ fn parse(value: &[u8]) -> Option<(&[u8], u8)> {
 fn written(trace: &[u8], id: &[u8], flags: u8) -> [u8; LENGTH] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     text[3..35].copy_from_slice(trace);
-    text[36..52].copy_from_slice(&hex(u128::from(hash(id, 0)))[16..]);
-    text[53..].copy_from_slice(&hex(u128::from(flags))[30..]);
+    text[36..52].copy_from_slice(&hex64(hash(id, 0)));
+    text[54] = b'0' + flags;
     text
 }
 
-fn hex(mut number: u128) -> [u8; 32] {
-    let mut digits = [b'0'; 32];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
+fn hex64(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [b'0'; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
     }
     digits
 }
 
-/// Never 0. FNV-1a, its bits mixed: ids differ in few bytes. It keeps nothing secret and nobody out.
+/// Never 0. FNV-1a over words of 8 bytes, its bits mixed: ids differ in few bytes. It keeps nothing secret and nobody out.
 fn hash(id: &[u8], purpose: u64) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ purpose;
-    for byte in id {
+    let (words, rest) = id.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
+    }
+    for byte in rest {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -137,6 +164,32 @@ mod tests {
         let line = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-00\r\n");
         assert_eq!(hop(&line, "acme.1"), hop(&line, "acme.1"));
         assert_ne!(hop(&line, "acme.1"), hop(&line, "acme.2"));
+    }
+
+    #[test]
+    fn in_place_a_traceparent_becomes_what_the_next_hop_writes_or_stays_as_it_is() {
+        let good = format!("00-{TRACE}-00f067aa0ba902b7-0f");
+        let mut others = vec![good.clone(), format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))];
+        others.push(format!("00-{TRACE}-{}-01", "0".repeat(16)));
+        for at in 0..LENGTH {
+            for byte in *b"0-gAf" {
+                let mut other = good.clone().into_bytes();
+                other[at] = byte;
+                others.push(String::from_utf8(other).unwrap());
+            }
+        }
+        for (number, other) in others.iter().enumerate() {
+            let id = format!("acme.{number:032x}");
+            let mut value: [u8; LENGTH] = other.as_bytes().try_into().unwrap();
+            let written = hop(&format!("traceparent: {other}\r\n"), &id).0;
+            match hop_in_place(&mut value, id.as_bytes()) {
+                true => assert_eq!(std::str::from_utf8(&value).unwrap(), written.traceparent().unwrap(), "{other}"),
+                false => {
+                    assert_eq!(value, other.as_bytes(), "{other}");
+                    assert!(!written.keeps_state || !other.starts_with("00"), "{other}");
+                }
+            }
+        }
     }
 
     #[test]

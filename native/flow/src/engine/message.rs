@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use message::{Context, Headers, Line, is_traceparent};
+use message::{Context, Headers, Line, TRACEPARENT_LENGTH, is_traceparent};
 use nats::jetstream::AckReply;
 
 use super::ids::{Id, IdKey};
@@ -114,8 +114,34 @@ pub enum Foreign {
     /// Nobody has looked, or they do not stand beside each other as whole lines.
     #[default]
     Scattered,
-    /// From this byte of the block to that. `traced`: one of them is a `traceparent`.
-    Run { start: u32, end: u32, traced: bool },
+    /// From this byte of the block to that.
+    Run { start: u32, end: u32, traced: Traced },
+}
+
+/// Whether one of the headers is a `traceparent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Traced {
+    #[default]
+    No,
+    /// One, written `traceparent: ` and a value of the usual length, which begins at this byte of the block.
+    At(u32),
+    /// Several, or written in another way.
+    Otherwise,
+}
+
+impl Traced {
+    #[inline]
+    fn with(self, line: &Line<'_>, block: &[u8]) -> Traced {
+        if !is_traceparent(line.name) {
+            return self;
+        }
+        let at = line.start + line.name.len() + 2;
+        let is_usual = line.end == at + TRACEPARENT_LENGTH + 2 && block.get(at - 2..at) == Some(b": ");
+        match (self, u32::try_from(at)) {
+            (Traced::No, Ok(at)) if is_usual => Traced::At(at),
+            _ => Traced::Otherwise,
+        }
+    }
 }
 
 impl Foreign {
@@ -131,7 +157,7 @@ impl Foreign {
         let is_beside = end == 0 || end == from;
         match is_beside && block.get(..line.end).is_some_and(|before| before.ends_with(b"\r\n")) {
             true => {
-                let traced = traced || is_traceparent(line.name);
+                let traced = traced.with(line, block);
                 Foreign::Run { start: if end == 0 { from } else { start }, end: to, traced }
             }
             false => Foreign::Scattered,

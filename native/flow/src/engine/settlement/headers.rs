@@ -3,11 +3,11 @@
 //! `Customer-ID`, `Nats-Msg-Id`, `Content-Type` and `Vrsky-*` are written here and nowhere else. A message's own
 //! headers of these names are passed over: `Nats-Rollup` would purge a stream, `Customer-ID` would be somebody else.
 
-use message::{Fault, Headers, Hop};
+use message::{Fault, Headers};
 
 use super::plain::{is_plain, one_line};
 use crate::engine::ids::{Id, IdKey};
-use crate::engine::message::{Envelope, Foreign};
+use crate::engine::message::{Envelope, Foreign, Traced};
 
 pub const CUSTOMER: &str = "Customer-ID";
 /// Of one publish: the stream drops a second one within its window.
@@ -55,7 +55,7 @@ pub fn is_ours(name: &[u8]) -> bool {
 /// Whether a header of a message is passed on: it is not ours, and has no control character, at which some receivers
 /// begin a new line (`\x0bCustomer-ID: somebody-else`).
 #[inline]
-fn is_passed(name: &[u8], value: &[u8]) -> bool {
+pub(super) fn is_passed(name: &[u8], value: &[u8]) -> bool {
     !is_ours(name) && is_plain(name) && is_plain(value)
 }
 
@@ -87,8 +87,10 @@ pub fn next_id(envelope: &Envelope<'_>, key: &IdKey) -> Id {
 impl<'a> ParsedHeaders<'a> {
     #[must_use]
     pub fn of(headers: Headers<'a>) -> ParsedHeaders<'a> {
-        let mut parsed =
-            ParsedHeaders { foreign: Foreign::Run { start: 0, end: 0, traced: false }, ..ParsedHeaders::default() };
+        let mut parsed = ParsedHeaders {
+            foreign: Foreign::Run { start: 0, end: 0, traced: Traced::No },
+            ..ParsedHeaders::default()
+        };
         for line in headers.lines() {
             if is_ours(line.name) {
                 parsed.note(line.name, line.value);
@@ -151,7 +153,7 @@ const USUAL_BYTES: usize = 512;
 /// A header block under construction; the buffer is kept from message to message.
 #[derive(Debug, Default)]
 pub struct Block {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// `Vrsky-Time` as it was written last, and what it says.
     time: (u64, Vec<u8>),
 }
@@ -223,17 +225,6 @@ impl Block {
         }
     }
 
-    /// The same on the way out: the hop under this id is the parent of what follows in the message's trace.
-    #[inline]
-    pub fn pass_on(&mut self, envelope: &Envelope<'_>, id: &[u8]) -> &mut Self {
-        if matches!(envelope.foreign, Foreign::Run { traced: false, .. }) {
-            return self.pass(envelope);
-        }
-        let hop = Hop::next(envelope.headers, id);
-        let _ = hop.traceparent().map(|parent| self.put("traceparent", parent.as_bytes()));
-        self.pass_where(envelope.headers, |name, value| is_passed(name, value) && hop.passes(name))
-    }
-
     fn pass_foreign(&mut self, headers: Headers<'_>) -> &mut Self {
         self.pass_where(headers, is_passed)
     }
@@ -243,7 +234,7 @@ impl Block {
         self.pass_where(headers, |name, _| wanted(name))
     }
 
-    fn pass_where(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8], &[u8]) -> bool) -> &mut Self {
+    pub(super) fn pass_where(&mut self, headers: Headers<'_>, wanted: impl Fn(&[u8], &[u8]) -> bool) -> &mut Self {
         for (name, value) in headers.iter().filter(|(name, value)| wanted(name, value)) {
             self.bytes.extend_from_slice(name);
             self.bytes.extend_from_slice(b": ");

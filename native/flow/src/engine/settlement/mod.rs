@@ -18,6 +18,7 @@ mod entry;
 mod handover;
 mod headers;
 mod hearing;
+mod hop;
 mod ledger;
 mod letters;
 mod offer;
