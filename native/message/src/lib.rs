@@ -9,6 +9,7 @@
 //! caps     ──► Limits                                  limits.rs, stack.rs
 //! tables   ──► rows by key, shared by all messages       table.rs
 //! traces   ──► what the next hop is told               trace.rs
+//! ids, traces ──► hex digits                           hex.rs
 //! bytes of ours ──► numbers and texts one after the other packed.rs
 //! charsets ──► what XML may be written in             charset.rs
 //! ```
@@ -20,6 +21,7 @@ mod code;
 mod document;
 mod envelope;
 mod fault;
+mod hex;
 mod limits;
 mod name;
 pub mod packed;
@@ -37,6 +39,7 @@ pub use document::{
 };
 pub use envelope::{Headers, Line, Lines};
 pub use fault::{Fault, Place};
+pub use hex::hex;
 pub use limits::Limits;
 pub use name::{NameError, check_name, check_secret_name};
 pub use path::{Path, PathError, Segment};

@@ -10,7 +10,7 @@
 //! tracestate goes no further. Where there is none, none is made: this program reports no spans, and a trace would begin
 //! with one that nobody knows.
 
-use crate::Headers;
+use crate::{Headers, hex};
 
 const TRACEPARENT: &[u8] = b"traceparent";
 const TRACESTATE: &[u8] = b"tracestate";
@@ -69,36 +69,34 @@ impl Hop {
 #[must_use]
 #[inline]
 pub fn hop_in_place(value: &mut [u8; LENGTH], id: &[u8]) -> bool {
-    // Every byte is looked at, which is quicker than to stop at the first.
-    let is_hex = |from: usize, to: usize| {
-        value[from..to].iter().fold(true, |all, byte| all & (byte.is_ascii_digit() | (b'a'..=b'f').contains(byte)))
-    };
-    let is_zero = |from: usize, to: usize| value[from..to].iter().fold(0, |any, byte| any | (byte ^ b'0')) == 0;
-    let is_well_formed = value.starts_with(b"00-") & (value[35] == b'-') & (value[52] == b'-');
-    if !is_well_formed || !(is_hex(3, 35) & is_hex(36, 52) & is_hex(53, 55)) || is_zero(3, 35) || is_zero(36, 52) {
+    if !value.starts_with(b"00") {
         return false;
     }
-    let low = if value[54].is_ascii_digit() { value[54] - b'0' } else { value[54] - b'a' + 10 };
+    let Some((_, flags)) = parse(value) else { return false };
     value[36..52].copy_from_slice(&hex64(hash(id, 0)));
-    value[53] = b'0';
-    value[54] = b'0' + (low & KNOWN_FLAGS);
+    value[53..].copy_from_slice(&[b'0', b'0' + flags]);
     true
 }
 
-/// Trace-id and flags. Later versions may say more behind what version 00 says.
+/// Trace-id and known flags. Later versions may say more behind what version 00 says.
+#[inline]
 fn parse(value: &[u8]) -> Option<(&[u8], u8)> {
     let (known, more) = value.split_at_checked(LENGTH)?;
     let fields = [&known[0..2], &known[3..35], &known[36..52], &known[53..55]];
-    let is_hex = |field: &[u8]| field.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_zero = |field: &[u8]| field.iter().all(|byte| *byte == b'0');
+    // Every byte is looked at, which is quicker than to stop at the first.
+    let is_hex = |field: &[u8]| {
+        field.iter().fold(true, |all, byte| all & (byte.is_ascii_digit() | (b'a'..=b'f').contains(byte)))
+    };
+    let is_zero = |field: &[u8]| field.iter().fold(0, |any, byte| any | (byte ^ b'0')) == 0;
     let [version, trace, parent, flags] = fields;
     let is_well_formed = [2, 35, 52].iter().all(|at| known[*at] == b'-') && fields.iter().all(|field| is_hex(field));
     let has_end = if version == b"00" { more.is_empty() } else { more.is_empty() || more[0] == b'-' };
     if !is_well_formed || !has_end || version == b"ff" || is_zero(trace) || is_zero(parent) {
         return None;
     }
-    let flags = std::str::from_utf8(flags).ok().and_then(|flags| u8::from_str_radix(flags, 16).ok())?;
-    Some((trace, flags & KNOWN_FLAGS))
+    // Those that are known are in the last digit; a letter's bits say nine less than it means.
+    let last = if flags[1].is_ascii_digit() { flags[1] } else { flags[1] + 9 };
+    Some((trace, last & KNOWN_FLAGS))
 }
 
 /// A traceparent of version 00. `trace`: 32 digits.
@@ -111,11 +109,9 @@ fn written(trace: &[u8], id: &[u8], flags: u8) -> [u8; LENGTH] {
 }
 
 fn hex64(number: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [b'0'; 16];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    for (digits, bytes) in digits.as_chunks_mut::<8>().0.iter_mut().zip(number.to_be_bytes().as_chunks().0) {
+        *digits = hex(*bytes);
     }
     digits
 }
@@ -164,6 +160,14 @@ mod tests {
         let line = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-00\r\n");
         assert_eq!(hop(&line, "acme.1"), hop(&line, "acme.1"));
         assert_ne!(hop(&line, "acme.1"), hop(&line, "acme.2"));
+    }
+
+    #[test]
+    fn of_the_flags_the_two_that_are_known_go_on() {
+        for flags in 0..=0xff {
+            let sent = sent(&format!("00-{TRACE}-00f067aa0ba902b7-{flags:02x}"));
+            assert!(sent.ends_with(&format!("-{:02x}", flags & 3)), "{flags}: {sent}");
+        }
     }
 
     #[test]

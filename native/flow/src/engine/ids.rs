@@ -13,6 +13,7 @@
 use std::fmt;
 use std::hash::Hasher as _;
 
+use message::hex;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// A customer's name has at most 40 characters; a dot and 32 hex digits follow.
@@ -163,18 +164,6 @@ impl IdKey {
     }
 }
 
-/// The hex digits of four bytes, worked out beside each other in one word: two ids are written for each message.
-#[inline]
-fn hex(bytes: [u8; 4]) -> [u8; 8] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let packed = u64::from(u32::from_le_bytes(bytes));
-    let halves = (packed | packed << 16) & 0x0000_ffff_0000_ffff;
-    let spread = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
-    let nibbles = (spread >> 4 | spread << 8) & (ONES * 0x0f);
-    let is_letter = ((nibbles + ONES * 6) >> 4) & ONES;
-    (nibbles + ONES * u64::from(b'0') + is_letter * u64::from(b'a' - b'9' - 1)).to_le_bytes()
-}
-
 /// What stands for a body, as hex digits.
 #[must_use]
 pub fn body_digits(body: &[u8]) -> String {
@@ -232,15 +221,6 @@ mod tests {
         let key = IdKey::new(&["place", "orders"]);
         let id = |timestamp| Id::from_place("acme", &key, b"ORDERS", 1, timestamp);
         assert_ne!(id(1), id(2));
-    }
-
-    #[test]
-    fn every_byte_has_its_hex_digits_at_every_place() {
-        for byte in 0..=u8::MAX {
-            let bytes = [byte, !byte, byte.rotate_left(4), 0x9a];
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(hex(bytes), digits.as_bytes());
-        }
     }
 
     proptest! {

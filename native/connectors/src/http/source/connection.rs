@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::activity::{Activity, Awaits, Socket, Watch};
 use super::door::Open;
@@ -58,13 +58,13 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
     let mut phase = shared.phase.subscribe();
     let mut watch = Watch::new(&shared.options);
     let mut timer = pin!(sleep(watch.every));
-    let mut drains_since = None;
+    let mut ends = None;
     loop {
-        let mut may_still_ask = false;
+        let mut until = None;
         if *phase.borrow_and_update() == Phase::Draining {
-            let since = *drains_since.get_or_insert_with(Instant::now);
-            may_still_ask = activity.is_untouched() && since.elapsed() < FIRST_REQUEST;
-            if !may_still_ask {
+            let end = *ends.get_or_insert_with(|| Instant::now() + FIRST_REQUEST);
+            until = Some(end).filter(|end| activity.is_untouched() && Instant::now() < *end);
+            if until.is_none() {
                 connection.as_mut().graceful_shutdown();
             }
         }
@@ -75,7 +75,8 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
             changed = phase.changed() => if changed.is_err() || *phase.borrow() == Phase::Aborting {
                 return false;
             },
-            () = sleep(FIRST_REQUEST / 20), if may_still_ask => {}
+            // A request that comes before is answered with `Connection: close`.
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
             () = timer.as_mut() => {
                 if watch.is_over(activity, &shared.options) {
                     if activity.awaits() != Awaits::Body {
