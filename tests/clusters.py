@@ -29,10 +29,8 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         ports = free_ports(3)
-        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
-        for number, port in enumerate(ports):
-            cluster = f'cluster {{ name: C, listen: "127.0.0.1:{port}", routes: [{routes}] }}\n'
-            text = f"server_name: n{number}\n{cluster}{self._config}"
+        for number in range(len(ports)):
+            text = member(number, ports) + self._config
             self.servers.append(Listening(self._folder / str(number), text))
         for server in self.servers:
             self._servers.enter_context(server)
@@ -42,6 +40,13 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._servers.close()
+
+
+def member(number: int, routes: list[int]) -> str:
+    """What makes a server the one of this number in a cluster whose servers have these ports for each other."""
+    urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+    listen = f"127.0.0.1:{routes[number]}"
+    return f'server_name: n{number}\ncluster {{ name: C, listen: "{listen}", routes: [{urls}] }}\n'
 
 
 def free_ports(count: int) -> list[int]:

@@ -21,9 +21,9 @@ PACKAGE = Path(vrsky_fast.__file__).parent
 
 
 def test_a_run_on_one_machine_may_reach_loopback_and_name_absolute_paths_where_it_is_said(tmp_path: Path) -> None:
-    profile = Profile.of_one_machine(tmp_path, listen="127.0.0.1:0", threads=2)
+    profile = Profile.of_process(tmp_path, listen="127.0.0.1:0", threads=2)
     assert (profile.allow_loopback, profile.absolute_files) == (True, False)
-    assert Profile.of_one_machine(tmp_path, files_anywhere=True).absolute_files
+    assert Profile.of_process(tmp_path, files_anywhere=True).absolute_files
     assert profile.files == tmp_path / "files"
     assert (profile.lanes, profile.types, list(profile.tiers)) == (1, DEFAULTS.types, list(TIERS))
 

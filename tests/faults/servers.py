@@ -15,7 +15,7 @@ from vrsky_fast.control.connection import connect, endpoint_of
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.errors import NatsError
 
-from ..clusters import free_ports
+from ..clusters import free_ports, member
 from ..conftest import Background
 from ..end_to_end.node import eventually
 from ..end_to_end.streams import api
@@ -39,11 +39,10 @@ class Servers:
     def _configure(self, number: int, routes: list[int]) -> None:
         home = self._home(number)
         home.mkdir(parents=True)
-        text = f'host: "127.0.0.1"\nport: {self.ports[number]}\nserver_name: n{number}\n'
+        text = f'host: "127.0.0.1"\nport: {self.ports[number]}\n'
         text += f'jetstream {{ store_dir: "{home}" }}\nlog_file: "{home / "log.txt"}"\n'
         if self.replicas > 1:
-            urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
-            text += f'cluster {{ name: C, listen: "127.0.0.1:{routes[number]}", routes: [{urls}] }}\n'
+            text += member(number, routes)
         (home / "server.conf").write_text(text)
 
     def _home(self, number: int) -> Path:

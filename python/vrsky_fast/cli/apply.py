@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from .. import config
 from ..config.folder import nothing_in
-from ..control.buckets import NODES, PIPELINES, make
+from ..control.buckets import NODES, PIPELINES, make, name_of
 from ..control.revisions import delete, write
 from ..control.rollout import NodeState
 from ..errors import ConfigError, NatsError, VrskyError
@@ -61,12 +61,7 @@ class _Done:
 @bucket.writing("Write")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--prune", is_flag=True, help="Delete pipelines of these customers that PATH does not have.")
-@click.option(
-    "--replicas",
-    type=click.Choice(("1", "3", "5")),
-    callback=lambda _context, _option, value: value and int(value),
-    help="How many servers of the cluster hold the buckets; left out, they stay as they are.",
-)
+@nats.replicas("the buckets", "Left out, they stay as they are.")
 @variables.option
 def command(
     path: Path,
@@ -184,7 +179,7 @@ def _as_json(found: Sequence[Change], done: _Done) -> dict[str, Any]:
 
 def _show(terminal: Terminal, done: _Done, seconds: float) -> None:
     for key, error in done.errors.items():
-        name = safe(key.replace(".", "/", 1))
+        name = safe(name_of(key))
         terminal.line(f"{terminal.bad('not written')}  {name}  {error.code}: {safe(error.reason)}")
     outcome.show(terminal, done.nodes, seconds)
 

@@ -53,7 +53,7 @@ def writing(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 @asynccontextmanager
 async def client_of(server: nats.Server) -> AsyncIterator[Client]:
     """A connection to the server that is named. Raises UsageError where none is, and NatsError."""
-    async with connect(endpoint_of(nats.required(server), server.tls, server.access)) as client:
+    async with connect(endpoint_of(nats.required(server.url), server.tls, server.access)) as client:
         yield client
 
 

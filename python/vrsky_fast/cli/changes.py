@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..config import PipelineFile
 from ..config.stored import Stored
+from ..control.buckets import name_of
 from ..control.revisions import Revision
 from .choice import counted
 from .terminal import Terminal, safe
@@ -35,7 +36,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        return self.key.replace(".", "/", 1)
+        return name_of(self.key)
 
     @property
     def sequence(self) -> int:
@@ -68,7 +69,7 @@ class Change:
 def compare(path: Path, loaded: Sequence[PipelineFile], there: Mapping[str, Revision], prune: bool) -> list[Change]:
     """The files of `path` beside what is `there`; with `prune` also what their customers have there and not in the
     files. Raises InvalidConfig for a script that has changed since its file was loaded."""
-    changes = [_change(path, one, there.get(f"{one.customer}.{one.pipeline}")) for one in loaded]
+    changes = [_change(path, one, there) for one in loaded]
     if prune:
         customers, keys = {one.customer for one in loaded}, {one.key for one in changes}
         gone = (one for key, one in sorted(there.items()) if key not in keys and one.customer in customers)
@@ -76,9 +77,10 @@ def compare(path: Path, loaded: Sequence[PipelineFile], there: Mapping[str, Revi
     return changes
 
 
-def _change(path: Path, one: PipelineFile, before: Revision | None) -> Change:
+def _change(path: Path, one: PipelineFile, there: Mapping[str, Revision]) -> Change:
     file = os.path.relpath(one.path, path) if path.is_dir() else one.path.name
     key = f"{one.customer}.{one.pipeline}"
+    before = there.get(key)
     old = None if before is None else before.stored
     if old is not None and _is_same(one, file, old):
         return Change(key, "unchanged", old, before)

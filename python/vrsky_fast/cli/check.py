@@ -89,7 +89,7 @@ def command(
     given: dict[str, str],
     as_json: bool,
 ) -> int:
-    allowed = Profile.of_one_machine(data, listen, allow=allow, files_anywhere=files_anywhere)
+    allowed = Profile.of_process(data, listen, allow=allow, files_anywhere=files_anywhere)
     settings = Settings(data, allowed, server.url, server.tls, folder, given=given, access=server.access)
     report = asyncio.run(_look(paths, settings, checked(settings), server))
     if as_json:

@@ -76,11 +76,21 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return wrap
 
 
-def required(server: Server) -> str:
-    """Its address. Raises UsageError where none is named."""
-    if server.url is None:
+def replicas(what: str, more: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Adds --replicas, for `what` of the cluster."""
+    return click.option(
+        "--replicas",
+        type=click.Choice(("1", "3", "5")),
+        callback=lambda _context, _option, value: value and int(value),
+        help=f"How many servers of the cluster hold {what}. {more}",
+    )
+
+
+def required(url: str | None) -> str:
+    """The address. Raises UsageError where none is named."""
+    if url is None:
         raise click.UsageError("it needs a NATS server: name it with --nats URL, or in VRSKY_NATS")
-    return server.url
+    return url
 
 
 def _from_environment(name: str, variable: str, what: str, **more: Any) -> Callable[[Callable[..., int]], Any]:

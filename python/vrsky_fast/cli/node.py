@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from .._native import is_name
-from ..node import Profile, Settings, of_bucket
+from ..node import of_bucket
 from . import nats, serving
 
 _HELP = """Serve the pipelines that `vrsky apply` has written to a NATS server, until Ctrl-C.
@@ -29,30 +27,10 @@ Examples:
 
 
 @click.command(name="node", help=_HELP)
-@serving.options("The NATS server that holds the bucket.")
+@serving.options("The NATS server that holds the bucket.", allow_loopback=False)
 @click.option("--customer", metavar="NAME", help="Serve this customer alone; without it all of them.")
-def command(
-    listen: str,
-    server: nats.Server,
-    data: Path,
-    threads: int,
-    topology: str,
-    types: tuple[str, ...],
-    secrets: Path | None,
-    allow: tuple[str, ...],
-    files_anywhere: bool,
-    metrics: str | None,
-    take_over: bool,
-    replicas: int | None,
-    customer: str | None,
-    as_json: bool,
-    log_format: str,
-) -> int:
-    nats.required(server)
+def command(asked: serving.Asked, customer: str | None) -> int:
+    nats.required(asked.settings.nats)
     if customer is not None and not is_name(customer):
         raise click.BadParameter(f"{customer!r} is no name of a customer", param_hint="--customer")
-    profile = Profile.of_shared_node(data, listen, threads, types, allow, files_anywhere, replicas, topology)
-    settings = Settings(
-        data, profile, server.url, server.tls, secrets, access=server.access, metrics=metrics, take_over=take_over
-    )
-    return serving.served(of_bucket(customer), settings, as_json, log_format)
+    return asked.serve(of_bucket(customer))

@@ -8,6 +8,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from ..config.problem import visible
+from ..control.buckets import name_of
 from ..control.nodes import Refusal
 from ..control.rollout import NodeState, wait
 from . import exit_codes
@@ -49,7 +50,7 @@ def show(terminal: Terminal, states: Sequence[NodeState], seconds: float) -> Non
 def show_refused(terminal: Terminal, refused: Mapping[str, Refusal]) -> None:
     for key, one in list(refused.items())[:_SHOWN]:
         goes_on = "; the earlier revision goes on" if one.goes_on else ""
-        terminal.line(f"  {terminal.strong(safe(key.replace('.', '/', 1)))}  not served{goes_on}")
+        terminal.line(f"  {terminal.strong(safe(name_of(key)))}  not served{goes_on}")
         for problem in one.problems:
             terminal.line(f"    {_problem(problem)}")
     if len(refused) > _SHOWN:

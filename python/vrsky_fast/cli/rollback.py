@@ -42,9 +42,8 @@ def command(
     found = asyncio.run(_history(server, bucket.key_of(pipeline)))
     stored = chosen(found, revision)
     terminal, now = Terminal(sys.stdout), found[-1]
-    kind = "added" if now.is_deleted else "changed"
     if not as_json:
-        show(terminal, [Change(now.key, "added" if kind == "added" else "changed", stored, now)])
+        show(terminal, [Change(now.key, "added" if now.is_deleted else "changed", stored, now)])
     if not yes and not agrees(f"Put revision {stored.revision} back?", "writes", "written"):
         return exit_codes.OK
     sequence, states = asyncio.run(_put(server, stored, now.sequence, note, seconds))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from ..node import Profile, Settings, of_folder
-from . import nats, serving, variables
+from ..node import of_folder
+from . import serving, variables
 
 _HELP = """Serve the pipelines of PATH, a pipeline file or a folder of them, until Ctrl-C.
 
@@ -18,8 +19,8 @@ running.
 SIGUSR1 asks for the counters of all pipelines, or with --json for a line `stats` of them.
 
 HTTP pipelines are served at /in/CUSTOMER/PATH; sockets that a supervisor gives by LISTEN_FDS, such as systemd, are used
-in place of --listen. Without --nats an embedded nats-server keeps the messages
-in the data folder. The first Ctrl-C drains and exits with 0, the second one ends at once.
+in place of --listen. Without --nats an embedded nats-server keeps the messages in the data folder. The first Ctrl-C
+drains and exits with 0, the second one ends at once.
 
 \b
 Examples:
@@ -39,44 +40,12 @@ Examples:
 
 @click.command(name="run", help=_HELP)
 @click.argument("path", type=click.Path(path_type=Path))
-@serving.options("A running NATS server instead of the embedded one.")
+@serving.options("A running NATS server instead of the embedded one.", allow_loopback=True)
 @variables.option
 @click.option("--strict", is_flag=True, help="Start only when every file can be served.")
 @click.option(
     "--watch/--no-watch", default=True, help="Whether changed, new and removed files take effect while it runs."
 )
-def command(
-    path: Path,
-    listen: str,
-    server: nats.Server,
-    data: Path,
-    threads: int,
-    topology: str,
-    types: tuple[str, ...],
-    secrets: Path | None,
-    allow: tuple[str, ...],
-    files_anywhere: bool,
-    metrics: str | None,
-    take_over: bool,
-    given: dict[str, str],
-    replicas: int | None,
-    strict: bool,
-    watch: bool,
-    as_json: bool,
-    log_format: str,
-) -> int:
-    profile = Profile.of_one_machine(data, listen, threads, types, allow, files_anywhere, replicas, topology)
-    settings = Settings(
-        data,
-        profile,
-        server.url,
-        server.tls,
-        secrets,
-        strict,
-        watch,
-        given,
-        access=server.access,
-        metrics=metrics,
-        take_over=take_over,
-    )
-    return serving.served(of_folder(path), settings, as_json, log_format)
+def command(path: Path, asked: serving.Asked, given: dict[str, str], strict: bool, watch: bool) -> int:
+    settings = replace(asked.settings, strict=strict, watch=watch, given=given)
+    return replace(asked, settings=settings).serve(of_folder(path))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,46 @@ import click
 from ..config import InvalidConfig
 from ..errors import VrskyError
 from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES, TOPOLOGIES
-from ..node import MakeOrigin, Settings, serve
+from ..node import MakeOrigin, Profile, Settings, serve
 from . import exit_codes, nats
 from .display import Display, JsonDisplay
 from .json_log import JsonLog
 from .log import Log
 
 
-def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Adds them; `what` says what --nats is for."""
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for, the same of every node."""
+
+    settings: Settings
+    as_json: bool
+    log_format: str
+
+    def serve(self, make: MakeOrigin) -> int:
+        """Runs the node until it ends in order."""
+        if self.as_json and self.log_format == "json":
+            raise click.UsageError("--json and --log-format json are two ways to be told the same: choose one")
+        with Log(sys.stdout if self.as_json else sys.stderr) as log:
+            display = self._display(log)
+            try:
+                with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                    runner.run(serve(make, self.settings, display))
+            except VrskyError as error:
+                if not isinstance(display, JsonLog):
+                    raise
+                return _log_failure(display, error)
+            display.end()
+        return exit_codes.OK
+
+    def _display(self, log: Log) -> Display | JsonDisplay | JsonLog:
+        if self.as_json:
+            return JsonDisplay(log)
+        return JsonLog(log) if self.log_format == "json" else Display(log, self.settings.profile.files)
+
+
+def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Adds them; the command gets them as `asked`. `what` says what --nats is for; `allow_loopback` whether receivers
+    may listen on this machine's loopback."""
     path = click.Path(path_type=Path)
     added: list[Callable[[Any], Any]] = [
         click.option(
@@ -57,12 +90,7 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             type=click.Choice(NODE_TYPES),
             help="Serve this part of the way only; may be repeated. Needs --nats, and other nodes for the rest.",
         ),
-        click.option(
-            "--replicas",
-            type=click.Choice(("1", "3", "5")),
-            callback=lambda _context, _option, value: value and int(value),
-            help="How many servers of the cluster hold each stream. Needs --nats; left out, streams stay as they are.",
-        ),
+        nats.replicas("each stream", "Needs --nats; left out, streams stay as they are."),
         click.option("--secrets", type=path, metavar="DIR", help="Secrets as files DIR/CUSTOMER/NAME."),
         click.option(
             "--allow",
@@ -100,35 +128,45 @@ def options(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     ]
 
     def wrap(function: Callable[..., int]) -> Callable[..., int]:
-        wrapped = function
+        @functools.wraps(function)
+        def with_settings(
+            server: nats.Server,
+            listen: str,
+            data: Path,
+            threads: int,
+            topology: str,
+            types: tuple[str, ...],
+            replicas: int | None,
+            secrets: Path | None,
+            allow: tuple[str, ...],
+            files_anywhere: bool,
+            metrics: str | None,
+            take_over: bool,
+            as_json: bool,
+            log_format: str,
+            **rest: Any,
+        ) -> int:
+            profile = Profile.of_process(
+                data, listen, threads, types, allow, files_anywhere, replicas, topology, allow_loopback
+            )
+            settings = Settings(
+                data,
+                profile,
+                server.url,
+                server.tls,
+                secrets,
+                access=server.access,
+                metrics=metrics,
+                take_over=take_over,
+            )
+            return function(asked=Asked(settings, as_json, log_format), **rest)
+
+        wrapped: Callable[..., int] = with_settings
         for option in reversed(added):
             wrapped = option(wrapped)
         return wrapped
 
     return wrap
-
-
-def served(make: MakeOrigin, settings: Settings, as_json: bool, log_format: str) -> int:
-    """Runs a node until it ends in order."""
-    if as_json and log_format == "json":
-        raise click.UsageError("--json and --log-format json are two ways to be told the same: choose one")
-    with Log(sys.stdout if as_json else sys.stderr) as log:
-        display = _display(log, as_json, log_format, settings.profile.files)
-        try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(serve(make, settings, display))
-        except VrskyError as error:
-            if not isinstance(display, JsonLog):
-                raise
-            return _log_failure(display, error)
-        display.end()
-    return exit_codes.OK
-
-
-def _display(log: Log, as_json: bool, log_format: str, files: Path) -> Display | JsonDisplay | JsonLog:
-    if as_json:
-        return JsonDisplay(log)
-    return JsonLog(log) if log_format == "json" else Display(log, files)
 
 
 def _log_failure(display: JsonLog, error: VrskyError) -> int:

@@ -60,6 +60,11 @@ PIPELINES = Bucket("vrsky_pipelines", HISTORY, None, "file")
 NODES = Bucket("vrsky_nodes", 1, NODE_SECONDS, "memory")
 
 
+def name_of(key: str) -> str:
+    """What people read for a key of vrsky_pipelines: customer/pipeline."""
+    return key.replace(".", "/", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A value as the server has it: `time` is the server's, in seconds since 1970. `value` is None where the key is

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from ..config import InvalidConfig
 from ..config.problem import Problem
 from ..config.stored import Stored, decode
-from .buckets import DELETED, PIPELINES, Conflict, Entry, put
+from .buckets import DELETED, PIPELINES, Conflict, Entry, name_of, put
 from .failure import fail
 from .watch import entries_of
 
@@ -45,7 +45,7 @@ class Revision:
 
     @property
     def name(self) -> str:
-        return self.key.replace(".", "/", 1)
+        return name_of(self.key)
 
     @property
     def revision(self) -> str | None:
@@ -80,7 +80,7 @@ async def current(client: Client, customers: Collection[str] | None = None) -> d
 async def history(client: Client, key: str) -> list[Revision]:
     """The oldest first, at most 10. Raises NatsError, and ConfigError where the key never was."""
     found = [_revision(one) for one in await entries_of(client, PIPELINES, (key,), history=True)]
-    return found or fail("config/unknown-pipeline", f"there is no {key.replace('.', '/', 1)} in vrsky_pipelines")
+    return found or fail("config/unknown-pipeline", f"there is no {name_of(key)} in vrsky_pipelines")
 
 
 def _revision(entry: Entry) -> Revision:
@@ -120,7 +120,7 @@ async def _put(client: Client, key: str, value: bytes, headers: dict[str, str], 
 async def _name_other(client: Client, key: str) -> NoReturn:
     found: Sequence[Revision] = list((await current(client, [key.partition(".")[0]])).values())
     other = next((one for one in found if one.key == key), None)
-    name = key.replace(".", "/", 1)
+    name = name_of(key)
     if other is None:
         fail("config/changed-meanwhile", f"{name} was purged meanwhile")
     what = "deleted" if other.is_deleted else f"changed to revision {other.revision}"

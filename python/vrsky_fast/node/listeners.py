@@ -18,8 +18,9 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from ..control.lock import is_used
 from ..errors import ConfigError, error_for
@@ -58,7 +59,8 @@ def held(sockets: list[socket.socket]) -> Iterator[list[socket.socket]]:
     try:
         yield sockets
     finally:
-        _close(sockets)
+        for one in sockets:
+            one.close()
 
 
 def inherited(environment: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
@@ -97,28 +99,22 @@ async def take_over(
                 _refuse(data, f"does not hand over: {error.strerror or error}")
             return []
         pid, _ = _peer(connection)
-        received: list[socket.socket] = []
-        try:
-            received += await asyncio.wait_for(_receive(connection), _WORD_SECONDS)
-            fits(received)
-            await loop.sock_sendall(connection, _TAKEN)
-            say(f"takes over from process {pid}, which drains")
-            await asyncio.wait_for(_ended(connection, data), _END_SECONDS)
-        except (OSError, TimeoutError) as error:
-            _refuse(data, f"did not hand over: {_why(error)}", received)
-        except ConfigError:
-            _close(received)
-            raise
+        with ExitStack() as unwanted:
+            try:
+                received = await asyncio.wait_for(_receive(connection), _WORD_SECONDS)
+                for one in received:
+                    unwanted.callback(one.close)
+                fits(received)
+                await loop.sock_sendall(connection, _TAKEN)
+                say(f"takes over from process {pid}, which drains")
+                await asyncio.wait_for(_ended(connection, data), _END_SECONDS)
+            except (OSError, TimeoutError) as error:
+                _refuse(data, f"did not hand over: {_why(error)}")
+            unwanted.pop_all()
         return received
 
 
-def _close(sockets: list[socket.socket]) -> None:
-    for one in sockets:
-        one.close()
-
-
-def _refuse(data: Path, reason: str, received: list[socket.socket] | None = None) -> None:
-    _close(received or [])
+def _refuse(data: Path, reason: str) -> NoReturn:
     raise error_for("config/data-folder-in-use", f"the run on {data} {reason}")
 
 

@@ -39,7 +39,7 @@ class Profile:
     replicas: int | None = None
 
     @classmethod
-    def of_one_machine(
+    def of_process(
         cls,
         data: Path,
         listen: str | None = None,
@@ -49,9 +49,11 @@ class Profile:
         files_anywhere: bool = False,
         replicas: int | None = None,
         topology: str = DEFAULTS.topology,
+        allow_loopback: bool = True,
     ) -> Self:
-        """The node of one user on one machine, as `vrsky run` makes it: receivers may listen on loopback.
-        Without `types` it serves all of the way."""
+        """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
+        loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
+        all of the way."""
         return cls(
             files=data.absolute() / "files",
             listen=listen,
@@ -59,32 +61,7 @@ class Profile:
             topology=topology,
             types=types or TOPOLOGIES[topology].node_types,
             allow=allow,
-            allow_loopback=True,
-            absolute_files=files_anywhere,
-            replicas=replicas,
-        )
-
-    @classmethod
-    def of_shared_node(
-        cls,
-        data: Path,
-        listen: str | None,
-        threads: int,
-        types: tuple[str, ...],
-        allow: tuple[str, ...],
-        files_anywhere: bool,
-        replicas: int | None,
-        topology: str = DEFAULTS.topology,
-    ) -> Self:
-        """The node of a deployment, as `vrsky node` makes it: its own loopback is nobody's receiver. Without `types` it
-        serves all of the way."""
-        return cls(
-            files=data.absolute() / "files",
-            listen=listen,
-            threads=threads,
-            topology=topology,
-            types=types or TOPOLOGIES[topology].node_types,
-            allow=allow,
+            allow_loopback=allow_loopback,
             absolute_files=files_anywhere,
             replicas=replicas,
         )
