@@ -73,7 +73,7 @@ pub fn hop_in_place(value: &mut [u8; LENGTH], id: &[u8]) -> bool {
         return false;
     }
     let Some((_, flags)) = parse(value) else { return false };
-    value[36..52].copy_from_slice(&hex64(hash(id, 0)));
+    value[36..52].copy_from_slice(&parent(id));
     value[53..].copy_from_slice(&[b'0', b'0' + flags]);
     true
 }
@@ -83,11 +83,6 @@ pub fn hop_in_place(value: &mut [u8; LENGTH], id: &[u8]) -> bool {
 fn parse(value: &[u8]) -> Option<(&[u8], u8)> {
     let (known, more) = value.split_at_checked(LENGTH)?;
     let fields = [&known[0..2], &known[3..35], &known[36..52], &known[53..55]];
-    // Every byte is looked at, which is quicker than to stop at the first.
-    let is_hex = |field: &[u8]| {
-        field.iter().fold(true, |all, byte| all & (byte.is_ascii_digit() | (b'a'..=b'f').contains(byte)))
-    };
-    let is_zero = |field: &[u8]| field.iter().fold(0, |any, byte| any | (byte ^ b'0')) == 0;
     let [version, trace, parent, flags] = fields;
     let is_well_formed = [2, 35, 52].iter().all(|at| known[*at] == b'-') && fields.iter().all(|field| is_hex(field));
     let has_end = if version == b"00" { more.is_empty() } else { more.is_empty() || more[0] == b'-' };
@@ -103,9 +98,30 @@ fn parse(value: &[u8]) -> Option<(&[u8], u8)> {
 fn written(trace: &[u8], id: &[u8], flags: u8) -> [u8; LENGTH] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
     text[3..35].copy_from_slice(trace);
-    text[36..52].copy_from_slice(&hex64(hash(id, 0)));
+    text[36..52].copy_from_slice(&parent(id));
     text[54] = b'0' + flags;
     text
+}
+
+// Every byte is looked at, which is quicker than to stop at the first.
+#[inline]
+fn is_hex(field: &[u8]) -> bool {
+    field.iter().fold(true, |all, byte| all & (byte.is_ascii_digit() | (b'a'..=b'f').contains(byte)))
+}
+
+#[inline]
+fn is_zero(field: &[u8]) -> bool {
+    field.iter().fold(0, |any, byte| any | (byte ^ b'0')) == 0
+}
+
+/// The parent-id of the hop that delivers under this id: the digits at its end, where it has such, as nearly all ids of
+/// this program.
+#[inline]
+fn parent(id: &[u8]) -> [u8; 16] {
+    match id.last_chunk() {
+        Some(digits) if is_hex(digits) && !is_zero(digits) => *digits,
+        _ => hex64(hash(id, 0)),
+    }
 }
 
 fn hex64(number: u64) -> [u8; 16] {
@@ -160,6 +176,17 @@ mod tests {
         let line = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-00\r\n");
         assert_eq!(hop(&line, "acme.1"), hop(&line, "acme.1"));
         assert_ne!(hop(&line, "acme.1"), hop(&line, "acme.2"));
+    }
+
+    #[test]
+    fn the_parent_is_the_end_of_an_id_of_ours_and_is_made_of_any_other() {
+        let parent =
+            |id: &str| hop(&format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-00\r\n"), id).1[36..52].to_owned();
+        assert_eq!(parent("acme.0123456789abcdef123456789abcdef0"), "123456789abcdef0");
+        for other in ["acme.0123456789abcdef0000000000000000", "acme.0123456789abcdefA23456789abcdef0", "", "7"] {
+            assert!(is_hex(parent(other).as_bytes()) && !is_zero(parent(other).as_bytes()), "{other}");
+            assert!(!other.ends_with(&parent(other)), "{other}");
+        }
     }
 
     #[test]

@@ -63,7 +63,8 @@ pub(super) fn is_passed(name: &[u8], value: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParsedHeaders<'a> {
     pub customer: Option<&'a str>,
-    pub publish_id: Option<&'a str>,
+    /// Any bytes: what is made of it needs no more.
+    pub publish_id: Option<&'a [u8]>,
     pub id: Option<&'a str>,
     pub part: Option<u64>,
     pub redrive: u32,
@@ -114,7 +115,7 @@ impl<'a> ParsedHeaders<'a> {
             8 if is(name, ID) => text(&mut self.id),
             10 if is(name, TIME) => self.time_ms = self.time_ms.or_else(|| number(value)),
             10 if is(name, PART) => self.part = self.part.or_else(|| number(value)),
-            11 if is(name, PUBLISH_ID) => text(&mut self.publish_id),
+            11 if is(name, PUBLISH_ID) => self.publish_id = self.publish_id.or(Some(value)),
             11 if is(name, CUSTOMER) => text(&mut self.customer),
             11 if is(name, SPENT) => self.spent_ms = self.spent_ms.or_else(|| number(value)),
             12 if is(name, CONTENT_TYPE) => text(&mut self.content_type),
@@ -131,10 +132,11 @@ impl<'a> ParsedHeaders<'a> {
     /// the publish tells the parts of a split apart.
     #[must_use]
     pub fn lane_id(&self) -> Option<&'a str> {
+        let publish_id = || self.publish_id.and_then(|id| std::str::from_utf8(id).ok());
         match (self.id, self.part) {
             (Some(id), Some(_)) => Some(id),
-            (id, None) => self.publish_id.or(id),
-            (None, part) => self.publish_id.filter(|_| part.is_some()),
+            (id, None) => publish_id().or(id),
+            (None, Some(_)) => publish_id(),
         }
     }
 }
@@ -350,7 +352,7 @@ mod tests {
     fn the_first_header_of_each_name_counts() {
         let block = b"NATS/1.0\r\nNATS-MSG-ID: a\r\nNats-Msg-Id: b\r\nVrsky-Time: 7\r\ncontent-type: text/xml\r\nCustomer-ID: acme\r\n\r\n";
         let parsed = ParsedHeaders::of(Headers::new(block));
-        assert_eq!((parsed.publish_id, parsed.id, parsed.customer), (Some("a"), None, Some("acme")));
+        assert_eq!((parsed.publish_id, parsed.id, parsed.customer), (Some(&b"a"[..]), None, Some("acme")));
         assert_eq!((parsed.content_type, parsed.time_ms), (Some("text/xml"), Some(7)));
     }
 

@@ -74,7 +74,7 @@ impl Settlement {
         }
         let parsed = headers::ParsedHeaders::of(headers);
         let customer = parsed.customer.unwrap_or_default();
-        let message = parsed.publish_id.unwrap_or(place);
+        let message = parsed.publish_id.and_then(|id| std::str::from_utf8(id).ok()).unwrap_or(place);
         let id = Id::derived(customer, &IdKey::new(&["aside", subject]), message, 0, parsed.redrive);
         let is_passed = |name: &[u8]| {
             ![headers::CUSTOMER, headers::ID, headers::PART].iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))

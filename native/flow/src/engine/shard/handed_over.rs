@@ -57,7 +57,7 @@ impl Parts {
         if let Err(fault) = checked {
             return self.end_with_letter(&envelope, step, &fault, handed.source);
         }
-        let brought_by = arrival.parsed.publish_id.unwrap_or_default().as_bytes();
+        let brought_by = arrival.parsed.publish_id.unwrap_or_default();
         let handed_to_steps = match same {
             Some(_) => Handed { brought_by, restarts: handed.restarts, fan_out: Some(handed.fan_out) },
             None => Handed { brought_by, restarts: handed.restarts.saturating_add(1), fan_out: None },

@@ -12,7 +12,7 @@ use crate::engine::observe::EventKind;
 use crate::engine::steps::LARGE;
 
 /// A turn ends after this much work, so that the reactor, and other customers, get theirs.
-const TURN_MESSAGES: u32 = 64;
+const TURN_MESSAGES: u32 = 256;
 const TURN: Duration = Duration::from_millis(2);
 /// Between two looks at the clock.
 const LOOK_MESSAGES: u32 = 8;

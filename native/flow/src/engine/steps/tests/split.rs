@@ -44,7 +44,7 @@ impl Shard {
             ..envelope(&revision.owner, input)
         };
         let handed_to = Handed {
-            brought_by: outer.publish_id.unwrap().as_bytes(),
+            brought_by: outer.publish_id.unwrap(),
             restarts: handed.restarts + u64::from(anew),
             fan_out: (!anew).then_some(handed.fan_out),
         };
