@@ -1,4 +1,4 @@
-"""A deployment on one nats-server, and on three."""
+"""A deployment on one nats-server, the same with the steps on nodes of their own, and one on three servers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from .servers import Servers
 @pytest.fixture
 def deployment(tmp_path: Path, background: Background) -> Iterator[Deployment]:
     with Servers(tmp_path / "servers", background, 1) as servers, Deployment(tmp_path, servers) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def split(tmp_path: Path, background: Background) -> Iterator[Deployment]:
+    with Servers(tmp_path / "servers", background, 1) as servers, Deployment(tmp_path, servers, "split") as deployment:
         yield deployment
 
 

@@ -1,38 +1,55 @@
-"""A process for each node type, on servers that the test started, and the sink that all of them deliver to."""
+"""A process for each node type, on servers that the test started, and the sink that all of them deliver to.
+
+The nodes of a fused deployment read files, as `vrsky run` does; those of a split one the bucket, as `vrsky node`.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from ..end_to_end.node import Node
+from ..conftest import clean_environment, command
+from ..end_to_end.node import PATIENCE, Node
 from ..end_to_end.servers import Server, closed_port, serving
 from .customers import FILES, Customer
 from .servers import Servers
 
-TYPES = ("incoming", "logic", "outgoing")
+TYPES = {
+    "fused": ("incoming", "logic", "outgoing"),
+    "split": ("incoming", "converter", "filter", "outgoing"),
+}
 
 
 class Deployment:
     """`in_flight` is how many messages nodes had in hand when they were killed, by node type."""
 
-    def __init__(self, folder: Path, servers: Servers) -> None:
-        self._folder, self.servers = folder, servers
+    def __init__(self, folder: Path, servers: Servers, topology: str = "fused") -> None:
+        self._folder, self.servers, self._topology = folder, servers, topology
         self.port = closed_port()
-        self.in_flight = dict.fromkeys(TYPES, 0)
+        self._types = TYPES[topology]
+        self.in_flight = dict.fromkeys(self._types, 0)
         self._nodes: dict[str, Node] = {}
         self._held = ExitStack()
 
     def __enter__(self) -> Deployment:
         self.sink: Server = self._held.enter_context(serving())
-        self.customers = [Customer(name, self._folder / "pipelines", self.sink.url) for name in FILES]
-        for node_type in TYPES:
-            self.start(node_type)
-        for node_type in TYPES:
-            self._nodes[node_type].hears("ready")
+        with ExitStack() as begun:
+            begun.push(self.__exit__)
+            self._begin()
+            begun.pop_all()
         return self
+
+    def _begin(self) -> None:
+        self.customers = [Customer(name, self._folder / "pipelines", self.sink.url) for name in FILES]
+        for node_type in self._types:
+            self.start(node_type)
+        for node_type in self._types:
+            self._nodes[node_type].hears("ready")
+        if self._topology == "split":
+            self._apply()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -42,10 +59,20 @@ class Deployment:
         self._held.close()
 
     def start(self, node_type: str) -> None:
-        arguments = ["--type", node_type, "--nats", self.servers.url, "--listen", f"127.0.0.1:{self.port}"]
-        if self.servers.replicas > 1:
-            arguments += ["--replicas", str(self.servers.replicas)]
-        self._nodes[node_type] = Node(self._folder, *arguments, data=self._folder / node_type)
+        arguments = ["--nats", self.servers.url, "--listen", f"127.0.0.1:{self.port}", *self._replicas]
+        arguments += ["--type", node_type]
+        verb = ["node", "--topology", "split", "--allow", "127.0.0.1"] if self._topology == "split" else None
+        self._nodes[node_type] = Node(self._folder, *arguments, data=self._folder / node_type, verb=verb)
+
+    @property
+    def _replicas(self) -> list[str]:
+        return ["--replicas", str(self.servers.replicas)] if self.servers.replicas > 1 else []
+
+    def _apply(self) -> None:
+        """Ends when every node has acknowledged the pipelines."""
+        apply = command("apply", self._folder / "pipelines", "--nats", self.servers.url, "--yes", *self._replicas)
+        done = subprocess.run(apply, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment())
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def kill(self, node_type: str, in_hand: Callable[[], int]) -> int:
         """With SIGKILL; a new process takes its place. How many messages it had in hand, which `in_hand` is asked for
@@ -60,5 +87,5 @@ class Deployment:
 
     def stop(self) -> None:
         """Each with SIGTERM, in the order in which messages pass."""
-        for node_type in TYPES:
+        for node_type in self._types:
             assert self._nodes[node_type].stop() == 0, self._nodes[node_type].ended_with()

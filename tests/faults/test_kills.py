@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from .books import close, more_than_once
-from .deployment import Deployment
+from .deployment import TYPES, Deployment
 from .load import Load, under_load
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "50"))
@@ -20,8 +20,18 @@ ROUNDS = int(os.environ.get("FAULT_ROUNDS", "50"))
 Kill = Callable[[Load], int]
 
 
-@pytest.mark.parametrize("node_type", ["incoming", "logic", "outgoing"])
+@pytest.mark.parametrize("node_type", TYPES["fused"])
 def test_kill_9_at_any_moment_loses_and_alters_nothing(deployment: Deployment, node_type: str) -> None:
+    kill_at_any_moment(deployment, node_type)
+
+
+@pytest.mark.parametrize("node_type", TYPES["split"])
+def test_kill_9_of_nodes_that_share_the_steps_loses_and_alters_nothing(split: Deployment, node_type: str) -> None:
+    kill_at_any_moment(split, node_type)
+
+
+def kill_at_any_moment(deployment: Deployment, node_type: str) -> None:
+    """And accounts for every message."""
     moments = random.Random(f"{node_type} {ROUNDS}")
     with under_load(deployment.port, deployment.customers) as load:
         hits = tries = 0
