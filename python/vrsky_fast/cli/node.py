@@ -12,7 +12,8 @@ _HELP = """Serve the pipelines that `vrsky apply` has written to a NATS server, 
 
 A node needs no files: it reads the KV bucket vrsky_pipelines, watches it, and says in vrsky_nodes what it runs. It
 makes both where they are missing. A changed pipeline takes effect between two batches; one that cannot be served is
-reported, and leaves its earlier revision running. While the server or the bucket is away, what runs goes on.
+reported, and leaves its earlier revision running. So does it follow the settings of the deployment, which `vrsky
+settings` changes. While the server or the bucket is away, what runs goes on.
 
 Secrets are looked up on the node; the bucket holds their names. SIGHUP reads bucket and secrets again. The first
 Ctrl-C drains and exits with 0, the second one ends at once.
@@ -27,7 +28,7 @@ Examples:
 
 
 @click.command(name="node", help=_HELP)
-@serving.options("The NATS server that holds the bucket.", allow_loopback=False)
+@serving.options("The NATS server that holds the bucket.", allow_loopback=False, follows=True)
 @click.option("--customer", metavar="NAME", help="Serve this customer alone; without it all of them.")
 def command(asked: serving.Asked, customer: str | None) -> int:
     nats.required(asked.settings.nats)

@@ -52,10 +52,14 @@ class Asked:
         return JsonLog(log) if self.log_format == "json" else Display(log, self.settings.profile.files)
 
 
-def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def options(
+    what: str, allow_loopback: bool, follows: bool = False
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Adds them; the command gets them as `asked`. `what` says what --nats is for; `allow_loopback` whether receivers
-    may listen on this machine's loopback."""
+    may listen on this machine's loopback; `follows` whether the topology is that of the deployment's settings unless
+    another is asked for."""
     path = click.Path(path_type=Path)
+    same = "without it that of `vrsky settings`, also when they change" if follows else "fused by default"
     added: list[Callable[[Any], Any]] = [
         click.option(
             "--listen",
@@ -78,10 +82,9 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
         click.option(
             "--topology",
             type=click.Choice(tuple(TOPOLOGIES)),
-            default=DEFAULTS.topology,
-            show_default=True,
+            default=None if follows else DEFAULTS.topology,
             help="Whether all steps of a message are run in one go, or each row of steps of one kind from lanes of its"
-            " own, by the node types converter and filter. The same for all nodes of a deployment.",
+            f" own, by the node types converter and filter. The same for all nodes of a deployment; {same}.",
         ),
         click.option(
             "--type",
@@ -134,7 +137,7 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
             listen: str,
             data: Path,
             threads: int,
-            topology: str,
+            topology: str | None,
             types: tuple[str, ...],
             replicas: int | None,
             secrets: Path | None,

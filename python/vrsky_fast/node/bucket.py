@@ -15,17 +15,21 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..config import InvalidConfig, Problem
+from ..config.deployment import DeploymentSettings
 from ..config.files import Stat, stat_of
 from ..config.stored import load_each, revision_of
 from ..control.buckets import PIPELINES, Entry, make
 from ..control.connection import connect, endpoint_of
-from ..control.nodes import Refusal
+from ..control.nodes import Refusal, SettingsSeen
 from ..control.upkeep import provisioned
 from ..control.watch import Batch, Watch
 from ..errors import VrskyError
 from .acknowledgement import Acknowledgement
+from .deployment import Deployment
+from .following import conflict
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
+from .profile import Profile
 from .reconcile import Finding
 from .restarting import restarting
 from .settings import Settings
@@ -35,7 +39,7 @@ from .states import Broken, Check, State, judge, says_the_same, secret_files
 # Between two looks at the files of secrets.
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 10.0
 _AGAIN_SECONDS = 1.0
-_WATCH, _RECORD = "the watch of the bucket", "the record of this node"
+_WATCH, _RECORD, _SETTINGS = "the watch of the bucket", "the record of this node", "the watch of the settings"
 # Batches that wait to be compiled; the server holds the rest back.
 _MAX_WAITING = 4
 
@@ -70,12 +74,16 @@ class Bucket:
         self._getting: asyncio.Task[_Arrival] | None = None
         self._tasks: dict[str, asyncio.Task[NoReturn]] = {}
         self._starts = True
-        types = settings.profile.types
-        self._acknowledgement = Acknowledgement(self._endpoint, types, customer, self._replicas, self._note)
+        self._acknowledgement = Acknowledgement(self._endpoint, customer, self._replicas, self._note)
+        self._deployment = Deployment(self._endpoint, self._replicas, self._note)
 
     @property
     def states(self) -> Mapping[str, State]:
         return {key: known.state for key, known in self._known.items()}
+
+    @property
+    def deployment(self) -> DeploymentSettings:
+        return self._deployment.settings
 
     @property
     def if_empty(self) -> Problem | None:
@@ -87,6 +95,7 @@ class Bucket:
             return False
         for one in done:
             self._note(f"made the {one}")
+        self._start(_SETTINGS, self._deployment.follow)
         self._start(_WATCH, self._follow)
         asked = asyncio.create_task(stop.asked.wait())
         try:
@@ -104,16 +113,17 @@ class Bucket:
         return False
 
     async def changed(self, stop: Stop) -> bool:
-        asked = asyncio.create_task(stop.reload.wait())
+        others = {asyncio.create_task(one.wait()) for one in (stop.reload, self._deployment.arrived)}
         try:
-            batch = await self._next({asked}, max(self._due - time.monotonic(), 0))
+            batch = await self._next(others, max(self._due - time.monotonic(), 0))
         finally:
-            asked.cancel()
+            for one in others:
+                one.cancel()
         everything = stop.reload.is_set()
         if everything:
             stop.reload.clear()
             self._start(_WATCH, self._follow)
-        changed = False
+        changed = self._deployment.take()
         if isinstance(batch, Batch):
             batches = [batch]
             while not self._arrived.empty() and isinstance(more := self._arrived.get_nowait(), Batch):
@@ -124,7 +134,7 @@ class Bucket:
             changed |= await asyncio.to_thread(self._look_at_secrets, everything)
         return changed or everything
 
-    def handled(self, findings: Sequence[Finding], running: int) -> None:
+    def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
         refused = {
             one.path: Refusal.of(known.revision, [each.as_json() for each in one.problems], one.goes_on is not None)
             for one in findings
@@ -132,7 +142,12 @@ class Bucket:
         }
         # The latest first: somebody waits for them.
         in_order = sorted(refused, key=lambda key: -self._known[key].sequence)
-        self._acknowledgement.report(self._identity, self._taken, running, {key: refused[key] for key in in_order})
+        settings = self._deployment
+        problems = [*settings.problems, *([problem] if (problem := conflict(profile, settings.settings)) else [])]
+        seen = SettingsSeen.of(settings.identity, settings.seen, profile.topology, [one.as_json() for one in problems])
+        self._acknowledgement.report(
+            profile.types, seen, self._identity, self._taken, running, {key: refused[key] for key in in_order}
+        )
         if _RECORD not in self._tasks:
             self._start(_RECORD, self._acknowledgement.run)
 
@@ -148,7 +163,7 @@ class Bucket:
 
     async def _make(self) -> list[str]:
         async with connect(self._endpoint) as client:
-            return await make(client, PIPELINES, self._replicas)
+            return await make(client, PIPELINES, self._replicas) + await self._deployment.read(client)
 
     async def _follow(self) -> NoReturn:
         # What it had in hand when it ended may be lost.

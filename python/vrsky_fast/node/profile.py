@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from ..config.deployment import DeploymentSettings
 from ..control.server_config import Endpoint
 from ..facts import DEFAULTS, TIERS, TOPOLOGIES
 
@@ -16,17 +17,20 @@ class Profile:
     """The engine's settings but for the NATS server. Everything that is not named is the engine's default, which
     suits a node that customers share: no loopback, no absolute paths.
 
-    `types` are some of the node types of `topology`, which is one of `facts.TOPOLOGIES`; `lanes` and `tiers` name the
-    streams. `topology`, `lanes` and `tiers` have to be the same for all nodes of a deployment. `listen` is IP:PORT, or
-    None where no HTTP is served; `inherited` are descriptors of sockets that listen there already. `files` is the
-    folder of file outs, in which each customer has its own; with `absolute_files` their paths may lead anywhere.
-    `allow` names networks that outgoing HTTP may reach though they are not public. After `park_after` failures in a
-    row an out's messages are parked. `replicas` is the number of servers of a cluster that hold each stream; None
-    leaves it to who made them."""
+    `types` are some of the node types of `topology`, which is one of `facts.TOPOLOGIES`; `asked` are those that
+    somebody has asked for, none for all of them. With `is_fixed` the topology is what was asked for, and not what the
+    settings of the deployment say. `lanes` and `tiers` name the streams; they have to be the same for all nodes of a
+    deployment. `listen` is IP:PORT, or None where no HTTP is served; `inherited` are descriptors of sockets that listen
+    there already. `files` is the folder of file outs, in which each customer has its own; with `absolute_files` their
+    paths may lead anywhere. `allow` names networks that outgoing HTTP may reach though they are not public. After
+    `park_after` failures in a row an out's messages are parked. `replicas` is the number of servers of a cluster that
+    hold each stream; None leaves it to who made them."""
 
     files: Path
     topology: str = DEFAULTS.topology
     types: tuple[str, ...] = DEFAULTS.types
+    asked: tuple[str, ...] = ()
+    is_fixed: bool = True
     threads: int = DEFAULTS.threads
     lanes: int = DEFAULTS.lanes
     tiers: tuple[str, ...] = tuple(TIERS)
@@ -48,23 +52,43 @@ class Profile:
         allow: tuple[str, ...] = (),
         files_anywhere: bool = False,
         replicas: int | None = None,
-        topology: str = DEFAULTS.topology,
+        topology: str | None = DEFAULTS.topology,
         allow_loopback: bool = True,
     ) -> Self:
         """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
         loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
-        all of the way."""
-        return cls(
+        all of the way. `topology` None is that of the deployment's settings."""
+        made = cls(
             files=data.absolute() / "files",
             listen=listen,
             threads=threads,
-            topology=topology,
-            types=types or TOPOLOGIES[topology].node_types,
+            topology=topology or DEFAULTS.topology,
+            types=types or TOPOLOGIES[topology or DEFAULTS.topology].node_types,
+            asked=types,
+            is_fixed=topology is not None,
             allow=allow,
             allow_loopback=allow_loopback,
             absolute_files=files_anywhere,
             replicas=replicas,
         )
+        return made if made.is_fixed else made._of(made.topology)
+
+    def following(self, settings: DeploymentSettings | None) -> Self:
+        """What it is by the settings of the deployment, where nobody has asked for something else."""
+        if settings is None or self.is_fixed:
+            return self
+        return self._of(settings.topology or DEFAULTS.topology)
+
+    def _of(self, topology: str) -> Self:
+        """Steps are run where steps were asked for: what has no counterpart is all steps of the topology."""
+        known = TOPOLOGIES[topology]
+        wanted = {one for each in self.asked for one in ([each] if each in known.node_types else known.step_lanes)}
+        types = tuple(one for one in known.node_types if not wanted or one in wanted)
+        return replace(self, topology=topology, types=types)
+
+    def part(self) -> str:
+        """What of it may change while the engine runs, as that takes it: JSON."""
+        return json.dumps({"topology": self.topology, "types": self.types})
 
     def for_engine(self, endpoint: Endpoint, max_payload: int | None = None) -> str:
         """As the engine takes it, with the server and its `max_payload` where that is known, as JSON. Holds the

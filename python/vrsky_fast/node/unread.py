@@ -23,11 +23,8 @@ class UnreadPoll:
     """Asks the server now and then. A lane is named when two looks in a row have found it so, and once until it is read
     again: a node that starts, or is replaced, is given that time."""
 
-    def __init__(self, endpoint: Endpoint, profile: Profile, note: Callable[[str], None]) -> None:
-        self._endpoint, self._note = endpoint, note
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        left = left_behind(profile.tiers, profile.lanes, profile.topology)
-        self._lanes = [one for one in (*known, *left) if one.consumer is not None]
+    def __init__(self, endpoint: Endpoint, profile: Callable[[], Profile], note: Callable[[str], None]) -> None:
+        self._endpoint, self._profile, self._note = endpoint, profile, note
         self._seen: set[str] = set()
         self._named: set[str] = set()
 
@@ -40,7 +37,8 @@ class UnreadPoll:
         """One look. Nothing is said while the server is away or does not permit it."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), connect(self._endpoint) as client:
-                found = {one.name: (one, count) for one in self._lanes if (count := await _unread(client, one))}
+                lanes = self._lanes()
+                found = {one.name: (one, count) for one in lanes if (count := await _unread(client, one))}
         except (VrskyError, OSError):
             return
         for name in (found.keys() & self._seen) - self._named:
@@ -52,6 +50,12 @@ class UnreadPoll:
             self._named.add(name)
         self._named &= found.keys()
         self._seen = set(found)
+
+    def _lanes(self) -> list[Stream]:
+        profile = self._profile()
+        known = topology(profile.tiers, profile.lanes, name=profile.topology)
+        left = left_behind(profile.tiers, profile.lanes, profile.topology)
+        return [one for one in (*known, *left) if one.consumer is not None]
 
 
 async def _unread(client: Client, stream: Stream) -> int:

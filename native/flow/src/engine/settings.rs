@@ -180,6 +180,12 @@ impl Settings {
         }
     }
 
+    /// Whether it takes messages from such lanes, of its topology or left by another one.
+    #[must_use]
+    pub fn reads(&self, lane_type: LaneType) -> bool {
+        self.lane_types().any(|one| one == lane_type) || self.leftover_lanes().contains(&lane_type)
+    }
+
     /// What `allow` names.
     ///
     /// # Errors

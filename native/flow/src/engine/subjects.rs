@@ -15,6 +15,8 @@ pub enum LaneType {
 }
 
 impl LaneType {
+    pub const ALL: [LaneType; 4] = [LaneType::Logic, LaneType::Converter, LaneType::Filter, LaneType::Outgoing];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

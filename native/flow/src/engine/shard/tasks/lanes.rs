@@ -65,7 +65,7 @@ async fn look_for_leftovers(shard: &Rc<Shard>) {
                 continue;
             }
             match has_stream(&shard.outbox, &stream).await {
-                Ok(true) => shard.with(|parts| parts.pull_leftover(lane_type, &stream)),
+                Ok(true) => shard.with(|parts| parts.pull_lane(lane_type, &stream)),
                 Ok(false) | Err(Unknown::Refused(_)) => {}
                 Err(Unknown::NoAnswer) => return,
             }
