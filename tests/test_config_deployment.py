@@ -46,6 +46,12 @@ def test_what_is_not_said_may_be_left_out_by_who_writes_by_hand() -> None:
         (b'{"format": true}', "/format"),
         (b'{"user": 7}', "/user"),
         (b'{"note": ["x"]}', "/note"),
+        (b'{"customers": ["acme"]}', "/customers"),
+        (b'{"customers": {"acme": "own"}}', "/customers/acme"),
+        (b'{"customers": {"acme": {"lanes": "mine"}}}', "/customers/acme/lanes"),
+        (b'{"customers": {"acme": {"lane": "own"}}}', "/customers/acme/lane"),
+        (b'{"customers": {"A/b": {"lanes": "own"}}}', "/customers/A~1b"),
+        (b'{"customers": {' + b",".join(b'"c%d": {}' % n for n in range(101)) + b"}}", "/customers"),
     ],
 )
 def test_a_value_that_is_none_is_refused_with_its_place(data: bytes, pointer: str | None) -> None:
@@ -55,6 +61,15 @@ def test_a_value_that_is_none_is_refused_with_its_place(data: bytes, pointer: st
 def test_a_value_of_a_newer_vrsky_is_refused_as_that() -> None:
     newer = json.dumps({"format": FORMAT + 1, "vrsky": "9.0", "unheard": {"of": 1}}).encode()
     assert problems(newer) == [("config/unsupported-version", "/format")]
+
+
+def test_customers_have_lanes_of_their_own_where_it_is_said() -> None:
+    settings = DeploymentSettings().with_values({"customers.acme.lanes": "own", "customers.zeta.lanes": "shared"})
+    assert settings.own_lanes == {"acme"}
+    assert settings.lines() == ["customers.acme.lanes=own", "customers.zeta.lanes=shared"]
+    assert settings.with_values({}, ["customers.acme"]).lines() == ["customers.zeta.lanes=shared"]
+    assert settings.with_values({}, ["customers.acme.lanes", "customers.zeta"]) == DeploymentSettings()
+    assert decode(settings.encode("", ""))[0].own_lanes == {"acme"}
 
 
 def test_values_are_set_and_taken_away_by_their_keys() -> None:

@@ -51,7 +51,7 @@ def test_a_node_that_follows_serves_steps_by_whatever_type_the_topology_has(
 
 def test_a_node_that_was_given_its_topology_follows_nothing(tmp_path: Path) -> None:
     profile = Profile.of_process(tmp_path, types=("logic",), topology="fused")
-    assert profile.following(DeploymentSettings({"topology": "split"})) is profile
+    assert profile.following(DeploymentSettings({"topology": "split"})) == profile
 
 
 def test_what_a_profile_does_not_name_is_the_engines_default(tmp_path: Path) -> None:

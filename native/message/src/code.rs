@@ -277,6 +277,7 @@ codes! {
 
     // -- tenant, secret, connector, internal ---------------------------------------------------
     TenantMismatch = "tenant/mismatch", Tenant, false, 403, "The Customer-ID header and the subject name different customers.", "Publish under the own customer's subject only.";
+    TenantMoving = "tenant/moving", Tenant, true, 503, "The customer moves between shared lanes and lanes of its own; its ins take nothing in meanwhile.", "Send it again; `vrsky status` says what the move waits for.";
     TenantUnknownPipeline = "tenant/unknown-pipeline", Tenant, true, 404, "No pipeline of this name is installed for the customer.", "Install it; the message waits.";
     SecretNotFound = "secret/not-found", Secret, false, 500, "The secret is not defined for this customer.", "Set VRSKY_SECRET_<CUSTOMER>__<NAME>, or the file <dir>/<customer>/<name>.";
     ConnectorNotConnected = "connector/not-connected", Connector, true, 503, "The connector lost its connection.", "It is restored by itself.";

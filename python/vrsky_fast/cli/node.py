@@ -23,15 +23,20 @@ Examples:
   VRSKY_NATS=tls://node:password@nats.internal:4222 vrsky node
   vrsky node --nats nats://nats:4222 --listen 0.0.0.0:8080 --secrets /run/secrets
   vrsky node --nats nats://nats:4222 --type logic --type outgoing
-  vrsky node --nats nats://nats:4222 --customer acme --data /var/lib/vrsky-acme
+  vrsky settings set customers.acme.lanes=own && vrsky node --customer acme --data /var/lib/vrsky-acme
 """
 
 
 @click.command(name="node", help=_HELP)
 @serving.options("The NATS server that holds the bucket.", allow_loopback=False, follows=True)
-@click.option("--customer", metavar="NAME", help="Serve this customer alone; without it all of them.")
+@click.option(
+    "--customer",
+    metavar="NAME",
+    help="Serve this customer alone, from lanes of its own, once `vrsky settings` says that it has such; without it all"
+    " customers that share lanes.",
+)
 def command(asked: serving.Asked, customer: str | None) -> int:
     nats.required(asked.settings.nats)
     if customer is not None and not is_name(customer):
         raise click.BadParameter(f"{customer!r} is no name of a customer", param_hint="--customer")
-    return asked.serve(of_bucket(customer))
+    return asked.of_customer(customer).serve(of_bucket(customer))

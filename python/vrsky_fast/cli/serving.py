@@ -6,7 +6,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ class Asked:
     settings: Settings
     as_json: bool
     log_format: str
+
+    def of_customer(self, customer: str | None) -> Asked:
+        """The same for one customer, with lanes of its own."""
+        profile = replace(self.settings.profile, customer=customer)
+        return replace(self, settings=replace(self.settings, profile=profile))
 
     def serve(self, make: MakeOrigin) -> int:
         """Runs the node until it ends in order."""

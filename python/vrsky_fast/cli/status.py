@@ -111,6 +111,8 @@ def _as_json(found: _Status) -> dict[str, Any]:
             "node": one.id,
             "types": one.types,
             "topology": one.settings and one.settings.topology,
+            "left_out": one.settings.left_out if one.settings else [],
+            "moving": one.settings.moving if one.settings else [],
             "customer": one.customer,
             "version": one.version,
             "host": one.host,
@@ -146,8 +148,10 @@ def _show(terminal: Terminal, found: _Status) -> None:
         _show_states(terminal, states)
     for node in found.nodes:
         age = timedelta(seconds=node.up_seconds)
-        parts = [node.id, ",".join(node.types), node.customer or "all customers", node.version, f"up {age}"]
+        parts = [node.id, ",".join(node.types), node.customer or "shared lanes", node.version, f"up {age}"]
         parts.append(counted(node.pipelines, "pipeline"))
+        if node.settings is not None and node.settings.moving:
+            parts.append(f"moving {', '.join(node.settings.moving)}")
         if node.refused_total:
             parts.append(f"{node.refused_total} refused")
         silent = found.silent(node)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._native import __version__
+from .._native import __version__, is_name
 from ..facts import TOPOLOGIES
 from .pipeline import advice
 from .problem import InvalidConfig, Problem
@@ -38,6 +38,23 @@ SCHEMA: Mapping[str, Any] = {
             " lanes of its own. A node that is started with --topology goes on with that one.",
             "enum": list(TOPOLOGIES),
         },
+        "customers": {
+            "description": "What is said of single customers.",
+            "type": "object",
+            "maxProperties": 100,
+            "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "maxLength": 40},
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "lanes": {
+                        "description": "Whether nodes of `vrsky node --customer NAME` serve the customer from lanes of"
+                        " its own, or nodes that customers share.",
+                        "enum": ["shared", "own"],
+                    },
+                },
+            },
+        },
     },
 }
 """Of what an operator sets. The document has `format`, `vrsky`, `user` and `note` beside it, which are optional."""
@@ -54,6 +71,12 @@ class DeploymentSettings:
     @property
     def topology(self) -> str | None:
         return self.values.get("topology")
+
+    @property
+    def own_lanes(self) -> frozenset[str]:
+        """The customers that have lanes of their own."""
+        customers: Mapping[str, Any] = self.values.get("customers", {})
+        return frozenset(name for name, one in customers.items() if one.get("lanes") == "own")
 
     def with_values(self, given: Mapping[str, str], removed: Sequence[str] = ()) -> DeploymentSettings:
         """The same with some keys, such as `topology`, set and others removed. A dot leads into an object. Raises
@@ -119,11 +142,17 @@ def _faults(schema: Mapping[str, Any], value: object, pointer: str) -> Iterator[
     if not isinstance(value, dict):
         yield pointer, "is no object"
         return
+    if len(value) > schema.get("maxProperties", len(value)):
+        yield pointer, f"has {len(value)} entries, more than {schema['maxProperties']}"
+        return
+    known, others = schema.get("properties", {}), schema.get("additionalProperties")
     for name, one in value.items():
-        below = schema["properties"].get(name)
+        below = known.get(name) or others
         at = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')[:64]}"
-        if below is None:
-            yield at, f"is not known; known are {', '.join(schema['properties'])}"
+        if not below:
+            yield at, f"is not known; known are {', '.join(known)}"
+        elif "propertyNames" in schema and not is_name(name):
+            yield at, "is no name"
         else:
             yield from _faults(below, one, at)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nats.aio.client import Client
@@ -40,16 +40,19 @@ class Refusal:
 @dataclass(frozen=True)
 class SettingsSeen:
     """What a node makes of the deployment's settings: it serves by `topology`, and has seen the stream of
-    vrsky_deployment that `bucket` identifies up to the sequence `seen`. `problems` is why that is not what they say."""
+    vrsky_deployment that `bucket` identifies up to the sequence `seen`. `problems` is why that is not what they say.
+    `left_out` are the customers that it does not serve for them, `moving` those that it serves no new message of, until
+    their old lanes are empty."""
 
     bucket: str = ""
     seen: int = 0
     topology: str = ""
     problems: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, bucket: str, seen: int, topology: str, problems: list[dict[str, object]]) -> SettingsSeen:
-        return cls(bucket, seen, topology, tuple(_short(one) for one in problems[:_MAX_PROBLEMS]))
+    def with_problems(self, problems: list[dict[str, object]]) -> SettingsSeen:
+        return replace(self, problems=tuple(_short(one) for one in problems[:_MAX_PROBLEMS]))
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class NodeRecord:
     """When the server got it, seconds since 1970 by its clock; 0 in a record that is to be written."""
 
     def concerns(self, customer: str) -> bool:
-        return self.customer in {None, customer}
+        is_left_out = self.settings is not None and customer in self.settings.left_out
+        return self.customer in {None, customer} and not is_left_out
 
     def encode(self) -> bytes:
         whole = asdict(self)
@@ -117,7 +121,12 @@ def _settings(whole: Mapping[str, Any] | None) -> SettingsSeen | None:
     if whole is None:
         return None
     return SettingsSeen(
-        str(whole["bucket"]), int(whole["seen"]), str(whole["topology"]), tuple(map(dict, whole["problems"]))
+        str(whole["bucket"]),
+        int(whole["seen"]),
+        str(whole["topology"]),
+        tuple(map(dict, whole["problems"])),
+        tuple(whole["left_out"]),
+        tuple(whole["moving"]),
     )
 
 

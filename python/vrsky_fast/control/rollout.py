@@ -71,6 +71,8 @@ def settings_state_of(node: NodeRecord, sequence: int, bucket: str, is_alive: bo
         return NodeState(node, "refused", {SETTINGS: Refusal(None, _TOO_OLD, True)})
     if seen.bucket != bucket or seen.seen < sequence:
         return NodeState(node, "waiting")
+    if seen.moving:
+        return NodeState(node, "waiting")
     if seen.problems:
         return NodeState(node, "refused", {SETTINGS: Refusal(None, seen.problems, True)})
     return NodeState(node, "applied")

@@ -27,6 +27,7 @@ from ..errors import VrskyError
 from .acknowledgement import Acknowledgement
 from .deployment import Deployment
 from .following import conflict
+from .moves import Moves
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
 from .profile import Profile
@@ -39,6 +40,8 @@ from .states import Broken, Check, State, judge, says_the_same, secret_files
 # Between two looks at the files of secrets.
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 10.0
 _AGAIN_SECONDS = 1.0
+# Between two looks at the lanes that a customer leaves.
+_MOVE_SECONDS = 0.5
 _WATCH, _RECORD, _SETTINGS = "the watch of the bucket", "the record of this node", "the watch of the settings"
 # Batches that wait to be compiled; the server holds the rest back.
 _MAX_WAITING = 4
@@ -58,7 +61,7 @@ class _Known:
 
 
 class Bucket:
-    """An `Origin`; serves all customers, or one."""
+    """An `Origin`; serves all customers that share lanes, or one that has its own."""
 
     def __init__(self, check: Check, settings: Settings, watcher: Watcher, customer: str | None) -> None:
         self._check, self._secrets, self._note = check, settings.secrets, watcher.note
@@ -76,14 +79,22 @@ class Bucket:
         self._starts = True
         self._acknowledgement = Acknowledgement(self._endpoint, customer, self._replicas, self._note)
         self._deployment = Deployment(self._endpoint, self._replicas, self._note)
+        self._moves = Moves(self._endpoint, settings.profile, self._note)
+        # What was followed last of the settings.
+        self._followed = SettingsSeen()
 
     @property
     def states(self) -> Mapping[str, State]:
-        return {key: known.state for key, known in self._known.items()}
+        serves = self._moves.serves
+        return {key: known.state for key, known in self._known.items() if serves(key.partition(".")[0])}
 
     @property
     def deployment(self) -> DeploymentSettings:
         return self._deployment.settings
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        return self._moves.closed
 
     @property
     def if_empty(self) -> Problem | None:
@@ -115,7 +126,8 @@ class Bucket:
     async def changed(self, stop: Stop) -> bool:
         others = {asyncio.create_task(one.wait()) for one in (stop.reload, self._deployment.arrived)}
         try:
-            batch = await self._next(others, max(self._due - time.monotonic(), 0))
+            seconds = max(self._due - time.monotonic(), 0)
+            batch = await self._next(others, min(seconds, _MOVE_SECONDS) if self._moves.unsettled else seconds)
         finally:
             for one in others:
                 one.cancel()
@@ -123,7 +135,7 @@ class Bucket:
         if everything:
             stop.reload.clear()
             self._start(_WATCH, self._follow)
-        changed = self._deployment.take()
+        changed = await self._look_at_settings()
         if isinstance(batch, Batch):
             batches = [batch]
             while not self._arrived.empty() and isinstance(more := self._arrived.get_nowait(), Batch):
@@ -142,11 +154,13 @@ class Bucket:
         }
         # The latest first: somebody waits for them.
         in_order = sorted(refused, key=lambda key: -self._known[key].sequence)
-        settings = self._deployment
-        problems = [*settings.problems, *([problem] if (problem := conflict(profile, settings.settings)) else [])]
-        seen = SettingsSeen.of(settings.identity, settings.seen, profile.topology, [one.as_json() for one in problems])
         self._acknowledgement.report(
-            profile.types, seen, self._identity, self._taken, running, {key: refused[key] for key in in_order}
+            profile.types,
+            self._settings_seen(profile),
+            self._identity,
+            self._taken,
+            running,
+            {key: refused[key] for key in in_order},
         )
         if _RECORD not in self._tasks:
             self._start(_RECORD, self._acknowledgement.run)
@@ -163,7 +177,10 @@ class Bucket:
 
     async def _make(self) -> list[str]:
         async with connect(self._endpoint) as client:
-            return await make(client, PIPELINES, self._replicas) + await self._deployment.read(client)
+            made = await make(client, PIPELINES, self._replicas) + await self._deployment.read(client)
+            settings = self._deployment
+            await self._moves.begin(client, settings.settings, settings.seen, settings.identity)
+            return made
 
     async def _follow(self) -> NoReturn:
         # What it had in hand when it ended may be lost.
@@ -254,6 +271,30 @@ class Bucket:
                 self._known.pop(key, None)
         self._unseen = set()
         self._is_other = False
+
+    # -- the settings of the deployment ---------------------------------------------------------
+
+    async def _look_at_settings(self) -> bool:
+        """Whether they are others, or a move of a customer has ended."""
+        settings = self._deployment
+        changed = settings.take()
+        if changed:
+            self._moves.follow(settings.settings)
+        elif self._moves.unsettled:
+            changed = await self._moves.look(settings.seen, settings.identity)
+        return changed
+
+    def _settings_seen(self, profile: Profile) -> SettingsSeen:
+        """What others may count on: of settings that could not be followed yet, those before."""
+        settings, moves = self._deployment, self._moves
+        problem = conflict(profile, settings.settings)
+        problems = [one.as_json() for one in (*settings.problems, *([problem] if problem else []))]
+        if profile == profile.following(settings.settings, moves.closed):
+            left_out = tuple(one for one in moves.left_out if one not in moves.unsettled)
+            self._followed = SettingsSeen(
+                settings.identity, settings.seen, profile.topology, (), left_out, moves.unsettled
+            )
+        return self._followed.with_problems(problems)
 
     # -- secrets --------------------------------------------------------------------------------
 

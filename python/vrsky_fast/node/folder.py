@@ -40,6 +40,10 @@ class Folder:
         return None
 
     @property
+    def closed(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def if_empty(self) -> Problem | None:
         return nothing_in(self._disk.path)
 

@@ -1,4 +1,4 @@
-"""A node that follows the deployment's topology while it runs.
+"""A node that follows the deployment's settings while it runs: the topology, and whose ins are closed.
 
     settings in the bucket ──► streams of the new lanes ──► the engine reads and fills them ──► `profile`
 
@@ -8,7 +8,7 @@ change one after the other, so that nothing has to be drained first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..config import Problem
 from ..config.deployment import PLACE, DeploymentSettings
@@ -30,36 +30,41 @@ class Following:
     ) -> None:
         self.profile = profile
         self._engine, self._endpoint, self._server, self._note = engine, endpoint, server, note
-        self._said = ""
+        self._said = self._failed = ""
         self.waits = False
         """Whether something could not be done that may work later."""
 
-    async def follow(self, settings: DeploymentSettings | None) -> None:
-        """Serves what the settings say; they are None where there are none. Raises nothing: what does not work is said
-        once, and tried again by the next call."""
+    async def follow(self, settings: DeploymentSettings | None, closed: Collection[str] = ()) -> None:
+        """Serves what the settings say, with the ins of these customers closed; they are None where there are none.
+        Raises nothing: what does not work is said once, and tried again by the next call."""
+        problem = conflict(self.profile, settings)
+        self._say("" if problem is None else problem.reason)
+        before, wanted = self.profile, self.profile.following(settings, closed)
         self.waits = False
-        if (problem := conflict(self.profile, settings)) is not None:
-            self._say(problem.reason)
-            return
-        wanted = self.profile.following(settings)
-        if wanted == self.profile:
-            self._said = ""
+        if wanted == before:
             return
         try:
-            async with connect(self._endpoint) as client:
-                await make_streams(client, self._server, wanted)
+            if wanted.topology != before.topology:
+                async with connect(self._endpoint) as client:
+                    await make_streams(client, self._server, wanted)
             await self._engine.serve_as(wanted)
         except (VrskyError, OSError) as error:
             self.waits = True
-            self._say(f"the topology stays {self.profile.topology} for now, which is tried again: {error}")
+            self._say_failed(f"the settings of the deployment cannot be followed, which is tried again: {error}")
             return
-        self.profile, self._said = wanted, ""
-        self._note(f"the topology is {wanted.topology} now; this node serves {', '.join(wanted.types)}")
+        self.profile, self._failed = wanted, ""
+        if wanted.topology != before.topology:
+            self._note(f"the topology is {wanted.topology} now; this node serves {', '.join(wanted.types)}")
 
     def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
+        if text and text != self._said:
             self._note(text)
+        self._said = text
+
+    def _say_failed(self, text: str) -> None:
+        if text != self._failed:
+            self._note(text)
+        self._failed = text
 
 
 def conflict(profile: Profile, settings: DeploymentSettings | None) -> Problem | None:

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from ..control.connection import connect
 from ..control.held import Held, held
 from ..control.server_config import Endpoint
-from ..control.streams import Stream, left_behind, topology
+from ..control.streams import Stream
 from ..errors import NatsError, VrskyError
 from .profile import Profile
 
@@ -43,9 +43,7 @@ class LanePoll:
 
     def _streams(self) -> Sequence[Stream]:
         profile = self._profile()
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        # What another topology has left behind is there or not.
-        return [*known, *left_behind(profile.tiers, profile.lanes, profile.topology)]
+        return [*profile.streams(), *profile.streams_left_behind()]
 
     async def _poll(self) -> tuple[Mapping[str, Held], set[str]]:
         """What each stream holds, and those that have not answered."""

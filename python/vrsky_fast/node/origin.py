@@ -9,7 +9,7 @@ bucket.py: keys of a KV bucket, watched  ─┘                                 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from ..config import Problem
@@ -32,6 +32,10 @@ class Origin(Protocol):
     @property
     def deployment(self) -> DeploymentSettings | None:
         """The settings that all nodes of the deployment follow; None where there are none."""
+
+    @property
+    def closed(self) -> Collection[str]:
+        """The customers whose ins take nothing in, since they move to other lanes."""
 
     @property
     def if_empty(self) -> Problem | None:

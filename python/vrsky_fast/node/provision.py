@@ -8,7 +8,6 @@ from collections.abc import Callable
 from nats.aio.client import Client
 
 from ..config import InvalidConfig, PipelineFile
-from ..control import streams
 from ..control.connection import connect
 from ..control.durables import Owner
 from ..control.provision import consumer_of_source, provision, share
@@ -58,7 +57,7 @@ def upkeep(endpoint: Endpoint, server: Server | None, profile: Callable[[], Prof
 
 async def make_streams(client: Client, server: Server | None, profile: Profile) -> list[str]:
     """Makes the streams that are not there yet; what was made. Raises NatsError."""
-    wanted = list(streams.topology(profile.tiers, profile.lanes, profile.replicas, profile.topology))
+    wanted = profile.streams()
     # Another server's disk is its operator's.
     return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
 

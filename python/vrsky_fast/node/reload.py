@@ -15,14 +15,14 @@ _AGAIN_SECONDS = 5.0
 
 
 async def keep(origin: Origin, pipelines: Pipelines, following: Following, stop: Stop) -> NoReturn:
-    await following.follow(origin.deployment)
+    await following.follow(origin.deployment, origin.closed)
     origin.handled(pipelines.findings, pipelines.count, following.profile)
     again = time.monotonic() + _AGAIN_SECONDS
     while True:
         changed = await origin.changed(stop)
         waits = pipelines.waits_for_server or following.waits
         if changed or (waits and time.monotonic() >= again):
-            await following.follow(origin.deployment)
+            await following.follow(origin.deployment, origin.closed)
             await pipelines.update()
             origin.handled(pipelines.findings, pipelines.count, following.profile)
             again = time.monotonic() + _AGAIN_SECONDS

@@ -100,7 +100,7 @@ async def _serve(
     settings: Settings, profile: Profile, origin: Origin, watcher: Watcher, monitor: Monitor, stop: Stop
 ) -> None:
     _check_states(settings, origin)
-    profile = _listening(profile.following(origin.deployment), origin, watcher)
+    profile = _listening(profile.following(origin.deployment, origin.closed), origin, watcher)
     with DataFolder(settings.data) as data:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)

@@ -10,8 +10,8 @@ from nats.aio.client import Client
 
 from ..control.connection import connect
 from ..control.server_config import Endpoint
-from ..control.streams import Stream, left_behind, topology
-from ..control.subjects import ask
+from ..control.streams import OWN_SUBJECTS, Stream, own_lanes_among
+from ..control.subjects import ask, streams_of
 from ..errors import VrskyError
 from .profile import Profile
 
@@ -37,25 +37,27 @@ class UnreadPoll:
         """One look. Nothing is said while the server is away or does not permit it."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), connect(self._endpoint) as client:
-                lanes = self._lanes()
+                lanes = await self._lanes(client)
                 found = {one.name: (one, count) for one in lanes if (count := await _unread(client, one))}
         except (VrskyError, OSError):
             return
         for name in (found.keys() & self._seen) - self._named:
             stream, count = found[name]
+            of_whom = "" if stream.customer is None else f" with --customer {stream.customer}"
             self._note(
-                f"{count:,} messages wait in {name}, and no node reads it: start one of the type {stream.consumer}, or"
-                " deploy the topology that has it"
+                f"{count:,} messages wait in {name}, and no node reads it: start one of the type"
+                f" {stream.consumer}{of_whom}, or deploy the topology that has it"
             )
             self._named.add(name)
         self._named &= found.keys()
         self._seen = set(found)
 
-    def _lanes(self) -> list[Stream]:
+    async def _lanes(self, client: Client) -> list[Stream]:
+        """Those of the node, and customers' own, which nobody may serve any more."""
         profile = self._profile()
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        left = left_behind(profile.tiers, profile.lanes, profile.topology)
-        return [one for one in (*known, *left) if one.consumer is not None]
+        own = {one.name: one for one in own_lanes_among(await streams_of(client, OWN_SUBJECTS))}
+        lanes = own | {one.name: one for one in (*profile.streams(), *profile.streams_left_behind())}
+        return [one for one in lanes.values() if one.consumer is not None]
 
 
 async def _unread(client: Client, stream: Stream) -> int:

@@ -21,7 +21,7 @@ from ..control import subjects
 from ..control.connection import connect
 from ..control.served import Serving
 from ..control.server_config import Endpoint
-from ..control.streams import STEPS, Stream, left_behind, parked, topology
+from ..control.streams import STEPS, Stream, parked
 from ..errors import VrskyError
 from ..facts import STEP_LANES
 from .profile import Profile
@@ -62,7 +62,7 @@ Report = Callable[[Sequence[Waiting], Sequence[Waiting]], None]
 
 def name_of(subject: str, stream: Stream) -> Name | None:
     """Of a message in a lane or among the parked ones. None for what the engine does not write."""
-    prefix = stream.subject.removesuffix(">")
+    prefix = stream.prefix
     tokens = subject.removeprefix(prefix).split(".")
     if not subject.startswith(prefix) or len(tokens) != 3:
         return None
@@ -158,9 +158,8 @@ class WaitingPoll:
 
 def _streams(profile: Profile) -> list[Stream]:
     """What the node looks after."""
-    known = topology(profile.tiers, profile.lanes, name=profile.topology)
-    lanes = [one for one in known if one.consumer in profile.types]
+    lanes = [one for one in profile.streams() if one.consumer in profile.types]
     if not STEP_LANES.isdisjoint(profile.types):
-        lanes += left_behind(profile.tiers, profile.lanes, profile.topology)
+        lanes += profile.streams_left_behind()
     # What moves from a lane to the parked ones is in both for a moment: in this order it is not missed.
     return [*lanes, parked()] if lanes else []

@@ -1,4 +1,5 @@
-//! Another topology while the node runs: the lanes that it reads, and those that its pipelines store in.
+//! Another topology while the node runs: the lanes that it reads, and those that its pipelines store in; and customers
+//! whose ins close and open, since they move to other lanes.
 //!
 //! ```text
 //! serve_as ─► every pipeline prepared ─► shards read the new lanes ─► revisions that store in the new lanes, some at a time
@@ -7,6 +8,7 @@
 //! In between, and for what is in hand, both topologies meet: a message is taken wherever in its steps it is, by a
 //! revision that knows lanes of its own or none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use message::{Code, Fault};
@@ -26,28 +28,30 @@ const IN_ONE_STEP: usize = 128;
 struct Part {
     topology: Topology,
     types: Vec<NodeType>,
+    #[serde(default)]
+    closed: BTreeSet<Box<str>>,
 }
 
 impl Node {
-    /// Serves its pipelines by another topology, with these node types of it: `topology` and `types` as JSON. The streams
-    /// of its lanes have to be there. Returns when every shard does so; what is in hand ends as it began.
+    /// Serves its pipelines by another topology, with these node types of it, and takes nothing in for the customers that
+    /// are `closed`: `topology`, `types` and `closed` as JSON. The streams of its lanes have to be there. Returns when every shard does so; what is in hand ends as it began.
     ///
     /// # Errors
     /// `config/invalid-value`, also for types that would serve other ins or outs than before: sockets and queues are made
     /// at the start. Nothing has changed then.
     pub fn serve_as(&self, part: &str) -> Result<(), Fault> {
         let invalid = |error| Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}"));
-        let Part { topology, types } = serde_json::from_str(part).map_err(invalid)?;
+        let Part { topology, types, closed } = serde_json::from_str(part).map_err(invalid)?;
         let _change = lock(&self.change);
         let before = self.settings();
-        let settings = Arc::new(Settings { topology, types, ..(*before).clone() });
+        let settings = Arc::new(Settings { topology, types, closed, ..(*before).clone() });
         for one in [NodeType::Incoming, NodeType::Outgoing] {
             if settings.serves(one) != before.serves(one) {
                 let reason = "a running node goes on with the ins and outs that it was started for";
                 return Err(Fault::new(Code::ConfigInvalidValue, reason));
             }
         }
-        let prepared = self.prepare_again(&settings)?;
+        let prepared = self.prepare_again(&settings, &before)?;
         *lock(&self.settings) = Arc::clone(&settings);
         self.on_all_shards(|done| Command::Serve { settings: Arc::clone(&settings), done });
         for some in prepared.chunks(IN_ONE_STEP) {
@@ -62,14 +66,19 @@ impl Node {
         Ok(())
     }
 
-    /// What is installed, for other settings.
-    fn prepare_again(&self, settings: &Settings) -> Result<Vec<Arc<Prepared>>, Fault> {
+    /// What is installed and differs by the settings, for the new ones.
+    fn prepare_again(&self, settings: &Settings, before: &Settings) -> Result<Vec<Arc<Prepared>>, Fault> {
         let state = lock(&self.state);
         let again = |one: &Arc<Prepared>| {
             let (pipeline, secrets) = (Arc::clone(&one.pipeline), one.secrets.clone());
             Prepared::new(pipeline, secrets, one.counters.clone(), settings).map(Arc::new)
         };
-        state.installed.values().map(again).collect()
+        let differs = |one: &&Arc<Prepared>| {
+            let customer = one.pipeline.customer();
+            settings.topology != before.topology
+                || settings.closed.contains(customer) != before.closed.contains(customer)
+        };
+        state.installed.values().filter(differs).map(again).collect()
     }
 }
 

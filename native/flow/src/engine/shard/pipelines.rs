@@ -23,9 +23,9 @@ impl Parts {
     pub fn pull_lanes(&mut self) {
         let settings = Arc::clone(&self.settings);
         for tier in &settings.tiers {
-            for lane in 0..settings.lanes {
+            for lane in settings.lanes() {
                 for lane_type in settings.lane_types() {
-                    self.pull_lane(lane_type, &subjects::stream(lane_type, tier, lane));
+                    self.pull_lane(lane_type, &subjects::stream(lane_type, tier, &lane));
                 }
             }
         }
@@ -82,7 +82,7 @@ impl Parts {
         streams
     }
 
-    /// A NATS in that `replaced` has, too, goes on.
+    /// A NATS in that `replaced` has, too, goes on. Of what is closed only a route is there, for an answer.
     fn open_source(&mut self, revision: &Rc<Revision>, replaced: Option<&Revision>) {
         match revision.pipeline().input().attach() {
             Attach::Route(_) => {
@@ -90,6 +90,7 @@ impl Parts {
                     self.node_event(EventKind::Node, &fault);
                 }
             }
+            Attach::Subscription(_) | Attach::Task(_) if revision.is_closed => {}
             Attach::Subscription(from) => self.subscribe(revision, from, replaced),
             Attach::Task(task) => self.open_own(revision, task, replaced),
         }
@@ -244,6 +245,9 @@ impl Parts {
 
     /// Why messages of a pipeline cannot be asked for.
     fn in_fault(&self, revision: &Revision) -> Option<Code> {
+        if revision.is_closed {
+            return Some(Code::TenantMoving);
+        }
         let id = revision.owner.id;
         let is_refused = self.consumers.is_refused(id) || self.settlement.is_deaf();
         let refused = is_refused.then_some(Code::NatsAuthorization);

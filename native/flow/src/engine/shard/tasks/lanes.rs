@@ -59,8 +59,8 @@ async fn look_for_leftovers(shard: &Rc<Shard>) {
     for (lane_type, tier) in
         settings.leftover_lanes().iter().flat_map(|one| settings.tiers.iter().map(move |t| (*one, t)))
     {
-        for lane in 0..settings.lanes {
-            let stream = subjects::stream(lane_type, tier, lane);
+        for lane in settings.lanes() {
+            let stream = subjects::stream(lane_type, tier, &lane);
             if shard.parts.borrow().consumers.has_stream(&stream) {
                 continue;
             }
