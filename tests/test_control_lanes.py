@@ -60,3 +60,14 @@ def test_the_node_puts_a_customers_messages_on_the_lane_that_is_found(
             assert lane is not None
             expected[f"{lane[1]}.{customer}.{pipeline}.in"] = lane[0]
     assert background(found()) == expected
+
+
+def test_a_customer_with_lanes_of_its_own_has_its_messages_there() -> None:
+    both = (streams.topology(list(TIERS), 1, customer=customer) for customer in (None, "acme"))
+    names = [one.name for each in both for one in each]
+    lanes = Lanes.among(names, {"acme"})
+    assert lanes.find("logic", "t1000", "acme") == ("VRSKY_LOGIC_T1000_OWN_ACME", "vrsky.logic.t1000.own")
+    assert lanes.find("outgoing", None, "acme") == ("VRSKY_OUTGOING_T1000_OWN_ACME", "vrsky.outgoing.t1000.own")
+    assert lanes.find("logic", "t10000", "zeta") == ("VRSKY_LOGIC_T10000_0", "vrsky.logic.t10000.0")
+    # Once it has come back, its streams may be there for long.
+    assert Lanes.among(names).find("logic", "t1000", "acme") == ("VRSKY_LOGIC_T1000_0", "vrsky.logic.t1000.0")

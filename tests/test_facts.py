@@ -127,6 +127,21 @@ def test_the_topology_of_a_deployment_is_what_its_tiers_and_lanes_need() -> None
     assert [one.name for one in streams.left_behind(["t1000"], 1, "fused")] == split[:2]
 
 
+def test_the_lanes_of_a_customer_of_its_own_are_those_of_the_topology_and_share_no_subject() -> None:
+    own = list(streams.topology(["t1000"], 2, name="split", customer="big-co"))
+    assert [one.name for one in own][:2] == ["VRSKY_CONVERTER_T1000_OWN_BIG-CO", "VRSKY_FILTER_T1000_OWN_BIG-CO"]
+    assert [one.name for one in own if one.consumer is None] == ["VRSKY_DEAD", "VRSKY_PARKED", "VRSKY_KEYS"]
+    lane = next(streams.own_lanes("acme"))
+    assert (lane.subject, lane.prefix) == ("vrsky.logic.t1000.own.acme.>", "vrsky.logic.t1000.own.")
+    assert streams.within(lane, "acme", "orders") == "vrsky.logic.t1000.own.acme.orders.>"
+    names = [one.name for one in streams.own_lanes("acme")]
+    assert streams.own_lanes_among([*names, "VRSKY_LOGIC_T1000_0", "VRSKY_LOGIC_T1000_OWN_"]) == sorted(
+        streams.own_lanes("acme"), key=lambda one: one.name
+    )
+    assert [one.name for one in streams.left_behind(["t1000"], 1, "split", "acme")] == names[:1]
+    assert not {one.subject.split(".")[3] for one in facts.STREAMS if one.lane is not None} & {"own"}
+
+
 @pytest.mark.parametrize("kind", facts.KINDS_OF_OUTS)
 def test_a_kind_of_connector_is_no_name_of_an_out(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "orders.yaml"

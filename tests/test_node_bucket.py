@@ -43,7 +43,7 @@ class World:
     def __init__(self, server: Server, folder: Path, customer: str | None = None) -> None:
         endpoint = server.endpoint
         url = endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
-        profile = Profile(files=folder)
+        self.profile = profile = Profile(files=folder)
         self.secrets = folder / "secrets"
         self.secrets.mkdir()
         self.notes, self.stop, self.server = Notes(), Stop(lambda: None), server
@@ -107,7 +107,7 @@ def test_a_node_makes_the_bucket_and_starts_with_nothing(background: Background,
         async with started(world):
             assert world.origin.states == {}
             assert world.origin.if_empty is None
-            assert world.notes.said == ["made the bucket vrsky_pipelines"]
+            assert world.notes.said == ["made the bucket vrsky_pipelines", "made the bucket vrsky_deployment"]
 
     background(scenario())
 
@@ -179,7 +179,7 @@ def test_it_says_up_to_which_change_it_has_come_and_what_it_refuses(background: 
             await world.until(lambda: len(world.origin.states) == 2)
             broken = world.state("zeta.orders")
             assert isinstance(broken, Broken)
-            world.origin.handled([Finding("zeta.orders", broken.problems, ("zeta", "orders"))], 1)
+            world.origin.handled([Finding("zeta.orders", broken.problems, ("zeta", "orders"))], 1, world.profile)
             record = await world.record(client, lambda one: one.seen == last)
             assert (record.pipelines, record.refused_total, record.customer) == (1, 1, None)
             refusal = record.refused["zeta.orders"]

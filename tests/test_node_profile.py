@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vrsky_fast
+from vrsky_fast.config.deployment import DeploymentSettings
 from vrsky_fast.control.access import Access
 from vrsky_fast.control.server_config import Endpoint
 from vrsky_fast.control.tls import Tls
@@ -26,6 +27,31 @@ def test_a_run_on_one_machine_may_reach_loopback_and_name_absolute_paths_where_i
     assert Profile.of_process(tmp_path, files_anywhere=True).absolute_files
     assert profile.files == tmp_path / "files"
     assert (profile.lanes, profile.types, list(profile.tiers)) == (1, DEFAULTS.types, list(TIERS))
+
+
+@pytest.mark.parametrize(
+    ("asked", "fused", "split"),
+    [
+        ((), ("incoming", "logic", "outgoing"), ("incoming", "converter", "filter", "outgoing")),
+        (("logic",), ("logic",), ("converter", "filter")),
+        (("converter",), ("logic",), ("converter",)),
+        (("filter", "outgoing"), ("logic", "outgoing"), ("filter", "outgoing")),
+        (("incoming",), ("incoming",), ("incoming",)),
+    ],
+)
+def test_a_node_that_follows_serves_steps_by_whatever_type_the_topology_has(
+    tmp_path: Path, asked: tuple[str, ...], fused: tuple[str, ...], split: tuple[str, ...]
+) -> None:
+    profile = Profile.of_process(tmp_path, types=asked, topology=None)
+    assert (profile.topology, profile.types) == ("fused", fused)
+    other = profile.following(DeploymentSettings({"topology": "split"}))
+    assert (other.topology, other.types) == ("split", split)
+    assert other.following(DeploymentSettings()) == profile.following(None) == profile
+
+
+def test_a_node_that_was_given_its_topology_follows_nothing(tmp_path: Path) -> None:
+    profile = Profile.of_process(tmp_path, types=("logic",), topology="fused")
+    assert profile.following(DeploymentSettings({"topology": "split"})) == profile
 
 
 def test_what_a_profile_does_not_name_is_the_engines_default(tmp_path: Path) -> None:

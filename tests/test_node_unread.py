@@ -28,7 +28,7 @@ def test_a_lane_of_another_topology_with_messages_is_named_once(
     background(make())
     background(put(endpoint, "vrsky.converter.t1000.0.acme.orders.in", "{}", Customer_ID="acme"))
     said: list[str] = []
-    poll = UnreadPoll(endpoint, Profile(files=tmp_path, tiers=("t1000",)), said.append)
+    poll = UnreadPoll(endpoint, lambda: Profile(files=tmp_path, tiers=("t1000",)), said.append)
     # Once is no reason: a node may be about to read it.
     background(poll.look())
     assert said == []
@@ -40,6 +40,6 @@ def test_a_lane_of_another_topology_with_messages_is_named_once(
 
 def test_nothing_is_said_while_the_server_is_away(background: Background, tmp_path: Path) -> None:
     said: list[str] = []
-    poll = UnreadPoll(NOBODY, Profile(files=tmp_path), said.append)
+    poll = UnreadPoll(NOBODY, lambda: Profile(files=tmp_path), said.append)
     background(poll.look())
     assert said == []

@@ -84,7 +84,7 @@ class Reports:
 
 
 def poll(endpoint: Endpoint, changed: asyncio.Event, reports: Reports) -> WaitingPoll:
-    return WaitingPoll(endpoint, Profile(Path(), lanes=2), lambda: SERVING, changed, reports)
+    return WaitingPoll(endpoint, lambda: Profile(Path(), lanes=2), lambda: SERVING, changed, reports)
 
 
 def test_the_first_poll_reports_lanes_and_parked_ones_and_a_change_asks_again(

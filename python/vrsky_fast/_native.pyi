@@ -405,6 +405,11 @@ class Node:
         code, reason}`, one for the in and one for each out. Sends nothing, makes nothing, and asks no NATS server;
         blocks for some seconds at most. Raises like `Pipeline.from_json`; a missing secret is a finding."""
 
+    def serve_as(self, part_json: str) -> None:
+        """Serves its pipelines by another topology: `topology` and the node's `types` as JSON. The streams of its lanes
+        have to be there. Returns when every shard does so; what is in hand ends as it began. Raises ConfigError, also
+        for types that would serve other ins or outs than before."""
+
     def start(self) -> None:
         """Binds and connects; returns when every shard runs. Raises NatsError or HttpError."""
 

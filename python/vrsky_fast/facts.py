@@ -93,8 +93,16 @@ MAX_LANES: int = _ALL["max_lanes"]
 TIERS: dict[str, int] = _ALL["tiers"]
 """Name of a backlog tier to the most messages that one of its subjects may hold."""
 
-STREAMS: tuple[StreamFact, ...] = tuple(StreamFact(**(one | {"more": tuple(one["more"])})) for one in _ALL["streams"])
+
+def _streams(name: str) -> tuple[StreamFact, ...]:
+    return tuple(StreamFact(**(one | {"more": tuple(one["more"])})) for one in _ALL[name])
+
+
+STREAMS: tuple[StreamFact, ...] = _streams("streams")
 """All streams of a deployment with every tier and the most lanes."""
+
+OWN_LANES: tuple[StreamFact, ...] = _streams("own_lanes")
+"""The lanes of a customer of its own. Names have the place `{CUSTOMER}`, in upper case, subjects `{customer}`."""
 
 DEAD: str = _ALL["dead"]["stream"]
 DEAD_SUBJECT: str = _ALL["dead"]["subject"]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::engine::subjects::{self, LaneType, TIERS};
+use crate::engine::subjects::{self, Lane, LaneType, TIERS};
 use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, Settings, Topology};
 use crate::model::{self, SINGLE_OUT, specs};
 
@@ -77,6 +77,7 @@ pub fn facts() -> Value {
         "max_lanes": MAX_LANES,
         "tiers": TIERS.iter().map(|(name, cap)| ((*name).to_owned(), json!(cap))).collect::<Map<_, _>>(),
         "streams": streams(),
+        "own_lanes": own_lanes(),
         "dead": {"stream": subjects::DEAD, "subject": subjects::dead("{customer}", "{pipeline}", "{step}")},
         "original": {"subject": subjects::original("{customer}", "{pipeline}", "{message}")},
         "parked": {"stream": subjects::PARKED},
@@ -148,8 +149,8 @@ pub fn streams() -> Vec<Stream> {
 
 fn of(lane_type: LaneType, tier: &'static str, cap: u64, lane: u32) -> Stream {
     Stream {
-        name: subjects::stream(lane_type, tier, lane),
-        subject: everything(&subjects::subject(lane_type, tier, lane, "", "", "")),
+        name: subjects::stream(lane_type, tier, &Lane::Shared(lane)),
+        subject: everything(&subjects::subject(lane_type, tier, &Lane::Shared(lane), "", "", "")),
         more: Vec::new(),
         work_queue: true,
         cap: Some(cap),
@@ -158,6 +159,18 @@ fn of(lane_type: LaneType, tier: &'static str, cap: u64, lane: u32) -> Stream {
         tier: Some(tier),
         lane: Some(lane),
     }
+}
+
+/// The lanes of a customer of its own, with the places `{CUSTOMER}`, in upper case, and `{customer}`.
+#[must_use]
+pub fn own_lanes() -> Vec<Stream> {
+    let own = |one: Stream, lane_type: LaneType| {
+        let (tier, lane) = (one.tier.unwrap_or_default(), Lane::Own("{customer}".into()));
+        let subject = everything(&subjects::subject(lane_type, tier, &lane, "{customer}", "", ""));
+        Stream { name: subjects::stream(lane_type, tier, &lane), subject, lane: None, ..one }
+    };
+    let types = NodeType::ALL.into_iter().filter_map(NodeType::lane);
+    types.flat_map(|lane_type| TIERS.map(|(tier, cap)| own(of(lane_type, tier, cap, 0), lane_type))).collect()
 }
 
 /// A stream that all lanes share.
@@ -184,6 +197,16 @@ fn everything(subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_of_one_customer_is_a_stream_of_the_same_sort() {
+        let lane = serde_json::to_value(&own_lanes()[0]).unwrap();
+        let expected = json!({"name": "VRSKY_LOGIC_T1000_OWN_{CUSTOMER}", "subject": "vrsky.logic.t1000.own.{customer}.>",
+            "more": [], "work_queue": true, "cap": 1000, "consumer": "logic", "max_age": null, "tier": "t1000",
+            "lane": null});
+        assert_eq!(lane, expected);
+        assert_eq!(own_lanes().len(), 4 * 2);
+    }
 
     #[test]
     fn a_lane_is_a_stream_with_a_durable_and_the_shared_streams_come_last() {

@@ -92,9 +92,11 @@ codes! {
     ConfigTooDeep = "config/too-deep", Config, false, 400, "The pipeline file is nested deeper than allowed.", "Flatten it to 64 levels.";
     ConfigDataFolderInUse = "config/data-folder-in-use", Config, true, 409, "Another run holds the lock of this data folder.", "Stop the other run, or use another --data folder.";
     ConfigDataFolderUnusable = "config/data-folder-unusable", Config, true, 500, "The data folder is not there, or cannot be written.", "Name another one with --data, mend its permissions, or make room on its disk.";
-    ConfigChangedMeanwhile = "config/changed-meanwhile", Config, true, 409, "Somebody else has applied, rolled back or deleted this pipeline meanwhile.", "See what is there with `vrsky status` and `vrsky diff`, then do it again.";
+    ConfigChangedMeanwhile = "config/changed-meanwhile", Config, true, 409, "Somebody else has changed, rolled back or deleted this pipeline, or the settings of the deployment, meanwhile.", "See what is there with `vrsky status`, `vrsky diff` and `vrsky settings show`, then do it again.";
     ConfigNotAPipeline = "config/not-a-pipeline", Config, false, 400, "What the bucket vrsky_pipelines holds under a pipeline's key is no pipeline of that name.", "Apply the pipeline's file again with `vrsky apply`, or delete the key with `vrsky delete`.";
     ConfigUnknownPipeline = "config/unknown-pipeline", Config, false, 404, "The bucket vrsky_pipelines holds no such pipeline, or no such revision of it.", "`vrsky status` lists pipelines, `vrsky history` their revisions.";
+    ConfigNotSettings = "config/not-settings", Config, false, 400, "What the bucket vrsky_deployment holds is no settings of a deployment.", "Nodes go on with the last good ones; write better ones with `vrsky settings set`, and see what there was with `vrsky settings history`.";
+    ConfigOtherTopology = "config/other-topology", Config, false, 409, "A node was started with another --topology than the settings of its deployment say.", "Start it without --topology, so that it follows the settings, or change them with `vrsky settings set`.";
     ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------
@@ -275,6 +277,7 @@ codes! {
 
     // -- tenant, secret, connector, internal ---------------------------------------------------
     TenantMismatch = "tenant/mismatch", Tenant, false, 403, "The Customer-ID header and the subject name different customers.", "Publish under the own customer's subject only.";
+    TenantMoving = "tenant/moving", Tenant, true, 503, "The customer moves between shared lanes and lanes of its own; its ins take nothing in meanwhile.", "Send it again; `vrsky status` says what the move waits for.";
     TenantUnknownPipeline = "tenant/unknown-pipeline", Tenant, true, 404, "No pipeline of this name is installed for the customer.", "Install it; the message waits.";
     SecretNotFound = "secret/not-found", Secret, false, 500, "The secret is not defined for this customer.", "Set VRSKY_SECRET_<CUSTOMER>__<NAME>, or the file <dir>/<customer>/<name>.";
     ConnectorNotConnected = "connector/not-connected", Connector, true, 503, "The connector lost its connection.", "It is restored by itself.";

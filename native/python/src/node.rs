@@ -86,6 +86,11 @@ impl PyNode {
         detached(py, || Ok(node.remove(customer, pipeline)))
     }
 
+    fn serve_as(&self, py: Python<'_>, part_json: &str) -> PyResult<()> {
+        let node = self.node(py)?;
+        detached(py, || node.serve_as(part_json))
+    }
+
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node(py)?;
         detached(py, || node.start())

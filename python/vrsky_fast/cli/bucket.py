@@ -1,4 +1,4 @@
-"""What the commands on the bucket vrsky_pipelines share: their options, their connection, and names on the command
+"""What the commands on the buckets of nodes share: their options, their connection, and names on the command
 line."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def writing(what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             metavar="SECONDS",
             help="How long to wait for the nodes; 0 for not at all.",
         ),
-        click.option("--note", default="", metavar="TEXT", help="Why, for `vrsky history`."),
+        click.option("--note", default="", metavar="TEXT", help="Why, for the history."),
     ]
 
     def wrap(function: Callable[..., int]) -> Callable[..., int]:

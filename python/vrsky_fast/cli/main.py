@@ -27,6 +27,7 @@ _VERBS = {
     "history": ("history", "List the revisions of a pipeline in the bucket."),
     "rollback": ("rollback", "Put an earlier revision back."),
     "delete": ("delete", "Take a pipeline out of the bucket."),
+    "settings": ("settings", "Show and change the settings that all nodes follow."),
     "tap": ("tap", "Watch the messages of a pipeline that runs."),
     "messages": ("messages", "List and show messages that wait."),
     "dlq": ("dlq", "List, show, delete and send again dead letters."),
@@ -43,6 +44,7 @@ Examples:
   vrsky schema > pipeline.schema.json
   vrsky test orders.yaml
   vrsky dry-run orders.yaml order.xml
+  vrsky settings set topology=split
   vrsky tap acme/orders --failed
   vrsky messages ls acme/orders
   vrsky dlq ls --customer acme

@@ -49,7 +49,7 @@ def show(terminal: Terminal, states: Sequence[NodeState], seconds: float) -> Non
 
 def show_refused(terminal: Terminal, refused: Mapping[str, Refusal]) -> None:
     for key, one in list(refused.items())[:_SHOWN]:
-        goes_on = "; the earlier revision goes on" if one.goes_on else ""
+        goes_on = "; what was before goes on" if one.goes_on else ""
         terminal.line(f"  {terminal.strong(safe(name_of(key)))}  not served{goes_on}")
         for problem in one.problems:
             terminal.line(f"    {_problem(problem)}")

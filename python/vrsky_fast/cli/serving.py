@@ -6,7 +6,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Asked:
     as_json: bool
     log_format: str
 
+    def of_customer(self, customer: str | None) -> Asked:
+        """The same for one customer, with lanes of its own."""
+        profile = replace(self.settings.profile, customer=customer)
+        return replace(self, settings=replace(self.settings, profile=profile))
+
     def serve(self, make: MakeOrigin) -> int:
         """Runs the node until it ends in order."""
         if self.as_json and self.log_format == "json":
@@ -52,10 +57,14 @@ class Asked:
         return JsonLog(log) if self.log_format == "json" else Display(log, self.settings.profile.files)
 
 
-def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def options(
+    what: str, allow_loopback: bool, follows: bool = False
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Adds them; the command gets them as `asked`. `what` says what --nats is for; `allow_loopback` whether receivers
-    may listen on this machine's loopback."""
+    may listen on this machine's loopback; `follows` whether the topology is that of the deployment's settings unless
+    another is asked for."""
     path = click.Path(path_type=Path)
+    same = "without it that of `vrsky settings`, also when they change" if follows else "fused by default"
     added: list[Callable[[Any], Any]] = [
         click.option(
             "--listen",
@@ -78,10 +87,9 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
         click.option(
             "--topology",
             type=click.Choice(tuple(TOPOLOGIES)),
-            default=DEFAULTS.topology,
-            show_default=True,
+            default=None if follows else DEFAULTS.topology,
             help="Whether all steps of a message are run in one go, or each row of steps of one kind from lanes of its"
-            " own, by the node types converter and filter. The same for all nodes of a deployment.",
+            f" own, by the node types converter and filter. The same for all nodes of a deployment; {same}.",
         ),
         click.option(
             "--type",
@@ -134,7 +142,7 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
             listen: str,
             data: Path,
             threads: int,
-            topology: str,
+            topology: str | None,
             types: tuple[str, ...],
             replicas: int | None,
             secrets: Path | None,

@@ -13,13 +13,15 @@ from typing import Any
 import click
 
 from .._native import is_name
-from ..control import buckets
+from ..control import buckets, deployment
+from ..control.deployment import Version, in_force
 from ..control.nodes import NodeRecord, nodes
 from ..control.revisions import Revision
-from ..control.rollout import NodeState, state_of
+from ..control.rollout import NodeState, settings_state_of, state_of
 from ..errors import error_for
 from . import bucket, nats, outcome
 from .choice import counted
+from .settings import show_settings
 from .terminal import Terminal, safe
 
 _HELP = """Show the pipelines of the KV bucket vrsky_pipelines, who applied them and when, and what the nodes run.
@@ -43,6 +45,15 @@ class _Status:
     revisions: Sequence[Revision]
     nodes: Sequence[NodeRecord]
     bucket: str
+    settings: Sequence[Version]
+    settings_bucket: str
+
+    def following(self) -> list[NodeState]:
+        """What the nodes make of the settings of the deployment, where there are any."""
+        if not self.settings:
+            return []
+        sequence = self.settings[-1].sequence
+        return [settings_state_of(node, sequence, self.settings_bucket) for node in self.nodes]
 
     def of(self, one: Revision) -> list[NodeState]:
         states = (state_of(node, {one.key: one.sequence}, self.bucket) for node in self.nodes)
@@ -62,7 +73,7 @@ def command(what: str | None, server: nats.Server, as_json: bool) -> int:
         click.echo(json.dumps(_as_json(found)))
     else:
         _show(Terminal(sys.stdout), found)
-    return outcome.exit_code([state for one in found.revisions for state in found.of(one)])
+    return outcome.exit_code([*found.following(), *(state for one in found.revisions for state in found.of(one))])
 
 
 async def _status(server: nats.Server, what: str | None) -> _Status:
@@ -76,11 +87,12 @@ async def _status(server: nats.Server, what: str | None) -> _Status:
     async with bucket.client_of(server) as client:
         there = await bucket.current_or_nothing(client, customers)
         running, identity = await nodes(client), await buckets.identity(client, buckets.PIPELINES)
+        settings, set_in = await deployment.history(client), await buckets.identity(client, buckets.DEPLOYMENT)
     found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
     if key is not None and not found:
         raise error_for("config/unknown-pipeline", f"there is no {what} in vrsky_pipelines")
     concerned = [one for one in running if customers is None or any(map(one.concerns, customers))]
-    return _Status(found, concerned, identity)
+    return _Status(found, concerned, identity, settings, set_in)
 
 
 def _as_json(found: _Status) -> dict[str, Any]:
@@ -98,6 +110,9 @@ def _as_json(found: _Status) -> dict[str, Any]:
         {
             "node": one.id,
             "types": one.types,
+            "topology": one.settings and one.settings.topology,
+            "left_out": one.settings.left_out if one.settings else [],
+            "moving": one.settings.moving if one.settings else [],
             "customer": one.customer,
             "version": one.version,
             "host": one.host,
@@ -110,7 +125,13 @@ def _as_json(found: _Status) -> dict[str, Any]:
         }
         for one in found.nodes
     ]
-    return {"pipelines": rows, "nodes": running_nodes}
+    now = found.settings[-1] if found.settings else None
+    settings = {
+        "in_force": dict(in_force([*found.settings]).values),
+        "now": now and now.as_json(),
+        "nodes": [one.as_json() for one in found.following()],
+    }
+    return {"pipelines": rows, "nodes": running_nodes, "settings": settings}
 
 
 def _show(terminal: Terminal, found: _Status) -> None:
@@ -118,10 +139,19 @@ def _show(terminal: Terminal, found: _Status) -> None:
         _show_one(terminal, one, found.of(one))
     if not found.revisions:
         terminal.line("no pipelines")
+    if found.settings:
+        show_settings(terminal, in_force([*found.settings]), found.settings[-1])
+    states = found.following()
+    applied = sum(state.state == "applied" for state in states)
+    if applied < len(states):
+        terminal.line(f"  followed by {applied} of {counted(len(states), 'node')}")
+        _show_states(terminal, states)
     for node in found.nodes:
         age = timedelta(seconds=node.up_seconds)
-        parts = [node.id, ",".join(node.types), node.customer or "all customers", node.version, f"up {age}"]
+        parts = [node.id, ",".join(node.types), node.customer or "shared lanes", node.version, f"up {age}"]
         parts.append(counted(node.pipelines, "pipeline"))
+        if node.settings is not None and node.settings.moving:
+            parts.append(f"moving {', '.join(node.settings.moving)}")
         if node.refused_total:
             parts.append(f"{node.refused_total} refused")
         silent = found.silent(node)
@@ -138,6 +168,10 @@ def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState]) ->
         terminal.problems([one.problem])
     applied = sum(state.state == "applied" for state in states)
     terminal.line(f"  runs on {applied} of {counted(len(states), 'node')}")
+    _show_states(terminal, states)
+
+
+def _show_states(terminal: Terminal, states: Sequence[NodeState]) -> None:
     for state in states:
         if state.state != "applied":
             paint = terminal.bad if state.state == "refused" else terminal.warning

@@ -1,6 +1,7 @@
-"""The two KV buckets of nodes that are configured by one: what is to run, and what runs.
+"""The KV buckets of nodes that are configured by them: what is to run, what runs, and how the whole is set.
 
     vrsky_pipelines   key <customer>.<pipeline>, value a `config.stored` document; the last 10 of each key stay
+    vrsky_deployment  key `settings`, value a `config.deployment` document; the last 10 stay
     vrsky_nodes       key <node>, value a `control.nodes` record; goes by itself when the node says nothing more
 
 A KV bucket is a stream: KV_<bucket> with the subjects $KV.<bucket>.<key>.
@@ -56,6 +57,7 @@ class Bucket:
 
 
 PIPELINES = Bucket("vrsky_pipelines", HISTORY, None, "file")
+DEPLOYMENT = Bucket("vrsky_deployment", HISTORY, None, "file")
 # After a restart of the server each node writes its record again within seconds.
 NODES = Bucket("vrsky_nodes", 1, NODE_SECONDS, "memory")
 
@@ -161,5 +163,5 @@ def _acknowledged(bucket: Bucket, msg: Msg) -> int:
 
 def missing(bucket: Bucket) -> VrskyError:
     """What to raise where the bucket is not there."""
-    reason = f"there is no bucket {bucket.name}; `vrsky apply` and the start of `vrsky node` make it"
+    reason = f"there is no bucket {bucket.name}; the start of `vrsky node` makes it, and so does who writes to it"
     return error_for("nats/no-stream", reason)

@@ -20,7 +20,7 @@ from ..facts import STREAMS
 from . import headers as of_message
 from . import subjects
 from .answers import answers
-from .streams import Stream, parked_subject, waiting, within
+from .streams import Stream, own_lanes_among, parked_subject, waiting, within
 
 _PARKED_TYPE = "parked"
 TYPES = (*dict.fromkeys(one.consumer for one in STREAMS if one.consumer is not None), _PARKED_TYPE)
@@ -139,7 +139,7 @@ async def find(client: Client, wanted: str) -> WaitingMessage | None:
 
 
 async def _at(client: Client, name: str, sequence: int) -> WaitingMessage | None:
-    stream = next((one for one in waiting() if one.name == name), None)
+    stream = next((one for one in (*waiting(), *own_lanes_among([name])) if one.name == name), None)
     if stream is None or (state := await _state(client, stream)) is None:
         return None
     return await _message(client, state, sequence)
@@ -158,7 +158,9 @@ async def _oldest_first(
         if message is not None:
             heapq.heappush(heads, (message.stored, number, message, state, subject))
 
-    wanted = [one for one in waiting() if one.name in there and (not types or (one.consumer or _PARKED_TYPE) in types)]
+    known = (*(one for one in waiting() if one.name in there), *own_lanes_among(there))
+    own = (one for one in known if one.customer is None or customer in {None, one.customer})
+    wanted = [one for one in own if not types or (one.consumer or _PARKED_TYPE) in types]
     for number, stream in enumerate(wanted):
         state = await _state(client, stream)
         if state is not None:

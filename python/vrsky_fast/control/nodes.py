@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nats.aio.client import Client
@@ -38,10 +38,29 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class SettingsSeen:
+    """What a node makes of the deployment's settings: it serves by `topology`, and has seen the stream of
+    vrsky_deployment that `bucket` identifies up to the sequence `seen`. `problems` is why that is not what they say.
+    `left_out` are the customers that it does not serve for them, `moving` those that it serves no new message of, until
+    their old lanes are empty."""
+
+    bucket: str = ""
+    seen: int = 0
+    topology: str = ""
+    problems: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+
+    def with_problems(self, problems: list[dict[str, object]]) -> SettingsSeen:
+        return replace(self, problems=tuple(_short(one) for one in problems[:_MAX_PROBLEMS]))
+
+
+@dataclass(frozen=True)
 class NodeRecord:
     """`customer` is None for a node that serves all. `seen` is the sequence up to which everything that concerns the
     node is applied or refused, in the stream of vrsky_pipelines that `bucket` identifies. `refused` has the last of
-    the keys that it refuses, `refused_total` how many there are. `started` is by the node's own clock, `up_seconds` by
+    the keys that it refuses, `refused_total` how many there are. `settings` is None in the
+    record of a vrsky that knows no settings of a deployment. `started` is by the node's own clock, `up_seconds` by
     none."""
 
     id: str
@@ -56,11 +75,13 @@ class NodeRecord:
     pipelines: int = 0
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     refused_total: int = 0
+    settings: SettingsSeen | None = None
     heard: float = 0.0
     """When the server got it, seconds since 1970 by its clock; 0 in a record that is to be written."""
 
     def concerns(self, customer: str) -> bool:
-        return self.customer in {None, customer}
+        is_left_out = self.settings is not None and customer in self.settings.left_out
+        return self.customer in {None, customer} and not is_left_out
 
     def encode(self) -> bytes:
         whole = asdict(self)
@@ -89,10 +110,24 @@ def decode(entry: Entry) -> NodeRecord | None:
             int(whole["pipelines"]),
             refused,
             int(whole["refused_total"]),
+            _settings(whole.get("settings")),
             entry.time,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _settings(whole: Mapping[str, Any] | None) -> SettingsSeen | None:
+    if whole is None:
+        return None
+    return SettingsSeen(
+        str(whole["bucket"]),
+        int(whole["seen"]),
+        str(whole["topology"]),
+        tuple(map(dict, whole["problems"])),
+        tuple(whole["left_out"]),
+        tuple(whole["moving"]),
+    )
 
 
 def bounded(refused: Mapping[str, Refusal]) -> dict[str, Refusal]:

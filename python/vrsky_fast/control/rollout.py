@@ -1,9 +1,9 @@
-"""Which nodes have taken what was written to the bucket: waited for, by their records."""
+"""Which nodes have taken what was written to a bucket: waited for, by their records."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,12 +11,18 @@ from typing import Literal
 from nats.aio.client import Client
 
 from ..errors import NatsError
-from .buckets import NODES, PIPELINES, identity
+from .buckets import DEPLOYMENT, NODES, PIPELINES, identity
 from .nodes import NodeRecord, Refusal, decode, nodes
 from .watch import Watch
 
 # Between two looks whether nodes that are waited for still live.
 _LOOK_SECONDS = 2.0
+
+SETTINGS = "settings"
+"""In place of a key: that a node does not follow the settings of the deployment."""
+_TOO_OLD = (
+    {"code": "config/unsupported-version", "reason": "its vrsky is too old: it knows no settings of a deployment"},
+)
 
 State = Literal["applied", "refused", "waiting", "missing"]
 
@@ -39,6 +45,10 @@ class NodeState:
         return {"node": node.id, "types": node.types, "version": node.version, "state": self.state, "refused": refused}
 
 
+Judge = Callable[[NodeRecord, bool], NodeState | None]
+"""What a node makes of what is waited for, and whether it lives; None where that does not concern it."""
+
+
 def state_of(node: NodeRecord, wanted: Mapping[str, int], bucket: str, is_alive: bool = True) -> NodeState | None:
     """Of the keys and their sequences in the bucket with this identity; None when none concerns the node."""
     own = {key: sequence for key, sequence in wanted.items() if node.concerns(key.partition(".")[0])}
@@ -52,10 +62,36 @@ def state_of(node: NodeRecord, wanted: Mapping[str, int], bucket: str, is_alive:
     return NodeState(node, "refused" if refused else "applied", refused)
 
 
+def settings_state_of(node: NodeRecord, sequence: int, bucket: str, is_alive: bool = True) -> NodeState:
+    """The same of the deployment's settings with this sequence."""
+    if not is_alive:
+        return NodeState(node, "missing")
+    seen = node.settings
+    if seen is None:
+        return NodeState(node, "refused", {SETTINGS: Refusal(None, _TOO_OLD, True)})
+    if seen.bucket != bucket or seen.seen < sequence:
+        return NodeState(node, "waiting")
+    if seen.moving:
+        return NodeState(node, "waiting")
+    if seen.problems:
+        return NodeState(node, "refused", {SETTINGS: Refusal(None, seen.problems, True)})
+    return NodeState(node, "applied")
+
+
 async def wait(client: Client, wanted: Mapping[str, int], seconds: float) -> list[NodeState]:
     """Of every node that the keys concern, once all have come so far, or are gone, or time is up. Nodes that start
     meanwhile are among them. Raises NatsError."""
     bucket = await identity(client, PIPELINES)
+    return await _wait(client, lambda node, is_alive: state_of(node, wanted, bucket, is_alive), seconds)
+
+
+async def wait_for_settings(client: Client, sequence: int, seconds: float) -> list[NodeState]:
+    """The same of every node, for the deployment's settings with this sequence."""
+    bucket = await identity(client, DEPLOYMENT)
+    return await _wait(client, lambda node, is_alive: settings_state_of(node, sequence, bucket, is_alive), seconds)
+
+
+async def _wait(client: Client, judge: Judge, seconds: float) -> list[NodeState]:
     found: dict[str, NodeRecord] = {}
     ended: set[str] = set()
     news = asyncio.Event()
@@ -63,19 +99,18 @@ async def wait(client: Client, wanted: Mapping[str, int], seconds: float) -> lis
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await _until_all(client, wanted, bucket, found, ended, news, following)
+                await _until_all(client, judge, found, ended, news, following)
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     alive = {one.id for one in await nodes(client)}
-    states = (state_of(one, wanted, bucket, one.id in alive) for _, one in sorted(found.items()) if one.id not in ended)
+    states = (judge(one, one.id in alive) for _, one in sorted(found.items()) if one.id not in ended)
     return [one for one in states if one is not None]
 
 
 async def _until_all(
     client: Client,
-    wanted: Mapping[str, int],
-    bucket: str,
+    judge: Judge,
     found: Mapping[str, NodeRecord],
     ended: set[str],
     news: asyncio.Event,
@@ -93,7 +128,7 @@ async def _until_all(
             is_first = False
         else:
             gone = found.keys() - {one.id for one in await nodes(client)}
-        states = [state_of(one, wanted, bucket) for one in found.values() if one.id not in ended | gone]
+        states = [judge(one, True) for one in found.values() if one.id not in ended | gone]
         if not is_first and all(one is None or one.state != "waiting" for one in states):
             return
 

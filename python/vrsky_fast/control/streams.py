@@ -6,7 +6,7 @@ messages per subject is one number a stream. Names, subjects and caps are the en
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .._native import is_name, subject_token
@@ -17,8 +17,10 @@ from ..facts import (
     DEFAULTS,
     KEYS,
     ORIGINAL_SUBJECT,
+    OWN_LANES,
     PARKED,
     STREAMS,
+    TIERS,
     TOPOLOGIES,
     StreamFact,
 )
@@ -27,6 +29,7 @@ from .failure import fail
 __all__ = [
     "DEAD",
     "KEYS",
+    "OWN_SUBJECTS",
     "PARKED",
     "STEPS",
     "Stream",
@@ -34,8 +37,11 @@ __all__ = [
     "dead_subject",
     "keys",
     "lane",
+    "lanes_of",
     "left_behind",
     "original_subject",
+    "own_lanes",
+    "own_lanes_among",
     "parked",
     "sharing",
     "topology",
@@ -46,6 +52,9 @@ __all__ = [
 STEPS = ASIDE_SUBJECT.rpartition(".")[2]
 """In place of an out: parked messages that wait for the steps of their pipeline. No out has this name."""
 
+OWN_SUBJECTS = "vrsky.*.*.own.>"
+"""Of all customers' own lanes."""
+
 # No share is a smaller part of the room than one in so many.
 _LEAST_PART = 64
 
@@ -54,7 +63,8 @@ _LEAST_PART = 64
 class Stream:
     """`cap` is the most messages a subject may hold, `max_bytes` the most bytes of all of them; None for no
     cap. `consumer` is its durable; `more` are further subjects; `max_age` the seconds after which a message goes by
-    itself; `replicas` the number of servers that hold it, None for what it has."""
+    itself; `replicas` the number of servers that hold it, None for what it has. `customer` is whose lane it is, where
+    that is one customer's own."""
 
     name: str
     subject: str
@@ -65,6 +75,12 @@ class Stream:
     more: tuple[str, ...] = ()
     max_age: float | None = None
     replicas: int | None = None
+    customer: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the customer in its subjects, such as `vrsky.logic.t1000.0.`."""
+        return self.subject.removesuffix(">" if self.customer is None else f"{self.customer}.>")
 
     @property
     def subjects(self) -> list[str]:
@@ -92,12 +108,44 @@ def keys() -> Stream:
     return next(_stream(one) for one in STREAMS if one.name == KEYS)
 
 
+def lanes_of(tiers: Collection[str], number: int) -> Iterator[Stream]:
+    """The lanes of this number, of every type and topology."""
+    yield from (_stream(one) for one in STREAMS if one.tier in tiers and one.lane == number)
+
+
+def own_lanes(customer: str, tiers: Collection[str] = TIERS) -> Iterator[Stream]:
+    """All lanes that a customer of its own has, of every topology and of these tiers."""
+    for one in (each for each in OWN_LANES if each.tier in tiers):
+        name, subject = one.name.format(CUSTOMER=customer.upper()), one.subject.format(customer=customer)
+        yield replace(_stream(one), name=name, subject=subject, customer=customer)
+
+
+def own_lanes_among(names: Iterable[str]) -> list[Stream]:
+    """Those of these streams that are lanes of one customer."""
+    found: list[Stream] = []
+    for name in sorted(names):
+        for one in OWN_LANES:
+            before = one.name.partition("{")[0]
+            customer = name.removeprefix(before).lower()
+            if name.startswith(before) and is_name(customer):
+                found += [each for each in own_lanes(customer) if each.name == name]
+    return found
+
+
 def topology(
-    tiers: Collection[str], lanes: int, replicas: int | None = None, name: str = DEFAULTS.topology
+    tiers: Collection[str],
+    lanes: int,
+    replicas: int | None = None,
+    name: str = DEFAULTS.topology,
+    customer: str | None = None,
 ) -> Iterator[Stream]:
     """Every stream of a deployment of the topology `name`, with these backlog tiers and so many lanes in each; lanes
-    come first."""
+    come first. With a `customer` the lanes are that one's own."""
     types = TOPOLOGIES[name].lanes
+    if customer is not None:
+        own = (one for one in own_lanes(customer, tiers) if one.consumer in types)
+        yield from (replace(one, replicas=replicas) for one in own)
+        lanes = 0
     for one in STREAMS:
         is_lane = one.tier in tiers and one.consumer in types and one.lane is not None and one.lane < lanes
         if one.tier is None or is_lane:
@@ -110,10 +158,10 @@ def waiting() -> Iterator[Stream]:
     yield parked()
 
 
-def left_behind(tiers: Collection[str], lanes: int, name: str) -> Iterator[Stream]:
+def left_behind(tiers: Collection[str], lanes: int, name: str, customer: str | None = None) -> Iterator[Stream]:
     """The lanes that only another topology than `name` has, and where it may have left messages."""
     for other in TOPOLOGIES:
-        for one in topology(tiers, lanes, name=other):
+        for one in topology(tiers, lanes, name=other, customer=customer):
             if one.consumer is not None and one.consumer not in TOPOLOGIES[name].lanes:
                 yield one
 
@@ -163,7 +211,7 @@ def parked_subject(customer: str | None, pipeline: str | None, out: str | None) 
 def within(stream: Stream, customer: str | None, pipeline: str | None) -> str:
     """The subjects of a lane, or of the parked messages, that are a customer's or one pipeline's; `>` at their end.
     Raises ConfigError for what is no name."""
-    return f"{stream.subject.removesuffix('.>')}.{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
+    return f"{stream.prefix}{_token('customer', customer)}.{_token('pipeline', pipeline)}.>"
 
 
 def _token(what: str, name: str | None) -> str:

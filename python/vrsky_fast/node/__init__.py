@@ -4,6 +4,7 @@ cli/run, cli/node ──► settings    what this run was asked for: data folder
                       profile     what a node serves and may reach; a value that each deployment fills its own way
                       options     whether all of it can be used, before anything runs
                       origin      where its pipelines come from: a folder, or a bucket
+                      following   the topology that the bucket of the deployment's settings says, while it runs
                │
                ▼
 serve:  origin: first ─► lock ─► server ─► provision ─► engine: install, start ─► polling ... signals ─► drain ─► stop

@@ -16,7 +16,7 @@ from .. import __version__
 from .._native import subject_token
 from ..control.buckets import DELETED, NODES, make, put
 from ..control.connection import connect
-from ..control.nodes import NodeRecord, Refusal, bounded
+from ..control.nodes import NodeRecord, Refusal, SettingsSeen, bounded
 from ..control.server_config import Endpoint
 from ..errors import VrskyError
 
@@ -32,7 +32,6 @@ class Acknowledgement:
     def __init__(
         self,
         endpoint: Endpoint,
-        types: tuple[str, ...],
         customer: str | None,
         replicas: int | None,
         note: Callable[[str], None],
@@ -40,16 +39,26 @@ class Acknowledgement:
         host = socket.gethostname()
         self.id = f"{subject_token(host)[:40]}-{secrets.token_hex(4)}"
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._record = NodeRecord(self.id, types, customer, __version__, host, started)
+        self._record = NodeRecord(self.id, (), customer, __version__, host, started)
         self._endpoint, self._replicas, self._note = endpoint, replicas, note
         self._began = time.monotonic()
         self._changed = asyncio.Event()
         self._is_there = False
 
-    def report(self, bucket: str, seen: int, pipelines: int, refused: Mapping[str, Refusal]) -> None:
+    def report(
+        self,
+        types: tuple[str, ...],
+        settings: SettingsSeen,
+        bucket: str,
+        seen: int,
+        pipelines: int,
+        refused: Mapping[str, Refusal],
+    ) -> None:
         """`refused`: what matters most first."""
         self._record = replace(
             self._record,
+            types=types,
+            settings=settings,
             bucket=bucket,
             seen=seen,
             pipelines=pipelines,

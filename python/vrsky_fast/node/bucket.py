@@ -15,17 +15,22 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..config import InvalidConfig, Problem
+from ..config.deployment import DeploymentSettings
 from ..config.files import Stat, stat_of
 from ..config.stored import load_each, revision_of
 from ..control.buckets import PIPELINES, Entry, make
 from ..control.connection import connect, endpoint_of
-from ..control.nodes import Refusal
+from ..control.nodes import Refusal, SettingsSeen
 from ..control.upkeep import provisioned
 from ..control.watch import Batch, Watch
 from ..errors import VrskyError
 from .acknowledgement import Acknowledgement
+from .deployment import Deployment
+from .following import conflict
+from .moves import Moves
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
+from .profile import Profile
 from .reconcile import Finding
 from .restarting import restarting
 from .settings import Settings
@@ -35,7 +40,9 @@ from .states import Broken, Check, State, judge, says_the_same, secret_files
 # Between two looks at the files of secrets.
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 10.0
 _AGAIN_SECONDS = 1.0
-_WATCH, _RECORD = "the watch of the bucket", "the record of this node"
+# Between two looks at the lanes that a customer leaves.
+_MOVE_SECONDS = 0.5
+_WATCH, _RECORD, _SETTINGS = "the watch of the bucket", "the record of this node", "the watch of the settings"
 # Batches that wait to be compiled; the server holds the rest back.
 _MAX_WAITING = 4
 
@@ -54,7 +61,7 @@ class _Known:
 
 
 class Bucket:
-    """An `Origin`; serves all customers, or one."""
+    """An `Origin`; serves all customers that share lanes, or one that has its own."""
 
     def __init__(self, check: Check, settings: Settings, watcher: Watcher, customer: str | None) -> None:
         self._check, self._secrets, self._note = check, settings.secrets, watcher.note
@@ -70,12 +77,24 @@ class Bucket:
         self._getting: asyncio.Task[_Arrival] | None = None
         self._tasks: dict[str, asyncio.Task[NoReturn]] = {}
         self._starts = True
-        types = settings.profile.types
-        self._acknowledgement = Acknowledgement(self._endpoint, types, customer, self._replicas, self._note)
+        self._acknowledgement = Acknowledgement(self._endpoint, customer, self._replicas, self._note)
+        self._deployment = Deployment(self._endpoint, self._replicas, self._note)
+        self._moves = Moves(self._endpoint, settings.profile, self._note)
+        # What was followed last of the settings.
+        self._followed = SettingsSeen()
 
     @property
     def states(self) -> Mapping[str, State]:
-        return {key: known.state for key, known in self._known.items()}
+        serves = self._moves.serves
+        return {key: known.state for key, known in self._known.items() if serves(key.partition(".")[0])}
+
+    @property
+    def deployment(self) -> DeploymentSettings:
+        return self._deployment.settings
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        return self._moves.closed
 
     @property
     def if_empty(self) -> Problem | None:
@@ -87,6 +106,7 @@ class Bucket:
             return False
         for one in done:
             self._note(f"made the {one}")
+        self._start(_SETTINGS, self._deployment.follow)
         self._start(_WATCH, self._follow)
         asked = asyncio.create_task(stop.asked.wait())
         try:
@@ -104,16 +124,18 @@ class Bucket:
         return False
 
     async def changed(self, stop: Stop) -> bool:
-        asked = asyncio.create_task(stop.reload.wait())
+        others = {asyncio.create_task(one.wait()) for one in (stop.reload, self._deployment.arrived)}
         try:
-            batch = await self._next({asked}, max(self._due - time.monotonic(), 0))
+            seconds = max(self._due - time.monotonic(), 0)
+            batch = await self._next(others, min(seconds, _MOVE_SECONDS) if self._moves.unsettled else seconds)
         finally:
-            asked.cancel()
+            for one in others:
+                one.cancel()
         everything = stop.reload.is_set()
         if everything:
             stop.reload.clear()
             self._start(_WATCH, self._follow)
-        changed = False
+        changed = await self._look_at_settings()
         if isinstance(batch, Batch):
             batches = [batch]
             while not self._arrived.empty() and isinstance(more := self._arrived.get_nowait(), Batch):
@@ -124,7 +146,7 @@ class Bucket:
             changed |= await asyncio.to_thread(self._look_at_secrets, everything)
         return changed or everything
 
-    def handled(self, findings: Sequence[Finding], running: int) -> None:
+    def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
         refused = {
             one.path: Refusal.of(known.revision, [each.as_json() for each in one.problems], one.goes_on is not None)
             for one in findings
@@ -132,7 +154,14 @@ class Bucket:
         }
         # The latest first: somebody waits for them.
         in_order = sorted(refused, key=lambda key: -self._known[key].sequence)
-        self._acknowledgement.report(self._identity, self._taken, running, {key: refused[key] for key in in_order})
+        self._acknowledgement.report(
+            profile.types,
+            self._settings_seen(profile),
+            self._identity,
+            self._taken,
+            running,
+            {key: refused[key] for key in in_order},
+        )
         if _RECORD not in self._tasks:
             self._start(_RECORD, self._acknowledgement.run)
 
@@ -148,7 +177,10 @@ class Bucket:
 
     async def _make(self) -> list[str]:
         async with connect(self._endpoint) as client:
-            return await make(client, PIPELINES, self._replicas)
+            made = await make(client, PIPELINES, self._replicas) + await self._deployment.read(client)
+            settings = self._deployment
+            await self._moves.begin(client, settings.settings, settings.seen, settings.identity)
+            return made
 
     async def _follow(self) -> NoReturn:
         # What it had in hand when it ended may be lost.
@@ -239,6 +271,30 @@ class Bucket:
                 self._known.pop(key, None)
         self._unseen = set()
         self._is_other = False
+
+    # -- the settings of the deployment ---------------------------------------------------------
+
+    async def _look_at_settings(self) -> bool:
+        """Whether they are others, or a move of a customer has ended."""
+        settings = self._deployment
+        changed = settings.take()
+        if changed:
+            self._moves.follow(settings.settings)
+        elif self._moves.unsettled:
+            changed = await self._moves.look(settings.seen, settings.identity)
+        return changed
+
+    def _settings_seen(self, profile: Profile) -> SettingsSeen:
+        """What others may count on: of settings that could not be followed yet, those before."""
+        settings, moves = self._deployment, self._moves
+        problem = conflict(profile, settings.settings)
+        problems = [one.as_json() for one in (*settings.problems, *([problem] if problem else []))]
+        if profile == profile.following(settings.settings, moves.closed):
+            left_out = tuple(one for one in moves.left_out if one not in moves.unsettled)
+            self._followed = SettingsSeen(
+                settings.identity, settings.seen, profile.topology, (), left_out, moves.unsettled
+            )
+        return self._followed.with_problems(problems)
 
     # -- secrets --------------------------------------------------------------------------------
 

@@ -52,6 +52,10 @@ class Engine:
         compiled = [(one.compiled, secrets) for one, secrets in installs]
         return await asyncio.to_thread(self._node.change, compiled, removes, dry)
 
+    async def serve_as(self, profile: Profile) -> None:
+        """See `_native.Node.serve_as`."""
+        await asyncio.to_thread(self._node.serve_as, profile.part())
+
     def check(self, one: PipelineFile, secrets: dict[str, str]) -> list[dict[str, Any]]:
         """See `_native.Node.check`. Blocks for some seconds at most."""
         found: list[dict[str, Any]] = json.loads(self._node.check(one.compiled, None, secrets))

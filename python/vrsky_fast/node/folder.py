@@ -13,6 +13,7 @@ from ..config.folder import nothing_in
 from .disk import Disk
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
+from .profile import Profile
 from .reconcile import Finding
 from .settings import Settings
 from .signals import Stop
@@ -32,6 +33,15 @@ class Folder:
     @property
     def states(self) -> Mapping[str, State]:
         return self._disk.states
+
+    @property
+    def deployment(self) -> None:
+        """A folder says nothing of other nodes."""
+        return None
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def if_empty(self) -> Problem | None:
@@ -54,7 +64,7 @@ class Folder:
         stop.reload.clear()
         return (asked or self._watch) and await asyncio.to_thread(self._pace.look, asked)
 
-    def handled(self, findings: Sequence[Finding], running: int) -> None:
+    def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
         """Nobody waits for it."""
 
     async def close(self) -> None:

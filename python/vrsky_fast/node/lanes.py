@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from nats.aio.client import Client
@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from ..control.connection import connect
 from ..control.held import Held, held
 from ..control.server_config import Endpoint
-from ..control.streams import Stream, left_behind, topology
+from ..control.streams import Stream
 from ..errors import NatsError, VrskyError
 from .profile import Profile
 
@@ -25,12 +25,8 @@ class LanePoll:
     """What was found last. While the server is away or does not permit it, there is nothing: an old number would look
     like a new one."""
 
-    def __init__(self, endpoint: Endpoint, profile: Profile) -> None:
-        self._endpoint = endpoint
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        # What another topology has left behind is there or not.
-        left = left_behind(profile.tiers, profile.lanes, profile.topology)
-        self._streams: Sequence[Stream] = [*known, *left]
+    def __init__(self, endpoint: Endpoint, profile: Callable[[], Profile]) -> None:
+        self._endpoint, self._profile = endpoint, profile
         self._silent: set[str] = set()
         self.found: Mapping[str, Held] = {}
         self.leaderless: Sequence[str] = ()
@@ -45,11 +41,15 @@ class LanePoll:
             self._silent = silent
             await asyncio.sleep(_POLL_SECONDS)
 
+    def _streams(self) -> Sequence[Stream]:
+        profile = self._profile()
+        return [*profile.streams(), *profile.streams_left_behind()]
+
     async def _poll(self) -> tuple[Mapping[str, Held], set[str]]:
         """What each stream holds, and those that have not answered."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), connect(self._endpoint) as client:
-                answers = await asyncio.gather(*(_look(client, one) for one in self._streams))
+                answers = await asyncio.gather(*(_look(client, one) for one in self._streams()))
         except (VrskyError, OSError):
             return {}, set()
         found = {one.stream: one for one in answers if isinstance(one, Held)}

@@ -9,11 +9,13 @@ bucket.py: keys of a KV bucket, watched  ─┘                                 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from ..config import Problem
+from ..config.deployment import DeploymentSettings
 from .polling import Watcher
+from .profile import Profile
 from .reconcile import Finding
 from .settings import Settings
 from .signals import Stop
@@ -28,6 +30,14 @@ class Origin(Protocol):
         """Everything that there is, by path: what a finding calls a pipeline's file."""
 
     @property
+    def deployment(self) -> DeploymentSettings | None:
+        """The settings that all nodes of the deployment follow; None where there are none."""
+
+    @property
+    def closed(self) -> Collection[str]:
+        """The customers whose ins take nothing in, since they move to other lanes."""
+
+    @property
     def if_empty(self) -> Problem | None:
         """Why a node with nothing to serve does not start; None where it waits for what comes."""
 
@@ -35,12 +45,12 @@ class Origin(Protocol):
         """Reads everything; False when a signal to stop came meanwhile. Raises what keeps the node from starting."""
 
     async def changed(self, stop: Stop) -> bool:
-        """Returns soon after `states` have changed, or after some seconds: whether they have. `stop.reload` asks to
-        read everything again."""
+        """Returns soon after `states` or `deployment` have changed, or after some seconds: whether they have.
+        `stop.reload` asks to read everything again."""
 
-    def handled(self, findings: Sequence[Finding], running: int) -> None:
-        """The node serves what `states` said last but for `findings`: so many pipelines. Called after the start, and
-        after each change."""
+    def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
+        """The node serves what `states` said last but for `findings`: so many pipelines, as this profile. Called after
+        the start, and after each change."""
 
     async def close(self) -> None:
         """The node takes nothing new. Called once or twice; raises nothing."""

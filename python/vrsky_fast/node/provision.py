@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from nats.aio.client import Client
 
 from ..config import InvalidConfig, PipelineFile
-from ..control import streams
 from ..control.connection import connect
 from ..control.durables import Owner
 from ..control.provision import consumer_of_source, provision, share
@@ -34,7 +34,7 @@ async def prepare(
         nonlocal max_payload
         async with connect(endpoint) as client:
             max_payload = client.max_payload
-            return await _streams(client, server, profile)
+            return await make_streams(client, server, profile)
 
     done = await provisioned(everything, asked, watcher.note)
     if done is None:
@@ -44,18 +44,20 @@ async def prepare(
     return max_payload
 
 
-def upkeep(endpoint: Endpoint, server: Server | None, profile: Profile, watcher: Watcher) -> Upkeep:
-    """Of streams that are gone, and of shares of a disk on which others take room, and leave it again."""
+def upkeep(endpoint: Endpoint, server: Server | None, profile: Callable[[], Profile], watcher: Watcher) -> Upkeep:
+    """Of streams that are gone, and of shares of a disk on which others take room, and leave it again. `profile` is
+    what the node serves at present."""
 
     async def again() -> list[str]:
         async with connect(endpoint) as client:
-            return await _streams(client, server, profile)
+            return await make_streams(client, server, profile())
 
     return Upkeep(again, watcher.note)
 
 
-async def _streams(client: Client, server: Server | None, profile: Profile) -> list[str]:
-    wanted = list(streams.topology(profile.tiers, profile.lanes, profile.replicas, profile.topology))
+async def make_streams(client: Client, server: Server | None, profile: Profile) -> list[str]:
+    """Makes the streams that are not there yet; what was made. Raises NatsError."""
+    wanted = profile.streams()
     # Another server's disk is its operator's.
     return await provision(client, wanted) if server is None else await share(client, wanted, server.layout.store)
 

@@ -17,6 +17,7 @@ from ..facts import SERVES_HTTP
 from .earlier_files import earlier_files
 from .engine import Engine
 from .exposition import CUSTOMERS, Exposition
+from .following import Following
 from .lanes import LanePoll
 from .listeners import Handover, address_of, held, inherited, take_over
 from .monitor import Monitor, monitoring
@@ -99,7 +100,7 @@ async def _serve(
     settings: Settings, profile: Profile, origin: Origin, watcher: Watcher, monitor: Monitor, stop: Stop
 ) -> None:
     _check_states(settings, origin)
-    profile = _listening(profile, origin, watcher)
+    profile = _listening(profile.following(origin.deployment, origin.closed), origin, watcher)
     with DataFolder(settings.data) as data:
         async with nats_server(settings, data.path, watcher, stop) as (endpoint, server):
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
@@ -113,11 +114,14 @@ async def _serve(
             _check(pipelines.findings, settings, origin, bool(pipelines.running))
             for text in earlier_files(pipelines.running, profile):
                 watcher.note(text)
-            waits = WaitingPoll(endpoint, profile, lambda: pipelines.serving, pipelines.changed, watcher.waiting)
+            following = Following(profile, engine, endpoint, server, watcher.note)
+            waits = WaitingPoll(
+                endpoint, lambda: following.profile, lambda: pipelines.serving, pipelines.changed, watcher.waiting
+            )
             await waits.start()
             await engine.start()
-            keeps = upkeep(endpoint, server, profile, watcher)
-            lanes = LanePoll(endpoint, profile)
+            keeps = upkeep(endpoint, server, lambda: following.profile, watcher)
+            lanes = LanePoll(endpoint, lambda: following.profile)
             numbers = partial(engine.metrics, CUSTOMERS)
             exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings))
             monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
@@ -126,12 +130,14 @@ async def _serve(
             works: dict[str, Work] = {
                 "the upkeep of the streams": keeps.run,
                 "the count of messages that wait": waits.run,
-                "the look at lanes that nobody reads": UnreadPoll(endpoint, profile, watcher.note).run,
+                "the look at lanes that nobody reads": UnreadPoll(
+                    endpoint, lambda: following.profile, watcher.note
+                ).run,
             }
             if settings.metrics is not None:
                 works["the look at the lanes"] = lanes.run
             with handover.offered(watcher.note):
-                await _run(engine, server, keeps, works, origin, pipelines, watcher, monitor, stop)
+                await _run(engine, server, keeps, works, origin, pipelines, following, watcher, monitor, stop)
 
 
 def _check_states(settings: Settings, origin: Origin) -> None:
@@ -169,12 +175,13 @@ async def _run(
     works: Mapping[str, Work],
     origin: Origin,
     pipelines: Pipelines,
+    following: Following,
     watcher: Watcher,
     monitor: Monitor,
     stop: Stop,
 ) -> None:
     """Polls until a signal comes or the server is lost for good; then drains."""
-    reloading = asyncio.create_task(keep(origin, pipelines, stop))
+    reloading = asyncio.create_task(keep(origin, pipelines, following, stop))
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.asked.wait())]
     ends.append(reloading)  # which ends by a defect alone
     # Those end only with what the watcher raises.

@@ -10,8 +10,8 @@ from nats.aio.client import Client
 
 from ..control.connection import connect
 from ..control.server_config import Endpoint
-from ..control.streams import Stream, left_behind, topology
-from ..control.subjects import ask
+from ..control.streams import OWN_SUBJECTS, Stream, own_lanes_among
+from ..control.subjects import ask, streams_of
 from ..errors import VrskyError
 from .profile import Profile
 
@@ -23,11 +23,8 @@ class UnreadPoll:
     """Asks the server now and then. A lane is named when two looks in a row have found it so, and once until it is read
     again: a node that starts, or is replaced, is given that time."""
 
-    def __init__(self, endpoint: Endpoint, profile: Profile, note: Callable[[str], None]) -> None:
-        self._endpoint, self._note = endpoint, note
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        left = left_behind(profile.tiers, profile.lanes, profile.topology)
-        self._lanes = [one for one in (*known, *left) if one.consumer is not None]
+    def __init__(self, endpoint: Endpoint, profile: Callable[[], Profile], note: Callable[[str], None]) -> None:
+        self._endpoint, self._profile, self._note = endpoint, profile, note
         self._seen: set[str] = set()
         self._named: set[str] = set()
 
@@ -40,18 +37,27 @@ class UnreadPoll:
         """One look. Nothing is said while the server is away or does not permit it."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS), connect(self._endpoint) as client:
-                found = {one.name: (one, count) for one in self._lanes if (count := await _unread(client, one))}
+                lanes = await self._lanes(client)
+                found = {one.name: (one, count) for one in lanes if (count := await _unread(client, one))}
         except (VrskyError, OSError):
             return
         for name in (found.keys() & self._seen) - self._named:
             stream, count = found[name]
+            of_whom = "" if stream.customer is None else f" with --customer {stream.customer}"
             self._note(
-                f"{count:,} messages wait in {name}, and no node reads it: start one of the type {stream.consumer}, or"
-                " deploy the topology that has it"
+                f"{count:,} messages wait in {name}, and no node reads it: start one of the type"
+                f" {stream.consumer}{of_whom}, or deploy the topology that has it"
             )
             self._named.add(name)
         self._named &= found.keys()
         self._seen = set(found)
+
+    async def _lanes(self, client: Client) -> list[Stream]:
+        """Those of the node, and customers' own, which nobody may serve any more."""
+        profile = self._profile()
+        own = {one.name: one for one in own_lanes_among(await streams_of(client, OWN_SUBJECTS))}
+        lanes = own | {one.name: one for one in (*profile.streams(), *profile.streams_left_behind())}
+        return [one for one in lanes.values() if one.consumer is not None]
 
 
 async def _unread(client: Client, stream: Stream) -> int:

@@ -21,7 +21,7 @@ from ..control import subjects
 from ..control.connection import connect
 from ..control.served import Serving
 from ..control.server_config import Endpoint
-from ..control.streams import STEPS, Stream, left_behind, parked, topology
+from ..control.streams import STEPS, Stream, parked
 from ..errors import VrskyError
 from ..facts import STEP_LANES
 from .profile import Profile
@@ -62,7 +62,7 @@ Report = Callable[[Sequence[Waiting], Sequence[Waiting]], None]
 
 def name_of(subject: str, stream: Stream) -> Name | None:
     """Of a message in a lane or among the parked ones. None for what the engine does not write."""
-    prefix = stream.subject.removesuffix(">")
+    prefix = stream.prefix
     tokens = subject.removeprefix(prefix).split(".")
     if not subject.startswith(prefix) or len(tokens) != 3:
         return None
@@ -103,19 +103,13 @@ class WaitingPoll:
     def __init__(
         self,
         endpoint: Endpoint,
-        profile: Profile,
+        profile: Callable[[], Profile],
         serving: Callable[[], Serving],
         changed: asyncio.Event,
         report: Report,
     ) -> None:
-        self._endpoint, self._types = endpoint, profile.types
+        self._endpoint, self._profile = endpoint, profile
         self._serving, self._changed, self._report = serving, changed, report
-        known = topology(profile.tiers, profile.lanes, name=profile.topology)
-        lanes = [one for one in known if one.consumer in profile.types]
-        if not STEP_LANES.isdisjoint(profile.types):
-            lanes += left_behind(profile.tiers, profile.lanes, profile.topology)
-        # What moves from a lane to the parked ones is in both for a moment: in this order it is not missed.
-        self._streams = [*lanes, parked()] if lanes else []
         self._found: dict[Name, int] = {}
         self._unsure: set[Name] = set()
 
@@ -139,14 +133,15 @@ class WaitingPoll:
     async def _poll(self, seconds: float, is_at_rest: bool = False) -> None:
         try:
             async with asyncio.timeout(seconds):
-                counts = await self._count()
+                profile = self._profile()
+                counts = await self._count(_streams(profile))
         except (VrskyError, OSError):
             return  # the server is away, slow, or does not permit it: later
         set_aside, in_lanes = dict[Name, int](), dict[Name, int]()
         serving = self._serving()
         for stream, found in counts:
             group = set_aside if stream.consumer is None else in_lanes
-            for name, messages in unserved(found, stream, serving, self._types):
+            for name, messages in unserved(found, stream, serving, profile.types):
                 group[name] = group.get(name, 0) + messages
         seen = in_lanes.keys() if is_at_rest else self._found.keys() | self._unsure
         before = self._found
@@ -156,6 +151,15 @@ class WaitingPoll:
             new = [one for one in everything if (one.customer, one.pipeline, one.out) not in before]
             self._report(new, everything)
 
-    async def _count(self) -> list[tuple[Stream, dict[str, int]]]:
+    async def _count(self, streams: Sequence[Stream]) -> list[tuple[Stream, dict[str, int]]]:
         async with connect(self._endpoint) as client:
-            return [(one, await subjects.counts(client, one.name, one.subject, _MAX_SUBJECTS)) for one in self._streams]
+            return [(one, await subjects.counts(client, one.name, one.subject, _MAX_SUBJECTS)) for one in streams]
+
+
+def _streams(profile: Profile) -> list[Stream]:
+    """What the node looks after."""
+    lanes = [one for one in profile.streams() if one.consumer in profile.types]
+    if not STEP_LANES.isdisjoint(profile.types):
+        lanes += profile.streams_left_behind()
+    # What moves from a lane to the parked ones is in both for a moment: in this order it is not missed.
+    return [*lanes, parked()] if lanes else []

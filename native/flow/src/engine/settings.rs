@@ -1,5 +1,6 @@
 //! What a node is told when it is made.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use nats::jetstream::Api;
 use nats::{Auth, TlsOptions};
 use serde::{Deserialize, Serialize};
 
-use super::subjects::LaneType;
+use super::subjects::{self, Lane, LaneType};
 
 /// What a node is told when it is made.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +35,12 @@ pub struct Settings {
     /// Lane streams per node type and tier.
     #[serde(default = "one")]
     pub lanes: u32,
+    /// The one customer that it serves, which has lanes of its own; without it those of the shared lanes.
+    #[serde(default)]
+    pub customer: Option<Box<str>>,
+    /// Customers whose ins take nothing in, since they move to other lanes; what is in their lanes goes on.
+    #[serde(default)]
+    pub closed: BTreeSet<Box<str>>,
     /// The tiers whose streams exist.
     #[serde(default)]
     pub tiers: Vec<String>,
@@ -170,6 +177,24 @@ impl Settings {
         types.filter_map(NodeType::lane)
     }
 
+    /// The lanes of each type and tier.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Lane> {
+        match &self.customer {
+            Some(customer) => vec![Lane::Own(customer.clone())],
+            None => (0..self.lanes).map(Lane::Shared).collect(),
+        }
+    }
+
+    /// The lane of a customer's messages.
+    #[must_use]
+    pub fn lane_of(&self, customer: &str) -> Lane {
+        match &self.customer {
+            Some(_) => Lane::Own(customer.into()),
+            None => Lane::Shared(subjects::lane_of(customer, self.lanes)),
+        }
+    }
+
     /// The lanes that the topology does not have, but where another one may have left messages: this node takes them.
     #[must_use]
     pub fn leftover_lanes(&self) -> &'static [LaneType] {
@@ -178,6 +203,12 @@ impl Settings {
             Topology::Split if self.serves(NodeType::Converter) => &[LaneType::Logic],
             Topology::Fused | Topology::Split => &[],
         }
+    }
+
+    /// Whether it takes messages from such lanes, of its topology or left by another one.
+    #[must_use]
+    pub fn reads(&self, lane_type: LaneType) -> bool {
+        self.lane_types().any(|one| one == lane_type) || self.leftover_lanes().contains(&lane_type)
     }
 
     /// What `allow` names.

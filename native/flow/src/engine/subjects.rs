@@ -15,6 +15,8 @@ pub enum LaneType {
 }
 
 impl LaneType {
+    pub const ALL: [LaneType; 4] = [LaneType::Logic, LaneType::Converter, LaneType::Filter, LaneType::Outgoing];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +34,15 @@ impl LaneType {
     }
 }
 
+/// One of the lanes of a node type and tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// By its number: of all customers whose hash says so.
+    Shared(u32),
+    /// Of one customer alone, which nodes of its own serve.
+    Own(Box<str>),
+}
+
 /// The backlog tiers: a tier is a stream class, since `max_msgs_per_subject` is one number a stream.
 pub const TIERS: [(&str, u64); 2] = [("t1000", 1_000), ("t10000", 10_000)];
 
@@ -41,10 +52,15 @@ pub fn tier_for(backlog: u64) -> (&'static str, u64) {
     *TIERS.iter().find(|(_, cap)| backlog <= *cap).unwrap_or(&TIERS[TIERS.len() - 1])
 }
 
-/// `VRSKY_LOGIC_T1000_0`
+/// `VRSKY_LOGIC_T1000_0`, or `VRSKY_LOGIC_T1000_OWN_ACME`: names of customers have no upper case.
 #[must_use]
-pub fn stream(lane_type: LaneType, tier: &str, lane: u32) -> String {
-    format!("VRSKY_{}_{}_{lane}", lane_type.as_str(), tier).to_uppercase()
+pub fn stream(lane_type: LaneType, tier: &str, lane: &Lane) -> String {
+    let before = format!("VRSKY_{}_{tier}", lane_type.as_str());
+    match lane {
+        Lane::Shared(number) => format!("{before}_{number}"),
+        Lane::Own(customer) => format!("{before}_OWN_{customer}"),
+    }
+    .to_uppercase()
 }
 
 /// FNV-1a (64 bit): stable over releases and machines, unlike the hashers of the standard library.
@@ -60,10 +76,14 @@ pub fn lane_of(customer: &str, lanes: u32) -> u32 {
     u32::try_from(hash(customer) % u64::from(lanes.max(1))).unwrap_or(0)
 }
 
-/// `vrsky.logic.t1000.0.acme.orders.in`
+/// `vrsky.logic.t1000.0.acme.orders.in`, or with `own` in place of the lane's number.
 #[must_use]
-pub fn subject(lane_type: LaneType, tier: &str, lane: u32, customer: &str, pipeline: &str, step: &str) -> String {
-    format!("vrsky.{}.{tier}.{lane}.{customer}.{pipeline}.{step}", lane_type.as_str())
+pub fn subject(lane_type: LaneType, tier: &str, lane: &Lane, customer: &str, pipeline: &str, step: &str) -> String {
+    let lane_type = lane_type.as_str();
+    match lane {
+        Lane::Shared(number) => format!("vrsky.{lane_type}.{tier}.{number}.{customer}.{pipeline}.{step}"),
+        Lane::Own(_) => format!("vrsky.{lane_type}.{tier}.own.{customer}.{pipeline}.{step}"),
+    }
 }
 
 /// `vrsky.dead.acme.orders.<step>`
@@ -214,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_subject_reads_back() {
-        let text = subject(LaneType::Outgoing, "t1000", 3, "acme", "orders", "erp");
+        let text = subject(LaneType::Outgoing, "t1000", &Lane::Shared(3), "acme", "orders", "erp");
         assert_eq!(text, "vrsky.outgoing.t1000.3.acme.orders.erp");
         assert_eq!(
             parse(text.as_bytes()),
@@ -229,6 +249,15 @@ mod tests {
         ] {
             assert_eq!(parse(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_lane_of_ones_own_shares_no_subject_with_the_others() {
+        let own = Lane::Own("big-co".into());
+        assert_eq!(stream(LaneType::Logic, "t1000", &own), "VRSKY_LOGIC_T1000_OWN_BIG-CO");
+        let text = subject(LaneType::Logic, "t1000", &own, "big-co", "orders", "in");
+        assert_eq!(text, "vrsky.logic.t1000.own.big-co.orders.in");
+        assert_eq!(parse(text.as_bytes()).map(|a| (a.customer, a.pipeline, a.step)), Some(("big-co", "orders", "in")));
     }
 
     /// All names that hyphens and one letter make, up to four characters.
@@ -249,7 +278,7 @@ mod tests {
         for (customer, pipeline) in names.iter().flat_map(|c| names.iter().map(move |p| (c, p))) {
             assert!(seen.insert(queue_group(customer, pipeline)), "{customer} {pipeline}");
             for step in &names {
-                let subject = subject(LaneType::Logic, "t1000", 0, customer, pipeline, step);
+                let subject = subject(LaneType::Logic, "t1000", &Lane::Shared(0), customer, pipeline, step);
                 assert_eq!(
                     parse(subject.as_bytes()).map(|a| (a.customer, a.pipeline, a.step)),
                     Some((customer.as_str(), pipeline.as_str(), step.as_str()))
@@ -297,6 +326,6 @@ mod tests {
     #[test]
     fn a_backlog_finds_its_tier() {
         assert_eq!([1, 1_000, 1_001, 99_999].map(|n| tier_for(n).0), ["t1000", "t1000", "t10000", "t10000"]);
-        assert_eq!(stream(LaneType::Logic, "t1000", 0), "VRSKY_LOGIC_T1000_0");
+        assert_eq!(stream(LaneType::Logic, "t1000", &Lane::Shared(0)), "VRSKY_LOGIC_T1000_0");
     }
 }

@@ -12,10 +12,12 @@ from nats.js.errors import APIError, NoStreamResponseError
 from ...errors import NatsError
 from .. import dead_letters
 from ..answers import answers
+from ..deployment import history, in_force
 from ..failure import fail
 from ..lanes import Lanes
 from ..originals import sweep
 from ..served import Serving
+from ..streams import own_lanes_among
 from ..subjects import streams_of
 from .journal import Journal
 from .plan import Refused, Sending, plan
@@ -87,8 +89,10 @@ class Redrive:
         return self.report
 
     async def _look(self) -> None:
-        """Which lanes the server has."""
-        self._lanes = Lanes.among(await streams_of(self._client, "vrsky.>"))
+        """Which lanes the server has, and who has lanes of its own."""
+        names = await streams_of(self._client, "vrsky.>")
+        dedicated = in_force(await history(self._client)).own_lanes if own_lanes_among(names) else ()
+        self._lanes = Lanes.among(names, dedicated)
 
     def _name_doubtful(self, wanted: Sequence[int], others: dict[str, list[int]]) -> None:
         in_hand = {sequence for batch in others.values() for sequence in batch}

@@ -274,6 +274,10 @@ fn admit(settlement: &Settlement, revision: &Revision, now: Instant) -> Result<(
     if settlement.is_deaf() {
         return Err((Fault::new(Code::NatsAuthorization, "the server does not permit its answers"), RETRY_AFTER));
     }
+    if revision.is_closed {
+        let reason = format!("{} moves to other lanes", revision.owner.customer());
+        return Err((Fault::new(Code::TenantMoving, reason), RETRY_AFTER));
+    }
     if revision.backlog_full.get() {
         let reason = format!("{} messages wait", revision.pipeline().backlog());
         return Err((Fault::new(Code::LimitBacklog, reason), RETRY_AFTER));

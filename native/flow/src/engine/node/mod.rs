@@ -10,6 +10,7 @@ mod claims;
 mod listeners;
 mod metrics;
 mod stats;
+mod topology;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
@@ -53,7 +54,8 @@ pub type Installs = Vec<(Arc<Pipeline>, Secrets)>;
 
 /// A running node. `Send + Sync`: its shards are reached by messages only.
 pub struct Node {
-    settings: Arc<Settings>,
+    /// Replaced as a whole, by [`Node::serve_as`].
+    settings: Mutex<Arc<Settings>>,
     /// To look whether outs can be used; each shard has its own to open them.
     hosting: Hosting,
     events: Arc<Events>,
@@ -110,7 +112,7 @@ impl Node {
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
             meters: (0..settings.threads).map(|_| Arc::default()).collect(),
-            settings: Arc::new(settings),
+            settings: Mutex::new(Arc::new(settings)),
             hosting,
             events: Arc::default(),
             change: Mutex::default(),
@@ -160,8 +162,12 @@ impl Node {
         self.prepare(installs, removes).map(drop)
     }
 
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
     fn prepare(&self, installs: Installs, removes: &[Key]) -> Result<Arc<[Arc<Prepared>]>, (usize, Fault)> {
-        let state = lock(&self.state);
+        let (settings, state) = (self.settings(), lock(&self.state));
         let leaving = removes.iter().cloned().chain(installs.iter().map(|(pipeline, _)| key(pipeline))).collect();
         let mut own = Claims::default();
         let prepared = installs.into_iter().enumerate().map(|(place, (pipeline, secrets))| {
@@ -170,7 +176,7 @@ impl Node {
                 state.claims.check(&key, &pipeline, &leaving)?;
                 own.check(&key, &pipeline, &BTreeSet::new())?;
                 own.put(&key, &pipeline);
-                state.prepare(&key, pipeline, secrets, (&self.settings, &self.hosting))
+                state.prepare(&key, pipeline, secrets, (&settings, &self.hosting))
             };
             prepare().map(Arc::new).map_err(|fault| (place, fault))
         });
@@ -223,8 +229,9 @@ impl Node {
 
     #[allow(clippy::type_complexity)]
     fn spawn(&self, state: &mut State) -> Result<(Vec<Shard>, Vec<Receiver<Result<usize, Fault>>>), Fault> {
-        let threads = self.settings.threads as usize;
-        let listeners = listeners::bind(&self.settings)?;
+        let settings = self.settings();
+        let threads = settings.threads as usize;
+        let listeners = listeners::bind(&settings)?;
         state.address = listeners.first().and_then(|listener| listener.local_addr().ok());
         state.listeners = listeners::copies(&listeners)?;
         let mut listeners = spread(listeners, threads)?;
@@ -235,7 +242,7 @@ impl Node {
             let (commands, commands_there) = mpsc::unbounded_channel();
             let start = Start {
                 number,
-                settings: Arc::clone(&self.settings),
+                settings: Arc::clone(&settings),
                 events: Arc::clone(&self.events),
                 meters: Arc::clone(&self.meters[number]),
                 pipelines: state.installed.values().cloned().collect(),
@@ -259,7 +266,7 @@ impl Node {
     /// # Errors
     /// `config/invalid-value` for settings that no node could start with.
     pub fn check(&self, pipeline: &Arc<Pipeline>, secrets: &Secrets) -> Result<Vec<Finding>, Fault> {
-        check::check(pipeline, secrets, &self.settings)
+        check::check(pipeline, secrets, &self.settings())
     }
 
     /// Where HTTP pipelines are served.

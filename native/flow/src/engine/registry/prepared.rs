@@ -14,6 +14,7 @@ use super::secrets::Secrets;
 use crate::compile::Pipeline;
 use crate::engine::observe::{Counters, Healths};
 use crate::engine::settings::{Settings, Topology};
+use crate::engine::subjects::Lane;
 use crate::model::Limits;
 
 /// A compiled pipeline with its secrets and what its shards count.
@@ -27,8 +28,9 @@ pub struct Prepared {
     /// Of an HTTP in.
     pub(super) route: Option<Route>,
     pub(super) bucket: Option<Arc<Mutex<TokenBucket>>>,
-    pub(super) lanes: u32,
+    pub(super) lane: Lane,
     pub(super) topology: Topology,
+    pub(super) is_closed: bool,
 }
 
 impl Prepared {
@@ -52,8 +54,9 @@ impl Prepared {
         }
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
-        let (lanes, topology) = (settings.lanes, settings.topology);
-        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lanes, topology })
+        let (lane, topology) = (settings.lane_of(pipeline.customer()), settings.topology);
+        let is_closed = settings.closed.contains(pipeline.customer());
+        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lane, topology, is_closed })
     }
 
     /// Its scripts, for as long as what is returned lives.

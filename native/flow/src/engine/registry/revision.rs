@@ -18,7 +18,7 @@ use crate::engine::ids::IdKey;
 use crate::engine::message::{CustomerId, Owner, RevisionId, Route, StreamName, Target};
 use crate::engine::observe::Healths;
 use crate::engine::settings::Topology;
-use crate::engine::subjects::{self, LaneType};
+use crate::engine::subjects::{self, Lane, LaneType};
 
 /// Replaced as a whole, never changed.
 pub struct Revision {
@@ -41,6 +41,8 @@ pub struct Revision {
     /// Whether the pipeline's own backlog lies below its tier's, which the stream enforces.
     pub has_own_backlog: bool,
     pub backlog_full: Cell<bool>,
+    /// Whether its in takes nothing in, since its customer moves to other lanes.
+    pub is_closed: bool,
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
     pub backpressure: Backpressure,
@@ -85,9 +87,8 @@ impl Revision {
     pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {
         let pipeline = Arc::clone(&prepared.pipeline);
         let (tier, capacity) = subjects::tier_for(pipeline.backlog());
-        let lane = subjects::lane_of(pipeline.customer(), prepared.lanes);
-        let place = Place { tier, lane };
-        let outgoing_stream: Rc<str> = subjects::stream(LaneType::Outgoing, tier, lane).into();
+        let place = Place { tier, lane: &prepared.lane };
+        let outgoing_stream: Rc<str> = place.stream(LaneType::Outgoing).into();
         let targets = targets(&pipeline, place, &outgoing_stream);
         let (step_lanes, in_lane) = lanes(&pipeline, place, prepared.topology);
         Rc::new(Revision {
@@ -96,12 +97,13 @@ impl Revision {
             health: Arc::clone(&prepared.health[shard]),
             targets,
             in_subject: place.subject(in_lane, &pipeline, START),
-            in_stream: subjects::stream(in_lane, tier, lane).into(),
+            in_stream: place.stream(in_lane).into(),
             step_lanes,
             outgoing_capacity: capacity,
             bucket: prepared.bucket.clone(),
             has_own_backlog: pipeline.backlog() < capacity,
             backlog_full: Cell::new(false),
+            is_closed: prepared.is_closed,
             active: Cell::new(false),
             backpressure: Backpressure::default(),
             source_route: prepared.route.clone(),
@@ -169,7 +171,7 @@ pub struct StepLane {
 }
 
 /// The lanes of the runs of steps, where each has its own, and the one of what the in stores.
-fn lanes(pipeline: &Pipeline, place: Place, topology: Topology) -> (Vec<StepLane>, LaneType) {
+fn lanes(pipeline: &Pipeline, place: Place<'_>, topology: Topology) -> (Vec<StepLane>, LaneType) {
     let Topology::Split = topology else { return (Vec::new(), LaneType::Logic) };
     let lane_type = |stage| match pipeline.run_kind(stage) {
         RunKind::Filter => LaneType::Filter,
@@ -180,7 +182,7 @@ fn lanes(pipeline: &Pipeline, place: Place, topology: Topology) -> (Vec<StepLane
         StepLane {
             stage,
             subject: place.subject(lane_type(stage), pipeline, step),
-            stream: subjects::stream(lane_type(stage), place.tier, place.lane).into(),
+            stream: place.stream(lane_type(stage)).into(),
             publish_key: IdKey::new(&["handover", pipeline.name(), pipeline.revision(), step]),
         }
     };
@@ -189,18 +191,22 @@ fn lanes(pipeline: &Pipeline, place: Place, topology: Topology) -> (Vec<StepLane
 
 /// Tier and lane of a customer's messages.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'a> {
     tier: &'static str,
-    lane: u32,
+    lane: &'a Lane,
 }
 
-impl Place {
+impl Place<'_> {
+    fn stream(self, lane_type: LaneType) -> String {
+        subjects::stream(lane_type, self.tier, self.lane)
+    }
+
     fn subject(self, lane_type: LaneType, pipeline: &Pipeline, step: &str) -> String {
         subjects::subject(lane_type, self.tier, self.lane, pipeline.customer(), pipeline.name(), step)
     }
 }
 
-fn targets(pipeline: &Pipeline, place: Place, lane_stream: &Rc<str>) -> Vec<Target> {
+fn targets(pipeline: &Pipeline, place: Place<'_>, lane_stream: &Rc<str>) -> Vec<Target> {
     // NATS to NATS skips the streams in between: the PubAck of the target is the sink's word.
     let is_direct = pipeline.outs().iter().all(|out| out.publish().is_some());
     let route = |out: &Out| match out.publish().filter(|_| is_direct) {

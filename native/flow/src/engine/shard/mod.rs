@@ -36,6 +36,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::registry::Prepared;
+use super::settings::Settings;
 use super::world::World;
 pub use parts::Parts;
 pub use start::{Start, run_in, run_shard};
@@ -46,6 +47,8 @@ pub enum Command {
     /// Takes nothing more in for some pipelines, whose messages in hand are finished, and puts revisions in place of
     /// those before them: all of it between two bursts. `remove`: customer and name of each.
     Change { install: Arc<[Arc<Prepared>]>, remove: Arc<[(Box<str>, Box<str>)]>, done: Sender<()> },
+    /// Takes messages from the lanes that these settings name; see [`Parts::serve`].
+    Serve { settings: Arc<Settings>, done: Sender<()> },
     /// Takes nothing more in, finishes what is in hand until the deadline, sends the rest back.
     Drain(Duration),
 }
@@ -118,6 +121,10 @@ impl Shard {
                 Command::Change { install, remove, done } => {
                     self.change(&install, &remove);
                     // The node does not wait any more when it is gone.
+                    let _ = done.send(());
+                }
+                Command::Serve { settings, done } => {
+                    self.with(|parts| parts.serve(settings));
                     let _ = done.send(());
                 }
                 Command::Drain(deadline) => return self.drain(deadline).await,

@@ -1,6 +1,7 @@
 //! Pipelines that come and go, and the connection that does.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use connectors::Health;
 use connectors::kind::{Attach, SourceTask};
@@ -14,25 +15,34 @@ use crate::engine::ingress::SourceId;
 use crate::engine::message::StreamName;
 use crate::engine::observe::{Event, EventKind};
 use crate::engine::registry::{Prepared, Revision};
-use crate::engine::settings::NodeType;
+use crate::engine::settings::{NodeType, Settings};
 use crate::engine::subjects::{self, LaneType};
 
 impl Parts {
-    /// Pulls from the lanes that this node serves.
+    /// Pulls from the lanes that this node serves, where it does not yet.
     pub fn pull_lanes(&mut self) {
-        let settings = std::sync::Arc::clone(&self.settings);
+        let settings = Arc::clone(&self.settings);
         for tier in &settings.tiers {
-            for lane in 0..settings.lanes {
+            for lane in settings.lanes() {
                 for lane_type in settings.lane_types() {
-                    let stream = subjects::stream(lane_type, tier, lane);
-                    self.add_pull(Feed::Lane(lane_type), &stream, lane_type.as_str());
+                    self.pull_lane(lane_type, &subjects::stream(lane_type, tier, &lane));
                 }
             }
         }
     }
 
-    /// Pulls from a lane that the topology does not have, where another one has left it.
-    pub fn pull_leftover(&mut self, lane_type: LaneType, stream: &str) {
+    /// Serves the lanes of other settings from now on. What has come of those that it leaves is finished here; what is on
+    /// its way comes again, to who reads them.
+    pub fn serve(&mut self, settings: Arc<Settings>) {
+        for lane_type in LaneType::ALL.into_iter().filter(|one| !settings.reads(*one)) {
+            self.consumers.close_pulls(Feed::Lane(lane_type), self.settlement.tick(), &mut self.settlement.wire);
+        }
+        self.settings = settings;
+        self.pull_lanes();
+    }
+
+    /// Pulls from a lane: of its topology, or one that another topology has left behind.
+    pub fn pull_lane(&mut self, lane_type: LaneType, stream: &str) {
         if !self.draining && !self.consumers.has_stream(stream) {
             let number = self.add_pull(Feed::Lane(lane_type), stream, lane_type.as_str());
             self.begin_pull(number);
@@ -72,7 +82,7 @@ impl Parts {
         streams
     }
 
-    /// A NATS in that `replaced` has, too, goes on.
+    /// A NATS in that `replaced` has, too, goes on. Of what is closed only a route is there, for an answer.
     fn open_source(&mut self, revision: &Rc<Revision>, replaced: Option<&Revision>) {
         match revision.pipeline().input().attach() {
             Attach::Route(_) => {
@@ -80,6 +90,7 @@ impl Parts {
                     self.node_event(EventKind::Node, &fault);
                 }
             }
+            Attach::Subscription(_) | Attach::Task(_) if revision.is_closed => {}
             Attach::Subscription(from) => self.subscribe(revision, from, replaced),
             Attach::Task(task) => self.open_own(revision, task, replaced),
         }
@@ -234,6 +245,9 @@ impl Parts {
 
     /// Why messages of a pipeline cannot be asked for.
     fn in_fault(&self, revision: &Revision) -> Option<Code> {
+        if revision.is_closed {
+            return Some(Code::TenantMoving);
+        }
         let id = revision.owner.id;
         let is_refused = self.consumers.is_refused(id) || self.settlement.is_deaf();
         let refused = is_refused.then_some(Code::NatsAuthorization);

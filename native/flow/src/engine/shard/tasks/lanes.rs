@@ -59,13 +59,13 @@ async fn look_for_leftovers(shard: &Rc<Shard>) {
     for (lane_type, tier) in
         settings.leftover_lanes().iter().flat_map(|one| settings.tiers.iter().map(move |t| (*one, t)))
     {
-        for lane in 0..settings.lanes {
-            let stream = subjects::stream(lane_type, tier, lane);
+        for lane in settings.lanes() {
+            let stream = subjects::stream(lane_type, tier, &lane);
             if shard.parts.borrow().consumers.has_stream(&stream) {
                 continue;
             }
             match has_stream(&shard.outbox, &stream).await {
-                Ok(true) => shard.with(|parts| parts.pull_leftover(lane_type, &stream)),
+                Ok(true) => shard.with(|parts| parts.pull_lane(lane_type, &stream)),
                 Ok(false) | Err(Unknown::Refused(_)) => {}
                 Err(Unknown::NoAnswer) => return,
             }
