@@ -95,6 +95,7 @@ codes! {
     ConfigChangedMeanwhile = "config/changed-meanwhile", Config, true, 409, "Somebody else has applied, rolled back or deleted this pipeline meanwhile.", "See what is there with `vrsky status` and `vrsky diff`, then do it again.";
     ConfigNotAPipeline = "config/not-a-pipeline", Config, false, 400, "What the bucket vrsky_pipelines holds under a pipeline's key is no pipeline of that name.", "Apply the pipeline's file again with `vrsky apply`, or delete the key with `vrsky delete`.";
     ConfigUnknownPipeline = "config/unknown-pipeline", Config, false, 404, "The bucket vrsky_pipelines holds no such pipeline, or no such revision of it.", "`vrsky status` lists pipelines, `vrsky history` their revisions.";
+    ConfigCanary = "config/canary", Config, false, 409, "A canary cannot run beside this revision, or a pipeline with a canary cannot be changed.", "Change steps only in a canary, and apply other changes without --canary; end a canary with `vrsky promote` or `vrsky rollback` first.";
     ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------
