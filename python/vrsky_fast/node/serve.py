@@ -116,6 +116,7 @@ async def _serve(
             waits = WaitingPoll(endpoint, profile, lambda: pipelines.serving, pipelines.changed, watcher.waiting)
             await waits.start()
             await engine.start()
+            origin.report_canaries(engine.canaries)
             keeps = upkeep(endpoint, server, profile, watcher)
             lanes = LanePoll(endpoint, profile)
             numbers = partial(engine.metrics, CUSTOMERS)
