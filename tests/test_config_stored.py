@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from vrsky_fast import __version__
 from vrsky_fast.config import InvalidConfig, PipelineFile, load
-from vrsky_fast.config.stored import FORMAT, Stored, decode, load_each, revision_of
+from vrsky_fast.config.share import Rule
+from vrsky_fast.config.stored import FORMAT_WITH_CANARY, Canary, Loaded, Stored, decode, load_each, revision_of
 
 from .conftest import MINIMAL, Write
 
@@ -43,7 +45,7 @@ def scripted(write: Write) -> PipelineFile:
 
 def only(key: str, data: bytes) -> PipelineFile | InvalidConfig:
     (found,) = load_each([(key, data)])
-    return found
+    return found.file
 
 
 def document(one: PipelineFile) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def test_a_script_that_changes_while_it_is_read_is_not_taken(scripted: PipelineF
     ("change", "code", "words"),
     [
         (
-            lambda whole: whole.update(format=FORMAT + 1, vrsky="9.9"),
+            lambda whole: whole.update(format=FORMAT_WITH_CANARY + 1, vrsky="9.9"),
             "config/unsupported-version",
             "a newer vrsky (9.9)",
         ),
@@ -136,10 +138,10 @@ def test_what_does_not_fit_is_refused(
 def test_a_value_that_is_no_document_is_a_problem_of_its_key_alone(scripted: PipelineFile, value: bytes) -> None:
     good = Stored.of(scripted, "scripted.yaml").encode()
     bad, fine = load_each([("acme.bad", value), ("acme.scripted", good)])
-    assert isinstance(bad, InvalidConfig)
-    assert bad.problems[0].code == "config/not-a-pipeline"
-    assert bad.problems[0].file == "vrsky_pipelines/acme.bad"
-    assert isinstance(fine, PipelineFile)
+    assert isinstance(bad.file, InvalidConfig)
+    assert bad.file.problems[0].code == "config/not-a-pipeline"
+    assert bad.file.problems[0].file == "vrsky_pipelines/acme.bad"
+    assert isinstance(fine.file, PipelineFile)
     assert revision_of("acme.bad", value) is None
 
 
@@ -174,3 +176,63 @@ def test_a_text_that_is_not_what_was_compiled_costs_only_the_places(scripted: Pi
     problem = found.problem("secret/not-found", "it is missing", "/out")
     assert (problem.file, problem.mark) == ("acme/scripted.yaml", None)
     assert Path(problem.file).name == "scripted.yaml"
+
+
+def with_canary(scripted: PipelineFile, write: Write, changed: str) -> Stored:
+    other = load(write("scripted.yaml", changed), given={"ERP": "https://erp.example"})
+    canary = Canary(50_000, Stored.of(other, "acme/scripted.yaml"), Rule(10_000, 100, 600))
+    return replace(Stored.of(scripted, "acme/scripted.yaml"), canary=canary)
+
+
+def loaded(stored: Stored) -> Loaded:
+    (found,) = load_each([(stored.key, stored.encode())])
+    return found
+
+
+def test_a_canary_is_read_as_it_was_written_and_compiled_beside_the_active_one(
+    scripted: PipelineFile, write: Write
+) -> None:
+    stored = with_canary(scripted, write, SCRIPTED.replace("  - convert", "  - filter: size(ctx.id) > 0\n  - convert"))
+    assert decode(stored.key, stored.encode()) == stored
+    assert stored.alone() == Stored.of(scripted, "acme/scripted.yaml")
+    assert not stored.is_as(stored.alone())
+    assert stored.is_as(stored.by("ops", "why"))
+    found = loaded(stored)
+    assert isinstance(found.file, PipelineFile)
+    assert isinstance(found.canary, tuple)
+    assert stored.canary is not None
+    assert (found.canary[0].summary.revision, found.canary[1]) == (stored.canary.stored.revision, 50_000)
+
+
+def test_a_canary_that_cannot_run_takes_nothing_from_the_active_one(scripted: PipelineFile, write: Write) -> None:
+    stored = with_canary(scripted, write, SCRIPTED.replace("erp-token", "other-token"))
+    found = loaded(stored)
+    assert isinstance(found.file, PipelineFile)
+    assert isinstance(found.canary, InvalidConfig)
+    (problem,) = found.canary.problems
+    assert problem.code == "config/canary"
+    assert problem.as_json()["line"] == 14
+    assert "`out.http.auth.bearer.secret`" in problem.reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda whole: whole.pop("canary"),
+        lambda whole: whole["canary"].update(millionths=0),
+        lambda whole: whole["canary"].update(millionths=1_000_001),
+        lambda whole: whole["canary"].update(millionths=True),
+        lambda whole: whole["canary"].update(rule={}),
+        lambda whole: whole["canary"].update(pipeline=[]),
+        lambda whole: whole["canary"]["pipeline"].update(pipeline="others"),
+    ],
+)
+def test_a_canary_that_is_none_is_refused_with_its_key(
+    scripted: PipelineFile, write: Write, change: Callable[[dict[str, Any]], object]
+) -> None:
+    stored = with_canary(scripted, write, SCRIPTED)
+    whole = json.loads(stored.encode())
+    change(whole)
+    with pytest.raises(InvalidConfig) as caught:
+        decode(stored.key, json.dumps(whole).encode())
+    assert caught.value.code == "config/not-a-pipeline"

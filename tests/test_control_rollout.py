@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from nats.aio.client import Client
 
 from vrsky_fast.control.buckets import DELETED, NODES, Entry, make, put
 from vrsky_fast.control.connection import connect
-from vrsky_fast.control.nodes import MAX_REFUSED, NodeRecord, Refusal, bounded, decode, nodes
+from vrsky_fast.control.nodes import MAX_REFUSED, Figures, NodeRecord, Refusal, bounded, decode, nodes
 from vrsky_fast.control.rollout import state_of, wait
 from vrsky_fast.control.server_config import Endpoint
 
@@ -26,7 +27,14 @@ async def say(client: Client, record: NodeRecord) -> None:
 
 def test_a_record_is_read_as_it_was_written() -> None:
     record = replace(NODE, customer="acme", seen=7, pipelines=3, refused={"acme.a": WRONG}, refused_total=1)
+    record = replace(record, canaries={"acme.a": Figures("0" * 16, 5, 1, 95, 0)})
     assert decode(Entry("one", 1, record.encode(), 12.5, {})) == replace(record, heard=12.5)
+
+
+def test_a_record_of_a_version_without_canaries_is_read() -> None:
+    whole = json.loads(NODE.encode())
+    del whole["canaries"]
+    assert decode(Entry("one", 1, json.dumps(whole).encode(), 12.5, {})) == replace(NODE, heard=12.5)
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{}", b"nothing", NODE.encode().replace(b'"seen":0', b'"seen":null')])

@@ -26,6 +26,8 @@ NUMBERS: dict[str, Any] = {
     "steps": {"filter": {"bounds": [2.5e-7, 1e-6], "counts": [1, 0, 3], "sum": 2.0}},
     "dead": {"xml/not-well-formed": 9},
     "retried": {"http/status": 11},
+    "canaries": 2,
+    "roles": {"active": {"messages": 95, "failed": 1}, "canary": {"messages": 5, "failed": 3}},
 }
 
 
@@ -49,6 +51,13 @@ def test_every_counter_of_the_core_is_there_as_a_total_and_by_customer() -> None
         unit = "" if counter.endswith("_bytes") else "_messages"
         assert value(found, f"vrsky_{counter}{unit}_total") == 10 * number
         assert value(found, f"vrsky_customer_{counter}{unit}_total", customer='a"c\\me\n') == number
+
+
+def test_what_both_revisions_of_pipelines_with_a_canary_run_is_there_by_role() -> None:
+    found = scraped()
+    counts = [value(found, f"vrsky_revision_{of}_total", role="canary") for of in ("messages", "failed")]
+    assert (counts, value(found, "vrsky_revision_messages_total", role="active")) == ([5, 3], 95)
+    assert value(found, "vrsky_canaries") == 2
 
 
 def test_times_are_a_histogram_in_seconds() -> None:

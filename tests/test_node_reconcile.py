@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from vrsky_fast import config
 from vrsky_fast.config import Problem
 from vrsky_fast.node.reconcile import Key, Plan, Running, claims_of, key_of, plan
-from vrsky_fast.node.states import Broken, Ready, State
+from vrsky_fast.node.states import Broken, Canary, Ready, State
 
 HTTP = """\
 customer: {customer}
@@ -94,6 +95,26 @@ def test_another_secret_alone_is_a_change(tmp_path: Path) -> None:
     _, now = run({"a": one})
     made, _ = run({"a": Ready(one.file, {"token": "new"})}, now)
     assert shape(made) == [(["a"], [])]
+
+
+def test_a_canary_that_comes_changes_its_share_or_goes_is_a_change(tmp_path: Path) -> None:
+    one = http(tmp_path, "orders")
+    other = http(tmp_path, "orders", out="others").file
+    canaries = [None, Canary(other, 10), Canary(other, 20), Canary(one.file, 20), None]
+    now: Running_ = {}
+    for canary in canaries:
+        with_it = replace(one, canary=canary)
+        made, now = run({"a": with_it}, now)
+        assert shape(made) == [(["a"], [])]
+        made, now = run({"a": replace(with_it)}, now)
+        assert made.changes == ()
+
+
+def test_without_its_canary_a_file_is_served_and_it_is_said(tmp_path: Path) -> None:
+    one = replace(http(tmp_path, "orders"), canary_problems=broken("config/canary").problems)
+    made, now = run({"a": one}, {})
+    assert list(now) == [("acme", "orders")]
+    assert said(made) == {"a": ("config/canary", ("acme", "orders"))}
 
 
 def test_a_broken_file_leaves_what_it_defined_running_and_says_so(tmp_path: Path) -> None:

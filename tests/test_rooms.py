@@ -21,6 +21,7 @@ FLOORS = (
     ("registry", "consumers", "settlement"),
     ("tap",),
     ("message",),
+    ("canary",),
     ("observe", "ids", "nats_api", "settings", "world"),
     ("subjects",),
 )

@@ -351,6 +351,10 @@ class Pipeline:
     def revision(self) -> str:
         """A hash of the file and its scripts, 16 hex digits."""
 
+    def check_canary(self, canary: Pipeline) -> None:
+        """Whether the other may run a share of the messages of this one. Raises ConfigError `config/canary` with the
+        pointer of what it changes and may not: in, outs, and limits of all messages."""
+
     @property
     def json(self) -> str:
         """The file's canonical JSON."""
@@ -388,11 +392,17 @@ class Node:
         earlier revision goes on then."""
 
     def change(
-        self, installs: Sequence[tuple[Pipeline, dict[str, str]]], removes: Sequence[tuple[str, str]], dry: bool = False
+        self,
+        installs: Sequence[tuple[Pipeline, dict[str, str]]],
+        removes: Sequence[tuple[str, str]],
+        dry: bool = False,
+        canaries: dict[int, tuple[Pipeline, int]] | None = None,
     ) -> tuple[int, VrskyError] | None:
         """Installs pipelines with their secrets, and removes others by customer and name, in one step: addresses and
         durables pass from one to another without a gap. Nothing is done when one cannot be installed: returns its
-        place in `installs`, and what `install` would raise. With `dry` nothing is done in any case."""
+        place in `installs`, and what `install` would raise. With `dry` nothing is done in any case. `canaries`, by
+        places in `installs`, run a share of such a pipeline's messages beside it, in millionths; ConfigError
+        `config/canary` for one that may not, as `Pipeline.check_canary` says."""
 
     def remove(self, customer: str, pipeline: str) -> bool:
         """Takes a pipeline out; returns when no shard takes anything more in for it. What is in hand is finished.
@@ -422,6 +432,10 @@ class Node:
 
     def stats(self) -> str:
         """Counters of every pipeline, and how its `in` and `outs` are, as a JSON list."""
+
+    def canaries(self) -> str:
+        """The pipelines that have a canary, as a JSON list of `{customer, pipeline, revision, millionths, runs}`: the
+        canary's revision and share, and by role, `active` and `canary`, what it has run: `{messages, failed}`."""
 
     def stats_changed(self) -> str:
         """What is new since the last call: `{"changed": [rows of `stats`], "removed": [[customer, pipeline], ...]}`."""

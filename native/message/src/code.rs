@@ -97,6 +97,7 @@ codes! {
     ConfigUnknownPipeline = "config/unknown-pipeline", Config, false, 404, "The bucket vrsky_pipelines holds no such pipeline, or no such revision of it.", "`vrsky status` lists pipelines, `vrsky history` their revisions.";
     ConfigNotSettings = "config/not-settings", Config, false, 400, "What the bucket vrsky_deployment holds is no settings of a deployment.", "Nodes go on with the last good ones; write better ones with `vrsky settings set`, and see what there was with `vrsky settings history`.";
     ConfigOtherTopology = "config/other-topology", Config, false, 409, "A node was started with another --topology than the settings of its deployment say.", "Start it without --topology, so that it follows the settings, or change them with `vrsky settings set`.";
+    ConfigCanary = "config/canary", Config, false, 409, "A canary cannot run beside this revision, or a pipeline with a canary cannot be changed.", "Change steps only in a canary, and apply other changes without --canary; end a canary with `vrsky promote` or `vrsky rollback` first.";
     ConfigCannotListen = "config/cannot-listen", Config, true, 500, "The address of HTTP pipelines is taken, or not of this machine.", "Stop the program that uses it, or name another IP:PORT with --listen.";
 
     // -- xml ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::message::{Code, Fault};
 use flow::compile::Pipeline;
-use flow::engine::{Installs, Key, Node, Secrets, Settings};
+use flow::engine::{CanaryInstall, Install, Installs, Key, Node, Secrets, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -62,16 +62,24 @@ impl PyNode {
         detached(py, || text(&node.check(&pipeline, &secrets)?))
     }
 
-    #[pyo3(signature = (installs, removes, dry = false))]
+    #[pyo3(signature = (installs, removes, dry = false, canaries = None))]
     fn change<'py>(
         &self,
         py: Python<'py>,
         installs: Vec<(Bound<'py, PyPipeline>, BTreeMap<String, String>)>,
         removes: Vec<(String, String)>,
         dry: bool,
+        canaries: Option<HashMap<usize, (Bound<'py, PyPipeline>, u32)>>,
     ) -> PyResult<Option<(usize, Bound<'py, PyAny>)>> {
         let node = self.node(py)?;
-        let given = installs.into_iter().map(|(one, secrets)| (Arc::clone(&one.get().pipeline), Secrets::new(secrets)));
+        let canaries = canaries.unwrap_or_default();
+        let given = installs.into_iter().enumerate().map(|(place, (one, secrets))| {
+            let canary = canaries.get(&place).map(|(canary, millionths)| CanaryInstall {
+                pipeline: Arc::clone(&canary.get().pipeline),
+                millionths: *millionths,
+            });
+            Install { pipeline: Arc::clone(&one.get().pipeline), secrets: Secrets::new(secrets), canary }
+        });
         let (installs, removes): (Installs, Vec<Key>) =
             (given.collect(), removes.into_iter().map(|(customer, name)| (customer.into(), name.into())).collect());
         let change = if dry { Node::try_change } else { Node::change };
@@ -108,6 +116,11 @@ impl PyNode {
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
         let node = self.node(py)?;
         detached(py, || text(&node.stats()))
+    }
+
+    fn canaries(&self, py: Python<'_>) -> PyResult<String> {
+        let node = self.node(py)?;
+        detached(py, || text(&node.canaries()))
     }
 
     fn stats_changed(&self, py: Python<'_>) -> PyResult<String> {

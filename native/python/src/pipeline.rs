@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::message::Fault;
-use flow::compile::{Compiled, Pipeline, compile_all};
+use flow::compile::{Compiled, Pipeline, check_canary, compile_all};
 use flow::process::{Processed, Snapshot, dry_run, now_ms, process, process_split};
 use flow::summary::summary;
 use flow::worker::Worker;
@@ -64,6 +64,11 @@ impl PyPipeline {
     #[pyo3(signature = (json, files = None))]
     fn from_json(py: Python<'_>, json: &str, files: Option<HashMap<String, String>>) -> PyResult<Self> {
         compile(py, json, &files.unwrap_or_default()).map(PyPipeline::new)
+    }
+
+    fn check_canary(&self, py: Python<'_>, canary: &Bound<'_, PyPipeline>) -> PyResult<()> {
+        let canary = Arc::clone(&canary.get().pipeline);
+        detached(py, || check_canary(&self.pipeline, &canary))
     }
 
     #[getter]

@@ -43,6 +43,9 @@ pub struct Catalogue {
     pub reference: RefCell<Runner>,
 }
 
+/// What a canary runs in a world that has one.
+pub const CANARY_MILLIONTHS: u32 = 500_000;
+
 /// The streams of users: name and subjects.
 pub const STREAMS: [(&str, &str); 2] = [("IN", "in.>"), ("OUT", "out.>")];
 
@@ -66,6 +69,12 @@ impl Catalogue {
             runner,
             reference: RefCell::new(Runner::new()),
         })
+    }
+
+    /// The revision that is a canary beside the first one.
+    #[must_use]
+    pub fn canary(&self, entry: usize) -> Arc<Pipeline> {
+        Arc::clone(&self.entries[entry].revisions[1])
     }
 }
 

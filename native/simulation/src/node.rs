@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{CANARY_MILLIONTHS, Catalogue};
 use crate::network::Wires;
 use crate::sink::Receivers;
 use crate::source::{Answer, ModelSource, Request};
@@ -91,7 +91,11 @@ impl Node {
         let earlier = self.prepared.borrow().get(&entry).map(|prepared| prepared.counters.clone());
         let counters =
             earlier.unwrap_or_else(|| (0..self.settings.threads).map(|_| Arc::new(Counters::default())).collect());
-        let prepared = Arc::new(Prepared::new(pipeline, Secrets::default(), counters, &self.settings).ok()?);
+        let prepared = Prepared::new(pipeline, Secrets::default(), counters, &self.settings).ok()?;
+        let prepared = Arc::new(match self.story.canaries.borrow().contains(&entry) {
+            true => prepared.with_canary(self.catalogue.canary(entry), CANARY_MILLIONTHS, None).ok()?,
+            false => prepared,
+        });
         self.prepared.borrow_mut().insert(entry, Arc::clone(&prepared));
         Some(prepared)
     }

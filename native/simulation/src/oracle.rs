@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flow::engine::one_shard::Share;
 use flow::process::{self, Message};
 
-use crate::catalogue::{Catalogue, Entry, Intake};
+use crate::catalogue::{CANARY_MILLIONTHS, Catalogue, Entry, Intake};
 use crate::message::{Input, MARK, number};
 use crate::redrive::SentPart;
 use crate::story::Story;
@@ -98,8 +99,12 @@ pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, story: &Sto
         let entry = &catalogue.entries[input.pipeline];
         let all: Vec<&Output> = ends.outputs.values().flatten().copied().collect();
         let may_double = !allows(timeline, input, &all).is_empty();
-        let may = May { double: may_double, lose_core: may_lose_core(story, input) };
+        let has_canary = story.canaries.borrow().contains(&input.pipeline);
+        // Whatever comes again is run by the same revision, unless it was stored as another message.
+        let mix = may_double && (!has_canary || input.is_repeated_late());
+        let may = May { mix, lose_core: may_lose_core(story, input) };
         let wrong = wrong(catalogue, input, &ends, may).or_else(|| mixed_up(entry, &ends));
+        let wrong = wrong.or_else(|| if has_canary { other_than_chosen(entry, &ends) } else { None });
         let told = |wrong| format!("input {} of {}: {wrong}; it has {}", input.number, entry.name, ends.told());
         faults.extend(wrong.map(told));
         for ((destination, _), outputs) in ends.outputs.iter().filter(|(_, outputs)| outputs.len() > 1) {
@@ -117,7 +122,8 @@ pub fn judge(catalogue: &Catalogue, inputs: &[Input], found: &Found, story: &Sto
 /// What may become of one input.
 #[derive(Clone, Copy)]
 struct May {
-    double: bool,
+    /// Have outputs of both revisions.
+    mix: bool,
     lose_core: bool,
 }
 
@@ -185,10 +191,25 @@ fn wrong(catalogue: &Catalogue, input: &Input, ends: &Ends<'_>, may: May) -> Opt
     let both = [first, expected(catalogue, input, 1)];
     let one_of_both = |revision: &Expected| {
         let alone = judge(std::slice::from_ref(revision), revision);
-        if may.double { alone.and_then(|_| judge(&both, revision)) } else { alone }
+        if may.mix { alone.and_then(|_| judge(&both, revision)) } else { alone }
     };
     let [first, second] = both.each_ref().map(one_of_both);
     second.and(first).or_else(|| stray_letter(entry, ends))
+}
+
+/// A dead letter by steps of another revision than the one of the two that the message's id chooses.
+fn other_than_chosen(entry: &Entry, ends: &Ends<'_>) -> Option<String> {
+    let share = Share::new(entry.name, CANARY_MILLIONTHS);
+    let of_steps = ends.letters.iter().filter(|letter| {
+        letter.subject.starts_with("vrsky.dead.")
+            && !letter.header("Vrsky-Step").is_some_and(|step| step.starts_with("out:"))
+    });
+    let is_other = |letter: &&&Letter| {
+        let chosen = letter.header("Vrsky-Id").map(|id| entry.revisions[usize::from(share.has(id))].revision());
+        chosen.is_some() && letter.header("Vrsky-Revision") != chosen
+    };
+    let other = of_steps.into_iter().find(|letter| is_other(letter));
+    other.map(|letter| format!("a dead letter of a revision that its id does not choose: {}", text(&letter.bytes)))
 }
 
 /// Parts that were sent again, and are now neither dead again nor delivered.

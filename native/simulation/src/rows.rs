@@ -1,7 +1,7 @@
 //! What seeds have to reach, each at least one of a hundred: the rows of `docs/delivery.md`, as far as a simulation has
 //! them.
 
-pub const ROWS: [&str; 70] = [
+pub const ROWS: [&str; 71] = [
     "answer 404",
     "answer accepted",
     "answer http/key-reused",
@@ -60,6 +60,7 @@ pub const ROWS: [&str; 70] = [
     "letter script/threw",
     "letter tenant/mismatch",
     "answer limit/backlog",
+    "limit canary",
     "limit core NATS promised",
     "limit dead again after a redrive",
     "limit large payload",

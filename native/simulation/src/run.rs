@@ -131,7 +131,7 @@ impl Simulation {
 
     async fn play(self: Rc<Simulation>, seed: u64) -> Outcome {
         let chosen = faults::choose(&self);
-        self.serve_some();
+        self.serve_some(seed);
         spawn_local(Rc::clone(&self.wires).pump());
         self.node.start();
         sleep(Duration::from_millis(500)).await;
@@ -179,8 +179,8 @@ impl Simulation {
         }
     }
 
-    /// At least three pipelines of two customers.
-    fn serve_some(&self) {
+    /// At least three pipelines of two customers. In one world of three, half of them have a canary.
+    fn serve_some(&self, seed: u64) {
         let all: Vec<usize> = (0..self.catalogue.entries.len()).collect();
         let mut served = BTreeMap::new();
         let customers = |served: &BTreeMap<usize, usize>| {
@@ -188,6 +188,10 @@ impl Simulation {
         };
         while served.len() < 3 || customers(&served) < 2 || self.story.one_in(2) && served.len() < 6 {
             served.insert(*self.story.pick(&all), 0);
+        }
+        if seed % 3 == 1 {
+            self.story.canaries.borrow_mut().extend(served.keys().step_by(2));
+            self.reached("canary");
         }
         self.node.serve(served);
     }

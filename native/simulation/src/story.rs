@@ -22,6 +22,8 @@ pub struct Story {
     pub timeline: Timeline,
     /// When nobody listens to core NATS, or what outs publish there is refused.
     pub losses: Timeline,
+    /// Pipelines that have a canary from the beginning to the end, by their position in the catalogue.
+    pub canaries: RefCell<BTreeSet<usize>>,
 }
 
 /// The wall clock's milliseconds when a simulation begins: 2026-01-01.
@@ -41,6 +43,7 @@ impl Story {
             reached: RefCell::default(),
             timeline: Timeline::default(),
             losses: Timeline::default(),
+            canaries: RefCell::default(),
         }
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from nats.aio.client import Client
 
 from .. import config
 from ..config.folder import nothing_in
+from ..config.share import Rule
 from ..control.buckets import NODES, PIPELINES, make, name_of
 from ..control.revisions import delete, write
 from ..control.rollout import NodeState
 from ..errors import ConfigError, NatsError, VrskyError
-from . import bucket, changes, exit_codes, nats, outcome, variables
+from . import bucket, canary, changes, exit_codes, nats, outcome, variables
+from .canary import Decided
 from .changes import Change
 from .choice import counted
 from .server_of import agrees
@@ -35,12 +37,17 @@ running it again.
 
 What is in the bucket and not in PATH stays. With --prune it is deleted, of the customers that PATH has files of.
 
+With --canary what changes runs beside what is there, for a share of the messages. With --abort-above or
+--promote-after this command goes on and watches it: it rolls the canary back or promotes it. Cut off, the canary stays
+as it is; the same command watches on. By hand: `vrsky promote` and `vrsky rollback`.
+
 \b
 Examples:
   vrsky apply pipelines/ --nats nats://nats:4222
   vrsky apply pipelines/ --dry-run
   vrsky apply orders.yaml --yes --note 'price in cents' --wait 60
   vrsky apply pipelines/acme/ --prune --yes --json
+  vrsky apply orders.yaml --canary 5% --abort-above 1% --promote-after 10m
 """
 
 _AT_ONCE = 64
@@ -53,6 +60,7 @@ class _Done:
     sequences: dict[str, int] = field(default_factory=dict)
     errors: dict[str, VrskyError] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
 
 
 @click.command(name="apply", help=_HELP)
@@ -61,6 +69,7 @@ class _Done:
 @bucket.writing("Write")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would be written, and write nothing.")
 @click.option("--prune", is_flag=True, help="Delete pipelines of these customers that PATH does not have.")
+@canary.options
 @nats.replicas("the buckets", "Left out, they stay as they are.")
 @variables.option
 def command(
@@ -72,14 +81,23 @@ def command(
     is_dry: bool,
     prune: bool,
     replicas: int | None,
+    millionths: int | None,
+    abort_above: int | None,
+    over: int,
+    promote_after: int | None,
     given: dict[str, str],
     as_json: bool,
 ) -> int:
+    rule = canary.rule_of(millionths, abort_above, over, promote_after)
+    if prune and millionths is not None:
+        raise click.UsageError("--prune deletes at once; do that without --canary")
     terminal = Terminal(sys.stdout)
     loaded, failed = checked(path, given)
     if failed:
         return _tests_failed(terminal, failed, as_json)
     found = asyncio.run(_compare(server, path, loaded, prune))
+    if millionths is not None:
+        found = canary.beside(found, {f"{one.customer}.{one.pipeline}": one for one in loaded}, millionths, rule)
     different = [one for one in found if one.kind != "unchanged"]
     if not as_json:
         changes.show(terminal, found)
@@ -90,11 +108,44 @@ def command(
     if different and not yes and not agrees(question, "writes", "written"):
         return exit_codes.OK
     done = asyncio.run(_apply(server, found, note, seconds, replicas))
+    if not as_json:
+        _show(terminal, done, seconds)
+    if rule.decides:
+        _watch(server, found, rule, done, note, seconds, None if as_json else terminal)
     if as_json:
         click.echo(json.dumps(_as_json(found, done)))
-    else:
-        _show(terminal, done, seconds)
     return _exit_code(done)
+
+
+def _watch(
+    server: nats.Server,
+    found: Sequence[Change],
+    rule: Rule,
+    done: _Done,
+    note: str,
+    seconds: float,
+    terminal: Terminal | None,
+) -> None:
+    """Until the canaries that were written, or are there as they are to be, are decided on."""
+    canaries = {one.key: one.stored.canary for one in found if one.stored is not None}
+    keys = [key for key, there in canaries.items() if there is not None and there.rule == rule]
+    sequences = {key: done.sequences[key] for key in keys if key in done.sequences}
+    if not sequences:
+        return
+    if terminal is not None:
+        names = ", ".join(map(name_of, sorted(sequences)))
+        terminal.line(terminal.quiet(f"watching {safe(names)}; Ctrl-C leaves the canary as it is"))
+    asyncio.run(_decide(server, sequences, done, note, seconds))
+    if terminal is not None:
+        canary.show(terminal, done.decided)
+        outcome.show(terminal, done.nodes, seconds)
+
+
+async def _decide(server: nats.Server, sequences: Mapping[str, int], done: _Done, note: str, seconds: float) -> None:
+    async with bucket.client_of(server) as client:
+        done.decided = await canary.watched(client, sequences, await bucket.author(client, note))
+        written = {one.key: one.sequence for one in done.decided if one.sequence is not None}
+        done.nodes = await outcome.waited(client, written, seconds)
 
 
 def checked(path: Path, given: dict[str, str]) -> tuple[list[config.PipelineFile], list[Outcome]]:
@@ -151,6 +202,8 @@ async def _apply(
 async def _write(client: Client, change: Change, user: str, note: str) -> int | VrskyError:
     """The new sequence, or what is wrong with this one. Raises what concerns the others as well."""
     try:
+        if (refusal := canary.refusal_of(change)) is not None:
+            return refusal
         if change.stored is None:
             return await delete(client, change.key, user, note, change.sequence)
         return await write(client, change.stored.by(user, note), change.sequence)
@@ -174,7 +227,8 @@ def _as_json(found: Sequence[Change], done: _Done) -> dict[str, Any]:
         problem = None if error is None else {"code": error.code, "reason": error.reason}
         rows.append(one.as_json() | {"sequence": done.sequences.get(one.key), "problem": problem})
     ok = _exit_code(done) == exit_codes.OK
-    return {"ok": ok, "changes": rows, "nodes": [one.as_json() for one in done.nodes]}
+    canaries = [one.as_json() for one in done.decided]
+    return {"ok": ok, "changes": rows, "canaries": canaries, "nodes": [one.as_json() for one in done.nodes]}
 
 
 def _show(terminal: Terminal, done: _Done, seconds: float) -> None:
@@ -185,4 +239,7 @@ def _show(terminal: Terminal, done: _Done, seconds: float) -> None:
 
 
 def _exit_code(done: _Done) -> int:
-    return exit_codes.FINDINGS if done.errors else outcome.exit_code(done.nodes)
+    codes = {one.exit_code for one in done.decided}
+    if done.errors or exit_codes.FINDINGS in codes:
+        return exit_codes.FINDINGS
+    return max(codes | {outcome.exit_code(done.nodes)})

@@ -21,13 +21,13 @@ from .terminal import Terminal, safe
 _MAX_LINES = 400
 _MAX_CHARACTERS = 256 * 1024
 
-Kind = Literal["added", "changed", "removed", "unchanged"]
+Kind = Literal["added", "changed", "canary", "removed", "unchanged"]
 
 
 @dataclass(frozen=True)
 class Change:
     """Of one key. `stored` is what is to be there, None to have it deleted; `before` what is there, a marker of its
-    deletion included."""
+    deletion included. A `canary` changes nothing of what is there: it stands beside it in `stored`."""
 
     key: str
     kind: Kind
@@ -45,16 +45,24 @@ class Change:
 
     def diff(self) -> list[str]:
         """Lines of a unified diff of the file and what it names, or of the compiled file where only that differs."""
-        old = None if self.before is None else self.before.stored
-        lines = list(_diff(_texts(old), _texts(self.stored)))
-        if not lines and self.kind == "changed":
-            lines = list(_diff({"compiled": _pretty(old)}, {"compiled": _pretty(self.stored)}))
+        old, new = None if self.before is None else self.before.stored, self._new
+        lines = list(_diff(_texts(old), _texts(new)))
+        if not lines and self.kind in {"changed", "canary"}:
+            lines = list(_diff({"compiled": _pretty(old)}, {"compiled": _pretty(new)}))
         if len(lines) > _MAX_LINES:
             lines = [*lines[:_MAX_LINES], f"... and {len(lines) - _MAX_LINES} more lines"]
         return lines
 
+    @property
+    def _new(self) -> Stored | None:
+        """What is to run, of all messages or of a share."""
+        if self.kind == "canary" and self.stored is not None and self.stored.canary is not None:
+            return self.stored.canary.stored
+        return self.stored
+
     def as_json(self) -> dict[str, object]:
         customer, _, pipeline = self.key.partition(".")
+        canary = None if self.stored is None or self.stored.canary is None else self.stored.canary
         return {
             "customer": customer,
             "pipeline": pipeline,
@@ -62,6 +70,7 @@ class Change:
             "file": None if self.stored is None else self.stored.file,
             "revision": None if self.stored is None else self.stored.revision,
             "previous": None if self.before is None else self.before.revision,
+            "canary": None if canary is None else canary.as_json(),
             "diff": "\n".join(self.diff()) if self.kind != "unchanged" else "",
         }
 
@@ -125,6 +134,7 @@ def show(terminal: Terminal, changes: Sequence[Change]) -> None:
     words = {
         "added": terminal.good("added    "),
         "changed": terminal.warning("changed  "),
+        "canary": terminal.warning("canary   "),
         "removed": terminal.bad("removed  "),
     }
     for one in changes:
@@ -132,7 +142,7 @@ def show(terminal: Terminal, changes: Sequence[Change]) -> None:
             continue
         file = "" if one.stored is None else f"  {one.stored.file}"
         terminal.line(f"{words[one.kind]}  {terminal.strong(one.name)}{safe(file)}")
-        if one.kind == "changed":
+        if one.kind in {"changed", "canary"}:
             for line in one.diff():
                 terminal.line(f"    {_painted(terminal, line)}")
     unchanged = sum(one.kind == "unchanged" for one in changes)

@@ -35,7 +35,11 @@ def of(error: Exception) -> int:
     code = getattr(error, "code", "internal/panic")
     if code == "config/data-folder-in-use":
         return IN_USE
-    if isinstance(error, InvalidConfig) or code in {"config/changed-meanwhile", "config/unknown-pipeline"}:
+    if isinstance(error, InvalidConfig) or code in {
+        "config/canary",
+        "config/changed-meanwhile",
+        "config/unknown-pipeline",
+    }:
         return FINDINGS
     if code in {"config/invalid-value", "config/invalid-name"}:
         return USAGE

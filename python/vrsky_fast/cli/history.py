@@ -35,8 +35,9 @@ def command(pipeline: str, server: nats.Server, as_json: bool) -> int:
     terminal = Terminal(sys.stdout)
     for one in found:
         what = "deleted" if one.is_deleted else one.revision or "no pipeline"
+        beside = "" if one.canary is None else f"  with canary {one.canary.stored.revision}"
         terminal.line(
-            f"{terminal.strong(f'{what:<16}')}  {one.when}  {safe(one.user)}  {terminal.quiet(safe(one.note))}"
+            f"{terminal.strong(f'{what:<16}')}  {one.when}  {safe(one.user)}  {terminal.quiet(safe(one.note))}{beside}"
         )
     return exit_codes.OK
 

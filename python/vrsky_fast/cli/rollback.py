@@ -20,9 +20,9 @@ from .terminal import Terminal
 
 _HELP = """Put an earlier revision of a pipeline back into the KV bucket vrsky_pipelines, and wait until nodes run it.
 
-Without --to it is the revision before the one that is there; of a deleted pipeline the last one. The old document is
-written again as it was, so that files, scripts and variables of that time are not needed. `vrsky history` lists what
-there is.
+Without --to it takes the canary away where there is one, so that the active revision runs all messages again; else it
+puts the revision before the one that is there, of a deleted pipeline the last one. The old document is written again as
+it was, so that files, scripts and variables of that time are not needed. `vrsky history` lists what there is.
 
 \b
 Examples:
@@ -43,6 +43,8 @@ def command(
     stored = chosen(found, revision)
     terminal, now = Terminal(sys.stdout), found[-1]
     if not as_json:
+        if now.canary is not None:
+            terminal.line(f"{terminal.bad('takes away')}  the canary {now.canary.stored.revision}")
         show(terminal, [Change(now.key, "added" if now.is_deleted else "changed", stored, now)])
     if not yes and not agrees(f"Put revision {stored.revision} back?", "writes", "written"):
         return exit_codes.OK
@@ -57,9 +59,11 @@ def command(
 
 
 def chosen(found: Sequence[Revision], revision: str | None) -> Stored:
-    """Of a history, the oldest first: the last one that begins with `revision`, or that is not what is there. Raises
-    ConfigError."""
-    there = found[-1].revision
+    """Of a history, the oldest first: the last one that begins with `revision`, or that is not what is there; what is
+    there without its canary, if it has one. Raises ConfigError."""
+    there, now = found[-1].revision, found[-1].stored
+    if revision is None and now is not None and now.canary is not None:
+        return now.alone()
     earlier = [one.stored for one in found if one.stored is not None]
     if revision is None:
         fit = [one for one in earlier if one.revision != there]
@@ -71,7 +75,7 @@ def chosen(found: Sequence[Revision], revision: str | None) -> Stored:
             raise error_for("config/unknown-pipeline", f"several revisions begin with {revision[:64]}")
     if not fit:
         raise error_for("config/unknown-pipeline", why)
-    return fit[-1]
+    return fit[-1].alone()
 
 
 async def _history(server: nats.Server, key: str) -> list[Revision]:

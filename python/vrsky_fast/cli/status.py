@@ -13,11 +13,14 @@ from typing import Any
 import click
 
 from .._native import is_name
+from ..config.share import percent
+from ..config.stored import Canary
 from ..control import buckets, deployment
 from ..control.deployment import Version, in_force
-from ..control.nodes import NodeRecord, nodes
+from ..control.nodes import Figures, NodeRecord, nodes
 from ..control.revisions import Revision
 from ..control.rollout import NodeState, settings_state_of, state_of
+from ..control.trial import as_json, of_nodes, rate
 from ..errors import error_for
 from . import bucket, nats, outcome
 from .choice import counted
@@ -105,7 +108,10 @@ def _as_json(found: _Status) -> dict[str, Any]:
             "waiting": [state.node.id for state in states if state.state == "waiting"],
             "refused": {state.node.id: state.as_json()["refused"] for state in states if state.state == "refused"},
         }
-        rows.append({"customer": customer, "pipeline": pipeline} | one.as_json() | {"nodes": running})
+        row = {"customer": customer, "pipeline": pipeline} | one.as_json()
+        if one.canary is not None:
+            row["canary_runs"] = as_json(of_nodes(one.key, one.canary.stored.revision, found.nodes))
+        rows.append(row | {"nodes": running})
     running_nodes = [
         {
             "node": one.id,
@@ -137,6 +143,8 @@ def _as_json(found: _Status) -> dict[str, Any]:
 def _show(terminal: Terminal, found: _Status) -> None:
     for one in found.revisions:
         _show_one(terminal, one, found.of(one))
+        if one.canary is not None:
+            _show_canary(terminal, one.canary, of_nodes(one.key, one.canary.stored.revision, found.nodes))
     if not found.revisions:
         terminal.line("no pipelines")
     if found.settings:
@@ -159,6 +167,21 @@ def _show(terminal: Terminal, found: _Status) -> None:
         terminal.line(f"{word}  {safe('  '.join(parts))}")
     if not found.nodes:
         terminal.line(terminal.warning("no node answers"))
+
+
+def _show_canary(terminal: Terminal, canary: Canary, figures: Figures) -> None:
+    share, rule = percent(canary.millionths), canary.rule
+    terminal.line(
+        f"  {terminal.warning('canary')}  {canary.stored.revision}  {share} of the messages  {safe(canary.stored.file)}"
+    )
+    active = rate(figures.active_failed, figures.active_messages)
+    terminal.line(f"    {rate(figures.failed, figures.messages)}; active: {active}")
+    if rule.abort_above is not None:
+        terminal.line(f"    rolled back above {percent(rule.abort_above)} of {rule.over:,} messages and more")
+    if rule.promote_after is not None:
+        terminal.line(f"    promoted after {timedelta(seconds=rule.promote_after)}")
+    if rule.decides:
+        terminal.line(terminal.quiet("    as long as the `vrsky apply` runs that watches it"))
 
 
 def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState]) -> None:

@@ -4,6 +4,8 @@
                                                                │
     PipelineFile ◄──────────── load_each ◄─────────────────────┘
 
+A canary is a second such document within the first: one key, so that both change in one step.
+
 The JSON of the pipeline is a text in the document: no digit of a number is lost on the way. Secrets never enter: the
 JSON and the text hold `{secret: NAME}`, and nothing is resolved here.
 """
@@ -13,17 +15,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .._native import __version__, is_name
+from ..errors import ConfigError
 from .pipeline import PipelineFile, StoredDraft, advice, compile_stored
 from .problem import InvalidConfig, Problem, defect
+from .share import WHOLE, Rule
 from .source import Source
 
 FORMAT = 1
-"""The only one that is read and written. A later format is refused as made by a newer vrsky."""
+"""Of a pipeline that runs alone."""
+FORMAT_WITH_CANARY = 2
+"""A later format is refused as made by a newer vrsky, as this one is by an older one: it would run no canary."""
 
 _REVISION = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _TEXTS = ("vrsky", "customer", "pipeline", "revision", "json", "file", "source", "user", "note")
@@ -49,6 +55,7 @@ class Stored:
     vrsky: str
     user: str = ""
     note: str = ""
+    canary: Canary | None = None
 
     @classmethod
     def of(cls, one: PipelineFile, file: str) -> Stored:
@@ -72,12 +79,53 @@ class Stored:
 
     def is_as(self, other: Stored) -> bool:
         """Whether both say the same, whoever has applied them."""
-        return replace(self, vrsky="").by("", "") == replace(other, vrsky="").by("", "")
+        canaries = [None if one.canary is None else one.canary.stored.says for one in (self, other)]
+        shares = [None if one.canary is None else (one.canary.millionths, one.canary.rule) for one in (self, other)]
+        return self.says == other.says and canaries[0] == canaries[1] and shares[0] == shares[1]
+
+    @property
+    def says(self) -> Stored:
+        """Without who has applied it, by which version, and beside what."""
+        return replace(self, vrsky="", user="", note="", canary=None)
+
+    def alone(self) -> Stored:
+        """Without its canary."""
+        return replace(self, canary=None)
 
     def encode(self) -> bytes:
         """Canonical: the same pipeline gives the same bytes."""
-        whole = {"format": FORMAT} | {name: getattr(self, name) for name in (*_TEXTS, *_BY_NAME)}
+        whole = {"format": FORMAT} | self.members()
+        if self.canary is not None:
+            whole |= {"format": FORMAT_WITH_CANARY, "canary": self.canary.members()}
         return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def members(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in (*_TEXTS, *_BY_NAME)}
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A revision that runs a share of the messages beside the active one: `millionths` of them. `rule` is what the
+    command that watches it goes by."""
+
+    millionths: int
+    stored: Stored
+    rule: Rule = field(default_factory=Rule)
+
+    def as_json(self) -> dict[str, object]:
+        """For people's programs: without what it is made of."""
+        return {"revision": self.stored.revision, "share": self.millionths / WHOLE, "rule": self.rule.as_json()}
+
+    def members(self) -> dict[str, Any]:
+        return {"millionths": self.millionths, "rule": self.rule.as_json(), "pipeline": self.stored.members()}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What stands under a key, compiled; what is wrong with one takes its place. `canary` is a file and its share."""
+
+    file: PipelineFile | InvalidConfig
+    canary: tuple[PipelineFile, int] | InvalidConfig | None = None
 
 
 def decode(key: str, data: bytes) -> Stored:
@@ -88,14 +136,30 @@ def decode(key: str, data: bytes) -> Stored:
         raise _wrong(key, "is not JSON") from None
     if not isinstance(whole, dict) or not isinstance(whole.get("format"), int):
         raise _wrong(key, "is no document of vrsky")
-    if whole["format"] > FORMAT:
+    if whole["format"] > FORMAT_WITH_CANARY:
         made = _short(whole.get("vrsky"))
         reason = (
-            f"was made by a newer vrsky ({made}): format {whole['format']}, and this one, {__version__}, reads {FORMAT}"
+            f"was made by a newer vrsky ({made}): format {whole['format']}, and this one, {__version__}, reads"
+            f" {FORMAT_WITH_CANARY}"
         )
         raise _wrong(key, reason, "config/unsupported-version")
+    canary = _canary(key, whole) if whole["format"] == FORMAT_WITH_CANARY else None
+    return replace(_stored(key, whole), canary=canary)
+
+
+def _stored(key: str, whole: dict[str, Any]) -> Stored:
     _check_shape(key, whole)
     return Stored(**{name: whole[name] for name in (*_TEXTS, *_BY_NAME)})
+
+
+def _canary(key: str, whole: dict[str, Any]) -> Canary:
+    canary = whole.get("canary")
+    if not isinstance(canary, dict) or not isinstance(canary.get("pipeline"), dict):
+        raise _wrong(key, "has no canary, and its format says that it has one")
+    millionths, rule = canary.get("millionths"), Rule.read(canary.get("rule"))
+    if type(millionths) is not int or not 0 < millionths <= WHOLE or rule is None:
+        raise _wrong(key, "has a canary without a share or a rule")
+    return Canary(millionths, _stored(key, canary["pipeline"]), rule)
 
 
 def revision_of(key: str, data: bytes) -> str | None:
@@ -126,14 +190,13 @@ def _check_shape(key: str, whole: dict[str, Any]) -> None:
         raise _wrong(key, "holds half of a surrogate pair") from None
 
 
-def load_each(documents: Sequence[tuple[str, bytes]]) -> Iterator[PipelineFile | InvalidConfig]:
-    """The pipelines that stand under keys, in their order; what is wrong with one takes its place. Blocks while they
-    are compiled, some hundred at a time."""
+def load_each(documents: Sequence[tuple[str, bytes]]) -> Iterator[Loaded]:
+    """The pipelines that stand under keys, in their order. Blocks while they are compiled, some hundred at a time."""
     for first in range(0, len(documents), _AT_ONCE):
         yield from _load(documents[first : first + _AT_ONCE])
 
 
-def _load(documents: Sequence[tuple[str, bytes]]) -> Iterator[PipelineFile | InvalidConfig]:
+def _load(documents: Sequence[tuple[str, bytes]]) -> Iterator[Loaded]:
     decoded: list[Stored | InvalidConfig] = []
     for key, data in documents:
         try:
@@ -141,9 +204,33 @@ def _load(documents: Sequence[tuple[str, bytes]]) -> Iterator[PipelineFile | Inv
         except InvalidConfig as invalid:
             decoded.append(invalid)
     good = [one for one in decoded if isinstance(one, Stored)]
-    compiled = iter(_compile(good))
+    compiled, canaries = iter(_compile(good)), iter(_compile([one.canary.stored for one in good if one.canary]))
     for one in decoded:
-        yield one if isinstance(one, InvalidConfig) else _checked(one, next(compiled))
+        if isinstance(one, InvalidConfig):
+            yield Loaded(one)
+            continue
+        file = _checked(one, next(compiled))
+        yield Loaded(file, _beside(file, one.canary, next(canaries)) if one.canary else None)
+
+
+def _beside(
+    file: PipelineFile | InvalidConfig, canary: Canary, compiled: PipelineFile | InvalidConfig
+) -> tuple[PipelineFile, int] | InvalidConfig | None:
+    found = _checked(canary.stored, compiled)
+    if isinstance(found, InvalidConfig) or isinstance(file, InvalidConfig):
+        return found if isinstance(found, InvalidConfig) else None
+    problem = canary_problem(file, found)
+    return (found, canary.millionths) if problem is None else InvalidConfig([problem])
+
+
+def canary_problem(active: PipelineFile, canary: PipelineFile) -> Problem | None:
+    """Why it may not run beside the other: a place in the canary's file."""
+    try:
+        active.compiled.check_canary(canary.compiled)
+    except ConfigError as error:
+        pointer = error.place.pointer if error.place is not None else None
+        return canary.problem(error.code, error.reason, pointer or "")
+    return None
 
 
 def _compile(good: Sequence[Stored]) -> list[PipelineFile | InvalidConfig]:

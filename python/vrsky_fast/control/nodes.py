@@ -7,7 +7,7 @@ bucket lives, whatever the clocks of nodes and commands say.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from .buckets import NODES, Entry
 from .watch import entries_of
 
 MAX_REFUSED = 500
+MAX_CANARIES = 500
 _MAX_REFUSED_BYTES = 256 * 1024
 _MAX_PROBLEMS = 3
 _MAX_CHARACTERS = 500
@@ -56,12 +57,34 @@ class SettingsSeen:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What a node has run of a pipeline with a canary since it has the canary: messages, and how many of them failed.
+    `revision` is the canary's."""
+
+    revision: str
+    messages: int
+    failed: int
+    active_messages: int
+    active_failed: int
+
+
+def figures_of(canaries: Sequence[Mapping[str, Any]]) -> dict[str, Figures]:
+    """Of what `Engine.canaries` says, by key; as many as a record has room for."""
+    found: dict[str, Figures] = {}
+    for one in canaries[:MAX_CANARIES]:
+        active, canary = one["runs"]["active"], one["runs"]["canary"]
+        figures = (canary["messages"], canary["failed"], active["messages"], active["failed"])
+        found[f"{one['customer']}.{one['pipeline']}"] = Figures(one["revision"], *figures)
+    return found
+
+
+@dataclass(frozen=True)
 class NodeRecord:
     """`customer` is None for a node that serves all. `seen` is the sequence up to which everything that concerns the
     node is applied or refused, in the stream of vrsky_pipelines that `bucket` identifies. `refused` has the last of
-    the keys that it refuses, `refused_total` how many there are. `settings` is None in the
-    record of a vrsky that knows no settings of a deployment. `started` is by the node's own clock, `up_seconds` by
-    none."""
+    the keys that it refuses, `refused_total` how many there are. `canaries` are those that it runs, by key. `settings`
+    is None in the record of a vrsky that knows no settings of a deployment. `started` is by the node's own clock,
+    `up_seconds` by none."""
 
     id: str
     types: tuple[str, ...]
@@ -76,6 +99,7 @@ class NodeRecord:
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     refused_total: int = 0
     settings: SettingsSeen | None = None
+    canaries: Mapping[str, Figures] = field(default_factory=dict)
     heard: float = 0.0
     """When the server got it, seconds since 1970 by its clock; 0 in a record that is to be written."""
 
@@ -111,6 +135,8 @@ def decode(entry: Entry) -> NodeRecord | None:
             refused,
             int(whole["refused_total"]),
             _settings(whole.get("settings")),
+            # An earlier version runs none.
+            {key: Figures(**one) for key, one in whole.get("canaries", {}).items()},
             entry.time,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

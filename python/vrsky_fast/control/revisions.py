@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from ..config import InvalidConfig
 from ..config.problem import Problem
-from ..config.stored import Stored, decode
+from ..config.stored import Canary, Stored, decode
 from .buckets import DELETED, PIPELINES, Conflict, Entry, name_of, put
 from .failure import fail
 from .watch import entries_of
@@ -52,12 +52,17 @@ class Revision:
         return None if self.stored is None else self.stored.revision
 
     @property
+    def canary(self) -> Canary | None:
+        return None if self.stored is None else self.stored.canary
+
+    @property
     def when(self) -> str:
         return datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
     def as_json(self) -> dict[str, object]:
         return {
             "revision": self.revision,
+            "canary": None if self.canary is None else self.canary.as_json(),
             "deleted": self.is_deleted,
             "sequence": self.sequence,
             "user": self.user,
@@ -81,6 +86,12 @@ async def history(client: Client, key: str) -> list[Revision]:
     """The oldest first, at most 10. Raises NatsError, and ConfigError where the key never was."""
     found = [_revision(one) for one in await entries_of(client, PIPELINES, (key,), history=True)]
     return found or fail("config/unknown-pipeline", f"there is no {name_of(key)} in vrsky_pipelines")
+
+
+async def last_of(client: Client, key: str) -> Revision | None:
+    """What the key holds, a marker of its deletion included; None where it never was. Raises NatsError."""
+    found = await entries_of(client, PIPELINES, (key,))
+    return _revision(found[-1]) if found else None
 
 
 def _revision(entry: Entry) -> Revision:

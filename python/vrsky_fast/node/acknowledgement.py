@@ -6,17 +6,17 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
 from .._native import subject_token
 from ..control.buckets import DELETED, NODES, make, put
 from ..control.connection import connect
-from ..control.nodes import NodeRecord, Refusal, SettingsSeen, bounded
+from ..control.nodes import NodeRecord, Refusal, SettingsSeen, bounded, figures_of
 from ..control.server_config import Endpoint
 from ..errors import VrskyError
 
@@ -44,6 +44,8 @@ class Acknowledgement:
         self._began = time.monotonic()
         self._changed = asyncio.Event()
         self._is_there = False
+        self.canaries: Callable[[], Sequence[Mapping[str, Any]]] = list
+        """What each canary has run, as `Engine.canaries` says it."""
 
     def report(
         self,
@@ -75,8 +77,7 @@ class Acknowledgement:
                     await make(client, NODES, self._replicas)
                     while True:
                         self._changed.clear()
-                        up = int(time.monotonic() - self._began)
-                        await put(client, NODES, self.id, replace(self._record, up_seconds=up).encode(), {}, None)
+                        await put(client, NODES, self.id, self._now().encode(), {}, None)
                         self._is_there, said = True, ""
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._changed.wait(), _BEAT_SECONDS)
@@ -85,6 +86,10 @@ class Acknowledgement:
                     said = str(error)
                     self._note(f"this node cannot say what it runs, which is tried again: {error}")
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _now(self) -> NodeRecord:
+        up = int(time.monotonic() - self._began)
+        return replace(self._record, up_seconds=up, canaries=figures_of(self.canaries()))
 
     async def remove(self) -> None:
         """Nobody waits for this node any more. Raises nothing: the record goes by itself, later."""

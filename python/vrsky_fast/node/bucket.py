@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from ..config import InvalidConfig, Problem
+from ..config import InvalidConfig, PipelineFile, Problem
 from ..config.deployment import DeploymentSettings
 from ..config.files import Stat, stat_of
 from ..config.stored import load_each, revision_of
@@ -35,7 +35,7 @@ from .reconcile import Finding
 from .restarting import restarting
 from .settings import Settings
 from .signals import Stop
-from .states import Broken, Check, State, judge, says_the_same, secret_files
+from .states import Broken, Canary, Check, Ready, State, judge, says_the_same, secret_files
 
 # Between two looks at the files of secrets.
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 10.0
@@ -48,6 +48,7 @@ _MAX_WAITING = 4
 
 
 _Arrival = Batch | VrskyError | OSError
+_Beside = tuple[PipelineFile, int] | InvalidConfig | None
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class _Known:
     revision: str | None
     state: State
     files: dict[str, Stat]
+    canary: _Beside = None
 
 
 class Bucket:
@@ -165,6 +167,9 @@ class Bucket:
         if _RECORD not in self._tasks:
             self._start(_RECORD, self._acknowledgement.run)
 
+    def report_canaries(self, canaries: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        self._acknowledgement.canaries = canaries
+
     async def close(self) -> None:
         tasks = [*self._tasks.values(), *([self._getting] if self._getting else [])]
         self._tasks, self._getting = {}, None
@@ -246,14 +251,24 @@ class Bucket:
         found: dict[str, _Known] = {}
         loaded = load_each([(entry.key, value) for entry, value in values])
         for (entry, value), one in zip(values, loaded, strict=True):
-            if isinstance(one, InvalidConfig):
+            if isinstance(one.file, InvalidConfig):
                 revision = revision_of(entry.key, value)
-                found[entry.key] = _Known(entry.sequence, revision, Broken(one.problems), {})
+                found[entry.key] = _Known(entry.sequence, revision, Broken(one.file.problems), {})
             else:
-                files = secret_files(one, self._secrets)
-                state = judge(one, entry.key, self._check, self._secrets)
-                found[entry.key] = _Known(entry.sequence, one.summary.revision, state, files)
+                known = _Known(entry.sequence, one.file.summary.revision, Broken(()), {}, one.canary)
+                known.files = secret_files(one.file, self._secrets)
+                known.state = self._judged(one.file, entry.key, known.canary)
+                found[entry.key] = known
         return found
+
+    def _judged(self, file: PipelineFile, key: str, canary: _Beside) -> State:
+        """With its canary, or with why it is served without."""
+        state = judge(file, key, self._check, self._secrets)
+        if not isinstance(state, Ready) or canary is None:
+            return state
+        if isinstance(canary, InvalidConfig):
+            return replace(state, canary_problems=tuple(canary.problems))
+        return replace(state, canary=Canary(*canary))
 
     def _forget_unseen(self) -> None:
         """What a snapshot does not hold is gone."""
@@ -307,7 +322,7 @@ class Bucket:
             if file is None or not (everything or any(stat_of(path) != stat for path, stat in known.files.items())):
                 continue
             known.files = secret_files(file, self._secrets)
-            state = judge(file, key, self._check, self._secrets)
+            state = self._judged(file, key, known.canary)
             if not says_the_same(known.state, state):
                 known.state, changed = state, True
         self._due = time.monotonic() + pause_after(time.thread_time() - began, _LEAST_SECONDS, _MOST_SECONDS)

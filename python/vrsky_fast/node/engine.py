@@ -19,8 +19,8 @@ from .profile import Profile
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
 
 
-Install = tuple[PipelineFile, dict[str, str]]
-"""A pipeline, and the values of its secrets by their names."""
+Install = tuple[PipelineFile, dict[str, str], tuple[PipelineFile, int] | None]
+"""A pipeline, the values of its secrets by their names, and a canary with its share in millionths."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ class Engine:
         self, installs: Sequence[Install], removes: Sequence[tuple[str, str]] = (), dry: bool = False
     ) -> tuple[int, VrskyError] | None:
         """See `_native.Node.change`."""
-        compiled = [(one.compiled, secrets) for one, secrets in installs]
-        return await asyncio.to_thread(self._node.change, compiled, removes, dry)
+        compiled = [(one.compiled, secrets) for one, secrets, _ in installs]
+        given = ((place, canary) for place, (_, _, canary) in enumerate(installs) if canary is not None)
+        canaries = {place: (file.compiled, millionths) for place, (file, millionths) in given}
+        return await asyncio.to_thread(self._node.change, compiled, removes, dry, canaries)
 
     async def serve_as(self, profile: Profile) -> None:
         """See `_native.Node.serve_as`."""
@@ -78,6 +80,11 @@ class Engine:
         """Of every pipeline."""
         stats: list[dict[str, Any]] = json.loads(self._node.stats())
         return stats
+
+    def canaries(self) -> list[dict[str, Any]]:
+        """See `_native.Node.canaries`."""
+        found: list[dict[str, Any]] = json.loads(self._node.canaries())
+        return found
 
     def changes(self) -> Changes:
         """Since the last call; of everything at the first one."""

@@ -35,6 +35,12 @@ _USAGE = {
     "waits": ("waits", 1, "Messages that have waited in their stream for their steps."),
 }
 
+_WITH_CANARY = "Of pipelines that have a canary, by the revision's role."
+_ROLES = {
+    "messages": f"Messages whose steps have begun. {_WITH_CANARY}",
+    "failed": f"Messages that have failed in their steps, and outputs that an out has refused. {_WITH_CANARY}",
+}
+
 Numbers = Callable[[], Mapping[str, Any]]
 """See `Engine.metrics`."""
 Lanes = Callable[[], Mapping[str, Held]]
@@ -62,6 +68,12 @@ class NodeCollector(Collector):
         yield _latency("vrsky_step_seconds", _STEP, found["steps"], "step")
         yield from _of_shards(found["shards"])
         yield _labelled("vrsky_failing_connectors", "Ins and outs that fail, by code.", "code", found["failing"])
+        yield GaugeMetricFamily("vrsky_canaries", "Pipelines of this node that have a canary.", value=found["canaries"])
+        for count, what in _ROLES.items():
+            family = CounterMetricFamily(f"vrsky_revision_{count}", what, labels=["role"])
+            for role, counts in found["roles"].items():
+                family.add_metric([role], counts[count])
+            yield family
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
         yield from _of_lanes(self._lanes().values())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..config import Problem
 from ..config.folder import nothing_in
@@ -66,6 +67,9 @@ class Folder:
 
     def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
         """Nobody waits for it."""
+
+    def report_canaries(self, canaries: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Files have none."""
 
     async def close(self) -> None:
         self._disk.give_up()

@@ -10,7 +10,7 @@ bucket.py: keys of a KV bucket, watched  ─┘                                 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..config import Problem
 from ..config.deployment import DeploymentSettings
@@ -51,6 +51,9 @@ class Origin(Protocol):
     def handled(self, findings: Sequence[Finding], running: int, profile: Profile) -> None:
         """The node serves what `states` said last but for `findings`: so many pipelines, as this profile. Called after
         the start, and after each change."""
+
+    def report_canaries(self, canaries: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """From now on `canaries` says what each canary has run, as `Engine.canaries` does."""
 
     async def close(self) -> None:
         """The node takes nothing new. Called once or twice; raises nothing."""

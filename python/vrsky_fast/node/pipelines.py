@@ -213,7 +213,9 @@ def without(states: Mapping[str, State], refused: Refused) -> dict[str, State]:
 
 async def refusal_of(engine: Engine, change: Change, dry: bool = False) -> Refused:
     """Which of its files the engine refuses; empty when all of it is done, or would be."""
-    installs = [(one.ready.file, one.ready.secrets) for one in change.installs]
+    readies = [one.ready for one in change.installs]
+    canaries = [None if one.canary is None else (one.canary.file, one.canary.millionths) for one in readies]
+    installs = [(one.file, one.secrets, canary) for one, canary in zip(readies, canaries, strict=True)]
     refused = await engine.change(installs, change.removes, dry)
     if refused is None:
         return {}

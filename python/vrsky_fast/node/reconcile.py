@@ -78,11 +78,6 @@ def claims_of(ready: Ready) -> tuple[str, ...]:
     return () if claim is None else (claim.what,)
 
 
-def _runs_like(one: Ready, other: Ready) -> bool:
-    """Whether the node would do the same with both."""
-    return one.file.summary.revision == other.file.summary.revision and one.secrets == other.secrets
-
-
 def plan(states: Mapping[str, State], running: Mapping[Key, Running]) -> Plan:
     """`states` are all files that there are, by path."""
     claims = _Claims(states, running)
@@ -90,14 +85,18 @@ def plan(states: Mapping[str, State], running: Mapping[Key, Running]) -> Plan:
     installs: list[Install] = []
     for key, (path, ready) in claims.accepted.items():
         now = running.get(key)
-        if now is not None and _runs_like(ready, now.ready):
+        if now is not None and ready.runs_like(now.ready):
             owners[key] = path
         else:
             installs.append(Install(path, ready))
     gone = [key for key in running if key not in claims.accepted and key not in claims.held]
     problems = claims.problems()
-    findings = tuple(Finding(path, problems[path], claims.goes_on(path)) for path in sorted(problems))
-    return Plan(tuple(_changes(installs, gone, running)), findings, owners)
+    findings = [Finding(path, problems[path], claims.goes_on(path)) for path in sorted(problems)]
+    # Served without its canary.
+    alone = ((path, ready, key) for key, (path, ready) in claims.accepted.items() if ready.canary_problems)
+    findings += [Finding(path, ready.canary_problems, key) for path, ready, key in alone]
+    findings.sort(key=lambda one: one.path)
+    return Plan(tuple(_changes(installs, gone, running)), tuple(findings), owners)
 
 
 class _Claims:
@@ -176,7 +175,7 @@ class _Claims:
             if (name := self._claimed.get(claim)) is not None:
                 return self._is_claimed(ready, claim, name)
         held = self._table_bytes.get(ready.file.customer, 0)
-        if ready.file.summary.table_bytes and held + ready.file.summary.table_bytes > MAX_CUSTOMER_TABLE_BYTES:
+        if ready.table_bytes and held + ready.table_bytes > MAX_CUSTOMER_TABLE_BYTES:
             return too_many_tables(ready.file)
         self._hold_tables(ready)
         self.accepted[key_of(ready)] = path, ready
@@ -186,7 +185,7 @@ class _Claims:
 
     def _hold_tables(self, ready: Ready) -> None:
         customer = ready.file.customer
-        self._table_bytes[customer] = self._table_bytes.get(customer, 0) + ready.file.summary.table_bytes
+        self._table_bytes[customer] = self._table_bytes.get(customer, 0) + ready.table_bytes
 
     @staticmethod
     def _is_named(ready: Ready, by: str) -> Problem:

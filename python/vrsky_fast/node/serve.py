@@ -120,6 +120,7 @@ async def _serve(
             )
             await waits.start()
             await engine.start()
+            origin.report_canaries(engine.canaries)
             keeps = upkeep(endpoint, server, lambda: following.profile, watcher)
             lanes = LanePoll(endpoint, lambda: following.profile)
             numbers = partial(engine.metrics, CUSTOMERS)

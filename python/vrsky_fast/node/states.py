@@ -20,6 +20,32 @@ class Ready:
 
     file: PipelineFile
     secrets: dict[str, str] = field(repr=False)
+    canary: Canary | None = None
+    canary_problems: tuple[Problem, ...] = ()
+    """Why there is no canary though there is to be one: the file is served without."""
+
+    @property
+    def table_bytes(self) -> int:
+        """Of the tables of both."""
+        canary = 0 if self.canary is None else self.canary.file.summary.table_bytes
+        return self.file.summary.table_bytes + canary
+
+    def runs_like(self, other: Ready) -> bool:
+        """Whether a node would do the same with both."""
+        is_same = self.file.summary.revision == other.file.summary.revision and self.secrets == other.secrets
+        return is_same and _share(self.canary) == _share(other.canary)
+
+
+@dataclass(frozen=True, eq=False)
+class Canary:
+    """What runs so many millionths of the messages beside a file."""
+
+    file: PipelineFile
+    millionths: int
+
+
+def _share(canary: Canary | None) -> tuple[str, int] | None:
+    return None if canary is None else (canary.file.summary.revision, canary.millionths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +93,8 @@ def missing_secrets(one: PipelineFile, folder: Path | None, values: dict[str, st
 def says_the_same(one: State, other: State) -> bool:
     """Whether nobody has to hear of the other after the one."""
     if isinstance(one, Ready) and isinstance(other, Ready):
-        return one.secrets == other.secrets and _is_same(one.file, other.file)
+        is_same_canary = one.canary_problems == other.canary_problems and _share(one.canary) == _share(other.canary)
+        return is_same_canary and one.secrets == other.secrets and _is_same(one.file, other.file)
     if isinstance(one, Broken) and isinstance(other, Broken):
         return one.problems == other.problems and _is_same(one.file, other.file)
     return False

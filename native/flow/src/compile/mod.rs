@@ -18,6 +18,7 @@
 
 mod advance;
 mod batch;
+mod canary;
 mod csv;
 mod files;
 mod input;
@@ -42,6 +43,7 @@ use script::{Program, TaskContext, TaskOwner};
 
 pub use advance::Progress;
 pub use batch::{Compiled, compile_all};
+pub use canary::check_canary;
 pub use files::Files;
 pub use outs::{Addresses, Target};
 pub use source::detect;

@@ -139,6 +139,14 @@ impl IdKey {
         IdKey::from_bits(self.hash(0, 0, publish))
     }
 
+    /// 64 bits that stand for a text.
+    #[must_use]
+    #[inline]
+    pub fn bits_of(&self, text: &[u8]) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.hash(0, 0, text);
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
     #[allow(clippy::cast_possible_truncation)] // its halves
     fn from_bits(bits: [u8; 16]) -> IdKey {
         let bits = u128::from_le_bytes(bits);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use message::{Context, Headers, Line, TRACEPARENT_LENGTH, is_traceparent};
 use nats::jetstream::AckReply;
 
+use super::canary::Trial;
 use super::ids::{Id, IdKey};
 use super::observe::Counters;
 use crate::compile::Pipeline;
@@ -80,6 +81,8 @@ pub struct Owner {
     pub counters: Arc<Counters>,
     /// Of the ids of messages that are known by their place in a stream.
     pub place_key: IdKey,
+    /// Where the pipeline has a canary.
+    pub trial: Option<Trial>,
 }
 
 impl Owner {

@@ -11,11 +11,12 @@
 //!       consumers/     where messages come from, and how many are asked for
 //!       settlement/    what every message ends in: output, dead letter, ack
 //!         tap/             who watches the messages of a pipeline
-//!         observe/, world/, message.rs, ids.rs, subjects.rs, nats_api.rs, settings.rs
+//!         observe/, world/, message.rs, canary.rs, ids.rs, subjects.rs, nats_api.rs, settings.rs
 //! ```
 //!
 //! Each room imports what stands below it and nothing beside it; a test holds that, file by file.
 
+mod canary;
 mod consumers;
 mod delivery;
 mod ids;
@@ -34,13 +35,17 @@ pub(crate) mod subjects;
 mod tap;
 mod world;
 
-pub use node::{Changes, Finding, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineStats};
+pub use node::{
+    CanaryInstall, Changes, Finding, Install, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineCanary,
+    PipelineStats,
+};
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings, Topology, sign_nonce};
 
 /// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {
+    pub use super::canary::Share;
     pub use super::observe::Counters;
     pub use super::registry::Prepared;
     pub use super::shard::{Command, Start, run_in};

@@ -1,9 +1,7 @@
 //! Several pipelines changed in one step: all of it, or nothing.
 
-use std::sync::Arc;
-
 use flow::compile::Pipeline;
-use flow::engine::{Key, Node, Secrets};
+use flow::engine::{Installs, Key, Node, Secrets};
 use harness::Server;
 use message::Code;
 use serde_json::{Value, json};
@@ -17,9 +15,9 @@ fn listens(name: &str, path: &str, bytes: u64) -> Value {
     })
 }
 
-fn given(pipelines: &[Value]) -> Vec<(Arc<Pipeline>, Secrets)> {
+fn given(pipelines: &[Value]) -> Installs {
     let compiled = pipelines.iter().map(|one| Pipeline::from_json(&one.to_string(), &()).unwrap());
-    compiled.map(|one| (one, Secrets::default())).collect()
+    compiled.map(|one| (one, Secrets::default()).into()).collect()
 }
 
 fn key(name: &str) -> Key {

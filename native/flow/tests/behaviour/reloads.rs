@@ -306,7 +306,7 @@ fn a_request_whose_body_comes_after_its_pipeline_was_renamed_is_taken_by_the_nex
         let mut renamed = over_http("renamed", 0, out);
         renamed["in"] = over_http("orders", 0, out)["in"].clone();
         let pipeline = Pipeline::from_json(&renamed.to_string(), &()).unwrap();
-        let installs = vec![(pipeline, Secrets::default())];
+        let installs = vec![(pipeline, Secrets::default()).into()];
         node.change(installs, &[("acme".into(), "orders".into())]).unwrap();
     };
     a_body_comes_after(&rename, ("renamed", 1));

@@ -234,6 +234,7 @@ impl Reach<'_> {
     /// To the dead letters, then acked.
     pub(super) fn dead_letter(&mut self, queue: &Queue, envelope: &Envelope<'_>, fault: &Fault, payload: &[u8]) {
         let body = Body { bytes: payload, content_type: envelope.content_type };
+        self.settlement.note_refused(envelope);
         self.settlement.dead_letter(envelope, &Letter::new(&format!("out:{}", queue.name()), fault, body));
         self.settlement.settle(envelope.input, Outcome::Ok);
     }

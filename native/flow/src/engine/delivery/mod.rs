@@ -289,6 +289,7 @@ fn end_with_letter(
     use super::message::Body;
     use super::settlement::Letter;
     let body = Body { bytes: payload, content_type: envelope.content_type };
+    settlement.note_refused(envelope);
     settlement.dead_letter(envelope, &Letter::new(&format!("out:{}", target.name), fault, body));
     settlement.settle(envelope.input, Outcome::Ok);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::stats::{conditions, count};
-use crate::engine::observe::{Counters, Histogram, Meters, Metric, Usage};
+use crate::engine::observe::{Counters, Histogram, Meters, Metric, Role, RunCounts, Usage};
 use crate::engine::registry::Prepared;
 
 /// What counters add up to.
@@ -38,6 +38,10 @@ pub struct Metrics {
     pub dead: BTreeMap<&'static str, u64>,
     /// Attempts that are made again, by code.
     pub retried: BTreeMap<&'static str, u64>,
+    /// Pipelines that have a canary.
+    pub canaries: usize,
+    /// What the two revisions of such pipelines have run, by role.
+    pub roles: BTreeMap<&'static str, RunCounts>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +146,7 @@ impl Metrics {
         }
         for prepared in installed {
             metrics.pipelines += 1;
+            metrics.canaries += usize::from(prepared.canary.is_some());
             add(customers.entry(prepared.pipeline.customer()).or_default(), &prepared.counters);
             for code in conditions(prepared).flatten().filter_map(|condition| condition.code) {
                 *metrics.failing.entry(code).or_default() += 1;
@@ -157,6 +162,8 @@ impl Metrics {
     /// Of no pipeline.
     pub fn of_shards(meters: &[Arc<Meters>]) -> Metrics {
         let mut metrics = Metrics::default();
+        let runs = |role| RunCounts::sum(meters.iter().map(|one| &one.runs), role);
+        metrics.roles = Role::ALL.into_iter().map(|role| (role.as_str(), runs(role))).collect();
         for one in meters {
             let (messages, bytes) = one.in_hand();
             let (connections, writes) = (one.connections(), one.writes_in_flight());

@@ -7,6 +7,7 @@
 
 mod check;
 mod claims;
+mod install;
 mod listeners;
 mod metrics;
 mod stats;
@@ -26,8 +27,9 @@ use message::{Code, Fault};
 use tokio::sync::mpsc;
 
 pub use check::Finding;
+pub use install::{CanaryInstall, Install, Installs};
 pub use metrics::Metrics;
-pub use stats::{Changes, PipelineStats};
+pub use stats::{Changes, PipelineCanary, PipelineStats};
 
 use super::delivery::{Hosting, check_outs};
 use super::observe::{Counters, Event, Events, Meters};
@@ -48,9 +50,6 @@ pub const MAX_LANES: u32 = 8;
 
 /// Customer and name of a pipeline.
 pub type Key = (Box<str>, Box<str>);
-
-/// Pipelines to be put in place of their earlier revisions.
-pub type Installs = Vec<(Arc<Pipeline>, Secrets)>;
 
 /// A running node. `Send + Sync`: its shards are reached by messages only.
 pub struct Node {
@@ -128,7 +127,7 @@ impl Node {
     /// `secret/not-found`; `config/conflict` for a path or a durable that another pipeline has; `config/file-outside`;
     /// `config/invalid-value` for limits that the server does not allow. The earlier revision goes on then.
     pub fn install(&self, pipeline: Arc<Pipeline>, secrets: Secrets) -> Result<(), Fault> {
-        self.change(vec![(pipeline, secrets)], &[]).map_err(|(_, fault)| fault)
+        self.change(vec![(pipeline, secrets).into()], &[]).map_err(|(_, fault)| fault)
     }
 
     /// Takes a pipeline out. Returns when no shard takes anything more in for it; what is in hand is finished.
@@ -168,15 +167,15 @@ impl Node {
 
     fn prepare(&self, installs: Installs, removes: &[Key]) -> Result<Arc<[Arc<Prepared>]>, (usize, Fault)> {
         let (settings, state) = (self.settings(), lock(&self.state));
-        let leaving = removes.iter().cloned().chain(installs.iter().map(|(pipeline, _)| key(pipeline))).collect();
+        let leaving = removes.iter().cloned().chain(installs.iter().map(|one| key(&one.pipeline))).collect();
         let mut own = Claims::default();
-        let prepared = installs.into_iter().enumerate().map(|(place, (pipeline, secrets))| {
+        let prepared = installs.into_iter().enumerate().map(|(place, one)| {
             let prepare = || {
-                let key = key(&pipeline);
-                state.claims.check(&key, &pipeline, &leaving)?;
-                own.check(&key, &pipeline, &BTreeSet::new())?;
-                own.put(&key, &pipeline);
-                state.prepare(&key, pipeline, secrets, (&settings, &self.hosting))
+                let key = key(&one.pipeline);
+                state.claims.check(&key, &one.pipeline, &leaving)?;
+                own.check(&key, &one.pipeline, &BTreeSet::new())?;
+                own.put(&key, &one.pipeline);
+                state.prepare(&key, one, (&settings, &self.hosting))
             };
             prepare().map(Arc::new).map_err(|fault| (place, fault))
         });
@@ -281,6 +280,12 @@ impl Node {
         lock(&self.state).installed.values().map(|prepared| PipelineStats::of(prepared)).collect()
     }
 
+    /// The pipelines that have a canary, and what both of their revisions have run.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<PipelineCanary> {
+        lock(&self.state).installed.values().filter_map(|prepared| PipelineCanary::of(prepared)).collect()
+    }
+
     /// The pipelines whose stats have changed since the last call, and those that were removed.
     #[must_use]
     pub fn changes(&self) -> Changes {
@@ -335,15 +340,18 @@ impl State {
     fn prepare(
         &self,
         key: &Key,
-        pipeline: Arc<Pipeline>,
-        secrets: Secrets,
+        Install { pipeline, secrets, canary }: Install,
         (settings, hosting): (&Settings, &Hosting),
     ) -> Result<Prepared, Fault> {
-        let counters = match self.installed.get(key) {
+        let earlier = self.installed.get(key).map(AsRef::as_ref);
+        let counters = match earlier {
             Some(earlier) => earlier.counters.clone(),
             None => (0..settings.threads).map(|_| Arc::new(Counters::default())).collect(),
         };
-        let prepared = Prepared::new(pipeline, secrets, counters, settings)?;
+        let mut prepared = Prepared::new(pipeline, secrets, counters, settings)?;
+        if let Some(CanaryInstall { pipeline, millionths }) = canary {
+            prepared = prepared.with_canary(pipeline, millionths, earlier)?;
+        }
         if settings.serves(NodeType::Outgoing) {
             check_outs(&prepared.pipeline, &prepared.secrets, hosting)?;
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Key;
-use crate::engine::observe::{Condition, Counters, Healths, Metric, of_in, of_out};
-use crate::engine::registry::Prepared;
+use crate::engine::observe::{Condition, Counters, Healths, Metric, Role, RunCounts, of_in, of_out};
+use crate::engine::registry::{CanaryPlan, Prepared};
 
 /// One pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +22,18 @@ pub struct PipelineStats {
     pub outs: BTreeMap<String, Condition>,
     #[serde(flatten)]
     pub counters: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStats>,
+}
+
+/// What a pipeline's two revisions have run since the canary is here.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CanaryStats {
+    /// Of the canary.
+    pub revision: String,
+    pub millionths: u32,
+    /// By role.
+    pub runs: BTreeMap<&'static str, RunCounts>,
 }
 
 /// What is new since the last time.
@@ -45,6 +57,8 @@ struct Snapshot {
     counters: [u64; Metric::ALL.len()],
     /// The in's, then the outs'.
     conditions: Vec<Option<Condition>>,
+    /// Of the canary: its revision, its share, and what both have run.
+    canary: Option<(Box<str>, u32, [RunCounts; Role::ALL.len()])>,
 }
 
 impl PipelineStats {
@@ -56,8 +70,38 @@ impl PipelineStats {
             input: of_in(health(prepared)),
             outs: outs(prepared),
             counters: Metric::ALL.iter().map(|metric| (metric.as_str(), count(&prepared.counters, *metric))).collect(),
+            canary: prepared.canary.as_ref().map(CanaryStats::of),
         }
     }
+}
+
+impl CanaryStats {
+    fn of(plan: &CanaryPlan) -> CanaryStats {
+        let runs = Role::ALL.iter().map(|role| role.as_str()).zip(run_counts(plan));
+        CanaryStats { revision: plan.pipeline.revision().to_owned(), millionths: plan.millionths, runs: runs.collect() }
+    }
+}
+
+/// A pipeline that has a canary.
+#[derive(Debug, Serialize)]
+pub struct PipelineCanary {
+    pub customer: String,
+    pub pipeline: String,
+    #[serde(flatten)]
+    pub canary: CanaryStats,
+}
+
+impl PipelineCanary {
+    pub(super) fn of(prepared: &Prepared) -> Option<PipelineCanary> {
+        let canary = CanaryStats::of(prepared.canary.as_ref()?);
+        let (customer, pipeline) = (prepared.pipeline.customer().to_owned(), prepared.pipeline.name().to_owned());
+        Some(PipelineCanary { customer, pipeline, canary })
+    }
+}
+
+/// Of all shards, by role.
+fn run_counts(plan: &CanaryPlan) -> [RunCounts; Role::ALL.len()] {
+    Role::ALL.map(|role| RunCounts::sum(plan.runs.iter().map(AsRef::as_ref), role))
 }
 
 fn health(prepared: &Prepared) -> impl Iterator<Item = &Healths> {
@@ -121,6 +165,10 @@ impl Snapshot {
             revision: prepared.pipeline.revision().into(),
             counters: Metric::ALL.map(|metric| count(&prepared.counters, metric)),
             conditions: conditions(prepared).collect(),
+            canary: prepared
+                .canary
+                .as_ref()
+                .map(|plan| (plan.pipeline.revision().into(), plan.millionths, run_counts(plan))),
         }
     }
 
@@ -139,6 +187,16 @@ impl Snapshot {
                 .zip(self.counters)
                 .all(|(metric, counted)| count(&prepared.counters, *metric) == counted)
             && conditions(prepared).eq(self.conditions.iter().copied())
+            && self.has_same_canary(prepared)
+    }
+
+    fn has_same_canary(&self, prepared: &Prepared) -> bool {
+        match (&self.canary, &prepared.canary) {
+            (Some((revision, millionths, runs)), Some(plan)) => {
+                **revision == *plan.pipeline.revision() && *millionths == plan.millionths && *runs == run_counts(plan)
+            }
+            (before, now) => before.is_none() && now.is_none(),
+        }
     }
 }
 

@@ -71,7 +71,12 @@ impl Node {
         let state = lock(&self.state);
         let again = |one: &Arc<Prepared>| {
             let (pipeline, secrets) = (Arc::clone(&one.pipeline), one.secrets.clone());
-            Prepared::new(pipeline, secrets, one.counters.clone(), settings).map(Arc::new)
+            let prepared = Prepared::new(pipeline, secrets, one.counters.clone(), settings)?;
+            let prepared = match &one.canary {
+                Some(canary) => prepared.with_canary(Arc::clone(&canary.pipeline), canary.millionths, Some(one))?,
+                None => prepared,
+            };
+            Ok(Arc::new(prepared))
         };
         let differs = |one: &&Arc<Prepared>| {
             let customer = one.pipeline.customer();
@@ -87,6 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::node::{CanaryInstall, Install};
     use crate::engine::registry::Secrets;
 
     fn node(topology: &str, types: &[&str]) -> Node {
@@ -111,6 +117,26 @@ mod tests {
         serve_as(&node, "split", &["incoming", "converter", "filter", "outgoing"]).unwrap();
         assert_eq!(node.settings().topology, Topology::Split);
         assert_eq!(counters(), before, "what was counted goes on");
+    }
+
+    #[test]
+    fn a_canary_goes_on_and_counts_on() {
+        let node = node("fused", &["incoming", "logic", "outgoing"]);
+        let pipeline = |steps: serde_json::Value| {
+            let file = json!({"customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/x"}}, "steps": steps,
+                "out": {"stdout": {}}});
+            crate::compile::Pipeline::from_json(&file.to_string(), &()).unwrap()
+        };
+        let canary = Some(CanaryInstall { pipeline: pipeline(json!([{"filter": "n > 1"}])), millionths: 50_000 });
+        let install = Install { pipeline: pipeline(json!([])), secrets: Secrets::default(), canary };
+        node.change(vec![install], &[]).unwrap();
+        let runs = || {
+            let state = lock(&node.state);
+            state.installed.values().filter_map(|one| one.canary.as_ref()).map(|one| Arc::as_ptr(&one.runs[0])).next()
+        };
+        let before = runs();
+        serve_as(&node, "split", &["incoming", "converter", "filter", "outgoing"]).unwrap();
+        assert!(before.is_some() && runs() == before);
     }
 
     #[test]

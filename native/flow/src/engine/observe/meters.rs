@@ -7,6 +7,7 @@ use std::time::Duration;
 use message::Code;
 
 use super::histogram::{Histogram, MILLISECONDS, NANOSECONDS};
+use super::runs::Runs;
 
 /// What a step's time is counted by: what stands in a pipeline file, and what comes before and after.
 pub const STEPS: [&str; 9] = ["parse", "convert", "filter", "set", "remove", "rename", "route", "script", "emit"];
@@ -57,6 +58,8 @@ pub struct Meters {
     connections: AtomicU64,
     /// Calls of sinks that have begun, and that have ended.
     writes: [AtomicU64; 2],
+    /// Of pipelines that have a canary.
+    pub runs: Runs,
 }
 
 impl Default for Meters {
@@ -74,6 +77,7 @@ impl Default for Meters {
             retried: Code::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             connections: AtomicU64::new(0),
             writes: Default::default(),
+            runs: Runs::default(),
         }
     }
 }

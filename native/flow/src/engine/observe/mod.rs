@@ -5,9 +5,11 @@ mod events;
 mod health;
 mod histogram;
 mod meters;
+mod runs;
 
 pub use counters::{Counters, Metric, Usage};
 pub use events::{Event, EventKind, Events};
 pub use health::{Condition, Healths, of_in, of_out};
 pub use histogram::{Histogram, age_ms};
 pub use meters::{Meters, Waited};
+pub use runs::{Role, RunCounts, Runs};

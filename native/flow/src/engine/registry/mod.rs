@@ -1,7 +1,7 @@
 //! The pipelines of a shard: which there are, which revision a message is run by, what is left of earlier ones.
 //!
 //! ```text
-//! install ─► active ──replace, remove──► draining ──nothing in hand──► gone
+//! install ─► active (and canary) ──replace, remove──► draining ──nothing in hand──► gone
 //!              │ find by customer and pipeline            │
 //!              └─ messages begin under it                 └─ messages end under it
 //! ```
@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use script::Loaded;
 
-pub use prepared::Prepared;
+pub use prepared::{CanaryPlan, Prepared};
 pub use revision::Revision;
 pub use secrets::Secrets;
 
@@ -60,9 +60,12 @@ impl Registry {
     pub fn install(&mut self, prepared: &Prepared, scripts: Vec<Loaded>) -> (Rc<Revision>, Option<Rc<Revision>>) {
         let key = key(prepared.pipeline.customer(), prepared.pipeline.name());
         let binding = self.active.get(&key).map(|earlier| earlier.binding);
-        let numbers = self.numbers(prepared.pipeline.customer(), binding);
+        let has_canary = prepared.canary.is_some();
+        let numbers = self.numbers(prepared.pipeline.customer(), binding, has_canary);
         let revision = Revision::new(prepared, self.shard, numbers, scripts);
-        self.revisions[numbers.revision.0 as usize] = Some(Rc::clone(&revision));
+        for one in [Some(&revision), revision.canary()].into_iter().flatten() {
+            self.revisions[one.owner.id.0 as usize] = Some(Rc::clone(one));
+        }
         self.bindings.insert(numbers.binding, numbers.revision);
         let replaced = self.active.insert(key, Rc::clone(&revision));
         self.retire(replaced.as_ref());
@@ -78,22 +81,27 @@ impl Registry {
 
     fn retire(&mut self, revision: Option<&Rc<Revision>>) {
         self.last = None;
-        self.draining.extend(revision.map(|revision| revision.owner.id));
+        let canary = revision.and_then(|revision| revision.canary());
+        self.draining.extend([revision, canary].into_iter().flatten().map(|revision| revision.owner.id));
     }
 
     /// `binding`: that of the pipeline, when it is here already.
-    fn numbers(&mut self, customer: &str, binding: Option<u32>) -> Numbers {
+    fn numbers(&mut self, customer: &str, binding: Option<u32>, has_canary: bool) -> Numbers {
         let next = CustomerId(u32::try_from(self.customers.len() + 1).unwrap_or(u32::MAX));
         let customer = *self.customers.entry(customer.into()).or_insert(next);
-        let revision = self.free.pop().unwrap_or_else(|| {
-            self.revisions.push(None);
-            RevisionId(u32::try_from(self.revisions.len() - 1).unwrap_or(u32::MAX))
-        });
+        let (revision, canary) = (self.number(), has_canary.then(|| self.number()));
         let binding = binding.unwrap_or_else(|| {
             self.next_binding += 1;
             self.next_binding
         });
-        Numbers { revision, customer, binding }
+        Numbers { revision, customer, binding, canary }
+    }
+
+    fn number(&mut self) -> RevisionId {
+        self.free.pop().unwrap_or_else(|| {
+            self.revisions.push(None);
+            RevisionId(u32::try_from(self.revisions.len() - 1).unwrap_or(u32::MAX))
+        })
     }
 
     /// The active revision of a message's pipeline.
@@ -110,7 +118,7 @@ impl Registry {
         Some(found)
     }
 
-    /// The revision under which a message was made, while it is active or draining here.
+    /// The revision under which a message was made, while it is active, a canary or draining here.
     #[must_use]
     pub fn made_under(&self, active: &Rc<Revision>, revision: &str) -> Option<Rc<Revision>> {
         let draining = self.draining.iter().filter_map(|id| self.get(*id));
@@ -119,7 +127,7 @@ impl Registry {
                 && one.owner.name() == active.owner.name()
                 && one.owner.customer() == active.owner.customer()
         };
-        [active].into_iter().chain(draining).find(same).map(Rc::clone)
+        [active].into_iter().chain(active.canary()).chain(draining).find(same).map(Rc::clone)
     }
 
     /// A revision by its number, while it is active or draining.
@@ -140,10 +148,11 @@ impl Registry {
         self.named(revision.owner.customer(), revision.owner.name())
     }
 
-    /// Whether no other revision has replaced it.
+    /// Whether messages begin under it: no other revision has replaced it, or it is a canary.
     #[must_use]
     pub fn is_active(&self, revision: &Rc<Revision>) -> bool {
-        self.current(revision).is_some_and(|active| Rc::ptr_eq(active, revision))
+        let active = self.current(revision).into_iter().flat_map(|active| [Some(active), active.canary()]);
+        active.flatten().any(|active| Rc::ptr_eq(active, revision))
     }
 
     /// The active revision of a pipeline.
@@ -242,6 +251,61 @@ mod tests {
         registry.release(|_| false);
         assert!(registry.bound(binding).is_none());
         assert_ne!(registry.install(&prepared("acme", "orders", 10), Vec::new()).0.binding, binding);
+    }
+
+    fn with_canary(backlog: u32, outputs: u32, millionths: u32) -> Prepared {
+        let file = json!({
+            "customer": "acme", "pipeline": "orders", "in": {"http": {"path": "/x"}}, "out": {"stdout": {}},
+            "limits": {"backlog": backlog, "outputs": outputs},
+        });
+        let canary = Pipeline::from_json(&file.to_string(), &()).unwrap();
+        prepared("acme", "orders", backlog).with_canary(canary, millionths, None).unwrap()
+    }
+
+    #[test]
+    fn a_canary_runs_its_share_and_both_find_what_they_have_made() {
+        let mut registry = Registry::new(0);
+        let (active, _) = registry.install(&with_canary(10, 7, 500_000), Vec::new());
+        let canary = active.canary().unwrap();
+        let chosen = (0..1_000).filter(|number| Rc::ptr_eq(active.chosen(&format!("acme.{number}")), canary)).count();
+        assert!((400..600).contains(&chosen), "{chosen}");
+        for one in [&active, canary] {
+            let made_under = registry.made_under(&active, one.owner.revision());
+            assert!(made_under.is_some_and(|found| Rc::ptr_eq(&found, one)) && registry.is_active(one));
+            assert!(registry.get(one.owner.id).is_some_and(|found| Rc::ptr_eq(found, one)));
+        }
+        let all = registry.install(&with_canary(10, 7, 1_000_000), Vec::new()).0;
+        assert!(all.chosen("acme.1").owner.revision() == canary.owner.revision());
+        assert!(!registry.is_active(canary), "it is replaced");
+    }
+
+    #[test]
+    fn a_canary_that_is_promoted_or_taken_away_leaves_nothing() {
+        let mut registry = Registry::new(0);
+        let both = [with_canary(10, 7, 500_000), prepared("acme", "orders", 10)];
+        for number in 0..200 {
+            let (revision, _) = registry.install(&both[number % 2], Vec::new());
+            assert_eq!(revision.canary().is_some(), number % 2 == 0);
+            drop(revision);
+            // The canary goes once its active revision does not hold it any more.
+            (0..2).for_each(|_| registry.release(|_| false));
+        }
+        assert_eq!(registry.len(), (1, 0));
+        assert!(registry.revisions.len() <= 5, "{}", registry.revisions.len());
+    }
+
+    #[test]
+    fn a_canary_in_hand_stays_when_its_active_revision_goes() {
+        let mut registry = Registry::new(0);
+        let (active, _) = registry.install(&with_canary(10, 7, 500_000), Vec::new());
+        let (canary, revision) =
+            (active.canary().unwrap().owner.id, active.canary().unwrap().owner.revision().to_owned());
+        drop(active);
+        let (next, _) = registry.install(&prepared("acme", "orders", 10), Vec::new());
+        (0..3).for_each(|_| registry.release(|id| id == canary));
+        assert!(registry.made_under(&next, &revision).is_some_and(|found| found.owner.id == canary));
+        (0..3).for_each(|_| registry.release(|_| false));
+        assert_eq!(registry.len(), (1, 0));
     }
 
     #[test]

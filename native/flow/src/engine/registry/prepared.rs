@@ -11,8 +11,9 @@ use script::{Executor, Loaded};
 use tokio::time::Instant;
 
 use super::secrets::Secrets;
-use crate::compile::Pipeline;
-use crate::engine::observe::{Counters, Healths};
+use crate::compile::{Pipeline, check_canary};
+use crate::engine::canary::WHOLE;
+use crate::engine::observe::{Counters, Healths, Runs};
 use crate::engine::settings::{Settings, Topology};
 use crate::engine::subjects::Lane;
 use crate::model::Limits;
@@ -31,6 +32,16 @@ pub struct Prepared {
     pub(super) lane: Lane,
     pub(super) topology: Topology,
     pub(super) is_closed: bool,
+    /// What runs a share of its messages.
+    pub canary: Option<CanaryPlan>,
+}
+
+/// A canary of a pipeline, for all shards.
+pub struct CanaryPlan {
+    pub pipeline: Arc<Pipeline>,
+    pub millionths: u32,
+    /// One for each shard. They go on for as long as the two revisions are the same.
+    pub runs: Vec<Arc<Runs>>,
 }
 
 impl Prepared {
@@ -56,13 +67,40 @@ impl Prepared {
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();
         let (lane, topology) = (settings.lane_of(pipeline.customer()), settings.topology);
         let is_closed = settings.closed.contains(pipeline.customer());
-        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lane, topology, is_closed })
+        let canary = None;
+        Ok(Prepared { pipeline, secrets, counters, health, route, bucket, lane, topology, is_closed, canary })
     }
 
-    /// Its scripts, for as long as what is returned lives.
+    /// With a canary beside it, which counts on where `earlier` has the same two revisions.
+    ///
+    /// # Errors
+    /// `config/canary` with the pointer of what it changes and may not; `config/invalid-value` for the share.
+    pub fn with_canary(
+        self,
+        pipeline: Arc<Pipeline>,
+        millionths: u32,
+        earlier: Option<&Prepared>,
+    ) -> Result<Prepared, Fault> {
+        check_canary(&self.pipeline, &pipeline)?;
+        if millionths == 0 || millionths > WHOLE {
+            return Err(Fault::new(
+                Code::ConfigInvalidValue,
+                "the share of a canary has to be above 0 % and at most 100 %",
+            ));
+        }
+        let goes_on = |earlier: &&Prepared| earlier.pipeline.revision() == self.pipeline.revision();
+        let canary = earlier.filter(goes_on).and_then(|earlier| earlier.canary.as_ref());
+        let canary = canary.filter(|canary| canary.pipeline.revision() == pipeline.revision());
+        let new = || self.counters.iter().map(|_| Arc::default()).collect();
+        let runs = canary.map_or_else(new, |canary| canary.runs.clone());
+        Ok(Prepared { canary: Some(CanaryPlan { pipeline, millionths, runs }), ..self })
+    }
+
+    /// Its scripts and those of its canary, for as long as what is returned lives.
     #[must_use]
     pub fn load(&self, executor: &Rc<dyn Executor>) -> Vec<Loaded> {
-        self.pipeline.programs().map(|program| Loaded::new(executor, program)).collect()
+        let canary = self.canary.iter().flat_map(|canary| canary.pipeline.programs());
+        self.pipeline.programs().chain(canary).map(|program| Loaded::new(executor, program)).collect()
     }
 
     /// Whether the server takes payloads as large as the file asks for. For the default nobody has asked.

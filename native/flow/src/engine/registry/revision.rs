@@ -11,12 +11,13 @@ use connectors::rate::TokenBucket;
 use script::Loaded;
 
 use super::backpressure::Backpressure;
-use super::prepared::Prepared;
+use super::prepared::{CanaryPlan, Prepared};
 use super::secrets::Secrets;
 use crate::compile::{Pipeline, RunKind, Target as Out};
+use crate::engine::canary::{Share, Trial};
 use crate::engine::ids::IdKey;
 use crate::engine::message::{CustomerId, Owner, RevisionId, Route, StreamName, Target};
-use crate::engine::observe::Healths;
+use crate::engine::observe::{Healths, Role};
 use crate::engine::settings::Topology;
 use crate::engine::subjects::{self, Lane, LaneType};
 
@@ -45,11 +46,13 @@ pub struct Revision {
     pub is_closed: bool,
     /// Whether something came in since the backlog was last looked at.
     pub active: Cell<bool>,
-    pub backpressure: Backpressure,
+    /// A canary publishes to the same lanes.
+    pub backpressure: Rc<Backpressure>,
     /// Of an HTTP in.
     source_route: Option<SourceRoute>,
     /// Loaded for as long as anything of this revision is in hand.
-    _scripts: Vec<Loaded>,
+    _scripts: Rc<[Loaded]>,
+    canary: Option<Rc<Revision>>,
 }
 
 impl std::fmt::Debug for Revision {
@@ -64,9 +67,27 @@ pub(super) struct Numbers {
     pub revision: RevisionId,
     pub customer: CustomerId,
     pub binding: u32,
+    /// Where the pipeline has a canary.
+    pub canary: Option<RevisionId>,
 }
 
 impl Revision {
+    /// What runs beside it.
+    #[must_use]
+    pub fn canary(&self) -> Option<&Rc<Revision>> {
+        self.canary.as_ref()
+    }
+
+    /// The one of the two that runs the message with this id: the same for ever and everywhere.
+    #[must_use]
+    #[inline]
+    pub fn chosen<'a>(self: &'a Rc<Revision>, id: &str) -> &'a Rc<Revision> {
+        match &self.canary {
+            Some(canary) if canary.owner.trial.as_ref().is_some_and(|trial| trial.share.has(id)) => canary,
+            _ => self,
+        }
+    }
+
     /// Whether its in stores messages, or the keys of some, under a subject.
     #[must_use]
     pub fn stores_at(&self, subject: &str) -> bool {
@@ -84,14 +105,35 @@ impl Revision {
             && secrets.all(|name| self.secrets.get(name).ok() == other.secrets.get(name).ok())
     }
 
+    /// `scripts`: those of the canary as well.
     pub(super) fn new(prepared: &Prepared, shard: usize, numbers: Numbers, scripts: Vec<Loaded>) -> Rc<Revision> {
-        let pipeline = Arc::clone(&prepared.pipeline);
+        let (scripts, backpressure): (Rc<[Loaded]>, _) = (scripts.into(), Rc::new(Backpressure::default()));
+        let make = |role, id, pipeline: &Arc<Pipeline>| {
+            let trial = prepared.canary.as_ref().map(|plan| plan.trial(role, shard));
+            let shared = (Rc::clone(&scripts), Rc::clone(&backpressure));
+            Revision::alone(prepared, shard, Numbers { revision: id, ..numbers }, Arc::clone(pipeline), trial, shared)
+        };
+        let mut active = make(Role::Active, numbers.revision, &prepared.pipeline);
+        if let (Some(plan), Some(id)) = (&prepared.canary, numbers.canary) {
+            active.canary = Some(Rc::new(make(Role::Canary, id, &plan.pipeline)));
+        }
+        Rc::new(active)
+    }
+
+    fn alone(
+        prepared: &Prepared,
+        shard: usize,
+        numbers: Numbers,
+        pipeline: Arc<Pipeline>,
+        trial: Option<Trial>,
+        (scripts, backpressure): (Rc<[Loaded]>, Rc<Backpressure>),
+    ) -> Revision {
         let (tier, capacity) = subjects::tier_for(pipeline.backlog());
         let place = Place { tier, lane: &prepared.lane };
         let outgoing_stream: Rc<str> = place.stream(LaneType::Outgoing).into();
         let targets = targets(&pipeline, place, &outgoing_stream);
         let (step_lanes, in_lane) = lanes(&pipeline, place, prepared.topology);
-        Rc::new(Revision {
+        Revision {
             binding: numbers.binding,
             secrets: prepared.secrets.clone(),
             health: Arc::clone(&prepared.health[shard]),
@@ -105,17 +147,19 @@ impl Revision {
             backlog_full: Cell::new(false),
             is_closed: prepared.is_closed,
             active: Cell::new(false),
-            backpressure: Backpressure::default(),
+            backpressure,
             source_route: prepared.route.clone(),
             _scripts: scripts,
+            canary: None,
             owner: Owner {
                 id: numbers.revision,
                 customer_id: numbers.customer,
                 counters: Arc::clone(&prepared.counters[shard]),
                 place_key: IdKey::new(&["place", pipeline.name()]),
                 pipeline,
+                trial,
             },
-        })
+        }
     }
 
     #[must_use]
@@ -154,6 +198,13 @@ impl Revision {
             _ => None,
         });
         unknown.collect()
+    }
+}
+
+impl CanaryPlan {
+    fn trial(&self, role: Role, shard: usize) -> Trial {
+        let share = Share::new(self.pipeline.name(), self.millionths);
+        Trial { role, share, canary: self.pipeline.revision().into(), runs: Arc::clone(&self.runs[shard]) }
     }
 }
 

@@ -6,8 +6,10 @@
 use message::{Fault, Headers};
 
 use super::plain::{is_plain, one_line};
+use crate::engine::canary::CANARY;
 use crate::engine::ids::{Id, IdKey};
-use crate::engine::message::{Envelope, Foreign, Traced};
+use crate::engine::message::{Envelope, Foreign, Owner, Traced};
+use crate::engine::observe::Role;
 
 pub const CUSTOMER: &str = "Customer-ID";
 /// Of one publish: the stream drops a second one within its window.
@@ -194,6 +196,15 @@ impl Block {
             self.put_number(REDRIVE, u64::from(envelope.redrive));
         }
         self
+    }
+
+    /// Whether a canary has made the message: its out reports to it what it refuses.
+    #[inline]
+    pub fn put_maker(&mut self, owner: &Owner) -> &mut Self {
+        match &owner.trial {
+            Some(trial) if trial.role == Role::Canary => self.put(CANARY, trial.canary.as_bytes()),
+            _ => self,
+        }
     }
 
     /// `value` is ours, or already free of CR and LF.

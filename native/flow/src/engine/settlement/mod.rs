@@ -30,6 +30,7 @@ mod reply;
 mod tapped;
 mod ticks;
 mod told;
+mod trials;
 mod usage;
 
 use std::rc::Rc;

@@ -9,6 +9,7 @@ use super::Settlement;
 use super::headers;
 use super::ledger::{Meaning, Outcome};
 use super::publish::Destination;
+use crate::engine::canary::CANARY;
 use crate::engine::ids::{Id, IdKey};
 use crate::engine::message::{Envelope, InputRef, QueueId};
 
@@ -37,7 +38,7 @@ impl Settlement {
         if !envelope.content_type.is_empty() {
             block.put(headers::CONTENT_TYPE, envelope.content_type.as_bytes());
         }
-        for name in [headers::URL, headers::RESUME] {
+        for name in [headers::URL, headers::RESUME, CANARY] {
             if let Some(value) = envelope.headers.get(name) {
                 block.put(name, value);
             }

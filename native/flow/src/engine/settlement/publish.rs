@@ -103,7 +103,7 @@ impl Settlement {
             block.put(headers::CONTENT_TYPE, body.content_type.as_bytes());
         }
         match &target.route {
-            Route::Lane { .. } => block.put_identity(envelope),
+            Route::Lane { .. } => block.put_identity(envelope).put_maker(owner),
             Route::Stream { expected: Some(stream), .. } => block.put(headers::EXPECTED_STREAM, stream.as_bytes()),
             Route::Stream { .. } | Route::Core { .. } => block,
         };

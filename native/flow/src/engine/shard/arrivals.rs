@@ -131,15 +131,19 @@ impl Parts {
         ack: &AckReply<'_>,
         message: &Message<'_>,
     ) {
+        // A canary counts with the same counters.
         self.cpu.switch(revision);
-        let owner = &revision.owner;
-        let input = self.open(owner.id, owner.customer_id, message);
         let arrival = Arrival::new(message);
         if lane_type.is_for_steps() && arrival.parsed.handover.is_some() {
+            let input = self.open(revision.owner.id, revision.owner.customer_id, message);
             return self.on_handed_over((lane_type, ack), revision, step, (input, &arrival), message);
         }
         let mut own = None;
-        let id = arrival.lane_id(owner, ack, &mut own);
+        let id = arrival.lane_id(&revision.owner, ack, &mut own);
+        // Both have the same outs, which the active one looks after.
+        let revision = if lane_type.is_for_steps() { revision.chosen(id) } else { revision };
+        let owner = &revision.owner;
+        let input = self.open(owner.id, owner.customer_id, message);
         let envelope = arrival.lane_envelope(owner, input, id, self.settlement.now_ms());
         intake::count_redelivered(owner, ack.delivered);
         if let Err(fault) = arrival.check(owner, Some((lane_type, ack))) {
@@ -204,11 +208,12 @@ impl Parts {
     fn on_source(&mut self, revision: RevisionId, ack: &AckReply<'_>, message: &Message<'_>) {
         let Some(revision) = self.registry.get(revision).map(Rc::clone) else { return self.hand_back(message) };
         self.cpu.switch(&revision);
+        let id = revision.owner.place(ack);
+        let revision = revision.chosen(id.as_str());
         let owner = &revision.owner;
         let input = self.open(owner.id, owner.customer_id, message);
-        let id = owner.place(ack);
         intake::count_received(owner, message.payload, ack.delivered);
-        self.receive(&revision, input, &id, Some(ack), message);
+        self.receive(revision, input, &id, Some(ack), message);
     }
 
     fn on_core(&mut self, revision: RevisionId, message: &Message<'_>) {
@@ -216,7 +221,7 @@ impl Parts {
         self.cpu.switch(&revision);
         intake::count_received(&revision.owner, message.payload, 1);
         let id = self.settlement.random_id(revision.owner.customer());
-        self.receive(&revision, InputRef::Core, &id, None, message);
+        self.receive(revision.chosen(id.as_str()), InputRef::Core, &id, None, message);
     }
 
     /// A message of a pipeline's own NATS in.
@@ -247,6 +252,9 @@ impl Parts {
         waited: Option<(Waited, &AckReply<'_>)>,
     ) {
         if self.admits(revision, envelope, waited) {
+            if handed.is_none_or(|handed| handed.fan_out.is_none()) {
+                self.settlement.note_run(&revision.owner);
+            }
             self.steps.run(&mut self.settlement, revision, envelope, payload, handed);
         }
     }
@@ -260,6 +268,7 @@ impl Parts {
         waited: Option<(Waited, &AckReply<'_>)>,
     ) {
         if self.admits(revision, envelope, waited) {
+            self.settlement.note_run(&revision.owner);
             self.steps.run_received(&mut self.settlement, revision, envelope, payload);
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! made under a revision that is here ──► steps, from where the last run ended
-//! under another one ───────────────────► steps, from the start, with the message as it came
+//! under another one ───────────────────► steps, from the start, with the message as it came: of the active revision, or of
+//!                                        its canary, as its id says
 //! of another version of the program ───► offered again: a node of that version takes it
 //! unreadable ──────────────────────────► dead letter, deliver/bad-handover
 //! ```
@@ -50,7 +51,7 @@ impl Parts {
         };
         let made_under = arrival.headers.get_str(REVISION).unwrap_or_default();
         let same = self.registry.made_under(active, made_under);
-        let revision = same.as_ref().unwrap_or(active);
+        let revision = same.as_ref().unwrap_or_else(|| active.chosen(id));
         let came = Arrival::of(handed.block);
         let envelope = arrival.handed_over_envelope(&revision.owner, input, id, &came, now_ms);
         intake::count_redelivered(&revision.owner, ack.delivered);

@@ -70,8 +70,10 @@ impl Parts {
             self.consumers.hand_over_aside(replaced.owner.id, revision.owner.id);
             self.retire(&replaced, Some(&revision));
         }
-        if !self.streams_to_learn(&revision).is_empty() {
-            self.unlearnt.push(revision);
+        for one in [Some(&revision), revision.canary()].into_iter().flatten() {
+            if !self.streams_to_learn(one).is_empty() {
+                self.unlearnt.push(Rc::clone(one));
+            }
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) fn forward(settlement: &mut Settlement, revision: &Revision, envelope
     for target in &revision.targets {
         if let Err(fault) = settlement.emit(envelope, target, body, None) {
             let step = format!("out:{}", target.name);
+            settlement.note_failed(envelope);
             settlement.dead_letter(envelope, &Letter::new(&step, &fault, body));
         }
     }
@@ -34,6 +35,7 @@ pub(super) fn forward(settlement: &mut Settlement, revision: &Revision, envelope
 pub(super) fn fail(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: &Fault, source: &[u8]) {
     let step = fault.place().step.as_deref().unwrap_or("in");
     let body = Body { bytes: source, content_type: envelope.content_type };
+    settlement.note_failed(envelope);
     settlement.dead_letter(envelope, &Letter { original: original_of(envelope), ..Letter::new(step, fault, body) });
 }
 
@@ -57,7 +59,7 @@ pub(super) fn publish(settlement: &mut Settlement, work: &Work<'_>, fan_out: &Fa
         true => Original::Keep(source),
         false => original_of(envelope),
     };
-    let mut publishing = Publishing { settlement, work, fan_out, source, original };
+    let mut publishing = Publishing { settlement, work, fan_out, source, original, has_failed: false };
     for (index, (_, leaf)) in (0..).zip(fan_out.leaves()) {
         let part = if is_split { part(envelope, index) } else { envelope.part };
         publishing.leaf(&Envelope { part, ..*envelope }, leaf);
@@ -92,6 +94,8 @@ struct Publishing<'a, 's> {
     source: Body<'a>,
     /// Of the next dead letter of a part.
     original: Original<'a>,
+    /// Whether a part has failed.
+    has_failed: bool,
 }
 
 impl<'a> Publishing<'a, '_> {
@@ -130,6 +134,9 @@ impl<'a> Publishing<'a, '_> {
 
     /// The original is kept once for all parts.
     fn letter(&mut self, envelope: &Envelope<'_>, letter: &Letter<'_>) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.settlement.note_failed(envelope);
+        }
         self.settlement.dead_letter(envelope, &Letter { original: self.original, ..*letter });
         if let Original::Keep(_) = self.original {
             self.original = Original::Kept;

@@ -1,6 +1,7 @@
 //! The room from outside: what becomes of messages, by what the sink says of them.
 
 mod batches;
+mod canary;
 mod failing;
 mod new_queues;
 mod waiting;
@@ -110,9 +111,13 @@ impl World {
 
     /// A message of the lane, for an out of the world's revision.
     fn accept_for(&mut self, target: usize, id: &str, payload: &[u8]) {
+        self.accept_with(target, id, "NATS/1.0\r\n\r\n", payload);
+    }
+
+    fn accept_with(&mut self, target: usize, id: &str, block: &str, payload: &[u8]) {
         let revision = Rc::clone(&self.revision);
         let input = self.open(payload.len());
-        let headers = Arc::from(&b"NATS/1.0\r\n\r\n"[..]);
+        let headers = Arc::from(block.as_bytes());
         let message = OwnedMessage {
             id: id.into(),
             part: 0,

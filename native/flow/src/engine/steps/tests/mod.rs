@@ -1,6 +1,7 @@
 //! A shard of one pipeline, without a connection: what goes in, and what is written.
 
 mod budgets;
+mod canary;
 mod elsewhere;
 mod fan_out;
 mod order;
