@@ -69,6 +69,14 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
             "--data", default=".vrsky", show_default=True, type=path, help="Where messages and file outs are kept."
         ),
         click.option(
+            "--files",
+            "shared_files",
+            type=path,
+            metavar="DIR",
+            help="The folder of customers' files, instead of files in the data folder. Nodes that are to read the same"
+            " files share it.",
+        ),
+        click.option(
             "--threads",
             default=DEFAULTS.threads,
             show_default=True,
@@ -133,6 +141,7 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
             server: nats.Server,
             listen: str,
             data: Path,
+            shared_files: Path | None,
             threads: int,
             topology: str,
             types: tuple[str, ...],
@@ -147,7 +156,16 @@ def options(what: str, allow_loopback: bool) -> Callable[[Callable[..., int]], C
             **rest: Any,
         ) -> int:
             profile = Profile.of_process(
-                data, listen, threads, types, allow, files_anywhere, replicas, topology, allow_loopback
+                data,
+                listen,
+                threads,
+                types,
+                allow,
+                files_anywhere,
+                replicas,
+                topology,
+                allow_loopback,
+                shared_files,
             )
             settings = Settings(
                 data,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from .._native import is_name
 from ..control import buckets
+from ..control.leases import Lease, leases
 from ..control.nodes import NodeRecord, nodes
 from ..control.revisions import Revision
 from ..control.rollout import NodeState, state_of
@@ -43,6 +44,7 @@ class _Status:
     revisions: Sequence[Revision]
     nodes: Sequence[NodeRecord]
     bucket: str
+    leases: Mapping[str, Lease]
 
     def of(self, one: Revision) -> list[NodeState]:
         states = (state_of(node, {one.key: one.sequence}, self.bucket) for node in self.nodes)
@@ -76,11 +78,12 @@ async def _status(server: nats.Server, what: str | None) -> _Status:
     async with bucket.client_of(server) as client:
         there = await bucket.current_or_nothing(client, customers)
         running, identity = await nodes(client), await buckets.identity(client, buckets.PIPELINES)
+        held = {f"{one.customer}.{one.pipeline}": one for one in await leases(client, customers)}
     found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
     if key is not None and not found:
         raise error_for("config/unknown-pipeline", f"there is no {what} in vrsky_pipelines")
     concerned = [one for one in running if customers is None or any(map(one.concerns, customers))]
-    return _Status(found, concerned, identity)
+    return _Status(found, concerned, identity, held)
 
 
 def _as_json(found: _Status) -> dict[str, Any]:
@@ -93,7 +96,9 @@ def _as_json(found: _Status) -> dict[str, Any]:
             "waiting": [state.node.id for state in states if state.state == "waiting"],
             "refused": {state.node.id: state.as_json()["refused"] for state in states if state.state == "refused"},
         }
-        rows.append({"customer": customer, "pipeline": pipeline} | one.as_json() | {"nodes": running})
+        lease = found.leases.get(one.key)
+        read = {"lease": {"node": lease.node, "since": _when(lease)}} if lease is not None else {}
+        rows.append({"customer": customer, "pipeline": pipeline} | one.as_json() | {"nodes": running} | read)
     running_nodes = [
         {
             "node": one.id,
@@ -115,7 +120,7 @@ def _as_json(found: _Status) -> dict[str, Any]:
 
 def _show(terminal: Terminal, found: _Status) -> None:
     for one in found.revisions:
-        _show_one(terminal, one, found.of(one))
+        _show_one(terminal, one, found.of(one), found.leases.get(one.key))
     if not found.revisions:
         terminal.line("no pipelines")
     for node in found.nodes:
@@ -131,13 +136,20 @@ def _show(terminal: Terminal, found: _Status) -> None:
         terminal.line(terminal.warning("no node answers"))
 
 
-def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState]) -> None:
+def _when(lease: Lease) -> str:
+    return datetime.fromtimestamp(lease.since, UTC).isoformat(timespec="seconds")
+
+
+def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState], lease: Lease | None) -> None:
     by = f"{one.user} ({one.note})" if one.note else one.user
     terminal.line(f"{terminal.strong(safe(one.name))}  {one.revision or '-'}  {one.when}  {safe(by)}")
     if one.problem is not None:
         terminal.problems([one.problem])
     applied = sum(state.state == "applied" for state in states)
     terminal.line(f"  runs on {applied} of {counted(len(states), 'node')}")
+    if lease is not None:
+        who = safe(lease.node) if lease.node is not None else terminal.warning("nobody")
+        terminal.line(f"  its source is read by {who}, lease of {_when(lease)}")
     for state in states:
         if state.state != "applied":
             paint = terminal.bad if state.state == "refused" else terminal.warning

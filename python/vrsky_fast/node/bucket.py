@@ -24,6 +24,7 @@ from ..control.upkeep import provisioned
 from ..control.watch import Batch, Watch
 from ..errors import VrskyError
 from .acknowledgement import Acknowledgement
+from .leases import Member
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
 from .reconcile import Finding
@@ -72,10 +73,15 @@ class Bucket:
         self._starts = True
         types = settings.profile.types
         self._acknowledgement = Acknowledgement(self._endpoint, types, customer, self._replicas, self._note)
+        self._member = Member(self._acknowledgement.id, customer, self._replicas)
 
     @property
     def states(self) -> Mapping[str, State]:
         return {key: known.state for key, known in self._known.items()}
+
+    @property
+    def member(self) -> Member | None:
+        return self._member
 
     @property
     def if_empty(self) -> Problem | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..config import Problem
 from ..config.folder import nothing_in
 from .disk import Disk
+from .leases import Member
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
 from .reconcile import Finding
@@ -32,6 +33,10 @@ class Folder:
     @property
     def states(self) -> Mapping[str, State]:
         return self._disk.states
+
+    @property
+    def member(self) -> Member | None:
+        return None
 
     @property
     def if_empty(self) -> Problem | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ..config import Problem
+from .leases import Member
 from .polling import Watcher
 from .reconcile import Finding
 from .settings import Settings
@@ -26,6 +27,10 @@ class Origin(Protocol):
     @property
     def states(self) -> Mapping[str, State]:
         """Everything that there is, by path: what a finding calls a pipeline's file."""
+
+    @property
+    def member(self) -> Member | None:
+        """Who this node is among others that have the same pipelines; None where there are no others."""
 
     @property
     def if_empty(self) -> Problem | None:

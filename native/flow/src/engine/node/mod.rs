@@ -7,6 +7,7 @@
 
 mod check;
 mod claims;
+mod leases;
 mod listeners;
 mod metrics;
 mod stats;
@@ -33,7 +34,7 @@ use super::observe::{Counters, Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
-use super::world::SystemWorld;
+use super::world::{Lease, SystemWorld};
 use crate::compile::Pipeline;
 use claims::Claims;
 use metrics::Retired;
@@ -59,6 +60,7 @@ pub struct Node {
     events: Arc<Events>,
     /// One for each shard.
     meters: Vec<Arc<Meters>>,
+    lease: Arc<Lease>,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
     state: Mutex<State>,
@@ -109,6 +111,7 @@ impl Node {
         let hosting = Hosting::new(&settings, None, Tls::new(None)?)?;
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
+            lease: Arc::default(),
             meters: (0..settings.threads).map(|_| Arc::default()).collect(),
             settings: Arc::new(settings),
             hosting,
@@ -238,6 +241,7 @@ impl Node {
                 settings: Arc::clone(&self.settings),
                 events: Arc::clone(&self.events),
                 meters: Arc::clone(&self.meters[number]),
+                lease: Arc::clone(&self.lease),
                 pipelines: state.installed.values().cloned().collect(),
                 commands: commands_there,
                 started,

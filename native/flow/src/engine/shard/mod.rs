@@ -17,6 +17,7 @@ mod arrivals;
 mod cpu;
 mod drain;
 mod handed_over;
+mod leases;
 mod parts;
 mod pipelines;
 mod refusals;
@@ -46,8 +47,18 @@ pub enum Command {
     /// Takes nothing more in for some pipelines, whose messages in hand are finished, and puts revisions in place of
     /// those before them: all of it between two bursts. `remove`: customer and name of each.
     Change { install: Arc<[Arc<Prepared>]>, remove: Arc<[(Box<str>, Box<str>)]>, done: Sender<()> },
+    /// Sources that one node alone may read are read here, or no more.
+    Lease(LeaseChange),
     /// Takes nothing more in, finishes what is in hand until the deadline, sends the rest back.
     Drain(Duration),
+}
+
+/// Customer and name of pipelines whose sources are read from now on, and of those that are not; `done` is told when the
+/// last of these is over.
+pub struct LeaseChange {
+    pub grant: Arc<[(Box<str>, Box<str>)]>,
+    pub revoke: Arc<[(Box<str>, Box<str>)]>,
+    pub done: Sender<()>,
 }
 
 /// What the tasks of a shard share.
@@ -80,6 +91,10 @@ impl Shard {
     pub(super) fn with_unnoted<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
         let mut parts = self.parts.borrow_mut();
         parts.settlement.set_now(self.world.now_ms());
+        if parts.leases.have_lapsed() {
+            parts.on_lapse();
+            self.outbox.revoke();
+        }
         let done = work(&mut parts);
         self.route(&mut parts);
         let wire = &mut parts.settlement.wire;
@@ -120,6 +135,7 @@ impl Shard {
                     // The node does not wait any more when it is gone.
                     let _ = done.send(());
                 }
+                Command::Lease(change) => self.on_lease(change),
                 Command::Drain(deadline) => return self.drain(deadline).await,
             }
         }
