@@ -19,13 +19,13 @@ from prometheus_client.registry import Collector
 
 from ..control.held import Held
 from ..facts import COUNTER_SUMMARIES
-from .leases import HeldLeases, LeaseKeeper
+from .leases import HeldLeases
 
 # So many with the most messages, and so many with the most CPU time; more would be more than a Prometheus should get
 # from each node.
 CUSTOMERS = 20
 # So many sources, by name.
-LEASES = 100
+NAMED_LEASES = 100
 
 _BUSIEST = "Of the customers with the most messages or the most CPU time."
 _END_TO_END = "From the intake of a message to its delivery, over all nodes that it passed. Not of outs to core NATS."
@@ -41,11 +41,12 @@ _USAGE = {
 Numbers = Callable[[], Mapping[str, Any]]
 """See `Engine.metrics`."""
 Lanes = Callable[[], Mapping[str, Held]]
+Leases = Callable[[], HeldLeases]
 
 
 class NodeCollector(Collector):
     def __init__(
-        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: LeaseKeeper | None = None
+        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
     ) -> None:
         self._numbers, self._lanes, self._left_out, self._leases = numbers, lanes, left_out, leases
 
@@ -71,7 +72,7 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
         yield from _of_lanes(self._lanes().values())
         if self._leases is not None:
-            yield from _of_leases(self._leases.held)
+            yield from _of_leases(self._leases())
 
 
 def _unit(counter: str) -> str:
@@ -152,10 +153,10 @@ def _of_leases(held: HeldLeases) -> Iterable[Metric]:
     yield changes
     since = GaugeMetricFamily(
         "vrsky_lease_since_seconds",
-        f"When this node took the lease, in seconds since 1970; of {LEASES} at most.",
+        f"When this node took the lease, in seconds since 1970; of {NAMED_LEASES} at most.",
         labels=["customer", "pipeline"],
     )
-    for key in sorted(held.since)[:LEASES]:
+    for key in sorted(held.since)[:NAMED_LEASES]:
         since.add_metric(key, held.since[key])
     yield since
 
@@ -164,7 +165,7 @@ class Exposition:
     """Everything that a scrape gets: the node's numbers and those of its process."""
 
     def __init__(
-        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: LeaseKeeper | None = None
+        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
     ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(NodeCollector(numbers, lanes, left_out, leases))

@@ -123,7 +123,8 @@ async def _serve(
             lanes = LanePoll(endpoint, profile)
             leases = _leases(endpoint, origin, profile, engine, pipelines, watcher)
             numbers = partial(engine.metrics, CUSTOMERS)
-            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings), leases)
+            held = (lambda: leases.held) if leases is not None else None
+            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings), held)
             monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
             watcher.ready(engine.address(), pipelines.running)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
