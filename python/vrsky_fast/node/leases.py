@@ -168,8 +168,11 @@ class LeaseKeeper:
             for one in done:
                 await one
         finally:
-            for one in tasks:
-                one.cancel()
+            # A cancellation that comes together with an answer may be passed over.
+            while pending := [one for one in tasks if not one.done()]:
+                for one in pending:
+                    one.cancel()
+                await asyncio.wait(pending, timeout=_STEP_SECONDS)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, client: Client) -> None:
