@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vrsky_fast.control.held import Held
 from vrsky_fast.facts import COUNTERS
-from vrsky_fast.node.exposition import Exposition
+from vrsky_fast.node.exposition import NAMED_LEASES, Exposition
+from vrsky_fast.node.leases import HeldLeases
 
 USAGE = {"cpu_ns": 2_500_000_000, "wait_ms": 1_500, "waits": 3}
 NUMBERS: dict[str, Any] = {
@@ -110,3 +111,18 @@ def test_a_scraper_that_speaks_openmetrics_gets_it() -> None:
     text, content_type = exposition.text("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
+
+
+def test_leases_are_counted_and_the_first_are_named() -> None:
+    since = {("acme", f"rows-{number:04}"): 1_700_000_000.0 + number for number in range(NAMED_LEASES + 10)}
+    held = HeldLeases(since, {"taken": 120, "given": 7, "lost": 3})
+    text, _ = Exposition(lambda: NUMBERS, dict, lambda: 0, lambda: held).text("")
+    families = {one.name: one.samples for one in text_string_to_metric_families(text.decode())}
+    assert [one.value for one in families["vrsky_leases"]] == [NAMED_LEASES + 10]
+    changes = {one.labels["change"]: one.value for one in families["vrsky_lease_changes"]}
+    assert changes == {"taken": 120, "given": 7, "lost": 3}
+    named = families["vrsky_lease_since_seconds"]
+    assert len(named) == NAMED_LEASES
+    assert named[1].labels == {"customer": "acme", "pipeline": "rows-0001"}
+    assert named[1].value == 1_700_000_001
+    assert not any("vrsky_lease" in name for name, _ in scraped()), "a node without a bucket has none"

@@ -447,6 +447,21 @@ class Node:
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""
 
+    def lease(self, grant: list[tuple[str, str]], revoke: list[tuple[str, str]]) -> None:
+        """Has the sources of pipelines, by customer and name, read from now on, or no more. For a node with `leases`,
+        and sources that one node alone may read. Returns when nothing comes of what is revoked: its messages in flight
+        are stored, or 12 s are over."""
+
+    def begin_lease(self, until_ms: int) -> None:
+        """Until then, by `boot_ms`, what was granted may be read. Only when all that was granted before is revoked."""
+
+    def renew_lease(self, until_ms: int) -> bool:
+        """Goes on until then. False when it was over, and the node has given its sources up: revoke all of them."""
+
+    @staticmethod
+    def boot_ms() -> int:
+        """Milliseconds since the machine started, those that it slept included."""
+
     def events(self) -> str:
         """What happened since the last call, one JSON object a line; under load only the first of it. Raises
         InternalError when a part of the node has ended by itself: end the process, and start it again."""

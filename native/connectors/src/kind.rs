@@ -193,7 +193,8 @@ pub trait SourceTask {
     /// It cannot be used as it is: a secret, a path.
     fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Source>, Fault>;
 
-    /// Whether each shard may have one. One shard alone has a source that cannot be shared.
+    /// Whether each shard of each node may have one. A source that cannot be shared is read by one shard of one node; it
+    /// may depend on the options.
     fn is_shared(&self) -> bool;
 }
 
@@ -301,6 +302,16 @@ pub struct Host<'h> {
     pub files: &'h Path,
     /// Whether a path may be absolute.
     pub absolute_files: bool,
+    /// Of a source that cannot be shared, where nodes hold leases: whether this node may still read it. Without it nobody
+    /// else does.
+    pub fence: Option<Arc<dyn Fence>>,
+}
+
+/// The lease of a node, as those see it who change something outside the node by it.
+pub trait Fence: Debug + Send + Sync {
+    /// Whether the lease is held now. `false` for ever after that: another node may read the source. Never blocks; to be
+    /// asked right before each change.
+    fn holds(&self) -> bool;
 }
 
 /// The options that `canonical` gives, as a kind's own type.

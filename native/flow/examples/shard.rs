@@ -287,6 +287,7 @@ async fn measure(stage: &str, steps: &[Value]) -> Result<(), Fault> {
         settings,
         events: Arc::default(),
         meters: Arc::default(),
+        lease: Arc::default(),
         pipelines: vec![prepared],
         commands: commands_there,
         started,

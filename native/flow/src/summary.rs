@@ -55,6 +55,8 @@ pub struct Connector<'p> {
     pub loopback_only: bool,
     /// What serves it: the node's HTTP `listener`, its connection to `nats`, or something of its own.
     pub through: Through,
+    /// Of an in: whether one node alone may read it.
+    pub exclusive: bool,
     /// What no other pipeline of a node may have as well, such as `the address /in/acme/orders`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
@@ -130,6 +132,7 @@ fn in_summary(pipeline: &Pipeline) -> Connector<'_> {
             Attach::Subscription(_) => Through::Nats,
             Attach::Task(_) => Through::Itself,
         },
+        exclusive: matches!(input.attach(), Attach::Task(task) if !task.is_shared()),
         claim: input
             .claim()
             .map(|claim| Claim { pointer: format!("/in/{}/{}", connector.kind, claim.option), what: claim.what }),
@@ -155,6 +158,7 @@ fn out_summary<'p>(options: &'p Value, target: &'p Target) -> Connector<'p> {
         loopback_only: false,
         at_most_once: false,
         through: if target.publish().is_some() { Through::Nats } else { Through::Itself },
+        exclusive: false,
         claim: None,
         jetstream: publish.map(|publish| JetStream {
             subject: &publish.subject,

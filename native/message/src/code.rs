@@ -195,6 +195,7 @@ codes! {
     NatsTlsExpired = "nats/tls-expired", Nats, true, 503, "The NATS server's certificate has expired, or is not valid yet.", "Renew it; if it is in date, set this machine's clock.";
     NatsTlsClientCertificate = "nats/tls-client-certificate", Nats, true, 503, "The NATS server wants a client certificate, or refused the one it got.", "Name one of an authority the server trusts with --nats-cert and --nats-key.";
     NatsTlsHandshake = "nats/tls-handshake", Nats, true, 503, "No TLS connection to the NATS server came about.", "See the detail, and the server's log.";
+    NatsLeaseLost = "nats/lease-lost", Nats, true, 503, "The node could not renew its lease in time: it has stopped to read sources that one node alone may read.", "Another node goes on with them within seconds, or this one when it reaches the server again; look at what kept it from the server, or froze it.";
     NatsHeader = "nats/header", Nats, false, 400, "A header cannot be carried by NATS.", "Remove CR, LF and colons from header names.";
 
     // -- http --------------------------------------------------------------------------------

@@ -80,8 +80,7 @@ impl PyNode {
             });
             Install { pipeline: Arc::clone(&one.get().pipeline), secrets: Secrets::new(secrets), canary }
         });
-        let (installs, removes): (Installs, Vec<Key>) =
-            (given.collect(), removes.into_iter().map(|(customer, name)| (customer.into(), name.into())).collect());
+        let (installs, removes): (Installs, Vec<Key>) = (given.collect(), keys(removes));
         let change = if dry { Node::try_change } else { Node::change };
         match detached(py, || Ok(change(node, installs, &removes)))? {
             Ok(()) => Ok(None),
@@ -138,6 +137,29 @@ impl PyNode {
         detached(py, || node.check_shards())
     }
 
+    fn lease(&self, py: Python<'_>, grant: Vec<(String, String)>, revoke: Vec<(String, String)>) -> PyResult<()> {
+        let node = self.node(py)?;
+        let [grant, revoke] = [grant, revoke].map(keys);
+        detached(py, || {
+            node.lease(&grant, &revoke);
+            Ok(())
+        })
+    }
+
+    fn begin_lease(&self, py: Python<'_>, until_ms: u64) -> PyResult<()> {
+        self.node(py)?.begin_lease(until_ms);
+        Ok(())
+    }
+
+    fn renew_lease(&self, py: Python<'_>, until_ms: u64) -> PyResult<bool> {
+        Ok(self.node(py)?.renew_lease(until_ms))
+    }
+
+    #[staticmethod]
+    fn boot_ms() -> u64 {
+        flow::process::boot_ms()
+    }
+
     fn events(&self, py: Python<'_>) -> PyResult<String> {
         let node = self.node(py)?;
         detached(py, || {
@@ -190,6 +212,10 @@ fn given(
         Given::Json(json) => compile(py, &json, &files.unwrap_or_default())?,
     };
     Ok((pipeline, Secrets::new(secrets.unwrap_or_default())))
+}
+
+fn keys(names: Vec<(String, String)>) -> Vec<Key> {
+    names.into_iter().map(|(customer, name)| (customer.into(), name.into())).collect()
 }
 
 /// Each on a line.

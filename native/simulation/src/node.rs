@@ -187,6 +187,7 @@ impl Node {
             settings: Arc::clone(&self.settings),
             events: Arc::default(),
             meters: Arc::default(),
+            lease: Arc::default(),
             pipelines,
             commands: commands_there,
             started: channel().0,

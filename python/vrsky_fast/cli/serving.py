@@ -78,6 +78,14 @@ def options(
             "--data", default=".vrsky", show_default=True, type=path, help="Where messages and file outs are kept."
         ),
         click.option(
+            "--files",
+            "shared_files",
+            type=path,
+            metavar="DIR",
+            help="The folder of customers' files, instead of files in the data folder. Nodes that are to read the same"
+            " files share it.",
+        ),
+        click.option(
             "--threads",
             default=DEFAULTS.threads,
             show_default=True,
@@ -141,6 +149,7 @@ def options(
             server: nats.Server,
             listen: str,
             data: Path,
+            shared_files: Path | None,
             threads: int,
             topology: str | None,
             types: tuple[str, ...],
@@ -155,7 +164,16 @@ def options(
             **rest: Any,
         ) -> int:
             profile = Profile.of_process(
-                data, listen, threads, types, allow, files_anywhere, replicas, topology, allow_loopback
+                data,
+                listen,
+                threads,
+                types,
+                allow,
+                files_anywhere,
+                replicas,
+                topology,
+                allow_loopback,
+                shared_files,
             )
             settings = Settings(
                 data,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from ..config.share import percent
 from ..config.stored import Canary
 from ..control import buckets, deployment
 from ..control.deployment import Version, in_force
+from ..control.leases import Lease, leases
 from ..control.nodes import Figures, NodeRecord, nodes
 from ..control.revisions import Revision
 from ..control.rollout import NodeState, settings_state_of, state_of
@@ -48,6 +49,7 @@ class _Status:
     revisions: Sequence[Revision]
     nodes: Sequence[NodeRecord]
     bucket: str
+    leases: Mapping[str, Lease]
     settings: Sequence[Version]
     settings_bucket: str
 
@@ -90,12 +92,13 @@ async def _status(server: nats.Server, what: str | None) -> _Status:
     async with bucket.client_of(server) as client:
         there = await bucket.current_or_nothing(client, customers)
         running, identity = await nodes(client), await buckets.identity(client, buckets.PIPELINES)
+        held = {f"{one.customer}.{one.pipeline}": one for one in await leases(client, customers)}
         settings, set_in = await deployment.history(client), await buckets.identity(client, buckets.DEPLOYMENT)
     found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
     if key is not None and not found:
         raise error_for("config/unknown-pipeline", f"there is no {what} in vrsky_pipelines")
     concerned = [one for one in running if customers is None or any(map(one.concerns, customers))]
-    return _Status(found, concerned, identity, settings, set_in)
+    return _Status(found, concerned, identity, held, settings, set_in)
 
 
 def _as_json(found: _Status) -> dict[str, Any]:
@@ -111,6 +114,8 @@ def _as_json(found: _Status) -> dict[str, Any]:
         row = {"customer": customer, "pipeline": pipeline} | one.as_json()
         if one.canary is not None:
             row["canary_runs"] = as_json(of_nodes(one.key, one.canary.stored.revision, found.nodes))
+        if (lease := found.leases.get(one.key)) is not None:
+            row["lease"] = {"node": lease.node, "since": _when(lease)}
         rows.append(row | {"nodes": running})
     running_nodes = [
         {
@@ -142,7 +147,7 @@ def _as_json(found: _Status) -> dict[str, Any]:
 
 def _show(terminal: Terminal, found: _Status) -> None:
     for one in found.revisions:
-        _show_one(terminal, one, found.of(one))
+        _show_one(terminal, one, found.of(one), found.leases.get(one.key))
         if one.canary is not None:
             _show_canary(terminal, one.canary, of_nodes(one.key, one.canary.stored.revision, found.nodes))
     if not found.revisions:
@@ -184,13 +189,20 @@ def _show_canary(terminal: Terminal, canary: Canary, figures: Figures) -> None:
         terminal.line(terminal.quiet("    as long as the `vrsky apply` runs that watches it"))
 
 
-def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState]) -> None:
+def _when(lease: Lease) -> str:
+    return datetime.fromtimestamp(lease.since, UTC).isoformat(timespec="seconds")
+
+
+def _show_one(terminal: Terminal, one: Revision, states: Sequence[NodeState], lease: Lease | None) -> None:
     by = f"{one.user} ({one.note})" if one.note else one.user
     terminal.line(f"{terminal.strong(safe(one.name))}  {one.revision or '-'}  {one.when}  {safe(by)}")
     if one.problem is not None:
         terminal.problems([one.problem])
     applied = sum(state.state == "applied" for state in states)
     terminal.line(f"  runs on {applied} of {counted(len(states), 'node')}")
+    if lease is not None:
+        who = safe(lease.node) if lease.node is not None else terminal.warning("nobody")
+        terminal.line(f"  its source is read by {who}, lease of {_when(lease)}")
     _show_states(terminal, states)
 
 

@@ -29,8 +29,9 @@ class Claim:
 class Connector:
     """One in or out. `name` is None for an in; `where` is what people would look for, `file` an out's file below its
     customer's folder; `pointer` leads to its kind in the file; `secrets` are names. `address` is where clients of an
-    HTTP in post to, such as `/in/acme/orders`; `through` is what serves it: `listener`, `nats` or `itself`; `claim` is
-    what no other pipeline of a node may have as well; `jetstream` is set where a stream is needed."""
+    HTTP in post to, such as `/in/acme/orders`; `through` is what serves it: `listener`, `nats` or `itself`;
+    `exclusive` says that one node alone may read it; `claim` is what no other pipeline of a node may have as well;
+    `jetstream` is set where a stream is needed."""
 
     name: str | None
     kind: str
@@ -42,6 +43,7 @@ class Connector:
     loopback_only: bool
     at_most_once: bool
     through: str
+    exclusive: bool
     claim: Claim | None
     jetstream: JetStream | None
 
@@ -91,6 +93,7 @@ def _connector(given: dict[str, Any]) -> Connector:
         given["loopback_only"],
         given["at_most_once"],
         given["through"],
+        given["exclusive"],
         Claim(**given["claim"]) if "claim" in given else None,
         JetStream(**jetstream) if jetstream else None,
     )

@@ -207,7 +207,9 @@ class _Session:
         while not self._arrived:
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
+                # Not `wait_for`, which passes over a cancellation that comes together with the news.
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._news.wait()
             except TimeoutError:
                 if not self._client.is_connected:
                     fail("nats/disconnected", f"{self._bucket.name}: the connection was lost")

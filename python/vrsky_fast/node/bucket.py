@@ -27,6 +27,7 @@ from ..errors import VrskyError
 from .acknowledgement import Acknowledgement
 from .deployment import Deployment
 from .following import conflict
+from .leases import Member
 from .moves import Moves
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
@@ -80,6 +81,7 @@ class Bucket:
         self._tasks: dict[str, asyncio.Task[NoReturn]] = {}
         self._starts = True
         self._acknowledgement = Acknowledgement(self._endpoint, customer, self._replicas, self._note)
+        self._member = Member(self._acknowledgement.id, customer, self._replicas)
         self._deployment = Deployment(self._endpoint, self._replicas, self._note)
         self._moves = Moves(self._endpoint, settings.profile, self._note)
         # What was followed last of the settings.
@@ -97,6 +99,10 @@ class Bucket:
     @property
     def closed(self) -> tuple[str, ...]:
         return self._moves.closed
+
+    @property
+    def member(self) -> Member | None:
+        return self._member
 
     @property
     def if_empty(self) -> Problem | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -104,6 +104,22 @@ class Engine:
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""
         self._node.check_shards()
+
+    def boot_ms(self) -> int:
+        """The clock of leases."""
+        return self._node.boot_ms()
+
+    def begin_lease(self, until_ms: int) -> None:
+        """See `_native.Node.begin_lease`."""
+        self._node.begin_lease(until_ms)
+
+    def renew_lease(self, until_ms: int) -> bool:
+        """See `_native.Node.renew_lease`."""
+        return self._node.renew_lease(until_ms)
+
+    async def lease(self, grant: Collection[tuple[str, str]], revoke: Collection[tuple[str, str]]) -> None:
+        """See `_native.Node.lease`."""
+        await asyncio.to_thread(self._node.lease, list(grant), list(revoke))
 
     def events(self) -> Events:
         return Events(self._node.events())

@@ -19,10 +19,13 @@ from prometheus_client.registry import Collector
 
 from ..control.held import Held
 from ..facts import COUNTER_SUMMARIES
+from .leases import HeldLeases
 
 # So many with the most messages, and so many with the most CPU time; more would be more than a Prometheus should get
 # from each node.
 CUSTOMERS = 20
+# So many sources, by name.
+NAMED_LEASES = 100
 
 _BUSIEST = "Of the customers with the most messages or the most CPU time."
 _END_TO_END = "From the intake of a message to its delivery, over all nodes that it passed. Not of outs to core NATS."
@@ -44,11 +47,14 @@ _ROLES = {
 Numbers = Callable[[], Mapping[str, Any]]
 """See `Engine.metrics`."""
 Lanes = Callable[[], Mapping[str, Held]]
+Leases = Callable[[], HeldLeases]
 
 
 class NodeCollector(Collector):
-    def __init__(self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int]) -> None:
-        self._numbers, self._lanes, self._left_out = numbers, lanes, left_out
+    def __init__(
+        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
+    ) -> None:
+        self._numbers, self._lanes, self._left_out, self._leases = numbers, lanes, left_out, leases
 
     def collect(self) -> Iterable[Metric]:
         found = self._numbers()
@@ -77,6 +83,8 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
         yield from _of_lanes(self._lanes().values())
+        if self._leases is not None:
+            yield from _of_leases(self._leases())
 
 
 def _unit(counter: str) -> str:
@@ -149,12 +157,30 @@ def _of_lanes(lanes: Iterable[Held]) -> Iterable[Metric]:
     yield from (pending, in_hand, oldest, left)
 
 
+def _of_leases(held: HeldLeases) -> Iterable[Metric]:
+    yield GaugeMetricFamily("vrsky_leases", "Sources that this node reads by a lease.", value=len(held.since))
+    changes = CounterMetricFamily("vrsky_lease_changes", "Leases taken, given back and lost.", labels=["change"])
+    for change, count in held.changes.items():
+        changes.add_metric([change], count)
+    yield changes
+    since = GaugeMetricFamily(
+        "vrsky_lease_since_seconds",
+        f"When this node took the lease, in seconds since 1970; of {NAMED_LEASES} at most.",
+        labels=["customer", "pipeline"],
+    )
+    for key in sorted(held.since)[:NAMED_LEASES]:
+        since.add_metric(key, held.since[key])
+    yield since
+
+
 class Exposition:
     """Everything that a scrape gets: the node's numbers and those of its process."""
 
-    def __init__(self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int]) -> None:
+    def __init__(
+        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
+    ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(numbers, lanes, left_out))
+        self._registry.register(NodeCollector(numbers, lanes, left_out, leases))
         ProcessCollector(registry=self._registry)
 
     def text(self, accept: str) -> tuple[bytes, str]:

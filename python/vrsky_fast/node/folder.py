@@ -12,6 +12,7 @@ from typing import Any
 from ..config import Problem
 from ..config.folder import nothing_in
 from .disk import Disk
+from .leases import Member
 from .origin import MakeOrigin
 from .polling import Watcher, pause_after
 from .profile import Profile
@@ -43,6 +44,10 @@ class Folder:
     @property
     def closed(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def member(self) -> Member | None:
+        return None
 
     @property
     def if_empty(self) -> Problem | None:

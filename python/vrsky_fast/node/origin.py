@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from ..config import Problem
 from ..config.deployment import DeploymentSettings
+from .leases import Member
 from .polling import Watcher
 from .profile import Profile
 from .reconcile import Finding
@@ -36,6 +37,10 @@ class Origin(Protocol):
     @property
     def closed(self) -> Collection[str]:
         """The customers whose ins take nothing in, since they move to other lanes."""
+
+    @property
+    def member(self) -> Member | None:
+        """Who this node is among others that have the same pipelines; None where there are no others."""
 
     @property
     def if_empty(self) -> Problem | None:

@@ -49,6 +49,8 @@ class Pipelines:
         self.changed = asyncio.Event()
         """Set when what runs has changed."""
         self.findings: tuple[Finding, ...] = ()
+        self.exclusive: frozenset[Key] = frozenset()
+        """Those that run and whose sources one node alone may read."""
         self.is_deaf = False
         """Whether HTTP pipelines belong here and nothing listens."""
         self.waits_for_server = False
@@ -82,6 +84,7 @@ class Pipelines:
             # For commands that look at the streams beside the run.
             self.serving = Serving(dict(self._served))
             self.changed.set()
+            self.exclusive = frozenset(key for key, one in self._running.items() if is_exclusive(one.ready.file))
             await asyncio.to_thread(served.write, self._data, self._nats, self.serving)
             if say:
                 self._watcher.changed(installed, removed)
@@ -204,6 +207,10 @@ async def _ask(client: Client, installs: Sequence[Install]) -> list[tuple[Instal
         elif isinstance(result, BaseException):
             raise result
     return errors
+
+
+def is_exclusive(one: PipelineFile) -> bool:
+    return one.summary.source.exclusive
 
 
 def without(states: Mapping[str, State], refused: Refused) -> dict[str, State]:

@@ -27,7 +27,8 @@ class Profile:
     descriptors of sockets that listen there already. `files` is the folder of file outs, in which each customer has its
     own; with `absolute_files` their paths may lead anywhere. `allow` names networks that outgoing HTTP may reach though
     they are not public. After `park_after` failures in a row an out's messages are parked. `replicas` is the number of
-    servers of a cluster that hold each stream; None leaves it to who made them."""
+    servers of a cluster that hold each stream; None leaves it to who made them. With `leases`
+    sources that one node alone may read are read by a lease alone."""
 
     files: Path
     topology: str = DEFAULTS.topology
@@ -46,6 +47,7 @@ class Profile:
     absolute_files: bool = DEFAULTS.absolute_files
     park_after: int = DEFAULTS.park_after
     replicas: int | None = None
+    leases: bool = False
 
     @classmethod
     def of_process(
@@ -59,12 +61,14 @@ class Profile:
         replicas: int | None = None,
         topology: str | None = DEFAULTS.topology,
         allow_loopback: bool = True,
+        shared_files: Path | None = None,
     ) -> Self:
         """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
         loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
-        all of the way. `topology` None is that of the deployment's settings."""
+        all of the way. `topology` None is that of the deployment's settings. `shared_files` is used in place of the
+        folder for files in `data`."""
         made = cls(
-            files=data.absolute() / "files",
+            files=shared_files.absolute() if shared_files is not None else data.absolute() / "files",
             listen=listen,
             threads=threads,
             topology=topology or DEFAULTS.topology,
@@ -141,6 +145,7 @@ class Profile:
                 "allow": self.allow,
                 "absolute_files": self.absolute_files,
                 "park_after": self.park_after,
+                "leases": self.leases,
                 "max_payload": max_payload,
             }
         )

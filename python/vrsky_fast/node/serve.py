@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from ..control.lock import DataFolder
 from ..control.server import Server
+from ..control.server_config import Endpoint
 from ..control.upkeep import Upkeep
 from ..errors import ConfigError, error_for
 from ..facts import SERVES_HTTP
@@ -19,6 +20,7 @@ from .engine import Engine
 from .exposition import CUSTOMERS, Exposition
 from .following import Following
 from .lanes import LanePoll
+from .leases import LeaseKeeper
 from .listeners import Handover, address_of, held, inherited, take_over
 from .monitor import Monitor, monitoring
 from .options import check_free, checked, parse_listen, refused
@@ -106,6 +108,7 @@ async def _serve(
             max_payload = await prepare(endpoint, server, profile, watcher, stop.asked)
             if max_payload is None:
                 return
+            profile = replace(profile, leases=origin.member is not None)
             engine = Engine(profile, endpoint, max_payload)
             nats = None if server else endpoint.url
             pipelines = Pipelines(engine, endpoint, origin, watcher, data.path, nats)
@@ -123,8 +126,10 @@ async def _serve(
             origin.report_canaries(engine.canaries)
             keeps = upkeep(endpoint, server, lambda: following.profile, watcher)
             lanes = LanePoll(endpoint, lambda: following.profile)
+            leases = _leases(endpoint, origin, profile, engine, pipelines, watcher)
             numbers = partial(engine.metrics, CUSTOMERS)
-            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings))
+            held = (lambda: leases.held) if leases is not None else None
+            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings), held)
             monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
             watcher.ready(engine.address(), pipelines.running)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
@@ -137,8 +142,19 @@ async def _serve(
             }
             if settings.metrics is not None:
                 works["the look at the lanes"] = lanes.run
+            if leases is not None:
+                works["the leases of sources"] = leases.run
             with handover.offered(watcher.note):
-                await _run(engine, server, keeps, works, origin, pipelines, following, watcher, monitor, stop)
+                await _run(engine, server, keeps, works, origin, pipelines, following, leases, watcher, monitor, stop)
+
+
+def _leases(
+    endpoint: Endpoint, origin: Origin, profile: Profile, engine: Engine, pipelines: Pipelines, watcher: Watcher
+) -> LeaseKeeper | None:
+    """None where no other node could read the same sources, and where none are read here."""
+    if origin.member is None or SERVES_HTTP not in profile.types:
+        return None
+    return LeaseKeeper(endpoint, origin.member, engine, lambda: pipelines.exclusive, watcher.note)
 
 
 def _check_states(settings: Settings, origin: Origin) -> None:
@@ -177,6 +193,7 @@ async def _run(
     origin: Origin,
     pipelines: Pipelines,
     following: Following,
+    leases: LeaseKeeper | None,
     watcher: Watcher,
     monitor: Monitor,
     stop: Stop,
@@ -198,10 +215,17 @@ async def _run(
         reloading.cancel()
         await origin.close()
         watcher.note("draining; press Ctrl-C again to stop at once")
-        drain = asyncio.create_task(engine.drain(DRAIN_SECONDS))
+        drain = asyncio.create_task(_drain(engine, leases))
         await poll_until([drain], engine, watcher, keeps, monitor, stop)
         if not drain.result():
             watcher.note("not everything was finished; what is left stays in its stream until the next start")
     finally:
         for task in ends:
             task.cancel()
+
+
+async def _drain(engine: Engine, leases: LeaseKeeper | None) -> bool:
+    """Whether everything was finished. Sources that others wait for come first."""
+    if leases is not None:
+        await leases.close()
+    return await engine.drain(DRAIN_SECONDS)

@@ -37,7 +37,7 @@ texts! {
 /// folder is made once: when it vanishes, the in is failing with `file/missing` until it is back.
 ///
 /// One shard of one node reads them, whatever `--threads` says. How far it is stands in
-/// `<data>/files/.sources/<customer>/<pipeline>/`, which is locked meanwhile. Every message has the headers `File-Name`,
+/// `<data>/files/.sources/<customer>/<pipeline>/`, which is locked meanwhile; nodes that share it read by a lease, one after the other. Every message has the headers `File-Name`,
 /// with other characters than visible ASCII as in a URL, and `File-Offset`, its first byte in the file's text. A row of CSV
 /// that does not fit becomes a dead letter; a file that cannot be read on, such as one with a line that is longer than
 /// `limits.bytes`, stays where it is, and the in is failing until the file has changed or gone.

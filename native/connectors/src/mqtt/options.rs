@@ -29,8 +29,8 @@ pub struct MqttIn {
     #[serde(default = "qos")]
     #[schemars(range(min = 0, max = 2))]
     pub qos: u8,
-    /// The name of a group that shares the messages (`$share/NAME/TOPIC`): several nodes, each with its own `client_id`,
-    /// or other subscribers.
+    /// The name of a group that shares the messages (`$share/NAME/TOPIC`): several pipelines, each with its own
+    /// `client_id`, or other subscribers. Each pipeline is read by one node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub share: Option<String>,

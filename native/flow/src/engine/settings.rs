@@ -61,6 +61,9 @@ pub struct Settings {
     /// Seconds after which a message whose pipeline or out is not here is set aside.
     #[serde(default = "sixty")]
     pub set_aside_after: u32,
+    /// Whether sources that cannot be shared are read by a lease alone, since other nodes have the same pipelines.
+    #[serde(default)]
+    pub leases: bool,
     /// The server's, where it is known before the node starts: what asks for more is refused alone then, and does not
     /// keep the node from starting.
     #[serde(default)]

@@ -42,6 +42,14 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds since the machine started, those that it slept included. No setting of the time of day moves it.
+#[must_use]
+pub fn boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or_default());
+    seconds * 1_000 + nanoseconds / 1_000_000
+}
+
 /// What became of a message as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

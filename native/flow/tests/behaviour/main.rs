@@ -12,6 +12,7 @@ mod delivered;
 mod headers;
 mod ids;
 mod large;
+mod leases;
 mod limits;
 mod names;
 mod neighbours;

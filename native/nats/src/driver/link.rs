@@ -96,6 +96,7 @@ impl Link {
             waited = self.wait(outbox).await;
         }
         outbox.take_into(&mut self.write);
+        self.obey(outbox);
         self.unhandled = self.dispatch(handler, outbox)? == Pace::Yield;
         handler.on_burst_end(&mut self.write);
         outbox.take_into(&mut self.write);
@@ -248,6 +249,10 @@ impl Link {
 
     fn poll_flush(&mut self, context: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
         while self.closed.is_none() {
+            self.obey(outbox);
+            if self.closed.is_some() {
+                break;
+            }
             match self.poll_send(context) {
                 Poll::Ready(Ok(true)) => break,
                 Poll::Ready(Ok(false)) => {}
@@ -270,6 +275,14 @@ impl Link {
         }
         outbox.set_in_write(self.unsent());
         Poll::Ready(())
+    }
+
+    /// Ends the connection where what is to be sent may not be sent any more.
+    fn obey(&mut self, outbox: &Outbox) {
+        if self.closed.is_none() && outbox.is_revoked() {
+            self.stream.discard();
+            self.close("what was to be sent was revoked");
+        }
     }
 
     /// One write, or the last flush: whether everything is on its way. TLS has bytes of its own to

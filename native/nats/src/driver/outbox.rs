@@ -25,6 +25,9 @@ struct Inner {
     woken: bool,
     /// The server had better give a sign of life.
     suspected: bool,
+    /// Nothing of what is not sent yet may be sent.
+    revoked: bool,
+    guard: Option<Rc<dyn Fn() -> bool>>,
     driver: Option<Waker>,
     requests: Requests,
     api: Api,
@@ -40,6 +43,8 @@ impl Outbox {
             in_write: 0,
             woken: false,
             suspected: false,
+            revoked: false,
+            guard: None,
             driver: None,
             requests: Requests::new(random),
             api,
@@ -88,6 +93,25 @@ impl Outbox {
     pub fn suspect(&self) {
         self.0.borrow_mut().suspected = true;
         self.wake();
+    }
+
+    /// Revokes what is not sent yet: the connection is given up before anything more is written, with what the operating
+    /// system has not sent, and the next one is made. As when it breaks by itself, the handler is told.
+    pub fn revoke(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.revoked = inner.connected;
+        drop(inner);
+        self.wake();
+    }
+
+    /// Asked before each write whether what is not sent yet may not be sent any more. Never blocks.
+    pub fn set_guard(&self, is_revoked: Rc<dyn Fn() -> bool>) {
+        self.0.borrow_mut().guard = Some(is_revoked);
+    }
+
+    pub(super) fn is_revoked(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.revoked || inner.guard.as_ref().is_some_and(|is_revoked| is_revoked())
     }
 
     pub(super) fn take_suspicion(&self) -> bool {
@@ -144,6 +168,7 @@ impl Outbox {
     pub(super) fn disconnect(&self) -> usize {
         let mut inner = self.0.borrow_mut();
         inner.connected = false;
+        inner.revoked = false;
         let dropped = inner.buffer.len() + inner.in_write;
         inner.buffer = Vec::new();
         inner.in_write = 0;

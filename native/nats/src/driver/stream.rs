@@ -17,6 +17,20 @@ pub enum Stream {
     Tls(Box<Secured>),
 }
 
+impl Stream {
+    /// What the operating system has not sent is dropped with the socket.
+    pub fn discard(&self) {
+        let socket = match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls.get_ref().0.get_ref(),
+        };
+        if let Socket::Tcp(tcp) = socket {
+            // Where it cannot be had, the socket ends as usual.
+            let _ = tcp.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

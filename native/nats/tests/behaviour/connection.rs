@@ -229,3 +229,41 @@ fn a_handler_that_yields_gets_everything_and_others_get_their_turn() {
         assert!(turns.get() > COUNT / 2, "{} turns", turns.get());
     });
 }
+
+#[test]
+fn what_is_revoked_before_it_is_sent_never_arrives_and_the_next_connection_is_like_any() {
+    run(async {
+        let server = Server::start();
+        let mut listener = Client::connect(&server.url(), &["orders.>"]).await;
+        let mut client = Client::connect(&server.url(), &[]).await;
+        client.publish("orders.revoked", "", b"", b"1");
+        client.outbox.revoke();
+        assert_eq!(client.disconnected().await.0.code(), Code::NatsDisconnected);
+        // Without a connection there is nothing to be revoked.
+        client.outbox.revoke();
+        client.connected().await;
+        client.publish("orders.sent", "", b"", b"2");
+        assert_eq!(&*listener.message().await.subject, "orders.sent");
+    });
+}
+
+#[test]
+fn a_guard_is_asked_before_anything_is_sent() {
+    run(async {
+        let server = Server::start();
+        let mut listener = Client::connect(&server.url(), &["orders.>"]).await;
+        let mut client = Client::connect(&server.url(), &[]).await;
+        let is_over = Rc::new(Cell::new(false));
+        let seen = Rc::clone(&is_over);
+        client.outbox.set_guard(Rc::new(move || seen.get()));
+        client.publish("orders.1", "", b"", b"1");
+        assert_eq!(&*listener.message().await.subject, "orders.1");
+        client.publish("orders.2", "", b"", b"2");
+        is_over.set(true);
+        client.disconnected().await;
+        is_over.set(false);
+        client.connected().await;
+        client.publish("orders.3", "", b"", b"3");
+        assert_eq!(&*listener.message().await.subject, "orders.3");
+    });
+}

@@ -9,6 +9,7 @@
 //!    │           same.rs     whether a file is the one that is known
 //!    │           known.rs    what is known of files that are there, or were
 //!    │           state.rs    how far each file has come, on disk, under a lock
+//!    │           holder.rs   whose word on that counts, where nodes hold leases
 //!    │           finish.rs   what becomes of a file that is stored
 //!    ▼
 //! inbox.rs     the queue that `read_batch` empties, and the messages that wait for `settle`
@@ -20,6 +21,7 @@
 
 mod finish;
 mod folder;
+mod holder;
 mod inbox;
 mod known;
 mod options;
@@ -46,7 +48,8 @@ use worker::{Report, Turn, Worker};
 pub use options::{Done, Rows, SourceOptions};
 pub use spec::FileSourceKind;
 
-/// One shard of one node has it: a second one waits for the lock, and is failing with `file/in-use` meanwhile.
+/// One shard of one node has it: a second one waits for the lock, and is failing with `file/in-use` meanwhile. Holders of
+/// leases do not wait for each other.
 pub struct FileSource {
     shared: Rc<Shared>,
 }

@@ -9,6 +9,7 @@ use glob::Pattern;
 use message::{Code, Fault, Limits};
 
 use crate::file::folder::{Folder, Wanted};
+use crate::kind::Fence;
 
 /// What a message is.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct SourceOptions {
     pub poll: Duration,
     /// Caps on each message; `bytes` on its payload.
     pub limits: Limits,
+    /// Whether the node may still read, where a lease says so; see `state.rs`.
+    pub fence: Option<Arc<dyn Fence>>,
     /// What may be read and not yet settled.
     pub max_messages: usize,
     pub max_bytes: usize,

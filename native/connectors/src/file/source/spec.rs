@@ -174,6 +174,7 @@ impl SourceTask for FileInput {
             settle_for: self.settle_for,
             poll: POLL,
             limits: Limits { bytes: self.max_bytes, ..Limits::default() },
+            fence: host.fence.clone(),
             max_messages: MAX_MESSAGES,
             max_bytes: MAX_BYTES,
         })?))

@@ -4,21 +4,23 @@
 //! have the same places when they come again, whatever becomes of its name.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault};
 use serde_json::{Value, json};
 
-const FILE: &str = "files.json";
-const NEW: &str = "files.json.new";
+use super::holder::Holder;
+use crate::kind::Fence;
+
 const LOCK: &str = "lock";
 /// Files that lie in the folder at once. As many that are missing are known, too.
 pub(super) const MAX_FILES: usize = 10_000;
 /// Of what is known of them, with the longest names.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// Between two writes, and once more for each MiB that is written.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
 
@@ -89,32 +91,51 @@ pub(super) struct State {
     folder: PathBuf,
     /// The kernel lifts the lock when the process dies.
     lock: File,
+    holder: Holder,
     written: Vec<u8>,
 }
 
 impl State {
-    /// Opens the folder, and locks it. Blocks. `file/in-use` when another has it, `file/state` when it cannot be used.
-    pub(super) fn open(folder: &Path) -> Result<(State, Written), Fault> {
+    /// Opens the folder, and locks it: for itself, or with a lease for those who have one. Blocks. `file/in-use` when
+    /// another has it, `file/state` when it cannot be used.
+    pub(super) fn open(folder: &Path, fence: Option<Arc<dyn Fence>>) -> Result<(State, Written), Fault> {
         let failed = |error: io::Error| failed(folder, &error.to_string());
         fs::create_dir_all(folder).map_err(failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
+        // One that hangs, or whose machine is gone, keeps its lock for long: that of its successor lets it.
+        match if fence.is_some() { lock.try_lock_shared() } else { lock.try_lock() } {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
                 return Err(Fault::new(Code::FileInUse, "another shard or node reads these files"));
             }
             Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let (bytes, written) = match read(&folder.join(FILE)) {
-            Ok(bytes) => {
-                let written =
-                    parse(&bytes).ok_or_else(|| self::failed(folder, "files.json is not as it was written"))?;
-                (bytes, written)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), Written::default()),
-            Err(error) => return Err(failed(error)),
+        let (holder, bytes) = Holder::open(folder, fence).map_err(failed)?;
+        let written = match &bytes {
+            Some(bytes) => parse(bytes).ok_or_else(|| {
+                let reason = format!("{} is not as it was written", holder.name());
+                self::failed(folder, &reason)
+            })?,
+            None => Written::default(),
         };
-        Ok((State { folder: folder.to_owned(), lock, written: bytes }, written))
+        let mut state = State { folder: folder.to_owned(), lock, holder, written: bytes.unwrap_or_default() };
+        if state.holder.has_fence() {
+            state.claim(&written)?;
+        }
+        Ok((state, written))
+    }
+
+    /// Takes what is known of the files over from the node before: what that one writes from now on is read by nobody.
+    fn claim(&mut self, written: &Written) -> Result<(), Fault> {
+        if self.written.is_empty() {
+            self.written = encode(written.folder.as_deref(), written.entries.iter());
+        }
+        self.holder.claim(&self.folder, &self.written).map_err(|error| failed(&self.folder, &error.to_string()))
+    }
+
+    /// Whether files may be put away: nobody else has them.
+    pub(super) fn is_held(&self) -> bool {
+        self.holder.is_held()
     }
 
     /// On disk when it returns. Blocks; does nothing when nothing has changed.
@@ -123,12 +144,11 @@ impl State {
         folder: Option<&str>,
         entries: impl Iterator<Item = &'e Entry>,
     ) -> Result<(), Fault> {
-        let list: Vec<Value> = entries.map(to_json).collect();
-        let bytes = json!({"version": 1, "folder": folder, "files": list}).to_string().into_bytes();
+        let bytes = encode(folder, entries);
         if bytes == self.written {
             return Ok(());
         }
-        let replaced = self.is_ours().and_then(|()| self.replace(&bytes));
+        let replaced = self.is_ours().and_then(|()| self.holder.write(&self.folder, &bytes));
         replaced.map_err(|error| failed(&self.folder, &error.to_string()))?;
         self.written = bytes;
         Ok(())
@@ -147,22 +167,11 @@ impl State {
         }
         Err(io::Error::other("another folder is in its place since it was opened; start the node again"))
     }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.folder.join(NEW);
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&new, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()
-    }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.size() > MAX_BYTES {
-        return Err(io::Error::other("files.json is too large"));
-    }
-    fs::read(path)
+fn encode<'e>(folder: Option<&str>, entries: impl Iterator<Item = &'e Entry>) -> Vec<u8> {
+    let list: Vec<Value> = entries.map(to_json).collect();
+    json!({"version": 1, "folder": folder, "files": list}).to_string().into_bytes()
 }
 
 fn failed(folder: &Path, reason: &str) -> Fault {
@@ -228,7 +237,12 @@ fn from_hex(text: &str) -> Option<FileId> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    const FILE: &str = "files.json";
+    const NEW: &str = "files.json.new";
 
     /// A folder that goes with its test.
     struct Folder(PathBuf);
@@ -268,13 +282,13 @@ mod tests {
         let folder = Folder::new("again");
         let inode = Inode { number: 2, born: None };
         let entries = vec![entry(), Entry { inode, tail: None, is_finished: false, gone: None, ..entry() }];
-        let (mut state, none) = State::open(&folder.0).unwrap();
+        let (mut state, none) = State::open(&folder.0, None).unwrap();
         assert_eq!(none, Written::default());
         state.write(Some("acme/inbox"), entries.iter()).unwrap();
-        assert_eq!(State::open(&folder.0).map(drop).unwrap_err().code(), Code::FileInUse);
+        assert_eq!(State::open(&folder.0, None).map(drop).unwrap_err().code(), Code::FileInUse);
         drop(state);
         let written = Written { folder: Some("acme/inbox".to_owned()), entries };
-        assert_eq!(State::open(&folder.0).unwrap().1, written);
+        assert_eq!(State::open(&folder.0, None).unwrap().1, written);
     }
 
     #[test]
@@ -288,7 +302,7 @@ mod tests {
         fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
         let inode = Inode { number: u64::MAX, born: None };
         let entries = vec![Entry { inode, gone: None, ..entry() }];
-        assert_eq!(State::open(&folder.0).unwrap().1, Written { folder: None, entries });
+        assert_eq!(State::open(&folder.0, None).unwrap().1, Written { folder: None, entries });
     }
 
     #[test]
@@ -303,7 +317,7 @@ mod tests {
         let folder = Folder::new("broken");
         for text in ["", "{", "[]", "{\"version\":2,\"files\":[]}", "{\"version\":1,\"files\":[{}]}"] {
             fs::write(folder.0.join(FILE), text).unwrap();
-            assert_eq!(State::open(&folder.0).map(drop).unwrap_err().code(), Code::FileState, "{text}");
+            assert_eq!(State::open(&folder.0, None).map(drop).unwrap_err().code(), Code::FileState, "{text}");
             assert_eq!(fs::read_to_string(folder.0.join(FILE)).unwrap(), text);
         }
     }
@@ -312,9 +326,9 @@ mod tests {
     fn a_folder_in_the_place_of_the_one_that_is_locked_is_left_alone() {
         let folder = Folder::new("place");
         let state = folder.0.join("state");
-        let (mut ours, _) = State::open(&state).unwrap();
+        let (mut ours, _) = State::open(&state, None).unwrap();
         fs::rename(&state, folder.0.join("away")).unwrap();
-        drop(State::open(&state).unwrap());
+        drop(State::open(&state, None).unwrap());
         assert_eq!(ours.write(None, [entry()].iter()).unwrap_err().code(), Code::FileState);
         assert!(!state.join(FILE).exists());
     }
@@ -322,10 +336,107 @@ mod tests {
     #[test]
     fn a_write_that_was_torn_leaves_what_was_there() {
         let folder = Folder::new("torn");
-        let (mut state, _) = State::open(&folder.0).unwrap();
+        let (mut state, _) = State::open(&folder.0, None).unwrap();
         state.write(None, [entry()].iter()).unwrap();
         drop(state);
         fs::write(folder.0.join(NEW), "{\"ver").unwrap();
-        assert_eq!(State::open(&folder.0).unwrap().1.entries, [entry()]);
+        assert_eq!(State::open(&folder.0, None).unwrap().1.entries, [entry()]);
+    }
+
+    /// A lease that ends when it is told to.
+    #[derive(Debug)]
+    struct Lease(AtomicBool);
+
+    impl Lease {
+        fn new() -> Arc<Lease> {
+            Arc::new(Lease(AtomicBool::new(true)))
+        }
+
+        fn end(&self) {
+            self.0.store(false, Ordering::SeqCst);
+        }
+    }
+
+    impl Fence for Lease {
+        fn holds(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    fn at(offset: u64) -> Entry {
+        Entry { offset, ..entry() }
+    }
+
+    fn leased(folder: &Path, lease: &Arc<Lease>) -> (State, Written) {
+        State::open(folder, Some(Arc::clone(lease) as Arc<dyn Fence>)).unwrap()
+    }
+
+    #[test]
+    fn the_next_holder_of_a_lease_goes_on_where_the_one_before_was_and_does_not_wait_for_its_lock() {
+        let folder = Folder::new("lease");
+        let (one, other) = (Lease::new(), Lease::new());
+        let (mut before, none) = leased(&folder.0, &one);
+        assert_eq!(none, Written::default());
+        before.write(Some("acme/inbox"), [at(1)].iter()).unwrap();
+        one.end();
+        let (_after, found) = leased(&folder.0, &other);
+        assert_eq!(found, Written { folder: Some("acme/inbox".to_owned()), entries: vec![at(1)] });
+    }
+
+    #[test]
+    fn what_a_node_writes_that_has_lost_its_lease_is_read_by_nobody() {
+        let folder = Folder::new("stale");
+        let (one, other) = (Lease::new(), Lease::new());
+        let (mut before, _) = leased(&folder.0, &one);
+        before.write(None, [at(1)].iter()).unwrap();
+        one.end();
+        let (mut after, _) = leased(&folder.0, &other);
+        after.write(None, [at(5)].iter()).unwrap();
+        let _ = before.write(None, [at(2)].iter());
+        assert!(!before.is_held() && after.is_held());
+        assert_eq!(leased(&folder.0, &Lease::new()).1.entries, [at(5)]);
+    }
+
+    #[test]
+    fn one_that_opens_too_late_does_not_hide_what_the_holder_writes() {
+        let folder = Folder::new("late");
+        let (one, other) = (Lease::new(), Lease::new());
+        let (mut holder, _) = leased(&folder.0, &other);
+        // Its lease ends between the look at it and what it does.
+        let (mut late, _) = leased(&folder.0, &one);
+        one.end();
+        holder.write(None, [at(5)].iter()).unwrap();
+        let _ = late.write(None, [at(2)].iter());
+        assert_eq!(leased(&folder.0, &Lease::new()).1.entries, [at(5)]);
+    }
+
+    #[test]
+    fn without_a_lease_nothing_is_claimed() {
+        let folder = Folder::new("ended");
+        let ended = Lease::new();
+        ended.end();
+        let opened = State::open(&folder.0, Some(ended as Arc<dyn Fence>));
+        assert_eq!(opened.map(drop).unwrap_err().code(), Code::FileState);
+    }
+
+    #[test]
+    fn a_run_of_one_machine_and_nodes_with_leases_go_on_for_each_other_and_never_at_a_time() {
+        let folder = Folder::new("both");
+        let (mut run, _) = State::open(&folder.0, None).unwrap();
+        run.write(None, [at(1)].iter()).unwrap();
+        let lease = Lease::new();
+        let opened = State::open(&folder.0, Some(Arc::clone(&lease) as Arc<dyn Fence>));
+        assert_eq!(opened.map(drop).unwrap_err().code(), Code::FileInUse);
+        drop(run);
+        let (mut node, found) = leased(&folder.0, &lease);
+        assert_eq!(found.entries, [at(1)]);
+        node.write(None, [at(2)].iter()).unwrap();
+        assert_eq!(State::open(&folder.0, None).map(drop).unwrap_err().code(), Code::FileInUse);
+        drop(node);
+        let (mut run, found) = State::open(&folder.0, None).unwrap();
+        assert_eq!(found.entries, [at(2)]);
+        run.write(None, [at(3)].iter()).unwrap();
+        drop(run);
+        assert_eq!(leased(&folder.0, &lease).1.entries, [at(3)]);
     }
 }

@@ -111,7 +111,7 @@ impl Worker {
             if turn.is_last {
                 return Ok(());
             }
-            let (state, written) = State::open(&self.plan.options.state)?;
+            let (state, written) = State::open(&self.plan.options.state, self.plan.options.fence.clone())?;
             self.known = Known::new(written.entries);
             (self.state, self.folder) = (Some(state), written.folder);
         }
@@ -277,6 +277,9 @@ impl Worker {
 
     /// The files of which everything is stored.
     fn put_away(&mut self, folder: &OwnedFd, turn: &Turn, report: &mut Report) -> Result<(), Fault> {
+        if !self.state.as_ref().is_some_and(State::is_held) {
+            return Ok(());
+        }
         let stored = turn.progress.iter().filter(|(_, progress)| progress.open == 0);
         let stored: Vec<(FileId, Version)> =
             stored.filter_map(|(id, _)| Some((*id, *self.complete.get(id)?))).collect();

@@ -123,7 +123,8 @@ impl SourceTask for MqttInput {
         Ok(Rc::new(MqttSource::new(self.client(secrets)?, host.addresses)?))
     }
 
-    /// A session has one client.
+    /// A session has one client, also one of a group: with `share`, it is other pipelines and other programs that read
+    /// beside it, each by a client id of its own.
     fn is_shared(&self) -> bool {
         false
     }

@@ -76,6 +76,7 @@ impl Files {
 
     pub fn options(&self, rows: Rows) -> SourceOptions {
         SourceOptions {
+            fence: None,
             base: self.base(),
             customer: "acme".into(),
             path: "inbox".into(),

@@ -2,9 +2,10 @@
 //! it is in hand, or when the shard ends.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::kind::SourceTask;
+use connectors::kind::{Fence, SourceTask};
 use connectors::{Health, Source};
 use message::Fault;
 
@@ -66,8 +67,9 @@ impl Delivery {
         pipeline: &Pipeline,
         task: &dyn SourceTask,
         secrets: &Secrets,
+        fence: Option<Arc<dyn Fence>>,
     ) -> Result<Rc<dyn Source>, Fault> {
-        self.sinks.open_source(pipeline, task, secrets)
+        self.sinks.open_source(pipeline, task, secrets, fence)
     }
 
     /// The queue of a revision's out, with its sink; made when the revision is installed.

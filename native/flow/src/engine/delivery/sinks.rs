@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::http::guard::AddressPolicy;
-use connectors::kind::{Gathering, Host, Policy, SourceTask};
+use connectors::kind::{Fence, Gathering, Host, Policy, SourceTask};
 use connectors::tls::Tls;
 use connectors::{Delivery, Outcome, Sink, Source};
 use message::Fault;
@@ -161,6 +162,7 @@ impl Hosting {
             addresses: &self.addresses,
             files: &self.files,
             absolute_files: self.absolute_files,
+            fence: None,
         }
     }
 }
@@ -199,8 +201,9 @@ impl Sinks {
         pipeline: &Pipeline,
         task: &dyn SourceTask,
         secrets: &Secrets,
+        fence: Option<Arc<dyn Fence>>,
     ) -> Result<Rc<dyn Source>, Fault> {
-        self.world.own_source(task, secrets, &self.hosting.host(pipeline))
+        self.world.own_source(task, secrets, &Host { fence, ..self.hosting.host(pipeline) })
     }
 
     /// Makes the sink of one out; connects to nothing.

@@ -4,13 +4,14 @@
 //! install ─► open ─► Effect::Run ─► tasks/sources.rs: connect, read_batch ─► offer ─► admit ─► store ─► settle
 //!    │                                    ▲ with growing pauses │               └─ no room: the task waits
 //!    └─ the options are the same: the source goes on            └─ NotConnected, an error
-//! retire ─► Effect::Close ─► close ─► EndOfInput ─► forget
+//! retire, the lease is over ─► Effect::Close ─► close ─► EndOfInput ─► forget
 //! ```
 //!
 //! A source numbers its own messages; the shard puts the source's number in front, so that no two are alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use connectors::{Health, Settled, Source};
 use message::{Code, Fault};
@@ -23,6 +24,8 @@ use crate::engine::registry::Revision;
 
 /// Bytes of messages of one source that are read and not settled, at most.
 const MAX_UNSETTLED_BYTES: usize = 32 << 20;
+/// How long messages in flight may take when a source is replaced or removed.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Bits of a source's own number of a message, and the mark of one that has a task; the HTTP server's numbers stay below.
 const ITEM_BITS: u32 = 40;
 const OWN: u64 = 1 << 63;
@@ -36,7 +39,7 @@ impl SourceId {
     pub(super) const SHARED: SourceId = SourceId(0);
 
     /// Whose message it is, and the source's own number of it.
-    pub(super) fn of(item: u64) -> (SourceId, u64) {
+    pub fn of(item: u64) -> (SourceId, u64) {
         if item & OWN == 0 {
             return (SourceId::SHARED, item);
         }
@@ -52,8 +55,8 @@ impl SourceId {
 pub enum Effect {
     /// Connects and reads it, after the one that it replaces has ended.
     Run { id: SourceId, source: Rc<dyn Source>, after: Option<Rc<Ended>> },
-    /// Closes it; the task that reads it goes on until its end.
-    Close { source: Rc<dyn Source> },
+    /// Closes it, and lets what is in flight be settled until the deadline; the task that reads it goes on until its end.
+    Close { source: Rc<dyn Source>, deadline: Duration },
 }
 
 /// What the task that reads a source does next.
@@ -80,7 +83,7 @@ impl Ended {
 
     fn say(&self) {
         self.is_over.set(true);
-        self.notify.notify_one();
+        self.notify.notify_waiters();
     }
 }
 
@@ -89,6 +92,8 @@ struct Slot {
     revision: Rc<Revision>,
     ended: Rc<Ended>,
     leaving: bool,
+    /// Whether it is read by a lease.
+    leased: bool,
     /// Why it is not connected, or may not go on.
     fault: Option<Code>,
     /// The fault that was reported last.
@@ -111,17 +116,19 @@ pub struct OwnSources {
 }
 
 impl OwnSources {
-    /// Has the source of a revision read, after that of `replaced` has ended.
-    pub fn open(&mut self, revision: &Rc<Revision>, source: Rc<dyn Source>, replaced: Option<&Revision>) {
+    /// Has the source of a revision read, after that of `replaced`, or one of the pipeline that was ended, has ended.
+    pub fn open(&mut self, revision: &Rc<Revision>, source: Rc<dyn Source>, replaced: Option<&Revision>, leased: bool) {
         self.last += 1;
         let id = SourceId(self.last);
         let before = replaced.and_then(|replaced| self.of(replaced));
-        let after = before.and_then(|id| self.slots.get(&id)).map(|slot| Rc::clone(&slot.ended));
+        let before = before.and_then(|id| self.slots.get(&id)).map(|slot| Rc::clone(&slot.ended));
+        let after = before.or_else(|| self.leaving(revision.owner.customer(), revision.owner.name()).pop());
         let slot = Slot {
             source: Rc::clone(&source),
             revision: Rc::clone(revision),
             ended: Rc::default(),
             leaving: false,
+            leased,
             fault: Some(Code::ConnectorNotConnected),
             said: None,
             unsettled: BTreeMap::new(),
@@ -150,7 +157,30 @@ impl OwnSources {
         let Some(slot) = left.and_then(|id| self.slots.get_mut(&id)) else { return };
         slot.leaving = true;
         slot.settled.notify_one();
-        self.effects.push(Effect::Close { source: Rc::clone(&slot.source) });
+        self.effects.push(Effect::Close { source: Rc::clone(&slot.source), deadline: CLOSING });
+    }
+
+    /// Ends all that are read by a lease, which is over: what is in flight is not waited for. Their numbers.
+    pub fn retire_leased(&mut self) -> BTreeSet<SourceId> {
+        let leased = self.slots.iter_mut().filter(|(_, slot)| slot.leased && !slot.leaving);
+        let mut retired = BTreeSet::new();
+        for (id, slot) in leased {
+            slot.leaving = true;
+            slot.settled.notify_one();
+            self.active.remove(&slot.revision.owner.id);
+            self.effects.push(Effect::Close { source: Rc::clone(&slot.source), deadline: Duration::ZERO });
+            retired.insert(*id);
+        }
+        retired
+    }
+
+    /// The sources of a pipeline that were ended and are not over yet.
+    #[must_use]
+    pub fn leaving(&self, customer: &str, pipeline: &str) -> Vec<Rc<Ended>> {
+        let leaving = self.slots.values().filter(|slot| slot.leaving);
+        let is_its =
+            |slot: &&Slot| slot.revision.owner.customer() == customer && slot.revision.owner.name() == pipeline;
+        leaving.filter(is_its).map(|slot| Rc::clone(&slot.ended)).collect()
     }
 
     pub fn take_effects(&mut self) -> Vec<Effect> {

@@ -80,7 +80,7 @@ impl Room {
             Settlement::new("test", [7; 32], fastrand::Rng::with_seed(7), Arc::new(Events::default()), 1);
         settlement.subscribe(8 << 20, &mut Vec::new());
         let (mut ingress, source) = (Ingress::default(), Rc::<Recorder>::default());
-        ingress.own.open(&revision, Rc::clone(&source) as Rc<dyn Source>, None);
+        ingress.own.open(&revision, Rc::clone(&source) as Rc<dyn Source>, None, true);
         let [Effect::Run { id, after: None, .. }] = ingress.own.take_effects()[..] else { panic!() };
         Room { settlement, registry, ingress, source, revision, id }
     }
@@ -232,13 +232,36 @@ fn the_next_source_of_a_pipeline_waits_for_the_end_of_the_one_before() {
     run(|| {
         let mut room = Room::new(&json!({}));
         let next = install(&mut room.registry, &json!({"bytes": 99}));
-        room.ingress.own.open(&next, Rc::<Recorder>::default(), Some(&room.revision));
+        room.ingress.own.open(&next, Rc::<Recorder>::default(), Some(&room.revision), false);
         let [Effect::Run { after: Some(ref ended), .. }] = room.ingress.own.take_effects()[..] else { panic!() };
         let mut waiting = Box::pin(ended.wait());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         room.ingress.own.forget(room.id);
         assert!(waiting.as_mut().poll(&mut context).is_ready());
+    });
+}
+
+#[test]
+fn when_a_lease_is_over_its_sources_end_at_once_and_the_next_ones_wait_for_them() {
+    run(|| {
+        let mut room = Room::new(&json!({}));
+        let not_leased = install(&mut room.registry, &json!({"bytes": 99}));
+        room.ingress.own.open(&not_leased, Rc::<Recorder>::default(), None, false);
+        room.ingress.own.take_effects();
+        assert_eq!(room.offer(&[b"{}"]), (None, 0));
+        assert_eq!(room.ingress.own.retire_leased().into_iter().collect::<Vec<_>>(), [room.id]);
+        assert!(!room.ingress.is_read(room.id));
+        let effects = room.ingress.own.take_effects();
+        assert!(matches!(effects[..], [Effect::Close { deadline: Duration::ZERO, .. }]));
+        assert_eq!(room.offer(&[b"1"]), (None, 0));
+        assert_eq!(*room.source.outcomes.borrow(), [(1, "returned")], "nothing more is published of it");
+        assert_eq!(room.ingress.own.leaving("acme", "orders").len(), 1);
+        assert!(room.ingress.own.retire_leased().is_empty());
+        room.ingress.own.open(&not_leased, Rc::<Recorder>::default(), None, true);
+        assert!(matches!(room.ingress.own.take_effects()[..], [Effect::Run { after: Some(_), .. }]));
+        room.ingress.own.forget(room.id);
+        assert!(room.ingress.own.leaving("acme", "orders").is_empty());
     });
 }
 

@@ -8,6 +8,7 @@
 mod check;
 mod claims;
 mod install;
+mod leases;
 mod listeners;
 mod metrics;
 mod stats;
@@ -36,7 +37,7 @@ use super::observe::{Counters, Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
-use super::world::SystemWorld;
+use super::world::{Lease, SystemWorld};
 use crate::compile::Pipeline;
 use claims::Claims;
 use metrics::Retired;
@@ -60,6 +61,7 @@ pub struct Node {
     events: Arc<Events>,
     /// One for each shard.
     meters: Vec<Arc<Meters>>,
+    lease: Arc<Lease>,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
     state: Mutex<State>,
@@ -110,6 +112,7 @@ impl Node {
         let hosting = Hosting::new(&settings, None, Tls::new(None)?)?;
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
+            lease: Arc::default(),
             meters: (0..settings.threads).map(|_| Arc::default()).collect(),
             settings: Mutex::new(Arc::new(settings)),
             hosting,
@@ -244,6 +247,7 @@ impl Node {
                 settings: Arc::clone(&settings),
                 events: Arc::clone(&self.events),
                 meters: Arc::clone(&self.meters[number]),
+                lease: Arc::clone(&self.lease),
                 pipelines: state.installed.values().cloned().collect(),
                 commands: commands_there,
                 started,

@@ -17,6 +17,7 @@ mod arrivals;
 mod cpu;
 mod drain;
 mod handed_over;
+mod leases;
 mod parts;
 mod pipelines;
 mod refusals;
@@ -49,8 +50,18 @@ pub enum Command {
     Change { install: Arc<[Arc<Prepared>]>, remove: Arc<[(Box<str>, Box<str>)]>, done: Sender<()> },
     /// Takes messages from the lanes that these settings name; see [`Parts::serve`].
     Serve { settings: Arc<Settings>, done: Sender<()> },
+    /// Sources that one node alone may read are read here, or no more.
+    Lease(LeaseChange),
     /// Takes nothing more in, finishes what is in hand until the deadline, sends the rest back.
     Drain(Duration),
+}
+
+/// Customer and name of pipelines whose sources are read from now on, and of those that are not; `done` is told when the
+/// last of these is over.
+pub struct LeaseChange {
+    pub grant: Arc<[(Box<str>, Box<str>)]>,
+    pub revoke: Arc<[(Box<str>, Box<str>)]>,
+    pub done: Sender<()>,
 }
 
 /// What the tasks of a shard share.
@@ -83,6 +94,10 @@ impl Shard {
     pub(super) fn with_unnoted<T>(self: &Rc<Self>, work: impl FnOnce(&mut Parts) -> T) -> T {
         let mut parts = self.parts.borrow_mut();
         parts.settlement.set_now(self.world.now_ms());
+        if parts.leases.have_lapsed() {
+            parts.on_lapse();
+            self.outbox.revoke();
+        }
         let done = work(&mut parts);
         self.route(&mut parts);
         let wire = &mut parts.settlement.wire;
@@ -127,6 +142,7 @@ impl Shard {
                     self.with(|parts| parts.serve(settings));
                     let _ = done.send(());
                 }
+                Command::Lease(change) => self.on_lease(change),
                 Command::Drain(deadline) => return self.drain(deadline).await,
             }
         }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::cpu::CpuMeter;
+use super::leases::Leases;
 use super::{Shard, tasks};
 use crate::engine::consumers::{Consumers, Load};
 use crate::engine::delivery::{self, Delivery};
@@ -27,6 +28,7 @@ pub struct Parts {
     pub unknown: Unknown,
     pub steps: Steps,
     pub delivery: Delivery,
+    pub leases: Leases,
     pub shard_number: usize,
     pub draining: bool,
     /// Revisions one of whose lanes is full, to be watched by a task.
@@ -57,6 +59,7 @@ impl Parts {
         ingress: Ingress,
         steps: Steps,
         delivery: Delivery,
+        leases: Leases,
         shard_number: usize,
     ) -> Parts {
         Parts {
@@ -68,6 +71,7 @@ impl Parts {
             ingress,
             steps,
             delivery,
+            leases,
             shard_number,
             draining: false,
             throttled: Vec::new(),

@@ -99,19 +99,24 @@ impl Parts {
     }
 
     /// The source of a task of its own, on every shard or on one; that of `replaced` goes on where it reads the same.
-    fn open_own(&mut self, revision: &Rc<Revision>, task: &dyn SourceTask, replaced: Option<&Revision>) {
+    pub(super) fn open_own(&mut self, revision: &Rc<Revision>, task: &dyn SourceTask, replaced: Option<&Revision>) {
         let pipeline = revision.pipeline();
         let shards = self.settings.threads.max(1);
         let its_shard = subjects::lane_of(&format!("{}/{}", pipeline.customer(), pipeline.name()), shards);
         if !task.is_shared() && its_shard as usize != self.shard_number {
             return;
         }
+        let is_leased = self.settings.leases && !task.is_shared();
+        if is_leased && !self.leases.has(pipeline.customer(), pipeline.name()) {
+            return;
+        }
         let same = replaced.filter(|replaced| replaced.reads_like(revision));
         if same.is_some_and(|replaced| self.ingress.own.hand_over(replaced, revision)) {
             return;
         }
-        match self.delivery.open_source(pipeline, task, &revision.secrets) {
-            Ok(source) => self.ingress.own.open(revision, source, replaced),
+        let fence = is_leased.then(|| self.leases.fence());
+        match self.delivery.open_source(pipeline, task, &revision.secrets, fence) {
+            Ok(source) => self.ingress.own.open(revision, source, replaced, is_leased),
             Err(fault) => self.node_event(EventKind::Node, &fault),
         }
     }

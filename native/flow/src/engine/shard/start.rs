@@ -10,6 +10,7 @@ use message::{Code, Fault};
 use nats::Connection;
 use tokio::sync::mpsc;
 
+use super::leases::Leases;
 use super::{Command, Parts, Shard};
 use crate::engine::delivery::Delivery;
 use crate::engine::ingress::Ingress;
@@ -18,7 +19,7 @@ use crate::engine::registry::{Prepared, Registry};
 use crate::engine::settings::Settings;
 use crate::engine::settlement::Settlement;
 use crate::engine::steps::Steps;
-use crate::engine::world::World;
+use crate::engine::world::{Lease, World};
 
 /// How long a shard that has ended waits for writes to files and to standard output, which may never end.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,6 +30,8 @@ pub struct Start {
     pub settings: Arc<Settings>,
     pub events: Arc<Events>,
     pub meters: Arc<Meters>,
+    /// The node's, of sources that one node alone may read.
+    pub lease: Arc<Lease>,
     pub pipelines: Vec<Arc<Prepared>>,
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Told the server's `max_payload`.
@@ -74,6 +77,9 @@ async fn open(world: Rc<dyn World>, start: &Start) -> Result<(Rc<Shard>, Connect
     let max_payload = connection.max_payload();
     parts.settlement.set_max_payload(max_payload);
     parts.consumers.set_api(connection.outbox().api());
+    if start.settings.leases {
+        connection.outbox().set_guard(parts.leases.guard());
+    }
     parts.pull_lanes();
     let executor = world.executor()?;
     for prepared in &start.pipelines {
@@ -98,7 +104,8 @@ fn parts(world: &Rc<dyn World>, start: &Start, source: Option<Rc<dyn RoutedSourc
     let delivery = Delivery::new(&settings, Rc::clone(world))?;
     let (registry, ingress) = (Registry::new(start.number), Ingress::new(source));
     let steps = Steps::new(world.elsewhere());
-    Ok(Parts::new(settings, settlement, registry, ingress, steps, delivery, start.number))
+    let leases = Leases::new(Arc::clone(&start.lease));
+    Ok(Parts::new(settings, settlement, registry, ingress, steps, delivery, leases, start.number))
 }
 
 /// Of what need not be kept from anybody.

@@ -75,6 +75,9 @@ impl Handler for Turn {
         let mut parts = self.shard.parts.borrow_mut();
         parts.node_event(EventKind::Node, fault);
         parts.settlement.on_disconnected(fault);
+        if parts.leases.have_lapsed() {
+            parts.on_lapse();
+        }
         self.shard.route(&mut parts);
     }
 

@@ -9,6 +9,7 @@
 //! randomness and no map without an order that is iterated in the engine; a test holds that.
 
 mod elsewhere;
+mod lease;
 
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
@@ -26,6 +27,7 @@ use script::{Executor, ThreadExecutor, ThreadOptions};
 use crate::process::now_ms;
 
 pub use elsewhere::{Elsewhere, Work, WorkThread};
+pub use lease::Lease;
 
 /// One per shard.
 pub trait World {

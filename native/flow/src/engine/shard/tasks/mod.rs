@@ -54,7 +54,7 @@ impl Host for Rc<Shard> {
     }
 }
 
-pub use sources::close as close_source;
+pub use sources::{close as close_source, ended as source_ended};
 
 /// Those that live as long as the shard.
 pub fn spawn_all(shard: &Rc<Shard>, tasks: &mut JoinSet<()>) {

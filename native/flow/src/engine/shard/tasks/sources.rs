@@ -20,8 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// A connection that has held so long was a good one: the pauses begin anew.
 const STABLE: Duration = Duration::from_secs(30);
-/// How long messages in flight may take when a source is replaced or removed.
-const CLOSING: Duration = Duration::from_secs(10);
+/// How long the end of a source is waited for; it has a deadline of its own.
+const CLOSING: Duration = Duration::from_secs(12);
 
 pub fn spawn(shard: &Rc<Shard>, effect: OwnEffect) {
     match effect {
@@ -38,8 +38,8 @@ pub fn spawn(shard: &Rc<Shard>, effect: OwnEffect) {
                 });
             });
         }
-        OwnEffect::Close { source } => {
-            spawn_local(async move { close(&*source, CLOSING).await });
+        OwnEffect::Close { source, deadline } => {
+            spawn_local(async move { close(&*source, deadline).await });
         }
     }
 }
@@ -49,10 +49,14 @@ pub async fn close(source: &dyn Source, deadline: Duration) {
     let _ = timeout(deadline + Duration::from_secs(1), source.close(deadline)).await;
 }
 
+/// Waits for the end of a source; one that hangs does not hold up its successor for ever.
+pub async fn ended(one: &Ended) {
+    let _ = timeout(CLOSING, one.wait()).await;
+}
+
 async fn read(shard: Rc<Shard>, id: SourceId, source: Rc<dyn Source>, after: Option<Rc<Ended>>) {
     if let Some(after) = after {
-        // One that hangs does not hold up its successor for ever.
-        let _ = timeout(CLOSING + Duration::from_secs(2), after.wait()).await;
+        ended(&after).await;
     }
     let mut pause = FIRST_PAUSE;
     while shard.with(|parts| parts.ingress.is_read(id)) {
