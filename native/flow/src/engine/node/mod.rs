@@ -278,27 +278,6 @@ impl Node {
         lock(&self.state).address
     }
 
-    /// What every pipeline has counted, and how its connectors are.
-    #[must_use]
-    pub fn stats(&self) -> Vec<PipelineStats> {
-        lock(&self.state).installed.values().map(|prepared| PipelineStats::of(prepared)).collect()
-    }
-
-    /// The pipelines that have a canary, and what both of their revisions have run.
-    #[must_use]
-    pub fn canaries(&self) -> Vec<PipelineCanary> {
-        lock(&self.state).installed.values().filter_map(|prepared| PipelineCanary::of(prepared)).collect()
-    }
-
-    /// The pipelines whose stats have changed since the last call, and those that were removed.
-    #[must_use]
-    pub fn changes(&self) -> Changes {
-        // First: what happens after it is seen the next time.
-        let activity = self.meters.iter().map(|one| one.activity()).sum();
-        let state = lock(&self.state);
-        lock(&self.seen).changes_since((activity, state.changes), &state.installed)
-    }
-
     /// What a scrape is told; `most`: how many customers are named, those with the most messages. Without it, what a
     /// probe is told: of the shards alone, whatever the number of pipelines.
     #[must_use]

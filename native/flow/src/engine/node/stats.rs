@@ -6,9 +6,32 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Key;
+use super::{Key, Node, lock};
 use crate::engine::observe::{Condition, Counters, Healths, Metric, Role, RunCounts, of_in, of_out};
 use crate::engine::registry::{CanaryPlan, Prepared};
+
+impl Node {
+    /// What every pipeline has counted, and how its connectors are.
+    #[must_use]
+    pub fn stats(&self) -> Vec<PipelineStats> {
+        lock(&self.state).installed.values().map(|prepared| PipelineStats::of(prepared)).collect()
+    }
+
+    /// The pipelines that have a canary, and what both of their revisions have run.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<PipelineCanary> {
+        lock(&self.state).installed.values().filter_map(|prepared| PipelineCanary::of(prepared)).collect()
+    }
+
+    /// The pipelines whose stats have changed since the last call, and those that were removed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        // First: what happens after it is seen the next time.
+        let activity = self.meters.iter().map(|one| one.activity()).sum();
+        let state = lock(&self.state);
+        lock(&self.seen).changes_since((activity, state.changes), &state.installed)
+    }
+}
 
 /// One pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
