@@ -97,6 +97,8 @@ def test_what_waits_in_the_old_lanes_is_first_and_a_node_of_the_old_side_takes_i
     own.delivers_all("orders.ndjson", {after})
     assert rest.numbers("orders.ndjson") == set(before)
     eventually(lambda: answers(source)[0] == 404, "shared nodes have left it out")
+    # Each node finds the end of the move by itself.
+    eventually(lambda: deployment.vrsky("status").returncode == 0, "every node has followed")
     status = deployment.says("status")
     assert {(one["customer"], tuple(one["left_out"])) for one in status["nodes"]} == {(None, ("acme",)), ("acme", ())}
     assert status["pipelines"][0]["nodes"]["applied"] == 1
