@@ -113,6 +113,20 @@ def test_a_broker_that_comes_later_is_found_and_others_go_on_meanwhile(
     node.delivers_all("sensors.ndjson", {first})
 
 
+def test_an_in_that_connects_for_the_first_time_is_not_said_to_have_lost_its_connection(start_node: StartNode) -> None:
+    # It takes connections, and never answers CONNECT.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
+        node = start_node({"sensors.yaml": IN.format(url=url, version="v5", qos=1), "orders.yaml": OTHER})
+        node.still_works("/orders", "orders.ndjson")
+        node.hears("stats")
+        said = [one for stats in node.said if stats.get("kind") == "stats" for one in stats["pipelines"]]
+        ins = {one["pipeline"]: one.get("in") for one in said}
+        assert ins["orders"]["state"] == "up"
+        assert all((one.get("in") or {}).get("code") != "connector/not-connected" for one in said), said
+        assert node.stop() == 0
+
+
 def test_a_message_goes_to_the_topic_that_its_field_names(start_node: StartNode, broker: Mosquitto) -> None:
     node = start_node({"commands.yaml": OUT.format(url=broker.url)})
     node.hears("ready")

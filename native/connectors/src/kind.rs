@@ -160,6 +160,11 @@ pub trait SourceSpec: Debug + Send + Sync {
         false
     }
 
+    /// Whether it reads all that an out publishes, and would do so for ever.
+    fn reads_topic(&self, _published: &Published<'_>) -> bool {
+        false
+    }
+
     /// Whether a header of a message goes on to the steps.
     fn passes(&self, _header: &str) -> bool {
         true
@@ -173,6 +178,17 @@ pub struct Claim {
     pub what: String,
     /// The option that says it.
     pub option: &'static str,
+}
+
+/// Where an out publishes to.
+#[derive(Clone, Debug)]
+pub struct Published<'s> {
+    /// The same for those that reach the same one.
+    pub broker: String,
+    /// With fields of the message in it.
+    pub topic: &'s str,
+    /// Whether a message has with it how often it was passed on, so that a loop ends.
+    pub is_counted: bool,
 }
 
 /// How a source is attached to a shard.
@@ -208,6 +224,11 @@ pub trait SinkSpec: Debug + Send + Sync {
 
     /// The file that it writes, below its customer's folder.
     fn file(&self) -> Option<&str> {
+        None
+    }
+
+    /// The topic that it publishes to at a broker, where ins may read it.
+    fn published(&self) -> Option<Published<'_>> {
         None
     }
 

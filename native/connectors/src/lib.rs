@@ -21,6 +21,7 @@
 pub mod contract;
 mod dial;
 pub mod file;
+mod hops;
 pub mod http;
 pub mod kind;
 pub mod mqtt;

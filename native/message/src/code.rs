@@ -237,7 +237,7 @@ codes! {
     MqttTls = "mqtt/tls", Mqtt, true, 502, "No TLS connection to the MQTT broker came about.", "See the detail and the broker's log; `tls.ca` names its authority, `tls.certificate` and `tls.key` are ours.";
     MqttTimeout = "mqtt/timeout", Mqtt, true, 504, "The MQTT broker did not answer in time.", "Check the broker's load; it is tried again.";
     MqttDisconnected = "mqtt/disconnected", Mqtt, true, 503, "The connection to the MQTT broker was lost.", "It is restored by itself; when it is lost again and again, see the broker's log.";
-    MqttVersion = "mqtt/version", Mqtt, false, 502, "The MQTT broker does not speak this version of the protocol.", "Write `version: 3.1.1` for a broker that knows no MQTT 5, and `version: 5` for one that knows nothing else.";
+    MqttVersion = "mqtt/version", Mqtt, false, 502, "The MQTT broker does not speak this version of the protocol.", "Write `version: v3.1.1` for a broker that knows no MQTT 5, and `version: v5` for one that knows nothing else.";
     MqttClientId = "mqtt/client-id", Mqtt, false, 502, "The MQTT broker refuses the client's id.", "Write a `client_id` that it allows; some take 23 letters and digits only.";
     MqttUnauthorized = "mqtt/unauthorized", Mqtt, false, 502, "The MQTT broker refuses the user, the password or the certificate.", "Check `user`, `password` and `tls`, and what the broker knows of them.";
     MqttForbidden = "mqtt/forbidden", Mqtt, false, 502, "The MQTT broker does not let this client do that.", "Let the broker's access list allow the topic to this user or client id.";
@@ -250,6 +250,7 @@ codes! {
     MqttPacketTooLarge = "mqtt/packet-too-large", Mqtt, false, 413, "An MQTT packet is larger than the one who gets it allows.", "Raise `max_packet` or the broker's limit, or send less; with MQTT 5 a broker knows the limit and holds larger messages back.";
     MqttMalformed = "mqtt/malformed", Mqtt, true, 502, "The MQTT broker sent something that is not MQTT, or not allowed then.", "Check that the address is an MQTT broker's, and the `version`.";
     MqttPayloadRefused = "mqtt/payload-refused", Mqtt, false, 502, "The MQTT broker refuses the payload.", "See the detail; `vrsky dlq show N --payload` has what was to be sent.";
+    MqttLoop = "mqtt/loop", Mqtt, false, 508, "The message goes round: outs have passed it on to ins too often.", "Look which out leads back to an in that it came from; a chain may have 15 outs of MQTT and HTTP.";
     MqttRejected = "mqtt/rejected", Mqtt, true, 502, "The MQTT broker refused, without a reason that says what to do.", "See the detail and the broker's log; it is tried again.";
 
     // -- file --------------------------------------------------------------------------------

@@ -17,9 +17,6 @@ pub mod sink;
 pub mod source;
 pub mod template;
 
-/// How often a message was posted, from an out to an in, before it came here.
-const HOPS: &str = "x-vrsky-hops";
-
 /// User and password as `Basic` presents them (RFC 7617), in UTF-8.
 #[must_use]
 pub fn basic_credentials(user: &str, password: &str) -> String {

@@ -98,6 +98,12 @@ impl Broker {
         Ok(Broker { tls, ..Broker::at(host, port) })
     }
 
+    /// Host and port, the same for the same broker as far as its URL tells.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("mqtt {}:{}", self.host.to_ascii_lowercase(), self.port)
+    }
+
     /// Plain TCP, MQTT 5.
     #[must_use]
     pub fn at(host: &str, port: u16) -> Broker {

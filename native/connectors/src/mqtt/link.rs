@@ -46,6 +46,8 @@ pub(crate) struct Link {
     output: Vec<u8>,
     written: usize,
     is_flushed: bool,
+    /// Something has to be on its way to the broker by then.
+    written_by: Option<Instant>,
     ping_at: Option<Instant>,
     pong_by: Option<Instant>,
     pong_timeout: Duration,
@@ -127,6 +129,7 @@ impl Link {
             output: Vec::new(),
             written: 0,
             is_flushed: true,
+            written_by: None,
             ping_at: None,
             pong_by: None,
             pong_timeout,
@@ -261,6 +264,7 @@ impl Link {
             self.output.extend_from_slice(&part);
         }
         self.is_flushed = false;
+        self.written_by = self.written_by.or_else(|| Some(Instant::now() + self.pong_timeout));
     }
 
     fn set_timer(&mut self, kind: TimerKind, at: Option<Instant>) {
@@ -356,24 +360,29 @@ impl Link {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
+            self.written_by = Some(Instant::now() + self.pong_timeout);
         }
         // A message of 8 MiB is no reason to hold as much for ever.
         self.output.clear();
         self.output.shrink_to(FULL_OUTPUT);
         self.written = 0;
         ready!(self.stream.as_mut().poll_flush(cx))?;
-        self.is_flushed = true;
+        (self.is_flushed, self.written_by) = (true, None);
         Poll::Ready(Ok(()))
     }
 
     fn deadline(&self, may_read: bool) -> Instant {
         let pong_by = if may_read { self.pong_by } else { None };
         let far = Instant::now() + Duration::from_secs(3600);
-        [self.ping_at, pong_by].into_iter().flatten().min().unwrap_or(far)
+        [self.ping_at, pong_by, self.written_by].into_iter().flatten().min().unwrap_or(far)
     }
 
     fn on_timer(&mut self, may_read: bool) -> Result<(), Fault> {
         let now = Instant::now();
+        // A broker that waits until we read, while we wait until it does, is not heard either.
+        if self.written_by.is_some_and(|by| by <= now) {
+            return Err(Fault::new(Code::MqttTimeout, "the broker takes nothing more"));
+        }
         if !may_read && self.pong_by.is_some() {
             // The answer may lie there, unread by our own choice.
             self.pong_by = Some(now + self.pong_timeout);

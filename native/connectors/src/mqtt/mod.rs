@@ -27,3 +27,6 @@ pub use broker::{Broker, Qos, Version};
 pub use sink::{MqttSink, MqttSinkKind, SinkOptions};
 pub use source::{MqttSource, MqttSourceKind, SourceOptions};
 pub use topic::TopicTemplate;
+
+/// The user property that counts how often a message was passed on.
+const HOPS: &str = "X-Vrsky-Hops";

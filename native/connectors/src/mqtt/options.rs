@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::broker::Version;
 use crate::http::options::OutTls;
-use crate::options::{HeaderText, PassedHeader, Secret, Span};
+use crate::options::{HeaderText, PassedHeader, Secret, Span, TopicFilter};
 
 /// Messages of an MQTT broker. The broker is told that it may forget a message (PUBACK, or PUBREC with QoS 2) when the
 /// message is stored, and not before; it keeps what comes while nobody is connected. A message has its topic as the
@@ -23,7 +23,7 @@ pub struct MqttIn {
     /// What is subscribed to; `+` stands for one level, `#` for all that follow. A topic that is taken out of here stays
     /// subscribed to in the session, until that is removed at the broker or another `client_id` begins a new one.
     #[schemars(length(min = 1, max = 16))]
-    pub topics: Vec<String>,
+    pub topics: Vec<TopicFilter>,
     /// 0: at most once. 1: at least once. 2: once on the way from the broker, as long as the node runs. A broker that
     /// grants less is not read.
     #[serde(default = "qos")]
@@ -32,7 +32,7 @@ pub struct MqttIn {
     /// The name of a group that shares the messages (`$share/NAME/TOPIC`): several pipelines, each with its own
     /// `client_id`, or other subscribers. Each pipeline is read by one node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), extend("format" = "mqtt-name"))]
     pub share: Option<String>,
     /// How long the broker keeps messages while nobody is connected. Without it: `168h`. With `v5` only; a broker of
     /// 3.1.1 decides by itself.
@@ -55,7 +55,9 @@ pub struct MqttIn {
 
 /// A message per message, delivered when the broker has taken it: PUBACK, or PUBCOMP with QoS 2. With `v5` it has the
 /// message's content type, and as user properties `Idempotency-Key: <message id>`, those of `traceparent`, `tracestate`,
-/// `X-Request-Id` and `ce-*` that came in, and the `properties` that stand here.
+/// `X-Request-Id` and `ce-*` that came in, and the `properties` that stand here; `X-Vrsky-Hops` counts how often outs have
+/// passed the message on, and the 16th time it becomes a dead letter (`mqtt/loop`). 3.1.1 has no properties: an out whose
+/// topic the in of the same pipeline reads is refused, and a loop over several pipelines or brokers has no end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MqttOut {
@@ -64,6 +66,7 @@ pub struct MqttOut {
     /// Where to. Fields of the message may stand in it: `sensors/{device.id}/state`. A value must not be empty, nor have
     /// `/`, `+`, `#` or control characters.
     #[schemars(length(min = 1, max = 1024))]
+    #[schemars(extend("format" = "mqtt-topic"))]
     pub topic: String,
     /// 0: at most once on the way to the broker. 1: at least once. 2: once, as long as the connection holds.
     #[serde(default = "qos")]
@@ -100,13 +103,14 @@ pub struct MqttOut {
 #[serde(deny_unknown_fields)]
 pub struct MqttBroker {
     /// `mqtts://broker.example:8883`, or `mqtt://broker.example:1883` without TLS; the ports are the usual ones.
+    #[schemars(extend("format" = "url"))]
     pub url: String,
     /// The version of the protocol.
     #[serde(default)]
     pub version: Version,
-    /// Names the session at the broker. Without it: `vrsky_<customer>_<pipeline>`.
+    /// Names the session at the broker. Without it: `vrsky_<customer>_<pipeline>`; no other id may begin with `vrsky_`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 128), extend("format" = "mqtt-name"))]
     pub client_id: Option<String>,
     /// The user: a text, or `{secret: NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,8 +8,11 @@ use crate::kind::Secrets;
 use crate::options::Secret;
 use crate::tls::TlsOptions;
 
-/// Of the options below `/broker`.
-pub(super) fn broker_faults(options: &MqttBroker) -> Vec<Fault> {
+/// How the ids of clients begin that no file has named.
+const OWN: &str = "vrsky_";
+
+/// Of the options below `/broker`. `own`: what the client is called without a `client_id`.
+pub(super) fn broker_faults(options: &MqttBroker, own: Option<&str>) -> Vec<Fault> {
     let fault = |pointer: &str, reason: &str| Fault::new(Code::ConfigInvalidValue, reason).at_pointer(pointer);
     let mut faults = Vec::new();
     match Broker::parse(&options.url) {
@@ -26,6 +29,11 @@ pub(super) fn broker_faults(options: &MqttBroker) -> Vec<Fault> {
     }
     if options.password.is_some() && options.user.is_none() && options.version == Version::V3 {
         faults.push(fault("/broker/password", "MQTT 3.1.1 has no password without a `user`"));
+    }
+    let is_taken = |id: &str| id.get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN));
+    if options.client_id.as_deref().is_some_and(|id| is_taken(id) && Some(id) != own) {
+        let reason = "is the session of another pipeline; begin it with anything but `vrsky_`, or leave it out";
+        faults.push(fault("/broker/client_id", reason));
     }
     let seconds = options.keep_alive.length().as_secs();
     if !(5..=65_535).contains(&seconds) {
@@ -89,6 +97,6 @@ pub(super) fn qos(level: u8) -> Qos {
 }
 
 /// No name of a customer or a pipeline holds an underscore.
-pub(super) fn client_id(options: &MqttBroker, customer: &str, pipeline: &str) -> String {
-    options.client_id.clone().unwrap_or_else(|| format!("vrsky_{customer}_{pipeline}"))
+pub(super) fn own_client_id(customer: &str, pipeline: &str) -> String {
+    format!("{OWN}{customer}_{pipeline}")
 }

@@ -127,6 +127,28 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a filter has each topic that comes of a template, whatever its fields hold.
+pub(super) fn always_matches(filter: &str, template: &str) -> bool {
+    // No filter has this level but those that have any.
+    let any = |_: &Path| Some(Cow::from("\u{f8ff}\u{f8ff}"));
+    let topic = TopicTemplate::parse(template).and_then(|template| template.render(any));
+    topic.is_ok_and(|topic| matches(filter, &topic))
+}
+
+fn matches(filter: &str, topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    for wanted in filter.split('/') {
+        match (wanted, levels.next()) {
+            // What it stands below is a part of it.
+            ("#", _) => return true,
+            ("+", Some(_)) => {}
+            (wanted, Some(level)) if wanted == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -159,6 +181,20 @@ mod tests {
         let whole = TopicTemplate::parse("{a}").unwrap();
         assert!(whole.render(|_| Some("$SYS".into())).is_err());
         assert!(whole.render(|_| Some("x".repeat(2000).into())).is_err());
+    }
+
+    #[test]
+    fn a_filter_that_has_every_topic_of_an_out_is_found() {
+        for (filter, template) in
+            [("a", "a"), ("#", "a/{b}"), ("a/#", "a"), ("a/#", "a/b/{c}"), ("a/+/c", "a/x{b}/c"), ("+", "{b}")]
+        {
+            assert!(always_matches(filter, template), "{filter} {template}");
+        }
+        for (filter, template) in
+            [("a", "b"), ("a/b", "a/{b}"), ("a/+", "a"), ("a/+", "a/b/c"), ("a/b/#", "a/{b}/c"), ("a/b", "a")]
+        {
+            assert!(!always_matches(filter, template), "{filter} {template}");
+        }
     }
 
     proptest! {

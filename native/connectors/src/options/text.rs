@@ -47,4 +47,6 @@ texts! {
     SenderHeader = "sender-header";
     /// A URL, with fields of the message in braces.
     UrlText = "url";
+    /// Topics of MQTT, with wildcards.
+    TopicFilter = "mqtt-filter";
 }

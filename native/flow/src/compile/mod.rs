@@ -93,6 +93,7 @@ impl Pipeline {
             Ok(input) => {
                 faults.extend(rules::dropped_headers(&file, &*input));
                 faults.extend(rules::own_files(&outs, &*input));
+                faults.extend(rules::own_topics(&outs, &*input));
                 input
             }
             Err(found) => return Err(found.into_iter().chain(faults).collect()),

@@ -200,6 +200,17 @@ pub fn own_files(outs: &[Target], input: &dyn SourceSpec) -> Vec<Fault> {
     refused.collect()
 }
 
+/// Outs whose topics the in reads, where nothing counts how often a message goes round.
+pub fn own_topics(outs: &[Target], input: &dyn SourceSpec) -> Vec<Fault> {
+    let own = outs.iter().filter(|out| out.spec.published().is_some_and(|published| input.reads_topic(&published)));
+    let refused = own.map(|out| {
+        let reason = "the in reads this topic, so that each message would come again, for ever with `version: v3.1.1`: \
+                      use another topic, or `version: v5` for in and out, which ends after 15 rounds";
+        Fault::new(Code::ConfigInvalidValue, reason).at_pointer(format!("{}/topic", out.pointer))
+    });
+    refused.collect()
+}
+
 /// A key as a token of a JSON pointer.
 pub(super) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")

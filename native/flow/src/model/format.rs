@@ -40,7 +40,18 @@ pub fn check(format: &str, text: &str) -> Result<(), Fault> {
 }
 
 /// Where people expect the value of an environment variable in place of `${NAME}`, and nothing puts it there.
-const SUBSTITUTED: [&str; 7] = ["url", "url-path", "subject", "subject-filter", "stream", "header-value", "out-path"];
+const SUBSTITUTED: [&str; 10] = [
+    "url",
+    "url-path",
+    "subject",
+    "subject-filter",
+    "stream",
+    "header-value",
+    "out-path",
+    "mqtt-topic",
+    "mqtt-filter",
+    "mqtt-name",
+];
 
 fn no_substitution(text: &str) -> Result<(), Fault> {
     let Some((before, rest)) = text.split_once("${") else { return Ok(()) };

@@ -10,7 +10,7 @@ use message::{Code, Fault, Headers, Hop};
 
 use super::{Method, SinkOptions};
 use crate::contract::Delivery;
-use crate::http::HOPS;
+use crate::hops::{HOPS, hops_of};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
@@ -196,11 +196,6 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     }
     let value = HeaderValue::from_str(value).map_err(|_| refused("has a value that no header can carry"))?;
     Ok((parsed, value))
-}
-
-/// How often the message was posted before.
-fn hops_of(headers: Headers<'_>) -> u16 {
-    headers.get_str(HOPS).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// What a trace says of itself, the request's id and CloudEvents, as they came in; nothing else of a message's headers is

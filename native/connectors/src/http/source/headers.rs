@@ -13,15 +13,13 @@ use message::{Code, Fault};
 use super::form;
 use super::path::{self, Parameters};
 use super::routes::Passes;
-use crate::http::HOPS;
+use crate::hops::{HOPS, MOST_HOPS};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
-/// A message that comes this often goes round.
-const MOST_HOPS: u16 = 16;
 
 /// A header that may stand there once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use message::Fault;
 
+use crate::mqtt::HOPS;
 use crate::mqtt::broker::{Broker, Qos, check_client_id, invalid};
 use crate::mqtt::topic::TopicTemplate;
 
@@ -52,6 +53,9 @@ impl SinkOptions {
         let is_text = |text: &str| text.len() <= 1024 && !text.chars().any(char::is_control);
         if !self.content_type.as_deref().is_none_or(is_text) {
             return Err(invalid("/content_type", "the content type is too long, or has control characters"));
+        }
+        if self.properties.iter().any(|(name, _)| name.eq_ignore_ascii_case(HOPS)) {
+            return Err(invalid("/properties", "the property X-Vrsky-Hops is set by the connector"));
         }
         match self.properties.iter().find(|(name, value)| name.is_empty() || !is_text(name) || !is_text(value)) {
             Some((name, _)) => {

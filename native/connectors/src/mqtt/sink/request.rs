@@ -1,7 +1,8 @@
 //! One delivery as a PUBLISH.
 //!
 //! With MQTT 5 it has the message's content type, and as user properties `Idempotency-Key`, those of `traceparent`,
-//! `tracestate`, `X-Request-Id` and `ce-*` that came in, and what the out says. 3.1.1 has nothing of the kind.
+//! `tracestate`, `X-Request-Id` and `ce-*` that came in, `X-Vrsky-Hops`, and what the out says. 3.1.1 has nothing of the
+//! kind.
 
 use bytes::Bytes;
 use message::{Code, Fault, Headers, Hop};
@@ -9,6 +10,8 @@ use message::{Code, Fault, Headers, Hop};
 use super::has_properties;
 use super::options::SinkOptions;
 use crate::contract::Delivery;
+use crate::hops::{MOST_HOPS, hops_of};
+use crate::mqtt::HOPS as PROPERTY;
 use crate::mqtt::broker::Qos;
 use crate::mqtt::packet::Message;
 use crate::mqtt::topic::check_name;
@@ -24,7 +27,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// `mqtt/topic-invalid` for a topic that cannot be.
+    /// `mqtt/topic-invalid` for a topic that cannot be; `mqtt/loop` for what was passed on too often.
     pub(super) fn new(options: &SinkOptions, delivery: &Delivery<'_>) -> Result<Request, Fault> {
         let topic = match delivery.address {
             Some(topic) => topic,
@@ -35,6 +38,11 @@ impl Request {
             }
         };
         check_name(topic)?;
+        let hops = hops_of(Headers::new(delivery.headers)).saturating_add(1);
+        if hops >= MOST_HOPS {
+            let reason = format!("it was passed on from pipeline to pipeline {} times", hops - 1);
+            return Err(Fault::new(Code::MqttLoop, reason));
+        }
         let seconds = |span: std::time::Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
         let mut request = Request {
             topic: topic.to_owned(),
@@ -48,7 +56,7 @@ impl Request {
         if has_properties(options.broker.version) {
             options.content_type.as_deref().unwrap_or(delivery.content_type).clone_into(&mut request.content_type);
             request.expiry = options.message_expiry.map(seconds);
-            request.properties = properties(options, delivery);
+            request.properties = properties(options, delivery, hops);
         }
         Ok(request)
     }
@@ -66,8 +74,9 @@ impl Request {
     }
 }
 
-fn properties(options: &SinkOptions, delivery: &Delivery<'_>) -> Vec<(String, String)> {
-    let mut properties = vec![("Idempotency-Key".to_owned(), delivery.id.to_owned())];
+fn properties(options: &SinkOptions, delivery: &Delivery<'_>, hops: u16) -> Vec<(String, String)> {
+    let mut properties =
+        vec![("Idempotency-Key".to_owned(), delivery.id.to_owned()), (PROPERTY.to_owned(), hops.to_string())];
     let passed = Headers::new(delivery.headers);
     let hop = Hop::next(passed, delivery.id.as_bytes());
     properties.extend(hop.traceparent().map(|parent| ("traceparent".to_owned(), parent.to_owned())));

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::{MqttSink, SinkOptions};
 use crate::contract::Sink;
-use crate::kind::{Described, Host, Policy, Route, Secrets, SinkKind, SinkSpec, Template, field, typed};
+use crate::kind::{Described, Host, Policy, Published, Route, Secrets, SinkKind, SinkSpec, Template, field, typed};
+use crate::mqtt::broker::{Broker, Version};
 use crate::mqtt::options::MqttOut;
-use crate::mqtt::spec::{broker, broker_faults, client_id, named, qos, referred, text, version_faults};
+use crate::mqtt::spec::{broker, broker_faults, named, own_client_id, qos, referred, text, version_faults};
 use crate::mqtt::topic::TopicTemplate;
 
 pub struct MqttSinkKind;
@@ -31,7 +32,7 @@ impl SinkKind for MqttSinkKind {
 }
 
 fn target(options: MqttOut) -> Result<MqttTarget, Vec<Fault>> {
-    let mut faults = broker_faults(&options.broker);
+    let mut faults = broker_faults(&options.broker, None);
     let of_v5 = [
         ("message_expiry", options.message_expiry.is_some()),
         ("content_type", options.content_type.is_some()),
@@ -65,7 +66,8 @@ impl MqttTarget {
     /// `secret/not-found`
     fn client(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<SinkOptions, Fault> {
         let options = &self.options;
-        let client_id = client_id(&options.broker, host.customer, host.pipeline);
+        let own = || own_client_id(host.customer, host.pipeline);
+        let client_id = options.broker.client_id.clone().unwrap_or_else(own);
         let property = |(name, value)| Ok((String::clone(name), text(value, secrets)?));
         let properties: Result<Vec<_>, Fault> = options.properties.iter().map(property).collect();
         Ok(SinkOptions {
@@ -93,6 +95,11 @@ impl SinkSpec for MqttTarget {
 
     fn describe(&self) -> String {
         format!("MQTT {} at {}", self.options.topic, self.options.broker.url)
+    }
+
+    fn published(&self) -> Option<Published<'_>> {
+        let broker = Broker::parse(&self.options.broker.url).ok()?.address();
+        Some(Published { broker, topic: &self.options.topic, is_counted: self.options.broker.version == Version::V5 })
     }
 
     fn route(&self) -> Route<'_> {
@@ -158,6 +165,13 @@ mod tests {
         );
         assert!(out.template().is_some());
         assert_eq!((out.policy().batch, out.policy().workers), (64, 1));
+    }
+
+    #[test]
+    fn the_id_of_a_pipelines_session_is_refused() {
+        let broker = json!({"url": "mqtt://b.example", "client_id": "vrsky_acme_km1"});
+        let faults = compile(&json!({"broker": broker, "topic": "a"})).unwrap_err();
+        assert_eq!(faults[0].place().pointer.as_deref(), Some("/broker/client_id"));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::Batch;
-use super::held::{Ack, Arrival, Held, Repetition, State};
+use super::answers::Ack;
+use super::held::{Arrival, Held, State};
 use crate::contract::{ConnectorError, Health, Incoming, Settled};
 
 /// When a message comes again whose pipeline was taken away under it.
@@ -46,70 +47,39 @@ impl Inbox {
         self.held.borrow().failing.map_or(Health::Up, Health::Failing)
     }
 
-    /// Whether the connection is to be read.
+    /// Whether the connection is to be read. All that takes room leaves it by what the host does, and nothing waits for
+    /// the broker: it could not be heard.
     pub(super) fn has_room(&self) -> bool {
         let held = self.held.borrow();
-        // What waits for its repetition alone takes no room from others.
-        !held.is_closing && held.entries.len() - held.stale.len() < self.window && held.bytes < self.max_bytes
+        let taken = held.messages.len() + held.answers.waiting();
+        !held.is_closing && taken < self.window && held.bytes < self.max_bytes
     }
 
     pub(super) fn on_connected(&self, is_resumed: bool) {
-        let mut held = self.held.borrow_mut();
-        (held.is_connected, held.is_resumed, held.failing) = (true, is_resumed, None);
-        held.acks.clear();
-        let Held { entries, base, stale, recorded, .. } = &mut *held;
-        stale.clear();
-        for (entry, item) in entries.iter_mut().zip(*base..) {
-            let packet_id = entry.packet_id.filter(|_| is_resumed && entry.state != State::Acked);
-            entry.is_stale = packet_id.is_some();
-            match packet_id {
-                Some(packet_id) => drop(stale.insert(packet_id, item)),
-                None => entry.packet_id = None,
-            }
-        }
-        if !is_resumed {
-            recorded.clear();
-        }
-        held.release();
+        self.held.borrow_mut().on_connected(is_resumed);
     }
 
     /// The connection is gone, or there is none.
     pub(super) fn on_lost(&self, code: Code) {
         let mut held = self.held.borrow_mut();
         (held.is_connected, held.failing) = (false, Some(code));
-        held.acks.clear();
         self.ready.notify_one();
     }
 
-    /// `true`: it was stored before; the ack is to be sent again.
-    pub(super) fn on_publish(&self, arrival: Arrival, incoming: impl FnOnce() -> Incoming) -> bool {
+    pub(super) fn on_publish(&self, arrival: Arrival, incoming: impl FnOnce() -> Incoming) {
         let mut held = self.held.borrow_mut();
-        if held.is_closing {
-            return false;
+        if !held.is_closing && held.on_publish(arrival, incoming) {
+            self.ready.notify_one();
         }
-        if let Some(packet_id) = arrival.packet_id {
-            match held.on_repetition(packet_id, arrival) {
-                Repetition::Stored => return true,
-                Repetition::Held => {
-                    held.release();
-                    self.moved.notify_one();
-                    return false;
-                }
-                Repetition::None => {}
-            }
-        }
-        held.push(arrival, incoming());
-        self.ready.notify_one();
-        false
     }
 
     /// The broker releases a message of QoS 2: its number may name another one.
     pub(super) fn on_pubrel(&self, packet_id: u16) {
-        self.held.borrow_mut().recorded.remove(&packet_id);
+        self.held.borrow_mut().answers.release(packet_id);
     }
 
     pub(super) fn take_acks(&self) -> Vec<Ack> {
-        std::mem::take(&mut self.held.borrow_mut().acks)
+        self.held.borrow_mut().answers.take()
     }
 
     pub(super) async fn moved(&self) {
@@ -119,7 +89,7 @@ impl Inbox {
     /// Whether a connection that closes has nothing more to wait for.
     pub(super) fn is_done(&self) -> bool {
         let held = self.held.borrow();
-        held.is_closing && held.acks.is_empty() && held.entries.iter().all(|entry| entry.state != State::Read)
+        held.is_closing && !held.answers.is_due() && held.messages.values().all(|message| message.state != State::Read)
     }
 
     pub(super) async fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> Batch {
@@ -160,7 +130,6 @@ impl Inbox {
         if held.is_closing {
             held.leave_unread();
         }
-        held.release();
         self.moved.notify_one();
         self.ready.notify_one();
     }
@@ -170,7 +139,6 @@ impl Inbox {
         let mut held = self.held.borrow_mut();
         held.is_closing = true;
         held.leave_unread();
-        held.release();
         self.moved.notify_one();
         self.ready.notify_one();
     }
@@ -189,3 +157,7 @@ fn is_for_good(fault: &Fault) -> bool {
 #[cfg(test)]
 #[path = "inbox_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "histories.rs"]
+mod histories;

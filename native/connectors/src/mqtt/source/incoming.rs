@@ -6,6 +6,7 @@
 //! | `Mqtt-Qos` | 0, 1 or 2: as it came from the broker |
 //! | `Mqtt-Retain` | `true` for a message that the broker had kept, else absent |
 //! | `Mqtt-Property-NAME` | a user property that the in names in `properties` |
+//! | `X-Vrsky-Hops` | the user property by which an out of such a node counts how often it was passed on |
 //! | `traceparent`, `tracestate` | user properties of these names (W3C Trace Context) |
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use mqtt_protocol_core::mqtt::packet::Property;
 
 use super::options::SourceOptions;
 use crate::contract::Incoming;
+use crate::mqtt::HOPS;
 use crate::mqtt::packet::Publish;
 
 const TRACING: [&str; 2] = ["traceparent", "tracestate"];
@@ -40,13 +42,21 @@ fn headers(publish: &Publish, passed: &[String]) -> Vec<u8> {
     if publish.is_retained() {
         put(&mut lines, "Mqtt-Retain", "", "true");
     }
+    let mut hops: Option<u16> = None;
     for property in publish.properties() {
         let Property::UserProperty(pair) = property else { continue };
+        if pair.key().eq_ignore_ascii_case(HOPS) {
+            hops = hops.max(pair.val().parse().ok());
+            continue;
+        }
         if TRACING.contains(&pair.key()) {
             put(&mut lines, "", pair.key(), pair.val());
         } else if passed.iter().any(|name| name == pair.key()) {
             put(&mut lines, "Mqtt-Property-", pair.key(), pair.val());
         }
+    }
+    if let Some(hops) = hops {
+        put(&mut lines, "", HOPS, &hops.to_string());
     }
     lines
 }
@@ -129,6 +139,20 @@ mod tests {
             "Mqtt-Topic: sensoren/küche\r\nMqtt-Qos: 0\r\nMqtt-Property-site: north\r\ntraceparent: 00-1-2-01\r\n"
         );
         assert_eq!((&incoming.payload[..], &*incoming.content_type), (&b"{}"[..], ""));
+    }
+
+    /// What is no number was set by somebody else.
+    #[test]
+    fn the_count_of_hops_goes_on_and_the_largest_of_several() {
+        let user = |value: &str| UserProperty::new("x-vrsky-hops", value).unwrap().into();
+        let hops = |values: &[&str]| {
+            let properties = values.iter().map(|value| user(value)).collect();
+            let headers = String::from_utf8(incoming(&publish("a", properties), &options()).headers).unwrap();
+            headers.lines().find_map(|line| line.strip_prefix("X-Vrsky-Hops: ").map(str::to_owned))
+        };
+        assert_eq!(hops(&["3"]).as_deref(), Some("3"));
+        assert_eq!(hops(&["3", "15", "x"]).as_deref(), Some("15"));
+        assert_eq!((hops(&[]), hops(&["x", "-1"])), (None, None));
     }
 
     #[test]

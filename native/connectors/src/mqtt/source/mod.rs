@@ -4,7 +4,7 @@
 //!  link ──► session.rs   one task a connection: packets in, acks out
 //!              │ ▲
 //!              ▼ │ acks, in the order of arrival
-//!           inbox.rs     messages until they are settled; what a resumed session repeats (held.rs)
+//!           inbox.rs     messages until they are settled (held.rs); what the broker is owed for them (answers.rs)
 //!              │ ▲
 //!    read_batch▼ │settle                                   incoming.rs: a PUBLISH as an Incoming
 //!             the host
@@ -13,6 +13,7 @@
 //! The broker is acked when the host has stored the message, and not before. What it does not store is offered again;
 //! meanwhile it counts in the window, and the broker is not read beyond it.
 
+mod answers;
 mod held;
 mod inbox;
 mod incoming;

@@ -4,13 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use message::{Code, Fault};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::held::{Arrival, digest};
 use super::inbox::Inbox;
 use super::incoming::incoming;
 use super::options::SourceOptions;
-use crate::mqtt::broker::{Qos, Version};
+use crate::mqtt::broker::Version;
 use crate::mqtt::link::Link;
 use crate::mqtt::packet::{Publish, Received};
 use crate::mqtt::reason::{self, granted, malformed};
@@ -23,11 +23,13 @@ pub(super) struct Session {
     options: Rc<SourceOptions>,
     /// SUBSCRIBE is not answered yet.
     is_asking: bool,
+    /// Then it has to be, while the connection is read.
+    answered_by: Option<Instant>,
 }
 
 impl Session {
     pub(super) fn new(link: Link, inbox: Rc<Inbox>, options: Rc<SourceOptions>) -> Session {
-        Session { link, inbox, options, is_asking: false }
+        Session { link, inbox, options, is_asking: false, answered_by: None }
     }
 
     /// Messages of a resumed session may come before the subscription is answered, and more of them than there is room
@@ -42,8 +44,7 @@ impl Session {
         self.is_asking = true;
         while self.is_asking && self.inbox.has_room() {
             let received = timeout_at(deadline, self.link.next(true)).await;
-            let late = |_| Fault::new(Code::MqttTimeout, "the broker does not answer SUBSCRIBE");
-            if let Some(received) = received.map_err(late)?? {
+            if let Some(received) = received.map_err(|_| no_suback())?? {
                 self.take(received)?;
             }
         }
@@ -60,11 +61,7 @@ impl Session {
             }
             Received::Publish(publish) => {
                 let arrival = arrival(&publish)?;
-                if self.inbox.on_publish(arrival, || incoming(&publish, &self.options))
-                    && let Some(packet_id) = arrival.packet_id
-                {
-                    self.link.ack(packet_id, Qos::ExactlyOnce, false)?;
-                }
+                self.inbox.on_publish(arrival, || incoming(&publish, &self.options));
                 Ok(())
             }
             Received::Pubrel(packet_id) => {
@@ -94,9 +91,14 @@ impl Session {
                 return Ok(());
             }
             let may_read = self.inbox.has_room() && self.link.has_room();
+            let is_due = self.is_asking && may_read;
+            let in_time = || Instant::now() + self.options.broker.connect_timeout;
+            self.answered_by = if is_due { self.answered_by.or_else(|| Some(in_time())) } else { None };
+            let late = sleep_until(self.answered_by.unwrap_or_else(in_time));
             tokio::select! {
                 biased;
                 () = self.inbox.moved() => {}
+                () = late, if is_due => return Err(no_suback()),
                 received = self.link.next(may_read) => {
                     if let Some(received) = received? {
                         self.take(received)?;
@@ -105,6 +107,10 @@ impl Session {
             }
         }
     }
+}
+
+fn no_suback() -> Fault {
+    Fault::new(Code::MqttTimeout, "the broker does not answer SUBSCRIBE")
 }
 
 fn arrival(publish: &Publish) -> Result<Arrival, Fault> {

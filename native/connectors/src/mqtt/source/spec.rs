@@ -10,16 +10,19 @@ use serde_json::Value;
 use super::{MqttSource, SourceOptions};
 use crate::contract::Source;
 use crate::kind::{
-    Attach, Claim, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
+    Attach, Claim, Described, Host, PipelineContext, Published, Secrets, SourceKind, SourceSpec, SourceTask, typed,
 };
+use crate::mqtt::HOPS;
+use crate::mqtt::broker::{Broker, Version};
 use crate::mqtt::options::MqttIn;
-use crate::mqtt::spec::{broker, broker_faults, client_id, qos, referred, version_faults};
+use crate::mqtt::spec::{broker, broker_faults, own_client_id, qos, referred, version_faults};
+use crate::mqtt::topic::always_matches;
 use crate::tls::Tls;
 
 const SESSION_EXPIRY: Duration = Duration::from_secs(168 * 3600);
 /// What goes on beside the named properties.
-const HEADERS: [&str; 7] =
-    ["Mqtt-Topic", "Mqtt-Qos", "Mqtt-Retain", "Content-Type", "Customer-ID", "traceparent", "tracestate"];
+const HEADERS: [&str; 8] =
+    ["Mqtt-Topic", "Mqtt-Qos", "Mqtt-Retain", "Content-Type", "Customer-ID", "traceparent", "tracestate", HOPS];
 const PROPERTY: &str = "Mqtt-Property-";
 
 pub struct MqttSourceKind;
@@ -35,11 +38,12 @@ impl Described for MqttSourceKind {
 impl SourceKind for MqttSourceKind {
     fn compile(&self, options: &Value, pipeline: &PipelineContext<'_>) -> Result<Arc<dyn SourceSpec>, Vec<Fault>> {
         let options: MqttIn = typed(options)?;
-        let mut faults = broker_faults(&options.broker);
+        let own = own_client_id(pipeline.customer, pipeline.pipeline);
+        let mut faults = broker_faults(&options.broker, Some(&own));
         let of_v5 =
             [("session_expiry", options.session_expiry.is_some()), ("properties", !options.properties.is_empty())];
         faults.extend(version_faults(options.broker.version, &of_v5));
-        let client_id = client_id(&options.broker, pipeline.customer, pipeline.pipeline);
+        let client_id = options.broker.client_id.clone().unwrap_or(own);
         let spec = MqttInput { options, client_id };
         if faults.is_empty()
             && let Err(fault) = spec.client(&Unknown).and_then(|client| client.check())
@@ -74,7 +78,7 @@ impl MqttInput {
         let mut broker = broker(&options.broker, secrets)?;
         broker.max_packet = options.max_packet;
         Ok(SourceOptions {
-            topics: options.topics.clone(),
+            topics: options.topics.iter().map(|topic| topic.to_string()).collect(),
             group: options.share.clone(),
             qos: qos(options.qos),
             session_expiry: options.session_expiry.as_ref().map_or(SESSION_EXPIRY, |span| span.length()),
@@ -91,7 +95,8 @@ impl SourceSpec for MqttInput {
     }
 
     fn describe(&self) -> String {
-        format!("MQTT {} of {}", self.options.topics.join(", "), self.options.broker.url)
+        let topics: Vec<&str> = self.options.topics.iter().map(|topic| &**topic).collect();
+        format!("MQTT {} of {}", topics.join(", "), self.options.broker.url)
     }
 
     fn attach(&self) -> Attach<'_> {
@@ -107,6 +112,14 @@ impl SourceSpec for MqttInput {
     fn claim(&self) -> Option<Claim> {
         let what = format!("the client id {} at {}", self.client_id, self.options.broker.url);
         Some(Claim { what, option: "broker" })
+    }
+
+    /// With MQTT 5 on both sides it comes back with its count, which ends the loop.
+    fn reads_topic(&self, published: &Published<'_>) -> bool {
+        let is_counted = self.options.broker.version == Version::V5 && published.is_counted;
+        let Ok(broker) = Broker::parse(&self.options.broker.url) else { return false };
+        let is_here = published.broker == broker.address();
+        !is_counted && is_here && self.options.topics.iter().any(|filter| always_matches(filter, published.topic))
     }
 
     fn passes(&self, header: &str) -> bool {
@@ -155,6 +168,22 @@ mod tests {
         assert_eq!(spec.claim().unwrap().what, "the client id vrsky_acme_orders at mqtts://b.example");
         assert!(spec.passes("mqtt-topic") && spec.passes("Mqtt-Property-site") && !spec.passes("Mqtt-Property-x"));
         assert!(matches!(spec.attach(), Attach::Task(task) if !task.is_shared()));
+    }
+
+    #[test]
+    fn the_session_of_another_pipeline_is_refused() {
+        let compile = |id: &str| {
+            let options = json!({"broker": {"url": "mqtt://b.example", "client_id": id}, "topics": ["a"]});
+            MqttSourceKind.compile(&MqttSourceKind.canonical(&options).unwrap(), &PIPELINE)
+        };
+        for id in ["vrsky_acme_km1", "vrsky_zeta_orders", "VRSKY_acme_orders", "vrsky_"] {
+            let faults = compile(id).unwrap_err();
+            assert_eq!(faults[0].place().pointer.as_deref(), Some("/broker/client_id"), "{id}");
+            assert!(faults[0].reason().contains("`vrsky_`"));
+        }
+        for id in ["vrsky_acme_orders", "vrsky-acme", "acme", "vrsk\u{fc}_a"] {
+            assert!(compile(id).is_ok(), "{id}");
+        }
     }
 
     #[test]

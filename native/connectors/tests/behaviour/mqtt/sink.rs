@@ -92,6 +92,28 @@ fn properties_content_type_topic_and_expiry_go_with_a_message() {
     });
 }
 
+/// An out that leads back to the in that its messages come from, at a real broker.
+#[test]
+fn a_message_that_goes_round_ends_after_fifteen_rounds() {
+    run(async {
+        let broker = Mosquitto::start();
+        let from = source(source_options(at(&broker, Version::V5), Qos::AtLeastOnce)).await;
+        let to = sink(options(at(&broker, Version::V5), Qos::AtLeastOnce));
+        broker.publish(&["-t", "orders/1", "-q", "1"], "round\n");
+        let mut rounds = 0;
+        let ended = loop {
+            let messages = read(&from, 1).await;
+            store(&from, &messages);
+            let headers = [b"NATS/1.0\r\n", &messages[0].headers[..], b"\r\n"].concat();
+            match deliver(&to, Delivery { headers: &headers, ..json("round") }).await {
+                Ok(()) => rounds += 1,
+                Err(ended) => break ended,
+            }
+        };
+        assert_eq!((rounds, ended), (15, (Code::MqttLoop, false)));
+    });
+}
+
 #[test]
 fn a_kept_message_is_there_for_whoever_comes_later() {
     run(async {

@@ -293,6 +293,73 @@ fn a_broker_that_floods_instead_of_answering_is_read_no_further_than_there_is_ro
     });
 }
 
+/// The line takes all acks of a window with it. What the broker repeats is more than the window, and the last of it is
+/// what was stored while nobody was connected.
+#[test]
+fn a_line_that_loses_the_acks_of_a_whole_window_holds_up_nothing() {
+    const WINDOW: u16 = 8;
+    const ALL: u16 = WINDOW + 3;
+    run(async {
+        for version in VERSIONS {
+            let done = Rc::new(Notify::new());
+            let signal = Rc::clone(&done);
+            let at = broker(version, move |mut peer: Peer, connection| {
+                let signal = Rc::clone(&signal);
+                async move {
+                    let send = |id: u16, is_duplicate| publish(version, 1, id, is_duplicate, id.to_string().as_bytes());
+                    if connection == 0 {
+                        peer.welcome(version, false, 1).await;
+                        for id in 1..=WINDOW {
+                            peer.send(&send(id, false)).await;
+                        }
+                        for _ in 1..=WINDOW {
+                            peer.expect(PUBACK).await;
+                        }
+                        for id in WINDOW + 1..=ALL {
+                            peer.send(&send(id, false)).await;
+                        }
+                        return;
+                    }
+                    if version == Version::V3 {
+                        peer.expect(super::liar::CONNECT).await;
+                        peer.send(&connack(version, true, 0)).await;
+                    } else {
+                        peer.welcome(version, true, 1).await;
+                    }
+                    for id in 1..=ALL {
+                        peer.send(&send(id, true)).await;
+                    }
+                    peer.send(&send(ALL + 1, false)).await;
+                    for id in 1..=ALL + 1 {
+                        assert_eq!(peer.expect(PUBACK).await[..2], id.to_be_bytes());
+                    }
+                    signal.notify_one();
+                    peer.wait_for_the_end().await;
+                }
+            })
+            .await;
+            let source = source(SourceOptions { window: WINDOW, ..options(at, Qos::AtLeastOnce) }).await;
+            let first = read(&source, usize::from(WINDOW)).await;
+            store(&source, &first);
+            let in_hand = read(&source, 3).await;
+            let lost = source.read_batch(1, 1, Duration::from_secs(60)).await;
+            assert_eq!(lost.unwrap_err(), ConnectorError::NotConnected);
+            store(&source, &in_hand);
+            connect(&source).await;
+            let again = async {
+                loop {
+                    let messages = read(&source, 1).await;
+                    store(&source, &messages);
+                }
+            };
+            tokio::select! {
+                () = done.notified() => {}
+                () = again => {}
+            }
+        }
+    });
+}
+
 #[test]
 fn a_client_says_who_it_is_and_keeps_its_session() {
     run(async {

@@ -118,6 +118,13 @@ fn a_text_that_hopes_for_substitution_is_refused() {
         (json!({"file": {"path": "${DIR}/x"}}), "/out/file/path", 1),
         (json!({"nats": {"subject": "orders.${REGION}"}}), "/out/nats/subject", 8),
         (json!({"nats": {"subject": "a", "mode": "jetstream", "stream": "${S}"}}), "/out/nats/stream", 1),
+        (json!({"mqtt": {"broker": {"url": "mqtt://${T}"}, "topic": "a"}}), "/out/mqtt/broker/url", 8),
+        (json!({"mqtt": {"broker": {"url": "mqtt://b"}, "topic": "a/${id}"}}), "/out/mqtt/topic", 3),
+        (
+            json!({"mqtt": {"broker": {"url": "mqtt://b", "client_id": "${HOST}"}, "topic": "a"}}),
+            "/out/mqtt/broker/client_id",
+            1,
+        ),
     ] {
         let faults = pipeline(json!([]), out.clone()).unwrap_err();
         assert_eq!(faults.len(), 1, "{out}");
@@ -125,6 +132,13 @@ fn a_text_that_hopes_for_substitution_is_refused() {
         assert_eq!(faults[0].place().pointer.as_deref(), Some(pointer), "{out}");
         assert_eq!(faults[0].place().column, Some(column), "{out}");
     }
+    let input = json!({"mqtt": {"broker": {"url": "mqtt://b"}, "topics": ["a", "${SITE}/#"], "share": "${G}"}});
+    let file = json!({"customer": "a", "pipeline": "b", "in": input, "out": one()});
+    let faults = Pipeline::from_json(&file.to_string(), &()).unwrap_err();
+    let mut found: Vec<_> = faults.iter().filter_map(|fault| fault.place().pointer.clone()).collect();
+    found.sort();
+    assert_eq!(found, ["/in/mqtt/share", "/in/mqtt/topics/1"]);
+    assert!(faults.iter().all(|fault| fault.code() == Code::ConfigNoSubstitution));
     for url in ["https://a/?$filter={order.id}", "https://a/%24{order.id}", "https://a/$metadata"] {
         assert!(pipeline(json!([]), json!({"http": {"url": url}})).is_ok(), "{url}");
     }
@@ -141,6 +155,27 @@ fn a_file_out_that_writes_what_the_file_in_reads_is_refused() {
     assert_eq!((faults.len(), faults[0].code()), (1, Code::ConfigInvalidValue));
     assert_eq!(faults[0].place().pointer.as_deref(), Some("/out/file/path"));
     assert!(file("inbox/out.json").is_ok() && file("outbox/out.ndjson").is_ok());
+}
+
+#[test]
+fn an_mqtt_out_whose_topic_the_in_reads_is_refused_where_no_count_ends_it() {
+    let file = |url: &str, versions: [&str; 2], topic: &str| {
+        let broker = |url: &str, version: &str| json!({"url": url, "version": version});
+        let input = json!({"mqtt": {"broker": broker("mqtt://B.example", versions[0]), "topics": ["x", "a/+/c"]}});
+        let out = json!({"mqtt": {"broker": broker(url, versions[1]), "topic": topic}});
+        let file = json!({"customer": "a", "pipeline": "b", "in": input, "out": out});
+        Pipeline::from_json(&file.to_string(), &())
+    };
+    for versions in [["v3.1.1", "v3.1.1"], ["v3.1.1", "v5"], ["v5", "v3.1.1"]] {
+        for topic in ["a/b/c", "a/{id}/c"] {
+            let faults = file("mqtt://b.example:1883", versions, topic).unwrap_err();
+            assert_eq!((faults.len(), faults[0].code()), (1, Code::ConfigInvalidValue));
+            assert_eq!(faults[0].place().pointer.as_deref(), Some("/out/mqtt/topic"));
+        }
+        assert!(file("mqtt://b.example", versions, "a/b/{id}").is_ok());
+        assert!(file("mqtt://other.example", versions, "a/b/c").is_ok());
+    }
+    assert!(file("mqtt://b.example", ["v5", "v5"], "a/b/c").is_ok());
 }
 
 #[test]

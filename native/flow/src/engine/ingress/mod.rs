@@ -231,6 +231,12 @@ impl Ingress {
         self.own.revision(id).is_some()
     }
 
+    /// Whether the source of a revision connects for the first time.
+    #[must_use]
+    pub fn is_starting(&self, revision: &Revision) -> bool {
+        self.own.is_starting(revision)
+    }
+
     /// How the source of a revision is, where it is not the NATS connection.
     #[must_use]
     pub fn health_of(&self, revision: &Revision) -> Option<Health> {

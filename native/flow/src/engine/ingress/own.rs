@@ -94,6 +94,8 @@ struct Slot {
     leaving: bool,
     /// Whether it is read by a lease.
     leased: bool,
+    /// It connects for the first time.
+    is_starting: bool,
     /// Why it is not connected, or may not go on.
     fault: Option<Code>,
     /// The fault that was reported last.
@@ -129,6 +131,7 @@ impl OwnSources {
             ended: Rc::default(),
             leaving: false,
             leased,
+            is_starting: true,
             fault: Some(Code::ConnectorNotConnected),
             said: None,
             unsettled: BTreeMap::new(),
@@ -241,14 +244,14 @@ impl OwnSources {
     pub fn fail(&mut self, id: SourceId, fault: &Fault) -> Option<Rc<Revision>> {
         let slot = self.slots.get_mut(&id)?;
         let is_new = slot.said.replace(fault.code()) != Some(fault.code());
-        slot.fault = Some(fault.code());
+        (slot.is_starting, slot.fault) = (false, Some(fault.code()));
         is_new.then(|| Rc::clone(&slot.revision))
     }
 
     /// It is connected, or is not, and why.
     pub fn set_fault(&mut self, id: SourceId, fault: Option<&Fault>) {
         if let Some(slot) = self.slots.get_mut(&id) {
-            slot.fault = fault.map(Fault::code);
+            (slot.is_starting, slot.fault) = (false, fault.map(Fault::code));
             slot.said = slot.said.filter(|_| fault.is_some());
         }
     }
@@ -261,6 +264,12 @@ impl OwnSources {
             }
             slot.ended.say();
         }
+    }
+
+    /// Whether nothing is known yet of a revision's source.
+    #[must_use]
+    pub fn is_starting(&self, revision: &Revision) -> bool {
+        self.of(revision).and_then(|id| self.slots.get(&id)).is_some_and(|slot| slot.is_starting)
     }
 
     /// How the source of a revision is; `None` when this shard does not have it.

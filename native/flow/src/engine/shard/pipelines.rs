@@ -275,10 +275,10 @@ impl Parts {
                     Some(health) if is_connected => health,
                     _ => nats,
                 };
-                is_new |= revision.health.set_in(
-                    self.in_fault(revision).filter(|_| is_connected).map(Health::Failing).unwrap_or(health),
-                    now_ms,
-                );
+                let fault = self.in_fault(revision).filter(|_| is_connected).map(Health::Failing);
+                // A start is no failure.
+                let is_known = !is_connected || fault.is_some() || !self.ingress.is_starting(revision);
+                is_new |= is_known && revision.health.set_in(fault.unwrap_or(health), now_ms);
             }
             for (target, out) in revision.pipeline().outs().iter().enumerate() {
                 if out.publish().is_none() {
