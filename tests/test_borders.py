@@ -101,7 +101,7 @@ def test_no_example_in_a_rust_comment_is_taken_for_a_test() -> None:
 def test_the_python_crate_stays_thin() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (NATIVE / "python/src").rglob("*.rs"))
     # Each option of XML has a getter, a keyword and a default.
-    assert lines <= 1120
+    assert lines <= 1130
 
 
 def test_unsafe_stands_in_the_marked_modules_and_nowhere_else() -> None:

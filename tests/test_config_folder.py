@@ -66,6 +66,40 @@ def test_two_files_cannot_define_the_same_pipeline_or_address(write: Write, tmp_
     assert found == [("b.yaml", "config/conflict"), ("b.yaml", "config/conflict"), ("c.yaml", "config/conflict")]
 
 
+def files_in(customer: str, name: str, path: str, pattern: str, out: str = "out.ndjson") -> str:
+    return (
+        f"customer: {customer}\npipeline: {name}\n"
+        f"in: {{file: {{path: {path}, pattern: '{pattern}', format: ndjson}}}}\n"
+        f"out: {{file: {{path: {out}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clashes"),
+    [
+        (("acme", "box", "*"), ("acme", "./box//", "*"), True),
+        (("acme", "box", "*"), ("acme", "box", "g*"), True),
+        (("acme", "box", "*.csv"), ("acme", "box", "orders*"), True),
+        (("acme", "box", "*.csv"), ("acme", "box", "*.xml"), False),
+        (("acme", "box", "*"), ("acme", "box/a", "*"), False),
+        (("acme", "box", "*"), ("globex", "box", "*"), False),
+        (("acme", "/data/box", "*"), ("globex", "/data//box", "g*"), True),
+    ],
+)
+def test_two_file_ins_cannot_read_the_same_files(
+    write: Write, tmp_path: Path, one: tuple[str, str, str], other: tuple[str, str, str], clashes: bool
+) -> None:
+    for name, (customer, path, pattern) in [("a", one), ("b", other)]:
+        write(f"{name}.yaml", files_in(customer, name, path, pattern))
+    if not clashes:
+        assert len(config.load_all(tmp_path)) == 2
+        return
+    with pytest.raises(InvalidConfig) as caught:
+        config.load_all(tmp_path)
+    (found,) = caught.value.problems
+    assert (Path(found.file).name, found.code, found.pointer) == ("b.yaml", "config/conflict", "/in/file/path")
+
+
 def test_two_files_cannot_read_a_stream_by_the_same_durable(write: Write, tmp_path: Path) -> None:
     for name, customer, stream, durable in [
         ("a", "acme", "IN", "durable: shared"),

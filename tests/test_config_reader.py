@@ -91,14 +91,31 @@ def test_bytes_that_are_no_utf8_are_named() -> None:
         ("filter: a == 'b: c'", "'a == ''b: c'''"),
         ("order.net: a == 'b: c'", "'a == ''b: c'''"),
         ('- set: {x: a + "b: c", y: z}', "'a + \"b: c\"'"),
+        ("- set: {x: a ? 1 : 2}", "'a ? 1 : 2'"),
+        ("- set: {w: v, x: a ? 1 : 2, y: z}", "'a ? 1 : 2'"),
+        ("x: a ? 1 : 2", "'a ? 1 : 2'"),
+        ("x: a ? {'b': 1} : 2", "'a ? {''b'': 1} : 2'"),
+        ("- set: {x: size([1, 2])}", "'size([1, 2])'"),
+        ("- set: {x: a[0], y: z}", "'a[0]'"),
+        ("- set: {x: a ? size([1, 2]) : f(b, c), y: z}", "'a ? size([1, 2]) : f(b, c)'"),
+        ('- set: {x: a.replace("b", "c")}', '\'a.replace("b", "c")\''),
+        ('- set: {x: b in ["p", "q"]}', '\'b in ["p", "q"]\''),
+        ('- route: [{when: b in ["p", "q"], to: x}]', '\'b in ["p", "q"]\''),
+        ("x: f({'a': 1})", "'f({''a'': 1})'"),
     ],
 )
 def test_an_expression_that_yaml_misreads_wants_quotes(line: str, advice: str) -> None:
     assert refused(f"a: 1\n{line}\n").hint == f"Quote the expression: {advice}"
 
 
+@pytest.mark.parametrize("line", ["note: see (a): b", "- {x: y, z}, w", "x: [a, b", "x: a: b", "- {x: f(y), z: w: v}"])
+def test_what_is_no_expression_wants_no_quotes(line: str) -> None:
+    assert refused(f"a: 1\n{line}\n").hint == "Mend the YAML here."
+
+
 def test_an_expression_that_goes_on_behind_a_comment_wants_quotes() -> None:
     assert refused("filter: a == 1 # x\n  && b == 2\n").hint == "Quote the expression: put it between single quotes."
+    assert refused("- set: {x: a ? b :\n  c}\n").hint == "Quote the expression: put it between single quotes."
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,9 @@ def facts() -> str:
 def is_name(text: str) -> bool:
     """Whether a customer, pipeline or out may have this name."""
 
+def patterns_meet(one: str, other: str) -> bool:
+    """Whether a file's name may fit both patterns of file ins."""
+
 def is_secret_name(text: str) -> bool:
     """Whether a secret may have this name: one without two hyphens in a row."""
 

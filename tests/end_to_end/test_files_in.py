@@ -84,6 +84,26 @@ def test_a_storm_of_writes_is_waited_for_and_other_pipelines_go_on(start_node: S
     assert node.stop() == 0
 
 
+def test_every_file_that_cannot_be_read_on_is_named_with_its_place_and_reason(start_node: StartNode) -> None:
+    node = start_node({"rows.yaml": ROWS})
+    inbox = files(node) / "inbox"
+    put(inbox, "header.csv", "n;n\n1;2\n")
+    put(inbox, "long.csv", "n;text\n1;" + "x" * (9 << 20) + "\n")
+    put(inbox, "good.csv", "n;text\n7;x\n")
+    put(inbox, "empty.csv", "")
+    node.delivers_all("rows.ndjson", {7})
+    for name, code in [("header.csv", "convert/csv-header"), ("long.csv", "file/too-long")]:
+        event = node.hears("node", code=code)
+        assert (event["customer"], event["pipeline"], event["step"]) == ("acme", "rows", "in")
+        assert f" ({name}, " in event["why"]
+        assert "byte " in event["why"]
+    broken = eventually(lambda: node.counters("rows").get("broken"), "the files are counted")
+    assert broken["items"] == 2
+    assert broken["code"] in {"convert/csv-header", "file/too-long"}
+    eventually((files(node) / "done" / "empty.csv").exists, "a file without a row is done")
+    assert node.stop() == 0
+
+
 def resident(pid: int) -> int:
     """The most memory that the process has held, MB."""
     status = Path(f"/proc/{pid}/status").read_text()

@@ -87,6 +87,18 @@ pub trait Source {
     /// Called about once a second. Never blocks, asks nobody.
     fn health(&self) -> Health;
 
+    /// Called about once a second: the faults of single items of the source since the last call, such as files that cannot
+    /// be read on, with their names as `file` of the place. Each once for an item and a reason, and of many at a time not
+    /// all. The host shows them as events. Never blocks.
+    fn take_item_faults(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// Called about once a second: how many items are so now, and the newest fault; `None` when none is.
+    fn broken_items(&self) -> Option<(usize, Fault)> {
+        None
+    }
+
     /// Called in a loop by one task. Waits up to `wait` for the first message, then returns at once
     /// what there is, at most `messages` and `bytes` of payload (one message alone may have more);
     /// empty when the wait is over. Errors: see there. Dropping the future loses nothing.

@@ -178,6 +178,35 @@ pub struct Claim {
     pub what: String,
     /// The option that says it.
     pub option: &'static str,
+    /// Of files: two claims are at odds where a file may fit both.
+    pub files: Option<ClaimedFiles>,
+}
+
+/// The files of a folder that fit a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ClaimedFiles {
+    /// With the customer, without `.` and doubled slashes.
+    pub folder: String,
+    pub pattern: String,
+}
+
+impl Claim {
+    /// The same for all claims that may meet.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.files.as_ref().map_or(&self.what, |files| &files.folder)
+    }
+
+    /// Whether both are of something that one alone may have.
+    #[must_use]
+    pub fn meets(&self, other: &Claim) -> bool {
+        match (&self.files, &other.files) {
+            (Some(one), Some(other)) => {
+                one.folder == other.folder && crate::file::source::patterns_meet(&one.pattern, &other.pattern)
+            }
+            _ => self.what == other.what,
+        }
+    }
 }
 
 /// Where an out publishes to.

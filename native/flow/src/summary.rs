@@ -1,7 +1,8 @@
 //! What a host needs to know of a pipeline that it installs, without reading the model itself.
 
+pub use connectors::file::source::patterns_meet;
 use connectors::http::source::HttpInput;
-use connectors::kind::Attach;
+use connectors::kind::{Attach, Claim, ClaimedFiles};
 use connectors::nats::NatsMode;
 use serde::Serialize;
 use serde_json::Value;
@@ -59,7 +60,7 @@ pub struct Connector<'p> {
     pub exclusive: bool,
     /// What no other pipeline of a node may have as well, such as `the address /in/acme/orders`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub claim: Option<Claim>,
+    pub claim: Option<PlacedClaim>,
     /// What it needs of the NATS server, where that is more than a subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<JetStream<'p>>,
@@ -67,9 +68,11 @@ pub struct Connector<'p> {
 
 /// What one pipeline of a node has alone, and where its file says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Claim {
+pub struct PlacedClaim {
     pub what: String,
     pub pointer: String,
+    #[serde(flatten)]
+    pub files: Option<ClaimedFiles>,
 }
 
 /// How a connector is served.
@@ -133,9 +136,11 @@ fn in_summary(pipeline: &Pipeline) -> Connector<'_> {
             Attach::Task(_) => Through::Itself,
         },
         exclusive: matches!(input.attach(), Attach::Task(task) if !task.is_shared()),
-        claim: input
-            .claim()
-            .map(|claim| Claim { pointer: format!("/in/{}/{}", connector.kind, claim.option), what: claim.what }),
+        claim: input.claim().map(|Claim { what, option, files }| PlacedClaim {
+            what,
+            pointer: format!("/in/{}/{option}", connector.kind),
+            files,
+        }),
         jetstream: subscription.filter(|from| from.mode == NatsMode::Jetstream).map(|from| JetStream {
             subject: &from.subject,
             stream: Some(&from.stream),

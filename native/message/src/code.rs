@@ -262,7 +262,7 @@ codes! {
     FileState = "file/state", File, true, 500, "How far a file in has come could not be read or written.", "Mend the folder named: its disk, its permissions, or `files.json` in it; without that file, all files are read again.";
     FileChanged = "file/changed", File, true, 500, "A file became shorter, or another one, while it was read.", "Write to another name and rename the file when it is complete; it is read again as a new file.";
     FileTooLong = "file/too-long", File, false, 413, "A file, or a line or row of it, is longer than a message may be.", "Split it, or raise `limits.bytes`; the file is left where it is until it has changed.";
-    FileGzip = "file/gzip", File, false, 422, "A file with a name in `.gz` is no gzip, or is cut off.", "Put the whole file there again; it is left where it is until it has changed.";
+    FileGzip = "file/gzip", File, false, 422, "A file with a name in `.gz` is no gzip, is cut off, or holds 64 MiB without a message.", "Put the whole file there again; it is left where it is until it has changed.";
     FileTooMany = "file/too-many", File, true, 500, "The folder of a file in has more files than are kept track of.", "Move or delete files that are done (`done`), or give them another name or folder.";
 
     // -- deliver -----------------------------------------------------------------------------

@@ -56,6 +56,13 @@ impl Fault {
         &self.0.place
     }
 
+    /// The reason, and the place behind it in parentheses.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let place = self.place().to_string();
+        if place.is_empty() { self.reason().to_owned() } else { format!("{} ({place})", self.reason()) }
+    }
+
     /// The same fault under another code, for a stage that wraps another's.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {

@@ -36,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::compile_pipelines, module)?)?;
     module.add_function(wrap_pyfunction!(model::facts, module)?)?;
     module.add_function(wrap_pyfunction!(model::is_name, module)?)?;
+    module.add_function(wrap_pyfunction!(model::patterns_meet, module)?)?;
     module.add_function(wrap_pyfunction!(model::is_secret_name, module)?)?;
     module.add_function(wrap_pyfunction!(model::lane_of, module)?)?;
     module.add_function(wrap_pyfunction!(model::subject_token, module)?)?;

@@ -22,6 +22,11 @@ pub fn is_name(text: &str) -> bool {
 }
 
 #[pyfunction]
+pub fn patterns_meet(one: &str, other: &str) -> bool {
+    flow::summary::patterns_meet(one, other)
+}
+
+#[pyfunction]
 pub fn is_secret_name(text: &str) -> bool {
     check_secret_name(text).is_ok()
 }

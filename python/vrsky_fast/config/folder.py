@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..facts import MAX_CUSTOMER_TABLE_BYTES
+from . import rounds
 from .pipeline import PipelineFile, load, load_each
 from .problem import InvalidConfig, Problem
 from .snippets import is_snippet
@@ -152,11 +153,13 @@ def look_at(file: Path) -> None:
 
 def conflicts(loaded: list[PipelineFile]) -> list[Problem]:
     """Two files may not define the same pipeline, nor want what a node has once: the path of a customer, the durable of
-    a stream. Nor may the tables of a customer take more memory than one customer's share."""
+    a stream. Nor may the tables of a customer take more memory than one customer's share, or files lead messages round
+    for ever."""
     return [
         *_too_many_tables(loaded),
         *_twice(loaded, lambda one: Claim(f"the pipeline {one.name}", "/pipeline")),
         *_twice(loaded, lambda one: one.summary.source.claim),
+        *rounds.problems(loaded),
     ]
 
 
@@ -178,15 +181,20 @@ def too_many_tables(one: PipelineFile) -> Problem:
 
 
 def _twice(loaded: list[PipelineFile], claim_of: Callable[[PipelineFile], Claim | None]) -> list[Problem]:
-    first: dict[str, PipelineFile] = {}
+    first: dict[str, list[tuple[Claim, PipelineFile]]] = {}
     problems = []
     for one in loaded:
         claim = claim_of(one)
         if claim is None:
             continue
-        if claim.what in first:
-            reason = f"{claim.what} is defined in {first[claim.what].source.name} already"
-            problems.append(one.problem("config/conflict", reason, claim.pointer))
-        else:
-            first[claim.what] = one
+        group = first.setdefault(claim.group, [])
+        earlier = next(((held, by) for held, by in group if held.meets(claim)), None)
+        if earlier is None:
+            group.append((claim, one))
+            continue
+        held, by = earlier
+        reason = f"{held.what} is defined in {by.source.name} already"
+        if held.what != claim.what:
+            reason = f"{claim.what} may be among {held.what}, which {by.source.name} has already"
+        problems.append(one.problem("config/conflict", reason, claim.pointer))
     return problems

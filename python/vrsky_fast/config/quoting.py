@@ -1,7 +1,8 @@
 """Expressions that YAML reads as something else, and what to write instead.
 
 `!x` is a tag, `"a" in b` ends after its first word, `f(x, y)` inside braces is cut at the comma,
-`a ? {b: c}` and `x == "y: z"` end at the colon. All of them are fine between quotes.
+`a ? {b: c}`, `a ? 1 : 2` and `x == "y: z"` end at the colon, and inside braces `f([1])` at the bracket. All of them are
+fine between quotes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .tree import Mapping, Node, Scalar, Sequence
 
 _QUOTE_IT = "Quote the expression: put it between single quotes."
 # Between two values of an expression, and in hardly any other text.
-_OPERATOR = re.compile(r"[=!<>]=|&&|\|\||[<>+*?(]")
+_OPERATOR = re.compile(r"[=!<>]=|&&|\|\||[<>+*?(]|\sin\s|\w\[")
 # A key and the rest of its line, as far as a line that YAML cannot read lets us tell.
 _ENTRY = re.compile(r"(?:^|[\s{,\[-])(?P<key>[\w.\[\]\"@-]+)\s*:\s+(?=(?P<text>\S.*)$)")
 _LONGEST_LINE = 2000
@@ -29,20 +30,24 @@ def hint_for_line(line: str) -> str | None:
         return None
     for entry in _ENTRY.finditer(line):
         text = entry["text"].rstrip()
-        value = _value(text) if _end(line[: entry.start("text")])[0] > 0 else text
-        if value and _is_misread(value, entry["key"] in {"filter", "when"}):
-            return quoted(_without_quotes(value))
+        is_within = _end(line[: entry.start("text")])[0] > 0
+        value = _value(text) if is_within else text
+        if value and _is_misread(value, entry["key"] in {"filter", "when"}, is_within):
+            # Within braces that do not end here, the expression may go on in the next line.
+            return _QUOTE_IT if is_within and value == text else quoted(_without_quotes(value))
     return None
 
 
-def _is_misread(text: str, is_expression: bool) -> bool:
-    """Whether YAML reads something else than the whole text. Of a key that may be anything, only if it
-    looks like an expression."""
+def _is_misread(text: str, is_expression: bool, is_within: bool) -> bool:
+    """Whether YAML reads something else than the whole text, which may stand within braces. Of a key that may be
+    anything, only if it looks like an expression."""
     if text[0] in "\"'[{":
         return _first(text) not in {text, ""}
     if text[0] in "!%@`":
         return True
-    return (": " in text or " #" in text) if is_expression else _cuts_a_string(text)
+    if is_expression and (": " in text or " #" in text):
+        return True
+    return _cuts_a_string(text) or _cuts_an_operation(text, is_within)
 
 
 def _cuts_a_string(text: str) -> bool:
@@ -52,6 +57,25 @@ def _cuts_a_string(text: str) -> bool:
         return False
     inside = (at for at, _, quote in _walk(text) if quote and at > operator.start())
     return any(text[at : at + 2] in {": ", " #"} for at in inside)
+
+
+def _cuts_an_operation(text: str, is_within: bool) -> bool:
+    """Whether YAML ends the text outside of its strings: at the colon of a condition or of a map in brackets; within
+    braces also at a bracket, or at a comma in parentheses."""
+    operator = _OPERATOR.search(text)
+    if operator is None:
+        return False
+    is_condition = False
+    for at, depth, quote in _walk(text):
+        character = text[at]
+        if quote or character in "'\"":
+            continue
+        is_condition |= character == "?"
+        if character == ":" and text[at + 1 : at + 2].strip() == "" and (is_condition or depth > 0):
+            return True
+        if is_within and (character in "[{" or (character == "," and depth > 0)) and at >= operator.start():
+            return True
+    return False
 
 
 def quoted(expression: str) -> str:

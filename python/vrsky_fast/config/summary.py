@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from .._native import patterns_meet
+
 
 @dataclass(frozen=True, slots=True)
 class JetStream:
@@ -19,10 +21,24 @@ class JetStream:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one pipeline of a node has alone, such as `the address /in/acme/orders`, and where its file says so."""
+    """What one pipeline of a node has alone, such as `the address /in/acme/orders`, and where its file says so. Of
+    files the folder and the pattern of their names, which another pattern may meet."""
 
     what: str
     pointer: str
+    folder: str | None = None
+    pattern: str = ""
+
+    @property
+    def group(self) -> str:
+        """The same for all claims that may meet."""
+        return self.folder if self.folder is not None else self.what
+
+    def meets(self, other: Claim) -> bool:
+        """Whether both are of something that one alone may have."""
+        if self.folder is None or self.folder != other.folder:
+            return self.what == other.what
+        return patterns_meet(self.pattern, other.pattern)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,14 +33,19 @@ texts! {
 ///
 /// A file is known by its inode, the time when it was made, where the file system tells that, and its first and last bytes:
 /// one that is renamed goes on as the same one, and so do all when their disk is attached again. Hard links are one file. A
-/// file that is removed is known for a week, of at most 10,000 the latest; what was read of it is still delivered. The
-/// folder is made once: when it vanishes, the in is failing with `file/missing` until it is back.
+/// file that is removed is known until the folder was looked into for a week without it, of at most 10,000 the latest; what
+/// was read of it is still delivered. The folder is made once: when it vanishes, the in is failing with `file/missing` until
+/// it is back.
 ///
-/// One shard of one node reads them, whatever `--threads` says. How far it is stands in
-/// `<data>/files/.sources/<customer>/<pipeline>/`, which is locked meanwhile; nodes that share it read by a lease, one after the other. Every message has the headers `File-Name`,
-/// with other characters than visible ASCII as in a URL, and `File-Offset`, its first byte in the file's text. A row of CSV
-/// that does not fit becomes a dead letter; a file that cannot be read on, such as one with a line that is longer than
-/// `limits.bytes`, stays where it is, and the in is failing until the file has changed or gone.
+/// One shard of one node reads them, whatever `--threads` says. Two ins whose patterns may fit the same name of a folder are
+/// refused with `config/conflict`; where that shows only on disk, such as by a symlink, the second one is failing with it.
+/// How far it is stands in `<data>/files/.sources/<customer>/<pipeline>/`, which is locked meanwhile; nodes that share it read
+/// by a lease, one after the other. Every message has the headers `File-Name`, with other characters than visible ASCII as in
+/// a URL, and `File-Offset`, its first byte in the file's text.
+///
+/// A row of CSV that does not fit becomes a dead letter; a file without a row is done. A file that cannot be read on, such as
+/// one with a line that is longer than `limits.bytes`, or a gzip of 64 MiB of blank lines, stays where it is, and the in is
+/// failing until the file has changed or gone. An event names the file, the reason and the byte, and `stats` counts such files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileIn {

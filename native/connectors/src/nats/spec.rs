@@ -92,7 +92,7 @@ impl SourceSpec for Subscription {
     /// Two pipelines on one durable consumer would each get a part of the other's messages.
     fn claim(&self) -> Option<Claim> {
         let what = format!("the durable {} of the stream {}", self.durable, self.stream);
-        (self.mode == NatsMode::Jetstream).then_some(Claim { what, option: "durable" })
+        (self.mode == NatsMode::Jetstream).then_some(Claim { what, option: "durable", files: None })
     }
 }
 

@@ -6,27 +6,36 @@ use message::{Code, Fault};
 use super::rules::escaped;
 use crate::model::{Expression, PipelineFile, Step};
 
-/// Faults of `set` entries that surely mean the message by their `msg`: they change what their expression reads as
-/// `msg.total`, and nothing in the file shows that messages have a field `msg`, or are to get one.
+/// Faults of `set` entries that mean the message by their `msg`: nothing in the file shows that messages have a field
+/// `msg`, or are to get one. A script may give it to them: then only of entries whose expression reads `msg.total` as well.
 pub fn check(file: &PipelineFile, faults: &mut Vec<Fault>) {
     if has_field(file) {
         return;
     }
+    let may_be_made = file.steps.iter().any(|step| matches!(step, Step::Script(_)) || wraps(step));
     for (at, step) in file.steps.iter().enumerate() {
         let Step::Set(entries) = step else { continue };
         for (path, expression) in entries {
             let Some(meant) = path.strip_prefix("msg.") else { continue };
             // `msg.total: msg.total` changes nothing if it means the message: it puts a field into a new `msg`.
-            if expression.trim() == path || !reads(expression, path) || is_edited(file, meant) {
+            let is_meant = reads(expression, path) || !may_be_made;
+            if expression.trim() == path || !is_meant || is_edited(file, meant) {
                 continue;
             }
             let reason = format!(
-                "the path `{path}` leads into a field called `msg`; for the message's own field write `{meant}`"
+                "the path `{path}` leads into a field called `msg`: for the message's own field write `{meant}`; to make \
+                 a field `msg`, put `msg: '{{}}'` before it"
             );
             let pointer = format!("/steps/{at}/set/{}", escaped(path));
             faults.push(Fault::new(Code::ConfigInvalidPath, reason).at_pointer(pointer).at_column(1));
         }
     }
+}
+
+/// Whether it puts fields of the message into a field `msg` of it.
+fn wraps(step: &Step) -> bool {
+    let Step::Set(entries) = step else { return false };
+    entries.iter().any(|(path, expression)| path.starts_with("msg.") && expression.trim() == path)
 }
 
 /// Whether anything shows a field `msg` of the message.

@@ -1,21 +1,27 @@
 //! What is known of files: by their numbers, and by their inodes, of which no two have the same.
 //!
-//! A file that is missing stays known for a week, as the disk may come back that it lies on.
+//! A file that is missing stays known for a week, as the disk may come back that it lies on. The week is counted in steps
+//! while the folder is looked into, and not taken from the time of day: a clock that is set would end it at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use message::Code;
+use message::{Code, Fault};
+use tokio::time::Instant;
 
 use super::folder::Found;
 use super::state::{Entry, FileId, Inode, MAX_FILES};
 
-const GONE_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const STEP: Duration = Duration::from_secs(10 * 60);
+/// A week.
+const STEPS: u64 = 7 * 24 * 6;
 
 #[derive(Default)]
 pub(super) struct Known {
     entries: BTreeMap<FileId, Entry>,
     by_inode: HashMap<u64, FileId>,
+    /// When the last step of the week ended.
+    stepped: Option<Instant>,
     /// Not all of it is written down.
     pub(super) is_changed: bool,
 }
@@ -48,7 +54,7 @@ impl Known {
 
     /// The first reason why a file cannot be read on.
     pub(super) fn failed(&self) -> Option<Code> {
-        self.iter().find_map(|entry| entry.failed)
+        self.iter().find_map(|entry| entry.failed.as_ref().map(Fault::code))
     }
 
     pub(super) fn change(&mut self, id: FileId, change: impl FnOnce(&mut Entry)) {
@@ -96,24 +102,80 @@ impl Known {
             self.change(id, |entry| entry.inode = found.inode);
         }
         if self.get(id).is_some_and(|entry| entry.gone.is_some()) {
-            self.change(id, |entry| entry.gone = None);
+            self.change(id, |entry| (entry.gone, entry.missed) = (None, 0));
         }
         None
     }
 
+    /// Another look did not find them. Counts one step at most, however far the clock went since the last one.
+    pub(super) fn on_look(&mut self, now: Instant) {
+        let since = *self.stepped.get_or_insert(now);
+        if now.saturating_duration_since(since) < STEP {
+            return;
+        }
+        self.stepped = Some(now);
+        for entry in self.entries.values_mut().filter(|entry| entry.gone.is_some()) {
+            entry.missed += 1;
+            self.is_changed = true;
+        }
+    }
+
     /// Those that have been missing for too long, or are too many.
     pub(super) fn expired(&self) -> Vec<FileId> {
-        let mut gone: Vec<(u64, FileId)> =
-            self.iter().filter_map(|entry| entry.gone.map(|since| (since, entry.id))).collect();
+        let of = |entry: &Entry| entry.gone.map(|since| (since, entry.missed, entry.id));
+        let mut gone: Vec<(u64, u64, FileId)> = self.iter().filter_map(of).collect();
         gone.sort_unstable();
         let too_many = gone.len().saturating_sub(MAX_FILES);
-        let before = now().saturating_sub(GONE_FOR.as_secs());
-        let is_over = |(at, (since, _)): &(usize, (u64, FileId))| *at < too_many || *since < before;
-        gone.into_iter().enumerate().filter(is_over).map(|(_, (_, id))| id).collect()
+        let is_over = |(at, (_, missed, _)): &(usize, (u64, u64, FileId))| *at < too_many || *missed >= STEPS;
+        gone.into_iter().enumerate().filter(is_over).map(|(_, (_, _, id))| id).collect()
     }
 }
 
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::Version;
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_known_for_a_week_of_looks_whatever_the_clocks_say() {
+        let mut known = Known::default();
+        let inode = Inode { number: 1, born: None };
+        let version = Version { size: 1, modified: 1 };
+        known.insert(Entry {
+            id: [1; 16],
+            name: "a".to_owned(),
+            inode,
+            head: (1, [1; 16]),
+            tail: None,
+            offset: 1,
+            version,
+            is_finished: true,
+            // 1970: by the time of day, missing for decades.
+            gone: Some(0),
+            missed: 0,
+            failed: None,
+        });
+        let mut now = Instant::now();
+        known.on_look(now);
+        // A clock that goes on by days at once.
+        now += Duration::from_secs(9 * 24 * 60 * 60);
+        known.on_look(now);
+        assert!(known.expired().is_empty());
+        for _ in 2..STEPS {
+            now += STEP;
+            known.on_look(now);
+        }
+        assert!(known.expired().is_empty());
+        now += STEP;
+        known.on_look(now);
+        assert_eq!(known.expired(), [[1; 16]]);
+        assert_eq!(known.on_found(&Found { name: "a".to_owned(), inode, version, links: 1 }), None);
+        known.on_look(now + STEP);
+        assert_eq!(known.get([1; 16]).map(|entry| (entry.gone, entry.missed)), Some((None, 0)));
+    }
 }

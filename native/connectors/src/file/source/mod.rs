@@ -11,6 +11,8 @@
 //!    │           state.rs    how far each file has come, on disk, under a lock
 //!    │           holder.rs   whose word on that counts, where nodes hold leases
 //!    │           finish.rs   what becomes of a file that is stored
+//!    │           overlap.rs  that no other in reads the same files
+//!    │           broken.rs   which files cannot be read on, and why
 //!    ▼
 //! inbox.rs     the queue that `read_batch` empties, and the messages that wait for `settle`
 //! ```
@@ -19,12 +21,14 @@
 //! A restart goes on there, and what comes again has the same place. The folder is looked into once in a
 //! while; nothing tells of changes, since not every file system does.
 
+mod broken;
 mod finish;
 mod folder;
 mod holder;
 mod inbox;
 mod known;
 mod options;
+mod overlap;
 mod reader;
 mod same;
 mod spec;
@@ -46,6 +50,7 @@ use options::Plan;
 use worker::{Report, Turn, Worker};
 
 pub use options::{Done, Rows, SourceOptions};
+pub use overlap::patterns_meet;
 pub use spec::FileSourceKind;
 
 /// One shard of one node has it: a second one waits for the lock, and is failing with `file/in-use` meanwhile. Holders of
@@ -63,6 +68,9 @@ struct Shared {
     wake: Notify,
     ended: Notify,
     failure: Cell<Option<Code>>,
+    /// Of single files, for the host's next question.
+    reports: RefCell<Vec<Fault>>,
+    broken: RefCell<broken::Summary>,
     phase: Cell<Phase>,
 }
 
@@ -87,6 +95,8 @@ impl FileSource {
             wake: Notify::new(),
             ended: Notify::new(),
             failure: Cell::new(None),
+            reports: RefCell::default(),
+            broken: RefCell::default(),
             phase: Cell::new(Phase::New),
         };
         Ok(FileSource { shared: Rc::new(shared) })
@@ -106,6 +116,14 @@ impl Source for FileSource {
     fn health(&self) -> Health {
         let failure = self.shared.failure.get().or_else(|| self.shared.inbox.borrow().refusal());
         failure.map_or(Health::Up, Health::Failing)
+    }
+
+    fn take_item_faults(&self) -> Vec<Fault> {
+        self.shared.reports.take()
+    }
+
+    fn broken_items(&self) -> Option<(usize, Fault)> {
+        self.shared.broken.borrow().clone()
     }
 
     fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read> {
@@ -205,6 +223,12 @@ impl Shared {
             inbox.forget(id);
         }
         self.failure.set(report.failure);
+        let mut reports = self.reports.borrow_mut();
+        let room = broken::MAX_REPORTS.saturating_sub(reports.len());
+        reports.extend(report.faults.into_iter().take(room));
+        if let Some(broken) = report.broken {
+            self.broken.replace(broken);
+        }
         self.ready.notify_one();
     }
 

@@ -17,6 +17,37 @@ use super::state::{FileId, Version};
 
 const CHUNK: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What a compressed file may become without a message in it: a few bytes can hold gigabytes of line ends.
+const MAX_BLANK: u64 = 64 << 20;
+
+/// How much one call of [`Reader::next`] may read.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) messages: usize,
+    /// Of payload.
+    pub(super) bytes: usize,
+    /// Of the file's text, most of which may be no message.
+    pub(super) text: usize,
+}
+
+/// What one call of [`Reader::next`] has read.
+pub(super) struct Taken {
+    pub(super) messages: Vec<Message>,
+    /// Of the file's text, bytes.
+    pub(super) text: usize,
+    /// A fault is the file's: it cannot be read on.
+    pub(super) read: Result<(), Fault>,
+}
+
+/// What of a file is read next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Mark,
+    Header,
+    /// What was read earlier.
+    Known,
+    Records,
+}
 
 /// The file's bytes, or what a compressed file becomes.
 enum Input {
@@ -32,6 +63,11 @@ pub(super) struct Reader {
     /// What of its text is read and not taken apart, from `at` on.
     buffer: Vec<u8>,
     at: u64,
+    part: Part,
+    /// Where the first message begins that is not stored.
+    goal: u64,
+    /// Where the last message ended.
+    last_end: u64,
     /// Nothing follows the buffer.
     is_all: bool,
     columns: Option<Columns>,
@@ -41,60 +77,64 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Goes to `offset` of the file's text. Blocks.
+    /// The messages from `offset` of the file's text on. Reads nothing yet.
     pub(super) fn open(
         file: File,
         name: &str,
         (id, version, offset): (FileId, Version, u64),
         options: &SourceOptions,
-    ) -> Result<Reader, Fault> {
+    ) -> Reader {
         let plain_name = name.strip_suffix(".gz");
         let input = match plain_name {
             Some(_) => Input::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
             None => Input::Plain { file, left: version.size },
         };
-        let mut reader = Reader {
+        Reader {
             id,
             version,
             input,
             buffer: Vec::new(),
             at: 0,
+            part: if matches!(options.rows, Rows::Csv(_)) { Part::Mark } else { Part::Known },
+            goal: offset,
+            last_end: offset,
             is_all: false,
             columns: None,
             document: Document::default(),
             content_type: content_type(plain_name.unwrap_or(name), &options.rows),
             origin: Arc::new(Origin { file: id, name_header: format!("File-Name: {}\r\n", visible(name)) }),
-        };
-        if let Rows::Csv(csv) = &options.rows {
-            reader.header(csv, options)?;
         }
-        if offset > reader.at {
-            reader.go_to(offset)?;
-        }
-        Ok(reader)
     }
 
     /// Whether there is nothing more.
     pub(super) fn is_at_end(&self) -> bool {
-        self.is_all && self.buffer.is_empty()
+        self.part == Part::Records && self.is_all && self.buffer.is_empty()
     }
 
-    /// Where the next message begins.
+    /// Where to go on: at the next message, or in the blank lines before it. A compressed file is read from its start in
+    /// any case, and its blank lines count anew then.
     pub(super) fn offset(&self) -> u64 {
-        self.at
+        match self.input {
+            Input::Gzip(_) if !self.is_at_end() => self.last_end,
+            _ => self.at.max(self.goal),
+        }
     }
 
-    /// The next messages, about as many and as large as asked for. Blocks. A fault is the file's: it cannot be read on.
-    pub(super) fn next(
-        &mut self,
-        most: usize,
-        bytes: usize,
-        options: &SourceOptions,
-    ) -> (Vec<Message>, Result<(), Fault>) {
+    /// The next messages, about as many and as large as there is room for, and no more text than that, whether or not
+    /// there is a message in it. Blocks.
+    pub(super) fn next(&mut self, room: Room, options: &SourceOptions) -> Taken {
+        let before = match self.prepare(room.text, options) {
+            Ok(text) if self.part == Part::Records && text < room.text => text,
+            prepared => {
+                let text = *prepared.as_ref().unwrap_or(&0);
+                let read = prepared.and_then(|_| self.check_blank());
+                return Taken { messages: Vec::new(), text, read };
+            }
+        };
         // All payloads lie in one buffer: messages of a file are settled about as they were read.
         let (mut messages, mut payloads, mut taken) = (Vec::new(), Vec::new(), 0);
         let read = loop {
-            if messages.len() >= most || payloads.len() >= bytes {
+            if messages.len() >= room.messages || payloads.len() >= room.bytes || before + taken >= room.text {
                 break Ok(());
             }
             match self.record(taken, options) {
@@ -105,20 +145,35 @@ impl Reader {
                     let from = payloads.len();
                     if let Some(message) = self.message(record, start, options, &mut payloads) {
                         messages.push((message, from..payloads.len()));
+                        self.last_end = start + length as u64;
                     }
                 }
                 Ok(None) => break Ok(()),
                 Err(fault) => break Err(fault),
             }
         };
-        self.buffer.drain(..taken);
-        self.at += taken as u64;
+        self.pass(taken);
+        let payloads = Bytes::from(payloads);
+        let with_payload = |(message, range)| Message { payload: payloads.slice(range), ..message };
+        let messages = messages.into_iter().map(with_payload).collect();
+        Taken { messages, text: before + taken, read: read.and_then(|()| self.check_blank()) }
+    }
+
+    /// Takes the start of the buffer out of it.
+    fn pass(&mut self, length: usize) {
+        self.buffer.drain(..length);
+        self.at += length as u64;
         if self.buffer.capacity() > 4 * CHUNK && self.buffer.len() < CHUNK {
             self.buffer.shrink_to(CHUNK);
         }
-        let payloads = Bytes::from(payloads);
-        let with_payload = |(message, range)| Message { payload: payloads.slice(range), ..message };
-        (messages.into_iter().map(with_payload).collect(), read)
+    }
+
+    fn check_blank(&self) -> Result<(), Fault> {
+        if matches!(self.input, Input::Plain { .. }) || self.at.saturating_sub(self.last_end) <= MAX_BLANK {
+            return Ok(());
+        }
+        let reason = format!("more than {} MiB without a message", MAX_BLANK >> 20);
+        Err(Fault::new(Code::FileGzip, reason).at_offset(usize::try_from(self.last_end).unwrap_or(usize::MAX)))
     }
 
     /// The length of the record at `from` of the buffer, which is filled as far as that takes. `None` at the end.
@@ -139,9 +194,9 @@ impl Reader {
             let most = options.limits.bytes;
             // A line end belongs to no message.
             if length.unwrap_or(rest.len()) > most + 2 {
-                let reason =
-                    format!("a message of more than {most} bytes, which begins at byte {}", self.at + from as u64);
-                return Err(Fault::new(Code::FileTooLong, reason));
+                let start = usize::try_from(self.at + from as u64).unwrap_or(usize::MAX);
+                let reason = format!("a message of more than {most} bytes");
+                return Err(Fault::new(Code::FileTooLong, reason).at_offset(start));
             }
             if length.is_some() {
                 return Ok(length);
@@ -180,56 +235,81 @@ impl Reader {
         Some(Message { origin: Arc::clone(&self.origin), start, payload: Bytes::new(), content_type, fault })
     }
 
-    /// Reads the names of the columns, where the file's first row has them.
-    fn header(&mut self, csv: &csv::Reader, options: &SourceOptions) -> Result<(), Fault> {
+    /// Goes to the first record, or about as many bytes nearer to it as `text` says. How many there were.
+    fn prepare(&mut self, text: usize, options: &SourceOptions) -> Result<usize, Fault> {
+        let mut taken = 0;
+        while taken < text {
+            taken += match (self.part, &options.rows) {
+                (Part::Mark, Rows::Csv(csv)) => self.byte_order_mark(csv)?,
+                (Part::Header, Rows::Csv(csv)) => self.header(csv, text - taken, options)?,
+                (Part::Records, _) => break,
+                _ => self.go_on(text - taken)?,
+            };
+        }
+        Ok(taken)
+    }
+
+    fn byte_order_mark(&mut self, csv: &csv::Reader) -> Result<usize, Fault> {
         while self.buffer.len() < BYTE_ORDER_MARK.len() && !self.is_all {
             self.fill()?;
         }
-        let mut taken = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let length = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        self.pass(length);
         self.columns = csv.fixed_columns().cloned();
-        while csv.has_header() {
-            let length = self.record(taken, options)?.unwrap_or(0);
-            let record = &self.buffer[taken..taken + length];
-            let is_blank = length > 0 && is_blank(record);
-            if !is_blank {
-                self.columns = Some(csv.columns(record, &options.limits)?);
-            }
-            taken += length;
-            if !is_blank {
-                break;
-            }
-        }
-        self.buffer.drain(..taken);
-        self.at += taken as u64;
-        Ok(())
+        self.part = if csv.has_header() { Part::Header } else { Part::Known };
+        Ok(length)
     }
 
-    fn go_to(&mut self, offset: u64) -> Result<(), Fault> {
+    /// Reads the names of the columns from the first row that is not blank. A file without one has no rows.
+    fn header(&mut self, csv: &csv::Reader, text: usize, options: &SourceOptions) -> Result<usize, Fault> {
+        let mut taken = 0;
+        while taken < text && self.part == Part::Header {
+            let Some(length) = self.record(taken, options)? else {
+                self.part = Part::Known;
+                break;
+            };
+            let record = &self.buffer[taken..taken + length];
+            if !is_blank(record) {
+                let start = self.at + taken as u64;
+                let columns = csv.columns(record, &options.limits).map_err(|fault| in_file(&fault, start))?;
+                (self.columns, self.part) = (Some(columns), Part::Known);
+            }
+            taken += length;
+        }
+        self.pass(taken);
+        Ok(taken)
+    }
+
+    /// Passes over what was read earlier.
+    fn go_on(&mut self, text: usize) -> Result<usize, Fault> {
+        if self.at >= self.goal {
+            self.last_end = self.at;
+            self.part = Part::Records;
+            return Ok(0);
+        }
         if let Input::Plain { file, left } = &mut self.input {
             self.buffer.clear();
             self.is_all = false;
-            file.seek(SeekFrom::Start(offset)).map_err(|error| unreadable(&error))?;
-            *left = self.version.size.saturating_sub(offset);
-            self.at = offset;
-            return Ok(());
+            file.seek(SeekFrom::Start(self.goal)).map_err(|error| unreadable(&error))?;
+            *left = self.version.size.saturating_sub(self.goal);
+            self.at = self.goal;
+            return Ok(0);
         }
-        loop {
-            let known = usize::try_from(offset - self.at).unwrap_or(usize::MAX).min(self.buffer.len());
-            self.buffer.drain(..known);
-            self.at += known as u64;
-            if self.at == offset {
-                return Ok(());
-            }
+        if self.buffer.is_empty() {
             if self.is_all {
                 return Err(Fault::new(Code::FileChanged, "the compressed file has become shorter"));
             }
             self.fill()?;
         }
+        let known = usize::try_from(self.goal - self.at).unwrap_or(usize::MAX).min(self.buffer.len()).min(text);
+        self.pass(known);
+        Ok(known)
     }
 
     /// One chunk more.
     fn fill(&mut self) -> Result<(), Fault> {
         let old = self.buffer.len();
+        let end = usize::try_from(self.at).unwrap_or(usize::MAX).saturating_add(old);
         let most = match &self.input {
             Input::Plain { left, .. } => usize::try_from(*left).unwrap_or(usize::MAX).min(CHUNK),
             Input::Gzip(_) => CHUNK,
@@ -253,8 +333,8 @@ impl Reader {
                 self.is_all = count == 0;
                 Ok(())
             }
-            (Input::Plain { .. }, Err(error)) => Err(unreadable(&error)),
-            (Input::Gzip(_), Err(error)) => Err(Fault::new(Code::FileGzip, error.to_string())),
+            (Input::Plain { .. }, Err(error)) => Err(unreadable(&error).at_offset(end)),
+            (Input::Gzip(_), Err(error)) => Err(Fault::new(Code::FileGzip, error.to_string()).at_offset(end)),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{Done, FileSource, Rows, SourceOptions};
 use crate::contract::Source;
 use crate::file::options::{CsvNumbers, CsvRows, DoneWord, FileDone, FileFormat, FileIn, TextFormat};
 use crate::kind::{
-    Attach, Claim, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
+    Attach, Claim, ClaimedFiles, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
 };
 
 /// How often the folder is looked into.
@@ -139,7 +139,10 @@ impl SourceSpec for FileInput {
 
     fn claim(&self) -> Option<Claim> {
         let FileInput { customer, path, pattern, .. } = self;
-        Some(Claim { what: format!("the files {customer}/{}/{pattern}", path.trim_end_matches('/')), option: "path" })
+        let root = if path.starts_with('/') { "/".to_owned() } else { format!("{customer}/") };
+        let folder = format!("{root}{}", names(path).collect::<Vec<_>>().join("/"));
+        let what = format!("the files {}/{pattern}", folder.trim_end_matches('/'));
+        Some(Claim { what, option: "path", files: Some(ClaimedFiles { folder, pattern: pattern.clone() }) })
     }
 
     fn reads_file(&self, path: &str) -> bool {

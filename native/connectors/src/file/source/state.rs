@@ -74,9 +74,11 @@ pub(super) struct Entry {
     pub(super) is_finished: bool,
     /// Since when it is missing, seconds since 1970.
     pub(super) gone: Option<u64>,
+    /// For how long it was looked for since, in steps of ten minutes.
+    pub(super) missed: u64,
     /// Why it cannot be read on. Not written down: what was read before the bad place may not be stored, so that a new start
     /// reads up to it again.
-    pub(super) failed: Option<Code>,
+    pub(super) failed: Option<Fault>,
 }
 
 /// What is read of the state when it is opened.
@@ -179,7 +181,7 @@ fn failed(folder: &Path, reason: &str) -> Fault {
 }
 
 fn to_json(entry: &Entry) -> Value {
-    let Entry { id, name, inode, head, tail, offset, version, is_finished, gone, failed: _ } = entry;
+    let Entry { id, name, inode, head, tail, offset, version, is_finished, gone, missed, failed: _ } = entry;
     json!({
         "id": hex(id),
         "name": name,
@@ -191,6 +193,7 @@ fn to_json(entry: &Entry) -> Value {
         "version": [version.size, version.modified],
         "finished": is_finished,
         "gone": gone,
+        "missed": missed,
     })
 }
 
@@ -223,6 +226,8 @@ fn from_json(value: &Value) -> Option<Entry> {
         },
         is_finished: value.get("finished")?.as_bool()?,
         gone: number("gone"),
+        // Earlier builds had no such number.
+        missed: number("missed").unwrap_or(0),
         failed: None,
     })
 }
@@ -273,6 +278,7 @@ mod tests {
             version: Version { size: 5, modified: -1 },
             is_finished: true,
             gone: Some(1),
+            missed: 1_008,
             failed: None,
         }
     }
@@ -301,7 +307,7 @@ mod tests {
         });
         fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
         let inode = Inode { number: u64::MAX, born: None };
-        let entries = vec![Entry { inode, gone: None, ..entry() }];
+        let entries = vec![Entry { inode, gone: None, missed: 0, ..entry() }];
         assert_eq!(State::open(&folder.0, None).unwrap().1, Written { folder: None, entries });
     }
 

@@ -9,18 +9,24 @@ use message::{Code, Fault};
 use rustix::fd::OwnedFd;
 use tokio::time::Instant;
 
+use super::broken::{Broken, Summary};
 use super::finish::{Finished, finish, sync};
 use super::folder::{self, Found};
 use super::inbox::{Message, Progress};
 use super::known::{Known, now};
 use super::options::{Done, Plan};
-use super::reader::Reader;
+use super::overlap::Reading;
+use super::reader::{Reader, Room, Taken};
 use super::same::{goes_on, is_as_found, is_same, number};
 use super::state::{Entry, FileId, Inode, State, Version};
 use crate::file::folder::Folder;
 
 /// What one turn reads.
 const TURN_BYTES: usize = 1 << 20;
+/// And looks at, where little of it is messages.
+const TURN_TEXT: usize = 4 << 20;
+/// What a file counts for at least: opening it takes its time.
+const FILE_TEXT: usize = 4 << 10;
 /// New files that get their numbers with one write.
 const ENTER_AT_ONCE: usize = 1_000;
 
@@ -43,6 +49,10 @@ pub(super) struct Report {
     /// After that.
     pub(super) forgotten: Vec<FileId>,
     pub(super) failure: Option<Code>,
+    /// Of single files, each once.
+    pub(super) faults: Vec<Fault>,
+    /// Where it has changed.
+    pub(super) broken: Option<Summary>,
     /// There is more to read at once.
     pub(super) is_busy: bool,
 }
@@ -59,6 +69,8 @@ pub(super) struct Worker {
     state: Option<State>,
     /// The folder that was there, which is not made anew.
     folder: Option<String>,
+    /// The folder that is there, while no other in reads the same files.
+    held: Option<Reading>,
     known: Known,
     /// Read to their ends, as they were then; not every message of them is stored.
     complete: BTreeMap<FileId, Version>,
@@ -72,6 +84,7 @@ pub(super) struct Worker {
     /// A file's number has to be known after a crash before a message of it goes out. All else that a crash forgets comes
     /// again with the same numbers.
     must_write: bool,
+    broken: Broken,
     /// Of the last look into the folder, and of files since.
     failure: Option<Code>,
 }
@@ -82,6 +95,7 @@ impl Worker {
             plan,
             state: None,
             folder: None,
+            held: None,
             known: Known::default(),
             complete: BTreeMap::new(),
             unsettled: BTreeSet::new(),
@@ -91,13 +105,16 @@ impl Worker {
             next_look: None,
             next_write: None,
             must_write: false,
+            broken: Broken::default(),
             failure: None,
         }
     }
 
     pub(super) fn turn(&mut self, turn: &Turn) -> Report {
         let mut report = Report::default();
-        if let Err(fault) = self.work(turn, &mut report) {
+        let worked = self.work(turn, &mut report);
+        (report.faults, report.broken) = (self.broken.take_reports(), self.broken.take_summary());
+        if let Err(fault) = worked {
             report.failure = Some(fault.code());
             return report;
         }
@@ -154,14 +171,36 @@ impl Worker {
 
     /// Makes it only once: when it has vanished, its disk may not be mounted, and an empty one in its place would hide that.
     fn open_folder(&mut self) -> Result<OwnedFd, Fault> {
-        let folder = &self.plan.folder;
+        let plan = Arc::clone(&self.plan);
+        let folder = &plan.folder;
         if self.folder.as_ref() == Some(&folder.shown) {
-            return folder.open_existing();
+            let opened = folder.open_existing()?;
+            return self.hold(&opened).map(|()| opened);
         }
         let opened = folder.open()?;
+        self.hold(&opened)?;
         self.folder = Some(folder.shown.clone());
         self.known.is_changed = true;
         Ok(opened)
+    }
+
+    /// Sees to it that no other in reads the same files, by whatever path: each would take them from the other.
+    fn hold(&mut self, folder: &OwnedFd) -> Result<(), Fault> {
+        if self.held.as_ref().is_some_and(|held| held.is_of(folder)) {
+            return Ok(());
+        }
+        self.held = None;
+        let options = &self.plan.options;
+        let held = Reading::begin(folder, &options.pattern).map_err(|error| self.plan.folder.refused(error))?;
+        self.held = held;
+        if self.held.is_none() {
+            let reason = format!(
+                "another in reads files of the folder {:?} that fit {:?}",
+                self.plan.folder.shown, options.pattern
+            );
+            return Err(Fault::new(Code::ConfigConflict, reason));
+        }
+        Ok(())
     }
 
     fn note(&mut self, progress: &[(FileId, Progress)]) {
@@ -199,7 +238,15 @@ impl Worker {
             }
             self.on_written(file);
         }
+        self.known.on_look(now);
         self.miss(&found, report);
+        self.broken.retain(|name| self.seen.contains_key(name));
+        for entry in self.known.iter() {
+            // Perhaps by another name than before.
+            if let (Some(fault), None) = (&entry.failed, entry.gone) {
+                self.broken.report(&entry.name, entry.version, fault);
+            }
+        }
         let settle_for = self.plan.options.settle_for;
         let is_settled = |file: &Found| self.seen.get(&file.name).is_some_and(|seen| seen.since + settle_for <= now);
         let is_wanted =
@@ -291,7 +338,10 @@ impl Worker {
         for (id, version) in stored {
             let Some(entry) = self.known.get(id) else { continue };
             match finish((folder, target.as_ref()), entry, version, &self.plan) {
-                Ok(Finished::PutAway { has_other_names }) => put_away.push((id, has_other_names)),
+                Ok(Finished::PutAway { has_other_names }) => {
+                    self.broken.resolve(&entry.name);
+                    put_away.push((id, has_other_names));
+                }
                 // The next look finds it by another name, or not.
                 Ok(Finished::Missing) => {}
                 Ok(ended) => {
@@ -300,7 +350,10 @@ impl Worker {
                     report.forgotten.push(id);
                 }
                 // Tried again; other files are put away meanwhile.
-                Err(fault) => failed = Err(fault),
+                Err(fault) => {
+                    self.broken.report(&entry.name, version, &fault);
+                    failed = Err(fault);
+                }
             }
         }
         if !put_away.is_empty() {
@@ -327,6 +380,7 @@ impl Worker {
             self.known.find(found.inode).is_some()
                 || self.enter(folder, found, report).unwrap_or_else(|fault| {
                     self.failure = Some(fault.code());
+                    self.broken.report(&found.name, found.version, &fault);
                     false
                 })
         });
@@ -357,6 +411,7 @@ impl Worker {
             version: found.version,
             is_finished: false,
             gone: None,
+            missed: 0,
             failed: None,
         });
         self.must_write = true;
@@ -368,8 +423,10 @@ impl Worker {
         while !self.must_write
             && let Some(found) = self.waiting.pop_if(|found| self.known.find(found.inode).is_some())
         {
+            let (name, version) = (found.name.clone(), found.version);
             if let Err(fault) = self.open(folder, found, report) {
                 self.failure = Some(fault.code());
+                self.broken.report(&name, version, &fault);
             }
             if self.reading.is_some() {
                 return true;
@@ -393,25 +450,22 @@ impl Worker {
             return Ok(());
         }
         let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
-        let opened = Reader::open(file, &found.name, (id, found.version, offset), &self.plan.options);
-        let failed = opened.as_ref().err().map(Fault::code);
-        self.reading = opened.ok().map(|reader| (reader, second));
+        let reader = Reader::open(file, &found.name, (id, found.version, offset), &self.plan.options);
+        self.reading = Some((reader, second));
         self.known.change(id, |entry| {
             (entry.name, entry.inode, entry.version) = (found.name, found.inode, found.version);
-            (entry.is_finished, entry.failed, entry.tail) = (false, failed, None);
+            (entry.is_finished, entry.failed, entry.tail) = (false, None, None);
         });
         Ok(())
     }
 
     fn read(&mut self, turn: &Turn, folder: Option<&OwnedFd>, report: &mut Report) {
-        let (mut messages, mut bytes) = (turn.messages, turn.bytes.min(TURN_BYTES));
-        while messages > 0 && bytes > 0 {
+        let mut room = Room { messages: turn.messages, bytes: turn.bytes.min(TURN_BYTES), text: TURN_TEXT };
+        while room.messages > 0 && room.bytes > 0 && room.text > 0 {
             if self.reading.is_none() && !folder.is_some_and(|folder| self.open_next(folder, report)) {
                 break;
             }
-            let (count, size) = self.read_on(messages, bytes, report);
-            messages = messages.saturating_sub(count);
-            bytes = bytes.saturating_sub(size);
+            self.read_on(&mut room, report);
         }
         // A file without a message is put away at once.
         let is_put_away = report.read.iter().any(|(_, _, messages)| messages.is_empty());
@@ -419,11 +473,12 @@ impl Worker {
         report.is_busy = self.reading.is_some() || may_open || is_put_away;
     }
 
-    /// In the file that is open. How many messages there were, and how many bytes of them.
-    fn read_on(&mut self, messages: usize, bytes: usize, report: &mut Report) -> (usize, usize) {
-        let Some((reader, file)) = &mut self.reading else { return (0, 0) };
+    /// In the file that is open. Takes what it reads out of the room.
+    fn read_on(&mut self, room: &mut Room, report: &mut Report) {
+        let Some((reader, file)) = &mut self.reading else { return };
         let id = reader.id;
-        let (messages, read) = reader.next(messages, bytes, &self.plan.options);
+        let Taken { messages, text, read } = reader.next(*room, &self.plan.options);
+        room.text = room.text.saturating_sub(text.max(FILE_TEXT));
         // What was read is of one file only when it still begins as it did, and is as long.
         let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version));
         let read = if is_same { read } else { Err(Fault::new(Code::FileChanged, "the file is another")) };
@@ -434,21 +489,27 @@ impl Worker {
                 let tail = folder::tail(file, reader.version.size).ok();
                 self.complete.insert(id, reader.version);
                 self.known.change(id, |entry| entry.tail = tail);
+                if let Some(entry) = self.known.get(id) {
+                    self.broken.resolve(&entry.name);
+                }
                 self.reading = None;
             }
             Err(fault) if fault.code() == Code::FileChanged => {
                 self.failure = Some(fault.code());
                 self.reading = None;
                 self.forget(id, report);
-                return (0, 0);
+                return;
             }
             Err(fault) => {
-                self.known.change(id, |entry| entry.failed = Some(fault.code()));
+                if let Some(entry) = self.known.get(id) {
+                    self.broken.report(&entry.name, entry.version, fault);
+                }
+                self.known.change(id, |entry| entry.failed = Some(fault.clone()));
                 self.reading = None;
             }
         }
-        let size = (messages.len(), messages.iter().map(|message| message.payload.len()).sum());
+        room.messages = room.messages.saturating_sub(messages.len());
+        room.bytes = room.bytes.saturating_sub(messages.iter().map(|message| message.payload.len()).sum());
         report.read.push((id, end, messages));
-        size
     }
 }

@@ -111,7 +111,7 @@ impl SourceSpec for MqttInput {
     /// Two clients with one id would end each other's connection.
     fn claim(&self) -> Option<Claim> {
         let what = format!("the client id {} at {}", self.client_id, self.options.broker.url);
-        Some(Claim { what, option: "broker" })
+        Some(Claim { what, option: "broker", files: None })
     }
 
     /// With MQTT 5 on both sides it comes back with its count, which ends the loop.

@@ -158,6 +158,7 @@ fn files_that_are_missing_for_long_or_are_too_many_are_forgotten() {
             for file in state["files"].as_array_mut().unwrap() {
                 if file["name"] == "a" {
                     file["gone"] = (file["gone"].as_u64().unwrap() - 8 * 24 * 60 * 60).into();
+                    file["missed"] = (7 * 24 * 6).into();
                 }
             }
             let template = state["files"].as_array().unwrap().iter().find(|file| file["name"] == "b").unwrap().clone();

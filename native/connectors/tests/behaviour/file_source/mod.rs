@@ -1,5 +1,6 @@
 //! The file in on a real file system.
 
+mod broken;
 mod done;
 mod host;
 mod hostile;

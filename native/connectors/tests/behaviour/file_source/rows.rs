@@ -1,12 +1,12 @@
 //! What a message is: the whole file, a line, a row.
 
-use connectors::Source;
-use connectors::file::source::Rows;
+use connectors::file::source::{Done, FileSource, Rows};
+use connectors::{Health, Source};
 use formats::csv::{CsvOptions, Header};
 use harness::run;
 use message::Code;
 
-use super::host::{Files, connected, csv, fails, store, take, text};
+use super::host::{Files, connected, csv, fails, store, take, text, until};
 
 fn typed() -> CsvOptions {
     CsvOptions { delimiter: ';', numbers: vec!["qty".into()], booleans: vec!["paid".into()], ..CsvOptions::default() }
@@ -135,4 +135,39 @@ fn compressed_files_are_read_by_their_name() {
         assert_eq!(store(&source, 1).await, [r#"{"sku":"B","qty":2,"paid":false}"#]);
         super::host::until("up again", || source.health() == connectors::Health::Up).await;
     });
+}
+
+#[test]
+fn a_file_of_csv_without_a_row_is_done() {
+    run(async {
+        let files = Files::new();
+        for (name, text) in
+            [("a", ""), ("b", "\u{feff}"), ("c", "\r\n\n"), ("d", "sku;qty;paid"), ("e", "sku;qty;paid\n")]
+        {
+            files.put(name, text);
+        }
+        let mut options = files.options(csv(&typed()));
+        options.done = Done::Delete;
+        let source = connected(options).await;
+        until("all are done", || ["a", "b", "c", "d", "e"].iter().all(|name| !files.exists(name))).await;
+        assert_eq!(source.health(), Health::Up);
+    });
+}
+
+#[test]
+fn rows_that_are_appended_to_an_empty_file_of_csv_are_read() {
+    run(async {
+        let files = Files::new();
+        files.put("a.csv", "\n\n");
+        let source = files.source(csv(&typed())).await;
+        looks(&files, &source).await;
+        files.append("a.csv", "sku;qty;paid\nA;1;true\n");
+        assert_eq!(store(&source, 1).await, [r#"{"sku":"A","qty":1,"paid":true}"#]);
+    });
+}
+
+/// A file that was put there later has been read.
+async fn looks(files: &Files, source: &FileSource) {
+    files.put("b.csv", "sku;qty;paid\nB;1;true\n");
+    assert_eq!(store(source, 1).await, [r#"{"sku":"B","qty":1,"paid":true}"#]);
 }

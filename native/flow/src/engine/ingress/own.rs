@@ -272,6 +272,13 @@ impl OwnSources {
         self.of(revision).and_then(|id| self.slots.get(&id)).is_some_and(|slot| slot.is_starting)
     }
 
+    /// The faults of single items that the source of a revision has met since the last call, and how many items are broken.
+    #[must_use]
+    pub fn item_faults(&self, revision: &Revision) -> (Vec<Fault>, Option<(usize, Fault)>) {
+        let slot = self.of(revision).and_then(|id| self.slots.get(&id));
+        slot.map_or_else(Default::default, |slot| (slot.source.take_item_faults(), slot.source.broken_items()))
+    }
+
     /// How the source of a revision is; `None` when this shard does not have it.
     #[must_use]
     pub fn health(&self, revision: &Revision) -> Option<Health> {

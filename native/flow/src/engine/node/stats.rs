@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Key, Node, lock};
-use crate::engine::observe::{Condition, Counters, Healths, Metric, Role, RunCounts, of_in, of_out};
+use crate::engine::observe::{Broken, Condition, Counters, Healths, Metric, Role, RunCounts, broken_of, of_in, of_out};
 use crate::engine::registry::{CanaryPlan, Prepared};
 
 impl Node {
@@ -42,6 +42,9 @@ pub struct PipelineStats {
     /// Only what this node looks after, and not before it has looked once.
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
     pub input: Option<Condition>,
+    /// Items of the in that cannot be read on, such as files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
     pub outs: BTreeMap<String, Condition>,
     #[serde(flatten)]
     pub counters: BTreeMap<&'static str, u64>,
@@ -80,6 +83,7 @@ struct Snapshot {
     counters: [u64; Metric::ALL.len()],
     /// The in's, then the outs'.
     conditions: Vec<Option<Condition>>,
+    broken: Option<Broken>,
     /// Of the canary: its revision, its share, and what both have run.
     canary: Option<(Box<str>, u32, [RunCounts; Role::ALL.len()])>,
 }
@@ -91,6 +95,7 @@ impl PipelineStats {
             pipeline: prepared.pipeline.name().to_owned(),
             revision: prepared.pipeline.revision().to_owned(),
             input: of_in(health(prepared)),
+            broken: broken_of(health(prepared)),
             outs: outs(prepared),
             counters: Metric::ALL.iter().map(|metric| (metric.as_str(), count(&prepared.counters, *metric))).collect(),
             canary: prepared.canary.as_ref().map(CanaryStats::of),
@@ -188,6 +193,7 @@ impl Snapshot {
             revision: prepared.pipeline.revision().into(),
             counters: Metric::ALL.map(|metric| count(&prepared.counters, metric)),
             conditions: conditions(prepared).collect(),
+            broken: broken_of(health(prepared)),
             canary: prepared
                 .canary
                 .as_ref()
@@ -210,6 +216,7 @@ impl Snapshot {
                 .zip(self.counters)
                 .all(|(metric, counted)| count(&prepared.counters, *metric) == counted)
             && conditions(prepared).eq(self.conditions.iter().copied())
+            && self.broken == broken_of(health(prepared))
             && self.has_same_canary(prepared)
     }
 

@@ -88,9 +88,7 @@ impl Event {
 
     #[must_use]
     pub fn with_fault(self, fault: &Fault) -> Event {
-        let place = fault.place().to_string();
-        let why = if place.is_empty() { fault.reason().to_owned() } else { format!("{} ({place})", fault.reason()) };
-        Event { why, code: Some(fault.code().as_str()), ..self }
+        Event { why: fault.why(), code: Some(fault.code().as_str()), ..self }
     }
 }
 

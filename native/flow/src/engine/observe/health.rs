@@ -1,10 +1,11 @@
 //! How the in and the outs of a pipeline are. Each shard writes what it knows once a second; whoever
 //! asks reads it without a lock, and sees the worst of all shards.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use connectors::Health;
-use message::Code;
+use message::{Code, Fault};
 use serde::Serialize;
 
 /// As it stands in `stats()`.
@@ -17,10 +18,30 @@ pub struct Condition {
     pub since_ms: u64,
 }
 
+/// Items of an in, such as files, that cannot be read on. As it stands in `stats()`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    pub items: usize,
+    /// Of the newest one.
+    pub code: &'static str,
+    pub why: String,
+}
+
+impl Broken {
+    #[must_use]
+    pub fn of(items: usize, newest: &Fault) -> Broken {
+        Broken { items, code: newest.code().as_str(), why: newest.why() }
+    }
+}
+
 /// One pipeline's, in one shard: the in, then the outs. A word holds since when, in its upper 48
 /// bits, and below them 0 for what this node does not look after, 1 for up, or a code's number and 2.
 #[derive(Debug)]
-pub struct Healths(Box<[AtomicU64]>);
+pub struct Healths {
+    words: Box<[AtomicU64]>,
+    /// Of the in; seldom set.
+    broken: Mutex<Option<Broken>>,
+}
 
 const STATE_BITS: u32 = 16;
 const UP: u64 = 1;
@@ -28,12 +49,20 @@ const UP: u64 = 1;
 impl Healths {
     #[must_use]
     pub fn new(outs: usize) -> Healths {
-        Healths((0..=outs).map(|_| AtomicU64::new(0)).collect())
+        Healths { words: (0..=outs).map(|_| AtomicU64::new(0)).collect(), broken: Mutex::default() }
     }
 
     /// Whether it is another one than before.
     pub fn set_in(&self, health: Health, now_ms: u64) -> bool {
         self.set(0, health, now_ms)
+    }
+
+    /// Whether it is otherwise than before.
+    pub fn set_broken(&self, now: Option<Broken>) -> bool {
+        let Ok(mut broken) = self.broken.lock() else { return false };
+        let is_new = *broken != now;
+        *broken = now;
+        is_new
     }
 
     /// Whether it is another one than before.
@@ -47,15 +76,15 @@ impl Healths {
             Health::Up => UP,
             Health::Failing(code) => code as u64 + UP + 1,
         };
-        let is_new = self.0[at].load(Relaxed) & ((1 << STATE_BITS) - 1) != state;
+        let is_new = self.words[at].load(Relaxed) & ((1 << STATE_BITS) - 1) != state;
         if is_new {
-            self.0[at].store(now_ms << STATE_BITS | state, Relaxed);
+            self.words[at].store(now_ms << STATE_BITS | state, Relaxed);
         }
         is_new
     }
 
     fn get(&self, at: usize) -> Option<Condition> {
-        let word = self.0[at].load(Relaxed);
+        let word = self.words[at].load(Relaxed);
         let (since_ms, state) = (word >> STATE_BITS, word & ((1 << STATE_BITS) - 1));
         match state.checked_sub(UP)? {
             0 => Some(Condition { state: "up", code: None, since_ms }),
@@ -71,6 +100,12 @@ impl Healths {
 #[must_use]
 pub fn of_in<'h>(shards: impl IntoIterator<Item = &'h Healths>) -> Option<Condition> {
     worst(shards, 0)
+}
+
+/// The in's broken items, of the shard that has some: one alone reads items.
+#[must_use]
+pub fn broken_of<'h>(shards: impl IntoIterator<Item = &'h Healths>) -> Option<Broken> {
+    shards.into_iter().find_map(|shard| shard.broken.lock().ok()?.clone())
 }
 
 /// An out's, over all shards.

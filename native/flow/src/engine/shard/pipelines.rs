@@ -13,7 +13,7 @@ use super::Parts;
 use crate::engine::consumers::Feed;
 use crate::engine::ingress::SourceId;
 use crate::engine::message::StreamName;
-use crate::engine::observe::{Event, EventKind};
+use crate::engine::observe::{Broken, Event, EventKind};
 use crate::engine::registry::{Prepared, Revision};
 use crate::engine::settings::{NodeType, Settings};
 use crate::engine::subjects::{self, LaneType};
@@ -275,6 +275,13 @@ impl Parts {
                     Some(health) if is_connected => health,
                     _ => nats,
                 };
+                let (faults, broken) = self.ingress.own.item_faults(revision);
+                for fault in &faults {
+                    let pipeline = &revision.owner.pipeline;
+                    let event = || Event::about(EventKind::Node, now_ms, pipeline, "").at("in", 0).with_fault(fault);
+                    self.settlement.events().push_rare(event);
+                }
+                is_new |= revision.health.set_broken(broken.as_ref().map(|(items, newest)| Broken::of(*items, newest)));
                 let fault = self.in_fault(revision).filter(|_| is_connected).map(Health::Failing);
                 // A start is no failure.
                 let is_known = !is_connected || fault.is_some() || !self.ingress.is_starting(revision);

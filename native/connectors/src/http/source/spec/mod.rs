@@ -243,7 +243,7 @@ impl SourceSpec for HttpInput {
         // Those that differ in the names of their parameters alone take the same paths.
         let shape = path_shape(&self.path).unwrap_or_else(|_| self.path.clone());
         let address = self.address.strip_suffix(self.path.as_str()).unwrap_or_default();
-        Some(Claim { what: format!("the address {address}{shape}"), option: "path" })
+        Some(Claim { what: format!("the address {address}{shape}"), option: "path", files: None })
     }
 
     fn asked_bytes(&self) -> Option<(u32, &'static str)> {
