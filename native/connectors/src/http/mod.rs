@@ -20,6 +20,13 @@ pub mod template;
 /// How often a message was posted, from an out to an in, before it came here.
 const HOPS: &str = "x-vrsky-hops";
 
+/// What a value of `X-Vrsky-Hops` says; `None` when that is no number. More than fits is the most there is.
+fn hops(value: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u16::MAX))
+}
+
 /// User and password as `Basic` presents them (RFC 7617), in UTF-8.
 #[must_use]
 pub fn basic_credentials(user: &str, password: &str) -> String {

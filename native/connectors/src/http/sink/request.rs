@@ -10,7 +10,7 @@ use message::{Code, Fault, Headers, Hop};
 
 use super::{Method, SinkOptions};
 use crate::contract::Delivery;
-use crate::http::HOPS;
+use crate::http::{HOPS, hops};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("vrsky-fast/", env!("CARGO_PKG_VERSION")));
@@ -81,19 +81,19 @@ impl Template {
         self.outgoing(options, delivery.address, self.message_headers(options, delivery), payload)
     }
 
-    /// One request for all of them. It has no header of a single message.
+    /// One request for all of them, each of which was posted `hops` times before. It has no header of a single message.
     pub(super) fn batch(
         &self,
         options: &SinkOptions,
         deliveries: &[&Delivery<'_>],
+        hops: u16,
         media: HeaderValue,
         body: Bytes,
     ) -> Result<Outgoing, Fault> {
         let url = deliveries.first().and_then(|first| first.address);
         let mut headers = own_headers(&batch_id(deliveries));
         headers.insert(CONTENT_TYPE, self.content_type.clone().unwrap_or(media));
-        let hops = deliveries.iter().map(|delivery| hops_of(Headers::new(delivery.headers))).max();
-        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops.unwrap_or_default().saturating_add(1)));
+        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops.saturating_add(1)));
         self.outgoing(options, url, headers, body)
     }
 
@@ -198,9 +198,11 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     Ok((parsed, value))
 }
 
-/// How often the message was posted before.
-fn hops_of(headers: Headers<'_>) -> u16 {
-    headers.get_str(HOPS).and_then(|text| text.parse().ok()).unwrap_or_default()
+/// How often the message was posted before. What is no number counts as too often: only such nodes write the header, and
+/// nobody may hide a loop.
+pub(super) fn hops_of(headers: Headers<'_>) -> u16 {
+    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HOPS.as_bytes()));
+    named.map(|(_, value)| hops(value).unwrap_or(u16::MAX)).max().unwrap_or_default()
 }
 
 /// What a trace says of itself, the request's id and CloudEvents, as they came in; nothing else of a message's headers is
