@@ -78,6 +78,9 @@ async fn arrived(
     Ok(payload.freeze())
 }
 
+/// A longer form is made JSON on another thread.
+const LONG_FORM: usize = 8 << 10;
+
 /// Unpacked, and a form as JSON.
 async fn opened(admission: &mut Admission, mut payload: Bytes, limits: BodyLimits) -> Result<Bytes, Fault> {
     let most = limits.bytes;
@@ -85,16 +88,25 @@ async fn opened(admission: &mut Admission, mut payload: Bytes, limits: BodyLimit
         payload = gzip::unpack(admission, payload, most).await?;
     }
     if limits.is_form {
-        let json = form::to_json(&payload)?;
-        if json.len() > most {
-            return Err(too_large(most));
-        }
-        if !admission.grow(json.len().saturating_sub(payload.len())) {
-            return Err(full());
-        }
-        payload = json.into();
+        payload = form_as_json(admission, payload, most).await?;
     }
     Ok(payload)
+}
+
+async fn form_as_json(admission: &mut Admission, form: Bytes, most: usize) -> Result<Bytes, Fault> {
+    let length = form.len();
+    // Before it is there, as with gzip.
+    let room = most.min(form::longest_json(length));
+    if !admission.grow(room) {
+        return Err(full());
+    }
+    let json = if length > LONG_FORM {
+        admission.elsewhere(move || form::to_json(&form, most)).await??
+    } else {
+        form::to_json(&form, most)?
+    };
+    admission.give_back((length + room).saturating_sub(json.len()));
+    Ok(json.into())
 }
 
 async fn next_frame(activity: &Activity, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Fault> {
