@@ -129,7 +129,7 @@ pub(super) async fn drain(activity: &Activity, body: &mut RequestBody) -> bool {
     if body.size_hint().upper().is_none_or(|upper| upper > DRAINED_BYTES) {
         return false;
     }
-    activity.enter(Awaits::Body);
+    activity.enter(Awaits::Refused);
     while let Ok(Some(_)) = next_frame(activity, body).await {}
     body.is_end_stream()
 }
