@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming as RequestBody};
 use message::{Code, Fault};
+use tokio::task::yield_now;
 
 use super::activity::{Activity, Awaits};
 use super::answer::{Answer, closing};
@@ -19,6 +20,8 @@ use super::{form, gzip};
 const DRAINED_BYTES: u64 = 64 << 10;
 /// Reserved at once for a body of known length; the rest grows with what really arrives.
 const RESERVED_BYTES: usize = 64 << 10;
+/// Bytes that a turn of the shard verifies: each of up to eight secrets is a pass over them.
+const VERIFIED_AT_ONCE: usize = 256 << 10;
 
 /// What the body may be.
 #[derive(Clone, Copy)]
@@ -60,6 +63,7 @@ async fn arrived(
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut payload = BytesMut::with_capacity(expected.min(RESERVED_BYTES).min(most));
     activity.enter(Awaits::Body);
+    let mut unyielded = 0;
     while let Some(frame) = next_frame(activity, body).await? {
         let Ok(data) = frame.into_data() else { continue };
         if payload.len() + data.len() > most {
@@ -71,6 +75,11 @@ async fn arrived(
         }
         if let Some(verifier) = &mut verifier {
             verifier.update(&data);
+            unyielded += data.len();
+            if unyielded >= VERIFIED_AT_ONCE {
+                unyielded = 0;
+                yield_now().await;
+            }
         }
         payload.extend_from_slice(&data);
     }
