@@ -322,6 +322,13 @@ def test_an_address_to_listen_on_is_tried(vrsky: Vrsky, minimal: Path, write: Wr
     public = write("public.yaml", HEAD + "in: {http: {path: /x, auth: none}}\nout: {stdout: {}}\n")
     told = report(vrsky, public, "--listen", "192.0.2.1:80", code=3)
     assert states(told)["in"] == "config/cannot-listen"
+    home = write(
+        "home.yaml", HEAD + f"in: {{http: {{path: /x}}}}\nout: {{http: {{url: 'http://{listen}/in/acme/y'}}}}\n"
+    )
+    told = report(vrsky, home, "--listen", listen, code=3)
+    assert states(told) == {"in": "ok", "default": "http/refused-address"}, (
+        "nobody listens there yet, but the node will"
+    )
     beyond = vrsky("check", minimal, "--listen", "0.0.0.0:8080")
     assert beyond.returncode == 1
     assert "config/needs-auth" in beyond.stdout

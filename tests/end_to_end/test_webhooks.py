@@ -34,6 +34,9 @@ SECRETS = {
     "VRSKY_SECRET_ACME__HOOK": "It's a secret",
     "VRSKY_SECRET_ACME__HOOK_OLD": "It was a secret",
     "VRSKY_SECRET_ACME__STANDARD": "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode(),
+    "VRSKY_SECRET_ACME__SHOP": "of-the-shop",
+    "VRSKY_SECRET_ACME__SHOP_OLD": "once-of-the-shop",
+    "VRSKY_SECRET_ACME__WAREHOUSE": "of-the-warehouse",
     "VRSKY_SECRET_ACME__VERIFY": "meat-and-potatoes",
 }
 
@@ -67,6 +70,17 @@ FILES = {
     ),
     **pipeline("item", "/items/{id}", "methods: [POST, PUT]", SEEN),
     **pipeline("items", "/items/all", "methods: [PUT]", SEEN),
+    **pipeline(
+        "gone",
+        "/gone/{id}",
+        "methods: [PUT, DELETE]",
+        SEEN.replace("steps:\n", 'steps:\n  - filter: headers["Request-method"] == "DELETE"\n'),
+    ),
+    **pipeline(
+        "sold",
+        "/sold",
+        "auth: {bearer: [{secret: shop, sender: shop}, {secret: shop-old, sender: shop}, {secret: warehouse}]}",
+    ),
 }
 
 
@@ -221,6 +235,34 @@ def test_a_part_of_the_path_and_the_method_go_on_with_the_message(node: Node) ->
     (line,) = node.lines("items.ndjson")
     assert line["n"] == 3
     assert not [name for name in line["seen"] if name.lower().startswith(("path-", "request-"))]
+
+
+def test_a_delete_without_a_body_is_an_object_that_steps_fill(node: Node) -> None:
+    assert ask(node, "DELETE", "/gone/5")[0] == 202
+    assert ask(node, "DELETE", "/gone/6", Content_Type="application/json")[0] == 202
+    eventually(lambda: len(node.lines("gone.ndjson")) == 2, "both deletions")
+    lines = node.lines("gone.ndjson")
+    assert all(set(line) == {"seen"} for line in lines)
+    assert {line["seen"][name] for line in lines for name in line["seen"] if name.lower() == "path-id"} == {"5", "6"}
+    assert node.dead_letters() == []
+
+
+def test_two_senders_of_one_path_may_choose_the_same_idempotency_key(node: Node) -> None:
+    def sold(n: int, token: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}", "Content_Type": "application/json", "Idempotency_Key": "1"}
+        status, _, text = ask(node, "POST", "/sold", b'{"n": %d}' % n, **headers)
+        return status, json.loads(text).get("id", text)
+
+    status, first = sold(1, "of-the-shop")
+    assert status == 202
+    assert sold(1, "once-of-the-shop") == (202, first), "both secrets are the shop's"
+    assert sold(2, "once-of-the-shop")[0] == 422
+    status, other = sold(1, "of-the-warehouse")
+    assert status == 202
+    assert other != first
+    eventually(lambda: len(node.lines("sold.ndjson")) == 2, "one of each sender")
+    assert node.stop() == 0
+    assert node.lines("sold.ndjson") == [{"n": 1}] * 2
 
 
 def test_two_pipelines_cannot_have_paths_that_differ_in_a_parameters_name(start_node: StartNode) -> None:

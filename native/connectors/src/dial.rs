@@ -37,6 +37,9 @@ pub async fn dial(policy: &AddressPolicy, host: &str, port: u16, deadline: Insta
     let allowed = allowed(policy, host, &addresses)?;
     let mut last = late();
     for (tried, address) in allowed.iter().enumerate() {
+        if policy.is_home(*address) {
+            return Err(leads_home());
+        }
         // The time that is left is shared by the addresses that are left.
         let now = Instant::now();
         let share = deadline.saturating_duration_since(now) / u32::try_from(allowed.len() - tried).unwrap_or(1);
@@ -55,8 +58,12 @@ pub async fn dial(policy: &AddressPolicy, host: &str, port: u16, deadline: Insta
 
 fn not_home(policy: &AddressPolicy, stream: TcpStream, to: SocketAddr) -> Result<TcpStream, DialError> {
     let is_home = stream.local_addr().is_ok_and(|from| policy.leads_home(to, from.ip()));
+    if is_home { Err(leads_home()) } else { Ok(stream) }
+}
+
+fn leads_home() -> DialError {
     let reason = "the URL leads to this node itself; the operator can allow that by the address's network";
-    if is_home { Err(DialError::Refused(reason.into())) } else { Ok(stream) }
+    DialError::Refused(reason.into())
 }
 
 fn allowed(policy: &AddressPolicy, host: &str, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, DialError> {

@@ -209,8 +209,8 @@ codes! {
     HttpHandshakeRefused = "http/handshake-refused", Http, false, 403, "The handshake of a webhook's sender was refused.", "Compare the verify token, the origin or the challenge with `handshake` of the in.";
     HttpNotFound = "http/not-found", Http, false, 404, "No pipeline listens on this path.", "Check the path: /in/CUSTOMER/PATH.";
     HttpMethodNotAllowed = "http/method-not-allowed", Http, false, 405, "The path does not take this method.", "Use one of those that the answer's `Allow` names, or add it to `methods` of the in.";
-    HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed.", "Send less, or raise `max_body`, `limits.bytes` and the NATS server's max_payload.";
-    HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type, its charset or the Content-Encoding is not accepted.", "Send JSON in UTF-8, or XML in UTF-8 or the charset that its Content-Type says, without Content-Encoding.";
+    HttpTooLarge = "http/too-large", Http, false, 413, "The body has more bytes than allowed, or a form more than 10,000 names and values.", "Send less, or raise `max_body`, `limits.bytes` and the NATS server's max_payload; send what has so many fields as JSON.";
+    HttpUnsupportedMediaType = "http/unsupported-media-type", Http, false, 415, "The Content-Type, its charset or the Content-Encoding is not accepted.", "Send JSON in UTF-8, or XML in UTF-8 or the charset that its Content-Type says; as it is, or with Content-Encoding: gzip.";
     HttpForbidden = "http/forbidden", Http, false, 403, "The path has no `auth` and serves this machine only.", "Add `auth: {bearer: {secret: NAME}}`, or write `auth: none`.";
     HttpRequestTimeout = "http/request-timeout", Http, true, 408, "The request's body did not arrive in time.", "Send it again, faster, with the same Idempotency-Key.";
     HttpUnavailable = "http/unavailable", Http, true, 503, "The message could not be stored now.", "Send it again after Retry-After, with the same Idempotency-Key.";

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 from .. import _native
@@ -43,7 +43,7 @@ class Engine:
     @classmethod
     def to_ask(cls, profile: Profile, max_payload: int | None = None) -> Self:
         """One that is asked whether pipelines and their connectors would work, and never started."""
-        return cls(replace(profile, listen=None), _NOBODY, max_payload)
+        return cls(profile, _NOBODY, max_payload)
 
     async def change(
         self, installs: Sequence[Install], removes: Sequence[tuple[str, str]] = (), dry: bool = False

@@ -98,6 +98,13 @@ impl AddressPolicy {
         is_here && listens && !self.allow.iter().any(|network| network.contains(to))
     }
 
+    /// Whether that is certain before there is a connection: nobody may listen there yet.
+    #[must_use]
+    pub fn is_home(&self, to: SocketAddr) -> bool {
+        let is_one = self.own.is_some_and(|own| !own.ip().is_unspecified());
+        (is_one || to.ip().to_canonical().is_loopback()) && self.leads_home(to, to.ip())
+    }
+
     /// `http/refused-address` unless the address may be dialled. A port is no part of the rule.
     pub fn check(&self, address: IpAddr) -> Result<(), Fault> {
         if self.allows(address) {

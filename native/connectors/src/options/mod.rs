@@ -6,7 +6,7 @@ mod span;
 pub mod text;
 
 pub use csv::{Csv, CsvEmpty, CsvHeader, CsvLineEnd};
-pub use secret::{Secret, Secrets};
+pub use secret::{Secret, Secrets, SenderSecret, SenderSecrets};
 pub use span::Span;
 pub use text::{HeaderText, OriginHost, PassedHeader, QueryName, SenderHeader, TopicFilter, UrlText};
 

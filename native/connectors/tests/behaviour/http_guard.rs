@@ -143,6 +143,17 @@ fn an_address_leads_home_when_it_is_this_machines_and_the_node_listens_there() {
         assert_eq!(policy(own, &[]).leads_home(to, from), is_home, "{own} {to}");
         assert!(!policy(own, &["127.0.0.0/8", "::1", "192.0.2.0/24"]).leads_home(to, from), "{own} {to}");
     }
+    for (own, to, is_certain) in [
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("0.0.0.0:80", "127.0.0.2:80", true),
+        ("[::]:80", "[::1]:80", true),
+        ("192.0.2.7:80", "192.0.2.7:80", true),
+        ("192.0.2.7:80", "192.0.2.8:80", false),
+        ("0.0.0.0:80", "192.0.2.8:80", false),
+        ("127.0.0.1:80", "127.0.0.1:81", false),
+    ] {
+        assert_eq!(policy(own, &[]).is_home(to.parse().unwrap()), is_certain, "{own} {to}");
+    }
     assert!(!AddressPolicy::default().leads_home("127.0.0.1:80".parse().unwrap(), "127.0.0.1".parse().unwrap()));
 }
 

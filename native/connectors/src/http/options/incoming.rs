@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::webhook::{HandshakeOptions, InHmac, InWebhook};
-use crate::options::{PassedHeader, QueryName, Secrets};
+use crate::options::{PassedHeader, QueryName, SenderSecrets};
 
 /// Requests at `/in/<customer><path>`. Of a request's headers, these go on with the message:
 /// `Content-Type`, `traceparent`, `tracestate`, `X-Request-Id` and `ce-*` (CloudEvents), and
@@ -19,7 +19,8 @@ pub struct HttpIn {
     /// A path without parameters comes before one with them, and a fixed part before a parameter.
     #[schemars(extend("format" = "url-path"))]
     pub path: String,
-    /// The methods that are taken; others are answered with 405. The message of a GET or DELETE may be empty.
+    /// The methods that are taken; others are answered with 405. A GET or DELETE without a body is the message `{}`
+    /// where steps, or placeholders in an out's URL, read JSON; else it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub methods: Vec<InMethod>,
@@ -64,6 +65,7 @@ pub enum ContentType {
     /// `application/octet-stream`, or no `Content-Type` at all
     Bytes,
     /// `application/x-www-form-urlencoded`: `a=1&b=x&b=y` becomes the JSON `{"a": "1", "b": ["x", "y"]}`.
+    /// A form has at most 10,000 names and values.
     Form,
 }
 
@@ -78,7 +80,8 @@ pub enum InMethod {
     Get,
 }
 
-/// Who may post. Of several secrets each counts, while one takes the place of another, or one for each sender.
+/// Who may post. Of several secrets each counts: one for each sender, or, with the same `sender`, while one takes the
+/// place of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum InAuth {
@@ -101,7 +104,7 @@ pub enum InAuth {
 #[serde(deny_unknown_fields)]
 pub struct InBearer {
     /// The token.
-    pub bearer: Secrets,
+    pub bearer: SenderSecrets,
 }
 
 /// `Authorization: Basic <user and password>`.
@@ -120,7 +123,7 @@ pub struct KnownUser {
     #[schemars(length(min = 1, max = 256), extend("format" = "user-name"))]
     pub user: String,
     /// The password.
-    pub password: Secrets,
+    pub password: SenderSecrets,
 }
 
 /// A key in a header: `X-API-Key: <key>`.
@@ -138,7 +141,7 @@ pub struct KnownKey {
     /// The header's name.
     pub header: PassedHeader,
     /// The key.
-    pub key: Secrets,
+    pub key: SenderSecrets,
 }
 
 /// Nobody is asked.

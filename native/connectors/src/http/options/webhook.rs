@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::options::{HeaderText, OriginHost, QueryName, Secrets, SenderHeader, Span};
+use crate::options::{HeaderText, OriginHost, QueryName, Secrets, SenderHeader, SenderSecrets, Span};
 
 /// A signature as a well-known sender makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub struct KnownSender {
     /// Who signs.
     pub from: WebhookSender,
     /// The secret that it signs with; as the sender shows it, such as `whsec_...`.
-    pub key: Secrets,
+    pub key: SenderSecrets,
     /// How far the time that is signed may be from the node's clock, either way. Without it 5 minutes; for senders that sign
     /// a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub struct KnownHmac {
     /// The header with the signature.
     pub header: SenderHeader,
     /// The secret.
-    pub key: Secrets,
+    pub key: SenderSecrets,
     /// The hash.
     #[serde(default)]
     pub algorithm: HmacAlgorithm,

@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use message::{Code, Fault};
+use message::{Code, Fault, Headers};
 
 use super::answer::Answer;
 use super::{BatchFormat, HttpSink};
 use crate::contract::{Delivery, Outcome};
 use crate::file::line::put_json;
+use crate::hops::hops_of;
 
 /// JSON may begin with it; within a body it would stand in the middle.
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -34,9 +35,12 @@ impl BatchFormat {
     }
 }
 
-/// The messages of one URL, as they stand in a body.
+/// The messages of one URL that were posted equally often before, as they stand in a body. A request has one count of
+/// that, and its receiver refuses all of it: whoever writes a high one ends his own message, not those of others.
 pub(super) struct Frame<'b> {
     format: BatchFormat,
+    url: Option<&'b str>,
+    hops: u16,
     /// Each with a separator behind it.
     text: Vec<u8>,
     items: Vec<Item<'b>>,
@@ -49,13 +53,19 @@ struct Item<'b> {
     text: Range<usize>,
 }
 
-/// One for each URL, and the positions of the messages that are no JSON.
-pub(super) fn frames<'b>(format: BatchFormat, batch: &'b [Delivery<'b>]) -> (Vec<Frame<'b>>, Vec<(usize, Outcome)>) {
+/// One for each URL and count of posts, and the positions of the messages that are no JSON. `ordered`: of one URL, none
+/// has a message that came before one of an earlier frame.
+pub(super) fn frames<'b>(
+    format: BatchFormat,
+    batch: &'b [Delivery<'b>],
+    ordered: bool,
+) -> (Vec<Frame<'b>>, Vec<(usize, Outcome)>) {
     let (mut frames, mut refused) = (Vec::<Frame<'b>>::new(), Vec::new());
     for (position, delivery) in batch.iter().enumerate() {
-        let known = frames.iter().rposition(|frame| frame.url() == Some(delivery.address));
-        let at = known.unwrap_or_else(|| {
-            frames.push(Frame { format, text: Vec::new(), items: Vec::new() });
+        let (url, hops) = (delivery.address, hops_of(Headers::new(delivery.headers)));
+        let known = frames.iter().rposition(|frame| frame.url == url && (ordered || frame.hops == hops));
+        let at = known.filter(|at| frames[*at].hops == hops).unwrap_or_else(|| {
+            frames.push(Frame { format, url, hops, text: Vec::new(), items: Vec::new() });
             frames.len() - 1
         });
         if let Err(fault) = frames[at].put(position, delivery) {
@@ -67,10 +77,6 @@ pub(super) fn frames<'b>(format: BatchFormat, batch: &'b [Delivery<'b>]) -> (Vec
 }
 
 impl<'b> Frame<'b> {
-    fn url(&self) -> Option<Option<&'b str>> {
-        self.items.first().map(|item| item.delivery.address)
-    }
-
     fn put(&mut self, position: usize, delivery: &'b Delivery<'b>) -> Result<(), Fault> {
         let start = self.text.len();
         let payload = delivery.payload.strip_prefix(BOM).unwrap_or(delivery.payload);
@@ -115,8 +121,8 @@ impl<'b> Frame<'b> {
             }
             let outcome = of_batch(answer.outcome, items.len());
             outcomes.extend(items.iter().map(|item| (item.position, outcome.clone())));
-            // Nothing overtakes what is tried again; all have had this attempt, in the request that was halved.
-            if sink.options.concurrency <= 1 && matches!(outcome, Outcome::Retry { .. }) {
+            // All have had this attempt, in the request that was halved.
+            if sink.is_ordered() && is_again(&outcome) {
                 let left = waiting.drain(..).flatten();
                 outcomes.extend(left.map(|item| (item.position, outcome.clone())));
             }
@@ -124,13 +130,38 @@ impl<'b> Frame<'b> {
         outcomes
     }
 
+    /// One outcome for each that was not sent, since an earlier one is tried again.
+    fn held_up(&self, outcome: &Outcome) -> Vec<(usize, Outcome)> {
+        self.items.iter().map(|item| (item.position, outcome.clone())).collect()
+    }
+
     async fn request(&self, sink: &HttpSink, items: &[Item<'_>]) -> Answer {
         let deliveries: Vec<&Delivery<'_>> = items.iter().map(|item| item.delivery).collect();
-        match sink.template.batch(&sink.options, &deliveries, self.format.media(), self.body(items)) {
+        let media = self.format.media();
+        match sink.template.batch(&sink.options, &deliveries, self.hops, media, self.body(items)) {
             Ok(request) => sink.send(request).await,
             Err(fault) => Outcome::Permanent(fault).into(),
         }
     }
+}
+
+/// Sends frames one by one; nothing overtakes what is tried again.
+pub(super) async fn send_in_order(frames: &[Frame<'_>], sink: &HttpSink) -> Vec<(usize, Outcome)> {
+    let mut outcomes = Vec::new();
+    let mut again = None;
+    for frame in frames {
+        let sent = match &again {
+            Some(outcome) => frame.held_up(outcome),
+            None => frame.send(sink).await,
+        };
+        again = again.or_else(|| Some(&sent.iter().find(|(_, outcome)| is_again(outcome))?.1).cloned());
+        outcomes.extend(sent);
+    }
+    outcomes
+}
+
+fn is_again(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { .. })
 }
 
 fn may_mean_one(status: Option<StatusCode>) -> bool {
@@ -189,7 +220,7 @@ mod tests {
                 id: "1", payload, content_type: "", customer: "acme", pipeline: "orders", headers: b"", address: None,
             };
             let batch: Vec<Delivery<'_>> = messages.iter().map(|(payload, _)| of(payload)).collect();
-            let (frames, refused) = frames(format, &batch);
+            let (frames, refused) = frames(format, &batch, is_array);
             let values: Vec<Value> = messages.iter().filter_map(|(_, value)| value.clone()).collect();
             prop_assert_eq!(refused.len(), messages.len() - values.len());
             prop_assert_eq!(frames.len(), usize::from(!values.is_empty()));

@@ -156,9 +156,17 @@ impl HttpSink {
         in_order(outcomes)
     }
 
+    fn is_ordered(&self) -> bool {
+        self.options.concurrency <= 1
+    }
+
     async fn together(&self, format: BatchFormat, batch: &[Delivery<'_>]) -> Vec<Outcome> {
         let concurrency = self.options.concurrency.max(1);
-        let (frames, mut outcomes) = batch::frames(format, batch);
+        let (frames, mut outcomes) = batch::frames(format, batch, self.is_ordered());
+        if self.is_ordered() {
+            outcomes.extend(batch::send_in_order(&frames, self).await);
+            return in_order(outcomes);
+        }
         let sent: Vec<_> = iter(&frames).map(|frame| frame.send(self)).buffer_unordered(concurrency).collect().await;
         outcomes.extend(sent.into_iter().flatten());
         in_order(outcomes)

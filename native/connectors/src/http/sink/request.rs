@@ -81,19 +81,19 @@ impl Template {
         self.outgoing(options, delivery.address, self.message_headers(options, delivery), payload)
     }
 
-    /// One request for all of them. It has no header of a single message.
+    /// One request for all of them, each of which was posted `hops` times before. It has no header of a single message.
     pub(super) fn batch(
         &self,
         options: &SinkOptions,
         deliveries: &[&Delivery<'_>],
+        hops: u16,
         media: HeaderValue,
         body: Bytes,
     ) -> Result<Outgoing, Fault> {
         let url = deliveries.first().and_then(|first| first.address);
         let mut headers = own_headers(&batch_id(deliveries));
         headers.insert(CONTENT_TYPE, self.content_type.clone().unwrap_or(media));
-        let hops = deliveries.iter().map(|delivery| hops_of(Headers::new(delivery.headers))).max();
-        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops.unwrap_or_default().saturating_add(1)));
+        headers.insert(HeaderName::from_static(HOPS), HeaderValue::from(hops.saturating_add(1)));
         self.outgoing(options, url, headers, body)
     }
 

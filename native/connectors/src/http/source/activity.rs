@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use super::SourceOptions;
 
+/// How long the body of a refused request may take to end, so that the connection can be used again.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(2);
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// What a connection waits for.
@@ -24,8 +26,21 @@ pub(super) enum Awaits {
     Request,
     Headers,
     Body,
+    /// The end of a body that nobody reads: its request is refused already.
+    Refused,
     /// Ours; the inbox sees to it that it comes.
     Answer,
+}
+
+/// Why a connection can end for another one; what comes first ends first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Idleness {
+    /// Its request is refused, and the rest of its body of no use to anybody.
+    Refused,
+    /// It has sent no whole head of a request.
+    Idle,
+    /// Its body comes at less than `least_body_rate`.
+    Slow,
 }
 
 /// What the socket, the requests and the task of one connection tell each other.
@@ -40,6 +55,8 @@ pub(super) struct Activity {
     touched: Cell<bool>,
     /// The peer was too slow with a body.
     late: Cell<bool>,
+    /// The last look has found that the body comes too slowly.
+    slow: Cell<bool>,
     /// A body was left unread, so the close has to linger.
     unread: Cell<bool>,
     /// Bytes of the body that is being read.
@@ -56,6 +73,7 @@ impl Activity {
             touched: Cell::new(false),
             changes: Cell::new(0),
             late: Cell::new(false),
+            slow: Cell::new(false),
             unread: Cell::new(false),
             arrived: Cell::new(0),
             evicted: Notify::new(),
@@ -66,6 +84,7 @@ impl Activity {
     pub(super) fn enter(&self, awaits: Awaits) {
         self.awaits.set(awaits);
         self.arrived.set(0);
+        self.slow.set(false);
         self.changes.set(self.changes.get() + 1);
     }
 
@@ -73,9 +92,15 @@ impl Activity {
         self.awaits.get()
     }
 
-    /// Whether it has sent no whole head of a request.
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(self.awaits.get(), Awaits::Request | Awaits::Headers)
+    /// How readily it ends for another connection; `None` for one with a request that is worked on.
+    pub(super) fn idleness(&self) -> Option<Idleness> {
+        match self.awaits.get() {
+            _ if self.unread.get() => Some(Idleness::Refused),
+            Awaits::Refused => Some(Idleness::Refused),
+            Awaits::Request | Awaits::Headers => Some(Idleness::Idle),
+            Awaits::Body => self.slow.get().then_some(Idleness::Slow),
+            Awaits::Answer => None,
+        }
     }
 
     /// Whether nothing has come since the connection was made.
@@ -122,8 +147,15 @@ impl Activity {
                 let arrived = self.arrived.get() as f64 / options.least_body_rate.max(1) as f64;
                 Some(options.body_timeout + Duration::from_secs_f64(arrived))
             }
+            Awaits::Refused => Some(REFUSED_TIMEOUT.min(options.body_timeout)),
             Awaits::Answer => None,
         }
+    }
+
+    /// Whether less of a body has come in a time than may be.
+    fn is_behind(&self, since: Duration, options: &SourceOptions) -> bool {
+        self.awaits.get() == Awaits::Body
+            && (self.arrived.get() as f64) < options.least_body_rate as f64 * since.as_secs_f64()
     }
 }
 
@@ -143,6 +175,8 @@ impl Watch {
     /// Whether the peer's time is over.
     pub(super) fn is_over(&mut self, activity: &Activity, options: &SourceOptions) -> bool {
         let now = Instant::now();
+        let is_seen = self.seen.0 == activity.changes.get();
+        activity.slow.set(is_seen && activity.is_behind(now - self.seen.1, options));
         if self.seen.0 != activity.changes.get() {
             self.seen = (activity.changes.get(), now);
         }

@@ -55,6 +55,8 @@ pub struct Token {
     hash: blake3::Hash,
     /// What the messages say in `Auth-name` when it was this one.
     name: Option<Box<str>>,
+    /// Who presents it, where that has more than one.
+    sender: Option<Box<str>>,
 }
 
 impl Token {
@@ -67,19 +69,29 @@ impl Token {
                 "a token or key has to be printable ASCII without blanks",
             ));
         }
-        Ok(Token { hash: blake3::hash(token.as_bytes()), name: None })
+        Ok(Token { hash: blake3::hash(token.as_bytes()), name: None, sender: None })
     }
 
     /// As Basic presents user and password.
     #[must_use]
     pub fn basic(user: &str, password: &str) -> Token {
-        Token { hash: blake3::hash(basic_credentials(user, password).as_bytes()), name: None }
+        Token { hash: blake3::hash(basic_credentials(user, password).as_bytes()), name: None, sender: None }
     }
 
     /// With a name, such as that of the secret, by which people tell it from others.
     #[must_use]
     pub fn named(self, name: &str) -> Token {
         Token { name: Some(name.into()), ..self }
+    }
+
+    /// One of several of this sender.
+    #[must_use]
+    pub fn of_sender(self, sender: &str) -> Token {
+        Token { sender: Some(sender.into()), ..self }
+    }
+
+    pub(super) fn sender(&self) -> Option<&str> {
+        self.sender.as_deref().or(self.name())
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -99,14 +111,14 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The name of what the sender knows, when that has one. `http/unauthorized` without what a sender has to know,
+/// What the sender knows, where it has to know something. `http/unauthorized` without what a sender has to know,
 /// `http/forbidden` for who is not of this machine.
 pub(super) fn authorize<'a>(
     auth: &'a Auth,
     found: &Found<'_>,
     headers: &HeaderMap,
     peer: SocketAddr,
-) -> Result<Option<&'a str>, Fault> {
+) -> Result<Option<&'a Token>, Fault> {
     let (scheme, tokens) = match auth {
         Auth::None => return Ok(None),
         Auth::LoopbackOnly => return check_local(found, peer).map(|()| None),
@@ -118,7 +130,7 @@ pub(super) fn authorize<'a>(
         Scheme::Header(name) => key(headers, name)?,
     };
     match known(tokens, presented) {
-        Some(token) => Ok(token.name()),
+        Some(token) => Ok(Some(token)),
         None => Err(unauthorized("what the request presents is wrong")),
     }
 }
@@ -179,10 +191,11 @@ mod tests {
         let headers = HeaderMap::new();
         let code = |peer: &str| {
             authorize(&Auth::LoopbackOnly, &Found::new(&headers), &headers, peer.parse().unwrap())
+                .map(|token| token.is_some())
                 .map_err(|fault| fault.code())
         };
         for local in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            assert_eq!(code(local), Ok(None));
+            assert_eq!(code(local), Ok(false));
         }
         for foreign in ["10.0.0.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
             assert_eq!(code(foreign), Err(Code::HttpForbidden), "{foreign}");

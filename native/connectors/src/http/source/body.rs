@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming as RequestBody};
 use message::{Code, Fault};
+use tokio::task::yield_now;
 
 use super::activity::{Activity, Awaits};
 use super::answer::{Answer, closing};
@@ -19,6 +20,8 @@ use super::{form, gzip};
 const DRAINED_BYTES: u64 = 64 << 10;
 /// Reserved at once for a body of known length; the rest grows with what really arrives.
 const RESERVED_BYTES: usize = 64 << 10;
+/// Bytes that a turn of the shard verifies: each of up to eight secrets is a pass over them.
+const VERIFIED_AT_ONCE: usize = 256 << 10;
 
 /// What the body may be.
 #[derive(Clone, Copy)]
@@ -60,6 +63,7 @@ async fn arrived(
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut payload = BytesMut::with_capacity(expected.min(RESERVED_BYTES).min(most));
     activity.enter(Awaits::Body);
+    let mut unyielded = 0;
     while let Some(frame) = next_frame(activity, body).await? {
         let Ok(data) = frame.into_data() else { continue };
         if payload.len() + data.len() > most {
@@ -71,12 +75,20 @@ async fn arrived(
         }
         if let Some(verifier) = &mut verifier {
             verifier.update(&data);
+            unyielded += data.len();
+            if unyielded >= VERIFIED_AT_ONCE {
+                unyielded = 0;
+                yield_now().await;
+            }
         }
         payload.extend_from_slice(&data);
     }
     activity.enter(Awaits::Answer);
     Ok(payload.freeze())
 }
+
+/// A longer form is made JSON on another thread.
+const LONG_FORM: usize = 8 << 10;
 
 /// Unpacked, and a form as JSON.
 async fn opened(admission: &mut Admission, mut payload: Bytes, limits: BodyLimits) -> Result<Bytes, Fault> {
@@ -85,16 +97,25 @@ async fn opened(admission: &mut Admission, mut payload: Bytes, limits: BodyLimit
         payload = gzip::unpack(admission, payload, most).await?;
     }
     if limits.is_form {
-        let json = form::to_json(&payload)?;
-        if json.len() > most {
-            return Err(too_large(most));
-        }
-        if !admission.grow(json.len().saturating_sub(payload.len())) {
-            return Err(full());
-        }
-        payload = json.into();
+        payload = form_as_json(admission, payload, most).await?;
     }
     Ok(payload)
+}
+
+async fn form_as_json(admission: &mut Admission, form: Bytes, most: usize) -> Result<Bytes, Fault> {
+    let length = form.len();
+    // Before it is there, as with gzip.
+    let room = most.min(form::longest_json(length));
+    if !admission.grow(room) {
+        return Err(full());
+    }
+    let json = if length > LONG_FORM {
+        admission.elsewhere(move || form::to_json(&form, most)).await??
+    } else {
+        form::to_json(&form, most)?
+    };
+    admission.give_back((length + room).saturating_sub(json.len()));
+    Ok(json.into())
 }
 
 async fn next_frame(activity: &Activity, body: &mut RequestBody) -> Result<Option<Frame<Bytes>>, Fault> {
@@ -117,7 +138,7 @@ pub(super) async fn drain(activity: &Activity, body: &mut RequestBody) -> bool {
     if body.size_hint().upper().is_none_or(|upper| upper > DRAINED_BYTES) {
         return false;
     }
-    activity.enter(Awaits::Body);
+    activity.enter(Awaits::Refused);
     while let Ok(Some(_)) = next_frame(activity, body).await {}
     body.is_end_stream()
 }

@@ -42,7 +42,10 @@ pub(super) async fn serve(shared: Rc<Shared>, open: Open, stream: TcpStream, pee
         return;
     }
     if let Some(stream) = open.activity.lingering() {
-        linger(stream).await;
+        tokio::select! {
+            () = open.activity.evicted() => {}
+            () = linger(stream) => {}
+        }
     }
     drop(open);
 }
@@ -79,7 +82,7 @@ async fn converse(shared: &Rc<Shared>, activity: &Rc<Activity>, stream: TcpStrea
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
             () = timer.as_mut() => {
                 if watch.is_over(activity, &shared.options) {
-                    if activity.awaits() != Awaits::Body {
+                    if !matches!(activity.awaits(), Awaits::Body | Awaits::Refused) {
                         return false;
                     }
                     activity.give_up();

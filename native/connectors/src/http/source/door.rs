@@ -1,7 +1,8 @@
 //! The open connections: how many there may be, and whose one ends when they are too many.
 //!
-//! Idle is a connection that has sent no whole head of a request: anybody can open those. When there is no room, the
-//! oldest idle one of the peer that has the most ends for the new one.
+//! When there is no room, an idle connection ends for the new one: first those whose request is refused and whose body
+//! has not come yet, then those that have sent no whole head of a request (anybody can open both), then those whose body
+//! comes too slowly. Of these it is the oldest one of the peer that has the most.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::activity::Activity;
+use super::activity::{Activity, Idleness};
 use super::shares::{ShareId, Shares, is_fair};
 
 #[derive(Default)]
@@ -62,20 +63,23 @@ impl Door {
         Some(Open { door: Rc::clone(self), number, activity })
     }
 
-    /// Ends the oldest idle connection of a peer, else of the one that has the most idle ones; `false` when none is idle.
+    /// Ends an idle connection of this peer, or of all; `false` when none is idle.
     fn evict(&self, of: Option<ShareId>) -> bool {
-        let found = {
-            let open = self.open.borrow();
-            let idle = || open.iter().filter(|(_, guest)| guest.activity.is_idle());
-            let mut counts = BTreeMap::new();
-            idle().for_each(|(_, guest)| *counts.entry(guest.share).or_insert(0_usize) += 1);
-            let most = counts.iter().max_by_key(|(_, count)| **count).map(|(share, _)| *share);
-            let Some(share) = of.or(most) else { return false };
-            idle().find(|(_, guest)| guest.share == share).map(|(number, _)| *number)
-        };
+        let found = [Idleness::Refused, Idleness::Idle, Idleness::Slow].iter().find_map(|kind| self.oldest(*kind, of));
         let Some(guest) = found.and_then(|number| self.leave(number)) else { return false };
         guest.activity.evict();
         true
+    }
+
+    /// The oldest one of this kind: of a peer, else of the one that has the most.
+    fn oldest(&self, kind: Idleness, of: Option<ShareId>) -> Option<u64> {
+        let open = self.open.borrow();
+        let idle = || open.iter().filter(|(_, guest)| guest.activity.idleness() == Some(kind));
+        let mut counts = BTreeMap::new();
+        idle().for_each(|(_, guest)| *counts.entry(guest.share).or_insert(0_usize) += 1);
+        let most = counts.iter().max_by_key(|(_, count)| **count).map(|(share, _)| *share);
+        let share = of.or(most)?;
+        idle().find(|(_, guest)| guest.share == share).map(|(number, _)| *number)
     }
 
     fn leave(&self, number: u64) -> Option<Guest> {

@@ -14,8 +14,9 @@ const MOST_RATIO: usize = 200;
 /// However short it came.
 const LEAST_MOST: usize = 64 << 10;
 const CHUNK: usize = 64 << 10;
-/// What came and is longer is unpacked on another thread: it takes longer than a turn of the shard.
+/// What came and is longer, or becomes longer, is unpacked on another thread: it takes longer than a turn of the shard.
 const LONG: usize = 16 << 10;
+const BECOMES_LONG: usize = 128 << 10;
 
 /// The body as it was before it was packed, at most `most` bytes, within the budget.
 ///
@@ -28,11 +29,9 @@ pub(super) async fn unpack(admission: &mut Admission, packed: Bytes, most: usize
     if !admission.grow(allowed) {
         return Err(full());
     }
-    let unpacked = if length > LONG {
-        let work = tokio::task::spawn_blocking(move || read(&packed, allowed));
-        work.await.map_err(|_| Fault::new(Code::InternalPanic, "a body could not be unpacked"))?
-    } else {
-        read(&packed, allowed)
+    let unpacked = match at_once(&packed, allowed) {
+        Some(unpacked) => unpacked,
+        None => admission.elsewhere(move || read(&packed, allowed)).await?,
     };
     let unpacked = unpacked.map_err(|error| match error {
         Unusable::Broken(reason) => Fault::new(
@@ -46,6 +45,13 @@ pub(super) async fn unpack(admission: &mut Admission, packed: Bytes, most: usize
     })?;
     admission.give_back((length + allowed).saturating_sub(unpacked.len()));
     Ok(unpacked.into())
+}
+
+/// `None` for what takes long.
+fn at_once(packed: &[u8], allowed: usize) -> Option<Result<Vec<u8>, Unusable>> {
+    let most = allowed.min(BECOMES_LONG);
+    let unpacked = (packed.len() <= LONG).then(|| read(packed, most))?;
+    Some(unpacked).filter(|unpacked| most == allowed || *unpacked != Err(Unusable::TooLong))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -131,11 +131,11 @@ fn query(query: &str, challenge: &str, verify: Option<&(String, Vec<Token>)>) ->
     let (mut found, mut presented) = (None, None);
     for pair in form::pairs(query.as_bytes()) {
         let (name, value) = pair?;
-        if name == challenge && found.replace(value.clone()).is_some() {
-            return Err(refused("the query has the challenge twice"));
-        }
         if verify.is_some_and(|(parameter, _)| *parameter == name) {
-            presented = Some(value);
+            presented = Some(value.clone());
+        }
+        if name == challenge && found.replace(value).is_some() {
+            return Err(refused("the query has the challenge twice"));
         }
     }
     let Some(found) = found else { return Ok(None) };

@@ -13,7 +13,7 @@ use message::{Code, Fault};
 use super::form;
 use super::path::{self, Parameters};
 use super::routes::Passes;
-use crate::hops::{HOPS, MOST_HOPS};
+use crate::hops::{HOPS, MOST_HOPS, hops};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -118,7 +118,7 @@ impl<'a> Found<'a> {
         let Some(query) = query.filter(|_| !passes.query.is_empty()) else { return Ok(()) };
         for pair in form::pairs(query.as_bytes()) {
             let (name, value) = pair?;
-            if !passes.query.contains(&name) {
+            if !passes.query.iter().any(|named| *named == name) {
                 continue;
             }
             if value.chars().any(char::is_control) {
@@ -169,7 +169,7 @@ impl<'a> Found<'a> {
             let is_one = matches!(self.hops, Field::Absent);
             return if is_one { Ok(()) } else { Err(bad("there may be one X-Vrsky-Hops")) };
         };
-        match value.to_str().ok().and_then(|text| text.parse::<u16>().ok()) {
+        match hops(value.as_bytes()) {
             Some(hops) if hops < MOST_HOPS => Ok(()),
             Some(hops) => {
                 Err(Fault::new(Code::HttpLoop, format!("it was posted from pipeline to pipeline {hops} times")))

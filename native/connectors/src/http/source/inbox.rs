@@ -12,10 +12,12 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use message::Fault;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::shares::{ShareId, Shares, is_fair};
+use super::turns::Turns;
 use crate::contract::{ConnectorError, Incoming, Settled};
 
 /// Ticks in one settlement timeout.
@@ -26,6 +28,7 @@ pub(super) struct Inbox {
     max_messages: usize,
     max_bytes: usize,
     ready: Notify,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -89,6 +92,20 @@ impl Admission {
         held.shares.give_back(self.share, bytes);
     }
 
+    /// What `work` returns, on another thread in the customer's turn.
+    ///
+    /// # Errors
+    /// `internal/panic`
+    pub(super) async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        match &self.inbox {
+            Some(inbox) => inbox.turns.run(self.share, work).await,
+            None => Ok(work()),
+        }
+    }
+
     fn hand_over(mut self) -> (ShareId, usize) {
         self.inbox = None;
         (self.share, self.bytes)
@@ -105,7 +122,13 @@ impl Drop for Admission {
 
 impl Inbox {
     pub(super) fn new(max_messages: usize, max_bytes: usize) -> Rc<Inbox> {
-        Rc::new(Inbox { held: RefCell::default(), max_messages, max_bytes, ready: Notify::new() })
+        Rc::new(Inbox {
+            held: RefCell::default(),
+            max_messages,
+            max_bytes,
+            ready: Notify::new(),
+            turns: Turns::default(),
+        })
     }
 
     /// Whether the next request is turned away.

@@ -29,6 +29,11 @@ impl Accept {
     /// Whatever the sender says it is, and as it says so: nobody here is going to read it.
     pub const ANY: Accept = Accept(127);
 
+    /// Whether those who read the payload take JSON; nobody reads what is taken as it comes.
+    pub(super) fn reads_json(self) -> bool {
+        self != Accept::ANY && self.takes(Accept::JSON)
+    }
+
     fn takes(self, kind: Accept) -> bool {
         self.0 & kind.0 == kind.0
     }

@@ -11,7 +11,8 @@
 //!    ▼
 //! request.rs     route, method, token, media type (routes, path, headers, auth, media); handshakes end here (handshake)
 //!    ▼
-//! body.rs        the body, capped, and its signature while it comes (signature); then unpacked (gzip, form)
+//! body.rs        the body, capped, and its signature while it comes (signature); then unpacked (gzip, form),
+//!                on another thread when that takes long (turns)
 //!    ▼
 //! inbox.rs       the queue that `read_batch` empties; each request waits in a slot for `settle`
 //!                (shares: what a customer may hold of it, and a peer of the connections)
@@ -44,6 +45,7 @@ mod routes;
 mod shares;
 pub mod signature;
 mod spec;
+mod turns;
 
 use std::cell::{RefCell, RefMut};
 use std::net::{SocketAddr, TcpListener};

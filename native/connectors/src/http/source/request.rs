@@ -13,7 +13,7 @@ use message::{Code, Fault};
 
 use super::activity::{Activity, Awaits};
 use super::answer::{Answer, accepted, allowing, asking, closing, problem};
-use super::auth::{Auth, authorize, check_local};
+use super::auth::{Auth, Token, authorize, check_local};
 use super::body::{BodyLimits, Payload, drain, full, read, too_large, unread};
 use super::connection::Phase;
 use super::headers::{self, Encoding, Found};
@@ -23,6 +23,8 @@ use super::routes::{Matched, Route};
 use super::signature::{Verified, Verifier};
 use super::{Shared, form, handshake};
 use crate::contract::{Incoming, Settled};
+
+const JSON: &str = "application/json";
 
 pub(super) async fn handle(
     shared: &Rc<Shared>,
@@ -37,7 +39,7 @@ pub(super) async fn handle(
         Some(answer) => {
             without_body(activity, &head, &mut body, answer.unwrap_or_else(|fault| refuse(shared, &fault, path))).await
         }
-        None => match admit(shared, peer, &head, matched.as_ref(), body.size_hint().lower()) {
+        None => match admit(shared, peer, &head, matched.as_ref(), body.size_hint().lower(), body.is_end_stream()) {
             Ok(admitted) => message(shared, activity, peer, &head, &mut body, admitted).await,
             Err(fault) => without_body(activity, &head, &mut body, refuse(shared, &fault, path)).await,
         },
@@ -79,13 +81,14 @@ fn shaken(peer: SocketAddr, head: &Parts, route: &Route) -> Option<Result<Answer
     Some(checked.and(answer))
 }
 
-/// All that can be said before the body is read, of which `announced` bytes are certain to come.
+/// All that can be said before the body is read, of which `announced` bytes are certain to come; `is_empty`: none do.
 fn admit(
     shared: &Rc<Shared>,
     peer: SocketAddr,
     head: &Parts,
     matched: Option<&Matched>,
     announced: u64,
+    is_empty: bool,
 ) -> Result<Admitted, Fault> {
     let mut found = Found::new(&head.headers);
     check_host(head.version, &found)?;
@@ -95,21 +98,25 @@ fn admit(
     if !route.takes(&head.method) {
         return Err(Fault::new(Code::HttpMethodNotAllowed, format!("{} is not allowed here", head.method)));
     }
-    let name = authorize(&route.auth, &found, &head.headers, peer)?;
+    let token = authorize(&route.auth, &found, &head.headers, peer)?;
     let signature = route.signature.as_ref();
     let verifier = signature.map(|signature| signature.begin(&head.headers, SystemTime::now())).transpose()?;
-    let mut content_type = check_media(&found, route.accept)?;
+    // What is not there has no type.
+    let is_document = is_empty && is_read_as_object(route, &head.method);
+    let mut content_type = if is_document { JSON.into() } else { check_media(&found, route.accept)? };
     let is_form = route.accept != Accept::ANY && &*content_type == form::MEDIA;
     if is_form {
-        content_type = "application/json".into();
+        content_type = JSON.into();
     }
     found.hops()?;
     found.pass(&route.passes, &head.headers, head.uri.query())?;
     found.pass_parameters(&matched.parameters)?;
-    add_our_own(&mut found, route, &head.method, name);
+    add_our_own(&mut found, route, &head.method, token.and_then(Token::name));
     let headers = found.forwarded()?;
     let target = found.take_target();
     let idempotency_key = found.idempotency_key()?.map(|key| key_for(&key, &target));
+    let sender = token.and_then(Token::sender);
+    let idempotency_key = idempotency_key.map(|key| key_of(key, sender));
     if announced > route.max_body as u64 {
         return Err(too_large(route.max_body));
     }
@@ -128,9 +135,30 @@ fn admit(
     Ok(Admitted { admission, incoming, limits, matched: matched.clone(), verifier, target })
 }
 
+/// Whether a request without a body is an empty object to those who read it: to their conditions and scripts, which find
+/// its parameters in the headers.
+fn is_read_as_object(route: &Route, method: &Method) -> bool {
+    (*method == Method::GET || *method == Method::DELETE) && route.accept.reads_json()
+}
+
+/// As the steps read it, if they do.
+fn document(incoming: Incoming, route: &Route, method: &Method) -> Incoming {
+    if !incoming.payload.is_empty() || !is_read_as_object(route, method) {
+        return incoming;
+    }
+    Incoming { payload: Bytes::from_static(b"{}"), content_type: JSON.into(), ..incoming }
+}
+
 /// A key counts for what its request is for. No key has a line end.
 fn key_for(key: &str, target: &str) -> Box<str> {
     if target.is_empty() { key.into() } else { format!("{key}\n{target}").into() }
+}
+
+/// A key counts for its sender, where there are several.
+fn key_of(key: Box<str>, sender: Option<&str>) -> Box<str> {
+    let Some(sender) = sender else { return key };
+    let separator = if key.ends_with('\n') { "" } else { "\n" };
+    format!("{key}{separator}Sender: {sender}\n").into()
 }
 
 fn add_our_own(found: &mut Found<'_>, route: &Route, method: &Method, name: Option<&str>) {
@@ -174,17 +202,22 @@ async fn message(
         return answer.unwrap_or_else(|fault| refuse(&fault));
     }
     let incoming = signed(Incoming { payload, ..incoming }, verified, &target);
+    let incoming = document(incoming, &matched.route, &head.method);
     settled(shared, peer, head, admission, incoming).await
 }
 
 /// What is signed says which deliveries are one, not what the sender writes beside it.
 fn signed(mut incoming: Incoming, verified: Option<Verified>, target: &str) -> Incoming {
     let Some(verified) = verified else { return incoming };
-    if let Some(name) = verified.name {
-        headers::add(&mut incoming.headers, "Auth-", "name", &name);
+    if let Some(name) = &verified.name {
+        headers::add(&mut incoming.headers, "Auth-", "name", name);
     }
-    let key = verified.key.map(|key| key_for(&key, target));
-    incoming.idempotency_key = key.or(incoming.idempotency_key);
+    let Verified { key, name, sender } = verified;
+    incoming.idempotency_key = match key {
+        Some(key) => Some(key_of(key_for(&key, target), sender.as_deref())),
+        // Nothing of this key is signed.
+        None => incoming.idempotency_key.map(|key| key_of(key, sender.or(name).as_deref())),
+    };
     incoming
 }
 
@@ -233,11 +266,12 @@ fn admit_again(
         // The body is not as it came any more: the sender has to send it again.
         return Err(Fault::new(Code::HttpUnavailable, "the path has just become that of another pipeline"));
     }
-    let Admitted { mut admission, incoming, .. } = admit(shared, peer, head, Some(&matched), payload.len() as u64)?;
+    let Admitted { mut admission, incoming, .. } =
+        admit(shared, peer, head, Some(&matched), payload.len() as u64, payload.is_empty())?;
     if !admission.grow(payload.len()) {
         return Err(full());
     }
-    Ok((admission, Incoming { payload, ..incoming }))
+    Ok((admission, document(Incoming { payload, ..incoming }, &matched.route, &head.method)))
 }
 
 /// An answer that needs no body, of which the rest is not going to be read.

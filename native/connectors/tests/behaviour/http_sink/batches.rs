@@ -65,14 +65,15 @@ fn several_messages_are_one_array_or_one_line_each() {
 }
 
 #[test]
-fn a_batch_has_no_header_of_a_single_message_and_the_most_hops_of_them() {
+fn a_batch_has_no_header_of_a_single_message_but_the_hops_of_all() {
     run(async {
         let server = Server::start([keep(OK)]).await;
         let mut sent = batched(&server.url("/"), Array);
         sent.content_type = Some("application/cloudevents-batch+json".into());
         sent.headers = vec![("X-Api-Key".into(), "k".into())];
         let mut messages = numbers(2);
-        messages[0].headers = b"NATS/1.0\r\ntraceparent: 00-1-2-01\r\nX-Request-Id: r\r\nce-type: t\r\n\r\n";
+        messages[0].headers =
+            b"NATS/1.0\r\ntraceparent: 00-1-2-01\r\nX-Request-Id: r\r\nce-type: t\r\nX-Vrsky-Hops: 4\r\n\r\n";
         messages[1].headers = b"NATS/1.0\r\nX-Vrsky-Hops: 4\r\n\r\n";
         assert_eq!(verdicts(&sink(sent), &messages).await, [Ok(()); 2]);
         let head = server.head(0);
@@ -101,6 +102,45 @@ fn the_key_of_a_batch_is_that_of_its_messages() {
         assert!(keys[0].starts_with("acme.") && keys[0].len() == 37, "{keys:?}");
         assert!(keys[0] != keys[2] && keys[2] != keys[3] && keys[0] != keys[3], "{keys:?}");
         assert_eq!(keys[4], "id-1");
+    });
+}
+
+/// Messages with these counts of posts.
+fn hopping(counts: &[&str]) -> Vec<Delivery<'static>> {
+    let mut messages = numbers(counts.len());
+    for (message, count) in messages.iter_mut().zip(counts) {
+        message.headers = format!("NATS/1.0\r\nX-Vrsky-Hops: {count}\r\n\r\n").leak().as_bytes();
+    }
+    messages
+}
+
+#[test]
+fn a_message_gives_its_count_of_posts_to_no_other() {
+    run(async {
+        let server = Server::start([keep(OK)]).await;
+        let sink = sink(batched(&server.url("/"), Array));
+        let messages = hopping(&["0", "15", "0", "14", "0", "?", "99999"]);
+        assert_eq!(verdicts(&sink, &messages).await, [Ok(()); 7]);
+        let count = |request| header(&server.head(request), "x-vrsky-hops").unwrap();
+        let mut sent: Vec<_> = bodies(&server).into_iter().enumerate().map(|(at, body)| (count(at), body)).collect();
+        sent.sort();
+        let expected = [("1", "[1,3,5]"), ("15", "[4]"), ("16", "[2]"), ("65535", "[6,7]")];
+        assert_eq!(sent, expected.map(|(count, body)| (count.to_owned(), body.to_owned())));
+    });
+}
+
+#[test]
+fn messages_of_different_counts_stay_in_order_where_requests_are_one_by_one() {
+    run(async {
+        let server = Server::start([keep(OK), status(503), keep(OK)]).await;
+        let sink = sink(SinkOptions { concurrency: 1, ..batched(&server.url("/"), Array) });
+        let again = Err((Code::HttpServerError, true));
+        assert_eq!(
+            verdicts(&sink, &hopping(&["0", "0", "1", "0", "2"])).await,
+            [Ok(()), Ok(()), again, again, again],
+            "nothing overtakes what is tried again"
+        );
+        assert_eq!(bodies(&server), ["[1,2]", "[3]"]);
     });
 }
 

@@ -33,7 +33,10 @@ fn each_post_of_a_message_counts() {
             (&b""[..], "1"),
             (b"NATS/1.0\r\nx-vrsky-hops: 4\r\n\r\n", "5"),
             (b"NATS/1.0\r\nX-Vrsky-Hops: 65535\r\n\r\n", "65535"),
-            (b"NATS/1.0\r\nX-Vrsky-Hops: many\r\n\r\n", "1"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: 99999\r\n\r\n", "65535"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: many\r\n\r\n", "65535"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: -1\r\n\r\n", "65535"),
+            (b"NATS/1.0\r\nX-Vrsky-Hops: 2\r\nx-vrsky-hops: 3\r\n\r\n", "4"),
         ] {
             let server = Server::start([keep(OK)]).await;
             let sink = sink(options(&server.url("/")));

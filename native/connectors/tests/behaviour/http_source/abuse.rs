@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use connectors::http::source::SourceOptions;
+use connectors::http::source::{Route, RoutedSource as _, SourceOptions};
 use harness::run;
 use tokio::io::AsyncWriteExt;
 
@@ -54,6 +54,27 @@ fn a_hundred_megabytes_in_chunks_are_cut_at_the_limit() {
         let mut sender = Sender(reader.reunite(writer).unwrap());
         assert_eq!((sender.answer().await.code().as_str(), all.borrow().len()), ("http/too-large", 0));
         assert_eq!(source.stats().in_flight, 0);
+    });
+}
+
+#[test]
+fn a_form_of_a_million_names_is_refused_and_one_of_many_is_taken() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let all = store_all(&source);
+        source.routes().insert("acme", "/forms", Route::open(20, 8 << 20)).unwrap();
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let mut sender = Sender::connect(source.address()).await;
+        let names: String = (0..1_000_000).map(|n| format!("{n:x}&")).collect();
+        let answer = sender.post("/in/acme/forms", form, &names).await;
+        assert_eq!((answer.status, answer.code().as_str()), (413, "http/too-large"));
+        assert_eq!(source.stats().in_flight_bytes, 0);
+        let mut sender = Sender::connect(source.address()).await;
+        let names: String = (0..9_999).map(|n| format!("{n:x}&")).collect();
+        assert_eq!(sender.post("/in/acme/forms", form, &names).await.status, 202);
+        let json: serde_json::Value = serde_json::from_slice(&all.borrow()[0].payload).unwrap();
+        assert_eq!(json.as_object().unwrap().len(), 9_999);
+        assert_eq!(source.stats().in_flight_bytes, 0);
     });
 }
 

@@ -8,8 +8,9 @@ use connectors::http::source::{Accept, Passes, Route, RoutedSource as _, SourceO
 use harness::run;
 use tokio::net::TcpSocket;
 
-use super::host::{MAX_BODY, Sender, next, post, source, store_all, stored, until};
+use super::host::{LONG, MAX_BODY, Sender, next, post, source, store_all, stored, until};
 
+const SHORT: Duration = Duration::from_millis(50);
 const HEAD: &str = "POST /in/acme/orders HTTP/1.1\r\nHost: here\r\n";
 
 /// From another machine, as far as the source can tell.
@@ -38,6 +39,61 @@ fn an_idle_connection_ends_for_a_new_one() {
         let mut last = Sender::connect(source.address()).await;
         assert_eq!(last.post("/in/acme/orders", "", "x").await.status, 202);
         assert!(new.is_closed().await);
+    });
+}
+
+#[test]
+fn a_refused_request_whose_body_has_not_come_ends_before_an_idle_connection() {
+    run(async {
+        let source = source(SourceOptions { max_connections: 2, ..SourceOptions::default() }).await;
+        store_all(&source);
+        let mut idle = Sender::connect(source.address()).await;
+        assert_eq!(idle.post("/in/acme/orders", "", "x").await.status, 202);
+        let mut refused = from(2, source.address()).await;
+        refused.send("POST /in/nobody/nothing HTTP/1.1\r\nHost: here\r\nContent-Length: 60000\r\n\r\n").await;
+        until(|| !source.stats().refusals.is_empty()).await;
+        let mut new = from(3, source.address()).await;
+        assert_eq!(new.post("/in/acme/orders", "", "x").await.status, 202);
+        assert!(refused.is_closed().await);
+        assert_eq!(idle.post("/in/acme/orders", "", "x").await.status, 202);
+    });
+}
+
+#[test]
+fn a_refused_request_is_answered_long_before_the_time_of_a_body_is_over() {
+    run(async {
+        let options = SourceOptions { header_timeout: SHORT, body_timeout: 60 * LONG, ..SourceOptions::default() };
+        let source = source(options).await;
+        let mut refused = Sender::connect(source.address()).await;
+        refused.send("POST /in/nobody/nothing HTTP/1.1\r\nHost: here\r\nContent-Length: 60000\r\n\r\n").await;
+        let answer = refused.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (404, Some("close")));
+        until(|| source.stats().connections == 0).await;
+    });
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_ends_for_a_new_connection() {
+    run(async {
+        let options = SourceOptions {
+            max_connections: 1,
+            header_timeout: SHORT,
+            body_timeout: 60 * LONG,
+            ..SourceOptions::default()
+        };
+        let source = source(options).await;
+        store_all(&source);
+        let mut slow = Sender::connect(source.address()).await;
+        slow.send(format!("{HEAD}Content-Length: 900\r\n\r\n{}", "x".repeat(10))).await;
+        until(|| source.stats().in_flight_bytes == 10).await;
+        loop {
+            let mut new = Sender::connect(source.address()).await;
+            if new.post("/in/acme/orders", "", "x").await.status == 202 {
+                break;
+            }
+        }
+        assert!(slow.is_closed().await);
+        until(|| source.stats().in_flight == 0).await;
     });
 }
 

@@ -9,7 +9,7 @@ use connectors::http::source::signature::{
     Algorithm, Deduplicate, Encoding, Hmac, Sender as Signer, Signature, SignatureOptions, SigningSecret,
 };
 use connectors::http::source::{
-    Auth, Handshake, HttpSource, Passes, Reply, Route, RoutedSource as _, Scheme, SourceOptions, Token, When,
+    Accept, Auth, Handshake, HttpSource, Passes, Reply, Route, RoutedSource as _, Scheme, SourceOptions, Token, When,
 };
 use connectors::{Settled, Source};
 use flate2::Compression;
@@ -224,6 +224,95 @@ fn messages_say_which_of_several_tokens_was_presented() {
         }
         let lines: Vec<_> = all.borrow().iter().map(|one| String::from_utf8(one.headers.clone()).unwrap()).collect();
         assert_eq!(lines, ["Auth-name: partner-b\r\n", ""], "no sender can say it for us");
+    });
+}
+
+/// Keys of a request with this idempotency key by each of the tokens.
+async fn keys_of(tokens: Vec<Token>, presented: &[&str]) -> Vec<String> {
+    let source = with(Route { auth: Auth::Presents(Scheme::Bearer, tokens), ..hook() }).await;
+    let all = store_all(&source);
+    let mut sender = Sender::connect(source.address()).await;
+    for token in presented {
+        let headers = format!("Idempotency-Key: k\r\nAuthorization: Bearer {token}\r\n");
+        assert_eq!(sender.post("/in/acme/hook", &headers, "x").await.status, 202);
+    }
+    all.borrow().iter().map(|one| one.idempotency_key.as_deref().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_of_several_senders_has_keys_of_its_own_whichever_of_its_tokens_it_presents() {
+    run(async {
+        let token = |name: &str| Token::new(name).unwrap();
+        assert_eq!(keys_of(vec![token("only")], &["only"]).await, ["k"], "as it was");
+        let named = |name: &str| token(name).named(name);
+        let tokens = vec![named("shop-old").of_sender("shop"), named("shop-new").of_sender("shop"), named("warehouse")];
+        let keys = keys_of(tokens, &["shop-old", "shop-new", "warehouse"]).await;
+        assert_eq!(keys, ["k\nSender: shop\n", "k\nSender: shop\n", "k\nSender: warehouse\n"]);
+    });
+}
+
+#[test]
+fn a_delivery_is_one_whichever_secret_signs_it_unless_the_secrets_are_of_named_senders() {
+    run(async {
+        for (senders, keys) in [([None, None], 1), ([Some("a"), Some("a")], 1), ([Some("a"), Some("b")], 2)] {
+            let secrets = ["one", "two"].iter().zip(senders).map(|(value, sender)| SigningSecret {
+                sender: sender.map(str::to_owned),
+                ..SigningSecret::new(*value).named(*value)
+            });
+            let deduplicate = Some(Deduplicate::Content);
+            let options =
+                SignatureOptions { sender: Signer::GitHub, secrets: secrets.collect(), tolerance: None, deduplicate };
+            let signature = Some(Arc::new(Signature::new(&options).unwrap()));
+            let source = with(Route { signature, ..hook() }).await;
+            let all = store_all(&source);
+            let mut sender = Sender::connect(source.address()).await;
+            for secret in ["one", "two"] {
+                let headers = format!("X-Hub-Signature-256: sha256={}\r\n", hmac(secret, b"x"));
+                assert_eq!(sender.post("/in/acme/hook", &headers, "x").await.status, 202);
+            }
+            let found: std::collections::BTreeSet<_> =
+                all.borrow().iter().map(|one| one.idempotency_key.clone().unwrap()).collect();
+            assert_eq!(found.len(), keys, "{senders:?}");
+        }
+    });
+}
+
+#[test]
+fn a_get_or_delete_without_a_body_is_an_empty_object_to_those_who_read_it() {
+    run(async {
+        let source = source(SourceOptions::default()).await;
+        let methods = vec![Method::POST, Method::GET, Method::DELETE];
+        let route = |accept| Route { methods: methods.clone(), accept, ..Route::open(60, MAX_BODY) };
+        for (path, accept) in [
+            ("/json", Accept::JSON),
+            ("/all", Accept::ALL),
+            ("/any", Accept::ANY),
+            ("/xml", Accept::XML | Accept::BYTES),
+        ] {
+            source.routes().insert("zeta", path, route(accept)).unwrap();
+        }
+        let all = store_all(&source);
+        let mut sender = Sender::connect(source.address()).await;
+        for head in [
+            "GET /in/zeta/json HTTP/1.1\r\nHost: here\r\n\r\n",
+            "DELETE /in/zeta/all HTTP/1.1\r\nHost: here\r\nContent-Type: text/xml\r\nContent-Length: 0\r\n\r\n",
+            "DELETE /in/zeta/all HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "DELETE /in/zeta/all HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\n[1]",
+            "POST /in/zeta/all HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n",
+            "DELETE /in/zeta/any HTTP/1.1\r\nHost: here\r\n\r\n",
+            "DELETE /in/zeta/xml HTTP/1.1\r\nHost: here\r\n\r\n",
+        ] {
+            sender.send(head).await;
+            assert_eq!(sender.answer().await.status, 202, "{head}");
+        }
+        let seen: Vec<_> = all
+            .borrow()
+            .iter()
+            .map(|one| (String::from_utf8(one.payload.to_vec()).unwrap(), one.content_type.to_string()))
+            .collect();
+        let json = "application/json";
+        let expected = [("{}", json), ("{}", json), ("{}", json), ("[1]", ""), ("", ""), ("", ""), ("", "")];
+        assert_eq!(seen, expected.map(|(payload, media)| (payload.to_owned(), media.to_owned())));
     });
 }
 

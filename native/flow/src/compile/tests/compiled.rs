@@ -182,6 +182,7 @@ fn an_http_in_knows_its_senders_by_tokens_users_or_keys() {
     for (auth, scheme, names) in [
         (json!({"bearer": old}), PresentedBy::Bearer, vec!["old"]),
         (json!({"bearer": [old, new]}), PresentedBy::Bearer, vec!["new", "old"]),
+        (json!({"bearer": [{"secret": "old", "sender": "shop"}, new]}), PresentedBy::Bearer, vec!["new", "old"]),
         (json!({"basic": {"user": "u", "password": old}}), PresentedBy::Basic("u".into()), vec!["old"]),
         (json!({"api_key": {"header": "X-Key", "key": [old]}}), PresentedBy::Header("X-Key".into()), vec!["old"]),
     ] {
@@ -192,6 +193,8 @@ fn an_http_in_knows_its_senders_by_tokens_users_or_keys() {
     for bad in [
         json!({"bearer": []}),
         json!({"bearer": "text"}),
+        json!({"bearer": {"secret": "alone", "sender": "shop"}}),
+        json!({"bearer": [{"secret": "old", "sender": "a b"}]}),
         json!({"basic": {"user": "a:b", "password": old}}),
         json!({"api_key": {"header": "Authorization", "key": old}}),
         json!({"api_key": {"key": old}}),

@@ -40,7 +40,7 @@ const MAX_WAIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// `config/invalid-value` for settings that no node could start with.
 pub fn check(pipeline: &Arc<Pipeline>, secrets: &Secrets, settings: &Settings) -> Result<Vec<Finding>, Fault> {
-    let sinks = Sinks::new(settings, Rc::new(SystemWorld::new(Tls::new(None)?, Vec::new())))?;
+    let sinks = Sinks::new(settings, Rc::new(SystemWorld::of_node(Tls::new(None)?, settings.listen)))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

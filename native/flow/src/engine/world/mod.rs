@@ -107,6 +107,12 @@ impl SystemWorld {
         let listens_on = listeners.first().and_then(|listener| listener.local_addr().ok());
         SystemWorld { tls, listens_on, listeners: Cell::new(listeners) }
     }
+
+    /// One that serves nobody, of a node that would listen there.
+    #[must_use]
+    pub fn of_node(tls: Tls, listens_on: Option<SocketAddr>) -> SystemWorld {
+        SystemWorld { tls, listens_on, listeners: Cell::default() }
+    }
 }
 
 impl World for SystemWorld {

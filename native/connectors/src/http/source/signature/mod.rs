@@ -45,6 +45,7 @@ pub struct Signature {
 struct Key {
     key: hmac::Key,
     name: Option<Box<str>>,
+    sender: Option<Box<str>>,
 }
 
 impl Signature {
@@ -73,7 +74,8 @@ impl Signature {
                 Some(name) => invalid(format!("the secret `{name}` {reason}")),
                 None => invalid(format!("the secret of the signature {reason}")),
             })?;
-            Ok(Key { key: hmac::Key::new(recipe.algorithm.ring(), &key), name: secret.name.as_deref().map(Box::from) })
+            let (name, sender) = (secret.name.as_deref().map(Box::from), secret.sender.as_deref().map(Box::from));
+            Ok(Key { key: hmac::Key::new(recipe.algorithm.ring(), &key), name, sender })
         };
         let keys = options.secrets.iter().map(key).collect::<Result<_, Fault>>()?;
         let deduplicate = options.deduplicate.unwrap_or(recipe.deduplicate);

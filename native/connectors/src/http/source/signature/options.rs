@@ -105,12 +105,14 @@ pub struct SigningSecret {
     pub value: String,
     /// What messages say in `Auth-name` when they were signed with it.
     pub name: Option<String>,
+    /// Whose it is, where several senders sign: each has deliveries and keys of its own.
+    pub sender: Option<String>,
 }
 
 impl SigningSecret {
     #[must_use]
     pub fn new(value: impl Into<String>) -> SigningSecret {
-        SigningSecret { value: value.into(), name: None }
+        SigningSecret { value: value.into(), name: None, sender: None }
     }
 
     #[must_use]

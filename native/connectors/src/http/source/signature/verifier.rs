@@ -28,6 +28,8 @@ pub(in crate::http::source) struct Verified {
     pub(in crate::http::source) key: Option<Box<str>>,
     /// Of the secret that it was signed with.
     pub(in crate::http::source) name: Option<Box<str>>,
+    /// Whose that is, where the path has several senders.
+    pub(in crate::http::source) sender: Option<Box<str>>,
 }
 
 impl Verifier {
@@ -76,7 +78,7 @@ impl Verifier {
         })?;
         // The body is part of it: a retry whose body was made anew is no misuse of its id.
         let delivery = self.delivery.map(|hasher| hasher.finalize().to_hex().as_str().into());
-        Ok(Verified { key: delivery, name: key.name.clone() })
+        Ok(Verified { key: delivery, name: key.name.clone(), sender: key.sender.clone() })
     }
 }
 

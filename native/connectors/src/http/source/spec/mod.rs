@@ -14,6 +14,7 @@ use crate::http::options::{
     ContentType, HandshakeOptions, HttpIn, InApiKey, InAuth, InBasic, InHmac, InMethod, InWebhook,
 };
 use crate::kind::{Attach, Claim, Described, PipelineContext, Reads, Secrets, SourceKind, SourceSpec, typed};
+use crate::options::SenderSecret;
 
 pub use signing::Signing;
 
@@ -81,7 +82,7 @@ pub enum HttpAuth {
     /// No `auth` at all: only the machine itself.
     LoopbackOnly,
     /// Whoever presents the value of one of these secrets.
-    Presents { by: PresentedBy, secrets: Vec<String> },
+    Presents { by: PresentedBy, secrets: Vec<SenderSecret> },
     /// Whoever signs with the value of one of these secrets.
     Signs(Signing),
 }
@@ -89,12 +90,13 @@ pub enum HttpAuth {
 impl HttpAuth {
     /// The names of its secrets.
     #[must_use]
-    pub fn secrets(&self) -> &[String] {
-        match self {
-            HttpAuth::Presents { secrets, .. } => secrets,
+    pub fn secrets(&self) -> Vec<&str> {
+        let secrets = match self {
+            HttpAuth::Presents { secrets, .. } => secrets.as_slice(),
             HttpAuth::Signs(signing) => &signing.secrets,
             HttpAuth::Nobody | HttpAuth::LoopbackOnly => &[],
-        }
+        };
+        secrets.iter().map(|one| one.secret.as_str()).collect()
     }
 }
 
@@ -118,12 +120,12 @@ fn auth(options: &HttpIn) -> Result<HttpAuth, Fault> {
     Ok(match &options.auth {
         None => HttpAuth::LoopbackOnly,
         Some(InAuth::Open(_)) => HttpAuth::Nobody,
-        Some(InAuth::Bearer(auth)) => HttpAuth::Presents { by: PresentedBy::Bearer, secrets: auth.bearer.names() },
+        Some(InAuth::Bearer(auth)) => HttpAuth::Presents { by: PresentedBy::Bearer, secrets: auth.bearer.list() },
         Some(InAuth::Basic(InBasic { basic })) => {
-            HttpAuth::Presents { by: PresentedBy::Basic(basic.user.clone()), secrets: basic.password.names() }
+            HttpAuth::Presents { by: PresentedBy::Basic(basic.user.clone()), secrets: basic.password.list() }
         }
         Some(InAuth::ApiKey(InApiKey { api_key })) => {
-            HttpAuth::Presents { by: PresentedBy::Header(api_key.header.to_string()), secrets: api_key.key.names() }
+            HttpAuth::Presents { by: PresentedBy::Header(api_key.header.to_string()), secrets: api_key.key.list() }
         }
         Some(InAuth::Webhook(InWebhook { webhook })) => {
             HttpAuth::Signs(Signing::of_sender(webhook).map_err(below("webhook"))?)
@@ -199,14 +201,18 @@ impl HttpInput {
     }
 }
 
-fn presents(by: &PresentedBy, names: &[String], secrets: &dyn Secrets) -> Result<Auth, Fault> {
+fn presents(by: &PresentedBy, names: &[SenderSecret], secrets: &dyn Secrets) -> Result<Auth, Fault> {
     let several = names.len() > 1;
-    let token = |name: &String| {
+    let token = |SenderSecret { secret: name, sender }: &SenderSecret| {
         let token = match by {
             PresentedBy::Basic(user) => Token::basic(user, secrets.get(name)?),
             PresentedBy::Bearer | PresentedBy::Header(_) => Token::new(secrets.get(name)?)?,
         };
-        Ok(if several { token.named(name) } else { token })
+        Ok(match sender {
+            Some(sender) if several => token.named(name).of_sender(sender),
+            None if several => token.named(name),
+            _ => token,
+        })
     };
     let tokens = names.iter().map(token).collect::<Result<_, Fault>>()?;
     let scheme = match by {
@@ -223,7 +229,7 @@ fn presents(by: &PresentedBy, names: &[String], secrets: &dyn Secrets) -> Result
 impl SourceSpec for HttpInput {
     fn secrets(&self) -> Vec<&str> {
         let verify = shaking::secrets(&self.handshake);
-        self.auth.secrets().iter().map(String::as_str).chain(verify).collect()
+        self.auth.secrets().into_iter().chain(verify).collect()
     }
 
     fn describe(&self) -> String {

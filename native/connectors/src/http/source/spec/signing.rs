@@ -13,6 +13,7 @@ use crate::http::source::signature::{
     Algorithm, Deduplicate, Encoding, Hmac, Sender, Signature, SignatureOptions, SigningSecret, Timestamp,
 };
 use crate::kind::Secrets;
+use crate::options::SenderSecret;
 
 /// What senders recommend.
 const TOLERANCE: Duration = Duration::from_secs(300);
@@ -21,7 +22,7 @@ const TOLERANCE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub struct Signing {
     options: SignatureOptions,
-    pub(super) secrets: Vec<String>,
+    pub(super) secrets: Vec<SenderSecret>,
 }
 
 impl Signing {
@@ -37,7 +38,7 @@ impl Signing {
             WebhookSender::Svix => Sender::Svix,
         };
         let tolerance = options.tolerance.as_ref().map(crate::options::Span::length);
-        Signing::new(sender, tolerance, options.deduplicate, options.key.names())
+        Signing::new(sender, tolerance, options.deduplicate, options.key.list())
     }
 
     /// # Errors
@@ -71,14 +72,14 @@ impl Signing {
                 KeyEncoding::Base64 => Encoding::Base64,
             },
         };
-        Signing::new(Sender::Hmac(hmac), tolerance, options.deduplicate, options.key.names())
+        Signing::new(Sender::Hmac(hmac), tolerance, options.deduplicate, options.key.list())
     }
 
     fn new(
         sender: Sender,
         tolerance: Option<Duration>,
         deduplicate: Option<DeduplicateBy>,
-        secrets: Vec<String>,
+        secrets: Vec<SenderSecret>,
     ) -> Result<Signing, Fault> {
         let deduplicate = deduplicate.map(|by| match by {
             DeduplicateBy::Delivery => Deduplicate::Delivery,
@@ -96,9 +97,9 @@ impl Signing {
     /// `secret/not-found`; `config/invalid-value` for a secret that is not encoded as it should be.
     pub(super) fn open(&self, secrets: &dyn Secrets) -> Result<Arc<Signature>, Fault> {
         let several = self.secrets.len() > 1;
-        let signing = |name: &String| {
+        let signing = |SenderSecret { secret: name, sender }: &SenderSecret| {
             let secret = SigningSecret::new(secrets.get(name)?);
-            Ok(if several { secret.named(name) } else { secret })
+            Ok(if several { SigningSecret { sender: sender.clone(), ..secret.named(name) } } else { secret })
         };
         let secrets = self.secrets.iter().map(signing).collect::<Result<_, Fault>>()?;
         Signature::new(&SignatureOptions { secrets, ..self.options.clone() }).map(Arc::new)
