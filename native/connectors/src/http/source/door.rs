@@ -52,6 +52,8 @@ impl Door {
         let share = self.peers.borrow_mut().of(&peer);
         let has_room = || is_fair(self.peers.borrow().units(share), 1, most.saturating_sub(self.open()));
         let is_full = self.open() >= most;
+        // Nobody misses these: as many as it takes end for whoever has some connections already.
+        while !has_room() && self.evict_one(Idleness::Refused, None) {}
         let makes_room = has_room() || is_full && self.evict(None) && has_room() || self.evict(Some(share));
         if !makes_room {
             return None;
@@ -65,8 +67,11 @@ impl Door {
 
     /// Ends an idle connection of this peer, or of all; `false` when none is idle.
     fn evict(&self, of: Option<ShareId>) -> bool {
-        let found = [Idleness::Refused, Idleness::Idle, Idleness::Slow].iter().find_map(|kind| self.oldest(*kind, of));
-        let Some(guest) = found.and_then(|number| self.leave(number)) else { return false };
+        [Idleness::Refused, Idleness::Idle, Idleness::Slow].into_iter().any(|kind| self.evict_one(kind, of))
+    }
+
+    fn evict_one(&self, kind: Idleness, of: Option<ShareId>) -> bool {
+        let Some(guest) = self.oldest(kind, of).and_then(|number| self.leave(number)) else { return false };
         guest.activity.evict();
         true
     }

@@ -60,6 +60,34 @@ fn a_refused_request_whose_body_has_not_come_ends_before_an_idle_connection() {
 }
 
 #[test]
+fn a_peer_gets_several_connections_while_refused_requests_have_all() {
+    run(async {
+        let source = source(SourceOptions { max_connections: 8, ..SourceOptions::default() }).await;
+        store_all(&source);
+        let mut refused = Vec::new();
+        for peer in 10..18 {
+            let mut sender = from(peer, source.address()).await;
+            sender.send("POST /in/nobody/nothing HTTP/1.1\r\nHost: here\r\nContent-Length: 60000\r\n\r\n").await;
+            refused.push(sender);
+        }
+        until(|| source.stats().refusals.first().is_some_and(|(_, count)| *count == 8)).await;
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let mut sender = Sender::connect(source.address()).await;
+            assert_eq!(sender.post("/in/acme/orders", "", "x").await.status, 202);
+            kept.push(sender);
+        }
+        for sender in &mut kept {
+            assert_eq!(
+                sender.post("/in/acme/orders", "", "x").await.status,
+                202,
+                "none of its own has ended for another"
+            );
+        }
+    });
+}
+
+#[test]
 fn a_refused_request_is_answered_long_before_the_time_of_a_body_is_over() {
     run(async {
         let options = SourceOptions { header_timeout: SHORT, body_timeout: 60 * LONG, ..SourceOptions::default() };
