@@ -85,8 +85,11 @@ fn class_length(rest: &str) -> Option<usize> {
     rest[start + first..].find(']').map(|at| start + first + at + 1)
 }
 
+/// The numbers and the patterns of those that read a folder.
+type Readers = Vec<(u64, String)>;
+
 /// The folders that ins of this process read, as they are on disk, whatever path leads there.
-static READ: Mutex<Option<HashMap<Identity, Vec<(u64, String)>>>> = Mutex::new(None);
+static READ: Mutex<Option<HashMap<Identity, Readers>>> = Mutex::new(None);
 
 /// A folder and a pattern, for as long as they are read.
 #[derive(Debug)]
