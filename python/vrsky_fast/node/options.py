@@ -47,7 +47,8 @@ def check_secrets(folder: Path | None) -> None:
 def check_allow(profile: Profile) -> None:
     """Raises ConfigError when what is allowed is no network, as the core reads them."""
     try:
-        Engine.to_ask(profile)
+        # Where it listens is read as people write it, later on.
+        Engine.to_ask(replace(profile, listen=None))
     except ConfigError as error:
         raise error_for(error.code, f"--allow: {error.reason}") from None
 
