@@ -86,7 +86,10 @@ fn class_length(rest: &str) -> Option<usize> {
 }
 
 /// The folders that ins of this process read, as they are on disk, whatever path leads there.
-static READ: Mutex<Option<HashMap<Identity, Vec<(u64, String)>>>> = Mutex::new(None);
+static READ: Mutex<Option<Readers>> = Mutex::new(None);
+
+/// Of each folder: the numbers of its readers, and their patterns.
+type Readers = HashMap<Identity, Vec<(u64, String)>>;
 
 /// A folder and a pattern, for as long as they are read.
 #[derive(Debug)]
