@@ -242,8 +242,10 @@ impl Worker {
         self.miss(&found, report);
         self.broken.retain(|name| self.seen.contains_key(name));
         for entry in self.known.iter() {
-            // Perhaps by another name than before.
-            if let (Some(fault), None) = (&entry.failed, entry.gone) {
+            // Perhaps by another name than before. One that is gone is known as such only when nothing of it is in hand.
+            if let Some(fault) = &entry.failed
+                && self.seen.contains_key(&entry.name)
+            {
                 self.broken.report(&entry.name, entry.version, fault);
             }
         }

@@ -1,5 +1,6 @@
 //! Files that cannot be read on: which ones, where, and why.
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
@@ -53,7 +54,13 @@ fn each_file_that_cannot_be_read_on_is_reported_once_with_its_place() {
         assert_eq!(told[1].2, Some(4), "the byte where the row begins");
         assert!(told.iter().all(|(_, _, offset)| offset.is_some()));
         until("all are counted", || source.broken_items().is_some_and(|(items, _)| items == 4)).await;
-        // A later look finds nothing new.
+        // One that is gone is none of them, though its message is in hand; nor is a file that is whole again, which is
+        // read when what was read of it is stored. No later look reports anything anew.
+        fs::remove_file(files.inbox().join("torn.csv.gz")).unwrap();
+        files.put("long.csv", "a\n1\n22\n");
+        until("three are left", || source.broken_items().is_some_and(|(items, _)| items == 3)).await;
+        store(&source, 2).await;
+        until("two are left", || source.broken_items().is_some_and(|(items, _)| items == 2)).await;
         assert!(source.take_item_faults().is_empty());
     });
 }
