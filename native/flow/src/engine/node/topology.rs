@@ -69,21 +69,12 @@ impl Node {
     /// What is installed and differs by the settings, for the new ones.
     fn prepare_again(&self, settings: &Settings, before: &Settings) -> Result<Vec<Arc<Prepared>>, Fault> {
         let state = lock(&self.state);
-        let again = |one: &Arc<Prepared>| {
-            let (pipeline, secrets) = (Arc::clone(&one.pipeline), one.secrets.clone());
-            let prepared = Prepared::new(pipeline, secrets, one.counters.clone(), settings)?;
-            let prepared = match &one.canary {
-                Some(canary) => prepared.with_canary(Arc::clone(&canary.pipeline), canary.millionths, Some(one))?,
-                None => prepared,
-            };
-            Ok(Arc::new(prepared))
-        };
         let differs = |one: &&Arc<Prepared>| {
             let customer = one.pipeline.customer();
             settings.topology != before.topology
                 || settings.closed.contains(customer) != before.closed.contains(customer)
         };
-        state.installed.values().filter(differs).map(again).collect()
+        state.installed.values().filter(differs).map(|one| one.again(settings).map(Arc::new)).collect()
     }
 }
 

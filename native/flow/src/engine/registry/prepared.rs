@@ -96,6 +96,19 @@ impl Prepared {
         Ok(Prepared { canary: Some(CanaryPlan { pipeline, millionths, runs }), ..self })
     }
 
+    /// The same, with its canary, for other settings of the node. What was counted goes on.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn again(&self, settings: &Settings) -> Result<Prepared, Fault> {
+        let (pipeline, secrets) = (Arc::clone(&self.pipeline), self.secrets.clone());
+        let prepared = Prepared::new(pipeline, secrets, self.counters.clone(), settings)?;
+        match &self.canary {
+            Some(canary) => prepared.with_canary(Arc::clone(&canary.pipeline), canary.millionths, Some(self)),
+            None => Ok(prepared),
+        }
+    }
+
     /// Its scripts and those of its canary, for as long as what is returned lives.
     #[must_use]
     pub fn load(&self, executor: &Rc<dyn Executor>) -> Vec<Loaded> {
