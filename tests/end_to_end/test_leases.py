@@ -21,22 +21,8 @@ from .clock import Clock
 from .node import Node, a_number, eventually
 from .proxy import in_between
 from .test_configured import Deployment
-from .test_files_in import put
+from .test_files_in import ROWS, put
 from .test_metrics import base, scrape, status
-
-ROWS = """\
-customer: acme
-pipeline: rows
-in:
-  file:
-    path: inbox
-    pattern: '*.csv'
-    format: {csv: {numbers: [n], delimiter: ';'}}
-    settle_for: 500ms
-    done: {move: done}
-out:
-  file: {path: rows.ndjson}
-"""
 
 SENSORS = """\
 customer: acme

@@ -17,7 +17,7 @@ from .. import config
 from ..config.folder import nothing_in
 from ..config.share import Rule
 from ..control.buckets import NODES, PIPELINES, make, name_of
-from ..control.revisions import delete, write
+from ..control.revisions import current, delete, write
 from ..control.rollout import NodeState
 from ..errors import ConfigError, NatsError, VrskyError
 from . import bucket, canary, changes, exit_codes, nats, outcome, variables
@@ -97,7 +97,7 @@ def command(
         return _tests_failed(terminal, failed, as_json)
     found = asyncio.run(_compare(server, path, loaded, prune))
     if millionths is not None:
-        found = canary.beside(found, {f"{one.customer}.{one.pipeline}": one for one in loaded}, millionths, rule)
+        found = canary.beside(found, {one.key: one for one in loaded}, millionths, rule)
     different = [one for one in found if one.kind != "unchanged"]
     if not as_json:
         changes.show(terminal, found)
@@ -173,7 +173,7 @@ def _tests_failed(terminal: Terminal, failed: Sequence[Outcome], as_json: bool) 
 
 async def _compare(server: nats.Server, path: Path, loaded: Sequence[config.PipelineFile], prune: bool) -> list[Change]:
     async with bucket.client_of(server) as client:
-        there = await bucket.current_or_nothing(client, {one.customer for one in loaded})
+        there = await current(client, {one.customer for one in loaded})
     return changes.compare(path, loaded, there, prune)
 
 

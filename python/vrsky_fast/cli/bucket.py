@@ -3,7 +3,7 @@ line."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,8 +13,6 @@ from nats.aio.client import Client
 from .._native import is_name
 from ..control.connection import connect, endpoint_of
 from ..control.identity import login, user_of
-from ..control.revisions import Revision, current
-from ..errors import NatsError
 from . import nats
 
 _NOTE_CHARACTERS = 200
@@ -55,16 +53,6 @@ async def client_of(server: nats.Server) -> AsyncIterator[Client]:
     """A connection to the server that is named. Raises UsageError where none is, and NatsError."""
     async with connect(endpoint_of(nats.required(server.url), server.tls, server.access)) as client:
         yield client
-
-
-async def current_or_nothing(client: Client, customers: Collection[str] | None) -> dict[str, Revision]:
-    """What the bucket holds of these customers; nothing before it is made. Raises NatsError."""
-    try:
-        return await current(client, customers)
-    except NatsError as error:
-        if error.code != "nats/no-stream":
-            raise
-        return {}
 
 
 async def author(client: Client, note: str) -> tuple[str, str]:

@@ -88,8 +88,7 @@ def compare(path: Path, loaded: Sequence[PipelineFile], there: Mapping[str, Revi
 
 def _change(path: Path, one: PipelineFile, there: Mapping[str, Revision]) -> Change:
     file = os.path.relpath(one.path, path) if path.is_dir() else one.path.name
-    key = f"{one.customer}.{one.pipeline}"
-    before = there.get(key)
+    key, before = one.key, there.get(one.key)
     old = None if before is None else before.stored
     if old is not None and _is_same(one, file, old):
         return Change(key, "unchanged", old, before)

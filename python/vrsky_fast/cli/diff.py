@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .. import config
-from ..control.revisions import Revision
+from ..control.revisions import Revision, current
 from . import bucket, changes, exit_codes, nats, variables
 from .terminal import Terminal
 
@@ -44,4 +44,4 @@ def command(path: Path, server: nats.Server, prune: bool, given: dict[str, str],
 
 async def _current(server: nats.Server, customers: set[str]) -> dict[str, Revision]:
     async with bucket.client_of(server) as client:
-        return await bucket.current_or_nothing(client, customers)
+        return await current(client, customers)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
 
 import click
 
 from ..config.share import percent
-from ..config.stored import Canary
-from ..control.revisions import Revision, history, write
-from ..control.rollout import NodeState
 from ..errors import error_for
-from . import bucket, exit_codes, nats, outcome
+from . import bucket, exit_codes, nats
 from .changes import Change, show
+from .put_back import history, put_back
 from .server_of import agrees
 from .terminal import Terminal
 
@@ -34,7 +30,7 @@ Examples:
 @bucket.options
 @bucket.writing("Promote")
 def command(pipeline: str, server: nats.Server, yes: bool, seconds: float, note: str, as_json: bool) -> int:
-    now = asyncio.run(_now(server, bucket.key_of(pipeline)))
+    now = history(server, bucket.key_of(pipeline))[-1]
     canary = None if now.stored is None else now.stored.canary
     if canary is None:
         raise error_for("config/canary", f"{now.name} has no canary that could be promoted")
@@ -44,25 +40,5 @@ def command(pipeline: str, server: nats.Server, yes: bool, seconds: float, note:
     question = f"Run all messages by revision {canary.stored.revision}, and not only {percent(canary.millionths)}?"
     if not yes and not agrees(question, "promotes", "promoted"):
         return exit_codes.OK
-    sequence, states = asyncio.run(_promote(server, now, canary, note, seconds))
-    code = outcome.exit_code(states)
-    if as_json:
-        report = {"ok": code == exit_codes.OK, "revision": canary.stored.revision, "previous": now.revision}
-        click.echo(json.dumps(report | {"sequence": sequence, "nodes": [one.as_json() for one in states]}))
-    else:
-        outcome.show(terminal, states, seconds)
-    return code
-
-
-async def _now(server: nats.Server, key: str) -> Revision:
-    async with bucket.client_of(server) as client:
-        return (await history(client, key))[-1]
-
-
-async def _promote(
-    server: nats.Server, now: Revision, canary: Canary, note: str, seconds: float
-) -> tuple[int, list[NodeState]]:
-    async with bucket.client_of(server) as client:
-        user, text = await bucket.author(client, note or f"canary {canary.stored.revision} promoted")
-        sequence = await write(client, canary.stored.by(user, text), now.sequence)
-        return sequence, await outcome.waited(client, {now.key: sequence}, seconds)
+    why = note or f"canary {canary.stored.revision} promoted"
+    return put_back(server, canary.stored, now, why, seconds, terminal, as_json)

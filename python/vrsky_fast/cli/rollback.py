@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
 from collections.abc import Sequence
 
 import click
 
 from ..config.stored import Stored
-from ..control.revisions import Revision, history, write
-from ..control.rollout import NodeState
+from ..control.revisions import Revision
 from ..errors import error_for
-from . import bucket, exit_codes, nats, outcome
+from . import bucket, exit_codes, nats
 from .changes import Change, show
+from .put_back import history, put_back
 from .server_of import agrees
 from .terminal import Terminal
 
@@ -39,7 +37,7 @@ Examples:
 def command(
     pipeline: str, server: nats.Server, yes: bool, seconds: float, note: str, revision: str | None, as_json: bool
 ) -> int:
-    found = asyncio.run(_history(server, bucket.key_of(pipeline)))
+    found = history(server, bucket.key_of(pipeline))
     stored = chosen(found, revision)
     terminal, now = Terminal(sys.stdout), found[-1]
     if not as_json:
@@ -48,14 +46,8 @@ def command(
         show(terminal, [Change(now.key, "added" if now.is_deleted else "changed", stored, now)])
     if not yes and not agrees(f"Put revision {stored.revision} back?", "writes", "written"):
         return exit_codes.OK
-    sequence, states = asyncio.run(_put(server, stored, now.sequence, note, seconds))
-    code = outcome.exit_code(states)
-    if as_json:
-        report = {"ok": code == exit_codes.OK, "revision": stored.revision, "previous": now.revision}
-        click.echo(json.dumps(report | {"sequence": sequence, "nodes": [one.as_json() for one in states]}))
-    else:
-        outcome.show(terminal, states, seconds)
-    return code
+    why = note or f"rollback to {stored.revision}"
+    return put_back(server, stored, now, why, seconds, terminal, as_json)
 
 
 def chosen(found: Sequence[Revision], revision: str | None) -> Stored:
@@ -76,17 +68,3 @@ def chosen(found: Sequence[Revision], revision: str | None) -> Stored:
     if not fit:
         raise error_for("config/unknown-pipeline", why)
     return fit[-1].alone()
-
-
-async def _history(server: nats.Server, key: str) -> list[Revision]:
-    async with bucket.client_of(server) as client:
-        return await history(client, key)
-
-
-async def _put(
-    server: nats.Server, stored: Stored, last: int, note: str, seconds: float
-) -> tuple[int, list[NodeState]]:
-    async with bucket.client_of(server) as client:
-        user, text = await bucket.author(client, note or f"rollback to {stored.revision}")
-        sequence = await write(client, stored.by(user, text), last)
-        return sequence, await outcome.waited(client, {stored.key: sequence}, seconds)

@@ -19,7 +19,7 @@ from ..control import buckets, deployment
 from ..control.deployment import Version, in_force
 from ..control.leases import Lease, leases
 from ..control.nodes import Figures, NodeRecord, nodes
-from ..control.revisions import Revision
+from ..control.revisions import Revision, current
 from ..control.rollout import NodeState, settings_state_of, state_of
 from ..control.trial import as_json, of_nodes, rate
 from ..errors import error_for
@@ -90,9 +90,9 @@ async def _status(server: nats.Server, what: str | None) -> _Status:
         key = bucket.key_of(what)
         customers = {key.partition(".")[0]}
     async with bucket.client_of(server) as client:
-        there = await bucket.current_or_nothing(client, customers)
+        there = await current(client, customers)
         running, identity = await nodes(client), await buckets.identity(client, buckets.PIPELINES)
-        held = {f"{one.customer}.{one.pipeline}": one for one in await leases(client, customers)}
+        held = {one.key: one for one in await leases(client, customers)}
         settings, set_in = await deployment.history(client), await buckets.identity(client, buckets.DEPLOYMENT)
     found = [one for _, one in sorted(there.items()) if not one.is_deleted and key in {None, one.key}]
     if key is not None and not found:

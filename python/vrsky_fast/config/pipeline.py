@@ -61,6 +61,11 @@ class PipelineFile:
         return self.summary.pipeline
 
     @property
+    def key(self) -> str:
+        """In the bucket, such as `acme.orders`."""
+        return f"{self.customer}.{self.pipeline}"
+
+    @property
     def name(self) -> str:
         """Such as `acme/orders`."""
         return f"{self.customer}/{self.pipeline}"

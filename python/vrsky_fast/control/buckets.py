@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from nats.aio.client import Client
@@ -65,6 +66,16 @@ NODES = Bucket("vrsky_nodes", 1, NODE_SECONDS, "memory")
 def name_of(key: str) -> str:
     """What people read for a key of vrsky_pipelines: customer/pipeline."""
     return key.replace(".", "/", 1)
+
+
+def when(time: float) -> str:
+    """What people read for the time of an entry, seconds since 1970."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def who(user: str, note: str) -> str:
+    """What people read for who wrote one."""
+    return f"{user} ({note})" if note else user or "somebody"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from nats.aio.client import Client
 
 from ..config import InvalidConfig
 from ..config.deployment import DeploymentSettings, decode
 from ..config.problem import Problem
-from ..errors import NatsError
-from .buckets import DEPLOYMENT, Conflict, Entry, put
+from .buckets import DEPLOYMENT, Conflict, Entry, put, when, who
 from .failure import fail
-from .watch import entries_of
+from .watch import entries_if_any
 
 KEY = "settings"
 
@@ -33,12 +31,12 @@ class Version:
 
     @property
     def when(self) -> str:
-        return datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return when(self.time)
 
     @property
     def by(self) -> str:
         """For people."""
-        return f"{self.user} ({self.note})" if self.note else self.user or "somebody"
+        return who(self.user, self.note)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -64,12 +62,7 @@ def version_of(entry: Entry) -> Version:
 
 async def history(client: Client) -> list[Version]:
     """The oldest first, at most 10; none before anybody has set anything. Raises NatsError."""
-    try:
-        return [version_of(one) for one in await entries_of(client, DEPLOYMENT, (KEY,), history=True)]
-    except NatsError as error:
-        if error.code != "nats/no-stream":
-            raise
-        return []
+    return [version_of(one) for one in await entries_if_any(client, DEPLOYMENT, (KEY,), history=True)]
 
 
 def in_force(versions: list[Version]) -> DeploymentSettings:

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field, replace
 
 from nats.aio.client import Client
 
-from ..errors import NatsError
 from .buckets import DELETED, Bucket, Entry, put
-from .watch import Batch, entries_of
+from .watch import Batch, entries_if_any
 
 LEASES = Bucket("vrsky_leases", 1, None, "file")
 
@@ -82,6 +81,11 @@ class Lease:
     pipeline: str
     node: str | None
     since: float
+
+    @property
+    def key(self) -> str:
+        """Of vrsky_pipelines."""
+        return f"{self.customer}.{self.pipeline}"
 
 
 def slot_key(number: int) -> str:
@@ -181,14 +185,8 @@ async def write_source(client: Client, key: Key, session: Session | None, last: 
 async def leases(client: Client, customers: Iterable[str] | None = None) -> list[Lease]:
     """Of some customers, or of all; none before the first node has made the bucket. Raises NatsError."""
     patterns = [">"] if customers is None else ["slot.>", *(f"source.{one}.>" for one in customers)]
-    try:
-        entries = await entries_of(client, LEASES, patterns)
-    except NatsError as error:
-        if error.code != "nats/no-stream":
-            raise
-        return []
     view = View()
-    view.take(Batch(entries, begins=True, is_current=True), 0)
+    view.take(Batch(await entries_if_any(client, LEASES, patterns), begins=True, is_current=True), 0)
     return _leases(view.sources, view.live)
 
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from nats.aio.client import Client
 
-from ..errors import NatsError
 from .buckets import NODES, Entry
-from .watch import entries_of
+from .watch import entries_if_any
 
 MAX_REFUSED = 500
 MAX_CANARIES = 500
@@ -170,13 +169,7 @@ def bounded(refused: Mapping[str, Refusal]) -> dict[str, Refusal]:
 
 async def nodes(client: Client) -> list[NodeRecord]:
     """Those that live, by their ids; none before the first one has made the bucket. Raises NatsError."""
-    try:
-        entries = await entries_of(client, NODES, (">",))
-    except NatsError as error:
-        if error.code != "nats/no-stream":
-            raise
-        return []
-    found = (decode(one) for one in entries if one.value is not None)
+    found = (decode(one) for one in await entries_if_any(client, NODES, (">",)) if one.value is not None)
     return sorted((one for one in found if one is not None), key=lambda one: one.id)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NoReturn
 
 from nats.aio.client import Client
@@ -12,9 +11,9 @@ from nats.aio.client import Client
 from ..config import InvalidConfig
 from ..config.problem import Problem
 from ..config.stored import Canary, Stored, decode
-from .buckets import DELETED, PIPELINES, Conflict, Entry, name_of, put
+from .buckets import DELETED, PIPELINES, Conflict, Entry, name_of, put, when, who
 from .failure import fail
-from .watch import entries_of
+from .watch import entries_if_any, entries_of
 
 # More customers than these are found in all of the bucket.
 _MAX_PATTERNS = 20
@@ -57,7 +56,7 @@ class Revision:
 
     @property
     def when(self) -> str:
-        return datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return when(self.time)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -73,11 +72,12 @@ class Revision:
 
 
 async def current(client: Client, customers: Collection[str] | None = None) -> dict[str, Revision]:
-    """By key, deleted ones included; of these customers, or of all. Raises NatsError."""
+    """By key, deleted ones included; of these customers, or of all. None before the bucket is made. Raises
+    NatsError."""
     patterns = [f"{one}.>" for one in sorted(customers or ())]
     if customers is None or len(patterns) > _MAX_PATTERNS:
         patterns = [">"]
-    found = await entries_of(client, PIPELINES, patterns) if patterns else []
+    found = await entries_if_any(client, PIPELINES, patterns) if patterns else []
     revisions = map(_revision, found)
     return {one.key: one for one in revisions if customers is None or one.customer in customers}
 
@@ -129,14 +129,11 @@ async def _put(client: Client, key: str, value: bytes, headers: dict[str, str], 
 
 
 async def _name_other(client: Client, key: str) -> NoReturn:
-    found: Sequence[Revision] = list((await current(client, [key.partition(".")[0]])).values())
-    other = next((one for one in found if one.key == key), None)
-    name = name_of(key)
+    other, name = await last_of(client, key), name_of(key)
     if other is None:
         fail("config/changed-meanwhile", f"{name} was purged meanwhile")
     what = "deleted" if other.is_deleted else f"changed to revision {other.revision}"
-    by = f"{other.user} ({other.note})" if other.note else other.user or "somebody"
-    fail("config/changed-meanwhile", f"{name} was {what} by {by} at {other.when}")
+    fail("config/changed-meanwhile", f"{name} was {what} by {who(other.user, other.note)} at {other.when}")
 
 
 def _header(text: str) -> str:

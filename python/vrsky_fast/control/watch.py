@@ -20,6 +20,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from ..errors import NatsError
 from .answers import answers
 from .buckets import Bucket, Entry, entry_of, missing
 from .failure import fail
@@ -118,6 +119,16 @@ async def entries_of(client: Client, bucket: Bucket, patterns: Sequence[str], hi
             if is_current:
                 break
     return found
+
+
+async def entries_if_any(client: Client, bucket: Bucket, patterns: Sequence[str], history: bool = False) -> list[Entry]:
+    """The same; none before the bucket is made. Raises NatsError."""
+    try:
+        return await entries_of(client, bucket, patterns, history)
+    except NatsError as error:
+        if error.code != "nats/no-stream":
+            raise
+        return []
 
 
 class _Session:

@@ -11,7 +11,7 @@ after all that was there. The way back is the same with the sides changed. A nod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from nats.aio.client import Client
 
@@ -150,10 +150,3 @@ class Moves:
 def _has_taken(node: NodeRecord, at: tuple[int, str]) -> bool:
     seen, bucket = at
     return node.settings is not None and node.settings.bucket == bucket and node.settings.seen >= seen
-
-
-def closed_and_left_out(moves: Moves) -> Mapping[str, tuple[str, ...]]:
-    """For the record of the node."""
-    unsettled = moves.unsettled
-    left_out = tuple(one for one in moves.left_out if one not in unsettled)
-    return {"left_out": left_out, "moving": unsettled}
