@@ -6,12 +6,15 @@ import json
 import math
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from vrsky_fast.cli.exit_codes import ENVIRONMENT, OK
 
 from ..conftest import clean_environment, command, post
 from ..siphash import is_chosen
@@ -74,7 +77,9 @@ def delivered(folder: Path, ids: dict[int, str]) -> dict[int, set[int]]:
 
 
 def shown(deployment: Deployment) -> dict[str, Any]:
-    (row,) = deployment.says("status")["pipelines"]
+    done = deployment.vrsky("status", "--json")
+    assert done.returncode in (OK, ENVIRONMENT), done.stdout + done.stderr
+    (row,) = json.loads(done.stdout)["pipelines"]
     return row  # type: ignore[no-any-return]
 
 
@@ -88,20 +93,33 @@ def runs(deployment: Deployment) -> dict[str, dict[str, int]]:
     return shown(deployment)["canary_runs"]  # type: ignore[no-any-return]
 
 
-def watching(deployment: Deployment, *arguments: str) -> subprocess.Popen[str]:
-    """The command that watches the canary, while it does."""
-    write_pipelines(deployment.folder, {"orders.yaml": FAILING})
-    return subprocess.Popen(
-        command("apply", "pipelines", "--yes", "--canary", "25%", "--json", *arguments),
-        cwd=deployment.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment() | {"VRSKY_NATS": deployment.url()},
-    )
+Started = Callable[..., Deployment]
+Watching = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def started(deploy: Deploy) -> Callable[..., Deployment]:
+def watching() -> Iterator[Watching]:
+    """Starts the command that watches the canary."""
+    with ExitStack() as started:
+
+        def start(deployment: Deployment, *arguments: str) -> subprocess.Popen[str]:
+            write_pipelines(deployment.folder, {"orders.yaml": FAILING})
+            process = subprocess.Popen(
+                command("apply", "pipelines", "--yes", "--canary", "25%", "--json", *arguments),
+                cwd=deployment.folder,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=clean_environment() | {"VRSKY_NATS": deployment.url()},
+            )
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def started(deploy: Deploy) -> Started:
     def start(*arguments: str) -> Deployment:
         deployment = deploy()
         deployment.node(*arguments)
@@ -111,7 +129,7 @@ def started(deploy: Deploy) -> Callable[..., Deployment]:
     return start
 
 
-def test_a_canary_runs_its_share_of_2000_messages_chosen_by_their_ids(started: Callable[..., Deployment]) -> None:
+def test_a_canary_runs_its_share_of_2000_messages_chosen_by_their_ids(started: Started) -> None:
     deployment = started()
     report = canary(deployment, NEXT)
     assert [one["change"] for one in report["changes"]] == ["canary"]
@@ -153,7 +171,7 @@ def test_what_a_killed_node_had_in_hand_meets_the_same_revision_on_another(deplo
 
 
 def test_a_canary_that_fails_is_rolled_back_and_its_dead_letters_meet_the_active_revision(
-    started: Callable[..., Deployment],
+    started: Started, watching: Watching
 ) -> None:
     deployment = started()
     watch = watching(deployment, "--abort-above", "2%", "--over", "40")
@@ -182,7 +200,7 @@ def test_a_canary_that_fails_is_rolled_back_and_its_dead_letters_meet_the_active
     assert all(one["id"] == ids[one["n"]] for one in lines(deployment.folder))
 
 
-def test_a_promotion_under_load_accounts_for_every_message(started: Callable[..., Deployment]) -> None:
+def test_a_promotion_under_load_accounts_for_every_message(started: Started) -> None:
     deployment = started()
     node = deployment.nodes[0]
     canary(deployment, NEXT)
@@ -204,7 +222,7 @@ def test_a_promotion_under_load_accounts_for_every_message(started: Callable[...
 
 
 def test_a_canary_that_stays_below_is_promoted_by_the_command_that_watches_it(
-    started: Callable[..., Deployment],
+    started: Started,
 ) -> None:
     deployment = started()
     decisions = ("--abort-above", "2%", "--over", "20", "--promote-after")
@@ -220,7 +238,7 @@ def test_a_canary_that_stays_below_is_promoted_by_the_command_that_watches_it(
     assert (row["canary"], row["revision"]) == (None, report["canaries"][0]["canary"])
 
 
-def test_what_a_canary_may_not_change_is_refused_with_its_place(started: Callable[..., Deployment]) -> None:
+def test_what_a_canary_may_not_change_is_refused_with_its_place(started: Started) -> None:
     deployment = started()
     for text, line, field in (
         (NEXT.replace("path: /orders,", "path: /others,"), 3, "in.http.path"),
@@ -239,7 +257,7 @@ def test_what_a_canary_may_not_change_is_refused_with_its_place(started: Callabl
     assert shown(deployment)["canary"] is None
 
 
-def test_a_canary_decides_before_the_pipeline_changes_otherwise(started: Callable[..., Deployment]) -> None:
+def test_a_canary_decides_before_the_pipeline_changes_otherwise(started: Started) -> None:
     deployment = started()
     canary(deployment, NEXT)
     report = deployment.applies({"orders.yaml": NEXT.replace("version: 2", "version: 3")}, exits=1)
@@ -254,7 +272,7 @@ def test_a_canary_decides_before_the_pipeline_changes_otherwise(started: Callabl
     assert again["problems"][0]["code"] == "config/canary"
 
 
-def test_of_two_commands_at_once_one_decides(started: Callable[..., Deployment]) -> None:
+def test_of_two_commands_at_once_one_decides(started: Started) -> None:
     deployment = started()
     canary(deployment, NEXT)
     commands = (["promote", "acme/orders"], ["rollback", "acme/orders"])
@@ -269,7 +287,7 @@ def test_of_two_commands_at_once_one_decides(started: Callable[..., Deployment])
     assert shown(deployment)["canary"] is None
 
 
-def test_a_watch_ends_when_somebody_else_decides(started: Callable[..., Deployment]) -> None:
+def test_a_watch_ends_when_somebody_else_decides(started: Started, watching: Watching) -> None:
     deployment = started()
     watch = watching(deployment, "--abort-above", "2%")
     eventually(lambda: shown(deployment)["canary"], "the canary is there")
@@ -279,7 +297,7 @@ def test_a_watch_ends_when_somebody_else_decides(started: Callable[..., Deployme
     assert json.loads(told)["canaries"][0]["decision"] == "changed meanwhile"
 
 
-def test_a_watch_that_is_killed_leaves_the_canary_as_it_is(started: Callable[..., Deployment]) -> None:
+def test_a_watch_that_is_killed_leaves_the_canary_as_it_is(started: Started, watching: Watching) -> None:
     deployment = started()
     watch = watching(deployment, "--abort-above", "2%", "--over", "10")
     eventually(lambda: shown(deployment)["canary"] and shown(deployment)["nodes"]["applied"], "the canary runs")

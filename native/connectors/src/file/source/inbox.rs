@@ -8,7 +8,7 @@
 //!
 //! A file's progress is where its first message begins that is not stored: what a restart goes on from.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use message::{Code, Fault};
 use tokio::time::Instant;
 
+use super::progress::{Messages, Progress};
 use super::state::{FileId, hex};
 use crate::contract::{Incoming, Settled};
 
@@ -45,13 +46,14 @@ pub(super) struct Message {
     pub(super) fault: Option<Fault>,
 }
 
-/// How far a file has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Everything before is stored.
-    pub(super) offset: u64,
-    /// Read and not settled.
-    pub(super) open: usize,
+/// What a turn has read of one file.
+pub(super) struct ReadOn {
+    pub(super) file: FileId,
+    /// Up to where.
+    pub(super) end: u64,
+    pub(super) messages: Vec<Message>,
+    /// Where messages begin that were stored earlier, of each row of them at least the first.
+    pub(super) stored: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -71,10 +73,9 @@ pub(super) struct Inbox {
     closing: bool,
 }
 
-/// Of one file: the messages that are not stored, by where they start, up to where it was read.
+#[derive(Default)]
 struct File {
-    open: BTreeSet<u64>,
-    read: u64,
+    messages: Messages,
     /// Nothing more comes of it; it goes with its last message.
     is_over: bool,
 }
@@ -101,32 +102,27 @@ impl Inbox {
         self.lent.len()
     }
 
-    /// A file is read up to `end`, whether or not there was a message.
-    pub(super) fn on_read(&mut self, file: FileId, end: u64, messages: Vec<Message>) {
+    /// A file is read on, whether or not there was a message.
+    pub(super) fn on_read(&mut self, ReadOn { file, end, messages, stored }: ReadOn) {
         if self.closing {
             return;
         }
-        let known = self.files.entry(file).or_insert(File { open: BTreeSet::new(), read: 0, is_over: false });
-        known.read = end;
-        known.open.extend(messages.iter().map(|message| message.start));
+        let known = self.files.entry(file).or_default();
+        known.messages.on_read(end, messages.iter().map(|message| message.start), &stored);
         self.messages += messages.len();
         self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
         self.queue.extend(messages);
     }
 
     pub(super) fn progress(&self) -> Vec<(FileId, Progress)> {
-        let of = |(id, file): (&FileId, &File)| {
-            let offset = file.open.first().copied().unwrap_or(file.read);
-            (*id, Progress { offset, open: file.open.len() })
-        };
-        self.files.iter().map(of).collect()
+        self.files.iter().map(|(id, file)| (*id, file.messages.progress())).collect()
     }
 
     /// The file is over. What was read of it is still delivered: nobody else may have it.
     pub(super) fn forget(&mut self, file: FileId) {
         let Some(known) = self.files.get_mut(&file) else { return };
         known.is_over = true;
-        if known.open.is_empty() {
+        if known.messages.is_settled() {
             self.files.remove(&file);
         }
     }
@@ -187,8 +183,8 @@ impl Inbox {
         self.release(message);
         let id = message.origin.file;
         let Some(file) = self.files.get_mut(&id) else { return };
-        file.open.remove(&message.start);
-        if file.is_over && file.open.is_empty() {
+        file.messages.on_stored(message.start);
+        if file.is_over && file.messages.is_settled() {
             self.files.remove(&id);
         }
     }

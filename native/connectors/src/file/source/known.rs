@@ -10,6 +10,7 @@ use message::{Code, Fault};
 use tokio::time::Instant;
 
 use super::folder::Found;
+use super::progress::Progress;
 use super::state::{Entry, FileId, Inode, MAX_FILES};
 
 const STEP: Duration = Duration::from_secs(10 * 60);
@@ -78,10 +79,11 @@ impl Known {
         self.is_changed = true;
     }
 
-    /// Everything before is stored.
-    pub(super) fn on_stored(&mut self, id: FileId, offset: u64) {
-        if self.get(id).is_some_and(|entry| entry.offset != offset) {
-            self.change(id, |entry| entry.offset = offset);
+    pub(super) fn on_stored(&mut self, id: FileId, progress: &Progress) {
+        let Some(entry) = self.get(id) else { return };
+        let stored = progress.with_rest_of(&entry.stored);
+        if (entry.offset, &entry.stored) != (progress.offset, &stored) {
+            self.change(id, |entry| (entry.offset, entry.stored) = (progress.offset, stored));
         }
     }
 
@@ -153,6 +155,7 @@ mod tests {
             head: (1, [1; 16]),
             tail: None,
             offset: 1,
+            stored: Vec::new(),
             version,
             is_finished: true,
             // 1970: by the time of day, missing for decades.

@@ -7,6 +7,7 @@
 //!    │           folder.rs   what is there, and has settled
 //!    │           reader.rs   chunks ─► records ─► messages
 //!    │           same.rs     whether a file is the one that is known
+//!    │           progress.rs which messages of a file are stored
 //!    │           known.rs    what is known of files that are there, or were
 //!    │           state.rs    how far each file has come, on disk, under a lock
 //!    │           holder.rs   whose word on that counts, where nodes hold leases
@@ -17,8 +18,8 @@
 //! inbox.rs     the queue that `read_batch` empties, and the messages that wait for `settle`
 //! ```
 //!
-//! A message counts once it is stored: the progress that is written down is where the first message begins that is not.
-//! A restart goes on there, and what comes again has the same place. The folder is looked into once in a
+//! A message counts once it is stored: the progress that is written down is where the first message begins that is not, and
+//! which ones behind it are. A restart goes on there, and what comes again has the same place. The folder is looked into once in a
 //! while; nothing tells of changes, since not every file system does.
 
 mod broken;
@@ -29,6 +30,7 @@ mod inbox;
 mod known;
 mod options;
 mod overlap;
+mod progress;
 mod reader;
 mod same;
 mod spec;
@@ -216,8 +218,8 @@ impl Shared {
 
     fn on_report(&self, report: Report) {
         let mut inbox = self.inbox.borrow_mut();
-        for (id, end, messages) in report.read {
-            inbox.on_read(id, end, messages);
+        for read in report.read {
+            inbox.on_read(read);
         }
         for id in report.forgotten {
             inbox.forget(id);

@@ -13,6 +13,7 @@ use message::{Code, Document, Fault};
 
 use super::inbox::{Message, Origin};
 use super::options::{Rows, SourceOptions};
+use super::progress::{Run, is_stored};
 use super::state::{FileId, Version};
 
 const CHUNK: usize = 256 << 10;
@@ -33,6 +34,8 @@ pub(super) struct Room {
 /// What one call of [`Reader::next`] has read.
 pub(super) struct Taken {
     pub(super) messages: Vec<Message>,
+    /// Where others begin that were stored earlier, of each row of them the first.
+    pub(super) stored: Vec<u64>,
     /// Of the file's text, bytes.
     pub(super) text: usize,
     /// A fault is the file's: it cannot be read on.
@@ -66,6 +69,8 @@ pub(super) struct Reader {
     part: Part,
     /// Where the first message begins that is not stored.
     goal: u64,
+    /// What is stored behind it.
+    stored: Vec<Run>,
     /// Where the last message ended.
     last_end: u64,
     /// Nothing follows the buffer.
@@ -82,6 +87,7 @@ impl Reader {
         file: File,
         name: &str,
         (id, version, offset): (FileId, Version, u64),
+        stored: Vec<Run>,
         options: &SourceOptions,
     ) -> Reader {
         let plain_name = name.strip_suffix(".gz");
@@ -97,6 +103,7 @@ impl Reader {
             at: 0,
             part: if matches!(options.rows, Rows::Csv(_)) { Part::Mark } else { Part::Known },
             goal: offset,
+            stored,
             last_end: offset,
             is_all: false,
             columns: None,
@@ -128,11 +135,12 @@ impl Reader {
             prepared => {
                 let text = *prepared.as_ref().unwrap_or(&0);
                 let read = prepared.and_then(|_| self.check_blank());
-                return Taken { messages: Vec::new(), text, read };
+                return Taken { messages: Vec::new(), stored: Vec::new(), text, read };
             }
         };
         // All payloads lie in one buffer: messages of a file are settled about as they were read.
         let (mut messages, mut payloads, mut taken) = (Vec::new(), Vec::new(), 0);
+        let (mut stored, mut was_stored) = (Vec::new(), false);
         let read = loop {
             if messages.len() >= room.messages || payloads.len() >= room.bytes || before + taken >= room.text {
                 break Ok(());
@@ -142,10 +150,18 @@ impl Reader {
                     let start = self.at + taken as u64;
                     let record = taken..taken + length;
                     taken += length;
+                    let is_stored = is_stored(&self.stored, start);
+                    if is_stored {
+                        if !was_stored {
+                            stored.push(start);
+                        }
+                        (was_stored, self.last_end) = (true, start + length as u64);
+                        continue;
+                    }
                     let from = payloads.len();
                     if let Some(message) = self.message(record, start, options, &mut payloads) {
                         messages.push((message, from..payloads.len()));
-                        self.last_end = start + length as u64;
+                        (was_stored, self.last_end) = (false, start + length as u64);
                     }
                 }
                 Ok(None) => break Ok(()),
@@ -156,7 +172,7 @@ impl Reader {
         let payloads = Bytes::from(payloads);
         let with_payload = |(message, range)| Message { payload: payloads.slice(range), ..message };
         let messages = messages.into_iter().map(with_payload).collect();
-        Taken { messages, text: before + taken, read: read.and_then(|()| self.check_blank()) }
+        Taken { messages, stored, text: before + taken, read: read.and_then(|()| self.check_blank()) }
     }
 
     /// Takes the start of the buffer out of it.

@@ -14,6 +14,7 @@ use message::{Code, Fault};
 use serde_json::{Value, json};
 
 use super::holder::Holder;
+use super::progress::Run;
 use crate::kind::Fence;
 
 const LOCK: &str = "lock";
@@ -68,6 +69,8 @@ pub(super) struct Entry {
     pub(super) tail: Option<FileId>,
     /// Where the first message begins that is not stored.
     pub(super) offset: u64,
+    /// Which ones behind it are, while the file is as it was.
+    pub(super) stored: Vec<Run>,
     /// As it was when it was opened last.
     pub(super) version: Version,
     /// Everything in it is stored.
@@ -181,7 +184,7 @@ fn failed(folder: &Path, reason: &str) -> Fault {
 }
 
 fn to_json(entry: &Entry) -> Value {
-    let Entry { id, name, inode, head, tail, offset, version, is_finished, gone, missed, failed: _ } = entry;
+    let Entry { id, name, inode, head, tail, offset, stored, version, is_finished, gone, missed, failed: _ } = entry;
     json!({
         "id": hex(id),
         "name": name,
@@ -190,6 +193,7 @@ fn to_json(entry: &Entry) -> Value {
         "head": [head.0, hex(&head.1)],
         "tail": tail.as_ref().map(hex),
         "offset": offset,
+        "stored": stored,
         "version": [version.size, version.modified],
         "finished": is_finished,
         "gone": gone,
@@ -220,6 +224,11 @@ fn from_json(value: &Value) -> Option<Entry> {
             tail => Some(from_hex(tail.as_str()?)?),
         },
         offset: number("offset")?,
+        // Earlier builds had no such list.
+        stored: match value.get("stored") {
+            None => Vec::new(),
+            Some(runs) => runs.as_array()?.iter().map(run).collect::<Option<_>>()?,
+        },
         version: {
             let version = value.get("version")?;
             Version { size: version.get(0)?.as_u64()?, modified: version.get(1)?.as_i64()? }
@@ -230,6 +239,10 @@ fn from_json(value: &Value) -> Option<Entry> {
         missed: number("missed").unwrap_or(0),
         failed: None,
     })
+}
+
+fn run(value: &Value) -> Option<Run> {
+    Some((value.get(0)?.as_u64()?, value.get(1)?.as_u64()?))
 }
 
 pub(super) fn hex(id: &FileId) -> String {
@@ -275,6 +288,7 @@ mod tests {
             head: (5, [0; 16]),
             tail: Some([1; 16]),
             offset: 3,
+            stored: vec![(4, 5)],
             version: Version { size: 5, modified: -1 },
             is_finished: true,
             gone: Some(1),
@@ -307,7 +321,7 @@ mod tests {
         });
         fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
         let inode = Inode { number: u64::MAX, born: None };
-        let entries = vec![Entry { inode, gone: None, missed: 0, ..entry() }];
+        let entries = vec![Entry { inode, gone: None, missed: 0, stored: Vec::new(), ..entry() }];
         assert_eq!(State::open(&folder.0, None).unwrap().1, Written { folder: None, entries });
     }
 

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use super::broken::{Broken, Summary};
 use super::finish::{Finished, finish, sync};
 use super::folder::{self, Found};
-use super::inbox::{Message, Progress};
+use super::inbox::ReadOn;
 use super::known::{Known, now};
 use super::options::{Done, Plan};
 use super::overlap::Reading;
+use super::progress::Progress;
 use super::reader::{Reader, Room, Taken};
 use super::same::{goes_on, is_as_found, is_same, number};
 use super::state::{Entry, FileId, Inode, State, Version};
@@ -44,8 +45,7 @@ pub(super) struct Turn {
 /// What a turn has brought.
 #[derive(Default)]
 pub(super) struct Report {
-    /// Up to where a file is read now.
-    pub(super) read: Vec<(FileId, u64, Vec<Message>)>,
+    pub(super) read: Vec<ReadOn>,
     /// After that.
     pub(super) forgotten: Vec<FileId>,
     pub(super) failure: Option<Code>,
@@ -206,7 +206,7 @@ impl Worker {
     fn note(&mut self, progress: &[(FileId, Progress)]) {
         self.unsettled = progress.iter().filter(|(_, progress)| progress.open > 0).map(|(id, _)| *id).collect();
         for (id, progress) in progress {
-            self.known.on_stored(*id, progress.offset);
+            self.known.on_stored(*id, progress);
         }
     }
 
@@ -410,6 +410,7 @@ impl Worker {
             head,
             tail: None,
             offset: 0,
+            stored: Vec::new(),
             version: found.version,
             is_finished: false,
             gone: None,
@@ -444,6 +445,8 @@ impl Worker {
             return Ok(());
         }
         let (id, offset) = (entry.id, entry.offset);
+        // In a file that was written to, other messages may begin there.
+        let stored = if entry.version == found.version { entry.stored.clone() } else { Vec::new() };
         if !goes_on(entry, &found, &file, &self.plan.options.rows) {
             self.forget(id, report);
             if self.enter(folder, &found, report)? {
@@ -452,11 +455,11 @@ impl Worker {
             return Ok(());
         }
         let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
-        let reader = Reader::open(file, &found.name, (id, found.version, offset), &self.plan.options);
+        let reader = Reader::open(file, &found.name, (id, found.version, offset), stored.clone(), &self.plan.options);
         self.reading = Some((reader, second));
         self.known.change(id, |entry| {
             (entry.name, entry.inode, entry.version) = (found.name, found.inode, found.version);
-            (entry.is_finished, entry.failed, entry.tail) = (false, None, None);
+            (entry.is_finished, entry.failed, entry.tail, entry.stored) = (false, None, None, stored);
         });
         Ok(())
     }
@@ -470,7 +473,7 @@ impl Worker {
             self.read_on(&mut room, report);
         }
         // A file without a message is put away at once.
-        let is_put_away = report.read.iter().any(|(_, _, messages)| messages.is_empty());
+        let is_put_away = report.read.iter().any(|read| read.messages.is_empty());
         let may_open = folder.is_some() && !self.waiting.is_empty();
         report.is_busy = self.reading.is_some() || may_open || is_put_away;
     }
@@ -479,7 +482,7 @@ impl Worker {
     fn read_on(&mut self, room: &mut Room, report: &mut Report) {
         let Some((reader, file)) = &mut self.reading else { return };
         let id = reader.id;
-        let Taken { messages, text, read } = reader.next(*room, &self.plan.options);
+        let Taken { messages, stored, text, read } = reader.next(*room, &self.plan.options);
         room.text = room.text.saturating_sub(text.max(FILE_TEXT));
         // What was read is of one file only when it still begins as it did, and is as long.
         let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version));
@@ -512,6 +515,6 @@ impl Worker {
         }
         room.messages = room.messages.saturating_sub(messages.len());
         room.bytes = room.bytes.saturating_sub(messages.iter().map(|message| message.payload.len()).sum());
-        report.read.push((id, end, messages));
+        report.read.push(ReadOn { file: id, end, messages, stored });
     }
 }

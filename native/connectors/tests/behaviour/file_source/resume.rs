@@ -27,14 +27,69 @@ fn what_was_not_stored_comes_again_with_the_same_places() {
         }
         source.close(std::time::Duration::ZERO).await;
         let source = files.source(Rows::Lines).await;
-        let second = take(&source, 3).await;
-        assert_eq!(second.iter().map(text).collect::<Vec<_>>(), lines(3..6));
-        assert_eq!(places(&second)[..2], places(&first)[3..]);
+        let second = take(&source, 2).await;
+        assert_eq!(second.iter().map(text).collect::<Vec<_>>(), [&lines(3..4)[..], &lines(5..6)].concat());
+        assert_eq!(places(&second)[0], places(&first)[3]);
         second.iter().for_each(|incoming| source.settle(incoming.item, stored()));
         close(&source).await;
         let source = files.source(Rows::Lines).await;
         files.put("b.ndjson", "last\n");
         assert_eq!(store(&source, 1).await, ["last"], "nothing of what is stored comes again");
+    });
+}
+
+#[test]
+fn what_is_stored_behind_a_gap_does_not_come_again_over_many_stops() {
+    let rows = lines(0..2_000);
+    let gzip = |text: &str| {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (name, bytes) in [("a.ndjson", rows.join("\n").into_bytes()), ("a.ndjson.gz", gzip(&rows.join("\n\n")))] {
+        run(async {
+            let files = Files::new();
+            files.put(name, bytes);
+            let mut came: Vec<String> = Vec::new();
+            let mut turn = 0;
+            while came.len() < rows.len() {
+                let source = files.source(Rows::Lines).await;
+                let batch = take(&source, (rows.len() - came.len()).min(700)).await;
+                // Every third of them is refused, the first one among these; in the end none is.
+                let is_stored = |at: usize| turn > 6 || at % 3 > 0;
+                for (at, incoming) in batch.iter().enumerate() {
+                    if is_stored(at) {
+                        source.settle(incoming.item, stored());
+                        came.push(text(incoming));
+                    } else {
+                        source.settle(incoming.item, refused(Code::LimitBacklog));
+                    }
+                }
+                source.close(std::time::Duration::ZERO).await;
+                turn += 1;
+            }
+            came.sort_unstable();
+            let mut expected = rows.clone();
+            expected.sort_unstable();
+            assert_eq!(came, expected);
+        });
+    }
+}
+
+#[test]
+fn nothing_is_passed_over_in_a_file_that_was_written_to_meanwhile() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "11\n22\n33\n");
+        let source = files.source(Rows::Lines).await;
+        let first = take(&source, 3).await;
+        source.settle(first[1].item, stored());
+        source.close(std::time::Duration::ZERO).await;
+        // As long as it was up to there, and another line in the place of the one that is stored.
+        files.put("a.ndjson", "11\n44\n33\n55\n");
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 4).await, ["11", "44", "33", "55"]);
     });
 }
 

@@ -1,0 +1,173 @@
+//! How far a file has come: where its first message begins that is not stored, and which ones behind that are.
+//!
+//! A lane that is full refuses some messages of a burst and takes others, so that what is stored has gaps. They are written
+//! down, too: a stop in such a moment would otherwise have the messages behind the first gap published once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages that begin in there, the end left out, are stored.
+pub(super) type Run = (u64, u64);
+
+/// What a restart goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Everything before is stored.
+    pub(super) offset: u64,
+    /// Read and not settled.
+    pub(super) open: usize,
+    /// What is stored behind the first of those, in order.
+    pub(super) stored: Vec<Run>,
+    /// Up to where it is read.
+    pub(super) read: u64,
+}
+
+/// The messages of one file that the inbox has.
+#[derive(Default)]
+pub(super) struct Messages {
+    /// Where those begin that are not stored.
+    open: BTreeSet<u64>,
+    /// Where runs of stored ones begin. Each goes to the next that is open, or to the end of what is read. Those before the
+    /// first that is open are none, and no two follow each other, so that there are no more of them than are open.
+    runs: BTreeSet<u64>,
+    read: u64,
+}
+
+impl Messages {
+    /// More is read, up to `end`: messages that are open, and the starts of runs that were stored earlier.
+    pub(super) fn on_read(&mut self, end: u64, open: impl Iterator<Item = u64>, stored: &[u64]) {
+        self.read = end;
+        self.open.extend(open);
+        for start in stored {
+            self.add_run(*start);
+        }
+    }
+
+    pub(super) fn on_stored(&mut self, start: u64) {
+        if self.open.remove(&start) {
+            self.add_run(start);
+        }
+    }
+
+    fn add_run(&mut self, start: u64) {
+        let Some(before) = self.open.range(..start).next_back().copied() else {
+            // Everything before is stored; so is what comes up to the first that is open.
+            let first = self.open.first().copied();
+            self.runs = first.map_or_else(BTreeSet::new, |first| self.runs.split_off(&first));
+            return;
+        };
+        let after = self.open.range(start..).next().copied().unwrap_or(u64::MAX);
+        let joined: Vec<u64> = self.runs.range(before..after).copied().collect();
+        for run in &joined {
+            self.runs.remove(run);
+        }
+        self.runs.insert(joined.first().copied().unwrap_or(start).min(start));
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let end = |start| self.open.range(start..).next().copied().unwrap_or(self.read);
+        Progress {
+            offset: self.open.first().copied().unwrap_or(self.read),
+            open: self.open.len(),
+            stored: self.runs.iter().map(|start| (*start, end(*start))).collect(),
+            read: self.read,
+        }
+    }
+}
+
+impl Progress {
+    /// What is stored behind `offset`, when `before` was stored as it was read up to here: what is not read yet stays so.
+    pub(super) fn with_rest_of(&self, before: &[Run]) -> Vec<Run> {
+        let rest =
+            before.iter().filter(|(_, end)| *end > self.read).map(|(start, end)| ((*start).max(self.read), *end));
+        let mut all: BTreeMap<u64, u64> = self.stored.iter().copied().collect();
+        all.extend(rest);
+        all.into_iter().collect()
+    }
+}
+
+/// Whether the message that begins at `start` is stored. `runs` are in order.
+pub(super) fn is_stored(runs: &[Run], start: u64) -> bool {
+    let next = runs.partition_point(|(from, _)| *from <= start);
+    next.checked_sub(1).is_some_and(|at| start < runs[at].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A message for each 10 bytes.
+    fn starts(range: std::ops::Range<u64>) -> impl Iterator<Item = u64> {
+        range.map(|at| at * 10)
+    }
+
+    #[test]
+    fn what_is_stored_in_order_leaves_no_runs() {
+        let mut messages = Messages::default();
+        messages.on_read(40, starts(0..4), &[]);
+        for start in starts(0..3) {
+            messages.on_stored(start);
+            assert!(messages.runs.is_empty());
+        }
+        assert_eq!(messages.progress(), Progress { offset: 30, open: 1, stored: vec![], read: 40 });
+    }
+
+    #[test]
+    fn runs_are_joined_when_the_gap_between_them_is_stored() {
+        let mut messages = Messages::default();
+        messages.on_read(60, starts(0..6), &[]);
+        for start in [10, 30, 50] {
+            messages.on_stored(start);
+        }
+        assert_eq!(messages.progress().stored, [(10, 20), (30, 40), (50, 60)]);
+        messages.on_stored(20);
+        assert_eq!(messages.progress().stored, [(10, 40), (50, 60)]);
+        messages.on_stored(0);
+        assert_eq!(messages.progress(), Progress { offset: 40, open: 1, stored: vec![(50, 60)], read: 60 });
+    }
+
+    proptest! {
+        /// Stops at any time, and reads at any pace: what is stored never comes again, and what is not always does.
+        #[test]
+        fn each_message_is_stored_once_over_any_stops(
+            turns in prop::collection::vec((1_u64..9, prop::collection::vec(any::<prop::sample::Index>(), 0..9), any::<bool>()), 0..40),
+        ) {
+            const COUNT: u64 = 60;
+            let (mut offset, mut runs) = (0, Vec::new());
+            let (mut messages, mut at, mut stored) = (Messages::default(), 0, BTreeSet::new());
+            for (read, settled, stops) in turns {
+                let next: Vec<u64> = starts(at / 10..(at / 10 + read).min(COUNT)).collect();
+                let (skipped, open): (Vec<u64>, Vec<u64>) = next.iter().partition(|start| is_stored(&runs, **start));
+                at = (at + read * 10).min(COUNT * 10);
+                for start in &skipped {
+                    prop_assert!(stored.contains(start), "{start} is passed over and not stored");
+                }
+                for start in &open {
+                    prop_assert!(!stored.contains(start), "{start} comes again");
+                }
+                messages.on_read(at, open.into_iter(), &skipped);
+                for index in settled {
+                    let open: Vec<u64> = messages.open.iter().copied().collect();
+                    if !open.is_empty() {
+                        let start = open[index.index(open.len())];
+                        messages.on_stored(start);
+                        stored.insert(start);
+                    }
+                }
+                prop_assert!(messages.runs.len() <= messages.open.len());
+                let progress = messages.progress();
+                (offset, runs) = (progress.offset, progress.with_rest_of(&runs));
+                if stops {
+                    (messages, at) = (Messages::default(), offset);
+                }
+            }
+            let expected: BTreeSet<u64> = starts(0..COUNT).filter(|start| *start < offset || is_stored(&runs, *start)).collect();
+            prop_assert_eq!(stored, expected);
+        }
+    }
+}
