@@ -57,7 +57,7 @@ fn what_is_stored_behind_a_gap_does_not_come_again_over_many_stops() {
                 let source = files.source(Rows::Lines).await;
                 let batch = take(&source, (rows.len() - came.len()).min(700)).await;
                 // Every third of them is refused, the first one among these; in the end none is.
-                let is_stored = |at: usize| turn > 6 || at % 3 > 0;
+                let is_stored = |at: usize| turn > 6 || !at.is_multiple_of(3);
                 for (at, incoming) in batch.iter().enumerate() {
                     if is_stored(at) {
                         source.settle(incoming.item, stored());
