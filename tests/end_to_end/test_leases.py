@@ -43,12 +43,12 @@ class Pair:
         self.deployment, self._url = deployment, url
         self.shared = deployment.folder / "shared"
         self.shared.mkdir()
-        self.outs = deployment.node("--type", "logic", "--type", "outgoing", "--allow", "127.0.0.0/8")
+        self.outs = deployment.node("logic", "outgoing", "--allow", "127.0.0.0/8")
         self.ins = [self.start(), self.start(url, clock)]
         deployment.applies({"pipeline.yaml": pipeline}, "--wait", "60")
 
     def start(self, url: str = "", clock: Clock | None = None) -> Node:
-        more = ["--type", "incoming", "--files", str(self.shared), "--allow", "127.0.0.0/8", "--metrics", "127.0.0.1:0"]
+        more = ["incoming", "--files", str(self.shared), "--allow", "127.0.0.0/8", "--metrics", "127.0.0.1:0"]
         environment = clock.environment if clock is not None else None
         return self.deployment.node(*more, *(["--nats", url] if url else []), environment=environment)
 

@@ -121,8 +121,8 @@ def test_nodes_that_start_find_the_customer_where_it_is(deployment: Deployment) 
 
 def test_the_topology_changes_in_lanes_of_ones_own_as_well(deployment: Deployment) -> None:
     sets(deployment, OWN)
-    own = deployment.node("--customer", "acme", "--type", "incoming", "--type", "logic")
-    rest = deployment.node("--customer", "acme", "--type", "outgoing")
+    own = deployment.node("incoming", "logic", "--customer", "acme")
+    rest = deployment.node("outgoing", "--customer", "acme")
     deployment.applies({"acme.yaml": ORDERS})
     with under_load(own.url("/orders")) as load:
         for topology in ("split", "fused"):

@@ -10,6 +10,9 @@ from . import nats, serving
 
 _HELP = """Serve the pipelines that `vrsky apply` has written to a NATS server, until Ctrl-C.
 
+With TYPEs it serves these parts of the way alone, and other nodes the rest: incoming, logic and outgoing, or with
+`topology=split` converter and filter in the place of logic.
+
 A node needs no files: it reads the KV bucket vrsky_pipelines, watches it, and says in vrsky_nodes what it runs. It
 makes both where they are missing. A changed pipeline takes effect between two batches; one that cannot be served is
 reported, and leaves its earlier revision running. So does it follow the settings of the deployment, which `vrsky
@@ -22,7 +25,7 @@ Ctrl-C drains and exits with 0, the second one ends at once.
 Examples:
   VRSKY_NATS=tls://node:password@nats.internal:4222 vrsky node
   vrsky node --nats nats://nats:4222 --listen 0.0.0.0:8080 --secrets /run/secrets
-  vrsky node --nats nats://nats:4222 --type logic --type outgoing
+  vrsky node logic outgoing --nats nats://nats:4222
   vrsky settings set customers.acme.lanes=own && vrsky node --customer acme --data /var/lib/vrsky-acme
 """
 

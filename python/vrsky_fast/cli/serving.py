@@ -161,13 +161,14 @@ def options(
             take_over: bool,
             as_json: bool,
             log_format: str,
+            named_types: tuple[str, ...] = (),
             **rest: Any,
         ) -> int:
             profile = Profile.of_process(
                 data,
                 listen,
                 threads,
-                types,
+                tuple(dict.fromkeys((*named_types, *types))),
                 allow,
                 files_anywhere,
                 replicas,
@@ -187,6 +188,8 @@ def options(
             )
             return function(asked=Asked(settings, as_json, log_format), **rest)
 
+        if follows:
+            added.append(click.argument("named_types", metavar="[TYPE]...", nargs=-1, type=click.Choice(NODE_TYPES)))
         wrapped: Callable[..., int] = with_settings
         for option in reversed(added):
             wrapped = option(wrapped)
