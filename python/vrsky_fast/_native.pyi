@@ -32,6 +32,7 @@ __all__ = [
     "json_schema",
     "json_to_xml",
     "lane_of",
+    "patterns_meet",
     "sign_nonce",
     "subject_token",
     "xml_to_json",
