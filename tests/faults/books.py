@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from ..end_to_end.servers import Request
 from .deployment import Deployment
 from .load import Load
 
-# Of what a killed node had in hand, and what is in the streams then.
+# Without anything more: for what a killed node had in hand, and what is in the streams then.
 SECONDS = 240
 
 
@@ -52,22 +53,26 @@ def close(deployment: Deployment, load: Load) -> Counter[tuple[str, bytes]]:
     books = Books.of(deployment, load)
     assert books.expected, "nothing was accepted"
 
-    def came() -> Counter[tuple[str, bytes]]:
-        return Counter((one.target, one.body) for one in list(deployment.sink.taken))
-
-    def all_came() -> bool:
-        return books.expected.keys() <= came().keys()
-
-    try:
-        eventually(all_came, "everything that was accepted", SECONDS)
-    except AssertionError as error:
-        missing = books.expected.keys() - came().keys()
-        raise AssertionError(f"{len(missing)} of {len(books.expected)} lost: {sorted(missing)[:5]}") from error
+    _await_all(deployment, set(books.expected))
     eventually(lambda: books.dead.keys() <= letters(deployment).keys(), "the dead letters", SECONDS)
     for node_type in ("logic", "outgoing"):
         eventually(lambda of=node_type: deployment.servers.in_hand(of) == 0, f"empty hands of {node_type}", SECONDS)
     _nothing_strange(books, deployment)
-    return came()
+    return Counter((one.target, one.body) for one in list(deployment.sink.taken))
+
+
+def _await_all(deployment: Deployment, missing: set[tuple[str, bytes]]) -> None:
+    """Fails when nothing more of it comes. Looks at what is new alone: the sink is served by this process, too."""
+    count, looked, until = len(missing), 0, time.monotonic() + SECONDS
+    while missing:
+        before = len(missing)
+        new = deployment.sink.taken[looked:]
+        looked += len(new)
+        missing.difference_update((one.target, one.body) for one in new)
+        now = time.monotonic()
+        until = now + SECONDS if len(missing) < before else until
+        assert now < until, f"{len(missing)} of {count} lost: {sorted(missing)[:5]}"
+        time.sleep(0.1)
 
 
 def _nothing_strange(books: Books, deployment: Deployment) -> None:
