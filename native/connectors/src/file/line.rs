@@ -10,6 +10,8 @@
 
 use message::{Code, Fault};
 
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Appends the payload's line, with its line end; appends nothing when it is refused.
 pub(crate) fn put_line(payload: &[u8], content_type: &str, into: &mut Vec<u8>) -> Result<(), Fault> {
     let start = into.len();
@@ -75,8 +77,9 @@ pub(crate) enum Shape {
 }
 
 /// Appends the text without the blanks between its tokens. What is appended is of use only when
-/// the text is `Complete`. Does not recurse.
+/// the text is `Complete`; a byte order mark is no part of it. Does not recurse.
 pub(crate) fn compact(text: &[u8], into: &mut Vec<u8>) -> Shape {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let (valid, cut) = match std::str::from_utf8(text) {
         Ok(_) => (text, false),
         // A character cut off at the end may still become one.
@@ -288,6 +291,8 @@ mod tests {
         for (payload, content_type, expected) in [
             ("{\n  \"a\": [1,\r\n 2.50]\n}\n", "application/json", "{\"a\":[1,2.50]}\n"),
             ("{\"a\":\" x \\n\"}", "application/vnd.acme+json; charset=utf-8", "{\"a\":\" x \\n\"}\n"),
+            ("\u{feff}{\"a\": 1}", "application/json", "{\"a\":1}\n"),
+            ("\u{feff}[1]", "", "[1]\n"),
             ("<a>\n</a>", "application/xml", "\"<a>\\n</a>\"\n"),
             ("123", "text/plain", "\"123\"\n"),
             ("123", "", "123\n"),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use message::{Code, Fault};
 use tokio::time::Instant;
 
-use super::progress::{Messages, Progress};
+use super::progress::{Messages, Place, Progress};
 use super::state::{FileId, hex};
 use crate::contract::{Incoming, Settled};
 
@@ -30,6 +30,8 @@ const LONGEST_OFFSET: usize = 36;
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) file: FileId,
+    /// It is one message.
+    pub(super) is_whole: bool,
     /// `File-Name`, as a line.
     pub(super) name_header: String,
 }
@@ -38,8 +40,9 @@ pub(super) struct Origin {
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) origin: Arc<Origin>,
-    /// In the file's text, which of a compressed file is what it becomes.
+    /// In the file's text, which of a compressed file is what it becomes; and what stands before it.
     pub(super) start: u64,
+    pub(super) check: u64,
     pub(super) payload: Bytes,
     pub(super) content_type: &'static str,
     /// Why it is no message.
@@ -50,7 +53,7 @@ pub(super) struct Message {
 pub(super) struct ReadOn {
     pub(super) file: FileId,
     /// Up to where.
-    pub(super) end: u64,
+    pub(super) end: Place,
     pub(super) messages: Vec<Message>,
     /// Where messages begin that were stored earlier, of each row of them at least the first.
     pub(super) stored: Vec<u64>,
@@ -108,7 +111,7 @@ impl Inbox {
             return;
         }
         let known = self.files.entry(file).or_default();
-        known.messages.on_read(end, messages.iter().map(|message| message.start), &stored);
+        known.messages.on_read(end, messages.iter().map(|message| (message.start, message.check)), &stored);
         self.messages += messages.len();
         self.bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
         self.queue.extend(messages);
@@ -228,7 +231,8 @@ fn headers(message: &Message) -> Vec<u8> {
     lines.into_bytes()
 }
 
-/// Where it stands: the same whenever it is read.
+/// Where it stands: the same whenever it is read. A file that is read as a whole is not its first line.
 fn place(message: &Message) -> Box<str> {
-    format!("{}-{}", hex(&message.origin.file), message.start).into()
+    let file = hex(&message.origin.file);
+    if message.origin.is_whole { file.into() } else { format!("{file}-{}", message.start).into() }
 }

@@ -82,8 +82,10 @@ impl Known {
     pub(super) fn on_stored(&mut self, id: FileId, progress: &Progress) {
         let Some(entry) = self.get(id) else { return };
         let stored = progress.with_rest_of(&entry.stored);
-        if (entry.offset, &entry.stored) != (progress.offset, &stored) {
-            self.change(id, |entry| (entry.offset, entry.stored) = (progress.offset, stored));
+        if (entry.offset, entry.check, &entry.stored) != (progress.offset, progress.check, &stored) {
+            self.change(id, |entry| {
+                (entry.offset, entry.check, entry.stored) = (progress.offset, progress.check, stored);
+            });
         }
     }
 
@@ -155,6 +157,7 @@ mod tests {
             head: (1, [1; 16]),
             tail: None,
             offset: 1,
+            check: None,
             stored: Vec::new(),
             version,
             is_finished: true,

@@ -6,6 +6,7 @@
 //! worker.rs    on a thread beside the shard, one turn after the other:
 //!    │           folder.rs   what is there, and has settled
 //!    │           reader.rs   chunks ─► records ─► messages
+//!    │           trail.rs    what stands before a place
 //!    │           same.rs     whether a file is the one that is known
 //!    │           progress.rs which messages of a file are stored
 //!    │           known.rs    what is known of files that are there, or were
@@ -35,6 +36,7 @@ mod reader;
 mod same;
 mod spec;
 mod state;
+mod trail;
 mod worker;
 
 use std::cell::{Cell, RefCell};

@@ -8,11 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Messages that begin in there, the end left out, are stored.
 pub(super) type Run = (u64, u64);
 
+/// Where a file is read up to, and what stands before that ([`super::trail`]), where it is known.
+pub(super) type Place = (u64, Option<u64>);
+
 /// What a restart goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     /// Everything before is stored.
     pub(super) offset: u64,
+    /// Of what stands before that; none where an earlier build has read it.
+    pub(super) check: Option<u64>,
     /// Read and not settled.
     pub(super) open: usize,
     /// What is stored behind the first of those, in order.
@@ -24,18 +29,20 @@ pub(super) struct Progress {
 /// The messages of one file that the inbox has.
 #[derive(Default)]
 pub(super) struct Messages {
-    /// Where those begin that are not stored.
-    open: BTreeSet<u64>,
+    /// Where those begin that are not stored, with what stands before as a number.
+    open: BTreeMap<u64, u64>,
     /// Where runs of stored ones begin. Each goes to the next that is open, or to the end of what is read. Those before the
     /// first that is open are none, and no two follow each other, so that there are no more of them than are open.
     runs: BTreeSet<u64>,
     read: u64,
+    /// What stands before that.
+    check: Option<u64>,
 }
 
 impl Messages {
     /// More is read, up to `end`: messages that are open, and the starts of runs that were stored earlier.
-    pub(super) fn on_read(&mut self, end: u64, open: impl Iterator<Item = u64>, stored: &[u64]) {
-        self.read = end;
+    pub(super) fn on_read(&mut self, end: Place, open: impl Iterator<Item = (u64, u64)>, stored: &[u64]) {
+        (self.read, self.check) = end;
         self.open.extend(open);
         for start in stored {
             self.add_run(*start);
@@ -43,20 +50,20 @@ impl Messages {
     }
 
     pub(super) fn on_stored(&mut self, start: u64) {
-        if self.open.remove(&start) {
+        if self.open.remove(&start).is_some() {
             self.add_run(start);
         }
     }
 
     fn add_run(&mut self, start: u64) {
-        let Some(before) = self.open.range(..start).next_back().copied() else {
+        let Some((before, _)) = self.open.range(..start).next_back() else {
             // Everything before is stored; so is what comes up to the first that is open.
-            let first = self.open.first().copied();
-            self.runs = first.map_or_else(BTreeSet::new, |first| self.runs.split_off(&first));
+            let first = self.open.first_key_value();
+            self.runs = first.map_or_else(BTreeSet::new, |(first, _)| self.runs.split_off(first));
             return;
         };
-        let after = self.open.range(start..).next().copied().unwrap_or(u64::MAX);
-        let joined: Vec<u64> = self.runs.range(before..after).copied().collect();
+        let after = self.open.range(start..).next().map_or(u64::MAX, |(after, _)| *after);
+        let joined: Vec<u64> = self.runs.range(*before..after).copied().collect();
         for run in &joined {
             self.runs.remove(run);
         }
@@ -68,9 +75,12 @@ impl Messages {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let end = |start| self.open.range(start..).next().copied().unwrap_or(self.read);
+        let end = |start| self.open.range(start..).next().map_or(self.read, |(end, _)| *end);
+        let first = self.open.first_key_value();
+        let (offset, check) = first.map_or((self.read, self.check), |(offset, check)| (*offset, Some(*check)));
         Progress {
-            offset: self.open.first().copied().unwrap_or(self.read),
+            offset,
+            check,
             open: self.open.len(),
             stored: self.runs.iter().map(|start| (*start, end(*start))).collect(),
             read: self.read,
@@ -106,21 +116,34 @@ mod tests {
         range.map(|at| at * 10)
     }
 
+    /// What stands before a place.
+    fn check(at: u64) -> u64 {
+        at + 1
+    }
+
+    fn read(messages: &mut Messages, end: u64, open: impl Iterator<Item = u64>, stored: &[u64]) {
+        messages.on_read((end, Some(check(end))), open.map(|at| (at, check(at))), stored);
+    }
+
+    fn progress(offset: u64, open: usize, stored: Vec<Run>, read: u64) -> Progress {
+        Progress { offset, check: Some(check(offset)), open, stored, read }
+    }
+
     #[test]
     fn what_is_stored_in_order_leaves_no_runs() {
         let mut messages = Messages::default();
-        messages.on_read(40, starts(0..4), &[]);
+        read(&mut messages, 40, starts(0..4), &[]);
         for start in starts(0..3) {
             messages.on_stored(start);
             assert!(messages.runs.is_empty());
         }
-        assert_eq!(messages.progress(), Progress { offset: 30, open: 1, stored: vec![], read: 40 });
+        assert_eq!(messages.progress(), progress(30, 1, vec![], 40));
     }
 
     #[test]
     fn runs_are_joined_when_the_gap_between_them_is_stored() {
         let mut messages = Messages::default();
-        messages.on_read(60, starts(0..6), &[]);
+        read(&mut messages, 60, starts(0..6), &[]);
         for start in [10, 30, 50] {
             messages.on_stored(start);
         }
@@ -128,7 +151,7 @@ mod tests {
         messages.on_stored(20);
         assert_eq!(messages.progress().stored, [(10, 40), (50, 60)]);
         messages.on_stored(0);
-        assert_eq!(messages.progress(), Progress { offset: 40, open: 1, stored: vec![(50, 60)], read: 60 });
+        assert_eq!(messages.progress(), progress(40, 1, vec![(50, 60)], 60));
     }
 
     proptest! {
@@ -140,19 +163,19 @@ mod tests {
             const COUNT: u64 = 60;
             let (mut offset, mut runs) = (0, Vec::new());
             let (mut messages, mut at, mut stored) = (Messages::default(), 0, BTreeSet::new());
-            for (read, settled, stops) in turns {
-                let next: Vec<u64> = starts(at / 10..(at / 10 + read).min(COUNT)).collect();
+            for (more, settled, stops) in turns {
+                let next: Vec<u64> = starts(at / 10..(at / 10 + more).min(COUNT)).collect();
                 let (skipped, open): (Vec<u64>, Vec<u64>) = next.iter().partition(|start| is_stored(&runs, **start));
-                at = (at + read * 10).min(COUNT * 10);
+                at = (at + more * 10).min(COUNT * 10);
                 for start in &skipped {
                     prop_assert!(stored.contains(start), "{start} is passed over and not stored");
                 }
                 for start in &open {
                     prop_assert!(!stored.contains(start), "{start} comes again");
                 }
-                messages.on_read(at, open.into_iter(), &skipped);
+                read(&mut messages, at, open.into_iter(), &skipped);
                 for index in settled {
-                    let open: Vec<u64> = messages.open.iter().copied().collect();
+                    let open: Vec<u64> = messages.open.keys().copied().collect();
                     if !open.is_empty() {
                         let start = open[index.index(open.len())];
                         messages.on_stored(start);
@@ -161,6 +184,7 @@ mod tests {
                 }
                 prop_assert!(messages.runs.len() <= messages.open.len());
                 let progress = messages.progress();
+                prop_assert_eq!(progress.check, Some(check(progress.offset)));
                 (offset, runs) = (progress.offset, progress.with_rest_of(&runs));
                 if stops {
                     (messages, at) = (Messages::default(), offset);

@@ -13,8 +13,9 @@ use message::{Code, Document, Fault};
 
 use super::inbox::{Message, Origin};
 use super::options::{Rows, SourceOptions};
-use super::progress::{Run, is_stored};
+use super::progress::{Place, Run, is_stored};
 use super::state::{FileId, Version};
+use super::trail::Trail;
 
 const CHUNK: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -67,12 +68,15 @@ pub(super) struct Reader {
     buffer: Vec<u8>,
     at: u64,
     part: Part,
-    /// Where the first message begins that is not stored.
+    /// Of what was taken apart.
+    trail: Trail,
+    /// Where the first message begins that is not stored, and what stood before it when that was read.
     goal: u64,
+    check: Option<u64>,
     /// What is stored behind it.
     stored: Vec<Run>,
     /// Where the last message ended.
-    last_end: u64,
+    last_end: Place,
     /// Nothing follows the buffer.
     is_all: bool,
     columns: Option<Columns>,
@@ -82,11 +86,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The messages from `offset` of the file's text on. Reads nothing yet.
+    /// The messages from a place in the file's text on. Reads nothing yet.
     pub(super) fn open(
         file: File,
         name: &str,
-        (id, version, offset): (FileId, Version, u64),
+        (id, version, (goal, check)): (FileId, Version, Place),
         stored: Vec<Run>,
         options: &SourceOptions,
     ) -> Reader {
@@ -101,15 +105,25 @@ impl Reader {
             input,
             buffer: Vec::new(),
             at: 0,
-            part: if matches!(options.rows, Rows::Csv(_)) { Part::Mark } else { Part::Known },
-            goal: offset,
+            part: match options.rows {
+                Rows::Csv(_) => Part::Mark,
+                Rows::Lines if goal == 0 => Part::Mark,
+                Rows::Lines | Rows::Whole => Part::Known,
+            },
+            trail: Trail::default(),
+            goal,
+            check,
             stored,
-            last_end: offset,
+            last_end: (goal, check),
             is_all: false,
             columns: None,
             document: Document::default(),
             content_type: content_type(plain_name.unwrap_or(name), &options.rows),
-            origin: Arc::new(Origin { file: id, name_header: format!("File-Name: {}\r\n", visible(name)) }),
+            origin: Arc::new(Origin {
+                file: id,
+                is_whole: matches!(options.rows, Rows::Whole),
+                name_header: format!("File-Name: {}\r\n", visible(name)),
+            }),
         }
     }
 
@@ -120,11 +134,22 @@ impl Reader {
 
     /// Where to go on: at the next message, or in the blank lines before it. A compressed file is read from its start in
     /// any case, and its blank lines count anew then.
-    pub(super) fn offset(&self) -> u64 {
+    pub(super) fn end(&self) -> Place {
         match self.input {
             Input::Gzip(_) if !self.is_at_end() => self.last_end,
-            _ => self.at.max(self.goal),
+            _ if self.at < self.goal => (self.goal, self.check),
+            _ => self.here(),
         }
+    }
+
+    /// What was read up to here, of a plain file that is read message by message by now.
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        let is_plain = matches!(self.input, Input::Plain { .. });
+        (is_plain && self.part == Part::Records).then(|| (self.at, self.trail.check()))
+    }
+
+    fn here(&self) -> Place {
+        (self.at, Some(self.trail.check()))
     }
 
     /// The next messages, about as many and as large as there is room for, and no more text than that, whether or not
@@ -147,36 +172,44 @@ impl Reader {
             }
             match self.record(taken, options) {
                 Ok(Some(length)) => {
-                    let start = self.at + taken as u64;
+                    let (start, check) = (self.at + taken as u64, self.trail.check());
                     let record = taken..taken + length;
                     taken += length;
+                    self.trail.pass(&self.buffer[record.clone()]);
+                    let end = (start + length as u64, Some(self.trail.check()));
                     let is_stored = is_stored(&self.stored, start);
                     if is_stored {
                         if !was_stored {
                             stored.push(start);
                         }
-                        (was_stored, self.last_end) = (true, start + length as u64);
+                        (was_stored, self.last_end) = (true, end);
                         continue;
                     }
                     let from = payloads.len();
-                    if let Some(message) = self.message(record, start, options, &mut payloads) {
+                    if let Some(message) = self.message(record, (start, check), options, &mut payloads) {
                         messages.push((message, from..payloads.len()));
-                        (was_stored, self.last_end) = (false, start + length as u64);
+                        (was_stored, self.last_end) = (false, end);
                     }
                 }
                 Ok(None) => break Ok(()),
                 Err(fault) => break Err(fault),
             }
         };
-        self.pass(taken);
+        self.drop_first(taken);
         let payloads = Bytes::from(payloads);
         let with_payload = |(message, range)| Message { payload: payloads.slice(range), ..message };
         let messages = messages.into_iter().map(with_payload).collect();
         Taken { messages, stored, text: before + taken, read: read.and_then(|()| self.check_blank()) }
     }
 
-    /// Takes the start of the buffer out of it.
+    /// Passes over the start of the buffer.
     fn pass(&mut self, length: usize) {
+        self.trail.pass(&self.buffer[..length]);
+        self.drop_first(length);
+    }
+
+    /// Takes the start of the buffer out of it.
+    fn drop_first(&mut self, length: usize) {
         self.buffer.drain(..length);
         self.at += length as u64;
         if self.buffer.capacity() > 4 * CHUNK && self.buffer.len() < CHUNK {
@@ -185,11 +218,11 @@ impl Reader {
     }
 
     fn check_blank(&self) -> Result<(), Fault> {
-        if matches!(self.input, Input::Plain { .. }) || self.at.saturating_sub(self.last_end) <= MAX_BLANK {
+        if matches!(self.input, Input::Plain { .. }) || self.at.saturating_sub(self.last_end.0) <= MAX_BLANK {
             return Ok(());
         }
         let reason = format!("more than {} MiB without a message", MAX_BLANK >> 20);
-        Err(Fault::new(Code::FileGzip, reason).at_offset(usize::try_from(self.last_end).unwrap_or(usize::MAX)))
+        Err(Fault::new(Code::FileGzip, reason).at_offset(usize::try_from(self.last_end.0).unwrap_or(usize::MAX)))
     }
 
     /// The length of the record at `from` of the buffer, which is filled as far as that takes. `None` at the end.
@@ -226,7 +259,7 @@ impl Reader {
     fn message(
         &mut self,
         record: Range<usize>,
-        start: u64,
+        (start, check): (u64, u64),
         options: &SourceOptions,
         payloads: &mut Vec<u8>,
     ) -> Option<Message> {
@@ -248,7 +281,7 @@ impl Reader {
             }
         };
         payloads.extend_from_slice(payload);
-        Some(Message { origin: Arc::clone(&self.origin), start, payload: Bytes::new(), content_type, fault })
+        Some(Message { origin: Arc::clone(&self.origin), start, check, payload: Bytes::new(), content_type, fault })
     }
 
     /// Goes to the first record, or about as many bytes nearer to it as `text` says. How many there were.
@@ -256,7 +289,7 @@ impl Reader {
         let mut taken = 0;
         while taken < text {
             taken += match (self.part, &options.rows) {
-                (Part::Mark, Rows::Csv(csv)) => self.byte_order_mark(csv)?,
+                (Part::Mark, rows) => self.byte_order_mark(rows)?,
                 (Part::Header, Rows::Csv(csv)) => self.header(csv, text - taken, options)?,
                 (Part::Records, _) => break,
                 _ => self.go_on(text - taken)?,
@@ -265,14 +298,17 @@ impl Reader {
         Ok(taken)
     }
 
-    fn byte_order_mark(&mut self, csv: &csv::Reader) -> Result<usize, Fault> {
+    fn byte_order_mark(&mut self, rows: &Rows) -> Result<usize, Fault> {
         while self.buffer.len() < BYTE_ORDER_MARK.len() && !self.is_all {
             self.fill()?;
         }
         let length = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         self.pass(length);
-        self.columns = csv.fixed_columns().cloned();
-        self.part = if csv.has_header() { Part::Header } else { Part::Known };
+        self.part = Part::Known;
+        if let Rows::Csv(csv) = rows {
+            self.columns = csv.fixed_columns().cloned();
+            self.part = if csv.has_header() { Part::Header } else { Part::Known };
+        }
         Ok(length)
     }
 
@@ -299,13 +335,18 @@ impl Reader {
     /// Passes over what was read earlier.
     fn go_on(&mut self, text: usize) -> Result<usize, Fault> {
         if self.at >= self.goal {
-            self.last_end = self.at;
+            if self.goal > 0 {
+                self.check_known()?;
+            }
+            self.last_end = self.here();
             self.part = Part::Records;
             return Ok(0);
         }
         if let Input::Plain { file, left } = &mut self.input {
             self.buffer.clear();
             self.is_all = false;
+            let trail = Trail::of(file, self.goal).map_err(|error| unreadable(&error))?;
+            self.trail = trail.ok_or_else(shorter)?;
             file.seek(SeekFrom::Start(self.goal)).map_err(|error| unreadable(&error))?;
             *left = self.version.size.saturating_sub(self.goal);
             self.at = self.goal;
@@ -313,13 +354,30 @@ impl Reader {
         }
         if self.buffer.is_empty() {
             if self.is_all {
-                return Err(Fault::new(Code::FileChanged, "the compressed file has become shorter"));
+                return Err(shorter());
             }
             self.fill()?;
         }
         let known = usize::try_from(self.goal - self.at).unwrap_or(usize::MAX).min(self.buffer.len()).min(text);
         self.pass(known);
         Ok(known)
+    }
+
+    /// Whether the place to go on at is one of this text.
+    fn check_known(&mut self) -> Result<(), Fault> {
+        // By the mark at its start a file may be further on than a place that an earlier build has written down.
+        if self.at == self.goal && self.check.is_some_and(|check| check != self.trail.check()) {
+            return Err(Fault::new(Code::FileChanged, "another file was written over the one that was read"));
+        }
+        if self.origin.is_whole {
+            if self.buffer.is_empty() && !self.is_all {
+                self.fill()?;
+            }
+            if !self.buffer.is_empty() {
+                return Err(Fault::new(Code::FileChanged, "its first messages were read in another format"));
+            }
+        }
+        Ok(())
     }
 
     /// One chunk more.
@@ -385,6 +443,10 @@ fn read(input: &mut impl Read, into: &mut [u8]) -> std::io::Result<usize> {
             done => return done,
         }
     }
+}
+
+fn shorter() -> Fault {
+    Fault::new(Code::FileChanged, "the file has become shorter")
 }
 
 fn unreadable(error: &std::io::Error) -> Fault {

@@ -69,6 +69,8 @@ pub(super) struct Entry {
     pub(super) tail: Option<FileId>,
     /// Where the first message begins that is not stored.
     pub(super) offset: u64,
+    /// What stands before that, as a number.
+    pub(super) check: Option<u64>,
     /// Which ones behind it are, while the file is as it was.
     pub(super) stored: Vec<Run>,
     /// As it was when it was opened last.
@@ -184,7 +186,8 @@ fn failed(folder: &Path, reason: &str) -> Fault {
 }
 
 fn to_json(entry: &Entry) -> Value {
-    let Entry { id, name, inode, head, tail, offset, stored, version, is_finished, gone, missed, failed: _ } = entry;
+    let Entry { id, name, inode, head, tail, offset, check, stored, version, is_finished, gone, missed, failed: _ } =
+        entry;
     json!({
         "id": hex(id),
         "name": name,
@@ -193,6 +196,7 @@ fn to_json(entry: &Entry) -> Value {
         "head": [head.0, hex(&head.1)],
         "tail": tail.as_ref().map(hex),
         "offset": offset,
+        "check": check,
         "stored": stored,
         "version": [version.size, version.modified],
         "finished": is_finished,
@@ -224,7 +228,8 @@ fn from_json(value: &Value) -> Option<Entry> {
             tail => Some(from_hex(tail.as_str()?)?),
         },
         offset: number("offset")?,
-        // Earlier builds had no such list.
+        // Earlier builds had no such number, and no such list.
+        check: number("check"),
         stored: match value.get("stored") {
             None => Vec::new(),
             Some(runs) => runs.as_array()?.iter().map(run).collect::<Option<_>>()?,
@@ -288,6 +293,7 @@ mod tests {
             head: (5, [0; 16]),
             tail: Some([1; 16]),
             offset: 3,
+            check: Some(u64::MAX),
             stored: vec![(4, 5)],
             version: Version { size: 5, modified: -1 },
             is_finished: true,
@@ -321,7 +327,7 @@ mod tests {
         });
         fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
         let inode = Inode { number: u64::MAX, born: None };
-        let entries = vec![Entry { inode, gone: None, missed: 0, stored: Vec::new(), ..entry() }];
+        let entries = vec![Entry { inode, gone: None, missed: 0, check: None, stored: Vec::new(), ..entry() }];
         assert_eq!(State::open(&folder.0, None).unwrap().1, Written { folder: None, entries });
     }
 

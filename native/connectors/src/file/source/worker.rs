@@ -410,6 +410,7 @@ impl Worker {
             head,
             tail: None,
             offset: 0,
+            check: None,
             stored: Vec::new(),
             version: found.version,
             is_finished: false,
@@ -444,7 +445,7 @@ impl Worker {
         if !is_as_found(&now, &found) {
             return Ok(());
         }
-        let (id, offset) = (entry.id, entry.offset);
+        let (id, place) = (entry.id, (entry.offset, entry.check));
         // In a file that was written to, other messages may begin there.
         let stored = if entry.version == found.version { entry.stored.clone() } else { Vec::new() };
         if !goes_on(entry, &found, &file, &self.plan.options.rows) {
@@ -454,11 +455,13 @@ impl Worker {
             }
             return Ok(());
         }
+        let head = folder::head(&file, None)?;
         let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
-        let reader = Reader::open(file, &found.name, (id, found.version, offset), stored.clone(), &self.plan.options);
+        let reader = Reader::open(file, &found.name, (id, found.version, place), stored.clone(), &self.plan.options);
         self.reading = Some((reader, second));
         self.known.change(id, |entry| {
-            (entry.name, entry.inode, entry.version) = (found.name, found.inode, found.version);
+            // There may be more of its first bytes than when it was seen first.
+            (entry.name, entry.inode, entry.version, entry.head) = (found.name, found.inode, found.version, head);
             (entry.is_finished, entry.failed, entry.tail, entry.stored) = (false, None, None, stored);
         });
         Ok(())
@@ -482,12 +485,13 @@ impl Worker {
     fn read_on(&mut self, room: &mut Room, report: &mut Report) {
         let Some((reader, file)) = &mut self.reading else { return };
         let id = reader.id;
+        let before = reader.place();
         let Taken { messages, stored, text, read } = reader.next(*room, &self.plan.options);
         room.text = room.text.saturating_sub(text.max(FILE_TEXT));
         // What was read is of one file only when it still begins as it did, and is as long.
-        let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version));
+        let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version, before));
         let read = if is_same { read } else { Err(Fault::new(Code::FileChanged, "the file is another")) };
-        let (end, is_at_end) = (reader.offset(), reader.is_at_end());
+        let (end, is_at_end) = (reader.end(), reader.is_at_end());
         match &read {
             Ok(()) if !is_at_end => {}
             Ok(()) => {

@@ -147,6 +147,11 @@ fn files_that_are_missing_for_long_or_are_too_many_are_forgotten() {
             files.rename(name, &format!(".{name}"));
         }
         looks(&files, &source, "c").await;
+        until("two of them are missed", || {
+            let state = std::fs::read_to_string(files.state().join("files.json")).unwrap();
+            state.matches("\"gone\":").count() == 3 && state.matches("\"gone\":null").count() == 1
+        })
+        .await;
         close(&source).await;
         let names = |state: &serde_json::Value| -> Vec<String> {
             state["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap().to_owned()).collect()

@@ -298,3 +298,107 @@ fn no_more_is_read_than_may_be_unsettled_and_no_more_given_than_asked_for() {
         }
     });
 }
+
+/// Lines that begin alike for far more than a file's first bytes, and then do not.
+fn export(of: &str, count: usize) -> String {
+    let line = |at: usize| if at < 2_000 { format!("same {at}\n") } else { format!("{of} {at}\n") };
+    (0..count).map(line).collect()
+}
+
+fn all_lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_file_that_another_is_written_over_while_the_source_is_stopped_is_read_from_its_start() {
+    let first = export("first", 30_000);
+    let second = export("second and longer", 40_000);
+    for (before, after) in [(first.as_str(), second.as_str()), ("", second.as_str())] {
+        run(async {
+            let files = Files::new();
+            files.put("a.txt", before);
+            let source = files.source(Rows::Lines).await;
+            if before.is_empty() {
+                looks(&files, &source, "z.txt").await;
+                // Nothing stood in it when it was seen first.
+                files.put("a.txt", &first);
+            }
+            let batch = take(&source, 4_000).await;
+            settle(&source, &batch[..3_500]);
+            source.close(std::time::Duration::ZERO).await;
+            files.put("a.txt", after);
+            let source = files.source(Rows::Lines).await;
+            let mut came = Vec::new();
+            while came.len() < 40_000 {
+                came.extend(store(&source, 1_000).await);
+            }
+            assert_eq!(came, all_lines(after));
+        });
+    }
+}
+
+#[test]
+fn a_file_that_another_is_written_over_while_it_is_read_is_read_from_its_start() {
+    run(async {
+        let files = Files::new();
+        files.put("a.txt", export("first", 30_000));
+        let source = files.source(Rows::Lines).await;
+        // It holds as many as it may, and reads on when these are stored.
+        let mut came = take(&source, 3_000).await;
+        let second = export("second and longer", 40_000);
+        files.put("a.txt", &second);
+        settle(&source, &came);
+        let wanted = all_lines(&second);
+        while came.last().map(text) != wanted.last().cloned() {
+            let batch = take(&source, 1).await;
+            settle(&source, &batch);
+            came.extend(batch);
+        }
+        let came = texts(&came);
+        let start = came.iter().rposition(|line| *line == wanted[0]).unwrap();
+        assert_eq!(came[start..], wanted);
+        assert_eq!(came[..start], all_lines(&export("first", 30_000))[..start]);
+    });
+}
+
+#[test]
+fn a_gzip_file_that_gets_a_further_member_is_read_on() {
+    let member = |text: &str| {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    run(async {
+        let files = Files::new();
+        let mut bytes = member("1\n2\n");
+        files.put("a.ndjson.gz", &bytes);
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 2).await, ["1", "2"]);
+        bytes.extend(member("3\n"));
+        files.put("a.ndjson.gz", &bytes);
+        assert_eq!(store(&source, 1).await, ["3"]);
+        close(&source).await;
+        // Another text in its place is read as a whole.
+        files.put("a.ndjson.gz", [member("1\n7\n"), member("3\n4\n")].concat());
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 4).await, ["1", "7", "3", "4"]);
+    });
+}
+
+#[test]
+fn a_file_of_which_lines_were_read_is_read_as_a_whole_from_its_start() {
+    run(async {
+        let files = Files::new();
+        files.put("a.txt", "1\n2\n3\n");
+        let source = files.source(Rows::Lines).await;
+        let batch = take(&source, 3).await;
+        settle(&source, &batch[..1]);
+        let first = places(&batch)[0].clone();
+        source.close(std::time::Duration::ZERO).await;
+        let source = files.source(Rows::Whole).await;
+        let whole = take(&source, 1).await;
+        assert_eq!(texts(&whole), ["1\n2\n3\n"]);
+        assert_ne!(places(&whole)[0], first, "it is not its first line");
+    });
+}

@@ -27,6 +27,19 @@ fn rows_of_csv_become_objects_with_their_types() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    run(async {
+        let files = Files::new();
+        files.put("a.ndjson", "\u{feff}{\"a\":1}\n{\"a\":2}\n");
+        files.put("b.ndjson", "\u{feff}");
+        let source = files.source(Rows::Lines).await;
+        let taken = take(&source, 2).await;
+        assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), [r#"{"a":1}"#, r#"{"a":2}"#]);
+        assert_eq!(taken[0].headers, b"File-Name: a.ndjson\r\nFile-Offset: 3\r\n");
+    });
+}
+
+#[test]
 fn columns_are_named_where_there_is_no_header() {
     run(async {
         let files = Files::new();
