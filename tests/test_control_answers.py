@@ -64,7 +64,9 @@ def test_each_kind_of_failure_has_a_code(background: Background, raised: BaseExc
 def test_our_own_errors_and_our_own_cancellation_stay_what_they_are(background: Background) -> None:
     async def scenario() -> None:
         with pytest.raises(ConfigError), answers("ORDERS"):
-            ACME.refuse(StreamConfig("ORDERS"), ConsumerConfig(metadata=Owner("zeta", "orders").metadata()), None)
+            await ACME.refuse(
+                Client(), StreamConfig("ORDERS"), ConsumerConfig(metadata=Owner("zeta", "orders").metadata()), None
+            )
 
         async def waits() -> None:
             with answers("ORDERS"):

@@ -17,6 +17,7 @@ from vrsky_fast.control.presence import look_for_stream
 from vrsky_fast.control.provision import consumer_of_source
 from vrsky_fast.control.server import Server
 from vrsky_fast.control.server_config import Endpoint
+from vrsky_fast.control.subjects import ask as ask_server
 from vrsky_fast.errors import ConfigError
 
 from .conftest import Background, Running, Vrsky
@@ -100,6 +101,11 @@ def test_a_durable_that_was_there_before_is_taken_as_it_is(background: Backgroun
         ({"ack_wait": 2.0}, "ack_wait of 2 s; at least 10 s"),
         ({"ack_policy": AckPolicy.ALL}, "has to be acked by itself"),
         ({"deliver_subject": "push.here"}, "pushes to push.here"),
+        ({"headers_only": True}, "gives headers without payloads"),
+        ({"max_batch": 1}, "grants 1 messages a request (max_batch); a node asks for up to 512"),
+        ({"max_expires": 1_000_000_000}, "grants requests of 1 s (max_expires); a node asks for 30 s"),
+        ({"max_bytes": 2_000}, "grants 2000 bytes a request (max_bytes)"),
+        ({"priority_groups": ["a"], "priority_policy": "overflow"}, "gives messages to priority groups"),
     ],
 )
 def test_a_durable_of_somebody_else_that_cannot_be_used_is_refused_with_what_differs(
@@ -107,7 +113,14 @@ def test_a_durable_of_somebody_else_that_cannot_be_used_is_refused_with_what_dif
 ) -> None:
     async def scenario(client: Client) -> None:
         usual = {"durable_name": "shared", "filter_subject": "orders.>", "ack_policy": AckPolicy.EXPLICIT}
-        await client.jetstream().add_consumer("IN", ConsumerConfig(**{**usual, **odd}))
+        known = {name: value for name, value in odd.items() if name in ConsumerConfig.__dataclass_fields__}
+        await client.jetstream().add_consumer("IN", ConsumerConfig(**{**usual, **known}))
+        if rest := odd.keys() - known.keys():
+            # The library does not know these.
+            told = await ask_server(client, "CONSUMER.INFO.IN.shared", {}, "it")
+            await client.jetstream().delete_consumer("IN", "shared")
+            wanted = {"stream_name": "IN", "config": told["config"] | {name: odd[name] for name in rest}}
+            await ask_server(client, "CONSUMER.DURABLE.CREATE.IN.shared", wanted, "it")
         before = await config(client)
         for ask in (look_for_stream, consumer_of_source):
             with pytest.raises(ConfigError, match="config/conflict") as caught:

@@ -124,6 +124,11 @@ TAPPED_SUBJECT: str = _ALL["tap"]["records"]
 """With the places `{customer}`, `{pipeline}` and `{token}`: where nodes show them."""
 
 ACK_WAIT_SECONDS = float(_ALL["ack_wait_seconds"])
+
+PULL_BATCH: int = _ALL["pull_batch"]
+"""Messages of one request to a consumer, at most."""
+
+PULL_EXPIRES_SECONDS: int = _ALL["pull_expires_seconds"]
 DUPLICATE_WINDOW_SECONDS = float(_ALL["duplicate_window_seconds"])
 
 COUNTERS: tuple[str, ...] = tuple(_ALL["counters"])

@@ -218,6 +218,28 @@ def test_nodes_outlive_their_server_and_take_up_what_changes_after(deploy: Deplo
     assert version_of(node) == 3
 
 
+def test_apply_right_after_a_restart_of_the_server_waits_for_the_nodes_that_are_not_back(deploy: Deploy) -> None:
+    deployment = deploy()
+    deployment.node("incoming")
+    deployment.node("logic", "outgoing")
+    deployment.applies({"orders.yaml": ORDERS})
+    names = {one["node"] for one in deployment.says("status")["nodes"]}
+    for version in (2, 3):
+        deployment.stop_server()
+        deployment.start_server()
+        report = deployment.applies({"orders.yaml": ORDERS.replace("version: 1", f"version: {version}")})
+        assert {one["node"]: one["state"] for one in report["nodes"]} == dict.fromkeys(names, "applied")
+
+
+def test_an_apply_that_writes_nothing_does_not_speak_of_nodes(deploy: Deploy) -> None:
+    deployment = deploy()
+    deployment.node()
+    deployment.applies({"orders.yaml": ORDERS})
+    done = deployment.vrsky("apply", "pipelines", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "no node answers" not in done.stdout + done.stderr
+
+
 def test_the_user_of_the_server_is_who_applied_it(deploy: Deploy) -> None:
     users = 'authorization { users = [{user: nodes, password: "n"}, {user: ann, password: "a"}] }'
     deployment = deploy(users, "nodes:n")

@@ -12,6 +12,12 @@ use crate::model::{self, SINGLE_OUT, specs};
 /// How long a consumer waits for an ack before it sends a message again.
 pub const ACK_WAIT: Duration = Duration::from_secs(10);
 
+/// Messages of one pull request at most. Below 128 the server's rate falls (measured).
+pub const PULL_BATCH: i64 = 512;
+
+/// For how long a pull request stands.
+pub const PULL_EXPIRES_SECONDS: u64 = 30;
+
 /// How long a stream remembers the id of a message. Longer than [`ACK_WAIT`] plus the retries of a publish, or a
 /// repeated publish would count as new.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(30);
@@ -88,6 +94,8 @@ pub fn facts() -> Value {
             "records": subjects::tapped("{customer}", "{pipeline}", "{token}"),
         },
         "ack_wait_seconds": ACK_WAIT.as_secs(),
+        "pull_batch": PULL_BATCH,
+        "pull_expires_seconds": PULL_EXPIRES_SECONDS,
         "duplicate_window_seconds": DUPLICATE_WINDOW.as_secs(),
         "counters": Metric::ALL.map(Metric::as_str),
         "counter_summaries": summaries(),

@@ -138,7 +138,8 @@ def _watch(
     asyncio.run(_decide(server, sequences, done, note, seconds))
     if terminal is not None:
         canary.show(terminal, done.decided)
-        outcome.show(terminal, done.nodes, seconds)
+        if any(one.sequence is not None for one in done.decided):
+            outcome.show(terminal, done.nodes, seconds)
 
 
 async def _decide(server: nats.Server, sequences: Mapping[str, int], done: _Done, note: str, seconds: float) -> None:
@@ -235,7 +236,8 @@ def _show(terminal: Terminal, done: _Done, seconds: float) -> None:
     for key, error in done.errors.items():
         name = safe(name_of(key))
         terminal.line(f"{terminal.bad('not written')}  {name}  {error.code}: {safe(error.reason)}")
-    outcome.show(terminal, done.nodes, seconds)
+    if done.sequences:
+        outcome.show(terminal, done.nodes, seconds)
 
 
 def _exit_code(done: _Done) -> int:

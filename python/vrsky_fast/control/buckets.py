@@ -59,8 +59,9 @@ class Bucket:
 
 PIPELINES = Bucket("vrsky_pipelines", HISTORY, None, "file")
 DEPLOYMENT = Bucket("vrsky_deployment", HISTORY, None, "file")
-# After a restart of the server each node writes its record again within seconds.
-NODES = Bucket("vrsky_nodes", 1, NODE_SECONDS, "memory")
+# Of a file, though each node writes its record again within seconds after a restart of the server: until then, whoever
+# waits for the nodes would take them for gone.
+NODES = Bucket("vrsky_nodes", 1, NODE_SECONDS, "file")
 
 
 def name_of(key: str) -> str:

@@ -6,13 +6,16 @@ by somebody else, or by a version before: it is used as it is, or refused, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
-from ..facts import ACK_WAIT_SECONDS
+from ..facts import ACK_WAIT_SECONDS, PULL_BATCH, PULL_EXPIRES_SECONDS
 from .failure import fail
+from .subjects import ask
 
 _CUSTOMER, _PIPELINE = "vrsky.customer", "vrsky.pipeline"
 # What the server adds of its own.
@@ -31,10 +34,16 @@ class Owner:
         kept = {name: value for name, value in _metadata(before).items() if not name.startswith(_SERVERS)}
         return {_CUSTOMER: self.customer, _PIPELINE: self.pipeline} | kept
 
-    def refuse(self, stream: StreamConfig, durable: ConsumerConfig, subject: str | None) -> None:
-        """Raises ConfigError `config/conflict` when a pipeline that reads `subject` cannot use it."""
+    async def refuse(self, client: Client, stream: StreamConfig, durable: ConsumerConfig, subject: str | None) -> None:
+        """Raises ConfigError `config/conflict` when a pipeline that reads `subject` cannot use it, and NatsError."""
         self._refuse_another(stream.name or "", durable)
-        if not made_by_us(durable) and (differs := list(_differences(durable, subject, stream.subjects or []))):
+        if made_by_us(durable):
+            return
+        verb = f"CONSUMER.INFO.{stream.name}.{durable.durable_name}"
+        # Some of it the client library does not know.
+        told = await ask(client, verb, {}, f"the durable {durable.durable_name}") or {}
+        differs = list(_differences(durable, subject, stream.subjects or []))
+        if differs := differs + list(_limits(told.get("config", {}))):
             reason = f"the durable {durable.durable_name} of the stream {stream.name} was made by somebody else, and "
             fail("config/conflict", reason + "; ".join(differs))
 
@@ -65,6 +74,20 @@ def _differences(durable: ConsumerConfig, subject: str | None, subjects: list[st
         yield f"gives a message up after max_deliver {durable.max_deliver}; that has to be -1"
     if durable.ack_wait is not None and durable.ack_wait < ACK_WAIT_SECONDS:
         yield f"has an ack_wait of {durable.ack_wait:g} s; at least {ACK_WAIT_SECONDS:g} s are needed"
+
+
+def _limits(config: Mapping[str, Any]) -> Iterator[str]:
+    """The same by the server's own words: it would give less than a message, or nothing to what a node asks for."""
+    if config.get("headers_only"):
+        yield "gives headers without payloads (headers_only)"
+    if 0 < (batch := config.get("max_batch") or 0) < PULL_BATCH:
+        yield f"grants {batch} messages a request (max_batch); a node asks for up to {PULL_BATCH}"
+    if 0 < (expires := (config.get("max_expires") or 0) / 1e9) < PULL_EXPIRES_SECONDS:
+        yield f"grants requests of {expires:g} s (max_expires); a node asks for {PULL_EXPIRES_SECONDS} s"
+    if size := config.get("max_bytes") or 0:
+        yield f"grants {size} bytes a request (max_bytes), which the largest message may pass; that has to be 0"
+    if config.get("priority_groups"):
+        yield "gives messages to priority groups; a node is in none"
 
 
 def _metadata(config: ConsumerConfig | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nats.aio.client import Client
-from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
@@ -23,7 +22,7 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
             if stream is not None:
                 known = (await jetstream.stream_info(stream)).config
                 if needed.durable is not None:
-                    await _look_for_durable(jetstream, known, needed, owner)
+                    await _look_for_durable(client, known, needed, owner)
                     return
             found = await jetstream.find_stream_name_by_subject(subject)
         except NotFoundError:
@@ -32,9 +31,9 @@ async def look_for_stream(client: Client, needed: JetStream, owner: Owner) -> No
         fail("nats/no-stream", f"the stream {stream} does not take {subject}; {found} does")
 
 
-async def _look_for_durable(jetstream: JetStreamContext, stream: StreamConfig, needed: JetStream, owner: Owner) -> None:
+async def _look_for_durable(client: Client, stream: StreamConfig, needed: JetStream, owner: Owner) -> None:
     try:
-        have = await jetstream.consumer_info(needed.stream or "", needed.durable or "")
-        owner.refuse(stream, have.config, needed.subject)
+        have = await client.jetstream(timeout=5).consumer_info(needed.stream or "", needed.durable or "")
+        await owner.refuse(client, stream, have.config, needed.subject)
     except NotFoundError:
         return  # a run makes it

@@ -45,7 +45,7 @@ async def provision(client: Client, wanted: Iterable[Stream]) -> list[str]:
         with answers(stream.name):
             done += await _stream(jetstream, stream)
             if stream.consumer is not None:
-                done += await _consumer(jetstream, _stream_config(stream), stream.consumer, None)
+                done += await _consumer(client, _stream_config(stream), stream.consumer, None)
     return done
 
 
@@ -65,7 +65,7 @@ async def consumer_of_source(client: Client, source: SourceStream, owner: Owner)
     with answers(stream):
         try:
             known = (await jetstream.stream_info(stream)).config
-            return await _consumer(jetstream, known, durable, source.subject, owner)
+            return await _consumer(client, known, durable, source.subject, owner)
         except NotFoundError:
             fail("nats/no-stream", f"there is no stream {stream}; create it first")
 
@@ -146,9 +146,9 @@ def _refuse_loss(info: StreamInfo, wanted: StreamConfig) -> None:
 
 
 async def _consumer(
-    jetstream: JetStreamContext, stream: StreamConfig, durable: str, subject: str | None, owner: Owner | None = None
+    client: Client, stream: StreamConfig, durable: str, subject: str | None, owner: Owner | None = None
 ) -> list[str]:
-    name = stream.name or ""
+    jetstream, name = client.jetstream(timeout=10), stream.name or ""
     wanted = ConsumerConfig(
         durable_name=durable,
         ack_policy=AckPolicy.EXPLICIT,
@@ -166,7 +166,7 @@ async def _consumer(
         await jetstream.add_consumer(name, wanted)
         return [f"consumer {name}/{durable}"]
     if owner is not None:
-        owner.refuse(stream, have, subject)
+        await owner.refuse(client, stream, have, subject)
         if not made_by_us(have):
             return []
         wanted.metadata = owner.metadata(have)

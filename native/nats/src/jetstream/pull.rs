@@ -70,9 +70,10 @@ pub enum PullEnd {
     BatchCompleted,
     /// 409: the next message would exceed `max_bytes`.
     MaxBytes,
-    /// 409: more requests, a larger batch or a longer expiry than the consumer allows; or its
-    /// `max_ack_pending` is reached.
+    /// 409: more requests than the consumer allows, or its `max_ack_pending` is reached.
     LimitExceeded,
+    /// 409: a larger batch, more bytes or a longer expiry than the consumer allows: never granted as it is asked.
+    RequestTooLarge,
     /// 409 or 404: the consumer is gone; asking again is of no use until it is back.
     ConsumerDeleted,
     /// 409: the consumer is of the other kind.
@@ -127,6 +128,7 @@ impl PullEnd {
             409 if text.contains("push") => Self::PushConsumer,
             409 if text.contains("leadership") => Self::LeadershipChange,
             409 if text.contains("shutdown") => Self::ServerShutdown,
+            409 if text.contains("maxrequest") => Self::RequestTooLarge,
             409 if text.contains("exceeded") => Self::LimitExceeded,
             400 => Self::BadRequest,
             503 => Self::NoResponders,
@@ -178,6 +180,9 @@ mod tests {
         assert_eq!(ended("409 Message Size Exceeds MaxBytes"), PullEnd::MaxBytes);
         assert_eq!(ended("409 Exceeded MaxWaiting"), PullEnd::LimitExceeded);
         assert_eq!(ended("409 Exceeded MaxAckPending"), PullEnd::LimitExceeded);
+        for of in ["MaxRequestBatch of 1", "MaxRequestExpires of 1s", "MaxRequestMaxBytes of 2000"] {
+            assert_eq!(ended(&format!("409 Exceeded {of}")), PullEnd::RequestTooLarge);
+        }
         assert_eq!(ended("409 Consumer Deleted"), PullEnd::ConsumerDeleted);
         assert_eq!(ended("409 Consumer is push based"), PullEnd::PushConsumer);
         assert_eq!(ended("409 Leadership Change"), PullEnd::LeadershipChange);
