@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from vrsky_fast.control.server import Server
 
-from ..conftest import Background, post
+from ..conftest import Background, clean_environment, command, post
 from .conftest import StartNode
 from .load import under_load
 from .node import Node, eventually
 from .streams import held, subjects
+from .test_metrics import base, scrape
 
 ORDERS = """\
 customer: acme
@@ -42,10 +47,12 @@ def url(server: Server) -> str:
     return endpoint.url.replace("nats://", f"nats://{endpoint.user}:{endpoint.password}@")
 
 
-def start_types(start_node: StartNode, server: Server, folder: Path, files: dict[str, str]) -> dict[str, Node]:
+def start_types(
+    start_node: StartNode, server: Server, folder: Path, files: dict[str, str], *more: str
+) -> dict[str, Node]:
     """A process for each node type."""
     types = ("incoming", "converter", "filter", "outgoing")
-    at = ("--nats", url(server), *SPLIT)
+    at = ("--nats", url(server), *SPLIT, *more)
     return {one: start_node(files, *at, "--type", one, data=folder / one) for one in types}
 
 
@@ -141,3 +148,51 @@ def test_what_one_topology_has_left_in_its_lanes_the_other_one_takes(
     assert sorted({json.loads(line)["n"] for line in written(path)}) == list(range(20))
     assert background(subjects(server.endpoint, lane)) == {}
     assert node.stop() == 0
+
+
+@contextmanager
+def tapped(server: Server, pipeline: str, node: Node, path: str) -> Iterator[None]:
+    """While somebody watches the pipeline, whose messages come to this path."""
+    arguments = command("tap", pipeline, "--json", "--nats", url(server))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=clean_environment()) as tap:
+        said: list[str] = []
+        assert tap.stdout is not None
+        lines = tap.stdout
+        reader = Thread(target=lambda: [said.append(line) for line in lines], daemon=True)
+        reader.start()
+        try:
+            # It sees what comes after its request has reached the nodes.
+            eventually(lambda: post(node.url(path), b'{"n": 1}', "application/json")[0] == 202 and said, "it sees one")
+            yield
+        finally:
+            tap.kill()
+            reader.join()
+
+
+def test_a_tap_changes_nothing_of_where_steps_run_and_of_what_is_measured(
+    start_node: StartNode, server: Server, tmp_path: Path
+) -> None:
+    files = {"orders.yaml": ORDERS, "other.yaml": ORDERS.replace("orders", "other")}
+    nodes = start_types(start_node, server, tmp_path, files, "--metrics", "127.0.0.1:0")
+    incoming, rest = nodes["incoming"], {one: base(nodes[one]) for one in ("converter", "filter")}
+
+    def posted(count: int) -> None:
+        numbers = range(posted.done, posted.done + count)  # type: ignore[attr-defined]
+        posted.done += count  # type: ignore[attr-defined]
+        for number in numbers:
+            assert post(incoming.url("/orders"), b'{"n": %d}' % number, "application/json")[0] == 202
+        nodes["outgoing"].delivers_all("orders.ndjson", set(numbers))
+
+    def samples(of: str, step: str) -> float:
+        return scrape(rest[of]).get(f"vrsky_step_seconds_count step={step}", 0)
+
+    posted.done = 1_000  # type: ignore[attr-defined]
+    with tapped(server, "acme/orders", incoming, "/orders"):
+        posted(100)
+    assert samples("filter", "script") == samples("converter", "filter") == 0
+    assert samples("converter", "script") >= 100
+    before = samples("filter", "filter"), samples("converter", "set")
+    with tapped(server, "acme/other", incoming, "/other"):
+        posted(200)
+    assert samples("filter", "filter") >= before[0] + 2
+    assert samples("converter", "set") >= before[1] + 1

@@ -64,11 +64,15 @@ impl Trace for Snapshots {
         &mut self,
         run: &Run<'_>,
         path: &PartPath,
-        (from, _): (usize, usize),
+        (from, until): (usize, usize),
         document: &mut Document,
     ) -> Progress {
         let pipeline = run.pipeline;
         for stage in from..=pipeline.stage_count() {
+            // The rest is for whoever serves the next run of steps.
+            if stage == until && stage < pipeline.stage_count() {
+                return Progress::RunEnd { stage };
+            }
             let work = &mut Work { document, context: run.context, limits: pipeline.limits() };
             let applied = pipeline.apply(stage, work);
             let verdict = match &applied {

@@ -7,11 +7,13 @@
 //! ```
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::Fault;
 
 use super::budget::Share;
 use super::publish::{self, Work};
+use super::sampled::Timed;
 use super::watched;
 use super::{LARGE, Steps};
 use crate::engine::message::{Envelope, OwnedMessage};
@@ -173,10 +175,18 @@ impl Steps {
         let cut = cut(settlement, revision, handed);
         let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         let (mut document, mut next) = (self.documents.take(), Vec::new());
-        let made_of = source_of(envelope, source);
-        let passed = match settlement.is_tapped() {
-            false => at.fan_out.go_on(&run, &made_of, &mut document, &mut next, &mut ()),
+        let (made_of, measured) = (source_of(envelope, source), self.sampler.next());
+        let watched = match settlement.is_tapped() {
             true => watched::go_on(settlement, envelope, &mut at.fan_out, &run, &made_of, (&mut document, &mut next)),
+            false => None,
+        };
+        let passed = match watched {
+            Some(passed) => passed,
+            None if measured.is_some() => {
+                let mut timed = Timed { meters: settlement.meters(), steps: Duration::ZERO };
+                at.fan_out.go_on(&run, &made_of, &mut document, &mut next, &mut timed)
+            }
+            None => at.fan_out.go_on(&run, &made_of, &mut document, &mut next, &mut ()),
         };
         self.documents.put(document);
         match passed {

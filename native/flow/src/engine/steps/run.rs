@@ -74,12 +74,14 @@ impl Steps {
         let cut = cut(settlement, revision, handed);
         let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         let fan_out = &mut self.spare;
-        let begun = if settlement.is_tapped() {
-            watched::begin(settlement, envelope, fan_out, &run, stage, &mut document)
-        } else if is_measured {
-            begin_measured(settlement.meters(), fan_out, &run, stage, &mut document)
-        } else {
-            fan_out.begin(&run, stage, &mut document, &mut ())
+        let watched = match settlement.is_tapped() {
+            true => watched::begin(settlement, envelope, fan_out, &run, stage, &mut document),
+            false => None,
+        };
+        let begun = match watched {
+            Some(begun) => begun,
+            None if is_measured => begin_measured(settlement.meters(), fan_out, &run, stage, &mut document),
+            None => fan_out.begin(&run, stage, &mut document, &mut ()),
         };
         match begun {
             Ok(Some(stage)) => {

@@ -8,6 +8,7 @@
 //! ```
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use message::{Code, Document, Fault};
 use script::{Done, Task, TaskContext};
@@ -15,6 +16,7 @@ use script::{Done, Task, TaskContext};
 use super::budget::{Held, Share, document_bytes};
 use super::handover::{AtEnd, Way, cut};
 use super::publish::{self, Work};
+use super::sampled::Timed;
 use super::slab::Slab;
 use super::watched::{self, Made};
 use super::{REFUSED_DELAY, Steps};
@@ -98,7 +100,7 @@ impl Steps {
 
     /// A script is done with a message, or with a part of one.
     pub fn on_script(&mut self, settlement: &mut Settlement, done: Done) {
-        let Steps { documents, spare, scripted, .. } = &mut *self;
+        let Steps { documents, spare, scripted, sampler, .. } = &mut *self;
         let Done { token, mut document, outcome, used } = done;
         let Some(script) = scripted.waiting.remove(token) else { return };
         settlement.meters().step("script", used);
@@ -116,11 +118,18 @@ impl Steps {
         waiting.bytes -= script.bytes;
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
-        let collected = if settlement.is_tapped() {
-            let made = Made { at, document: &mut document, outcome };
-            watched::on_script(settlement, envelope, fan_out, &run, made, &mut scripted.next)
-        } else {
-            fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ())
+        let measured = sampler.next();
+        let seen = if settlement.is_tapped() { settlement.watch(envelope) } else { None };
+        let collected = match seen {
+            Some(seen) => {
+                let made = Made { at, document: &mut document, outcome };
+                watched::on_script(settlement, (envelope, seen), fan_out, &run, made, &mut scripted.next)
+            }
+            None if measured.is_some() => {
+                let mut timed = Timed { meters: settlement.meters(), steps: Duration::ZERO };
+                fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut timed)
+            }
+            None => fan_out.on_script(&run, at, &mut document, outcome, &mut scripted.next, &mut ()),
         };
         let outcome = match collected {
             Ok(()) if waiting.tasks > 0 || !scripted.next.is_empty() => {

@@ -5,8 +5,9 @@ use message::{Document, Fault};
 use crate::engine::message::Envelope;
 use crate::engine::settlement::Settlement;
 use crate::fan_out::{FanOut, NextScript, PartPath, Run, Source};
+use crate::process::Snapshots;
 
-/// [`FanOut::begin`]
+/// [`FanOut::begin`]; `None` where nobody watches this message.
 #[cold]
 pub(super) fn begin(
     settlement: &mut Settlement,
@@ -15,11 +16,11 @@ pub(super) fn begin(
     run: &Run<'_>,
     stage: usize,
     document: &mut Document,
-) -> Result<Option<usize>, Fault> {
-    let Some(mut seen) = settlement.watch(envelope) else { return fan_out.begin(run, stage, document, &mut ()) };
+) -> Option<Result<Option<usize>, Fault>> {
+    let mut seen = settlement.watch(envelope)?;
     let begun = fan_out.begin(run, stage, document, &mut seen);
     settlement.tap_steps(envelope, seen);
-    begun
+    Some(begun)
 }
 
 /// What a script has made of a message, or of a part of one.
@@ -33,22 +34,19 @@ pub(super) struct Made<'a> {
 #[cold]
 pub(super) fn on_script(
     settlement: &mut Settlement,
-    envelope: &Envelope<'_>,
+    (envelope, mut seen): (&Envelope<'_>, Snapshots),
     fan_out: &mut FanOut,
     run: &Run<'_>,
     made: Made<'_>,
     next: &mut Vec<NextScript>,
 ) -> Result<(), Fault> {
     let Made { at, document, outcome } = made;
-    let Some(mut seen) = settlement.watch(envelope) else {
-        return fan_out.on_script(run, at, document, outcome, next, &mut ());
-    };
     let collected = fan_out.on_script(run, at, document, outcome, next, &mut seen);
     settlement.tap_steps(envelope, seen);
     collected
 }
 
-/// [`FanOut::go_on`]
+/// [`FanOut::go_on`]; `None` where nobody watches this message.
 #[cold]
 pub(super) fn go_on(
     settlement: &mut Settlement,
@@ -57,11 +55,9 @@ pub(super) fn go_on(
     run: &Run<'_>,
     source: &Source<'_>,
     (document, next): (&mut Document, &mut Vec<NextScript>),
-) -> Result<(), Fault> {
-    let Some(mut seen) = settlement.watch(envelope) else {
-        return fan_out.go_on(run, source, document, next, &mut ());
-    };
+) -> Option<Result<(), Fault>> {
+    let mut seen = settlement.watch(envelope)?;
     let passed = fan_out.go_on(run, source, document, next, &mut seen);
     settlement.tap_steps(envelope, seen);
-    passed
+    Some(passed)
 }
