@@ -113,6 +113,12 @@ def test_a_scraper_that_speaks_openmetrics_gets_it() -> None:
     assert text.endswith(b"# EOF\n")
 
 
+def test_how_far_the_configuration_is_followed_is_shown_by_what_it_comes_from() -> None:
+    text, _ = Exposition(lambda: NUMBERS, dict, lambda: 0, None, lambda: {"pipelines": 12, "settings": 3}).text("")
+    (family,) = (one for one in text_string_to_metric_families(text.decode()) if "configuration" in one.name)
+    assert {one.labels["of"]: one.value for one in family.samples} == {"pipelines": 12, "settings": 3}
+
+
 def test_leases_are_counted_and_the_first_are_named() -> None:
     since = {("acme", f"rows-{number:04}"): 1_700_000_000.0 + number for number in range(NAMED_LEASES + 10)}
     held = HeldLeases(since, {"taken": 120, "given": 7, "lost": 3})

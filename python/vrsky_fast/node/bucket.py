@@ -75,6 +75,7 @@ class Bucket:
         self._unseen: set[str] = set()
         self._is_other = False
         self._taken, self._identity = 0, ""
+        self._served: Mapping[str, int] = {}
         self._due = time.monotonic() + _LEAST_SECONDS
         self._arrived: asyncio.Queue[_Arrival] = asyncio.Queue(_MAX_WAITING)
         self._getting: asyncio.Task[_Arrival] | None = None
@@ -103,6 +104,10 @@ class Bucket:
     @property
     def member(self) -> Member | None:
         return self._member
+
+    @property
+    def follows(self) -> Mapping[str, int]:
+        return self._served
 
     @property
     def if_empty(self) -> Problem | None:
@@ -162,9 +167,11 @@ class Bucket:
         }
         # The latest first: somebody waits for them.
         in_order = sorted(refused, key=lambda key: -self._known[key].sequence)
+        settings = self._settings_seen(profile)
+        self._served = {"pipelines": self._taken, "settings": settings.seen}
         self._acknowledgement.report(
             profile.types,
-            self._settings_seen(profile),
+            settings,
             self._identity,
             self._taken,
             running,

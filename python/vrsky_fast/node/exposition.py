@@ -38,6 +38,8 @@ _USAGE = {
     "waits": ("waits", 1, "Messages that have waited in their stream for their steps."),
 }
 
+_SEQUENCE = "Up to which sequence of its bucket this node serves what was written; a node that lags has a lower one."
+
 _WITH_CANARY = "Of pipelines that have a canary, by the revision's role."
 _ROLES = {
     "messages": f"Messages whose steps have begun. {_WITH_CANARY}",
@@ -52,9 +54,15 @@ Leases = Callable[[], HeldLeases]
 
 class NodeCollector(Collector):
     def __init__(
-        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
+        self,
+        numbers: Numbers,
+        lanes: Lanes,
+        left_out: Callable[[], int],
+        leases: Leases | None = None,
+        follows: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._numbers, self._lanes, self._left_out, self._leases = numbers, lanes, left_out, leases
+        self._follows = follows
 
     def collect(self) -> Iterable[Metric]:
         found = self._numbers()
@@ -82,6 +90,8 @@ class NodeCollector(Collector):
             yield family
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
+        if follows := self._follows():
+            yield _labelled("vrsky_configuration_sequence", _SEQUENCE, "of", follows)
         yield from _of_lanes(self._lanes().values())
         if self._leases is not None:
             yield from _of_leases(self._leases())
@@ -177,10 +187,15 @@ class Exposition:
     """Everything that a scrape gets: the node's numbers and those of its process."""
 
     def __init__(
-        self, numbers: Numbers, lanes: Lanes, left_out: Callable[[], int], leases: Leases | None = None
+        self,
+        numbers: Numbers,
+        lanes: Lanes,
+        left_out: Callable[[], int],
+        leases: Leases | None = None,
+        follows: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(numbers, lanes, left_out, leases))
+        self._registry.register(NodeCollector(numbers, lanes, left_out, leases, follows))
         ProcessCollector(registry=self._registry)
 
     def text(self, accept: str) -> tuple[bytes, str]:

@@ -50,6 +50,10 @@ class Folder:
         return None
 
     @property
+    def follows(self) -> Mapping[str, int]:
+        return {}
+
+    @property
     def if_empty(self) -> Problem | None:
         return nothing_in(self._disk.path)
 

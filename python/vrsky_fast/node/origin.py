@@ -43,6 +43,11 @@ class Origin(Protocol):
         """Who this node is among others that have the same pipelines; None where there are no others."""
 
     @property
+    def follows(self) -> Mapping[str, int]:
+        """By what it is configured from, `pipelines` and `settings`: the sequence up to which the node serves what was
+        written there. Empty where there are no sequences."""
+
+    @property
     def if_empty(self) -> Problem | None:
         """Why a node with nothing to serve does not start; None where it waits for what comes."""
 

@@ -129,7 +129,9 @@ async def _serve(
             leases = _leases(endpoint, origin, profile, engine, pipelines, watcher)
             numbers = partial(engine.metrics, CUSTOMERS)
             held = (lambda: leases.held) if leases is not None else None
-            exposition = Exposition(numbers, lambda: lanes.found, lambda: len(pipelines.findings), held)
+            exposition = Exposition(
+                numbers, lambda: lanes.found, lambda: len(pipelines.findings), held, lambda: origin.follows
+            )
             monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
             watcher.ready(engine.address(), pipelines.running)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
