@@ -87,7 +87,8 @@ pub struct KnownHmac {
     /// What stands before the signature in its header, such as `sha256=`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<HeaderText>,
-    /// What is signed: `{body}` once, with `{timestamp}`, `{id}` and other text around it.
+    /// What is signed: `{body}` once, with `{timestamp}`, `{id}` and other text around it. A value that could go on with what
+    /// stands beside it is refused, such as an id with a full stop in `{id}.{body}`.
     #[serde(default = "body")]
     #[schemars(length(max = 1024))]
     pub signed: String,
@@ -95,7 +96,7 @@ pub struct KnownHmac {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<SenderHeader>,
     /// How far that time may be from the node's clock, either way; without it 5 minutes. `none`: the time is signed, but may be
-    /// any, and be written in any way.
+    /// any, and be written in any way that shows where it ends, such as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<Tolerance>,
     /// The header with the delivery's id.

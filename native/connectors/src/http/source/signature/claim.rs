@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use message::{Code, Fault};
 
+use super::boundary;
 use super::recipe::{Recipe, Shape};
+use super::template::Value;
 
 /// Bytes of a header that is looked at here.
 const MAX_HEADER: usize = 4096;
@@ -42,6 +44,8 @@ impl Recipe {
             None => beside,
         };
         let id = self.id.as_ref().map(|name| header(headers, name)).transpose()?.flatten();
+        // An empty one tells no delivery from another.
+        let id = id.filter(|id| !id.is_empty());
         if self.signed.needs_id() && id.is_none() {
             return Err(self.id.as_ref().map_or_else(|| missing(&self.header), missing));
         }
@@ -92,13 +96,29 @@ impl Claim<'_> {
         Err(Fault::new(Code::HttpSignatureExpired, reason))
     }
 
+    /// `timed`: `check_time` has seen to the time.
+    ///
+    /// # Errors
+    /// `http/signature-malformed` when the time or the id has characters by which nobody can tell where it ends in what is
+    /// signed.
+    pub(super) fn check_boundaries(&self, recipe: &Recipe, timed: bool) -> Result<(), Fault> {
+        let (time, id) = (self.timestamp.unwrap_or_default(), self.id.unwrap_or_default());
+        boundary::check_values(&recipe.signed, timed, time, id).map_err(|(value, reason)| {
+            let header = match value {
+                Value::Id => &recipe.id,
+                Value::Timestamp => &recipe.timestamp,
+            };
+            malformed(header.as_ref().unwrap_or(&recipe.header), &reason)
+        })
+    }
+
     /// # Errors
     /// `http/bad-request` when the delivery has no id.
     pub(super) fn check_id(&self, recipe: &Recipe) -> Result<(), Fault> {
         match (&self.id, &recipe.id) {
             (None, Some(name)) => Err(Fault::new(
                 Code::HttpBadRequest,
-                format!("the header {name} is missing, by which deliveries are told apart"),
+                format!("the header {name} is missing or empty, by which deliveries are told apart"),
             )),
             _ => Ok(()),
         }
@@ -133,7 +153,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
 }
 
 fn missing(name: &HeaderName) -> Fault {
-    Fault::new(Code::HttpSignatureMissing, format!("the header {name} is missing"))
+    Fault::new(Code::HttpSignatureMissing, format!("the header {name} is missing or empty"))
 }
 
 fn malformed(name: &HeaderName, reason: &str) -> Fault {

@@ -4,6 +4,7 @@
 //! options.rs   what a pipeline says: a sender that is known by name (presets.rs), or how a signature is made
 //!    ▼
 //! recipe.rs    where in a request the signature, the time and the id stand, and what is signed (template.rs)
+//!              boundary.rs: that a value ends in what is signed where the template says
 //!    ▼
 //! claim.rs     what one request's headers say, looked at before its body is read
 //!    ▼
@@ -12,6 +13,7 @@
 //!
 //! Why a signature was refused is told apart by its code; no answer says which value would have been right.
 
+mod boundary;
 mod claim;
 mod options;
 mod presets;
@@ -52,8 +54,8 @@ impl Signature {
     /// Whether anybody can sign so, whatever the secrets are.
     ///
     /// # Errors
-    /// `config/invalid-value` with a pointer into the options of the in: a template without the body; a time or an id that
-    /// is signed and stands nowhere.
+    /// `config/invalid-value` with a pointer into the options of the in: a template without the body, or
+    /// whose values cannot be told apart; a time or an id that is signed and stands nowhere.
     pub fn check(options: &SignatureOptions) -> Result<(), Fault> {
         Signature::made(options).map(drop)
     }
@@ -86,6 +88,7 @@ impl Signature {
         if tolerance.is_some() && !recipe.has_timestamp() {
             return Err(invalid("there is no time that is signed").at_pointer("/tolerance"));
         }
+        boundary::check_template(&recipe.signed, tolerance.is_some()).map_err(|fault| fault.at_pointer("/signed"))?;
         Ok(Signature { recipe, keys, tolerance, deduplicate })
     }
 
@@ -98,6 +101,7 @@ impl Signature {
         if let Some(tolerance) = self.tolerance {
             claim.check_time(now.duration_since(UNIX_EPOCH).unwrap_or_default(), tolerance)?;
         }
+        claim.check_boundaries(&self.recipe, self.tolerance.is_some())?;
         if self.deduplicate == Deduplicate::Delivery {
             claim.check_id(&self.recipe)?;
         }

@@ -2,6 +2,7 @@
 
 use message::Fault;
 
+use super::boundary::Beside;
 use super::invalid;
 
 /// Bytes.
@@ -12,11 +13,19 @@ const MAX_LENGTH: usize = 1024;
 pub(super) struct Template {
     before: Vec<Part>,
     after: Vec<Part>,
+    /// The values before the body, each with what follows it; those after the body, each with what precedes it.
+    values: [Vec<(Value, Beside)>; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
+    Value(Value),
+}
+
+/// A placeholder that a header of the request fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
     Timestamp,
     Id,
 }
@@ -30,15 +39,26 @@ impl Template {
         }
         let (before, after) =
             text.split_once("{body}").ok_or_else(|| invalid("it has no `{body}`: then nothing would be signed"))?;
-        Ok(Template { before: parts(before)?, after: parts(after)? })
+        let (before, after) = (parts(before)?, parts(after)?);
+        let values = [values(before.iter().rev(), str::chars), values(after.iter(), |text| text.chars().rev())];
+        Ok(Template { before, after, values })
     }
 
     pub(super) fn needs_timestamp(&self) -> bool {
-        self.before.iter().chain(&self.after).any(|part| *part == Part::Timestamp)
+        self.has(Value::Timestamp)
     }
 
     pub(super) fn needs_id(&self) -> bool {
-        self.before.iter().chain(&self.after).any(|part| *part == Part::Id)
+        self.has(Value::Id)
+    }
+
+    fn has(&self, value: Value) -> bool {
+        self.before.iter().chain(&self.after).any(|part| *part == Part::Value(value))
+    }
+
+    /// Before the body, with what follows each; after the body, with what precedes it.
+    pub(super) fn values(&self) -> [&[(Value, Beside)]; 2] {
+        self.values.each_ref().map(Vec::as_slice)
     }
 
     /// What is signed before the body, and what after it.
@@ -46,13 +66,32 @@ impl Template {
         let written = |parts: &[Part]| {
             let texts = parts.iter().map(|part| match part {
                 Part::Text(text) => text.as_str(),
-                Part::Timestamp => timestamp,
-                Part::Id => id,
+                Part::Value(Value::Timestamp) => timestamp,
+                Part::Value(Value::Id) => id,
             });
             texts.collect::<String>().into_bytes()
         };
         (written(&self.before), written(&self.after))
     }
+}
+
+/// `outwards`: the parts of one side, beginning at the body. `towards`: a text's characters, beginning at the value.
+fn values<'a, C: Iterator<Item = char>>(
+    outwards: impl Iterator<Item = &'a Part>,
+    towards: impl Fn(&'a str) -> C,
+) -> Vec<(Value, Beside)> {
+    let (mut values, mut beside) = (Vec::new(), Beside::Body);
+    for part in outwards {
+        beside = match part {
+            Part::Text(text) => towards(text).next().map_or(beside, Beside::Character),
+            Part::Value(value) => {
+                values.push((*value, beside));
+                Beside::Value
+            }
+        };
+    }
+    values.reverse();
+    values
 }
 
 fn parts(text: &str) -> Result<Vec<Part>, Fault> {
@@ -62,8 +101,8 @@ fn parts(text: &str) -> Result<Vec<Part>, Fault> {
         let (name, more) = more.split_once('}').ok_or_else(|| invalid("it has a `{` without its `}`"))?;
         parts.push(Part::Text(fixed.to_owned()));
         parts.push(match name {
-            "timestamp" => Part::Timestamp,
-            "id" => Part::Id,
+            "timestamp" => Part::Value(Value::Timestamp),
+            "id" => Part::Value(Value::Id),
             "body" => return Err(invalid("it has `{body}` twice")),
             _ => {
                 return Err(invalid(format!(

@@ -255,6 +255,90 @@ fn a_delivery_that_comes_again_has_the_same_key() {
     assert_eq!(key(Some(Deduplicate::Off), "d-1"), None);
 }
 
+/// A header with the HMAC-SHA256 of what is signed, as a sender with this secret makes it.
+fn made(secret: &[u8], signed: &str) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes())
+}
+
+fn hex(tag: &hmac::Tag) -> String {
+    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_signed_delivery_is_not_taken_again_with_a_part_of_its_body_as_id() {
+    use base64::Engine as _;
+    let key = base64::engine::general_purpose::STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let body = "1614265330.paid;amount=5";
+    let tag = made(&key, &format!("m9.1614265330.{body}"));
+    let value = format!("v1,{}", base64::engine::general_purpose::STANDARD.encode(tag));
+    for (sender, prefix) in [(Sender::StandardWebhooks, "webhook"), (Sender::Svix, "svix")] {
+        let known = signature(sender, &["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
+        let names = ["id", "timestamp", "signature"].map(|name| format!("{prefix}-{name}"));
+        let send = |id: &str, body: &str| {
+            let headers = [(&*names[0], id), (&*names[1], "1614265330"), (&*names[2], &*value)];
+            verify(&known, &headers, body.as_bytes(), at(1_614_265_330))
+        };
+        assert!(send("m9", body).is_ok());
+        let moved = send("m9.1614265330", "paid;amount=5").unwrap_err();
+        assert_eq!(moved.code(), Code::HttpSignatureMalformed);
+        assert!(moved.reason().contains(&*names[0]), "{}", moved.reason());
+    }
+}
+
+#[test]
+fn no_boundary_of_what_a_described_sender_signs_can_be_moved() {
+    let time = "2023-11-14T22:13:20Z";
+    for (signed, right, moved) in [
+        ("{id}|{body}", ["m", "", "9|x"], ["m|9", "", "x"]),
+        ("{body}/{id}", ["m", "", "x/9"], ["9/m", "", "x"]),
+        ("{id}{body}", ["m", "", "{9}"], ["m{9", "", "}"]),
+        ("{timestamp}|{body}", ["", "Tuesday", "9|x"], ["", "Tuesday|9", "x"]),
+        ("{timestamp}:{body}", ["", time, "9:x"], ["", "2023-11-14T22", "13:20Z:9:x"]),
+        ("{timestamp}{body}", ["", "17000", "{}"], ["", "1700", "0{}"]),
+        ("{body}{timestamp}", ["", "17000000", "{}"], ["", "7000000", "{}1"]),
+        ("{id}{timestamp}{body}", ["m9", time, "{}"], ["m", &format!("9{time}"), "{}"]),
+        ("{id}{timestamp}{body}", ["m9", time, &format!("{time}{{}}")], [&format!("m9{time}"), time, "{}"]),
+    ] {
+        let timestamp = Some(Timestamp { header: "x-time".into(), tolerance: None });
+        let timestamp = timestamp.filter(|_| signed.contains("{timestamp}"));
+        let hmac = Hmac { id: Some("x-id".into()), timestamp, signed: signed.into(), ..plain_hmac() };
+        let options = SignatureOptions { deduplicate: Some(Deduplicate::Off), ..options(Sender::Hmac(hmac), &["s"]) };
+        let known = Arc::new(Signature::new(&options).unwrap());
+        let text = |[id, time, body]: [&str; 3]| {
+            signed.replace("{timestamp}", time).replace("{id}", id).replace("{body}", body)
+        };
+        assert_eq!(text(right), text(moved), "a test of its own");
+        let value = hex(&made(b"s", &text(right)));
+        let send = |[id, time, body]: [&str; 3]| {
+            verify(&known, &[("x-id", id), ("x-time", time), ("x-signature", &*value)], body.as_bytes(), at(0))
+        };
+        assert_eq!(code(send(right)), None, "{signed}");
+        assert_eq!(code(send(moved)), Some(Code::HttpSignatureMalformed), "{signed}");
+    }
+}
+
+#[test]
+fn an_empty_id_of_a_delivery_is_none() {
+    let github_sender = signature(Sender::GitHub, &["It's a Secret to Everybody"]);
+    for id in ["", " "] {
+        let answer = verify(&github_sender, &github(id), b"Hello, World!", at(0));
+        assert_eq!(code(answer), Some(Code::HttpBadRequest));
+    }
+    let shopify = signature(Sender::Shopify, &["hush"]);
+    let value = "qBvrsZF7RfB1iS6BX6IHqJTp5L911P7intnPeTPsH0I=";
+    let headers = [("X-Shopify-Hmac-Sha256", value), ("X-Shopify-Webhook-Id", "")];
+    assert_eq!(code(verify(&shopify, &headers, br#"{"id":820982911946154508}"#, at(0))), Some(Code::HttpBadRequest));
+    let standard = signature(Sender::StandardWebhooks, &["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
+    let headers = [("webhook-id", ""), ("webhook-timestamp", "1614265330"), ("webhook-signature", STANDARD)];
+    assert_eq!(code(verify(&standard, &headers, b"", at(1_614_265_330))), Some(Code::HttpSignatureMissing));
+    for (signed, expected) in [("{body}", Code::HttpBadRequest), ("{id}.{body}", Code::HttpSignatureMissing)] {
+        let hmac = Hmac { id: Some("x-id".into()), signed: signed.into(), ..plain_hmac() };
+        let known = signature(Sender::Hmac(hmac), &["s"]);
+        let value = hex(&made(b"s", &signed.replace("{id}", "").replace("{body}", "x")));
+        assert_eq!(code(verify(&known, &[("x-id", ""), ("x-signature", &value)], b"x", at(0))), Some(expected));
+    }
+}
+
 #[test]
 fn what_no_sender_can_sign_by_is_refused() {
     let refused = |options: &SignatureOptions| Signature::new(options).unwrap_err().code();
@@ -269,6 +353,7 @@ fn what_no_sender_can_sign_by_is_refused() {
         Hmac { signed: "{timestamp}".into(), ..plain_hmac() },
         Hmac { signed: "{timestamp}.{body}".into(), ..plain_hmac() },
         Hmac { signed: "{id}.{body}".into(), ..plain_hmac() },
+        Hmac { id: Some("x-id".into()), signed: "{id}{id}{body}".into(), ..plain_hmac() },
         Hmac { timestamp: timed, ..plain_hmac() },
         Hmac { id: Some(String::new()), ..plain_hmac() },
     ] {

@@ -6,6 +6,7 @@ use message::{Code, Fault};
 use ring::hmac;
 use subtle::ConstantTimeEq as _;
 
+use super::boundary::{self, Forbidden};
 use super::claim::Claim;
 use super::{Deduplicate, Signature};
 
@@ -18,6 +19,10 @@ pub(in crate::http::source) struct Verifier {
     /// What is signed after the body.
     after: Vec<u8>,
     claimed: Vec<Vec<u8>>,
+    /// What the body must not begin and end with.
+    forbidden: [Forbidden; 2],
+    /// The body's first byte and its last one until now.
+    ends: Option<[u8; 2]>,
     delivery: Option<blake3::Hasher>,
 }
 
@@ -35,7 +40,8 @@ pub(in crate::http::source) struct Verified {
 impl Verifier {
     pub(super) fn new(signature: &Arc<Signature>, claim: &Claim<'_>) -> Verifier {
         let id = claim.id.unwrap_or_default();
-        let (before, after) = signature.recipe.signed.around(claim.timestamp.unwrap_or_default(), id);
+        let time = claim.timestamp.unwrap_or_default();
+        let (before, after) = signature.recipe.signed.around(time, id);
         let mut contexts: Vec<_> = signature.keys.iter().map(|key| hmac::Context::with_key(&key.key)).collect();
         contexts.iter_mut().for_each(|context| context.update(&before));
         let delivery = match signature.deduplicate {
@@ -48,11 +54,24 @@ impl Verifier {
                 Some(hasher)
             }
         };
-        Verifier { signature: Arc::clone(signature), contexts, after, claimed: claim.signatures.clone(), delivery }
+        Verifier {
+            signature: Arc::clone(signature),
+            contexts,
+            after,
+            claimed: claim.signatures.clone(),
+            forbidden: boundary::forbidden(&signature.recipe.signed, time),
+            ends: None,
+            delivery,
+        }
     }
 
     pub(in crate::http::source) fn update(&mut self, bytes: &[u8]) {
         self.contexts.iter_mut().for_each(|context| context.update(bytes));
+        if let [first, ..] = *bytes
+            && let Some(last) = bytes.last()
+        {
+            self.ends = Some([self.ends.map_or(first, |[first, _]| first), *last]);
+        }
         if let Some(delivery) = &mut self.delivery {
             delivery.update(bytes);
         }
@@ -61,7 +80,8 @@ impl Verifier {
     /// Every secret is compared with every signature, so that the time does not tell which of them was right.
     ///
     /// # Errors
-    /// `http/signature-wrong`
+    /// `http/signature-wrong`; `http/signature-malformed` for a body whose first or last byte could belong to the value
+    /// that is signed right beside it.
     pub(in crate::http::source) fn finish(self) -> Result<Verified, Fault> {
         let mut right = None;
         for (mut context, key) in self.contexts.into_iter().zip(&self.signature.keys) {
@@ -76,6 +96,11 @@ impl Verifier {
         let key = right.ok_or_else(|| {
             Fault::new(Code::HttpSignatureWrong, "no secret of this path makes the request's signature for its body")
         })?;
+        let is_open = |ends: [u8; 2]| self.forbidden.iter().zip(ends).any(|(forbidden, byte)| forbidden.has(byte));
+        if self.ends.is_some_and(is_open) {
+            let reason = "the time or the id is signed right beside the body, which could go on with it there";
+            return Err(Fault::new(Code::HttpSignatureMalformed, reason));
+        }
         // The body is part of it: a retry whose body was made anew is no misuse of its id.
         let delivery = self.delivery.map(|hasher| hasher.finalize().to_hex().as_str().into());
         Ok(Verified { key: delivery, name: key.name.clone(), sender: key.sender.clone() })
