@@ -10,7 +10,7 @@
 //! ```
 //!
 //! kind.rs says what a kind of connector is, registry.rs which kinds there are, options/ what their options share,
-//! placeholders.rs how fields of a message get into an address, tls.rs whom servers may be certified by, dial.rs how a
+//! placeholders.rs how fields of a message get into an address, gzip.rs how much gzip may cost, tls.rs whom servers may be certified by, dial.rs how a
 //! checked address is reached. NATS is a kind without a source and a sink: the host reads and publishes on its own
 //! connection.
 //!
@@ -21,6 +21,7 @@
 pub mod contract;
 mod dial;
 pub mod file;
+mod gzip;
 mod hops;
 pub mod http;
 pub mod kind;

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use formats::csv::{self, Columns};
 use memchr::memchr;
 use message::{Code, Document, Fault};
@@ -16,11 +15,14 @@ use super::options::{Rows, SourceOptions};
 use super::progress::{Place, Run, is_stored};
 use super::state::{FileId, Version};
 use super::trail::Trail;
+use crate::gzip::{Bounds, Members};
 
 const CHUNK: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// What a compressed file may become without a message in it: a few bytes can hold gigabytes of line ends.
 const MAX_BLANK: u64 = 64 << 20;
+/// A file may have any number of members with text. Empty ones take time and bring nothing; bgzip writes one at its end.
+const MEMBERS: Bounds = Bounds { members: usize::MAX, empty: 1_000 };
 
 /// How much one call of [`Reader::next`] may read.
 #[derive(Clone, Copy)]
@@ -56,7 +58,7 @@ enum Part {
 /// The file's bytes, or what a compressed file becomes.
 enum Input {
     Plain { file: File, left: u64 },
-    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
+    Gzip(Box<Members<BufReader<File>>>),
 }
 
 pub(super) struct Reader {
@@ -96,7 +98,7 @@ impl Reader {
     ) -> Reader {
         let plain_name = name.strip_suffix(".gz");
         let input = match plain_name {
-            Some(_) => Input::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+            Some(_) => Input::Gzip(Box::new(Members::new(BufReader::new(file), MEMBERS))),
             None => Input::Plain { file, left: version.size },
         };
         Reader {

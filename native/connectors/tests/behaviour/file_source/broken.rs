@@ -26,6 +26,28 @@ async fn faults(source: &FileSource, count: usize) -> Vec<(String, Code, Option<
     told
 }
 
+/// Ten thousand of them are more than any tool writes; a file of gigabytes of them would take minutes.
+#[test]
+fn a_gzip_of_many_empty_members_is_given_up_and_one_of_many_with_text_is_not() {
+    run(async {
+        let files = Files::new();
+        let member = |text: &str| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(text.as_bytes()).unwrap();
+            packed.finish().unwrap()
+        };
+        files.put("empty.gz", [member("").repeat(10_000), member("1\n")].concat());
+        let source = connected(files.options(Rows::Lines)).await;
+        let told = faults(&source, 1).await;
+        assert_eq!((told[0].0.as_str(), told[0].1), ("empty.gz", Code::FileGzip));
+        fs::remove_file(files.inbox().join("empty.gz")).unwrap();
+        files.put("full.gz", [member("").repeat(500), member("1\n").repeat(2_000)].concat());
+        let texts = store(&source, 2_000).await;
+        assert!(texts.iter().all(|text| text == "1"));
+        assert!(source.take_item_faults().is_empty());
+    });
+}
+
 #[test]
 fn each_file_that_cannot_be_read_on_is_reported_once_with_its_place() {
     run(async {
