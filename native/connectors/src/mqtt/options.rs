@@ -21,7 +21,8 @@ pub struct MqttIn {
     /// Which broker, and who we are there.
     pub broker: MqttBroker,
     /// What is subscribed to; `+` stands for one level, `#` for all that follow. A topic that is taken out of here stays
-    /// subscribed to in the session, until that is removed at the broker or another `client_id` begins a new one.
+    /// subscribed to in the session, until that is removed at the broker or another `client_id` begins a new one. No two of
+    /// them may fit the same topic, such as `s/#` and `s/+/state`: a broker would send its messages once for each.
     #[schemars(length(min = 1, max = 16))]
     pub topics: Vec<TopicFilter>,
     /// 0: at most once. 1: at least once. 2: once on the way from the broker, as long as the node runs. A broker that
@@ -35,7 +36,7 @@ pub struct MqttIn {
     #[schemars(length(min = 1, max = 128), extend("format" = "mqtt-name"))]
     pub share: Option<String>,
     /// How long the broker keeps messages while nobody is connected. Without it: `168h`. With `v5` only; a broker of
-    /// 3.1.1 decides by itself.
+    /// 3.1.1 decides by itself. A broker that keeps them for a shorter time is read, and an event says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_expiry: Option<Span>,
     /// User properties that go on as headers: `site` as `Mqtt-Property-site`. With `v5` only.

@@ -127,6 +127,26 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether one topic can fit both filters: then a broker may send its messages once for each.
+pub(super) fn overlap(one: &str, other: &str) -> bool {
+    let never_meet = |wild: &str, fixed: &str| {
+        let is_own = wild.starts_with(['+', '#']) && fixed.starts_with('$');
+        // Of `/#`, one level is the empty topic, which nobody can publish to.
+        is_own || (wild == "+" && fixed == "/#")
+    };
+    if never_meet(one, other) || never_meet(other, one) {
+        return false;
+    }
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(level), Some(beside)) if level == "+" || beside == "+" || level == beside => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Whether a filter has each topic that comes of a template, whatever its fields hold.
 pub(super) fn always_matches(filter: &str, template: &str) -> bool {
     // No filter has this level but those that have any.
@@ -136,6 +156,10 @@ pub(super) fn always_matches(filter: &str, template: &str) -> bool {
 }
 
 fn matches(filter: &str, topic: &str) -> bool {
+    // The broker's own topics fit no wildcard.
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
     let mut levels = topic.split('/');
     for wanted in filter.split('/') {
         match (wanted, levels.next()) {
@@ -197,7 +221,50 @@ mod tests {
         }
     }
 
+    /// All texts of one to three of these levels.
+    fn all(levels: &[&str]) -> Vec<String> {
+        let mut texts: Vec<String> = levels.iter().map(ToString::to_string).collect();
+        let mut longest = texts.clone();
+        for _ in 0..2 {
+            longest =
+                longest.iter().flat_map(|text| levels.iter().map(move |level| format!("{text}/{level}"))).collect();
+            texts.extend(longest.clone());
+        }
+        texts.retain(|text| !text.is_empty());
+        texts
+    }
+
+    #[test]
+    fn filters_overlap_when_a_topic_fits_both_and_never_otherwise() {
+        let mut filters = all(&["a", "", "$x", "+", "#"]);
+        filters.retain(|filter| check_filter(filter).is_ok());
+        let topics = all(&["a", "b", "", "$x"]);
+        for one in &filters {
+            let fit: Vec<&String> = topics.iter().filter(|topic| matches(one, topic)).collect();
+            for other in &filters {
+                let expected = fit.iter().any(|topic| matches(other, topic));
+                assert_eq!(overlap(one, other), expected, "{one} {other}");
+            }
+        }
+        for (one, other) in [("s/#", "s/+/state"), ("s/#", "s"), ("#", "+/a"), ("+/a", "b/+")] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in [("#", "$SYS/#"), ("s/+", "s/a/b"), ("s/+", "s"), ("s/a", "s/b")] {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn filters_overlap_in_any_order_and_with_each_topic_of_theirs(
+            [one, other] in [0, 1].map(|_| "(\\$?[ab+]?/){0,3}(a|b|\\+|#)"),
+            topic in "([ab]?/){0,3}(a|b)",
+        ) {
+            prop_assert_eq!(overlap(&one, &other), overlap(&other, &one));
+            prop_assert!(!matches(&one, &topic) || !matches(&other, &topic) || overlap(&one, &other));
+            prop_assert_eq!(overlap(&one, &topic), matches(&one, &topic));
+        }
+
         #[test]
         fn no_value_leaves_its_level(value in any::<String>()) {
             let template = TopicTemplate::parse("a/{b}/c").unwrap();

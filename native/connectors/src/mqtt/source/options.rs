@@ -5,7 +5,7 @@ use std::time::Duration;
 use message::Fault;
 
 use crate::mqtt::broker::{Broker, Qos, check_client_id, invalid};
-use crate::mqtt::topic::check_filter;
+use crate::mqtt::topic::{check_filter, overlap};
 
 /// One in. It is read by one shard of one node: a second client with its id takes the session over. To spread a topic
 /// over several nodes, each has its own `client_id`, and all the same `group`.
@@ -56,6 +56,14 @@ impl SourceOptions {
         }
         for (index, topic) in self.topics.iter().enumerate() {
             check_filter(topic).map_err(|reason| invalid(&format!("/topics/{index}"), &reason))?;
+            // Of a group, too: each filter is a subscription of its own.
+            if let Some(earlier) = self.topics[..index].iter().find(|earlier| overlap(earlier, topic)) {
+                let reason = format!(
+                    "the topics {earlier:?} and {topic:?} can fit the same message, which would come once for each; \
+                     leave one of them out, or make a pipeline of each"
+                );
+                return Err(invalid(&format!("/topics/{index}"), &reason));
+            }
         }
         if let Some(group) = &self.group
             && (group.is_empty() || group.contains(['/', '+', '#']) || group.chars().any(char::is_control))

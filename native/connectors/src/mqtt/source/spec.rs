@@ -202,6 +202,11 @@ mod tests {
         let new = json!({"session_expiry": "1h", "properties": ["site"]});
         assert_eq!(with(old, new), ["/broker/password", "/session_expiry", "/properties"]);
         assert_eq!(with(json!({"url": "mqtt://b.example"}), json!({"topics": ["a", "b/#/c"]})), ["/topics/1"]);
+        assert_eq!(with(json!({"url": "mqtt://b.example"}), json!({"topics": ["a", "b/#", "b/+/c"]})), ["/topics/2"]);
+        assert_eq!(
+            with(json!({"url": "mqtt://b.example"}), json!({"share": "g", "topics": ["#", "a"]})),
+            ["/topics/1"]
+        );
         assert_eq!(with(json!({"url": "mqtt://b.example"}), json!({"share": "a/b"})), ["/share"]);
     }
 }
