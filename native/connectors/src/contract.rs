@@ -88,7 +88,7 @@ pub trait Source {
     fn health(&self) -> Health;
 
     /// Called about once a second: the faults of single items of the source since the last call, such as files that cannot
-    /// be read on, with their names as `file` of the place. Each once for an item and a reason, and of many at a time not
+    /// be read on, with their names as `file` of the place, or a session that the broker keeps too short. Each once for an item and a reason, and of many at a time not
     /// all. The host shows them as events. Never blocks.
     fn take_item_faults(&self) -> Vec<Fault> {
         Vec::new()

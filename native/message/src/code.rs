@@ -245,7 +245,7 @@ codes! {
     MqttQuotaExceeded = "mqtt/quota-exceeded", Mqtt, true, 503, "A quota of the MQTT broker is used up.", "It is tried again; raise the broker's limit, or send less.";
     MqttServerMoved = "mqtt/server-moved", Mqtt, false, 502, "The MQTT broker says that another one is to be used.", "Write the address of that one.";
     MqttTopicInvalid = "mqtt/topic-invalid", Mqtt, false, 422, "The topic cannot be used.", "A field in a topic must have a value without `/`, `+`, `#` and control characters; the broker may have rules of its own.";
-    MqttNotSupported = "mqtt/not-supported", Mqtt, false, 502, "The MQTT broker does not offer what the pipeline asks for.", "Write a lower `qos`, leave out `retain`, `share` or wildcards, as the detail says, or turn it on at the broker.";
+    MqttNotSupported = "mqtt/not-supported", Mqtt, false, 502, "The MQTT broker does not offer what the pipeline asks for.", "Write a lower `qos` or `session_expiry`, leave out `retain`, `share` or wildcards, as the detail says, or turn it on at the broker.";
     MqttSessionTaken = "mqtt/session-taken", Mqtt, true, 503, "Another client has connected to the MQTT broker with the same client id.", "Give each its own `client_id`; with `share` several take turns on one topic.";
     MqttPacketTooLarge = "mqtt/packet-too-large", Mqtt, false, 413, "An MQTT packet is larger than the one who gets it allows.", "Raise `max_packet` or the broker's limit, or send less; with MQTT 5 a broker knows the limit and holds larger messages back.";
     MqttMalformed = "mqtt/malformed", Mqtt, true, 502, "The MQTT broker sent something that is not MQTT, or not allowed then.", "Check that the address is an MQTT broker's, and the `version`.";

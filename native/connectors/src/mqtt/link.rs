@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 
 use super::broker::{Broker, Qos, Version};
 use super::packet::{self, Connack, Message, Received, Told};
-use super::reason::{self, lost, malformed, of_dial, of_error};
+use super::reason::{self, lost, malformed, of_dial, of_error, of_sending};
 use crate::dial::dial;
 use crate::http::guard::AddressPolicy;
 use crate::tls::Tls;
@@ -226,7 +226,7 @@ impl Link {
     }
 
     fn send(&mut self, packet: Packet) -> Result<(), Fault> {
-        self.try_send(packet).map_err(of_error)
+        self.try_send(packet).map_err(of_sending)
     }
 
     fn try_send(&mut self, packet: Packet) -> Result<(), MqttError> {

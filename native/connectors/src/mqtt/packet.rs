@@ -45,6 +45,8 @@ pub(crate) struct Connack {
     pub(crate) receive_maximum: u16,
     pub(crate) max_qos: u8,
     pub(crate) keeps_retained: bool,
+    /// Seconds, where the broker keeps the session for another time than it was asked to.
+    pub(crate) session_expiry: Option<u32>,
     pub(crate) detail: String,
 }
 
@@ -119,6 +121,7 @@ pub(crate) fn received(packet: Packet) -> Option<Received> {
             receive_maximum: u16::MAX,
             max_qos: 2,
             keeps_retained: true,
+            session_expiry: None,
             detail: String::new(),
         }),
         Packet::V5_0Connack(packet) => Received::Connack(connack(&packet)),
@@ -157,12 +160,14 @@ fn connack(packet: &v5_0::Connack) -> Connack {
         receive_maximum: u16::MAX,
         max_qos: 2,
         keeps_retained: true,
+        session_expiry: None,
         detail: detail(packet.props()),
     };
     for property in packet.props() {
         match property {
             Property::ReceiveMaximum(value) => connack.receive_maximum = value.val(),
             Property::MaximumQos(value) => connack.max_qos = value.val(),
+            Property::SessionExpiryInterval(value) => connack.session_expiry = Some(value.val()),
             Property::RetainAvailable(value) => connack.keeps_retained = value.val() != 0,
             _ => {}
         }

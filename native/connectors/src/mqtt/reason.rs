@@ -109,6 +109,26 @@ pub(super) fn of_error(error: MqttError) -> Fault {
     }
 }
 
+/// Of a packet of ours.
+pub(super) fn of_sending(error: MqttError) -> Fault {
+    match error {
+        MqttError::PacketTooLarge => Fault::new(
+            Code::MqttPacketTooLarge,
+            "a packet of ours, such as the one that subscribes, is larger than the broker takes (its Maximum Packet Size)",
+        ),
+        error => of_error(error),
+    }
+}
+
+/// Messages that come after the session is forgotten are lost, and nobody sees it: the host has to say so.
+pub(super) fn short_session(granted: u32, asked: u64) -> Fault {
+    let reason = format!(
+        "the broker keeps the session for {granted} s without a connection, and not for {asked} s as it was asked to: \
+         messages that come later are lost while nobody is connected"
+    );
+    Fault::new(Code::MqttNotSupported, reason)
+}
+
 pub(super) fn malformed(reason: &str) -> Fault {
     Fault::new(Code::MqttMalformed, format!("the broker does not speak MQTT as it should: {reason}"))
 }

@@ -21,7 +21,7 @@ mod options;
 mod session;
 mod spec;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Start};
+use super::reason::short_session;
 use crate::contract::{ConnectorError, Health, LocalFuture, Read, Settled, Source};
 use crate::http::guard::AddressPolicy;
 use crate::tls::Tls;
@@ -45,6 +46,9 @@ pub struct MqttSource {
     policy: AddressPolicy,
     inbox: Rc<Inbox>,
     task: RefCell<Option<JoinHandle<()>>>,
+    /// Seconds that the broker keeps the session, where that is less than asked and already reported.
+    short_session: Cell<Option<u32>>,
+    reports: RefCell<Vec<Fault>>,
 }
 
 impl MqttSource {
@@ -56,7 +60,27 @@ impl MqttSource {
         options.check()?;
         let tls = options.broker.tls.as_ref().map(Tls::of).transpose()?;
         let inbox = Rc::new(Inbox::new(usize::from(options.window.max(1)), options.max_held_bytes));
-        Ok(MqttSource { options: Rc::new(options), tls, policy: policy.clone(), inbox, task: RefCell::default() })
+        Ok(MqttSource {
+            options: Rc::new(options),
+            tls,
+            policy: policy.clone(),
+            inbox,
+            task: RefCell::default(),
+            short_session: Cell::default(),
+            reports: RefCell::default(),
+        })
+    }
+
+    /// Once for each time that the broker grants, not at each connect.
+    fn note_session_expiry(&self, granted: Option<u32>) {
+        let asked = self.options.session_expiry.as_secs();
+        let short = granted.filter(|granted| u64::from(*granted) < asked);
+        if let Some(granted) = short
+            && self.short_session.get() != short
+        {
+            self.reports.borrow_mut().push(short_session(granted, asked));
+        }
+        self.short_session.set(short);
     }
 
     async fn open(&self) -> Result<(), Fault> {
@@ -68,6 +92,7 @@ impl MqttSource {
             receive_maximum: self.options.window.max(1),
         };
         let (link, connack) = Link::open(broker, self.tls.as_ref(), &self.policy, &start, deadline).await?;
+        self.note_session_expiry(connack.session_expiry);
         let mut session = Session::new(link, Rc::clone(&self.inbox), Rc::clone(&self.options));
         session.begin(connack.session_present, deadline).await?;
         let task = tokio::task::spawn_local(session.run());
@@ -91,6 +116,11 @@ impl Source for MqttSource {
 
     fn health(&self) -> Health {
         self.inbox.health()
+    }
+
+    /// What the broker grants less of than it was asked for.
+    fn take_item_faults(&self) -> Vec<Fault> {
+        self.reports.take()
     }
 
     fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read> {

@@ -115,6 +115,65 @@ fn a_refused_subscription_is_typed_and_a_lower_qos_than_asked_for_is_one() {
     });
 }
 
+/// CONNACK of MQTT 5 with these properties.
+fn connack_with(properties: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(properties.len()).unwrap();
+    [&[0x20, length + 3, 0, 0, length][..], properties].concat()
+}
+
+#[test]
+fn a_broker_that_keeps_the_session_for_a_shorter_time_is_read_and_reported_once() {
+    run(async {
+        // Of each connection. 100 s are what is asked for.
+        let granted: [Option<u32>; 7] = [Some(0), Some(0), Some(60), None, Some(100), Some(200), Some(60)];
+        let at = broker(Version::V5, move |mut peer: Peer, number| async move {
+            peer.expect(super::liar::CONNECT).await;
+            let granted = granted[number.min(granted.len() - 1)];
+            let property = granted.map(|seconds| [&[0x11][..], &seconds.to_be_bytes()].concat());
+            peer.send(&connack_with(&property.unwrap_or_default())).await;
+            let subscribe = peer.expect(super::liar::SUBSCRIBE).await;
+            peer.send(&suback(Version::V5, [subscribe[0], subscribe[1]], 1)).await;
+            peer.send(&publish(Version::V5, 1, 1, false, b"text")).await;
+            // It hangs up when that is acked.
+            peer.expect(PUBACK).await;
+        })
+        .await;
+        let options = SourceOptions { session_expiry: Duration::from_secs(100), ..options(at, Qos::AtLeastOnce) };
+        let source = MqttSource::new(options, &loopback()).unwrap();
+        let mut reported = Vec::new();
+        for _ in 0..granted.len() {
+            connect(&source).await;
+            assert_eq!(source.health(), Health::Up);
+            let messages = source.read_batch(1, 1, Duration::from_secs(60)).await.unwrap();
+            store(&source, &messages);
+            while source.read_batch(1, 1, Duration::from_secs(60)).await.is_ok() {}
+            let faults = source.take_item_faults();
+            assert!(faults.iter().all(|fault| fault.code() == Code::MqttNotSupported));
+            reported.push(faults.iter().map(|fault| fault.reason().to_owned()).collect::<Vec<_>>().concat());
+        }
+        let seconds = ["0 s", "", "60 s", "", "", "", "60 s"];
+        for (reported, seconds) in reported.iter().zip(seconds) {
+            assert!(reported.contains(seconds) && reported.is_empty() == seconds.is_empty(), "{reported}");
+        }
+    });
+}
+
+#[test]
+fn a_subscribe_that_is_larger_than_the_broker_takes_is_said_to_be_ours() {
+    run(async {
+        let at = broker(Version::V5, move |mut peer: Peer, _| async move {
+            peer.expect(super::liar::CONNECT).await;
+            peer.send(&connack_with(&[0x27, 0, 0, 0, 10])).await;
+            peer.wait_for_the_end().await;
+        })
+        .await;
+        let source = MqttSource::new(options(at, Qos::AtLeastOnce), &loopback()).unwrap();
+        let fault = source.connect().await.unwrap_err();
+        assert_eq!(fault.code(), Code::MqttPacketTooLarge);
+        assert!(fault.reason().contains("ours") && !fault.reason().contains("sent"), "{}", fault.reason());
+    });
+}
+
 #[test]
 fn a_packet_beyond_the_limit_is_refused_before_it_is_read() {
     run(async {
