@@ -18,6 +18,7 @@ MAY_USE = {
     "formats": {"message"},
     "expression": {"message"},
     "script": {"message"},
+    "sandbox": {"message", "script"},
     "nats": {"message"},
     "connectors": {"message", "formats", "nats"},
     "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
