@@ -12,5 +12,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod launch;
+pub mod layers;
+pub mod zygote;
 
 pub use launch::{Launch, Worker, WorkerLimits};
+pub use layers::{Layer, LayerSet, Report, State};
+pub use zygote::Zygote;

@@ -1,0 +1,53 @@
+//! A zygote whose workers do what a taken over script engine could do: any system call. For tests alone.
+//!
+//! `sandbox-test-zygote LAYER,LAYER...` gives its workers these layers and no others.
+#![cfg_attr(target_os = "linux", allow(unsafe_code, clippy::expect_used))] // It makes system calls by number, in memory shared with a test.
+
+#[cfg(target_os = "linux")]
+#[path = "calls.rs"]
+mod calls;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::io::Result<()> {
+    let names = std::env::args().nth(1).unwrap_or_default();
+    let layers = sandbox::Layer::ALL.into_iter().filter(|layer| names.split(',').any(|name| name == layer.name()));
+    sandbox::zygote::run(0, sandbox::zygote::Options { worker: linux::obey, layers: layers.collect() })
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::os::fd::OwnedFd;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use super::calls::{Calls, PANIC, SPIN};
+
+    /// Makes the calls that the test writes into the memory, one after the other.
+    pub fn obey(memory: OwnedFd) -> ! {
+        let calls = Calls::map(&memory);
+        calls.base.store(std::ptr::from_ref(calls) as u64, SeqCst);
+        let mut seen = 0;
+        loop {
+            seen = calls.wait_for_call(seen);
+            let [number, a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5, 6].map(|index| calls.call[index].load(SeqCst));
+            assert!(number != PANIC, "a worker that panics");
+            if number == SPIN {
+                loop {
+                    std::hint::spin_loop();
+                }
+            }
+            // SAFETY: none. A call that harms this process is what the test wants to see.
+            let mut result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+            if result == -1 {
+                result = -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(i32::MAX));
+            }
+            if result == 0 && [libc::SYS_clone, libc::SYS_clone3].contains(&number) {
+                // SAFETY: the second process of a fork that was not refused has nothing to do.
+                unsafe { libc::_exit(0) };
+            }
+            calls.answer(seen, result);
+        }
+    }
+}
