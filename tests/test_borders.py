@@ -22,7 +22,7 @@ MAY_USE = {
     "nats": {"message"},
     "connectors": {"message", "formats", "nats"},
     "flow": {"message", "formats", "expression", "script", "nats", "connectors"},
-    "vrsky-native": {"message", "formats", "expression", "script", "flow"},
+    "vrsky-native": {"message", "formats", "expression", "script", "sandbox", "flow"},
     "bench-native": set(),
     # A model of the server, for simulations.
     "model": set(),
@@ -104,7 +104,7 @@ def test_no_example_in_a_rust_comment_is_taken_for_a_test() -> None:
 def test_the_python_crate_stays_thin() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (NATIVE / "python/src").rglob("*.rs"))
     # Each option of XML has a getter, a keyword and a default.
-    assert lines <= 1130
+    assert lines <= 1175
 
 
 def test_unsafe_stands_in_the_marked_modules_and_nowhere_else() -> None:

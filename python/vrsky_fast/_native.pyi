@@ -33,6 +33,8 @@ __all__ = [
     "json_to_xml",
     "lane_of",
     "patterns_meet",
+    "sandbox_probe",
+    "sandbox_zygote",
     "sign_nonce",
     "subject_token",
     "xml_to_json",
@@ -88,6 +90,15 @@ def json_schema() -> str:
 def connectors() -> str:
     """The kinds of connectors, as a JSON list of `{kind, direction, summary, schema}`: `direction` is `in` or `out`,
     `schema` the JSON Schema of the options, in which secrets are `writeOnly`."""
+
+def sandbox_probe(command: Sequence[str]) -> str:
+    """Starts a zygote by this command and has it try each layer of the sandbox: a JSON list of `{layer, stops,
+    required, ok, reason}`. Raises OSError when it does not start. Blocks for less than a second. Linux only."""
+
+def sandbox_zygote(control: int) -> None:
+    """Is a zygote, from which script workers are forked, until the other end of the socket `control` closes. For a
+    program that was started for this: it leaves the network, the file system and the other processes of the machine.
+    Raises OSError when the process has other threads, or the descriptor is no such socket. Linux only."""
 
 def error_table() -> str:
     """All error codes, as a JSON list of `{code, stage, retryable, http_status, summary, advice}`."""

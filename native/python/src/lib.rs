@@ -8,6 +8,7 @@
 //! Message, Result   ──► message.rs ─┐
 //! Pipeline          ──► pipeline.rs ┴─────────────────────► flow::process
 //! Node              ──► node.rs     ──────────────────────► flow::engine
+//! sandbox_zygote    ──► sandbox.rs  ──────────────────────► sandbox
 //! VrskyError tree   ◄── errors.rs   ◄────────────────────── message::Fault
 //! ```
 //!
@@ -24,6 +25,8 @@ mod node;
 mod options;
 mod payload;
 mod pipeline;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod script;
 
 use pyo3::prelude::*;
@@ -44,6 +47,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(model::json_schema, module)?)?;
     module.add_function(wrap_pyfunction!(model::connectors, module)?)?;
     module.add_function(wrap_pyfunction!(model::error_table, module)?)?;
+    #[cfg(target_os = "linux")]
+    {
+        module.add_function(wrap_pyfunction!(sandbox::sandbox_zygote, module)?)?;
+        module.add_function(wrap_pyfunction!(sandbox::sandbox_probe, module)?)?;
+    }
     module.add_class::<options::PyXmlOptions>()?;
     module.add_class::<options::PyLimits>()?;
     module.add_class::<filter::PyFilter>()?;

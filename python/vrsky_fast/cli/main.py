@@ -17,6 +17,7 @@ _VERBS = {
     "node": ("node", "Serve what the bucket vrsky_pipelines says."),
     "lint": ("lint", "Check pipeline files."),
     "check": ("check", "Look whether the connectors of pipelines would work."),
+    "doctor": ("doctor", "Look whether this machine can isolate scripts."),
     "connectors": ("connectors", "List the kinds of connectors and their options."),
     "schema": ("schema", "Print the JSON Schema of pipeline files, for editors."),
     "test": ("test", "Run the tests of pipeline files."),

@@ -16,14 +16,21 @@ pub(crate) enum Side {
 /// Forks. Fails in a process with more than one thread: the child would have the locks of the others and not the
 /// threads that let them go.
 pub(crate) fn fork() -> io::Result<Side> {
-    if threads()? != 1 {
-        return Err(io::Error::other("a process with several threads is not forked"));
-    }
+    check_threads()?;
     // SAFETY: there is one thread, so the child's memory is as consistent as the parent's.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Side::Child),
         pid => Ok(Side::Parent(pid.unsigned_abs())),
+    }
+}
+
+/// # Errors
+/// When this process has more threads than this one.
+pub(crate) fn check_threads() -> io::Result<()> {
+    match threads()? {
+        1 => Ok(()),
+        _ => Err(io::Error::other("a process with several threads is no zygote and is not forked")),
     }
 }
 

@@ -11,7 +11,7 @@ use super::control::{REQUEST_BYTES, Reply, Request, receive, send};
 use super::workers::Workers;
 use crate::launch::WorkerLimits;
 use crate::layers::namespaces::{AddressSpace, empty_root, enter, wait};
-use crate::layers::system::{Side, child_ends, drain, exit_now, fork, inherited, reset_signals};
+use crate::layers::system::{Side, check_threads, child_ends, drain, exit_now, fork, inherited, reset_signals};
 use crate::layers::{Layer, LayerSet, Report, Uids};
 
 /// What a zygote is started with.
@@ -30,6 +30,7 @@ pub struct Options {
 /// When the process has more than one thread, `control` is no socket of the host's, or the system has no process or
 /// descriptor left. A layer that is missing is no error: the host decides.
 pub fn run(control: RawFd, options: Options) -> io::Result<()> {
+    check_threads()?;
     let control = inherited(control)?;
     let clean_environment = is_environment_empty();
     // Neither the terminal's nor a service manager's signals to whole groups end a zygote: it ends after its host.

@@ -10,6 +10,9 @@ pub const PANIC: i64 = i64::MAX;
 /// Instead of a system call: the worker uses the CPU without end.
 pub const SPIN: i64 = i64::MAX - 1;
 
+/// Instead of a system call: `getpid` by the table of 32-bit programs.
+pub const GETPID_32: i64 = i64::MAX - 2;
+
 #[repr(C)]
 pub struct Calls {
     /// Counts the calls asked for, and those answered.

@@ -3,7 +3,7 @@
 use sandbox::layers::{REFUSED_QUIETLY, SYSCALLS};
 use sandbox::{Layer, LayerSet};
 
-use crate::calls::PANIC;
+use crate::calls::{GETPID_32, PANIC};
 use crate::layers_support::{Node, Outcome, Sandbox};
 
 const SECCOMP: LayerSet = LayerSet::NONE.with(Layer::Seccomp);
@@ -41,6 +41,19 @@ fn the_calls_of_x32_kill_the_worker() {
     let sandbox = Sandbox::new(Node::Root, SECCOMP);
     for number in SYSCALLS {
         assert_eq!(sandbox.worker().call(0x4000_0000 | number, &[]), Outcome::Killed, "x32 system call {number}");
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_call_by_the_table_of_another_architecture_kills_the_worker() {
+    let worker = Sandbox::new(Node::Root, SECCOMP).worker();
+    assert_eq!(worker.call(GETPID_32, &[]), Outcome::Killed);
+    // The same call by its own table is allowed. Where the kernel has that other table, it is the filter that kills.
+    let plain = Sandbox::new(Node::Root, LayerSet::NONE).worker();
+    match plain.call(GETPID_32, &[]) {
+        Outcome::Killed => {}
+        pid => assert_eq!(pid, Outcome::Returned(plain.worker.pid.into())),
     }
 }
 

@@ -114,6 +114,15 @@ fn a_worker_cannot_raise_a_limit() {
 }
 
 #[test]
+fn a_worker_shares_no_memory_with_others_but_its_own() {
+    let sandbox = Sandbox::new(Node::Root, LayerSet::ALL);
+    let worker = sandbox.worker();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", worker.worker.pid)).unwrap();
+    let shared: Vec<&str> = maps.lines().filter(|line| line.split(' ').nth(1).unwrap().ends_with('s')).collect();
+    assert!(shared.len() == 1 && shared[0].contains("memfd:calls"), "{shared:?}");
+}
+
+#[test]
 fn secrets_of_the_host_and_of_other_customers_are_not_in_a_workers_memory() {
     // In the host's memory, in the environment it would give to a program, and in another customer's memory.
     let mut secret = b"the-secret-of-the-host-".to_vec();

@@ -97,9 +97,13 @@ fn host() {
 fn after_a_sigkill_of_the_node_no_worker_and_no_zygote_is_left() {
     use std::io::{BufRead, BufReader};
     for node in Node::ALL {
+        // For what it leaves behind.
+        let folder = harness::Folder::new();
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut host = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "layers_zygote::host", "--ignored", "--nocapture"])
             .env("SANDBOX_TEST_NODE", format!("{node:?}"))
+            .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

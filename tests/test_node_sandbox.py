@@ -1,0 +1,84 @@
+"""The zygote of script workers as the node starts it, and the look at the sandbox."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vrsky_fast import _native
+from vrsky_fast.node.sandbox import probe, zygote_command
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+
+
+def test_every_layer_that_a_node_requires_is_to_be_had() -> None:
+    layers = probe()
+    assert [layer.name for layer in layers if layer.required and not layer.ok] == []
+    assert {layer.name for layer in layers if layer.required} >= {"seccomp", "rlimits", "descriptors"}
+    assert all(layer.ok == (layer.reason is None) for layer in layers)
+
+
+def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        zygote = subprocess.Popen(zygote_command(), stdin=theirs, stderr=subprocess.PIPE, env={}, cwd="/")
+    host.settimeout(30)
+    # Its report: it is ready.
+    assert len(host.recv(1024)) > 4
+    return host, zygote
+
+
+def processes_below(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_zygote_has_one_thread_and_loads_the_extension_and_no_package() -> None:
+    host, zygote = start()
+    with host, zygote:
+        inner = [zygote.pid, *processes_below(zygote.pid)]
+        for pid in inner:
+            assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+            mapped = Path(f"/proc/{pid}/maps").read_text()
+            assert Path(_native.__file__).name in mapped
+            # No library for sockets or TLS of Python's: what is not there cannot hold anything.
+            assert "_ssl" not in mapped
+            assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+        host.close()
+        assert zygote.wait(30) == 0
+
+
+def test_a_zygote_ends_when_the_host_goes() -> None:
+    host, zygote = start()
+    with zygote:
+        inner = processes_below(zygote.pid)
+        host.close()
+        assert zygote.wait(30) == 0
+        assert [pid for pid in inner if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "control", "reason"),
+    [
+        ("", 99, "Bad file descriptor"),
+        ("threading.Thread(target=threading.Event().wait, daemon=True).start()", 0, "several threads"),
+    ],
+)
+def test_a_program_that_was_not_started_for_it_is_no_zygote(before: str, control: int, reason: str) -> None:
+    program = f"import threading\n{before}\nfrom vrsky_fast import _native\n_native.sandbox_zygote({control})"
+    host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with host, theirs:
+        answer = subprocess.run([sys.executable, "-c", program], stdin=theirs, stderr=subprocess.PIPE, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[-1].startswith("OSError")
+    assert reason in answer.stderr
+
+
+def test_a_command_that_is_no_zygote_is_an_error() -> None:
+    with pytest.raises(OSError, match="the zygote has ended"):
+        _native.sandbox_probe(["/bin/true"])
+    with pytest.raises(OSError, match="No such file"):
+        _native.sandbox_probe(["/no/such/program"])
