@@ -85,6 +85,21 @@ fn a_worker_leaves_no_dump_and_no_other_process_of_its_user_reads_its_memory() {
 }
 
 #[test]
+fn the_nodes_user_reads_what_a_worker_uses_and_may_end_it() {
+    for node in [Node::Root, Node::User] {
+        let sandbox = Sandbox::new(node, LayerSet::ALL);
+        let worker = sandbox.worker();
+        let pid = worker.worker.pid;
+        let run = |words: &[&str]| node.command(sandbox.folder.path(), words).output().unwrap().status.success();
+        for file in ["schedstat", "statm", "stat"] {
+            assert!(run(&["/bin/cat", &format!("/proc/{pid}/{file}")]), "{file} as {node:?}");
+        }
+        assert!(run(&["/bin/kill", "-KILL", &pid.to_string()]), "{node:?}");
+        worker.wait_until_over();
+    }
+}
+
+#[test]
 fn a_worker_gets_no_more_memory_than_its_limit() {
     let sandbox = Sandbox::new(Node::Root, only(Layer::Rlimits));
     let worker = sandbox.worker_with(&WorkerLimits { memory_bytes: 64 << 20, cpu: None });

@@ -4,7 +4,7 @@
 #![cfg_attr(target_os = "linux", allow(unsafe_code, clippy::expect_used))] // It makes system calls by number, in memory shared with a test.
 
 #[cfg(target_os = "linux")]
-#[path = "calls.rs"]
+#[path = "../behaviour/calls.rs"]
 mod calls;
 
 #[cfg(not(target_os = "linux"))]
