@@ -22,24 +22,28 @@ pub enum Node {
     /// An ordinary user in a container as they are by default: no capability, no-new-privs, and a seccomp filter that
     /// refuses namespaces.
     Container,
+    /// Root in such a container, with what a runtime leaves it.
+    RootInContainer,
 }
 
 impl Node {
-    pub const ALL: [Node; 3] = [Node::Root, Node::User, Node::Container];
+    pub const ALL: [Node; 4] = [Node::Root, Node::User, Node::Container, Node::RootInContainer];
 
     /// The command for a program with arguments, run by this node. The folder is for files that it needs.
     pub fn command(self, folder: &Path, arguments: &[&str]) -> Command {
         assert!(rustix::process::geteuid().is_root(), "these tests become other users, for which they need root");
         let mut words = vec![];
-        if self != Node::Root {
+        if [Node::User, Node::Container].contains(&self) {
             words.extend(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(String::from));
         }
-        if self == Node::Container {
+        if [Node::Container, Node::RootInContainer].contains(&self) {
+            let capabilities = if self == Node::Container { &[][..] } else { &KEPT_CAPABILITIES };
+            let kept: String = capabilities.iter().map(|name| format!("--cap-add {name} ")).collect();
             let [refused, unknown] = filters(folder);
             // The shell opens the filters, since a command of Rust passes no descriptor but the first three; it sets
             // a variable, which `env` takes away.
             let bwrap = format!(
-                "exec /usr/bin/bwrap --die-with-parent --dev-bind / / --cap-drop ALL \
+                "exec /usr/bin/bwrap --die-with-parent --dev-bind / / --cap-drop ALL {kept}\
                  --add-seccomp-fd 8 --add-seccomp-fd 9 /usr/bin/env -i \"$@\" 8<{} 9<{}",
                 refused.display(),
                 unknown.display()
@@ -52,6 +56,9 @@ impl Node {
         command
     }
 }
+
+/// What matters here of the capabilities that container runtimes leave to root.
+const KEPT_CAPABILITIES: [&str; 5] = ["CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP", "CAP_DAC_OVERRIDE"];
 
 /// What a container runtime's default filter refuses of what could matter here: namespaces, mounts and the calls
 /// that are most often ways into the kernel.
@@ -135,7 +142,10 @@ impl Sandbox {
 
     /// A process of the node's user outside of the sandbox.
     pub fn victim(&self) -> Victim {
-        let user = if self.node == Node::Container { Node::User } else { self.node };
+        let user = match self.node {
+            Node::User | Node::Container => Node::User,
+            Node::Root | Node::RootInContainer => Node::Root,
+        };
         let mut command = user.command(self.folder.path(), &["/bin/sleep", "1000"]);
         let child = command.stdin(Stdio::null()).spawn().unwrap();
         let comm = format!("/proc/{}/comm", child.id());

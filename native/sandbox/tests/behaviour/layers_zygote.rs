@@ -36,6 +36,12 @@ fn in_a_container_namespaces_are_missing_and_what_a_node_requires_is_there() {
 }
 
 #[test]
+fn root_of_a_container_has_all_layers_but_namespaces() {
+    let report = Sandbox::new(Node::RootInContainer, LayerSet::ALL).zygote.probe().unwrap();
+    assert_eq!(report.applied(), NAMESPACES.iter().fold(LayerSet::ALL, |all, layer| all.without(*layer)), "{report:?}");
+}
+
+#[test]
 fn a_worker_without_a_required_layer_is_not_started_and_the_error_names_the_layer() {
     let layers = LayerSet::ALL.without(Layer::Seccomp);
     let sandbox = Sandbox::requiring(LayerSet::REQUIRED, Node::Root, layers);
