@@ -64,4 +64,4 @@ def test_doctor_fails_where_a_required_layer_is_missing(as_json: bool) -> None:
         assert (found["ok"], seccomp["ok"], seccomp["required"]) == (False, False, True)
         assert "Operation not permitted" in seccomp["reason"]
     else:
-        assert "Scripts would not run here: seccomp is required." in answer.stdout
+        assert "Scripts cannot be isolated here: seccomp is required." in answer.stdout

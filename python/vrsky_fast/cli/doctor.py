@@ -17,7 +17,7 @@ _HELP = """Look what this machine, its kernel and the container around it let a 
 customers' scripts run. Each layer is tried, as the user that you are.
 
 Run it where the node runs, and as the node does: a container has fewer rights than its machine. Exit code 3 when a
-required layer is missing.
+required layer is missing. Nodes do not use such processes yet: they run scripts in their own.
 
 \b
 Examples:
@@ -70,7 +70,7 @@ def _show(terminal: Terminal, layers: Sequence[Layer], missing: Sequence[Layer])
         terminal.line(f"  {mark} {layer.name:<18} {layer.stops}{safe(reason)}")
     if missing:
         names = ", ".join(layer.name for layer in missing)
-        terminal.line(f"{terminal.bad('Scripts would not run here')}: {names} is required.")
+        terminal.line(f"{terminal.bad('Scripts cannot be isolated here')}: {names} is required.")
     elif all(layer.ok for layer in layers):
         terminal.line("All layers are to be had.")
     else:
