@@ -33,6 +33,7 @@ pub(crate) struct Given<'a> {
 /// the sign that the last layer, seccomp, stands. Returns the shared memory. Without a required layer it does not
 /// return: the process ends.
 pub(crate) fn lock_down(given: &Given<'_>, memory: OwnedFd, status: OwnedFd) -> OwnedFd {
+    let _ = rustix::thread::set_name(c"vrsky-worker");
     let Ok((memory, status)) = descriptors::place(memory, status) else { exit_now(1) };
     let report = before_seccomp(given).or(&given.zygote_report);
     if rustix::io::write(&status, &report.to_bytes()).is_err() {

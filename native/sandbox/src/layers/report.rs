@@ -236,6 +236,16 @@ impl Report {
         self
     }
 
+    /// What is missing here or in `other`.
+    pub(crate) fn and(mut self, other: &Report) -> Report {
+        for (own, theirs) in self.0.iter_mut().zip(other.0) {
+            if *own == State::Applied {
+                *own = theirs;
+            }
+        }
+        self
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; REPORT_BYTES] {
         let mut bytes = [0; REPORT_BYTES];
         for (four, state) in bytes.chunks_exact_mut(4).zip(self.0) {
@@ -290,6 +300,22 @@ mod tests {
         assert_eq!(report.first_missing(required), Some((Layer::Seccomp, libc::ENOSYS)));
         report.set(Layer::Seccomp, Ok(()));
         assert_eq!(report.first_missing(required), None);
+    }
+
+    #[test]
+    fn a_layer_counts_as_applied_where_two_reports_say_so() {
+        let (mut alone, mut together) = (Report::new(), Report::new());
+        for layer in [Layer::Landlock, Layer::Seccomp, Layer::Rlimits] {
+            alone.set(layer, Ok(()));
+        }
+        alone.set(Layer::Rlimits, Err(io::Error::from_raw_os_error(libc::EPERM)));
+        together.set(Layer::Landlock, Ok(()));
+        together.set(Layer::Rlimits, Ok(()));
+        together.set(Layer::Seccomp, Err(io::Error::from_raw_os_error(libc::ENOSYS)));
+        let both = alone.and(&together);
+        assert_eq!(both.applied(), LayerSet::NONE.with(Layer::Landlock));
+        assert_eq!(both.state(Layer::Seccomp), State::Missing(libc::ENOSYS));
+        assert_eq!(both.state(Layer::Rlimits), State::Missing(libc::EPERM));
     }
 
     #[test]

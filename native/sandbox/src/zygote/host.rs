@@ -57,7 +57,7 @@ impl Zygote {
     /// Tries each layer in a worker of its own, then all of them in one, and says which are to be had.
     ///
     /// # Errors
-    /// When no worker can be started at all, or the layers work only one by one.
+    /// When no worker can be started at all.
     pub fn probe(&self) -> io::Result<Report> {
         let (reply, _) = self.ask(Request::Probe, None)?;
         if reply.errno == 0 { Ok(reply.report) } else { Err(io::Error::from_raw_os_error(reply.errno)) }

@@ -37,6 +37,8 @@ pub fn run(control: RawFd, options: Options) -> io::Result<()> {
     // A process that leads a group has a session of its own, or is some shell's foreground: good enough.
     let _ = setsid();
     reset_signals();
+    // For `ps`, and for what the kernel logs of a worker.
+    let _ = rustix::thread::set_name(c"vrsky-zygote");
     // Of all processes of a container the kernel takes workers first when memory runs out.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let mut report = Report::new();

@@ -77,7 +77,8 @@ impl Workers {
         }
     }
 
-    /// Tries each layer in a child that has no other one, then all of them together.
+    /// Tries each layer in a child that has no other one, then all of them together: what is missing in either is
+    /// missing.
     pub(super) fn probe(&mut self, limits: WorkerLimits) -> Reply {
         let nothing = |_| exit_now(0);
         let mut found = self.report;
@@ -96,8 +97,7 @@ impl Workers {
         let together =
             memory().and_then(|memory| self.try_launch(memory, self.options.layers, LayerSet::NONE, limits, nothing));
         match together {
-            Ok((report, _)) if report.applied() == found.applied() => Reply { errno: 0, report: found },
-            Ok((report, _)) => Reply { errno: libc::EPERM, report },
+            Ok((report, _)) => Reply { errno: 0, report: found.and(&report) },
             Err(error) => Reply { errno: errno(&error), report: found },
         }
     }

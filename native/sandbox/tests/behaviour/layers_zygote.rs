@@ -8,7 +8,7 @@ use sandbox::{Launch, Layer, LayerSet, State};
 
 use std::os::fd::AsFd;
 
-use crate::layers_support::{LIMITS, Node, Outcome, Sandbox, is_alive, memory};
+use crate::layers_support::{LIMITS, Node, Outcome, Sandbox, descriptors, is_alive, memory};
 
 const NAMESPACES: [Layer; 5] =
     [Layer::UserNamespace, Layer::PidNamespace, Layer::NetworkNamespace, Layer::MountNamespace, Layer::IpcNamespace];
@@ -71,6 +71,39 @@ fn a_zygote_that_was_killed_is_started_again_with_the_next_worker() {
     eventually("the zygote is over", || (!is_alive(before)).then_some(()));
     assert!(matches!(sandbox.worker().call(libc::SYS_getpid, &[]), Outcome::Returned(_)));
     assert_ne!(sandbox.zygote.pid(), Some(before));
+}
+
+#[test]
+fn workers_and_zygote_end_when_the_host_drops_the_zygote() {
+    let sandbox = Sandbox::new(Node::Root, LayerSet::ALL);
+    let (worker, outer) = (sandbox.worker(), sandbox.zygote.pid().unwrap());
+    let inner = inner(outer);
+    drop(sandbox);
+    worker.wait_until_over();
+    assert!(!is_alive(outer));
+    eventually("the inner process is over", || (!is_alive(inner)).then_some(()));
+}
+
+/// The process of the zygote that forks, below the one that the host has started.
+fn inner(outer: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    children.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn nothing_of_workers_that_are_over_is_left_in_the_zygote() {
+    let sandbox = Sandbox::new(Node::Root, LayerSet::ALL);
+    let zygote = inner(sandbox.zygote.pid().unwrap());
+    let before = descriptors(zygote);
+    // From several threads, as the shards of a node ask.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| drop(sandbox.worker())));
+        }
+    });
+    let children = format!("/proc/{zygote}/task/{zygote}/children");
+    eventually("all are reaped", || std::fs::read_to_string(&children).unwrap().is_empty().then_some(()));
+    assert_eq!(descriptors(zygote), before);
 }
 
 #[test]
