@@ -19,8 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Li
 
 LAYERS = {"user_namespace", "pid_namespace", "network_namespace", "own_uid", "landlock", "rlimits", "seccomp"}
 
-# The number of the system call `seccomp`.
+# Numbers of system calls.
 SECCOMP = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), 0)
+PIDFD_OPEN = 434
 LOAD_NUMBER, IS_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1
 
@@ -36,11 +37,11 @@ def test_doctor_names_each_layer_and_what_it_stops(vrsky: Vrsky) -> None:
     assert all(set(layer) == {"layer", "stops", "required", "ok", "reason"} for layer in found["layers"])
 
 
-def without_seccomp(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs `vrsky` where the kernel takes no filter from it."""
+def without(call: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `vrsky` where the kernel refuses a system call."""
     instructions = [
         (LOAD_NUMBER, 0, 0, 0),
-        (IS_EQUAL, 0, 1, SECCOMP),
+        (IS_EQUAL, 0, 1, call),
         (RETURN, 0, 0, REFUSE),
         (RETURN, 0, 0, ALLOW),
     ]
@@ -56,7 +57,7 @@ def without_seccomp(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_doctor_fails_where_a_required_layer_is_missing(as_json: bool) -> None:
-    answer = without_seccomp("doctor", *(["--json"] if as_json else []))
+    answer = without(SECCOMP, "doctor", *(["--json"] if as_json else []))
     assert answer.returncode == 3, answer.stdout + answer.stderr
     if as_json:
         found = json.loads(answer.stdout)
@@ -65,3 +66,13 @@ def test_doctor_fails_where_a_required_layer_is_missing(as_json: bool) -> None:
         assert "Operation not permitted" in seccomp["reason"]
     else:
         assert "Scripts cannot be isolated here: seccomp is required." in answer.stdout
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_doctor_says_why_no_process_can_be_started(as_json: bool) -> None:
+    answer = without(PIDFD_OPEN, "doctor", *(["--json"] if as_json else []))
+    assert answer.returncode == 3, answer.stdout + answer.stderr
+    shown = json.loads(answer.stdout) if as_json else {"ok": False, "layers": [], "reason": answer.stdout}
+    assert (shown["ok"], shown["layers"]) == (False, [])
+    assert "no process for scripts can be started: " in shown["reason"]
+    assert "Operation not permitted" in shown["reason"]
