@@ -14,6 +14,7 @@ pub fn sandbox_zygote(control: RawFd) -> PyResult<()> {
     Ok(run(control, Options { worker, layers: LayerSet::ALL })?)
 }
 
+#[allow(clippy::disallowed_methods, reason = "a worker is a process of its own, and not the interpreter's")]
 fn worker(_memory: OwnedFd) -> ! {
     std::process::exit(0)
 }
