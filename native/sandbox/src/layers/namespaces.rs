@@ -91,8 +91,8 @@ fn enter_user(free: Option<Uids>) -> io::Result<Option<Uids>> {
     drop(tell);
     let wrote = wait(writer)?;
     left?;
-    if wrote != 0 {
-        return Err(io::Error::from_raw_os_error(wrote));
+    if wrote != Some(0) {
+        return Err(io::Error::from_raw_os_error(wrote.unwrap_or(libc::ECHILD)));
     }
     if range.is_some() {
         let (root, group) = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
@@ -166,12 +166,12 @@ pub(crate) fn empty_root() -> io::Result<()> {
     Ok(())
 }
 
-/// The exit code of a child; 255 when a signal ended it.
-pub(crate) fn wait(child: u32) -> io::Result<i32> {
+/// The exit code of a child; none when a signal ended it.
+pub(crate) fn wait(child: u32) -> io::Result<Option<i32>> {
     let pid = Pid::from_raw(child.cast_signed());
     loop {
         match waitpid(pid, WaitOptions::empty()) {
-            Ok(Some((_, status))) => return Ok(status.exit_status().unwrap_or(255)),
+            Ok(Some((_, status))) => return Ok(status.exit_status()),
             Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

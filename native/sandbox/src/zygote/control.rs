@@ -22,7 +22,32 @@ pub(super) enum Request {
     Probe,
 }
 
-/// From the zygote: once when it is ready, then one for each request.
+/// From the zygote, once, when it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    /// Of this crate. A package that was replaced on the disk under a running node brings a zygote of another version,
+    /// whose workers would not understand the node.
+    pub(super) version: [u8; VERSION_BYTES],
+    /// Of the layers that all workers share.
+    pub(super) report: Report,
+}
+
+const VERSION_BYTES: usize = 16;
+pub(super) const READY_BYTES: usize = VERSION_BYTES + REPORT_BYTES;
+
+/// The version of this crate, cut or filled with zeros.
+pub(super) const VERSION: [u8; VERSION_BYTES] = {
+    let text = env!("CARGO_PKG_VERSION").as_bytes();
+    let mut version = [0; VERSION_BYTES];
+    let mut index = 0;
+    while index < text.len() && index < VERSION_BYTES {
+        version[index] = text[index];
+        index += 1;
+    }
+    version
+};
+
+/// From the zygote, for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     /// 0, or why there is no worker. With a worker comes its pidfd.
@@ -60,6 +85,37 @@ impl Request {
                 cpu: (cpu > 0).then(|| Duration::from_nanos(cpu)),
             },
         }
+    }
+}
+
+impl Ready {
+    pub(super) fn to_bytes(self) -> [u8; READY_BYTES] {
+        let mut bytes = [0; READY_BYTES];
+        bytes[..VERSION_BYTES].copy_from_slice(&self.version);
+        bytes[VERSION_BYTES..].copy_from_slice(&self.report.to_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; READY_BYTES]) -> Ready {
+        let mut version = [0; VERSION_BYTES];
+        let mut report = [0; REPORT_BYTES];
+        version.copy_from_slice(&bytes[..VERSION_BYTES]);
+        report.copy_from_slice(&bytes[VERSION_BYTES..]);
+        Ready { version, report: Report::from_bytes(&report) }
+    }
+
+    /// # Errors
+    /// When it is another version than this one.
+    pub(super) fn check(self) -> io::Result<Report> {
+        if self.version == VERSION {
+            return Ok(self.report);
+        }
+        let theirs = String::from_utf8_lossy(&self.version);
+        let theirs = theirs.trim_end_matches('\0').escape_debug();
+        Err(io::Error::other(format!(
+            "the zygote is of version {theirs}, and this is {}: restart the node",
+            env!("CARGO_PKG_VERSION")
+        )))
     }
 }
 
@@ -128,5 +184,15 @@ mod tests {
         report.set(Layer::Landlock, Err(io::Error::from_raw_os_error(libc::ENOSYS)));
         let reply = Reply { errno: libc::EPERM, report };
         assert_eq!(Reply::from_bytes(&reply.to_bytes()), reply);
+        let ready = Ready { version: VERSION, report };
+        assert_eq!(Ready::from_bytes(&ready.to_bytes()).check().unwrap(), report);
+    }
+
+    #[test]
+    fn a_zygote_of_another_version_is_refused() {
+        let mut ready = Ready { version: VERSION, report: Report::new() };
+        ready.version[..3].copy_from_slice(b"9.9");
+        let error = ready.check().unwrap_err().to_string();
+        assert!(error.contains("of version 9.9") && error.contains("restart the node"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::control::{REPLY_BYTES, Reply, Request, receive, send};
+use super::control::{READY_BYTES, REPLY_BYTES, Ready, Reply, Request, receive, send};
 use crate::launch::{Launch, Worker, WorkerLimits};
 use crate::layers::{LayerSet, Report};
 
@@ -39,7 +39,7 @@ impl Zygote {
     /// node.
     ///
     /// # Errors
-    /// When the program is not to be had, or ends or hangs instead of being ready.
+    /// When the program is not to be had, is of another version, or ends or hangs instead of being ready.
     pub fn start(command: impl Fn() -> Command + Send + Sync + 'static, required: LayerSet) -> io::Result<Zygote> {
         let running = Running::start(command())?;
         Ok(Zygote { command: Box::new(command), required, running: Mutex::new(Some(running)) })
@@ -144,20 +144,20 @@ impl Running {
         // The command holds the zygote's end, which has to be closed here, or the end of the zygote is never seen.
         drop(command);
         let mut running = Running { control, outer, report: Report::new() };
-        running.report = running.receive()?.0.report;
+        let (bytes, _) = running.receive::<READY_BYTES>()?;
+        running.report = Ready::from_bytes(&bytes).check()?;
         Ok(running)
     }
 
     fn ask(&mut self, request: Request, memory: Option<BorrowedFd<'_>>) -> io::Result<(Reply, Option<OwnedFd>)> {
         send(self.control.as_fd(), &request.to_bytes(), memory)?;
-        self.receive()
+        let (bytes, pidfd) = self.receive::<REPLY_BYTES>()?;
+        Ok((Reply::from_bytes(&bytes), pidfd))
     }
 
-    fn receive(&mut self) -> io::Result<(Reply, Option<OwnedFd>)> {
-        match receive::<REPLY_BYTES>(&self.control)? {
-            Some((bytes, descriptor)) => Ok((Reply::from_bytes(&bytes), descriptor)),
-            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the zygote has ended")),
-        }
+    fn receive<const N: usize>(&mut self) -> io::Result<([u8; N], Option<OwnedFd>)> {
+        let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "the zygote has ended");
+        receive(&self.control)?.ok_or_else(ended)
     }
 }
 

@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 
-use super::control::{REQUEST_BYTES, Reply, Request, receive, send};
+use super::control::{REQUEST_BYTES, Ready, Reply, Request, VERSION, receive, send};
 use super::workers::Workers;
 use crate::launch::WorkerLimits;
 use crate::layers::namespaces::{AddressSpace, empty_root, enter, wait};
 use crate::layers::system::{Side, check_threads, child_ends, drain, exit_now, fork, inherited, reset_signals};
-use crate::layers::{Layer, LayerSet, Report, Uids};
+use crate::layers::{Layer, LayerSet, Report, Uids, errno};
 
 /// What a zygote is started with.
 #[derive(Clone, Copy)]
@@ -47,11 +47,10 @@ pub fn run(control: RawFd, options: Options) -> io::Result<()> {
         match fork()? {
             Side::Parent(inner) => {
                 drop(control);
-                let code = wait(inner)?;
-                return if code == 0 {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("the inner process of the zygote failed"))
+                return match wait(inner)? {
+                    Some(0) => Ok(()),
+                    Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                    None => Err(io::Error::other("the inner process of the zygote was killed")),
                 };
             }
             Side::Child => {
@@ -59,7 +58,8 @@ pub fn run(control: RawFd, options: Options) -> io::Result<()> {
                 let lived = set_parent_process_death_signal(Some(Signal::KILL))
                     .map_err(io::Error::from)
                     .and_then(|()| serve(control, options, report, uids, clean_environment));
-                exit_now(i32::from(lived.is_err()));
+                // An exit code is all that the outer process hears.
+                exit_now(lived.map_or_else(|error| errno(&error), |()| 0));
             }
         }
     }
@@ -84,7 +84,7 @@ fn serve(
     }
     let mut workers = Workers::new(options, report, uids, clean_environment, space)?;
     let ends = child_ends()?;
-    send(control.as_fd(), &Reply { errno: 0, report }.to_bytes(), None)?;
+    send(control.as_fd(), &Ready { version: VERSION, report }.to_bytes(), None)?;
     loop {
         let mut both = [PollFd::new(&control, PollFlags::IN), PollFd::new(&ends, PollFlags::IN)];
         match poll(&mut both, None) {
