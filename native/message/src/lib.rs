@@ -34,8 +34,8 @@ mod trace;
 pub use charset::{Charset, charset_parameters};
 pub use code::{Code, Stage};
 pub use document::{
-    Conventions, Dialect, Document, EditError, Encoding, Flags, Format, Items, Kind, Members, NONE, Node, Piece,
-    Pieces, Reading, Span, Value, xml_reference,
+    Conventions, Dialect, Document, EditError, Encoding, Extent, Flags, Format, Items, Kind, Members, NONE, Node,
+    PartsBudget, PartsCheck, PartsError, Piece, Pieces, Reading, Span, Value, xml_reference,
 };
 pub use envelope::{Headers, Line, Lines};
 pub use fault::{Fault, Place};

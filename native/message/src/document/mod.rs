@@ -19,6 +19,7 @@
 //! parser, script ──► build.rs ──► nodes (node.rs) ──► value.rs, text.rs ──► filter, script, emitter
 //!                                      ▲
 //!                                   edit.rs ◄── set, remove, rename
+//! between processes: tree.rs (a message that steps go on with), parts.rs (a script's worker)
 //! ```
 
 mod build;
@@ -26,6 +27,7 @@ mod dialect;
 mod edit;
 mod lists;
 mod node;
+mod parts;
 mod text;
 mod tree;
 mod value;
@@ -36,6 +38,7 @@ pub use dialect::Dialect;
 pub use edit::EditError;
 use lists::Lists;
 pub use node::{Conventions, Encoding, Flags, Format, Kind, NONE, Node, Span};
+pub use parts::{Extent, PartsBudget, PartsCheck, PartsError};
 pub use text::{Piece, Pieces, xml_reference};
 pub use value::{Items, Members, Value};
 

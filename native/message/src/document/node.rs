@@ -53,6 +53,8 @@ impl Flags {
     pub const DIRTY: Flags = Flags(8);
     /// What says how the key is read; it belongs to the place, not to the value.
     pub const NAMING: Flags = Flags(1 | 2);
+    /// All marks that there are.
+    pub const ALL: Flags = Flags(1 | 2 | 4 | 8);
 
     #[must_use]
     pub const fn has(self, other: Flags) -> bool {

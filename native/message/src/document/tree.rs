@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Conventions, Dialect, Document, Encoding, Flags, Format, Kind, NONE, Node, Span};
+use super::{Dialect, Document, Encoding, Flags, Format, Kind, NONE, Node, Span};
 use crate::packed::{Unpack, put_bytes, put_number};
 
 /// Bits of a node's first byte, above those of its kind.
@@ -19,9 +19,10 @@ const ENCODING: u8 = 4;
 const KEY_IN_SOURCE: u8 = 1 << 6;
 const VALUE_IN_SOURCE: u8 = 1 << 7;
 
-const KINDS: [Kind; 7] = [Kind::Null, Kind::False, Kind::True, Kind::Number, Kind::Text, Kind::Object, Kind::List];
-const ENCODINGS: [Encoding; 3] = [Encoding::Plain, Encoding::Xml, Encoding::Json];
-const FORMATS: [Format; 3] = [Format::Json, Format::Xml, Format::Csv];
+pub(super) const KINDS: [Kind; 7] =
+    [Kind::Null, Kind::False, Kind::True, Kind::Number, Kind::Text, Kind::Object, Kind::List];
+pub(super) const ENCODINGS: [Encoding; 3] = [Encoding::Plain, Encoding::Xml, Encoding::Json];
+pub(super) const FORMATS: [Format; 3] = [Format::Json, Format::Xml, Format::Csv];
 
 /// Which link of a node leads to the next one that is read.
 #[derive(Clone, Copy)]
@@ -108,17 +109,6 @@ impl Document {
             push_links(&mut left, at, links);
         }
         Some(())
-    }
-
-    /// Those that it has already, where they are the same, as they nearly always are.
-    fn read_conventions(&self, from: &mut Unpack<'_>) -> Option<Arc<Conventions>> {
-        let (attribute_prefix, text_key) = (from.text()?, from.text()?);
-        let have = &self.conventions;
-        if *have.attribute_prefix == *attribute_prefix && *have.text_key == *text_key {
-            return Some(Arc::clone(have));
-        }
-        let (attribute_prefix, text_key) = (attribute_prefix.into(), text_key.into());
-        Some(Arc::new(Conventions { attribute_prefix, text_key }))
     }
 
     /// Gives its index, and the bits of its links.
