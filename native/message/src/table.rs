@@ -52,6 +52,11 @@ impl Table {
         self.rows.get(key).map(|node| self.document.value_at(*node, false))
     }
 
+    /// Every key, with the node of its row.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
+        self.rows.iter().map(|(key, node)| (&**key, *node))
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -88,6 +93,10 @@ impl Tables {
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<Table>)> {
+        self.0.iter().map(|(name, table)| (&**name, table))
     }
 
     /// Bytes of memory of all of them, about.

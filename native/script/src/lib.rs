@@ -33,9 +33,14 @@ mod program;
 mod runtime;
 mod strip;
 
-pub use executor::{Done, Executor, Keep, Loaded, Runner, Task, TaskContext, TaskOwner, ThreadExecutor, ThreadOptions};
+pub use executor::{
+    Done, Engines, Executor, Job, Keep, Loaded, Queue, Ran, Room, Runner, Task, TaskContext, TaskOwner, ThreadExecutor,
+    ThreadOptions, Work,
+};
+/// How much more CPU time than a message a script's top level may use.
+pub use runtime::LOADING;
 /// What the calling thread has used so far of a processor.
 pub use runtime::thread_cpu;
 
-pub use program::{Language, Program, ProgramId, compile, strip_types};
+pub use program::{Language, Program, ProgramId, compile, compile_checked, strip_types};
 pub use strip::MAX_SOURCE_BYTES;

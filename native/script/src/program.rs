@@ -30,6 +30,13 @@ impl Language {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProgramId(u64);
 
+impl ProgramId {
+    fn next() -> ProgramId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        ProgramId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 impl std::fmt::Display for ProgramId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -66,6 +73,12 @@ impl Program {
         &self.file
     }
 
+    /// The source, where the JavaScript does not do for the columns of errors.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
     /// The script without its types: what is sent to nodes. Lines and columns are the source's.
     #[must_use]
     pub fn javascript(&self) -> &str {
@@ -93,12 +106,11 @@ impl std::fmt::Debug for Program {
 /// each with line and column where there is one; `script/threw`, `script/timeout` and `script/out-of-memory`
 /// when the top level does so.
 pub fn compile(source: &str, language: Language, file_name: &str) -> Result<Program, Fault> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let file: String = file_name.chars().filter(|c| !c.is_control()).collect();
     let javascript = strip::strip(source, language, &file)?;
     let bytecode = to_bytecode(&javascript, Origin { file: &file, text: source }, Form::Module)?;
     let program = Program {
-        id: ProgramId(NEXT.fetch_add(1, Ordering::Relaxed)),
+        id: ProgramId::next(),
         file: file.into(),
         javascript: javascript.into(),
         source: (!source.is_ascii()).then(|| source.into()),
@@ -106,6 +118,18 @@ pub fn compile(source: &str, language: Language, file_name: &str) -> Result<Prog
     };
     crate::runtime::try_load(&program, &Limits::default())?;
     Ok(program)
+}
+
+/// Compiles again, in another process, what [`compile`] has checked: a program's file, JavaScript and source. Bytecode is
+/// not handed on: the engine trusts it. The top level is not run. Starts no thread.
+///
+/// # Errors
+/// `script/syntax`, `script/too-large`: when the text is not that of a program.
+pub fn compile_checked(file: &str, javascript: &str, source: Option<&str>) -> Result<Program, Fault> {
+    let origin = Origin { file, text: source.unwrap_or(javascript) };
+    let bytecode = to_bytecode(javascript, origin, Form::Module)?;
+    let (id, source) = (ProgramId::next(), source.map(Into::into));
+    Ok(Program { id, file: file.into(), javascript: javascript.into(), source, bytecode })
 }
 
 /// TypeScript to JavaScript of the same length, with every line and column where it was. The script

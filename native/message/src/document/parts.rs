@@ -189,10 +189,15 @@ impl Document {
         let old = self.extent();
         let read = self.add_parts(from, budget).and_then(|()| check.walk(self, old.nodes, roots, budget));
         if read.is_err() {
-            self.bytes.truncate(old.bytes);
-            self.nodes.truncate(old.nodes);
+            self.cut(old);
         }
         read
+    }
+
+    /// Takes away what was added behind `to`. Nothing before it may lead there.
+    pub fn cut(&mut self, to: Extent) {
+        self.bytes.truncate(to.bytes);
+        self.nodes.truncate(to.nodes);
     }
 
     fn add_parts(&mut self, from: &mut Unpack<'_>, budget: &PartsBudget) -> Result<(), PartsError> {

@@ -23,9 +23,10 @@ impl Default for Keep {
     }
 }
 
-/// Customers' runtimes; the one used last comes last.
+/// Customers' runtimes: what executors run scripts with.
 #[derive(Default)]
 pub struct Engines {
+    /// The one used last comes last.
     kept: Vec<(Box<str>, Engine)>,
     keep: Keep,
 }
@@ -36,6 +37,7 @@ pub struct Engines {
 unsafe impl Send for Engines {}
 
 impl Engines {
+    #[must_use]
     pub fn new(keep: Keep) -> Engines {
         Engines { kept: Vec::new(), keep }
     }
@@ -51,7 +53,20 @@ impl Engines {
         Done { token, document, outcome, used: began.elapsed() }
     }
 
-    /// Runs a program on a document to its end. Never panics.
+    /// Runs a program's top level, unless it is loaded. [`Engines::run`] does so by itself; whoever watches the time
+    /// wants to tell the two apart. Never panics.
+    ///
+    /// # Errors
+    /// What `run` would give.
+    pub fn load(&mut self, program: &Program, customer: &str, limits: &Limits) -> Result<(), Fault> {
+        self.guarded(|engines| engines.engine(customer, limits)?.load(program, limits))
+    }
+
+    /// Runs a program on a document to its end; gives the roots, in the document, of what it returned. To the document
+    /// texts and nodes are added, and nothing that was there is changed. Never panics.
+    ///
+    /// # Errors
+    /// The script's fault; the document then reads as before.
     pub fn run(
         &mut self,
         program: &Program,
@@ -59,9 +74,11 @@ impl Engines {
         context: &TaskContext,
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            self.engine(&context.owner.customer, limits)?.run(program, document, context, limits)
-        }));
+        self.guarded(|engines| engines.engine(&context.owner.customer, limits)?.run(program, document, context, limits))
+    }
+
+    fn guarded<T>(&mut self, run: impl FnOnce(&mut Engines) -> Result<T, Fault>) -> Result<T, Fault> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(self)));
         let outcome = outcome.unwrap_or_else(|_| {
             // What the engine was doing is unknown: let it go with the message.
             self.kept.pop();
@@ -77,6 +94,7 @@ impl Engines {
     }
 
     /// Bytes of all heaps.
+    #[must_use]
     pub fn memory(&self) -> usize {
         self.kept.iter().map(|(_, engine)| engine.memory()).sum()
     }

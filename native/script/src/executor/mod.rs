@@ -1,4 +1,5 @@
-//! Who runs scripts: the contract, and two that keep it.
+//! Who runs scripts: the contract, and two that keep it. A third, in worker processes, is the crate `sandbox`; it is built
+//! of the queue and the engines here.
 //!
 //! ```text
 //!       ──load, unload─────────► programs, by id
@@ -19,8 +20,9 @@ use std::time::Duration;
 
 use message::{Document, Fault, Limits, Tables};
 
-pub use engines::Keep;
+pub use engines::{Engines, Keep};
 pub use loaded::Loaded;
+pub use queue::{Job, Queue, Ran, Room, Work};
 pub use runner::Runner;
 pub use thread::{ThreadExecutor, ThreadOptions};
 

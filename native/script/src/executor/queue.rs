@@ -1,10 +1,11 @@
-//! What waits for the thread: customers take turns, and each customer's tasks stay in their order.
+//! What waits to be run: customers take turns, and each customer's tasks stay in their order. A customer has one turn at
+//! a time, so several threads can take turns from one queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::Task;
 use super::programs::Programs;
-use super::{Task, ThreadOptions};
 use crate::program::{Program, ProgramId};
 
 /// A task, and its program if that was loaded when the task was taken.
@@ -13,12 +14,22 @@ pub struct Job {
     pub program: Option<Arc<Program>>,
 }
 
+/// How much may wait or run.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub tasks: usize,
+    /// Bytes of documents, about.
+    pub bytes: usize,
+}
+
 #[derive(Default)]
 pub struct Queue {
     /// By customer; none of them is empty.
     waiting: HashMap<Box<str>, VecDeque<Job>>,
-    /// The customers of `waiting`, the next one first.
+    /// The customers of `waiting` whose turn it is not, the next one first.
     turns: VecDeque<Box<str>>,
+    /// The customers whose turn it is: as many as there are threads.
+    running: Vec<Box<str>>,
     /// Tasks and bytes that wait or run.
     tasks: usize,
     bytes: usize,
@@ -27,11 +38,11 @@ pub struct Queue {
     ended: Vec<ProgramId>,
 }
 
-/// What the thread does next.
+/// What a thread does next.
 pub enum Work {
     /// Free what is held of these programs.
     Forget(Vec<ProgramId>),
-    /// Everything of the customer whose turn it is.
+    /// Everything of the customer whose turn it is; [`Queue::ran`] ends the turn.
     Turn(VecDeque<Job>),
 }
 
@@ -72,9 +83,9 @@ impl Queue {
 
     /// Takes the batch, or gives it back. One larger than the whole queue is still taken by an idle
     /// executor, or it never would be.
-    pub fn submit(&mut self, batch: Vec<Task>, options: &ThreadOptions) -> Result<(), Vec<Task>> {
+    pub fn submit(&mut self, batch: Vec<Task>, room: Room) -> Result<(), Vec<Task>> {
         let bytes: usize = batch.iter().map(Task::size).sum();
-        let fits = self.tasks + batch.len() <= options.tasks && self.bytes + bytes <= options.bytes;
+        let fits = self.tasks + batch.len() <= room.tasks && self.bytes + bytes <= room.bytes;
         if !fits && self.tasks > 0 {
             return Err(batch);
         }
@@ -84,37 +95,47 @@ impl Queue {
             let job = Job { program: self.programs.begin(task.program), task };
             match self.waiting.get_mut(&*job.task.context.owner.customer) {
                 Some(waiting) => waiting.push_back(job),
-                None => self.line_up(job.task.context.owner.customer.clone(), VecDeque::from([job])),
+                None => self.line_up(job),
             }
         }
         Ok(())
     }
 
-    pub fn next(&mut self) -> Option<Work> {
+    pub fn next_work(&mut self) -> Option<Work> {
         if !self.ended.is_empty() {
             return Some(Work::Forget(std::mem::take(&mut self.ended)));
         }
         let customer = self.turns.pop_front()?;
-        self.waiting.remove(&customer).map(Work::Turn)
+        let jobs = self.waiting.remove(&customer)?;
+        self.running.push(customer);
+        Some(Work::Turn(jobs))
     }
 
-    /// Ends a turn; the customer gets another one for `rest`.
-    pub fn ran(&mut self, ran: &Ran, mut rest: VecDeque<Job>) {
+    /// Ends a turn; the customer gets another one for `rest`, and for what has come meanwhile.
+    pub fn ran(&mut self, customer: &str, ran: &Ran, mut rest: VecDeque<Job>) {
         self.tasks -= ran.tasks;
         self.bytes -= ran.bytes;
         self.ended.extend(ran.programs.iter().copied().filter(|program| self.programs.end(*program)));
-        let Some(first) = rest.front() else { return };
-        match self.waiting.get_mut(&*first.task.context.owner.customer) {
+        let Some(index) = self.running.iter().position(|running| **running == *customer) else { return };
+        let customer = self.running.swap_remove(index);
+        match self.waiting.get_mut(&customer) {
             Some(waiting) => {
                 rest.append(waiting);
                 *waiting = rest;
             }
-            None => self.line_up(first.task.context.owner.customer.clone(), rest),
+            None if rest.is_empty() => return,
+            None => {
+                self.waiting.insert(customer.clone(), rest);
+            }
         }
+        self.turns.push_back(customer);
     }
 
-    fn line_up(&mut self, customer: Box<str>, jobs: VecDeque<Job>) {
-        self.turns.push_back(customer.clone());
-        self.waiting.insert(customer, jobs);
+    fn line_up(&mut self, job: Job) {
+        let customer = job.task.context.owner.customer.clone();
+        if !self.running.contains(&customer) {
+            self.turns.push_back(customer.clone());
+        }
+        self.waiting.insert(customer, VecDeque::from([job]));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use message::Code;
 
 use super::engines::{Engines, Keep};
-use super::queue::{Job, Queue, Ran, Work};
+use super::queue::{Job, Queue, Ran, Room, Work};
 use super::runner::lock;
 use super::{Done, Executor, Task};
 use crate::program::{Program, ProgramId};
@@ -117,7 +117,7 @@ impl Executor for ThreadExecutor {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(batch);
         }
-        lock(&self.shared.queue).submit(batch, &self.options)?;
+        lock(&self.shared.queue).submit(batch, Room { tasks: self.options.tasks, bytes: self.options.bytes })?;
         self.shared.arrived.notify_one();
         Ok(())
     }
@@ -161,7 +161,8 @@ fn work(shared: &Shared, keep: Keep) {
 /// One customer's turn.
 fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
     let (started, cpu) = (Instant::now(), thread_cpu());
-    *lock(&shared.turn) = jobs.front().map(|job| (job.task.context.owner.customer.clone(), started));
+    let owner = jobs.front().map(|job| Arc::clone(&job.task.context.owner)).unwrap_or_default();
+    *lock(&shared.turn) = Some((owner.customer.clone(), started));
     let mut done = Vec::with_capacity(jobs.len().min(TURN_RESULTS));
     let mut ran = Ran::default();
     while let Some(Job { task, program }) = jobs.pop_front() {
@@ -181,7 +182,7 @@ fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
     share_cpu(&mut done, cpu);
     shared.memory.store(engines.memory(), Ordering::Relaxed);
     // In this order: whoever sees the results may count on the room.
-    lock(&shared.queue).ran(&ran, jobs);
+    lock(&shared.queue).ran(&owner.customer, &ran, jobs);
     lock(&shared.done).append(&mut done);
     if let Some(wake) = &*lock(&shared.wake) {
         wake();
@@ -213,7 +214,7 @@ fn next(shared: &Shared) -> Option<Work> {
         if shared.stopping.load(Ordering::Relaxed) {
             return None;
         }
-        if let Some(work) = queue.next() {
+        if let Some(work) = queue.next_work() {
             return Some(work);
         }
         queue = shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);

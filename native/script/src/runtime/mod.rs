@@ -51,7 +51,7 @@ use crate::program::{Program, ProgramId};
 const REALMS: usize = 16;
 
 /// How much more CPU time a script's top level, which runs once, may use than one message.
-const LOADING: u32 = 20;
+pub const LOADING: u32 = 20;
 
 /// One customer's runtime. Not `Send` by itself: see the executor for who may move it, and when.
 pub struct Engine {
@@ -81,20 +81,25 @@ impl Engine {
         context: &TaskContext,
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
-        self.guard.set_memory(memory(limits));
-        self.enter(limits);
-        let cpu = Duration::from_millis(limits.script_cpu_ms.into());
-        if self.realms.first().is_none_or(|(id, _)| *id != program.id()) {
-            self.guard.start(cpu * LOADING);
-            let loaded = self.bring_to_front(program);
-            self.guard.pause();
-            loaded?;
-        }
+        self.load(program, limits)?;
         let Some((_, realm)) = self.realms.first() else { return Err(bytecode::no_memory()) };
         let result = realm.call(&self.guard, program, document, context, limits);
         self.guard.pause();
         self.tidy();
         result
+    }
+
+    /// Makes `program` the one that runs next; runs its top level, if it is not loaded.
+    pub fn load(&mut self, program: &Program, limits: &Limits) -> Result<(), Fault> {
+        self.guard.set_memory(memory(limits));
+        self.enter(limits);
+        if self.realms.first().is_none_or(|(id, _)| *id != program.id()) {
+            self.guard.start(Duration::from_millis(limits.script_cpu_ms.into()) * LOADING);
+            let loaded = self.bring_to_front(program);
+            self.guard.pause();
+            loaded?;
+        }
+        Ok(())
     }
 
     /// Whether a limit was met that a runtime does not survive.

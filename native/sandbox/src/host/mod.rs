@@ -1,0 +1,26 @@
+//! The host's side: an executor whose scripts run in worker processes, one for each customer.
+//!
+//! ```text
+//! shard ──submit──► Queue ──turn of a customer──► one of a few threads                executor.rs, turn.rs
+//!                                                  │ its customer's seat, or a new one   pool.rs, seat.rs
+//!                                                  ▼
+//!                            request ═══════════► worker
+//!                            progress, CPU time ◄─┤ looked at while it runs              watch.rs
+//!                            replies, checked ◄═══┘ or killed, and a verdict             verdict.rs
+//! shard ◄──wake, completed──
+//! ```
+//!
+//! What a hostile script can reach: its customer's worker, and through it wrong results for its customer's messages.
+//! A thread waits for one worker at a time and no longer than its deadlines, so a worker that hangs holds up one of the
+//! threads for that long, and its own customer.
+
+mod executor;
+mod options;
+mod pool;
+mod seat;
+mod turn;
+mod verdict;
+mod watch;
+
+pub use executor::ProcessExecutor;
+pub use options::ProcessOptions;
