@@ -11,10 +11,15 @@
 #![cfg(target_os = "linux")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod host;
 pub mod launch;
 pub mod layers;
+mod memory;
+mod wire;
+pub mod worker;
 pub mod zygote;
 
+pub use host::{ProcessExecutor, ProcessOptions};
 pub use launch::{Launch, Worker, WorkerLimits};
 pub use layers::{Layer, LayerSet, Report, State};
 pub use zygote::Zygote;

@@ -116,12 +116,6 @@ impl Progress {
         Progress(u32::try_from(index).map_or(u32::MAX, |index| 2 * index + 2))
     }
 
-    /// The task that it is about, or will be about first.
-    #[must_use]
-    pub fn task(self) -> usize {
-        (self.0.saturating_sub(1) / 2) as usize
-    }
-
     /// Whether a script's code for one message runs.
     #[must_use]
     pub fn is_running(self) -> bool {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use message::{Code, Document, Fault, Limits, PartsCheck, Table};
 use script::{Engines, Keep, Program, TaskOwner, compile_checked, thread_cpu};
 
+use crate::layers::system::exit_now;
 use crate::memory::{Progress, WorkerMemory};
 use crate::wire::reply::put_frame;
 use crate::wire::request::{Item, Request, TaskHead};
@@ -33,13 +34,13 @@ const KEPT_BYTES: usize = 1 << 20;
 
 /// Serves the host until it kills this process. Called in a process with one thread that is already locked down.
 pub fn serve(memory: OwnedFd) -> ! {
-    let Ok(mut memory) = WorkerMemory::open(&memory) else { std::process::exit(EXIT_NO_MEMORY) };
+    let Ok(mut memory) = WorkerMemory::open(&memory) else { exit_now(EXIT_NO_MEMORY) };
     let mut serving = Serving::default();
     let mut request = Vec::new();
     loop {
         memory.next_request(&mut request);
         if serving.answer(&request, &mut memory).is_err() {
-            std::process::exit(EXIT_DAMAGED);
+            exit_now(EXIT_DAMAGED);
         }
         memory.finish();
         request.shrink_to(KEPT_BYTES);

@@ -25,15 +25,19 @@ impl End {
         let (code, reason) = match self {
             End::Late(used) => (
                 Code::ScriptKilled,
-                format!("it was ended after {} ms of CPU time in something that cannot be interrupted", used.as_millis()),
+                format!(
+                    "it was ended after {} ms of CPU time in something that cannot be interrupted",
+                    used.as_millis()
+                ),
             ),
             End::Stopped => (Code::ScriptKilled, "its process was stopped, and was ended".to_owned()),
             End::Starved => (Code::ScriptUnavailable, "its process got no processor for too long".to_owned()),
-            End::Over => (
-                Code::ScriptKilled,
-                "its process ended while it ran: used up memory, or somebody ended it".to_owned(),
-            ),
-            End::Damaged(what) => (Code::ScriptKilled, format!("its process gave a damaged answer ({what}), and was ended")),
+            End::Over => {
+                (Code::ScriptKilled, "its process ended while it ran: used up memory, or somebody ended it".to_owned())
+            }
+            End::Damaged(what) => {
+                (Code::ScriptKilled, format!("its process gave a damaged answer ({what}), and was ended"))
+            }
         };
         let fault = Fault::new(code, reason);
         match program {

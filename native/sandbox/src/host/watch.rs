@@ -102,9 +102,7 @@ impl Watch {
     }
 
     /// Whether a worker has to be ended that has not answered yet.
-    pub fn look(&mut self, accounts: &Accounts, progress: Progress, limits: &Limits) -> Option<End> {
-        // Without times the process is gone, which the caller sees.
-        let times = accounts.times()?;
+    pub fn look(&mut self, times: Times, accounts: &Accounts, progress: Progress, limits: &Limits) -> Option<End> {
         let began = *self.began.get_or_insert_with(|| {
             self.then = times;
             times

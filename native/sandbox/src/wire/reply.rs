@@ -209,7 +209,12 @@ fn read_fault(from: &mut Unpack<'_>) -> Result<Fault, Damaged> {
     let [line, column] = [number(), number()].map(|number| number.or_damaged("a fault's place"));
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let known = |number: u32| Some(number).filter(|number| *number > 0);
-    let place =
-        Place { file: some(file?), field: some(field?), line: known(line?), column: known(column?), ..Place::default() };
+    let place = Place {
+        file: some(file?),
+        field: some(field?),
+        line: known(line?),
+        column: known(column?),
+        ..Place::default()
+    };
     Ok(Fault::new(code, reason?).at_place(place))
 }

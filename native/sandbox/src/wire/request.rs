@@ -109,9 +109,21 @@ pub fn put_task(out: &mut Vec<u8>, program: Slot, owner: Slot, task: &Task) {
 
 /// The next item of a request.
 pub enum Item<'a> {
-    Program { slot: Slot, file: &'a str, javascript: &'a str, source: Option<&'a str> },
-    Table { slot: Slot, table: Table },
-    Owner { slot: Slot, owner: TaskOwner, tables: Vec<(&'a str, Slot)> },
+    Program {
+        slot: Slot,
+        file: &'a str,
+        javascript: &'a str,
+        source: Option<&'a str>,
+    },
+    Table {
+        slot: Slot,
+        table: Table,
+    },
+    Owner {
+        slot: Slot,
+        owner: TaskOwner,
+        tables: Vec<(&'a str, Slot)>,
+    },
     ForgetProgram(Slot),
     ForgetTable(Slot),
     ForgetOwner(Slot),

@@ -9,3 +9,6 @@ mod layers_seccomp;
 mod layers_support;
 mod layers_worker;
 mod layers_zygote;
+mod process;
+mod process_hostile;
+mod process_support;

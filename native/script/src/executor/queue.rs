@@ -12,6 +12,8 @@ use crate::program::{Program, ProgramId};
 pub struct Job {
     pub task: Task,
     pub program: Option<Arc<Program>>,
+    /// Bytes that are counted for the task, whatever becomes of its document.
+    size: usize,
 }
 
 /// How much may wait or run.
@@ -55,10 +57,11 @@ pub struct Ran {
 }
 
 impl Ran {
-    pub fn count(&mut self, task: &Task, program: Option<&Program>) {
+    /// Counts a job whose task is done or begins.
+    pub fn count(&mut self, job: &Job) {
         self.tasks += 1;
-        self.bytes += task.size();
-        self.programs.extend(program.map(Program::id));
+        self.bytes += job.size;
+        self.programs.extend(job.program.as_deref().map(Program::id));
     }
 }
 
@@ -92,7 +95,7 @@ impl Queue {
         self.tasks += batch.len();
         self.bytes += bytes;
         for task in batch {
-            let job = Job { program: self.programs.begin(task.program), task };
+            let job = Job { program: self.programs.begin(task.program), size: task.size(), task };
             match self.waiting.get_mut(&*job.task.context.owner.customer) {
                 Some(waiting) => waiting.push_back(job),
                 None => self.line_up(job),

@@ -165,11 +165,12 @@ fn turn(shared: &Shared, engines: &mut Engines, mut jobs: VecDeque<Job>) {
     *lock(&shared.turn) = Some((owner.customer.clone(), started));
     let mut done = Vec::with_capacity(jobs.len().min(TURN_RESULTS));
     let mut ran = Ran::default();
-    while let Some(Job { task, program }) = jobs.pop_front() {
+    while let Some(job) = jobs.pop_front() {
         if shared.stopping.load(Ordering::Relaxed) {
             return;
         }
-        ran.count(&task, program.as_deref());
+        ran.count(&job);
+        let Job { task, program, .. } = job;
         let one = engines.run_task(program.as_deref(), task);
         // The clock is cheap to read, the CPU time is not.
         let is_over = is_overrun(&one) || started.elapsed() >= TURN && thread_cpu() - cpu >= TURN;

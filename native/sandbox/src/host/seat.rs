@@ -1,0 +1,329 @@
+//! A customer's worker, and what the host has told it.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use message::{Limits, PartsCheck, Table};
+use script::{Done, Job, Program, ProgramId, TaskOwner};
+
+use super::turn::TurnTasks;
+use super::verdict::End;
+use super::watch::{Accounts, Watch};
+use crate::launch::{Launch, Worker, WorkerLimits};
+use crate::memory::{AREA, HostMemory, Progress, State};
+use crate::wire::Slot;
+use crate::wire::reply::Replies;
+use crate::wire::request;
+
+/// Owners (revisions of pipelines) whose names and tables a worker keeps.
+const OWNERS: usize = 16;
+
+/// Tasks of one request: the first time, and at most. In between as many as were done last time, or twice that.
+const FIRST_BATCH: usize = 16;
+const MAX_BATCH: usize = 128;
+
+/// Memory of a worker beside the heap of its scripts: the largest message as bytes, as a tape and as a reply.
+const WORKER_BYTES: u64 = 256 << 20;
+
+/// Memory of a request that is kept from one to the next.
+const KEPT_BYTES: usize = 1 << 20;
+
+pub struct Seat {
+    worker: Worker,
+    memory: HostMemory,
+    accounts: Accounts,
+    replies: Replies,
+    check: PartsCheck,
+    /// The heap that the worker was started for, MiB.
+    heap_mb: u32,
+    next_slot: Slot,
+    programs: HashMap<ProgramId, Slot>,
+    /// The one used last comes last.
+    owners: Vec<(Arc<TaskOwner>, Slot)>,
+    tables: Vec<(Arc<Table>, Slot)>,
+    /// The next request: what the worker has to know or to forget, then the tasks.
+    definitions: Vec<u8>,
+    tasks: Vec<u8>,
+    /// Tasks of the next request.
+    batch: usize,
+    /// CPU time of the worker that was charged to its customer.
+    charged: Duration,
+    /// What the worker had used when it was last looked at.
+    seen: Duration,
+    /// Memory that the process had when it was started, bytes.
+    shared_bytes: u64,
+    pub bytes: u64,
+    pub last_used: Instant,
+}
+
+/// How a request has ended.
+pub enum Ended {
+    /// The worker has answered as much as it wanted to, at least one task.
+    Answered,
+    /// The worker is of no use any more. Of the tasks it had, those in front have their results; the next one is to blame.
+    Lost { end: End, was_preparing: bool },
+    /// The executor was dropped.
+    Stopping,
+}
+
+impl Seat {
+    /// Starts a worker. Blocks for about a millisecond.
+    pub fn launch(launch: &dyn Launch, limits: &Limits) -> io::Result<Seat> {
+        let heap_mb = limits.script_memory_mb;
+        let memory = HostMemory::create()?;
+        let memory_bytes = (u64::from(heap_mb) << 20) + WORKER_BYTES;
+        let worker = launch.launch(memory.file(), &WorkerLimits { memory_bytes, cpu: None })?;
+        let accounts = Accounts::open(worker.pid)?;
+        let shared_bytes = accounts.memory().unwrap_or(0);
+        Ok(Seat {
+            worker,
+            memory,
+            accounts,
+            replies: Replies::default(),
+            check: PartsCheck::default(),
+            heap_mb,
+            next_slot: 0,
+            programs: HashMap::new(),
+            owners: Vec::new(),
+            tables: Vec::new(),
+            definitions: Vec::new(),
+            tasks: Vec::new(),
+            batch: FIRST_BATCH,
+            charged: Duration::ZERO,
+            seen: Duration::ZERO,
+            shared_bytes,
+            bytes: 0,
+            last_used: Instant::now(),
+        })
+    }
+
+    /// Whether the worker can take a task with these limits.
+    pub fn serves(&self, limits: &Limits) -> bool {
+        limits.script_memory_mb <= self.heap_mb && !self.worker.is_over()
+    }
+
+    /// Lets the worker forget a program, with its next request. Gives whether it then has none.
+    pub fn forget(&mut self, program: ProgramId) -> bool {
+        if let Some(slot) = self.programs.remove(&program) {
+            request::put_forget_program(&mut self.definitions, slot);
+        }
+        self.programs.is_empty()
+    }
+
+    /// Asks the kernel how much memory the worker has.
+    pub fn measure(&mut self) {
+        if let Some(bytes) = self.accounts.memory() {
+            self.bytes = bytes.saturating_sub(self.shared_bytes);
+        }
+    }
+
+    // -- asking ------------------------------------------------------------------------------------
+
+    /// Runs as many of the waiting tasks as a request takes; those with a result are done, the others wait. The first one
+    /// has a program.
+    pub fn run(&mut self, tasks: &mut TurnTasks, is_stopping: &dyn Fn() -> bool) -> Ended {
+        let (count, first) = (self.encode(&tasks.waiting), tasks.done.len());
+        let began = Instant::now();
+        let ended = self.exchange(tasks, count, is_stopping);
+        let answered = tasks.done.len() - first;
+        self.charge(&mut tasks.done[first..], began.elapsed(), !matches!(ended, Ended::Answered));
+        self.batch = if answered == count { (2 * self.batch).min(MAX_BATCH) } else { answered.max(1) };
+        self.definitions.clear();
+        self.tasks.clear();
+        self.tasks.shrink_to(KEPT_BYTES);
+        self.definitions.shrink_to(KEPT_BYTES);
+        self.replies.clear();
+        self.last_used = Instant::now();
+        ended
+    }
+
+    /// Writes a request; gives the number of its tasks.
+    fn encode(&mut self, jobs: &VecDeque<Job>) -> usize {
+        let mut last: Option<&Arc<Limits>> = None;
+        let mut count = 0;
+        for job in jobs.iter().take(self.batch) {
+            let Some(program) = &job.program else { break };
+            let full = self.definitions.len() + self.tasks.len() >= AREA;
+            if count > 0 && (full || job.task.limits.script_memory_mb > self.heap_mb) {
+                break;
+            }
+            let (program, owner) = (self.program(program), self.owner(&job.task.context.owner));
+            if last.is_none_or(|last| !Arc::ptr_eq(last, &job.task.limits)) {
+                request::put_limits(&mut self.tasks, &job.task.limits);
+                last = Some(&job.task.limits);
+            }
+            request::put_task(&mut self.tasks, program, owner, &job.task);
+            count += 1;
+        }
+        self.definitions.extend_from_slice(&self.tasks);
+        count
+    }
+
+    fn program(&mut self, program: &Program) -> Slot {
+        if let Some(slot) = self.programs.get(&program.id()) {
+            return *slot;
+        }
+        let slot = self.slot();
+        request::put_program(&mut self.definitions, slot, program);
+        self.programs.insert(program.id(), slot);
+        slot
+    }
+
+    fn owner(&mut self, owner: &Arc<TaskOwner>) -> Slot {
+        if let Some(index) = self.owners.iter().rposition(|(known, _)| Arc::ptr_eq(known, owner)) {
+            self.owners[index..].rotate_left(1);
+            return self.owners.last().map_or(0, |(_, slot)| *slot);
+        }
+        let tables: Vec<_> = owner.tables.iter().map(|(name, table)| (name, self.table(table))).collect();
+        let slot = self.slot();
+        request::put_owner(&mut self.definitions, slot, owner, tables.into_iter());
+        self.owners.push((Arc::clone(owner), slot));
+        slot
+    }
+
+    fn table(&mut self, table: &Arc<Table>) -> Slot {
+        if let Some((_, slot)) = self.tables.iter().find(|(known, _)| Arc::ptr_eq(known, table)) {
+            return *slot;
+        }
+        let slot = self.slot();
+        request::put_table(&mut self.definitions, slot, table);
+        self.tables.push((Arc::clone(table), slot));
+        slot
+    }
+
+    /// Lets the worker forget owners that were not used for long, and their tables. Between two requests: a task of the
+    /// one that is written may name any owner.
+    pub fn tidy(&mut self) {
+        while self.owners.len() > OWNERS {
+            let (_, slot) = self.owners.remove(0);
+            request::put_forget_owner(&mut self.definitions, slot);
+        }
+        let (owners, definitions) = (&self.owners, &mut self.definitions);
+        self.tables.retain(|(table, slot)| {
+            let is_used = owners.iter().any(|(owner, _)| owner.tables.iter().any(|(_, used)| Arc::ptr_eq(used, table)));
+            if !is_used {
+                request::put_forget_table(definitions, *slot);
+            }
+            is_used
+        });
+    }
+
+    fn slot(&mut self) -> Slot {
+        self.next_slot += 1;
+        self.next_slot
+    }
+
+    // -- answers -----------------------------------------------------------------------------------
+
+    fn exchange(&mut self, tasks: &mut TurnTasks, count: usize, is_stopping: &dyn Fn() -> bool) -> Ended {
+        let mut sent = self.memory.ask(&self.definitions);
+        let mut watch = Watch::new(self.definitions.len());
+        let (mut answered, mut looked) = (0, Instant::now());
+        loop {
+            let limits = tasks.limits();
+            let interval = Watch::interval(&limits);
+            let state = self.memory.answer(interval);
+            if matches!(state, Some(State::Done | State::Drain)) {
+                self.memory.take_replies(self.replies.bytes_mut());
+                if let Err(end) = self.read(tasks, &mut answered, count) {
+                    return self.lose(end, false);
+                }
+            }
+            match state {
+                Some(State::Done) if answered == 0 || !self.replies.is_empty() => {
+                    return self.lose(End::Damaged("it says it is done"), false);
+                }
+                Some(State::Done) => return Ended::Answered,
+                Some(State::Drain) => {
+                    self.memory.ask(&[]);
+                }
+                Some(State::More) if sent < self.definitions.len() => {
+                    sent += self.memory.ask(&self.definitions[sent..]);
+                }
+                Some(State::More | State::Unknown(_)) => return self.lose(End::Damaged("it waits for nothing"), false),
+                None => {}
+            }
+            if state.is_some() && looked.elapsed() < interval {
+                continue;
+            }
+            looked = Instant::now();
+            let times = self.accounts.times();
+            self.seen = times.map_or(self.seen, |times| times.cpu);
+            let progress = self.memory.progress();
+            let end = match self.worker.is_over() {
+                true => Some(End::Over),
+                // Without times it is gone, which is seen next time.
+                false => times.and_then(|times| watch.look(times, &self.accounts, progress, &limits)),
+            };
+            if let Some(end) = end {
+                self.worker.kill();
+                return self.last_replies(tasks, answered, count, end, progress);
+            }
+            if is_stopping() {
+                return Ended::Stopping;
+            }
+        }
+    }
+
+    /// What a worker that is gone had published before.
+    fn last_replies(
+        &mut self,
+        tasks: &mut TurnTasks,
+        mut answered: usize,
+        count: usize,
+        end: End,
+        progress: Progress,
+    ) -> Ended {
+        self.memory.take_replies(self.replies.bytes_mut());
+        let end = self.read(tasks, &mut answered, count).err().unwrap_or(end);
+        self.lose(end, answered == 0 && progress == Progress::PREPARING)
+    }
+
+    fn lose(&mut self, end: End, was_preparing: bool) -> Ended {
+        self.worker.kill();
+        Ended::Lost { end, was_preparing }
+    }
+
+    /// Finishes the tasks whose replies have come.
+    fn read(&mut self, tasks: &mut TurnTasks, answered: &mut usize, count: usize) -> Result<(), End> {
+        while *answered < count {
+            let Some(Job { task, .. }) = tasks.waiting.front_mut() else { break };
+            let reply = self.replies.next_reply(*answered, &mut task.document, &task.limits, &mut self.check);
+            let Some(reply) = reply.map_err(|damaged| End::Damaged(damaged.0))? else { break };
+            tasks.finish(reply.outcome, reply.used);
+            *answered += 1;
+        }
+        Ok(())
+    }
+
+    /// CPU time that was not charged to a task when the worker was last looked at.
+    pub fn lost_cpu(&self) -> Duration {
+        self.seen.saturating_sub(self.charged)
+    }
+
+    /// What a worker says of the time it used is believed as long as it is little; otherwise the kernel's account is
+    /// divided in the proportions that the worker gives.
+    fn charge(&mut self, done: &mut [Done], passed: Duration, is_lost: bool) {
+        /// Below this a look at the kernel's account costs too much.
+        const LITTLE: Duration = Duration::from_micros(500);
+        done.iter_mut().for_each(|one| one.used = one.used.min(passed));
+        let said: Duration = done.iter().map(|one| one.used).sum();
+        // The task for which a worker was lost is charged with what is left.
+        if passed < LITTLE || is_lost {
+            self.charged += said;
+            return;
+        }
+        let Some(times) = self.accounts.times() else { return };
+        let used = times.cpu.saturating_sub(self.charged);
+        self.charged = times.cpu.max(self.charged);
+        let count = u32::try_from(done.len()).unwrap_or(u32::MAX);
+        if said.is_zero() {
+            done.iter_mut().for_each(|one| one.used = used / count.max(1));
+            return;
+        }
+        let share = used.as_secs_f64() / said.as_secs_f64();
+        done.iter_mut().for_each(|one| one.used = one.used.mul_f64(share));
+    }
+}

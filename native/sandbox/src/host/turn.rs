@@ -1,0 +1,102 @@
+//! One customer's turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::{Code, Fault, Limits};
+use script::{Done, Job, Program, Ran};
+
+use super::executor::Shared;
+use super::seat::{Ended, Seat};
+use super::verdict::no_worker;
+use crate::worker::TURN;
+
+/// A worker that was idle for so long is measured when it is used again.
+const MEASURED: Duration = Duration::from_secs(1);
+
+/// Results that room is made for at the start of a turn; most turns have fewer.
+const RESULTS: usize = 256;
+
+/// A customer's tasks in its turn.
+pub struct TurnTasks {
+    /// Those without a result, in their order.
+    pub waiting: VecDeque<Job>,
+    pub done: Vec<Done>,
+    pub ran: Ran,
+}
+
+impl TurnTasks {
+    pub fn new(waiting: VecDeque<Job>) -> TurnTasks {
+        let done = Vec::with_capacity(waiting.len().min(RESULTS));
+        TurnTasks { waiting, done, ran: Ran::default() }
+    }
+
+    pub fn program(&self) -> Option<&Program> {
+        self.waiting.front()?.program.as_deref()
+    }
+
+    /// The limits of the next task.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.waiting.front().map(|job| Arc::clone(&job.task.limits)).unwrap_or_default()
+    }
+
+    /// Gives the next task its result.
+    pub fn finish(&mut self, outcome: Result<Vec<u32>, Fault>, used: Duration) {
+        if let Some(job) = self.waiting.pop_front() {
+            self.ran.count(&job);
+            self.done.push(Done { token: job.task.token, document: job.task.document, outcome, used });
+        }
+    }
+}
+
+/// Runs tasks until there are none, the turn's time is over, or something went wrong. Gives the worker back, if it is of
+/// further use.
+pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Option<Seat> {
+    if let Some(seat) = seat.as_mut().filter(|seat| seat.last_used.elapsed() > MEASURED) {
+        seat.measure();
+    }
+    let mut used = Duration::ZERO;
+    // A worker that ended before it came to a task may have been ended by anybody. The second time it was the task.
+    let mut was_relaunched = false;
+    while !tasks.waiting.is_empty() && used < TURN && !shared.is_stopping() {
+        if tasks.program().is_none() {
+            let reason = "the program of the task is not loaded";
+            tasks.finish(Err(Fault::new(Code::ScriptUnavailable, reason)), Duration::ZERO);
+            continue;
+        }
+        let limits = tasks.limits();
+        let mut worker = match seat.take().filter(|seat| seat.serves(&limits)) {
+            Some(worker) => worker,
+            None => match shared.launch(&limits) {
+                Ok(worker) => worker,
+                Err(error) => {
+                    let fault = no_worker(&error);
+                    while !tasks.waiting.is_empty() {
+                        tasks.finish(Err(fault.clone()), Duration::ZERO);
+                    }
+                    return None;
+                }
+            },
+        };
+        let first = tasks.done.len();
+        let ended = worker.run(tasks, &|| shared.is_stopping());
+        used += tasks.done[first..].iter().map(|done| done.used).sum();
+        match ended {
+            Ended::Answered if tasks.done.last().is_some_and(is_overrun) => return Some(worker),
+            Ended::Answered => seat = Some(worker),
+            Ended::Stopping => return None,
+            Ended::Lost { was_preparing: true, .. } if !was_relaunched => was_relaunched = true,
+            Ended::Lost { end, .. } => {
+                let fault = end.fault(tasks.program());
+                tasks.finish(Err(fault), worker.lost_cpu());
+                return None;
+            }
+        }
+    }
+    seat
+}
+
+fn is_overrun(done: &Done) -> bool {
+    matches!(&done.outcome, Err(fault) if matches!(fault.code(), Code::ScriptTimeout | Code::ScriptOutOfMemory))
+}
