@@ -35,12 +35,18 @@ const KEPT_BYTES: usize = 1 << 20;
 /// Serves the host until it kills this process. Called in a process with one thread that is already locked down.
 pub fn serve(memory: OwnedFd) -> ! {
     let Ok(mut memory) = WorkerMemory::open(&memory) else { exit_now(EXIT_NO_MEMORY) };
+    let Damaged(_) = answer_all(&mut memory);
+    exit_now(EXIT_DAMAGED);
+}
+
+/// Answers requests until one cannot be read.
+pub(crate) fn answer_all(memory: &mut WorkerMemory) -> Damaged {
     let mut serving = Serving::default();
     let mut request = Vec::new();
     loop {
         memory.next_request(&mut request);
-        if serving.answer(&request, &mut memory).is_err() {
-            exit_now(EXIT_DAMAGED);
+        if let Err(damaged) = serving.answer(&request, memory) {
+            return damaged;
         }
         memory.finish();
         request.shrink_to(KEPT_BYTES);

@@ -22,5 +22,8 @@ mod turn;
 mod verdict;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use executor::ProcessExecutor;
 pub use options::ProcessOptions;

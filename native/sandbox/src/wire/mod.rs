@@ -13,6 +13,9 @@
 pub mod reply;
 pub mod request;
 
+#[cfg(test)]
+mod tests;
+
 /// How the host names a program, a table or an owner to one worker. Never used twice for one worker.
 pub type Slot = u32;
 
