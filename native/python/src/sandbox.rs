@@ -1,6 +1,6 @@
 //! The zygote of script workers: its own program's main function, and what it can take from workers here.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::process::Command;
 
 use pyo3::prelude::*;
@@ -11,12 +11,7 @@ use serde_json::json;
 /// The interpreter is not released: a zygote has one thread and runs nothing of Python any more.
 #[pyfunction]
 pub fn sandbox_zygote(control: RawFd) -> PyResult<()> {
-    Ok(run(control, Options { worker, layers: LayerSet::ALL })?)
-}
-
-#[allow(clippy::disallowed_methods, reason = "a worker is a process of its own, and not the interpreter's")]
-fn worker(_memory: OwnedFd) -> ! {
-    std::process::exit(0)
+    Ok(run(control, Options { worker: sandbox::worker::serve, layers: LayerSet::ALL })?)
 }
 
 #[pyfunction]

@@ -32,7 +32,10 @@ impl Launch for Stage {
     fn launch(&self, memory: BorrowedFd<'_>, _: &WorkerLimits) -> io::Result<Worker> {
         let memory: OwnedFd = memory.try_clone_to_owned()?;
         let is_first = self.launched.fetch_add(1, Ordering::Relaxed) == 0;
-        let play: Play = if is_first { self.hostile } else { |memory| drop(answer_all(memory)) };
+        let honest: Play = |memory| {
+            answer_all(memory);
+        };
+        let play = if is_first { self.hostile } else { honest };
         let (number, of_thread) = channel();
         std::thread::spawn(move || {
             number.send(rustix::thread::gettid()).unwrap();
@@ -190,7 +193,7 @@ fn a_worker_that_only_says_that_it_progresses_is_ended() {
 
 #[test]
 fn a_worker_that_sleeps_is_ended() {
-    let (done, launched) = played(|memory| hear(memory), 1);
+    let (done, launched) = played(hear, 1);
     let fault = done[0].outcome.as_ref().unwrap_err();
     assert!(fault.code() == Code::ScriptKilled && fault.reason().contains("stopped"), "{fault}");
     assert!(done[1..].iter().all(|done| done.outcome.is_ok()));

@@ -40,7 +40,9 @@ fn emitted(document: &Document, roots: &[u32]) -> Vec<String> {
 }
 
 /// The frame of a script's result, and the result.
-fn frame(program: &Program) -> (Vec<u8>, Result<Vec<String>, Fault>) {
+type Framed = (Vec<u8>, Result<Vec<String>, Fault>);
+
+fn frame(program: &Program) -> Framed {
     let mut engines = Engines::new(Keep::default());
     let (mut document, before) = (document(), document().extent());
     let limits = Limits { script_cpu_ms: 1_000, ..Limits::default() };
@@ -50,7 +52,7 @@ fn frame(program: &Program) -> (Vec<u8>, Result<Vec<String>, Fault>) {
     (bytes, outcome.map(|roots| emitted(&document, &roots)))
 }
 
-fn frames() -> Vec<(Vec<u8>, Result<Vec<String>, Fault>)> {
+fn frames() -> Vec<Framed> {
     SCRIPTS.iter().map(|script| frame(&compile(script, Language::JavaScript, "t.js").unwrap())).collect()
 }
 

@@ -12,3 +12,4 @@ mod layers_zygote;
 mod process;
 mod process_hostile;
 mod process_support;
+mod process_zygote;

@@ -55,15 +55,21 @@ impl Fork {
 }
 
 /// An executor, its launcher, and its wake-ups.
-pub struct Bench {
+pub struct Bench<L = Fork> {
     pub executor: ProcessExecutor,
-    pub fork: Arc<Fork>,
+    pub fork: Arc<L>,
     woken: Receiver<()>,
 }
 
 impl Bench {
     pub fn new(options: ProcessOptions) -> Bench {
-        let fork = Arc::new(Fork::default());
+        Bench::with(Fork::default(), options)
+    }
+}
+
+impl<L: Launch + 'static> Bench<L> {
+    pub fn with(launch: L, options: ProcessOptions) -> Bench<L> {
+        let fork = Arc::new(launch);
         let executor = ProcessExecutor::new(Arc::clone(&fork) as Arc<dyn Launch>, options).unwrap();
         let (wake, woken) = channel();
         executor.on_completed(Box::new(move || {

@@ -1,6 +1,7 @@
 //! A zygote whose workers do what a taken over script engine could do: any system call. For tests alone.
 //!
-//! `sandbox-test-zygote LAYER,LAYER...` gives its workers these layers and no others.
+//! `sandbox-test-zygote LAYER,LAYER...` gives its workers these layers and no others. With a second argument, `scripts`,
+//! they run scripts, as those of a node do.
 #![cfg_attr(target_os = "linux", allow(unsafe_code, clippy::expect_used))] // It makes system calls by number, in memory shared with a test.
 
 #[cfg(target_os = "linux")]
@@ -14,7 +15,9 @@ fn main() {}
 fn main() -> std::io::Result<()> {
     let names = std::env::args().nth(1).unwrap_or_default();
     let layers = sandbox::Layer::ALL.into_iter().filter(|layer| names.split(',').any(|name| name == layer.name()));
-    sandbox::zygote::run(0, sandbox::zygote::Options { worker: linux::obey, layers: layers.collect() })
+    let runs_scripts = std::env::args().nth(2).is_some_and(|word| word == "scripts");
+    let worker = if runs_scripts { sandbox::worker::serve } else { linux::obey };
+    sandbox::zygote::run(0, sandbox::zygote::Options { worker, layers: layers.collect() })
 }
 
 #[cfg(target_os = "linux")]
