@@ -188,10 +188,13 @@ impl Shared {
         let seat = turn::run(self, seat, &mut tasks);
         let dropped = lock(&self.pool).end_turn(customer, seat, &self.options);
         lock(&self.turns).retain(|(running, _)| **running != *customer);
-        // In this order: whoever sees the results may count on the room.
-        lock(&self.queue).ran(customer, &tasks.ran, tasks.waiting);
-        self.arrived.notify_one();
+        // At once: whoever sees the results may count on the room, and the customer's next turn, on any thread, puts its
+        // results behind these.
+        let mut queue = lock(&self.queue);
+        queue.ran(customer, &tasks.ran, tasks.waiting);
         lock(&self.done).append(&mut tasks.done);
+        drop(queue);
+        self.arrived.notify_one();
         if let Some(wake) = &*lock(&self.wake) {
             wake();
         }
