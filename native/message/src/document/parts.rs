@@ -171,7 +171,9 @@ impl Document {
         let nodes = &self.nodes[from.nodes..];
         put_number(out, nodes.len() as u64);
         out.reserve(nodes.len() * NODE_BYTES);
-        out.extend(nodes.iter().flat_map(packed));
+        for node in nodes {
+            out.extend_from_slice(&packed(node));
+        }
     }
 
     /// Adds texts and nodes that [`Document::write_parts`] has written. `roots` are the nodes that will be made roots.
@@ -334,6 +336,7 @@ fn own_length(node: &Node) -> u64 {
     u64::from(node.key.length) + u64::from(value)
 }
 
+#[inline]
 fn packed(node: &Node) -> [u8; NODE_BYTES] {
     let mut bytes = [0; NODE_BYTES];
     bytes[..3].copy_from_slice(&[node.kind as u8, node.encoding as u8, node.flags.0]);
@@ -345,6 +348,7 @@ fn packed(node: &Node) -> [u8; NODE_BYTES] {
     bytes
 }
 
+#[inline]
 fn unpacked(bytes: &[u8; NODE_BYTES]) -> Option<Node> {
     let word = |at: usize| bytes[4 * at + 4..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
     Some(Node {

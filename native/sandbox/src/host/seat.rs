@@ -44,8 +44,9 @@ pub struct Seat {
     owners: Vec<(Arc<TaskOwner>, Slot)>,
     tables: Vec<(Arc<Table>, Slot)>,
     /// The next request: what the worker has to know or to forget, then the tasks.
-    definitions: Vec<u8>,
-    tasks: Vec<u8>,
+    request: Vec<u8>,
+    /// Program and owner of each of its tasks.
+    slots: Vec<(Slot, Slot)>,
     /// Tasks of the next request.
     batch: usize,
     /// CPU time of the worker that was charged to its customer.
@@ -88,8 +89,8 @@ impl Seat {
             programs: HashMap::new(),
             owners: Vec::new(),
             tables: Vec::new(),
-            definitions: Vec::new(),
-            tasks: Vec::new(),
+            request: Vec::new(),
+            slots: Vec::new(),
             batch: FIRST_BATCH,
             charged: Duration::ZERO,
             seen: Duration::ZERO,
@@ -107,7 +108,7 @@ impl Seat {
     /// Lets the worker forget a program, with its next request. Gives whether it then has none.
     pub fn forget(&mut self, program: ProgramId) -> bool {
         if let Some(slot) = self.programs.remove(&program) {
-            request::put_forget_program(&mut self.definitions, slot);
+            request::put_forget_program(&mut self.request, slot);
         }
         self.programs.is_empty()
     }
@@ -130,10 +131,8 @@ impl Seat {
         let answered = tasks.done.len() - first;
         self.charge(&mut tasks.done[first..], began.elapsed(), !matches!(ended, Ended::Answered));
         self.batch = if answered == count { (2 * self.batch).min(MAX_BATCH) } else { answered.max(1) };
-        self.definitions.clear();
-        self.tasks.clear();
-        self.tasks.shrink_to(KEPT_BYTES);
-        self.definitions.shrink_to(KEPT_BYTES);
+        self.request.clear();
+        self.request.shrink_to(KEPT_BYTES);
         self.replies.clear();
         self.last_used = Instant::now();
         ended
@@ -141,23 +140,29 @@ impl Seat {
 
     /// Writes a request; gives the number of its tasks.
     fn encode(&mut self, jobs: &VecDeque<Job>) -> usize {
+        let heap_mb = self.heap_mb;
+        let serves = |job: &&Job| job.program.is_some() && job.task.limits.script_memory_mb <= heap_mb;
+        // Definitions stand before all tasks: a request may end before its last one.
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        for job in jobs.iter().take(self.batch).take_while(serves) {
+            let Some(program) = &job.program else { break };
+            slots.push((self.program(program), self.owner(&job.task.context.owner)));
+        }
         let mut last: Option<&Arc<Limits>> = None;
         let mut count = 0;
-        for job in jobs.iter().take(self.batch) {
-            let Some(program) = &job.program else { break };
-            let full = self.definitions.len() + self.tasks.len() >= AREA;
-            if count > 0 && (full || job.task.limits.script_memory_mb > self.heap_mb) {
+        for (job, (program, owner)) in jobs.iter().zip(&slots) {
+            if count > 0 && self.request.len() >= AREA {
                 break;
             }
-            let (program, owner) = (self.program(program), self.owner(&job.task.context.owner));
             if last.is_none_or(|last| !Arc::ptr_eq(last, &job.task.limits)) {
-                request::put_limits(&mut self.tasks, &job.task.limits);
+                request::put_limits(&mut self.request, &job.task.limits);
                 last = Some(&job.task.limits);
             }
-            request::put_task(&mut self.tasks, program, owner, &job.task);
+            request::put_task(&mut self.request, *program, *owner, &job.task);
             count += 1;
         }
-        self.definitions.extend_from_slice(&self.tasks);
+        self.slots = slots;
         count
     }
 
@@ -166,7 +171,7 @@ impl Seat {
             return *slot;
         }
         let slot = self.slot();
-        request::put_program(&mut self.definitions, slot, program);
+        request::put_program(&mut self.request, slot, program);
         self.programs.insert(program.id(), slot);
         slot
     }
@@ -178,7 +183,7 @@ impl Seat {
         }
         let tables: Vec<_> = owner.tables.iter().map(|(name, table)| (name, self.table(table))).collect();
         let slot = self.slot();
-        request::put_owner(&mut self.definitions, slot, owner, tables.into_iter());
+        request::put_owner(&mut self.request, slot, owner, tables.into_iter());
         self.owners.push((Arc::clone(owner), slot));
         slot
     }
@@ -188,7 +193,7 @@ impl Seat {
             return *slot;
         }
         let slot = self.slot();
-        request::put_table(&mut self.definitions, slot, table);
+        request::put_table(&mut self.request, slot, table);
         self.tables.push((Arc::clone(table), slot));
         slot
     }
@@ -198,13 +203,13 @@ impl Seat {
     pub fn tidy(&mut self) {
         while self.owners.len() > OWNERS {
             let (_, slot) = self.owners.remove(0);
-            request::put_forget_owner(&mut self.definitions, slot);
+            request::put_forget_owner(&mut self.request, slot);
         }
-        let (owners, definitions) = (&self.owners, &mut self.definitions);
+        let (owners, request) = (&self.owners, &mut self.request);
         self.tables.retain(|(table, slot)| {
             let is_used = owners.iter().any(|(owner, _)| owner.tables.iter().any(|(_, used)| Arc::ptr_eq(used, table)));
             if !is_used {
-                request::put_forget_table(definitions, *slot);
+                request::put_forget_table(request, *slot);
             }
             is_used
         });
@@ -218,8 +223,8 @@ impl Seat {
     // -- answers -----------------------------------------------------------------------------------
 
     fn exchange(&mut self, tasks: &mut TurnTasks, count: usize, is_stopping: &dyn Fn() -> bool) -> Ended {
-        let mut sent = self.memory.ask(&self.definitions);
-        let mut watch = Watch::new(self.definitions.len());
+        let mut sent = self.memory.ask(&self.request);
+        let mut watch = Watch::new(self.request.len());
         let (mut answered, mut looked) = (0, Instant::now());
         loop {
             let limits = tasks.limits();
@@ -239,8 +244,8 @@ impl Seat {
                 Some(State::Drain) => {
                     self.memory.ask(&[]);
                 }
-                Some(State::More) if sent < self.definitions.len() => {
-                    sent += self.memory.ask(&self.definitions[sent..]);
+                Some(State::More) if sent < self.request.len() => {
+                    sent += self.memory.ask(&self.request[sent..]);
                 }
                 Some(State::More | State::Unknown(_)) => return self.lose(End::Damaged("it waits for nothing"), false),
                 None => {}
