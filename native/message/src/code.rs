@@ -174,6 +174,7 @@ codes! {
     ScriptTooManyOutputs = "script/too-many-outputs", Script, false, 422, "The script returned more messages than allowed.", "Return at most 1,000 messages for one.";
     ScriptOutputTooLarge = "script/output-too-large", Script, false, 422, "The script returned more than allowed.", "Return less; 16 MiB in all, and 256 levels deep.";
     ScriptKilled = "script/killed", Script, false, 422, "The script did not stop at its limit and was ended.", "Avoid long-running built-ins on large values.";
+    ScriptQuarantined = "script/quarantined", Script, true, 503, "The script had to be killed again and again, and rests for a while.", "See the dead letters with `script/killed`, and mend the script; it is tried again by itself.";
     ScriptUnavailable = "script/unavailable", Script, true, 503, "The script executor is gone or full.", "It is tried again.";
 
     // -- nats --------------------------------------------------------------------------------

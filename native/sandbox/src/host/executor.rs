@@ -11,6 +11,7 @@ use script::{Done, Executor, Job, Program, ProgramId, Queue, Task, Work};
 use super::ProcessOptions;
 use super::pool::Pool;
 use super::seat::Seat;
+use super::strikes::Strikes;
 use super::turn::{self, TurnTasks};
 use crate::launch::Launch;
 
@@ -28,6 +29,7 @@ pub struct Shared {
     done: Mutex<Vec<Done>>,
     wake: Mutex<Option<Box<dyn Fn() + Send>>>,
     turns: Mutex<Vec<(Box<str>, Instant)>>,
+    strikes: Mutex<Strikes>,
 }
 
 /// An executor whose scripts run in processes of their customers. Dropping it ends them; what still waits is dropped
@@ -54,6 +56,7 @@ impl ProcessExecutor {
             done: Mutex::default(),
             wake: Mutex::default(),
             turns: Mutex::default(),
+            strikes: Mutex::default(),
         });
         let mut executor = ProcessExecutor { shared, threads: Vec::new() };
         for _ in 0..options.threads.max(1) {
@@ -142,12 +145,23 @@ impl Shared {
         Seat::launch(&*self.launch, limits)
     }
 
+    /// A worker was lost to a program.
+    pub fn strike(&self, program: ProgramId) {
+        lock(&self.strikes).count(program, Instant::now());
+    }
+
+    /// How long a program still rests, if it does.
+    pub fn rest(&self, program: ProgramId) -> Option<Duration> {
+        lock(&self.strikes).rest(program, Instant::now())
+    }
+
     /// What each thread does.
     fn work(&self) {
         while let Some(work) = self.next() {
             match work {
                 Work::Forget(programs) => {
                     for program in programs {
+                        lock(&self.strikes).remove(program);
                         let dropped = lock(&self.pool).forget(program);
                         drop(dropped);
                     }
@@ -185,7 +199,10 @@ impl Shared {
         lock(&self.turns).push((customer.into(), Instant::now()));
         let seat = lock(&self.pool).begin_turn(customer);
         let mut tasks = TurnTasks::new(jobs);
-        let seat = turn::run(self, seat, &mut tasks);
+        let mut seat = turn::run(self, seat, &mut tasks);
+        if let Some(seat) = &mut seat {
+            seat.measure();
+        }
         let dropped = lock(&self.pool).end_turn(customer, seat, &self.options);
         lock(&self.turns).retain(|(running, _)| **running != *customer);
         // At once: whoever sees the results may count on the room, and the customer's next turn, on any thread, puts its

@@ -7,6 +7,7 @@
 //!                            request ═══════════► worker
 //!                            progress, CPU time ◄─┤ looked at while it runs              watch.rs
 //!                            replies, checked ◄═══┘ or killed, and a verdict             verdict.rs
+//!                                                   again and again: a rest            strikes.rs
 //! shard ◄──wake, completed──
 //! ```
 //!
@@ -18,6 +19,7 @@ mod executor;
 mod options;
 mod pool;
 mod seat;
+mod strikes;
 mod turn;
 mod verdict;
 mod watch;

@@ -41,7 +41,11 @@ impl Pool {
         } else {
             dropped.push(seat);
         }
-        while self.idle.len() + self.taken.len() > options.workers.max(1) || self.bytes > options.workers_bytes {
+        let is_too_much = |pool: &Pool| {
+            // The last one stays, however large it is: it would be started again for the next message.
+            pool.len() > options.workers.max(1) || pool.bytes > options.workers_bytes && pool.idle.len() > 1
+        };
+        while is_too_much(self) {
             let oldest = self.idle.iter().min_by_key(|(_, seat)| seat.last_used).map(|(name, _)| name.clone());
             let Some(seat) = oldest.and_then(|name| self.remove(&name)) else { break };
             dropped.push(seat);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use message::{Limits, PartsCheck, Table};
 use script::{Done, Job, Program, ProgramId, TaskOwner};
 
+use super::executor::Shared;
 use super::turn::TurnTasks;
 use super::verdict::End;
 use super::watch::{Accounts, Watch};
@@ -26,6 +27,9 @@ const MAX_BATCH: usize = 128;
 
 /// Memory of a worker beside the heap of its scripts: the largest message as bytes, as a tape and as a reply.
 const WORKER_BYTES: u64 = 256 << 20;
+
+/// How often the memory of a worker that is used is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// Memory of a request that is kept from one to the next.
 const KEPT_BYTES: usize = 1 << 20;
@@ -56,6 +60,7 @@ pub struct Seat {
     /// Memory that the process had when it was started, bytes.
     shared_bytes: u64,
     pub bytes: u64,
+    measured: Option<Instant>,
     pub last_used: Instant,
 }
 
@@ -96,6 +101,7 @@ impl Seat {
             seen: Duration::ZERO,
             shared_bytes,
             bytes: 0,
+            measured: None,
             last_used: Instant::now(),
         })
     }
@@ -113,8 +119,12 @@ impl Seat {
         self.programs.is_empty()
     }
 
-    /// Asks the kernel how much memory the worker has.
+    /// Asks the kernel how much memory the worker has, unless that is known well enough.
     pub fn measure(&mut self) {
+        if self.measured.is_some_and(|measured| measured.elapsed() < MEASURE_EVERY) {
+            return;
+        }
+        self.measured = Some(Instant::now());
         if let Some(bytes) = self.accounts.memory() {
             self.bytes = bytes.saturating_sub(self.shared_bytes);
         }
@@ -124,10 +134,10 @@ impl Seat {
 
     /// Runs as many of the waiting tasks as a request takes; those with a result are done, the others wait. The first one
     /// has a program.
-    pub fn run(&mut self, tasks: &mut TurnTasks, is_stopping: &dyn Fn() -> bool) -> Ended {
-        let (count, first) = (self.encode(&tasks.waiting), tasks.done.len());
+    pub fn run(&mut self, tasks: &mut TurnTasks, shared: &Shared) -> Ended {
+        let (count, first) = (self.encode(&tasks.waiting, shared), tasks.done.len());
         let began = Instant::now();
-        let ended = self.exchange(tasks, count, is_stopping);
+        let ended = self.exchange(tasks, count, shared);
         let answered = tasks.done.len() - first;
         self.charge(&mut tasks.done[first..], began.elapsed(), !matches!(ended, Ended::Answered));
         self.batch = if answered == count { (2 * self.batch).min(MAX_BATCH) } else { answered.max(1) };
@@ -139,14 +149,16 @@ impl Seat {
     }
 
     /// Writes a request; gives the number of its tasks.
-    fn encode(&mut self, jobs: &VecDeque<Job>) -> usize {
+    fn encode(&mut self, jobs: &VecDeque<Job>, shared: &Shared) -> usize {
         let heap_mb = self.heap_mb;
-        let serves = |job: &&Job| job.program.is_some() && job.task.limits.script_memory_mb <= heap_mb;
+        let serves = |job: &&Job| job.task.limits.script_memory_mb <= heap_mb;
         // Definitions stand before all tasks: a request may end before its last one.
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
         for job in jobs.iter().take(self.batch).take_while(serves) {
-            let Some(program) = &job.program else { break };
+            let Some(program) = job.program.as_ref().filter(|program| shared.rest(program.id()).is_none()) else {
+                break;
+            };
             slots.push((self.program(program), self.owner(&job.task.context.owner)));
         }
         let mut last: Option<&Arc<Limits>> = None;
@@ -222,7 +234,7 @@ impl Seat {
 
     // -- answers -----------------------------------------------------------------------------------
 
-    fn exchange(&mut self, tasks: &mut TurnTasks, count: usize, is_stopping: &dyn Fn() -> bool) -> Ended {
+    fn exchange(&mut self, tasks: &mut TurnTasks, count: usize, shared: &Shared) -> Ended {
         let mut sent = self.memory.ask(&self.request);
         let mut watch = Watch::new(self.request.len());
         let (mut answered, mut looked) = (0, Instant::now());
@@ -266,7 +278,7 @@ impl Seat {
                 self.worker.kill();
                 return self.last_replies(tasks, answered, count, end, progress);
             }
-            if is_stopping() {
+            if shared.is_stopping() {
                 return Ended::Stopping;
             }
         }

@@ -9,11 +9,8 @@ use script::{Done, Job, Program, Ran};
 
 use super::executor::Shared;
 use super::seat::{Ended, Seat};
-use super::verdict::no_worker;
+use super::verdict::{no_worker, quarantined};
 use crate::worker::TURN;
-
-/// A worker that was idle for so long is measured when it is used again.
-const MEASURED: Duration = Duration::from_secs(1);
 
 /// Results that room is made for at the start of a turn; most turns have fewer.
 const RESULTS: usize = 256;
@@ -53,16 +50,17 @@ impl TurnTasks {
 /// Runs tasks until there are none, the turn's time is over, or something went wrong. Gives the worker back, if it is of
 /// further use.
 pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Option<Seat> {
-    if let Some(seat) = seat.as_mut().filter(|seat| seat.last_used.elapsed() > MEASURED) {
-        seat.measure();
-    }
     let mut used = Duration::ZERO;
     // A worker that ended before it came to a task may have been ended by anybody. The second time it was the task.
     let mut was_relaunched = false;
     while !tasks.waiting.is_empty() && used < TURN && !shared.is_stopping() {
-        if tasks.program().is_none() {
+        let Some(program) = tasks.program().map(Program::id) else {
             let reason = "the program of the task is not loaded";
             tasks.finish(Err(Fault::new(Code::ScriptUnavailable, reason)), Duration::ZERO);
+            continue;
+        };
+        if let Some(rest) = shared.rest(program) {
+            tasks.finish(Err(quarantined(rest)), Duration::ZERO);
             continue;
         }
         let limits = tasks.limits();
@@ -80,7 +78,7 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
             },
         };
         let first = tasks.done.len();
-        let ended = worker.run(tasks, &|| shared.is_stopping());
+        let ended = worker.run(tasks, shared);
         used += tasks.done[first..].iter().map(|done| done.used).sum();
         match ended {
             Ended::Answered if tasks.done.last().is_some_and(is_overrun) => return Some(worker),
@@ -88,6 +86,10 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
             Ended::Stopping => return None,
             Ended::Lost { was_preparing: true, .. } if !was_relaunched => was_relaunched = true,
             Ended::Lost { end, .. } => {
+                // It may be another one than at the start of the request.
+                if let Some(program) = tasks.program().filter(|_| end.is_strike()) {
+                    shared.strike(program.id());
+                }
                 let fault = end.fault(tasks.program());
                 tasks.finish(Err(fault), worker.lost_cpu());
                 return None;

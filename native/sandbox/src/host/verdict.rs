@@ -47,6 +47,19 @@ impl End {
     }
 }
 
+impl End {
+    /// Whether the program has a part in it.
+    pub fn is_strike(self) -> bool {
+        self != End::Starved
+    }
+}
+
+/// The program rests.
+pub fn quarantined(rest: Duration) -> Fault {
+    let reason = format!("it was killed again and again; it is tried again in {} s", rest.as_secs() + 1);
+    Fault::new(Code::ScriptQuarantined, reason)
+}
+
 /// No worker could be started.
 pub fn no_worker(error: &std::io::Error) -> Fault {
     Fault::new(Code::ScriptUnavailable, format!("no worker process for scripts: {error}"))

@@ -174,6 +174,20 @@ fn the_worker_used_longest_ago_makes_room() {
 }
 
 #[test]
+fn workers_that_hold_too_much_memory_make_room() {
+    let bench = Bench::new(ProcessOptions { workers_bytes: 30 << 20, threads: 1, ..ProcessOptions::default() });
+    let source = "const kept = 'x'.repeat(20 << 20); let n = 0; export default msg => [kept.length, ++n]";
+    let hoards = bench.loaded(source);
+    let limits = Arc::new(Limits { script_cpu_ms: 1_000, ..Limits::default() });
+    let run = |customer| bench.run(vec![Task { limits: Arc::clone(&limits), ..task(&hoards, customer, 0, "{}") }]);
+    for customer in ["a", "b", "c", "d"] {
+        assert!(run(customer)[0].outcome.is_ok());
+    }
+    assert_eq!((bench.fork.count(), bench.executor.workers()), (4, 1), "two of them have more than 30 MB");
+    assert_eq!(texts(&run("d")[0]).unwrap()[1], "2", "the last one stays");
+}
+
+#[test]
 fn an_idle_worker_ends_and_its_customer_gets_another() {
     let bench = Bench::new(ProcessOptions { idle: Duration::from_millis(20), ..ProcessOptions::default() });
     let program = bench.loaded("let n = 0; export default msg => ++n");

@@ -99,6 +99,26 @@ fn a_top_level_that_hangs_is_ended_too() {
     assert!(matches!(code(&done[0]), None | Some(Code::ScriptKilled | Code::ScriptTimeout)), "{:?}", done[0].outcome);
 }
 
+#[test]
+fn a_script_that_costs_one_worker_after_the_other_rests_and_is_tried_again() {
+    let bench = Bench::new(ProcessOptions::default());
+    let hostile = bench.loaded(&body("return msg.a < 8 ? Array.prototype.reverse.call({ length: 2 ** 53 - 1 }) : 1"));
+    let quick = bench.loaded("export default msg => msg");
+    let done = bench.run(batch(&hostile, "mallory", 0..8));
+    let codes: Vec<_> = done.iter().filter_map(code).collect();
+    assert_eq!(codes[..5], [Code::ScriptKilled; 5]);
+    assert_eq!(codes[5..], [Code::ScriptQuarantined; 3]);
+    assert!(Code::ScriptQuarantined.retryable(), "these messages are tried again");
+    assert!(bench.run(batch(&quick, "mallory", 0..3)).iter().all(|done| done.outcome.is_ok()), "its other scripts run");
+    loop {
+        let done = bench.run(batch(&hostile, "mallory", 8..9)).remove(0);
+        match code(&done) {
+            Some(Code::ScriptQuarantined) => std::thread::yield_now(),
+            code => break assert_eq!(code, None),
+        }
+    }
+}
+
 /// Waits until the worker of a script that never returns is running it.
 fn running(bench: &Bench) -> Pid {
     let endless = bench.loaded("export default msg => { while (true); }");
