@@ -1,7 +1,8 @@
 //! Scripts run inline, their outputs as JSON text.
 use std::sync::Arc;
 
-use message::{Document, Fault, Limits, NONE, Tables};
+use message::packed::Unpack;
+use message::{Document, Fault, Limits, NONE, PartsBudget, PartsCheck, Tables};
 use script::{Done, Language, Program, Runner, Task, TaskContext, TaskOwner, compile};
 
 pub fn document(json: &str) -> Document {
@@ -48,7 +49,27 @@ pub fn run_in(runner: &Runner, program: &Program, json: &str) -> Done {
 }
 
 pub fn run_task(runner: &Runner, program: &Program, task: Task) -> Done {
-    Done { token: task.token, ..runner.run(program, task.document, &task.context, &task.limits) }
+    let before = task.document.clone();
+    let done = runner.run(program, task.document, &task.context, &task.limits);
+    reads_back(before, &done, &task.limits);
+    Done { token: task.token, ..done }
+}
+
+/// What a script adds to a document crosses from a worker process to its host, which refuses what is not as it should be.
+pub fn reads_back(mut before: Document, done: &Done, limits: &Limits) {
+    let Ok(roots) = &done.outcome else { return };
+    let (extent, mut parts) = (before.extent(), Vec::new());
+    if done.document.is_unchanged() {
+        return assert_eq!(done.document.extent(), extent);
+    }
+    done.document.write_parts(extent, &mut parts);
+    let budget = PartsBudget { bytes: limits.output_bytes, nodes: limits.nodes, depth: 2048 };
+    let read = before.read_parts(&mut Unpack(&parts), roots, &budget, &mut PartsCheck::default());
+    assert_eq!(read, Ok(()));
+    for root in roots {
+        let [one, other] = [&before, &done.document].map(|document| format!("{:?}", document.value_at(*root, false)));
+        assert_eq!(one, other);
+    }
 }
 
 pub fn run_ts(source: &str, json: &str) -> Done {

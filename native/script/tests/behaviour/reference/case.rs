@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::support::used_twice;
+use crate::support::{reads_back, used_twice};
 use message::{Code, Document, Fault, Limits};
 use script::{Done, Language, Program, Runner, TaskContext, compile};
 use serde_json::{Value, json};
@@ -207,7 +207,10 @@ impl<'c> Batch<'c> {
 
     fn run_within(&self, limits: &Limits, mode: &str, script: &str, document: Document) -> Done {
         let context = TaskContext { id: format!("{mode} {script}").into(), ..TaskContext::default() };
-        self.runner.run(&self.program, document, &context, limits)
+        let before = document.clone();
+        let done = self.runner.run(&self.program, document, &context, limits);
+        reads_back(before, &done, limits);
+        done
     }
 
     fn value(&self, done: &Done) -> Result<Value, String> {
