@@ -125,9 +125,11 @@ test-kube: wheel $(VENV)/.kube-installed ## Deploy the manifests of deploy/ to a
 # What `make test` does for some seconds.
 FUZZ_SECONDS ?= 50
 .PHONY: fuzz
-fuzz: $(VENV)/.run-installed ## Try random scripts against their reference for FUZZ_SECONDS; SEED=N runs one case alone
+fuzz: $(VENV)/.run-installed ## Try random scripts against their reference, then damaged replies of workers, for FUZZ_SECONDS each; SEED=N runs one case alone
 	FUZZ_SECONDS=$(FUZZ_SECONDS) SEED=$(SEED) $(MAKE) test-rust CRATES="-p script -p vrsky-native" \
 		TESTS="--test behaviour reference:: -- --nocapture"
+	FUZZ_SECONDS=$(FUZZ_SECONDS) SEED=$(SEED) $(MAKE) test-rust CRATES="-p sandbox -p vrsky-native" \
+		TESTS="--lib damaged_replies -- --nocapture"
 
 .PHONY: bench
 bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pure Python

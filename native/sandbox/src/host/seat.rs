@@ -155,10 +155,13 @@ impl Seat {
         // Definitions stand before all tasks: a request may end before its last one.
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
+        let mut known = None;
         for job in jobs.iter().take(self.batch).take_while(serves) {
-            let Some(program) = job.program.as_ref().filter(|program| shared.rest(program.id()).is_none()) else {
+            let Some(program) = &job.program else { break };
+            if known != Some(program.id()) && shared.rest(program.id()).is_some() {
                 break;
-            };
+            }
+            known = Some(program.id());
             slots.push((self.program(program), self.owner(&job.task.context.owner)));
         }
         let mut last: Option<&Arc<Limits>> = None;

@@ -126,13 +126,19 @@ fn a_fault_of_another_stage_is_none_of_a_worker() {
     );
 }
 
-/// Damages frames at random, for `FUZZ_SECONDS` (one second when that is not set; `make fuzz` sets it). The host never
-/// panics, and what it accepts has a bounded JSON form.
+/// Damages frames at random, for `FUZZ_SECONDS` (one second when that is not set; `make fuzz` sets it), beginning with
+/// `SEED`. The host never panics, and what it accepts has a bounded JSON form.
 #[test]
 fn damaged_replies_are_refused_or_harmless() {
-    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seconds = number("FUZZ_SECONDS").unwrap_or(1);
+    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let seed = number("SEED").unwrap_or_else(clock);
+    println!("SEED={seed}");
     let (frames, begun) = (frames(), Instant::now());
-    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let (mut cases, mut accepted) = (0u64, 0u64);
     while begun.elapsed() < Duration::from_secs(seconds) {
         let mut bytes = frames[random.next_u32() as usize % frames.len()].0.clone();
