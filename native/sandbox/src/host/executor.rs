@@ -104,7 +104,7 @@ impl Executor for ProcessExecutor {
             return Err(batch);
         }
         lock(&self.shared.queue).submit(batch, self.shared.options.room())?;
-        self.shared.arrived.notify_all();
+        self.shared.arrived.notify_one();
         Ok(())
     }
 
@@ -180,6 +180,10 @@ impl Shared {
                 return None;
             }
             if let Some(work) = queue.next_work() {
+                if queue.turns() > 0 {
+                    // For the next thread that waits.
+                    self.arrived.notify_one();
+                }
                 return Some(work);
             }
             let waited = self.arrived.wait_timeout(queue, SWEEP).unwrap_or_else(PoisonError::into_inner);

@@ -59,9 +59,9 @@ impl Pool {
         self.remove_where(|seat| seat.forget(program))
     }
 
-    /// Takes out those that have had nothing to do for long.
+    /// Takes out those that have had nothing to do for long, that are gone, and that do what nobody has asked them to.
     pub fn end_idle(&mut self, now: Instant, options: &ProcessOptions) -> Vec<Seat> {
-        self.remove_where(|seat| now.saturating_duration_since(seat.last_used) >= options.idle)
+        self.remove_where(|seat| now.saturating_duration_since(seat.last_used) >= options.idle || seat.is_busy())
     }
 
     pub fn len(&self) -> usize {

@@ -31,6 +31,9 @@ const WORKER_BYTES: u64 = 256 << 20;
 /// How often the memory of a worker that is used is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
+/// CPU time that a worker without work may use from one look to the next.
+const IDLE_CPU: Duration = Duration::from_millis(5);
+
 /// Memory of a request that is kept from one to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -57,6 +60,8 @@ pub struct Seat {
     charged: Duration,
     /// What the worker had used when it was last looked at.
     seen: Duration,
+    /// What it had used when it was last seen without work; none since it had work.
+    idle_cpu: Option<Duration>,
     /// Memory that the process had when it was started, bytes.
     shared_bytes: u64,
     pub bytes: u64,
@@ -99,6 +104,7 @@ impl Seat {
             batch: FIRST_BATCH,
             charged: Duration::ZERO,
             seen: Duration::ZERO,
+            idle_cpu: None,
             shared_bytes,
             bytes: 0,
             measured: None,
@@ -117,6 +123,13 @@ impl Seat {
             request::put_forget_program(&mut self.request, slot);
         }
         self.programs.is_empty()
+    }
+
+    /// Whether a worker without work uses a processor, which ours do not. Judged by what it was the last time.
+    pub fn is_busy(&mut self) -> bool {
+        let Some(times) = self.accounts.times() else { return true };
+        let before = self.idle_cpu.replace(times.cpu);
+        before.is_some_and(|before| times.cpu > before + IDLE_CPU)
     }
 
     /// Asks the kernel how much memory the worker has, unless that is known well enough.
@@ -145,6 +158,7 @@ impl Seat {
         self.request.shrink_to(KEPT_BYTES);
         self.replies.clear();
         self.last_used = Instant::now();
+        self.idle_cpu = None;
         ended
     }
 

@@ -192,6 +192,33 @@ fn a_worker_that_only_says_that_it_progresses_is_ended() {
 }
 
 #[test]
+fn a_worker_that_is_busy_without_work_is_ended() {
+    let stage = Stage {
+        hostile: |memory| {
+            hear(memory);
+            memory.publish(&[3, 0, 0, 0, 0, 0, 1]);
+            memory.finish();
+            loop {
+                std::hint::spin_loop();
+            }
+        },
+        launched: AtomicUsize::new(0),
+        processes: Mutex::default(),
+    };
+    let program = program();
+    let executor = ProcessExecutor::new(Arc::new(stage), ProcessOptions::default()).unwrap();
+    executor.load(&program);
+    assert!(executor.submit(vec![task(&program, 0, 1_000)]).is_ok());
+    let mut done = Vec::new();
+    // Only the process in its place is killed; the thread spins until the test ends.
+    while done.is_empty() || executor.workers() > 0 {
+        executor.completed(&mut done);
+        std::thread::yield_now();
+    }
+    assert_eq!(done[0].outcome.as_deref(), Ok(&[0][..]));
+}
+
+#[test]
 fn a_worker_that_sleeps_is_ended() {
     let (done, launched) = played(hear, 1);
     let fault = done[0].outcome.as_ref().unwrap_err();

@@ -70,6 +70,11 @@ impl Queue {
         self.tasks
     }
 
+    /// Customers that wait for their turn.
+    pub fn turns(&self) -> usize {
+        self.turns.len()
+    }
+
     pub fn programs(&self) -> usize {
         self.programs.len()
     }
