@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! shard ──submit──► Queue ──turn of a customer──► one of a few threads                executor.rs, turn.rs
-//!                                                  │ its customer's seat, or a new one   pool.rs, seat.rs
+//!                                                  │ its customer's seat, or a new one   pool.rs, seat.rs, known.rs
 //!                                                  ▼
 //!                            request ═══════════► worker
 //!                            progress, CPU time ◄─┤ looked at while it runs              watch.rs
@@ -16,6 +16,7 @@
 //! threads for that long, and its own customer.
 
 mod executor;
+mod known;
 mod options;
 mod pool;
 mod seat;

@@ -1,25 +1,19 @@
-//! A customer's worker, and what the host has told it.
+//! A customer's worker: what is asked of it, how long that takes, and what it answers.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use message::{Limits, PartsCheck, Table};
-use script::{Done, Job, Program, ProgramId, TaskOwner};
+use message::{Limits, PartsCheck};
+use script::{Done, Job, ProgramId};
 
 use super::executor::Shared;
+use super::known::Known;
 use super::turn::TurnTasks;
 use super::verdict::End;
 use super::watch::{Accounts, Watch};
 use crate::launch::{Launch, Worker, WorkerLimits};
-use crate::memory::{AREA, HostMemory, Progress, State};
-use crate::wire::Slot;
+use crate::memory::{HostMemory, Progress, State};
 use crate::wire::reply::Replies;
-use crate::wire::request;
-
-/// Owners (revisions of pipelines) whose names and tables a worker keeps.
-const OWNERS: usize = 16;
 
 /// Tasks of one request: the first time, and at most. In between as many as were done last time, or twice that.
 const FIRST_BATCH: usize = 16;
@@ -34,9 +28,6 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// CPU time that a worker without work may use from one look to the next.
 const IDLE_CPU: Duration = Duration::from_millis(5);
 
-/// Memory of a request that is kept from one to the next.
-const KEPT_BYTES: usize = 1 << 20;
-
 pub struct Seat {
     worker: Worker,
     memory: HostMemory,
@@ -45,15 +36,7 @@ pub struct Seat {
     check: PartsCheck,
     /// The heap that the worker was started for, MiB.
     heap_mb: u32,
-    next_slot: Slot,
-    programs: HashMap<ProgramId, Slot>,
-    /// The one used last comes last.
-    owners: Vec<(Arc<TaskOwner>, Slot)>,
-    tables: Vec<(Arc<Table>, Slot)>,
-    /// The next request: what the worker has to know or to forget, then the tasks.
-    request: Vec<u8>,
-    /// Program and owner of each of its tasks.
-    slots: Vec<(Slot, Slot)>,
+    known: Known,
     /// Tasks of the next request.
     batch: usize,
     /// CPU time of the worker that was charged to its customer.
@@ -95,12 +78,7 @@ impl Seat {
             replies: Replies::default(),
             check: PartsCheck::default(),
             heap_mb,
-            next_slot: 0,
-            programs: HashMap::new(),
-            owners: Vec::new(),
-            tables: Vec::new(),
-            request: Vec::new(),
-            slots: Vec::new(),
+            known: Known::default(),
             batch: FIRST_BATCH,
             charged: Duration::ZERO,
             seen: Duration::ZERO,
@@ -119,10 +97,12 @@ impl Seat {
 
     /// Lets the worker forget a program, with its next request. Gives whether it then has none.
     pub fn forget(&mut self, program: ProgramId) -> bool {
-        if let Some(slot) = self.programs.remove(&program) {
-            request::put_forget_program(&mut self.request, slot);
-        }
-        self.programs.is_empty()
+        self.known.forget(program)
+    }
+
+    /// Lets the worker forget, with its next request, what was not used for long. Between two requests.
+    pub fn tidy(&mut self) {
+        self.known.tidy();
     }
 
     /// Whether a worker without work uses a processor, which ours do not. Judged by what it was the last time.
@@ -143,117 +123,31 @@ impl Seat {
         }
     }
 
-    // -- asking ------------------------------------------------------------------------------------
+    // -- a request -----------------------------------------------------------------------------------
 
     /// Runs as many of the waiting tasks as a request takes; those with a result are done, the others wait. The first one
     /// has a program.
     pub fn run(&mut self, tasks: &mut TurnTasks, shared: &Shared) -> Ended {
-        let (count, first) = (self.encode(&tasks.waiting, shared), tasks.done.len());
+        let (count, first) = (self.known.encode(&tasks.waiting, self.batch, self.heap_mb, shared), tasks.done.len());
+        if count == 0 {
+            // The first one began to rest just now; the caller looks again.
+            return Ended::Answered;
+        }
         let began = Instant::now();
         let ended = self.exchange(tasks, count, shared);
         let answered = tasks.done.len() - first;
         self.charge(&mut tasks.done[first..], began.elapsed(), !matches!(ended, Ended::Answered));
         self.batch = if answered == count { (2 * self.batch).min(MAX_BATCH) } else { answered.max(1) };
-        self.request.clear();
-        self.request.shrink_to(KEPT_BYTES);
+        self.known.clear_request();
         self.replies.clear();
         self.last_used = Instant::now();
         self.idle_cpu = None;
         ended
     }
 
-    /// Writes a request; gives the number of its tasks.
-    fn encode(&mut self, jobs: &VecDeque<Job>, shared: &Shared) -> usize {
-        let heap_mb = self.heap_mb;
-        let serves = |job: &&Job| job.task.limits.script_memory_mb <= heap_mb;
-        // Definitions stand before all tasks: a request may end before its last one.
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.clear();
-        let mut known = None;
-        for job in jobs.iter().take(self.batch).take_while(serves) {
-            let Some(program) = &job.program else { break };
-            if known != Some(program.id()) && shared.rest(program.id()).is_some() {
-                break;
-            }
-            known = Some(program.id());
-            slots.push((self.program(program), self.owner(&job.task.context.owner)));
-        }
-        let mut last: Option<&Arc<Limits>> = None;
-        let mut count = 0;
-        for (job, (program, owner)) in jobs.iter().zip(&slots) {
-            if count > 0 && self.request.len() >= AREA {
-                break;
-            }
-            if last.is_none_or(|last| !Arc::ptr_eq(last, &job.task.limits)) {
-                request::put_limits(&mut self.request, &job.task.limits);
-                last = Some(&job.task.limits);
-            }
-            request::put_task(&mut self.request, *program, *owner, &job.task);
-            count += 1;
-        }
-        self.slots = slots;
-        count
-    }
-
-    fn program(&mut self, program: &Program) -> Slot {
-        if let Some(slot) = self.programs.get(&program.id()) {
-            return *slot;
-        }
-        let slot = self.slot();
-        request::put_program(&mut self.request, slot, program);
-        self.programs.insert(program.id(), slot);
-        slot
-    }
-
-    fn owner(&mut self, owner: &Arc<TaskOwner>) -> Slot {
-        if let Some(index) = self.owners.iter().rposition(|(known, _)| Arc::ptr_eq(known, owner)) {
-            self.owners[index..].rotate_left(1);
-            return self.owners.last().map_or(0, |(_, slot)| *slot);
-        }
-        let tables: Vec<_> = owner.tables.iter().map(|(name, table)| (name, self.table(table))).collect();
-        let slot = self.slot();
-        request::put_owner(&mut self.request, slot, owner, tables.into_iter());
-        self.owners.push((Arc::clone(owner), slot));
-        slot
-    }
-
-    fn table(&mut self, table: &Arc<Table>) -> Slot {
-        if let Some((_, slot)) = self.tables.iter().find(|(known, _)| Arc::ptr_eq(known, table)) {
-            return *slot;
-        }
-        let slot = self.slot();
-        request::put_table(&mut self.request, slot, table);
-        self.tables.push((Arc::clone(table), slot));
-        slot
-    }
-
-    /// Lets the worker forget owners that were not used for long, and their tables. Between two requests: a task of the
-    /// one that is written may name any owner.
-    pub fn tidy(&mut self) {
-        while self.owners.len() > OWNERS {
-            let (_, slot) = self.owners.remove(0);
-            request::put_forget_owner(&mut self.request, slot);
-        }
-        let (owners, request) = (&self.owners, &mut self.request);
-        self.tables.retain(|(table, slot)| {
-            let is_used = owners.iter().any(|(owner, _)| owner.tables.iter().any(|(_, used)| Arc::ptr_eq(used, table)));
-            if !is_used {
-                request::put_forget_table(request, *slot);
-            }
-            is_used
-        });
-    }
-
-    fn slot(&mut self) -> Slot {
-        self.next_slot += 1;
-        self.next_slot
-    }
-
-    // -- answers -----------------------------------------------------------------------------------
-
     fn exchange(&mut self, tasks: &mut TurnTasks, count: usize, shared: &Shared) -> Ended {
-        let mut sent = self.memory.ask(&self.request);
-        let mut watch = Watch::new(self.request.len());
+        let mut sent = self.memory.ask(self.known.request());
+        let mut watch = Watch::new(self.known.request().len());
         let (mut answered, mut looked) = (0, Instant::now());
         loop {
             let limits = tasks.limits();
@@ -273,8 +167,8 @@ impl Seat {
                 Some(State::Drain) => {
                     self.memory.ask(&[]);
                 }
-                Some(State::More) if sent < self.request.len() => {
-                    sent += self.memory.ask(&self.request[sent..]);
+                Some(State::More) if sent < self.known.request().len() => {
+                    sent += self.memory.ask(&self.known.request()[sent..]);
                 }
                 Some(State::More | State::Unknown(_)) => return self.lose(End::Damaged("it waits for nothing"), false),
                 None => {}

@@ -52,6 +52,28 @@ fn every_kind_of_node_runs_scripts_behind_all_its_layers() {
 }
 
 #[test]
+fn the_largest_message_with_the_smallest_values_crosses() {
+    let bench = bench(Node::User);
+    let limits = Limits { script_cpu_ms: 10_000, ..Limits::default() };
+    let json = format!("[{}]", vec!["1"; limits.nodes - 10].join(","));
+    let mut document = message::Document::default();
+    formats::json::parse(json.as_bytes(), &limits, &mut document).unwrap();
+    let given = |source: &str, script_memory_mb| {
+        let program = bench.loaded(source);
+        let document = document.clone();
+        let limits = Arc::new(Limits { script_memory_mb, ..limits.clone() });
+        let task = Task { document, limits, ..task(&program, "acme", 0, "1") };
+        bench.run(vec![task]).remove(0)
+    };
+    let done = given("export default msg => ({ all: msg, length: msg.length })", 48);
+    let expected = format!(r#"{{"all":{json},"length":999990}}"#);
+    assert!(texts(&done).unwrap() == [expected], "too long to be shown");
+    let done = given("export default msg => ({ all: msg.slice(2).map(n => n + 1) })", 128);
+    let expected = format!(r#"{{"all":[{}]}}"#, vec!["2"; limits.nodes - 12].join(","));
+    assert!(texts(&done).unwrap() == [expected], "too long to be shown");
+}
+
+#[test]
 fn every_kind_of_node_kills_what_hangs() {
     for node in Node::ALL {
         let bench = bench(node);
