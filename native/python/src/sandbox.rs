@@ -11,6 +11,7 @@ use serde_json::json;
 /// The interpreter is not released: a zygote has one thread and runs nothing of Python any more.
 #[pyfunction]
 pub fn sandbox_zygote(control: RawFd) -> PyResult<()> {
+    sandbox::worker::prepare();
     Ok(run(control, Options { worker: sandbox::worker::serve, layers: LayerSet::ALL })?)
 }
 

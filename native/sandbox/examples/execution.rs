@@ -5,7 +5,8 @@
 //! ```
 //!
 //! CPU time of everything that takes part: making the documents, the hop, the script. "one at a time" waits for each
-//! message before it sends the next, and shows what a hop takes on the clock.
+//! message before it sends the next, and shows what a hop takes on the clock. At the end, customers that each send their
+//! first message: a worker is started, and compiles the script.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {}
@@ -14,6 +15,7 @@ fn main() {}
 fn main() -> std::io::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == "zygote") {
         let options = sandbox::zygote::Options { worker: sandbox::worker::serve, layers: sandbox::LayerSet::ALL };
+        sandbox::worker::prepare();
         return sandbox::zygote::run(0, options);
     }
     linux::main()
@@ -72,6 +74,9 @@ mod linux {
             Ok(worker)
         }
     }
+
+    /// Customers of the last measurement.
+    const CUSTOMERS: usize = 200;
 
     struct Bench {
         executor: Box<dyn Executor>,
@@ -178,6 +183,36 @@ mod linux {
                 }
             }
         }
+        starts(&benches[1].1)
+    }
+
+    /// What the first message of a customer takes, and the memory of its worker that no other process shares.
+    fn starts(bench: &Bench) -> std::io::Result<()> {
+        let source = SCRIPTS[1].1;
+        let program = Arc::new(compile(source, Language::JavaScript, "bench.js").map_err(std::io::Error::other)?);
+        bench.executor.load(&program);
+        let (json, limits) = (order(5), Arc::new(Limits::default()));
+        let (mut done, mut private, mut times) = (Vec::new(), 0, Vec::new());
+        for customer in 0..CUSTOMERS {
+            let owner = Arc::new(TaskOwner { customer: format!("c{customer}").into(), ..TaskOwner::default() });
+            let began = Instant::now();
+            assert!(bench.executor.submit(vec![bench.task(&json, &program, &owner, &limits)]).is_ok());
+            while done.len() <= customer {
+                let _ = bench.woken.recv();
+                bench.executor.completed(&mut done);
+            }
+            times.push(began.elapsed());
+            let path = format!("/proc/{}/smaps_rollup", bench.pid.load(Ordering::Relaxed));
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let kib = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+            private += text.lines().filter(|line| line.starts_with("Private_")).filter_map(kib).sum::<u64>();
+        }
+        times.sort();
+        let (p50, p99) = (times[CUSTOMERS / 2], times[CUSTOMERS * 99 / 100]);
+        println!(
+            "a customer's first message: {p50:?} (p50), {p99:?} (p99), {} KiB a worker",
+            private / CUSTOMERS as u64
+        );
         Ok(())
     }
 }

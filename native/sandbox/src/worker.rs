@@ -32,6 +32,12 @@ const EXIT_DAMAGED: i32 = 71;
 /// Memory of a request or a reply that is kept from one to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
+/// Does once, in the zygote, what each worker would do before its first script. Without it a worker starts later.
+pub fn prepare() {
+    // What fails here fails again in the worker, which has somebody to tell.
+    let _ = script::prepare();
+}
+
 /// Serves the host until it kills this process. Called in a process with one thread that is already locked down.
 pub fn serve(memory: OwnedFd) -> ! {
     let Ok(mut memory) = WorkerMemory::open(&memory) else { exit_now(EXIT_NO_MEMORY) };

@@ -17,6 +17,7 @@ fn main() -> std::io::Result<()> {
     let layers = sandbox::Layer::ALL.into_iter().filter(|layer| names.split(',').any(|name| name == layer.name()));
     let runs_scripts = std::env::args().nth(2).is_some_and(|word| word == "scripts");
     let worker = if runs_scripts { sandbox::worker::serve } else { linux::obey };
+    sandbox::worker::prepare();
     sandbox::zygote::run(0, sandbox::zygote::Options { worker, layers: layers.collect() })
 }
 

@@ -44,6 +44,7 @@ use self::allocator::Metered;
 use self::guard::Guard;
 pub use self::guard::thread_cpu;
 use self::realm::Realm;
+pub use self::realm::prelude;
 use crate::TaskContext;
 use crate::program::{Program, ProgramId};
 

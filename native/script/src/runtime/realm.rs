@@ -118,7 +118,9 @@ fn context(runtime: &Runtime) -> Result<Context, Fault> {
     Context::custom::<Language>(runtime).map_err(|_| bytecode::no_memory())
 }
 
-fn prelude() -> Result<&'static [u8], Fault> {
+/// Compiles what all contexts begin with. Done once in a process, by itself with the first program; a process that is
+/// forked has what the one before it has done.
+pub fn prelude() -> Result<&'static [u8], Fault> {
     static BYTES: OnceLock<Result<Box<[u8]>, Fault>> = OnceLock::new();
     let bytes =
         BYTES.get_or_init(|| bytecode::compile(PRELUDE, Origin { file: "prelude", text: PRELUDE }, Form::Expression));
