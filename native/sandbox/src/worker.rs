@@ -8,6 +8,7 @@
 //!
 //! The host ends this process whenever it likes. Nothing here decides anything on which another customer depends.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,10 +33,24 @@ const EXIT_DAMAGED: i32 = 71;
 /// Memory of a request or a reply that is kept from one to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// Does once, in the zygote, what each worker would do before its first script. Without it a worker starts later.
+thread_local! {
+    /// What a process has prepared for those that are forked from it.
+    static PREPARED: Cell<Option<Engines>> = const { Cell::new(None) };
+}
+
+/// Does once, in the zygote, what each worker would do before its first script: makes a runtime of the engine with all
+/// built-in objects frozen. Nothing of any customer is in it. Without it a worker starts some milliseconds later.
 pub fn prepare() {
+    let mut engines = new_engines();
     // What fails here fails again in the worker, which has somebody to tell.
-    let _ = script::prepare();
+    if engines.prepare().is_ok() {
+        PREPARED.set(Some(engines));
+    }
+}
+
+/// The heaps of one customer are bounded by its limits, and the process by the kernel.
+fn new_engines() -> Engines {
+    Engines::new(Keep { runtimes: 1, bytes: usize::MAX })
 }
 
 /// Serves the host until it kills this process. Called in a process with one thread that is already locked down.
@@ -74,8 +89,7 @@ struct Serving {
 impl Default for Serving {
     fn default() -> Serving {
         Serving {
-            // The heaps of one customer are bounded by its limits, and the process by the kernel.
-            engines: Engines::new(Keep { runtimes: 1, bytes: usize::MAX }),
+            engines: PREPARED.take().unwrap_or_else(new_engines),
             programs: HashMap::new(),
             tables: HashMap::new(),
             owners: HashMap::new(),

@@ -37,14 +37,6 @@ pub use executor::{
     Done, Engines, Executor, Job, Keep, Loaded, Queue, Ran, Room, Runner, Task, TaskContext, TaskOwner, ThreadExecutor,
     ThreadOptions, Work,
 };
-/// Does what every process does once before its first script, for a process from which others are forked.
-///
-/// # Errors
-/// `script/out-of-memory`.
-pub fn prepare() -> Result<(), message::Fault> {
-    runtime::prelude().map(drop)
-}
-
 /// How much more CPU time than a message a script's top level may use.
 pub use runtime::LOADING;
 /// What the calling thread has used so far of a processor.

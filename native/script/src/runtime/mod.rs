@@ -43,10 +43,10 @@ pub use bytecode::{Form, compile};
 use self::allocator::Metered;
 use self::guard::Guard;
 pub use self::guard::thread_cpu;
-use self::realm::Realm;
-pub use self::realm::prelude;
+use self::realm::{Blank, Realm};
 use crate::TaskContext;
 use crate::program::{Program, ProgramId};
+use crate::strip::Origin;
 
 /// Scripts of one customer that stay loaded; a further one takes the place of the one used longest ago.
 const REALMS: usize = 16;
@@ -57,6 +57,8 @@ pub const LOADING: u32 = 20;
 /// One customer's runtime. Not `Send` by itself: see the executor for who may move it, and when.
 pub struct Engine {
     realms: Vec<(ProgramId, Realm)>,
+    /// For the next program, if it was made before.
+    blank: Option<Blank>,
     guard: Rc<Guard>,
     runtime: Runtime,
     stack: usize,
@@ -70,7 +72,7 @@ impl Engine {
         let runtime = Runtime::new_with_alloc(Metered(Rc::clone(&guard))).map_err(|_| bytecode::no_memory())?;
         let asked = Rc::clone(&guard);
         runtime.set_interrupt_handler(Some(Box::new(move || asked.interrupts())));
-        Ok(Engine { realms: Vec::new(), guard, runtime, stack: 0, class: Cell::new(0) })
+        Ok(Engine { realms: Vec::new(), blank: None, guard, runtime, stack: 0, class: Cell::new(0) })
     }
 
     /// Runs `program` on `document`; gives the roots of what it returned, none if it dropped the
@@ -88,6 +90,13 @@ impl Engine {
         self.guard.pause();
         self.tidy();
         result
+    }
+
+    /// Does most of the work of loading a program before there is one.
+    pub fn prepare(&mut self) -> Result<(), Fault> {
+        let origin = Origin { file: "prelude", text: "" };
+        self.blank = Some(Blank::new(&self.runtime, &self.guard, origin, &self.class)?);
+        Ok(())
     }
 
     /// Makes `program` the one that runs next; runs its top level, if it is not loaded.
@@ -128,7 +137,11 @@ impl Engine {
         match self.realms.iter().position(|(id, _)| *id == program.id()) {
             Some(index) => self.realms[..=index].rotate_right(1),
             None => {
-                let realm = Realm::new(&self.runtime, &self.guard, program, &self.class)?;
+                let blank = match self.blank.take() {
+                    Some(blank) => blank,
+                    None => Blank::new(&self.runtime, &self.guard, program.origin(), &self.class)?,
+                };
+                let realm = Realm::new(blank, &self.guard, program)?;
                 self.realms.insert(0, (program.id(), realm));
                 self.realms.truncate(REALMS);
             }

@@ -36,13 +36,24 @@ pub struct Realm {
     _context: Context,
 }
 
-impl Realm {
-    /// Makes the context and runs the script's top level, under the guard's running deadline.
-    pub fn new(runtime: &Runtime, guard: &Rc<Guard>, program: &Program, class: &Cell<u32>) -> Result<Realm, Fault> {
+/// Everything of a realm but its script. Its fields are dropped in order, as those of a realm.
+pub struct Blank {
+    kind: Owned,
+    context_object: Owned,
+    host: Box<Host>,
+    views: Views,
+    js: Js,
+    context: Context,
+}
+
+impl Blank {
+    /// Makes the context, and freezes what the language has in it, which takes some milliseconds. Faults are said to be of
+    /// `origin`.
+    pub fn new(runtime: &Runtime, guard: &Rc<Guard>, origin: Origin<'_>, class: &Cell<u32>) -> Result<Blank, Fault> {
         let context = context(runtime)?;
         let js = Js::new(context.as_raw().as_ptr());
         js.enter();
-        let fail = |_: Thrown| failure::describe(js, guard, program.origin());
+        let fail = |_: Thrown| failure::describe(js, guard, origin);
         if class.get() == qjs::JS_INVALID_CLASS_ID {
             class.set(view::register(js).map_err(fail)?);
         }
@@ -54,7 +65,18 @@ impl Realm {
         let prelude = evaluate(js, prelude).map_err(fail)?;
         let kind = prelude.call(&[host.now_function()]).map_err(fail)?;
         let context_object = host.context_object().map_err(fail)?;
+        Ok(Blank { kind, context_object, host, views, js, context })
+    }
+}
+
+impl Realm {
+    /// Runs the script's top level, under the guard's running deadline.
+    pub fn new(blank: Blank, guard: &Rc<Guard>, program: &Program) -> Result<Realm, Fault> {
+        // Dropped from the last one to the first, should the script fail: values before the context they live in.
+        let Blank { context, js, views, host, context_object, kind } = blank;
+        js.enter();
         let function = default_export(js, guard, program)?;
+        let fail = |_: Thrown| failure::describe(js, guard, program.origin());
         check_kind(&kind.call(&[&function]).map_err(fail)?, program)?;
         let message = RefCell::new(Message::new(&views, guard));
         Ok(Realm { function, context_object, host, views, message, js, _context: context })
@@ -118,9 +140,7 @@ fn context(runtime: &Runtime) -> Result<Context, Fault> {
     Context::custom::<Language>(runtime).map_err(|_| bytecode::no_memory())
 }
 
-/// Compiles what all contexts begin with. Done once in a process, by itself with the first program; a process that is
-/// forked has what the one before it has done.
-pub fn prelude() -> Result<&'static [u8], Fault> {
+fn prelude() -> Result<&'static [u8], Fault> {
     static BYTES: OnceLock<Result<Box<[u8]>, Fault>> = OnceLock::new();
     let bytes =
         BYTES.get_or_init(|| bytecode::compile(PRELUDE, Origin { file: "prelude", text: PRELUDE }, Form::Expression));
