@@ -1,7 +1,7 @@
 //! What a script costs per message in a worker process, beside the same script on a thread of this process.
 //!
 //! ```text
-//! cargo run --release -p sandbox --example execution [MILLISECONDS PER CASE]
+//! cargo run --release -p sandbox --example isolation [MILLISECONDS PER CASE]
 //! ```
 //!
 //! CPU time of everything that takes part: making the documents, the hop, the script. "one at a time" waits for each
