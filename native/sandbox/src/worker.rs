@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use message::{Code, Document, Fault, Limits, PartsCheck, Table};
+use message::{Code, Document, Fault, Limits, Table};
 use script::{Engines, Keep, Program, TaskOwner, compile_checked, thread_cpu};
 
 use crate::layers::system::exit_now;
@@ -82,7 +82,6 @@ struct Serving {
     tables: HashMap<Slot, Arc<Table>>,
     owners: HashMap<Slot, Arc<TaskOwner>>,
     document: Document,
-    check: PartsCheck,
     reply: Vec<u8>,
 }
 
@@ -94,7 +93,6 @@ impl Default for Serving {
             tables: HashMap::new(),
             owners: HashMap::new(),
             document: Document::default(),
-            check: PartsCheck::default(),
             reply: Vec::new(),
         }
     }
@@ -106,7 +104,7 @@ impl Serving {
         let mut limits = Limits::default();
         let (began, cpu) = (Instant::now(), thread_cpu());
         let mut index = 0;
-        while let Some(item) = request.next_item(&mut self.check)? {
+        while let Some(item) = request.next_item()? {
             let head = match item {
                 Item::Task(head) => head,
                 Item::Limits(changed) => {
@@ -119,7 +117,7 @@ impl Serving {
                 }
             };
             memory.set_progress(Progress::loading(index));
-            request.read_document(&mut self.document, &mut self.check)?;
+            request.read_document(&mut self.document)?;
             let overran = self.run(index, &head, &limits, memory)?;
             // The clock is cheap to read, the CPU time is not.
             if overran || began.elapsed() >= TURN && thread_cpu() - cpu >= TURN {

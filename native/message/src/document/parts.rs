@@ -43,8 +43,8 @@ pub struct PartsBudget {
 }
 
 impl PartsBudget {
-    /// For parts from a trusted process.
-    pub const UNLIMITED: PartsBudget = PartsBudget { bytes: usize::MAX, nodes: usize::MAX, depth: usize::MAX };
+    /// As much as there is.
+    const UNLIMITED: PartsBudget = PartsBudget { bytes: usize::MAX, nodes: usize::MAX, depth: usize::MAX };
 }
 
 /// Why parts are refused.
@@ -130,21 +130,24 @@ impl Document {
         self.write_parts(Extent::default(), out);
     }
 
-    /// Reads what [`Document::write_whole`] has written.
+    /// Reads what [`Document::write_whole`] has written, in a process that trusts the one that wrote it: indices and ranges
+    /// are checked, so that nothing panics; that a walk ends is not.
     ///
     /// # Errors
     /// When the bytes are not of that. The document is then of no use but to be filled again.
-    pub fn read_whole(&mut self, from: &mut Unpack<'_>, check: &mut PartsCheck) -> Result<(), PartsError> {
+    pub fn read_whole(&mut self, from: &mut Unpack<'_>) -> Result<(), PartsError> {
         let format = from.byte().and_then(|byte| FORMATS.get(usize::from(byte)).copied());
         let format = format.ok_or(PartsError::UnknownKind)?;
         let conventions = self.read_conventions(from).ok_or(PartsError::Torn)?;
         let source = from.size().ok_or(PartsError::Torn)?;
         let root = from.number().and_then(|root| u32::try_from(root).ok()).ok_or(PartsError::Torn)?;
         self.reset(&[], format, &conventions);
-        let roots = [root];
-        self.read_parts(from, if root == NONE { &[] } else { &roots }, &PartsBudget::UNLIMITED, check)?;
+        self.add_parts(from, &PartsBudget::UNLIMITED)?;
         if source > self.bytes.len() {
             return Err(PartsError::BadRange);
+        }
+        if root != NONE && root as usize >= self.nodes.len() {
+            return Err(PartsError::BadLink);
         }
         self.source = source;
         self.root = root;
@@ -170,9 +173,10 @@ impl Document {
         put_bytes(out, &self.bytes[from.bytes..]);
         let nodes = &self.nodes[from.nodes..];
         put_number(out, nodes.len() as u64);
-        out.reserve(nodes.len() * NODE_BYTES);
-        for node in nodes {
-            out.extend_from_slice(&packed(node));
+        let start = out.len();
+        out.resize(start + nodes.len() * NODE_BYTES, 0);
+        for (place, node) in out[start..].as_chunks_mut::<NODE_BYTES>().0.iter_mut().zip(nodes) {
+            pack(node, place);
         }
     }
 
@@ -219,10 +223,15 @@ impl Document {
             return Err(PartsError::TooMuch);
         }
         self.bytes.extend_from_slice(text);
-        self.nodes.reserve(count);
-        for packed in nodes.as_chunks::<NODE_BYTES>().0 {
-            let node = unpacked(packed).ok_or(PartsError::UnknownKind)?;
-            if !(self.is_text(node.key) && self.is_text(node.value)) {
+        // Then every place is between two characters.
+        let is_ascii = self.bytes.is_ascii();
+        let (bytes, first) = (&self.bytes, self.nodes.len());
+        self.nodes.resize(total, Node::new(Kind::Null));
+        for (node, packed) in self.nodes[first..].iter_mut().zip(nodes.as_chunks().0) {
+            if !unpack(packed, node) {
+                return Err(PartsError::UnknownKind);
+            }
+            if !(is_text(bytes, node.key, is_ascii) && is_text(bytes, node.value, is_ascii)) {
                 return Err(PartsError::BadRange);
             }
             let is_node = |link: u32| link == NONE || (link as usize) < total;
@@ -230,17 +239,17 @@ impl Document {
             if !(is_node(node.first) && is_node(node.next) && is_node(node.same) && may_have_children) {
                 return Err(PartsError::BadLink);
             }
-            self.nodes.push(node);
         }
         Ok(())
     }
+}
 
-    /// Whether a range is one of the tape's bytes, from one character to another.
-    fn is_text(&self, span: Span) -> bool {
-        let (start, end) = (span.start as usize, span.start as usize + span.length as usize);
-        let is_border = |at: usize| self.bytes.get(at).is_none_or(|byte| byte & 0xc0 != 0x80);
-        end <= self.bytes.len() && is_border(start) && is_border(end)
-    }
+/// Whether a range is one of the tape's bytes, from one character to another.
+#[inline]
+fn is_text(bytes: &[u8], span: Span, is_ascii: bool) -> bool {
+    let (start, end) = (span.start as usize, span.start as usize + span.length as usize);
+    let is_border = |at: usize| bytes.get(at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    end <= bytes.len() && (is_ascii || is_border(start) && is_border(end))
 }
 
 impl PartsCheck {
@@ -250,7 +259,7 @@ impl PartsCheck {
         if roots.iter().any(|root| *root as usize >= nodes.len()) {
             return Err(PartsError::BadLink);
         }
-        let length = if budget.bytes == usize::MAX { 0 } else { self.emitted_length(document) };
+        let length = self.emitted_length(document);
         self.rooms.clear();
         self.rooms.extend([length.saturating_add(budget.bytes as u64), u64::MAX]);
         self.met.clear();
@@ -336,31 +345,32 @@ fn own_length(node: &Node) -> u64 {
     u64::from(node.key.length) + u64::from(value)
 }
 
+/// In pairs of words: the processor waits for narrow writes that are read back as wide ones.
 #[inline]
-fn packed(node: &Node) -> [u8; NODE_BYTES] {
-    let mut bytes = [0; NODE_BYTES];
-    bytes[..3].copy_from_slice(&[node.kind as u8, node.encoding as u8, node.flags.0]);
-    let words =
-        [node.key.start, node.key.length, node.value.start, node.value.length, node.first, node.next, node.same];
-    for (place, word) in bytes[4..].as_chunks_mut::<4>().0.iter_mut().zip(words) {
-        *place = word.to_le_bytes();
+fn pack(node: &Node, place: &mut [u8; NODE_BYTES]) {
+    let Node { key, value, first, next, same, .. } = *node;
+    let marks = u32::from_le_bytes([node.kind as u8, node.encoding as u8, node.flags.0, 0]);
+    let pairs = [(marks, key.start), (key.length, value.start), (value.length, first), (next, same)];
+    for (place, (low, high)) in place.as_chunks_mut::<8>().0.iter_mut().zip(pairs) {
+        *place = (u64::from(low) | u64::from(high) << 32).to_le_bytes();
     }
-    bytes
 }
 
+/// Into its place at once, for the same reason. Gives whether it is a node.
 #[inline]
-fn unpacked(bytes: &[u8; NODE_BYTES]) -> Option<Node> {
-    let word = |at: usize| bytes[4 * at + 4..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
-    Some(Node {
-        kind: *KINDS.get(usize::from(bytes[0]))?,
-        encoding: *ENCODINGS.get(usize::from(bytes[1]))?,
-        flags: Some(Flags(bytes[2])).filter(|flags| flags.0 <= Flags::ALL.0)?,
-        key: Span::new(word(0), word(1)),
-        value: Span::new(word(2), word(3)),
-        first: word(4),
-        next: word(5),
-        same: word(6),
-    })
+fn unpack(bytes: &[u8; NODE_BYTES], node: &mut Node) -> bool {
+    let pairs = bytes.as_chunks::<8>().0;
+    let pair = |at: usize| u64::from_le_bytes(pairs[at]);
+    #[allow(clippy::cast_possible_truncation)] // half of it
+    let (low, high) = (|at| pair(at) as u32, |at| (pair(at) >> 32) as u32);
+    let [kind, encoding, flags, _] = low(0).to_le_bytes();
+    let (Some(kind), Some(encoding)) = (KINDS.get(usize::from(kind)), ENCODINGS.get(usize::from(encoding))) else {
+        return false;
+    };
+    (node.kind, node.encoding, node.flags) = (*kind, *encoding, Flags(flags));
+    (node.key, node.value) = (Span::new(high(0), low(1)), Span::new(high(1), low(2)));
+    (node.first, node.next, node.same) = (high(2), low(3), high(3));
+    flags <= Flags::ALL.0
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use message::packed::{Unpack, put_bytes, put_number};
-use message::{Document, Limits, PartsCheck, Table, Tables};
+use message::{Document, Limits, Table, Tables};
 use script::{Program, Task, TaskContext, TaskOwner};
 
 use super::{Damaged, OrDamaged, Slot};
@@ -168,11 +168,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// When the bytes are not a request.
-    pub fn next_item(&mut self, check: &mut PartsCheck) -> Result<Option<Item<'a>>, Damaged> {
+    pub fn next_item(&mut self) -> Result<Option<Item<'a>>, Damaged> {
         let Some(kind) = self.0.byte() else { return Ok(None) };
         let item = match kind {
             PROGRAM => self.program(),
-            TABLE => self.table(check),
+            TABLE => self.table(),
             OWNER => self.owner(),
             FORGET_PROGRAM => self.slot().map(Item::ForgetProgram),
             FORGET_TABLE => self.slot().map(Item::ForgetTable),
@@ -188,8 +188,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// When the bytes are not a document.
-    pub fn read_document(&mut self, document: &mut Document, check: &mut PartsCheck) -> Result<(), Damaged> {
-        document.read_whole(&mut self.0, check).ok().or_damaged("a document of the request")
+    pub fn read_document(&mut self, document: &mut Document) -> Result<(), Damaged> {
+        document.read_whole(&mut self.0).ok().or_damaged("a document of the request")
     }
 
     fn slot(&mut self) -> Option<Slot> {
@@ -202,10 +202,10 @@ impl<'a> Request<'a> {
         Some(Item::Program { slot, file, javascript, source })
     }
 
-    fn table(&mut self, check: &mut PartsCheck) -> Option<Item<'a>> {
+    fn table(&mut self) -> Option<Item<'a>> {
         let slot = self.slot()?;
         let mut document = Document::default();
-        document.read_whole(&mut self.0, check).ok()?;
+        document.read_whole(&mut self.0).ok()?;
         let mut table = Table::new(document, Box::default());
         for _ in 0..self.0.size()? {
             let (key, node) = (self.0.text()?, u32::try_from(self.0.number()?).ok()?);
