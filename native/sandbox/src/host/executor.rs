@@ -1,11 +1,12 @@
 //! The executor: its queue, its threads, and what a shard sees of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use message::Limits;
+use message::{Code, Fault, Limits};
 use script::{Done, Executor, Job, Program, ProgramId, Queue, Task, Work};
 
 use super::ProcessOptions;
@@ -203,7 +204,12 @@ impl Shared {
         lock(&self.turns).push((customer.into(), Instant::now()));
         let seat = lock(&self.pool).begin_turn(customer);
         let mut tasks = TurnTasks::new(jobs);
-        let mut seat = turn::run(self, seat, &mut tasks);
+        let run = AssertUnwindSafe(|| turn::run(self, seat, &mut tasks));
+        let mut seat = catch_unwind(run).unwrap_or_else(|_| {
+            // What the turn was doing is unknown: let the worker go with it, but no task.
+            tasks.refuse(&Fault::new(Code::InternalPanic, "the executor of script workers failed on this message"));
+            None
+        });
         if let Some(seat) = &mut seat {
             seat.measure();
         }

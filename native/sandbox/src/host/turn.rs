@@ -38,6 +38,13 @@ impl TurnTasks {
         self.waiting.front().map(|job| Arc::clone(&job.task.limits)).unwrap_or_default()
     }
 
+    /// Gives all tasks without a result this one.
+    pub fn refuse(&mut self, fault: &Fault) {
+        while !self.waiting.is_empty() {
+            self.finish(Err(fault.clone()), Duration::ZERO);
+        }
+    }
+
     /// Gives the next task its result.
     pub fn finish(&mut self, outcome: Result<Vec<u32>, Fault>, used: Duration) {
         if let Some(job) = self.waiting.pop_front() {
@@ -69,10 +76,7 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
             None => match shared.launch(&limits) {
                 Ok(worker) => worker,
                 Err(error) => {
-                    let fault = no_worker(&error);
-                    while !tasks.waiting.is_empty() {
-                        tasks.finish(Err(fault.clone()), Duration::ZERO);
-                    }
+                    tasks.refuse(&no_worker(&error));
                     return None;
                 }
             },

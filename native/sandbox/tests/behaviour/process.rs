@@ -1,11 +1,12 @@
 //! The contract of executors, kept by worker processes: the same results as in this process, bounds, wake-ups, order.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use message::{Code, Limits, Table, Tables};
-use sandbox::ProcessOptions;
+use sandbox::{Launch, ProcessOptions, Worker, WorkerLimits};
 use script::{Executor, Runner, Task};
 
 use crate::process_support::{Bench, batch, body, context, document, owner, program, task, texts, tokens};
@@ -223,6 +224,24 @@ fn without_a_process_tasks_are_unavailable_until_there_is_one() {
     assert!(Code::ScriptUnavailable.retryable());
     bench.fork.refuses.store(false, Ordering::Relaxed);
     assert!(bench.run(batch(&program, "acme", 0..3)).iter().all(|done| done.outcome.is_ok()));
+}
+
+#[test]
+fn a_panic_costs_the_tasks_of_a_turn_and_nothing_else() {
+    struct Panics;
+    impl Launch for Panics {
+        fn launch(&self, _: BorrowedFd<'_>, _: &WorkerLimits) -> std::io::Result<Worker> {
+            panic!("a launcher that panics")
+        }
+    }
+    let bench = Bench::with(Panics, ProcessOptions::default());
+    let program = bench.loaded("export default msg => msg");
+    for _ in 0..3 {
+        let done = bench.run(batch(&program, "acme", 0..3));
+        assert_eq!(tokens(&done), [0, 1, 2]);
+        assert!(done.iter().all(|done| done.outcome.as_ref().unwrap_err().code() == Code::InternalPanic));
+    }
+    assert_eq!((bench.executor.queued(), bench.executor.workers()), (0, 0));
 }
 
 #[test]
