@@ -393,8 +393,9 @@ class Pipeline:
 class Node:
     """The engine: shards, connectors and their NATS connections, in threads of its own."""
 
-    def __new__(cls, config_json: str) -> Self:
-        """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
+    def __new__(cls, config_json: str, script_workers: list[str] | None = None) -> Self:
+        """Scripts run in processes of their customers, which are forked from the program with this command; without it
+        in this process. Raises ScriptError where such processes cannot be isolated here. Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
         `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`, `max_payload`.
         Raises ConfigError. Connects to nothing yet."""
 

@@ -6,17 +6,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::engine::subjects::{self, Lane, LaneType, TIERS};
-use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, Settings, Topology};
+use crate::engine::{MAX_LANES, MAX_THREADS, Metric, NodeType, PULL_BATCH, PULL_EXPIRES_SECONDS, Settings, Topology};
 use crate::model::{self, SINGLE_OUT, specs};
 
 /// How long a consumer waits for an ack before it sends a message again.
 pub const ACK_WAIT: Duration = Duration::from_secs(10);
-
-/// Messages of one pull request at most. Below 128 the server's rate falls (measured).
-pub const PULL_BATCH: i64 = 512;
-
-/// For how long a pull request stands.
-pub const PULL_EXPIRES_SECONDS: u64 = 30;
 
 /// How long a stream remembers the id of a message. Longer than [`ACK_WAIT`] plus the retries of a publish, or a
 /// repeated publish would count as new.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::border::{Owner, detached};
 use crate::errors::raise;
 use crate::pipeline::{PyPipeline, compile};
+use crate::sandbox::executors;
 
 #[pyclass(frozen, module = "vrsky_fast", name = "Node")]
 pub struct PyNode {
@@ -26,11 +27,15 @@ pub struct PyNode {
 #[pymethods]
 impl PyNode {
     #[new]
-    fn new(py: Python<'_>, config_json: &str) -> PyResult<Self> {
+    #[pyo3(signature = (config_json, script_workers = None))]
+    fn new(py: Python<'_>, config_json: &str, script_workers: Option<Vec<String>>) -> PyResult<Self> {
         let settings: Settings = serde_json::from_str(config_json).map_err(|error| {
             raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}")))
         })?;
-        let node = detached(py, || Node::new(settings))?;
+        let node = detached(py, || match script_workers {
+            Some(command) => Node::with_executors(settings, executors(command)?),
+            None => Node::new(settings),
+        })?;
         Ok(PyNode { node: Some(node), owner: Owner::this() })
     }
 

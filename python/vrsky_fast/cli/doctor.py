@@ -17,7 +17,7 @@ _HELP = """Look what this machine, its kernel and the container around it let a 
 customers' scripts run. Each layer is tried, as the user that you are.
 
 Run it where the node runs, and as the node does: a container has fewer rights than its machine. Exit code 3 when a
-required layer is missing. Nodes do not use such processes yet: they run scripts in their own.
+required layer is missing: there a node with `--isolation customer` does not start.
 
 \b
 Examples:

@@ -122,6 +122,15 @@ def options(
             " Without it a customer's files are below files/CUSTOMER in the data folder.",
         ),
         click.option(
+            "--isolation",
+            type=click.Choice(("none", "customer")),
+            default="none",
+            show_default=True,
+            help="Where customers' scripts run: in this process, or in a process of each customer, from which the kernel"
+            " takes network, files and all else; one that does not stop is killed, and costs others nothing. `vrsky"
+            " doctor` shows what this machine can take.",
+        ),
+        click.option(
             "--metrics",
             metavar="IP:PORT",
             help="Where /metrics for Prometheus, /livez and /readyz are served, to whoever reaches it.",
@@ -157,6 +166,7 @@ def options(
             secrets: Path | None,
             allow: tuple[str, ...],
             files_anywhere: bool,
+            isolation: str,
             metrics: str | None,
             take_over: bool,
             as_json: bool,
@@ -175,6 +185,7 @@ def options(
                 topology,
                 allow_loopback,
                 shared_files,
+                isolation == "customer",
             )
             settings = Settings(
                 data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from .. import _native
@@ -14,6 +14,7 @@ from ..control.server_config import Endpoint
 from ..errors import VrskyError
 from .events import Events
 from .profile import Profile
+from .sandbox import zygote_command
 
 # A node that is only asked needs no server; the address is never dialled.
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
@@ -38,12 +39,13 @@ class Engine:
     """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
 
     def __init__(self, profile: Profile, endpoint: Endpoint, max_payload: int | None = None) -> None:
-        self._node = _native.Node(profile.for_engine(endpoint, max_payload))
+        workers = zygote_command() if profile.isolates else None
+        self._node = _native.Node(profile.for_engine(endpoint, max_payload), workers)
 
     @classmethod
     def to_ask(cls, profile: Profile, max_payload: int | None = None) -> Self:
         """One that is asked whether pipelines and their connectors would work, and never started."""
-        return cls(profile, _NOBODY, max_payload)
+        return cls(replace(profile, isolates=False), _NOBODY, max_payload)
 
     async def change(
         self, installs: Sequence[Install], removes: Sequence[tuple[str, str]] = (), dry: bool = False

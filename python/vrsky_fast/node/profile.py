@@ -28,7 +28,8 @@ class Profile:
     own; with `absolute_files` their paths may lead anywhere. `allow` names networks that outgoing HTTP may reach though
     they are not public. After `park_after` failures in a row an out's messages are parked. `replicas` is the number of
     servers of a cluster that hold each stream; None leaves it to who made them. With `leases`
-    sources that one node alone may read are read by a lease alone."""
+    sources that one node alone may read are read by a lease alone. With `isolates` scripts run in processes of their
+    customers, not in this one."""
 
     files: Path
     topology: str = DEFAULTS.topology
@@ -48,6 +49,7 @@ class Profile:
     park_after: int = DEFAULTS.park_after
     replicas: int | None = None
     leases: bool = False
+    isolates: bool = False
 
     @classmethod
     def of_process(
@@ -62,6 +64,7 @@ class Profile:
         topology: str | None = DEFAULTS.topology,
         allow_loopback: bool = True,
         shared_files: Path | None = None,
+        isolates: bool = False,
     ) -> Self:
         """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
         loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
@@ -79,6 +82,7 @@ class Profile:
             allow_loopback=allow_loopback,
             absolute_files=files_anywhere,
             replicas=replicas,
+            isolates=isolates,
         )
         return made if made.is_fixed else made._of(made.topology)
 

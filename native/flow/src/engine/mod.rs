@@ -35,6 +35,7 @@ pub(crate) mod subjects;
 mod tap;
 mod world;
 
+pub use consumers::{PULL_BATCH, PULL_EXPIRES_SECONDS};
 pub use node::{
     CanaryInstall, Changes, Finding, Install, Installs, Key, MAX_LANES, MAX_THREADS, Node, PipelineCanary,
     PipelineStats,
@@ -42,6 +43,7 @@ pub use node::{
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings, Topology, sign_nonce};
+pub use world::Executors;
 
 /// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {

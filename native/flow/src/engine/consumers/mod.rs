@@ -35,6 +35,7 @@ use losses::Losses;
 pub use losses::LostConsumer;
 use permits::Permits;
 use pull::{CLOSED_TICKS, MAX_BATCH, MAX_PARKED_BATCH, MIN_WINDOW, Pull, REQUESTS, SILENCE_TICKS, request_bytes};
+pub use pull::{EXPIRES_SECONDS as PULL_EXPIRES_SECONDS, MAX_BATCH as PULL_BATCH};
 
 /// What a pull consumer's messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use std::time::Duration;
 use nats::jetstream::{self, PullRequest};
 
 use super::Feed;
-use crate::facts::{PULL_BATCH, PULL_EXPIRES_SECONDS};
 
-pub(super) const MAX_BATCH: i64 = PULL_BATCH;
+/// Messages of one request at most. Below 128 the server's rate falls (measured).
+pub const MAX_BATCH: i64 = 512;
 /// What an out that fails again has in hand at most is twice this.
 pub(super) const MAX_PARKED_BATCH: i64 = 128;
 pub(super) const REQUESTS: i64 = 2;
 /// Messages of one request to a consumer that has brought nothing lately.
 pub(super) const MIN_WINDOW: i64 = 4;
-pub(super) const EXPIRES_SECONDS: u64 = PULL_EXPIRES_SECONDS;
+pub const EXPIRES_SECONDS: u64 = 30;
 /// Without a sign of life for this long, the credit is taken for lost.
 pub(super) const SILENCE_TICKS: u64 = EXPIRES_SECONDS + 5;
 /// For so long messages may still come to a subscription that was ended.

@@ -37,7 +37,7 @@ use super::observe::{Counters, Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
-use super::world::{Lease, SystemWorld};
+use super::world::{Executors, Lease, SystemWorld, on_threads};
 use crate::compile::Pipeline;
 use claims::Claims;
 use metrics::Retired;
@@ -62,6 +62,7 @@ pub struct Node {
     /// One for each shard.
     meters: Vec<Arc<Meters>>,
     lease: Arc<Lease>,
+    executors: Executors,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
     state: Mutex<State>,
@@ -99,6 +100,14 @@ impl Node {
     /// # Errors
     /// `config/invalid-value`.
     pub fn new(settings: Settings) -> Result<Node, Fault> {
+        Node::with_executors(settings, on_threads())
+    }
+
+    /// The same, whose scripts are run by other executors, one for each shard.
+    ///
+    /// # Errors
+    /// `config/invalid-value`.
+    pub fn with_executors(settings: Settings, executors: Executors) -> Result<Node, Fault> {
         let invalid = |reason: String| Err(Fault::new(Code::ConfigInvalidValue, reason));
         if settings.threads == 0 || settings.threads > MAX_THREADS {
             return invalid(format!("threads has to be 1 to {MAX_THREADS}"));
@@ -113,6 +122,7 @@ impl Node {
         let state = State { max_payload: settings.max_payload, ..State::default() };
         Ok(Node {
             lease: Arc::default(),
+            executors,
             meters: (0..settings.threads).map(|_| Arc::default()).collect(),
             settings: Mutex::new(Arc::new(settings)),
             hosting,
@@ -253,9 +263,10 @@ impl Node {
                 started,
             };
             let (tls, here) = (tls.clone(), listeners.pop().unwrap_or_default());
+            let executors = Arc::clone(&self.executors);
             let thread = std::thread::Builder::new()
                 .name(format!("vrsky-shard-{number}"))
-                .spawn(move || run_shard(start, move || Rc::new(SystemWorld::new(tls, here))))
+                .spawn(move || run_shard(start, move || Rc::new(SystemWorld::new(tls, here).with(executors))))
                 .map_err(|error| Fault::new(Code::ConfigInvalidValue, format!("no thread: {error}")))?;
             shards.push(Shard { commands, thread });
             ready.push(started_here);

@@ -14,6 +14,7 @@ mod lease;
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::http::source::{HttpSource, RoutedSource, SourceOptions};
@@ -99,20 +100,42 @@ pub struct SystemWorld {
     tls: Tls,
     listens_on: Option<SocketAddr>,
     listeners: Cell<Vec<TcpListener>>,
+    executors: Executors,
 }
 
 impl SystemWorld {
     #[must_use]
     pub fn new(tls: Tls, listeners: Vec<TcpListener>) -> SystemWorld {
         let listens_on = listeners.first().and_then(|listener| listener.local_addr().ok());
-        SystemWorld { tls, listens_on, listeners: Cell::new(listeners) }
+        SystemWorld { tls, listens_on, listeners: Cell::new(listeners), executors: on_threads() }
     }
 
     /// One that serves nobody, of a node that would listen there.
     #[must_use]
     pub fn of_node(tls: Tls, listens_on: Option<SocketAddr>) -> SystemWorld {
-        SystemWorld { tls, listens_on, listeners: Cell::default() }
+        SystemWorld { tls, listens_on, listeners: Cell::default(), executors: on_threads() }
     }
+
+    /// The same with other executors for its scripts.
+    #[must_use]
+    pub fn with(self, executors: Executors) -> SystemWorld {
+        SystemWorld { executors, ..self }
+    }
+}
+
+/// Makes what runs the scripts of a shard; called on its thread. What may wait for scripts is the steps' to say, customer by
+/// customer: a bound for all would be one's to fill.
+pub type Executors = Arc<dyn Fn() -> Result<Rc<dyn Executor>, Fault> + Send + Sync>;
+
+/// Scripts run on a thread beside their shard, in this process.
+#[must_use]
+pub fn on_threads() -> Executors {
+    Arc::new(|| {
+        let options = ThreadOptions { tasks: usize::MAX, bytes: usize::MAX, ..ThreadOptions::default() };
+        let executor = ThreadExecutor::new(options)
+            .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+        Ok(Rc::new(executor))
+    })
 }
 
 impl World for SystemWorld {
@@ -136,11 +159,7 @@ impl World for SystemWorld {
     }
 
     fn executor(&self) -> Result<Rc<dyn Executor>, Fault> {
-        // What may wait for scripts is the steps' to say, customer by customer: a bound for all would be one's to fill.
-        let options = ThreadOptions { tasks: usize::MAX, bytes: usize::MAX, ..ThreadOptions::default() };
-        let executor = ThreadExecutor::new(options)
-            .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
-        Ok(Rc::new(executor))
+        (self.executors)()
     }
 
     fn elsewhere(&self) -> Box<dyn Elsewhere> {

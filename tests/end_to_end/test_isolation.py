@@ -1,0 +1,98 @@
+"""Scripts in processes of their customers: the same results, and what cannot be stopped from within is killed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..conftest import post
+from .conftest import StartNode
+from .node import Node, a_number, eventually
+
+ISOLATED = ("--isolation", "customer")
+HOSTILE = """\
+customer: evil
+pipeline: endless
+in: {http: {path: /endless}}
+steps:
+  - script: {code: "export default msg => msg.ok ? msg : 'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b')"}
+out: {file: {path: endless.ndjson}}
+"""
+GOOD = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - filter: n > 0
+  - script:
+      code: |
+        export default (msg, ctx) => [0, 1].map(part => ({
+          ...msg, part, id: ctx.id.length, random: Math.random(), rate: ctx.lookup("rates", "eur")}))
+  - set: {twice: n * 2}
+tables:
+  rates: {csv: rates.csv, key: code, value: rate, numbers: [rate]}
+out: {file: {path: orders.ndjson}}
+"""
+
+
+def children(pid: int) -> set[int]:
+    """All processes below this one that live."""
+    parents: dict[int, int] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(") ")[2].split()
+            except OSError:
+                continue
+            if fields[0] != "Z":
+                parents[int(entry)] = int(fields[1])
+    found, news = set(), {pid}
+    while news:
+        news = {one for one, parent in parents.items() if parent in news} - found
+        found |= news
+    return found
+
+
+def posted(node: Node, path: str, body: bytes) -> str:
+    status, answer = post(node.url(path), body, "application/json", **{"Idempotency-Key": f"key-{body.hex()}"})
+    assert status == 202, answer
+    return str(answer["id"])
+
+
+def test_a_script_that_no_engine_can_stop_costs_its_own_message_and_nobody_elses(start_node: StartNode) -> None:
+    files = {"endless.yaml": HOSTILE, "orders.yaml": HOSTILE.replace("evil", "acme").replace("endless", "orders")}
+    node = start_node(files, *ISOLATED)
+    evil = node.url("/orders").replace("/acme/", "/evil/").replace("/orders", "/endless")
+    status, answer = post(evil, b'{"ok": false}', "application/json")
+    assert status == 202, answer
+    numbers = {a_number() for _ in range(200)}
+    for number in numbers:
+        posted(node, "/orders", b'{"ok": true, "n": %d}' % number)
+    node.delivers_all("orders.ndjson", numbers)
+    assert node.hears("dead", id=answer["id"])["code"] == "script/killed"
+    assert node.stop() == 0
+
+
+def test_scripts_give_the_same_in_either_place(start_node: StartNode, tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir(exist_ok=True)
+    (tmp_path / "pipelines" / "rates.csv").write_text("code,rate\neur,1.5\n")
+    results = {}
+    for name, arguments in (("threads", ()), ("processes", ISOLATED)):
+        node = start_node({"orders.yaml": GOOD}, *arguments, data=tmp_path / name)
+        ids = [posted(node, "/orders", b'{"n": %d, "text": "\\u00e9"}' % number) for number in range(1, 101)]
+        eventually(lambda of=node: len(of.lines("orders.ndjson")) == 200, "all parts")
+        results[name] = ids, sorted(node.lines("orders.ndjson"), key=lambda one: (one["n"], one["part"]))
+        assert node.stop() == 0
+    assert results["threads"] == results["processes"]
+
+
+def test_no_worker_outlives_its_node(start_node: StartNode) -> None:
+    node = start_node({"orders.yaml": HOSTILE.replace("evil", "acme").replace("endless", "orders")}, *ISOLATED)
+    number = a_number()
+    posted(node, "/orders", b'{"ok": true, "n": %d}' % number)
+    node.delivers_all("orders.ndjson", {number})
+    server = {one for one in children(node.process.pid) if "nats-server" in Path(f"/proc/{one}/cmdline").read_text()}
+    workers = children(node.process.pid) - server
+    assert workers, "a zygote, and a worker"
+    node.kill()
+    eventually(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "they are gone")
