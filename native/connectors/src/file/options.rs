@@ -32,10 +32,11 @@ texts! {
 /// files and symlinks are passed over. At most 10,000 files may lie there.
 ///
 /// A file is known by its inode, the time when it was made, where the file system tells that, and its first and last bytes:
-/// one that is renamed goes on as the same one, and so do all when their disk is attached again. Hard links are one file. A
-/// file that is removed is known until the folder was looked into for a week without it, of at most 10,000 the latest; what
-/// was read of it is still delivered. The folder is made once: when it vanishes, the in is failing with `file/missing` until
-/// it is back.
+/// one that is renamed goes on as the same one, and so do all when their disk is attached again. One that was written to is
+/// read on where what stands before is as it was read; otherwise it is another file, and read from its start. Hard links are
+/// one file. A file that is removed is known until the folder was looked into for a week without it, of at most 10,000 the
+/// latest; what was read of it is still delivered. The folder is made once: when it vanishes, the in is failing with
+/// `file/missing` until it is back.
 ///
 /// One shard of one node reads them, whatever `--threads` says. Two ins whose patterns may fit the same name of a folder are
 /// refused with `config/conflict`; where that shows only on disk, such as by a symlink, the second one is failing with it.
