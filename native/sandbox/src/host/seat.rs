@@ -56,10 +56,21 @@ pub struct Seat {
 pub enum Ended {
     /// The worker has answered as much as it wanted to, at least one task.
     Answered,
-    /// The worker is of no use any more. Of the tasks it had, those in front have their results; the next one is to blame.
-    Lost { end: End, was_preparing: bool },
+    /// The worker is of no use any more. Of the tasks it had, those in front have their results.
+    Lost { end: End, blame: Blame },
     /// The executor was dropped.
     Stopping,
+}
+
+/// Which task has cost a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The first one without a result: tasks are run in their order.
+    Next,
+    /// Perhaps none: the worker had not come to a task.
+    Unclear,
+    /// None that waits: all that the worker had have results.
+    Nobody,
 }
 
 impl Seat {
@@ -150,18 +161,18 @@ impl Seat {
         let mut watch = Watch::new(self.known.request().len());
         let (mut answered, mut looked) = (0, Instant::now());
         loop {
-            let limits = tasks.limits();
-            let interval = Watch::interval(&limits);
+            let interval = Watch::interval(&tasks.limits());
             let state = self.memory.answer(interval);
-            if matches!(state, Some(State::Done | State::Drain)) {
+            let is_time = state.is_none() || looked.elapsed() >= interval;
+            if is_time || matches!(state, Some(State::Done | State::Drain)) {
                 self.memory.take_replies(self.replies.bytes_mut());
                 if let Err(end) = self.read(tasks, &mut answered, count) {
-                    return self.lose(end, false);
+                    return self.lose(end, answered, count);
                 }
             }
             match state {
                 Some(State::Done) if answered == 0 || !self.replies.is_empty() => {
-                    return self.lose(End::Damaged("it says it is done"), false);
+                    return self.lose(End::Damaged("it says it is done"), answered, count);
                 }
                 Some(State::Done) => return Ended::Answered,
                 Some(State::Drain) => {
@@ -170,16 +181,19 @@ impl Seat {
                 Some(State::More) if sent < self.known.request().len() => {
                     sent += self.memory.ask(&self.known.request()[sent..]);
                 }
-                Some(State::More | State::Unknown(_)) => return self.lose(End::Damaged("it waits for nothing"), false),
+                Some(State::More | State::Unknown(_)) => {
+                    return self.lose(End::Damaged("it waits for nothing"), answered, count);
+                }
                 None => {}
             }
-            if state.is_some() && looked.elapsed() < interval {
+            if !is_time {
                 continue;
             }
             looked = Instant::now();
             let times = self.accounts.times();
             self.seen = times.map_or(self.seen, |times| times.cpu);
-            let progress = self.memory.progress();
+            // The one that runs is the first one without a result.
+            let (progress, limits) = (self.memory.progress(), tasks.limits());
             let end = match self.worker.is_over() {
                 true => Some(End::Over),
                 // Without times it is gone, which is seen next time.
@@ -206,12 +220,17 @@ impl Seat {
     ) -> Ended {
         self.memory.take_replies(self.replies.bytes_mut());
         let end = self.read(tasks, &mut answered, count).err().unwrap_or(end);
-        self.lose(end, answered == 0 && progress == Progress::PREPARING)
+        match self.lose(end, answered, count) {
+            Ended::Lost { end, blame: Blame::Next } if answered == 0 && progress == Progress::PREPARING => {
+                Ended::Lost { end, blame: Blame::Unclear }
+            }
+            ended => ended,
+        }
     }
 
-    fn lose(&mut self, end: End, was_preparing: bool) -> Ended {
+    fn lose(&mut self, end: End, answered: usize, count: usize) -> Ended {
         self.worker.kill();
-        Ended::Lost { end, was_preparing }
+        Ended::Lost { end, blame: if answered < count { Blame::Next } else { Blame::Nobody } }
     }
 
     /// Finishes the tasks whose replies have come.

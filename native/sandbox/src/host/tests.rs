@@ -78,6 +78,10 @@ fn task(program: &Program, token: u64, script_cpu_ms: u32) -> Task {
 
 /// What becomes of three tasks, of which the first worker had the first ones; and the number of workers.
 fn played(hostile: Play, script_cpu_ms: u32) -> (Vec<Done>, usize) {
+    played_with(hostile, script_cpu_ms, 3)
+}
+
+fn played_with(hostile: Play, script_cpu_ms: u32, count: usize) -> (Vec<Done>, usize) {
     let program = program();
     let stage = Arc::new(Stage { hostile, launched: AtomicUsize::new(0), processes: Mutex::default() });
     let executor = ProcessExecutor::new(Arc::clone(&stage) as Arc<dyn Launch>, ProcessOptions::default()).unwrap();
@@ -86,9 +90,9 @@ fn played(hostile: Play, script_cpu_ms: u32) -> (Vec<Done>, usize) {
         let _ = wake.send(());
     }));
     executor.load(&program);
-    assert!(executor.submit((0..3).map(|token| task(&program, token, script_cpu_ms)).collect()).is_ok());
+    assert!(executor.submit((0..count as u64).map(|token| task(&program, token, script_cpu_ms)).collect()).is_ok());
     let mut done = Vec::new();
-    while done.len() < 3 {
+    while done.len() < count {
         woken.recv_timeout(Duration::from_secs(60)).unwrap();
         executor.completed(&mut done);
     }
@@ -174,6 +178,24 @@ fn a_reply_too_many_ends_a_worker_after_what_it_has_answered() {
     // The three that were asked for are there and right; the worker is not trusted any more, and nobody needs another.
     assert!(done.iter().all(|done| done.outcome.as_deref() == Ok(&[0])));
     assert_eq!(launched, 1);
+}
+
+#[test]
+fn a_task_that_a_worker_never_had_is_not_to_blame_for_it() {
+    let (done, launched) = played_with(
+        |memory| {
+            hear(memory);
+            // One more than the first request has.
+            for index in 0..17 {
+                memory.publish(&[3, 0, 0, 0, index, 0, 1]);
+            }
+            memory.finish();
+        },
+        1_000,
+        20,
+    );
+    assert!(done.iter().all(|done| done.outcome.is_ok()));
+    assert_eq!((done.len(), launched), (20, 2));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use message::{Code, Fault, Limits};
 use script::{Done, Job, Program, Ran};
 
 use super::executor::Shared;
-use super::seat::{Ended, Seat};
+use super::seat::{Blame, Ended, Seat};
 use super::verdict::{no_worker, quarantined};
 use crate::worker::TURN;
 
@@ -88,7 +88,8 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
             Ended::Answered if tasks.done.last().is_some_and(is_overrun) => return Some(worker),
             Ended::Answered => seat = Some(worker),
             Ended::Stopping => return None,
-            Ended::Lost { was_preparing: true, .. } if !was_relaunched => was_relaunched = true,
+            Ended::Lost { blame: Blame::Nobody, .. } => return None,
+            Ended::Lost { blame: Blame::Unclear, .. } if !was_relaunched => was_relaunched = true,
             Ended::Lost { end, .. } => {
                 // It may be another one than at the start of the request.
                 if let Some(program) = tasks.program().filter(|_| end.is_strike()) {

@@ -88,6 +88,26 @@ fn the_message_that_hangs_is_killed_and_the_others_of_its_batch_run() {
 }
 
 #[test]
+fn each_message_has_the_deadline_of_its_own_pipeline() {
+    let bench = Bench::new(ProcessOptions::default());
+    let slow = bench.loaded("export default msg => { let n = 0; while (n < 3e6) n++; return n }");
+    let quick = bench.loaded("export default msg => msg");
+    let mut given = batch(&quick, "acme", 0..3);
+    given.extend(batch(&slow, "acme", 3..4));
+    given.extend(batch(&quick, "acme", 4..6));
+    // First once each, so that the first request is a batch.
+    assert!(bench.run(batch(&quick, "acme", 10..12)).iter().all(|done| done.outcome.is_ok()));
+    for one in &mut given {
+        let script_cpu_ms = if one.token == 3 { 10_000 } else { 1 };
+        one.limits = Arc::new(Limits { script_cpu_ms, ..Limits::default() });
+    }
+    let done = bench.run(given);
+    assert_eq!(tokens(&done), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(texts(&done[3]).unwrap(), ["3000000"]);
+    assert_eq!(bench.fork.count(), 1, "what takes long because it may is not killed");
+}
+
+#[test]
 fn a_top_level_that_hangs_is_ended_too() {
     // To be compiled, it has to end once.
     let bench = Bench::new(ProcessOptions::default());
