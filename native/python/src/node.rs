@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::border::{Owner, detached};
 use crate::errors::raise;
 use crate::pipeline::{PyPipeline, compile};
-use crate::sandbox::executors;
 
 #[pyclass(frozen, module = "vrsky_fast", name = "Node")]
 pub struct PyNode {
@@ -33,7 +32,7 @@ impl PyNode {
             raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}")))
         })?;
         let node = detached(py, || match script_workers {
-            Some(command) => Node::with_executors(settings, executors(command)?),
+            Some(command) => Node::with_executors(settings, ::sandbox::executors(command)?),
             None => Node::new(settings),
         })?;
         Ok(PyNode { node: Some(node), owner: Owner::this() })

@@ -16,6 +16,7 @@
 //! threads for that long, and its own customer.
 
 mod executor;
+mod executors;
 mod known;
 mod options;
 mod pool;
@@ -29,4 +30,5 @@ mod watch;
 mod tests;
 
 pub use executor::ProcessExecutor;
+pub use executors::{Executors, executors};
 pub use options::ProcessOptions;

@@ -45,6 +45,19 @@ impl Zygote {
         Ok(Zygote { command: Box::new(command), required, running: Mutex::new(Some(running)) })
     }
 
+    /// The same by the words of a command: a program and its arguments.
+    ///
+    /// # Errors
+    /// As [`Zygote::start`].
+    pub fn of_command(words: Vec<String>, required: LayerSet) -> io::Result<Zygote> {
+        let command = move || {
+            let mut command = Command::new(words.first().map_or("", String::as_str));
+            command.args(words.iter().skip(1));
+            command
+        };
+        Zygote::start(command, required)
+    }
+
     /// What became of the layers that all workers share; the others are [`crate::layers::State::Off`].
     ///
     /// # Errors
