@@ -25,7 +25,7 @@ def test_every_layer_that_a_node_requires_is_to_be_had() -> None:
 def start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        zygote = subprocess.Popen(zygote_command(), stdin=theirs, stderr=subprocess.PIPE, env={}, cwd="/")
+        zygote = subprocess.Popen(zygote_command(), stdin=theirs.fileno(), stderr=subprocess.PIPE, env={}, cwd="/")
     host.settimeout(30)
     # Its report: it is ready.
     assert len(host.recv(1024)) > 4
@@ -71,7 +71,9 @@ def test_a_program_that_was_not_started_for_it_is_no_zygote(before: str, control
     program = f"import threading\n{before}\nfrom vrsky_fast import _native\n_native.sandbox_zygote({control})"
     host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with host, theirs:
-        answer = subprocess.run([sys.executable, "-c", program], stdin=theirs, stderr=subprocess.PIPE, text=True)
+        answer = subprocess.run(
+            [sys.executable, "-c", program], stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True
+        )
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[-1].startswith("OSError")
     assert reason in answer.stderr

@@ -394,10 +394,11 @@ class Node:
     """The engine: shards, connectors and their NATS connections, in threads of its own."""
 
     def __new__(cls, config_json: str, script_workers: list[str] | None = None) -> Self:
-        """Scripts run in processes of their customers, which are forked from the program with this command; without it
-        in this process. Raises ScriptError where such processes cannot be isolated here. Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
+        """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
         `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`, `max_payload`.
-        Raises ConfigError. Connects to nothing yet."""
+        `script_workers` is the command of the program from which processes for customers' scripts are forked; without
+        it they run in this process. Raises ConfigError, and ScriptError where such processes cannot be isolated here.
+        Connects to nothing yet."""
 
     def install(
         self, pipeline: Pipeline | str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..conftest import post
@@ -38,15 +37,16 @@ out: {file: {path: orders.ndjson}}
 def children(pid: int) -> set[int]:
     """All processes below this one that live."""
     parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             try:
-                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(") ")[2].split()
+                fields = (entry / "stat").read_text().rpartition(") ")[2].split()
             except OSError:
                 continue
             if fields[0] != "Z":
-                parents[int(entry)] = int(fields[1])
-    found, news = set(), {pid}
+                parents[int(entry.name)] = int(fields[1])
+    found: set[int] = set()
+    news = {pid}
     while news:
         news = {one for one, parent in parents.items() if parent in news} - found
         found |= news
@@ -77,7 +77,7 @@ def test_scripts_give_the_same_in_either_place(start_node: StartNode, tmp_path: 
     (tmp_path / "pipelines").mkdir(exist_ok=True)
     (tmp_path / "pipelines" / "rates.csv").write_text("code,rate\neur,1.5\n")
     results = {}
-    for name, arguments in (("threads", ()), ("processes", ISOLATED)):
+    for name, arguments in {"threads": (), "processes": ISOLATED}.items():
         node = start_node({"orders.yaml": GOOD}, *arguments, data=tmp_path / name)
         ids = [posted(node, "/orders", b'{"n": %d, "text": "\\u00e9"}' % number) for number in range(1, 101)]
         eventually(lambda of=node: len(of.lines("orders.ndjson")) == 200, "all parts")

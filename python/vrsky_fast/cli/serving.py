@@ -126,9 +126,9 @@ def options(
             type=click.Choice(("none", "customer")),
             default="none",
             show_default=True,
-            help="Where customers' scripts run: in this process, or in a process of each customer, from which the kernel"
-            " takes network, files and all else; one that does not stop is killed, and costs others nothing. `vrsky"
-            " doctor` shows what this machine can take.",
+            help="Where customers' scripts run: in this process, or in a process of each customer, from which the"
+            " kernel takes network, files and all else; one that does not stop is killed, and costs others nothing."
+            " `vrsky doctor` shows what this machine can take.",
         ),
         click.option(
             "--metrics",
