@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vrsky_fast.control.held import Held
 from vrsky_fast.facts import COUNTERS
-from vrsky_fast.node.exposition import NAMED_LEASES, Exposition
+from vrsky_fast.node.exposition import NAMED_LEASES, Exposition, NodeCollector
 from vrsky_fast.node.leases import HeldLeases
 
 USAGE = {"cpu_ns": 2_500_000_000, "wait_ms": 1_500, "waits": 3}
@@ -33,7 +33,7 @@ NUMBERS: dict[str, Any] = {
 
 
 def scraped(accept: str = "", held: tuple[Held, ...] = ()) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    exposition = Exposition(lambda: NUMBERS, lambda: {one.stream: one for one in held}, lambda: 4)
+    exposition = Exposition(NodeCollector(lambda: NUMBERS, lambda: {one.stream: one for one in held}, lambda: 4))
     text, _ = exposition.text(accept)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -107,14 +107,16 @@ def test_streams_have_what_an_autoscaler_asks_for() -> None:
 
 
 def test_a_scraper_that_speaks_openmetrics_gets_it() -> None:
-    exposition = Exposition(lambda: NUMBERS, dict, lambda: 0)
+    exposition = Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0))
     text, content_type = exposition.text("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert text.endswith(b"# EOF\n")
 
 
 def test_how_far_the_configuration_is_followed_is_shown_by_what_it_comes_from() -> None:
-    text, _ = Exposition(lambda: NUMBERS, dict, lambda: 0, None, lambda: {"pipelines": 12, "settings": 3}).text("")
+    text, _ = Exposition(
+        NodeCollector(lambda: NUMBERS, dict, lambda: 0, None, lambda: {"pipelines": 12, "settings": 3})
+    ).text("")
     (family,) = (one for one in text_string_to_metric_families(text.decode()) if "configuration" in one.name)
     assert {one.labels["of"]: one.value for one in family.samples} == {"pipelines": 12, "settings": 3}
 
@@ -122,7 +124,7 @@ def test_how_far_the_configuration_is_followed_is_shown_by_what_it_comes_from() 
 def test_leases_are_counted_and_the_first_are_named() -> None:
     since = {("acme", f"rows-{number:04}"): 1_700_000_000.0 + number for number in range(NAMED_LEASES + 10)}
     held = HeldLeases(since, {"taken": 120, "given": 7, "lost": 3})
-    text, _ = Exposition(lambda: NUMBERS, dict, lambda: 0, lambda: held).text("")
+    text, _ = Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0, lambda: held)).text("")
     families = {one.name: one.samples for one in text_string_to_metric_families(text.decode())}
     assert [one.value for one in families["vrsky_leases"]] == [NAMED_LEASES + 10]
     changes = {one.labels["change"]: one.value for one in families["vrsky_lease_changes"]}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from vrsky_fast.errors import ConfigError
-from vrsky_fast.node.exposition import Exposition
+from vrsky_fast.node.exposition import Exposition, NodeCollector
 from vrsky_fast.node.monitor import STUCK_SECONDS, Monitor, monitoring
 
 from .test_node_exposition import NUMBERS
@@ -50,7 +50,7 @@ def shards() -> Shards:
 
 def watching(clock: Clock, shards: Shards) -> Monitor:
     monitor = Monitor(clock)
-    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
+    monitor.watch(shards, Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0)))
     return monitor
 
 
@@ -96,7 +96,7 @@ def test_without_its_server_it_lives_and_is_not_ready(clock: Clock, shards: Shar
 def test_a_stream_without_a_leader_makes_it_unready_while_the_server_is_there(clock: Clock, shards: Shards) -> None:
     monitor = Monitor(clock)
     leaderless = ["VRSKY_LOGIC_T1000_0"]
-    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0), lambda: leaderless)
+    monitor.watch(shards, Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0)), lambda: leaderless)
     (reason,) = monitor.unready()
     assert reason.startswith("the stream VRSKY_LOGIC_T1000_0 has no leader; NATS elects one")
     assert monitor.stuck() == [], "to start the process again would help nobody"
@@ -134,7 +134,7 @@ def test_paths_are_answered(served: tuple[Monitor, str], shards: Shards) -> None
     assert get(f"{url}/livez")[0] == 200
     assert get(f"{url}/readyz") == (503, json.dumps({"ok": False, "reasons": ["it starts"]}) + "\n")
     assert get(f"{url}/metrics") == (503, "it starts\n")
-    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
+    monitor.watch(shards, Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0)))
     assert get(f"{url}/readyz?verbose") == (200, json.dumps({"ok": True, "reasons": []}) + "\n")
     assert "vrsky_pipelines 3.0\n" in get(f"{url}/metrics")[1]
     assert get(f"{url}/")[0] == 404
@@ -142,7 +142,7 @@ def test_paths_are_answered(served: tuple[Monitor, str], shards: Shards) -> None
 
 def test_peers_that_send_and_read_nothing_leave_room_for_others(served: tuple[Monitor, str], shards: Shards) -> None:
     monitor, url = served
-    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
+    monitor.watch(shards, Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0)))
     port = int(url.rpartition(":")[2])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
     for one in silent:
@@ -162,7 +162,7 @@ def test_a_scraper_that_never_reads_its_answer_holds_up_nobody(served: tuple[Mon
     monitor, url = served
     # More than the kernel holds for a reader that does not come.
     many = {f"code/{number:06}": number for number in range(100_000)}
-    monitor.watch(shards, Exposition(lambda: {**NUMBERS, "dead": many}, dict, lambda: 0))
+    monitor.watch(shards, Exposition(NodeCollector(lambda: {**NUMBERS, "dead": many}, dict, lambda: 0)))
     port = int(url.rpartition(":")[2])
     with ExitStack() as held:
         for _ in range(2):
@@ -177,7 +177,7 @@ def test_a_thousand_scrapes_at_once_are_answered_or_cut_and_the_next_one_is_answ
     served: tuple[Monitor, str], shards: Shards
 ) -> None:
     monitor, url = served
-    monitor.watch(shards, Exposition(lambda: NUMBERS, dict, lambda: 0))
+    monitor.watch(shards, Exposition(NodeCollector(lambda: NUMBERS, dict, lambda: 0)))
     port = int(url.rpartition(":")[2])
 
     def scrape(_: int) -> bool:

@@ -186,16 +186,9 @@ def _of_leases(held: HeldLeases) -> Iterable[Metric]:
 class Exposition:
     """Everything that a scrape gets: the node's numbers and those of its process."""
 
-    def __init__(
-        self,
-        numbers: Numbers,
-        lanes: Lanes,
-        left_out: Callable[[], int],
-        leases: Leases | None = None,
-        follows: Callable[[], Mapping[str, int]] = dict,
-    ) -> None:
+    def __init__(self, node: NodeCollector) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(numbers, lanes, left_out, leases, follows))
+        self._registry.register(node)
         ProcessCollector(registry=self._registry)
 
     def text(self, accept: str) -> tuple[bytes, str]:

@@ -17,7 +17,7 @@ from ..errors import ConfigError, error_for
 from ..facts import SERVES_HTTP
 from .earlier_files import earlier_files
 from .engine import Engine
-from .exposition import CUSTOMERS, Exposition
+from .exposition import CUSTOMERS, Exposition, NodeCollector
 from .following import Following
 from .lanes import LanePoll
 from .leases import LeaseKeeper
@@ -129,10 +129,10 @@ async def _serve(
             leases = _leases(endpoint, origin, profile, engine, pipelines, watcher)
             numbers = partial(engine.metrics, CUSTOMERS)
             held = (lambda: leases.held) if leases is not None else None
-            exposition = Exposition(
+            found = NodeCollector(
                 numbers, lambda: lanes.found, lambda: len(pipelines.findings), held, lambda: origin.follows
             )
-            monitor.watch(engine.shards, exposition, lambda: lanes.leaderless)
+            monitor.watch(engine.shards, Exposition(found), lambda: lanes.leaderless)
             watcher.ready(engine.address(), pipelines.running)
             handover = Handover(data.path, engine.listeners, stop.asked.set)
             works: dict[str, Work] = {
