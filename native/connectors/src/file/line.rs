@@ -10,7 +10,7 @@
 
 use message::{Code, Fault};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Appends the payload's line, with its line end; appends nothing when it is refused.
 pub(crate) fn put_line(payload: &[u8], content_type: &str, into: &mut Vec<u8>) -> Result<(), Fault> {

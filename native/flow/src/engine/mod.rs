@@ -43,7 +43,6 @@ pub use node::{
 pub use observe::{Condition, Event, EventKind, Metric};
 pub use registry::Secrets;
 pub use settings::{NatsSettings, NodeType, Settings, Topology, sign_nonce};
-pub use world::Executors;
 
 /// For a simulation and a bench: one shard, in a world of its own.
 pub mod one_shard {

@@ -5,15 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use message::{Code, Fault};
-use script::Executor;
+use script::{Executor, Executors};
 
 use super::{ProcessExecutor, ProcessOptions};
 use crate::launch::Launch;
 use crate::layers::LayerSet;
 use crate::zygote::Zygote;
-
-/// Makes an executor, on the thread of the shard that it is for.
-pub type Executors = Arc<dyn Fn() -> Result<Rc<dyn Executor>, Fault> + Send + Sync>;
 
 /// Executors whose scripts run in processes that are forked from a zygote of this command, a program and its arguments.
 /// Blocks while that starts. How much may wait is for the shard to say.

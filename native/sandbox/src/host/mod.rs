@@ -30,5 +30,5 @@ mod watch;
 mod tests;
 
 pub use executor::ProcessExecutor;
-pub use executors::{Executors, executors};
+pub use executors::executors;
 pub use options::ProcessOptions;

@@ -15,6 +15,7 @@ mod queue;
 mod runner;
 mod thread;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +104,9 @@ pub trait Executor {
     /// not stop. Never blocks.
     fn turn(&self) -> Option<(Box<str>, Duration)>;
 }
+
+/// Makes the executor of a shard; called on the shard's thread.
+pub type Executors = Arc<dyn Fn() -> Result<Rc<dyn Executor>, Fault> + Send + Sync>;
 
 impl Task {
     /// What the task holds on to, in bytes, about.

@@ -93,9 +93,7 @@ impl Progress {
     pub(super) fn with_rest_of(&self, before: &[Run]) -> Vec<Run> {
         let rest =
             before.iter().filter(|(_, end)| *end > self.read).map(|(start, end)| ((*start).max(self.read), *end));
-        let mut all: BTreeMap<u64, u64> = self.stored.iter().copied().collect();
-        all.extend(rest);
-        all.into_iter().collect()
+        self.stored.iter().copied().chain(rest).collect()
     }
 }
 

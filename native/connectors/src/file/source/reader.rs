@@ -15,10 +15,10 @@ use super::options::{Rows, SourceOptions};
 use super::progress::{Place, Run, is_stored};
 use super::state::{FileId, Version};
 use super::trail::Trail;
+use crate::file::line::BYTE_ORDER_MARK;
 use crate::gzip::{Bounds, Members};
 
 const CHUNK: usize = 256 << 10;
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// What a compressed file may become without a message in it: a few bytes can hold gigabytes of line ends.
 const MAX_BLANK: u64 = 64 << 20;
 /// A file may have any number of members with text. Empty ones take time and bring nothing; bgzip writes one at its end.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use connectors::http::source::spread;
 use connectors::tls::Tls;
 use message::{Code, Fault};
+use script::Executors;
 use tokio::sync::mpsc;
 
 pub use check::Finding;
@@ -37,7 +38,7 @@ use super::observe::{Counters, Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
-use super::world::{Executors, Lease, SystemWorld, on_threads};
+use super::world::{Lease, SystemWorld, on_threads};
 use crate::compile::Pipeline;
 use claims::Claims;
 use metrics::Retired;

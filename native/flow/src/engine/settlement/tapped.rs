@@ -34,6 +34,7 @@ impl Settlement {
     }
 
     /// What watches the steps of a message, if anybody does: [`Settlement::tap_steps`] takes it back.
+    #[inline]
     pub fn watch(&mut self, envelope: &Envelope<'_>) -> Option<Snapshots> {
         if self.is_tapped() { self.taps.watch(envelope) } else { None }
     }

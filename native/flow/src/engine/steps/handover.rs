@@ -176,12 +176,11 @@ impl Steps {
         let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         let (mut document, mut next) = (self.documents.take(), Vec::new());
         let (made_of, measured) = (source_of(envelope, source), self.sampler.next());
-        let watched = match settlement.is_tapped() {
-            true => watched::go_on(settlement, envelope, &mut at.fan_out, &run, &made_of, (&mut document, &mut next)),
-            false => None,
-        };
-        let passed = match watched {
-            Some(passed) => passed,
+        let passed = match settlement.watch(envelope) {
+            Some(seen) => {
+                let watched = (envelope, seen);
+                watched::go_on(settlement, watched, &mut at.fan_out, &run, &made_of, (&mut document, &mut next))
+            }
             None if measured.is_some() => {
                 let mut timed = Timed { meters: settlement.meters(), steps: Duration::ZERO };
                 at.fan_out.go_on(&run, &made_of, &mut document, &mut next, &mut timed)

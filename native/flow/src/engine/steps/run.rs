@@ -74,12 +74,8 @@ impl Steps {
         let cut = cut(settlement, revision, handed);
         let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
         let fan_out = &mut self.spare;
-        let watched = match settlement.is_tapped() {
-            true => watched::begin(settlement, envelope, fan_out, &run, stage, &mut document),
-            false => None,
-        };
-        let begun = match watched {
-            Some(begun) => begun,
+        let begun = match settlement.watch(envelope) {
+            Some(seen) => watched::begin(settlement, (envelope, seen), fan_out, &run, stage, &mut document),
             None if is_measured => begin_measured(settlement.meters(), fan_out, &run, stage, &mut document),
             None => fan_out.begin(&run, stage, &mut document, &mut ()),
         };

@@ -119,8 +119,7 @@ impl Steps {
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
         let measured = sampler.next();
-        let seen = if settlement.is_tapped() { settlement.watch(envelope) } else { None };
-        let collected = match seen {
+        let collected = match settlement.watch(envelope) {
             Some(seen) => {
                 let made = Made { at, document: &mut document, outcome };
                 watched::on_script(settlement, (envelope, seen), fan_out, &run, made, &mut scripted.next)

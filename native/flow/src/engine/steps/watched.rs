@@ -7,20 +7,19 @@ use crate::engine::settlement::Settlement;
 use crate::fan_out::{FanOut, NextScript, PartPath, Run, Source};
 use crate::process::Snapshots;
 
-/// [`FanOut::begin`]; `None` where nobody watches this message.
+/// [`FanOut::begin`]
 #[cold]
 pub(super) fn begin(
     settlement: &mut Settlement,
-    envelope: &Envelope<'_>,
+    (envelope, mut seen): (&Envelope<'_>, Snapshots),
     fan_out: &mut FanOut,
     run: &Run<'_>,
     stage: usize,
     document: &mut Document,
-) -> Option<Result<Option<usize>, Fault>> {
-    let mut seen = settlement.watch(envelope)?;
+) -> Result<Option<usize>, Fault> {
     let begun = fan_out.begin(run, stage, document, &mut seen);
     settlement.tap_steps(envelope, seen);
-    Some(begun)
+    begun
 }
 
 /// What a script has made of a message, or of a part of one.
@@ -46,18 +45,17 @@ pub(super) fn on_script(
     collected
 }
 
-/// [`FanOut::go_on`]; `None` where nobody watches this message.
+/// [`FanOut::go_on`]
 #[cold]
 pub(super) fn go_on(
     settlement: &mut Settlement,
-    envelope: &Envelope<'_>,
+    (envelope, mut seen): (&Envelope<'_>, Snapshots),
     fan_out: &mut FanOut,
     run: &Run<'_>,
     source: &Source<'_>,
     (document, next): (&mut Document, &mut Vec<NextScript>),
-) -> Option<Result<(), Fault>> {
-    let mut seen = settlement.watch(envelope)?;
+) -> Result<(), Fault> {
     let passed = fan_out.go_on(run, source, document, next, &mut seen);
     settlement.tap_steps(envelope, seen);
-    Some(passed)
+    passed
 }

@@ -23,7 +23,7 @@ use connectors::tls::Tls;
 use connectors::{Sink, Source};
 use message::{Code, Fault};
 use nats::{Network, SystemNetwork};
-use script::{Executor, ThreadExecutor, ThreadOptions};
+use script::{Executor, Executors, ThreadExecutor, ThreadOptions};
 
 use crate::process::now_ms;
 
@@ -123,11 +123,8 @@ impl SystemWorld {
     }
 }
 
-/// Makes what runs the scripts of a shard; called on its thread. What may wait for scripts is the steps' to say, customer by
+/// Scripts run on a thread beside their shard, in this process. What may wait for them is the steps' to say, customer by
 /// customer: a bound for all would be one's to fill.
-pub type Executors = Arc<dyn Fn() -> Result<Rc<dyn Executor>, Fault> + Send + Sync>;
-
-/// Scripts run on a thread beside their shard, in this process.
 #[must_use]
 pub fn on_threads() -> Executors {
     Arc::new(|| {
