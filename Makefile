@@ -139,7 +139,7 @@ bench: $(VENV)/.dev-installed ## Measure the stages against a bare relay and pur
 BEFORE ?= HEAD~1
 .PHONY: bench-before
 bench-before: $(VENV)/.dev-installed ## Measure this revision and BEFORE=REV in turns
-	@$(call target,release) bench/run-before $(BEFORE)
+	@$(call target,release) bench/run-before $(BEFORE) $(OPTIONS)
 
 # -- lint -------------------------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ def table(block: str, pairs: Measured) -> list[dict[str, Any]]:
         cpu = [round(statistics.median(one.cpu_us), 2) for one in (earlier, this)]
         servers = [round(statistics.median(one.server_cpu_us), 2) for one in (earlier, this)]
         cells = f"{earlier.median:>12,.0f}{this.median:>12,.0f}{ratio:>8.2f}" + "".join(
-            f"{before:>9.1f}{now:>7.1f}" for before, now in (cpu, servers)
+            f"{before:>9.2f}{now:>7.2f}" for before, now in (cpu, servers)
         )
         print(f"  {this.stage + ' ' + WORDS[this.stage]:<24}{cells}", flush=True)
         names = {"block": block, "stage": this.stage, "ratio": round(ratio, 3)}

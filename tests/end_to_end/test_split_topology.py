@@ -196,3 +196,8 @@ def test_a_tap_changes_nothing_of_where_steps_run_and_of_what_is_measured(
         posted(200)
     assert samples("filter", "filter") >= before[0] + 2
     assert samples("converter", "set") >= before[1] + 1
+    waits = "vrsky_queue_wait_seconds_count type="
+    for node_type, other in (("converter", "filter"), ("filter", "converter")):
+        found = scrape(rest[node_type])
+        assert found[waits + node_type] > 0
+        assert found[waits + other] == found[f"{waits}logic"] == 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from vrsky_fast.control import dead_letters
 from vrsky_fast.control.connection import connect
@@ -46,18 +48,20 @@ class Books:
         return books
 
 
-def close(deployment: Deployment, load: Load) -> Counter[tuple[str, bytes]]:
+def close(deployment: Deployment, load: Load, again: Callable[[], int] = lambda: 0) -> Counter[tuple[str, bytes]]:
     """Waits until all is there; asserts that nothing is lost, altered, strange, or another customer's. How often each
-    came."""
+    came. `again` says how many dead letters may be repetitions."""
     load.stop()
     books = Books.of(deployment, load)
     assert books.expected, "nothing was accepted"
 
     _await_all(deployment, set(books.expected))
-    eventually(lambda: books.dead.keys() <= letters(deployment).keys(), "the dead letters", SECONDS)
+    eventually(lambda: books.dead.items() <= letters(deployment).keys(), "the dead letters", SECONDS)
     for node_type in ("logic", "outgoing"):
         eventually(lambda of=node_type: deployment.servers.in_hand(of) == 0, f"empty hands of {node_type}", SECONDS)
     _nothing_strange(books, deployment)
+    repeated = more_than_once(letters(deployment))
+    assert repeated <= again(), f"{repeated} dead letters are repetitions"
     return Counter((one.target, one.body) for one in list(deployment.sink.taken))
 
 
@@ -82,7 +86,7 @@ def _nothing_strange(books: Books, deployment: Deployment) -> None:
     assert not strange, f"{len(strange)} came that nobody posted: {strange[:3]}"
     _ids_are_one_messages(taken, known)
     may_die = books.dead | books.may_die
-    for about, code in letters(deployment).items():
+    for about, code in letters(deployment):
         assert may_die.get(about) == code, f"a dead letter of {about} with {code}"
 
 
@@ -97,8 +101,8 @@ def _ids_are_one_messages(taken: list[Request], known: dict[tuple[str, bytes], t
     assert max(ids.values()) == 1, "one message has come under several ids"
 
 
-def letters(deployment: Deployment) -> dict[tuple[str, int], str]:
-    """Code by customer and number. Each message may die once."""
+def letters(deployment: Deployment) -> Counter[tuple[tuple[str, int], str]]:
+    """How often there is one of a customer's number with a code."""
 
     async def read() -> list[dead_letters.DeadLetter]:
         async with connect(deployment.servers.endpoint) as client:
@@ -107,14 +111,10 @@ def letters(deployment: Deployment) -> dict[tuple[str, int], str]:
             shown = [await dead_letters.show(client, one.sequence) for one in found]
             return [one for one in shown if one is not None]
 
-    found: dict[tuple[str, int], str] = {}
-    for letter in deployment.servers.told(read):
-        about = letter.customer, json.loads(letter.payload)["n"]
-        assert about not in found, f"two dead letters of {about}"
-        found[about] = letter.code
-    return found
+    shown = deployment.servers.told(read)
+    return Counter(((one.customer, json.loads(one.payload)["n"]), one.code) for one in shown)
 
 
-def more_than_once(came: Counter[tuple[str, bytes]]) -> int:
-    """How many deliveries were repetitions."""
-    return sum(came.values()) - len(came)
+def more_than_once(came: Counter[Any]) -> int:
+    """How many of them were repetitions."""
+    return came.total() - len(came)

@@ -119,6 +119,16 @@ class Servers:
 
         return self.told(stored)
 
+    def ever_stored(self, prefix: str) -> int:
+        """How many messages the streams of this prefix have ever stored."""
+
+        async def count() -> int:
+            async with connect(self.endpoint) as client:
+                streams = [one async for one in _streams(client) if one["config"]["name"].startswith(prefix)]
+                return sum(one["state"]["last_seq"] for one in streams)
+
+        return self.told(count)
+
     def set_ack_wait(self, seconds: float) -> None:
         """Of the consumers of all lanes."""
 

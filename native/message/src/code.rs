@@ -185,6 +185,7 @@ codes! {
     NatsTimeout = "nats/timeout", Nats, true, 503, "The NATS server did not answer in time.", "Check the server's load; it is tried again.";
     NatsMaxHeaders = "nats/max-headers", Nats, false, 413, "The message's headers are larger than the 64 KiB that a stream of NATS takes.", "Send fewer or shorter headers; what is large belongs into the payload.";
     NatsMaxPayload = "nats/max-payload", Nats, false, 413, "The message is larger than the NATS server's max_payload.", "Send less, or raise max_payload.";
+    NatsHeadersOnly = "nats/headers-only", Nats, true, 503, "A durable gives the message without its payload.", "Turn headers_only of the durable off; its messages come again by themselves until then.";
     NatsNoStream = "nats/no-stream", Nats, true, 503, "No stream listens on the subject, or another one than the out's `stream`.", "Create one that takes the subject, or correct `stream`; `vrsky run` makes only its own, also again when one was deleted.";
     NatsStreamFull = "nats/stream-full", Nats, true, 503, "The stream, or the server's disk, is full.", "Free space or raise the stream's limits; it is tried again.";
     NatsRefused = "nats/refused", Nats, false, 502, "JetStream refused the request.", "See the description of the server.";

@@ -28,6 +28,9 @@ use super::subjects::LaneType;
 /// message comes to that was sent back for a week.
 const MAX_DELIVERIES: u64 = 100_000;
 
+/// Written by the server where it leaves the payload out.
+const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
+
 /// A message that nobody here knows is offered again after this, at first: another node may know it.
 const UNKNOWN_DELAY: Duration = Duration::from_millis(20);
 const MAX_DOUBLINGS: u64 = 10;
@@ -128,6 +131,17 @@ impl<'a> Arrival<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// The length of a payload that its durable keeps back (`headers_only`, ADR-8 of NATS): `control/durables.py` refuses such
+/// a durable, and somebody may have changed it since.
+#[must_use]
+pub fn withheld(message: &Message<'_>) -> Option<usize> {
+    if !message.payload.is_empty() {
+        return None;
+    }
+    let size = Headers::new(message.headers).get_str(PAYLOAD_SIZE)?.parse().ok()?;
+    (size > 0).then_some(size)
 }
 
 /// Counts a message that came before.

@@ -8,6 +8,7 @@ use message::Code;
 
 use super::histogram::{Histogram, MILLISECONDS, NANOSECONDS};
 use super::runs::Runs;
+use crate::engine::subjects::LaneType;
 
 /// What a step's time is counted by: what stands in a pipeline file, and what comes before and after.
 pub const STEPS: [&str; 9] = ["parse", "convert", "filter", "set", "remove", "rename", "route", "script", "emit"];
@@ -17,19 +18,35 @@ pub const STEPS: [&str; 9] = ["parse", "convert", "filter", "set", "remove", "re
 pub enum Waited {
     /// In the stream that a pipeline's own NATS in reads.
     Incoming,
-    /// In the lane between an in and its steps, or before one of their runs.
+    /// In the lane between an in and its steps.
     Logic,
+    /// In the lane before one of their runs, where the topology is split.
+    Converter,
+    Filter,
 }
 
 impl Waited {
-    pub const ALL: [Waited; 2] = [Waited::Incoming, Waited::Logic];
+    pub const ALL: [Waited; 4] = [Waited::Incoming, Waited::Logic, Waited::Converter, Waited::Filter];
+
+    /// A lane of outs has no steps.
+    #[must_use]
+    pub const fn before(lane_type: LaneType) -> Option<Self> {
+        match lane_type {
+            LaneType::Logic => Some(Waited::Logic),
+            LaneType::Converter => Some(Waited::Converter),
+            LaneType::Filter => Some(Waited::Filter),
+            LaneType::Outgoing => None,
+        }
+    }
 
     /// The type of the node that takes it from there.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Waited::Incoming => "incoming",
-            Waited::Logic => "logic",
+            Waited::Logic => LaneType::Logic.as_str(),
+            Waited::Converter => LaneType::Converter.as_str(),
+            Waited::Filter => LaneType::Filter.as_str(),
         }
     }
 }

@@ -154,7 +154,8 @@ impl Parts {
         }
         match lane_type {
             LaneType::Logic | LaneType::Converter | LaneType::Filter => {
-                self.run(revision, &envelope, message.payload, None, Some((Waited::Logic, ack)));
+                let waited = Waited::before(lane_type).map(|place| (place, ack));
+                self.run(revision, &envelope, message.payload, None, waited);
             }
             LaneType::Outgoing => {
                 let Some(target) = revision.target(step) else { return };
@@ -235,6 +236,11 @@ impl Parts {
     ) {
         let arrival = Arrival::new(message);
         let envelope = arrival.envelope(&revision.owner, input, id.as_str(), self.settlement.now_ms());
+        if let (Some(size), Some(ack)) = (intake::withheld(message), ack) {
+            let fault = Fault::new(Code::NatsHeadersOnly, format!("{size} bytes are missing"));
+            self.settlement.event(EventKind::Retried, &envelope, "in", Some(&fault), 0);
+            return self.settlement.settle(input, Outcome::Retry(unknown_delay(ack.delivered), fault));
+        }
         self.settlement.event(EventKind::Received, &envelope, "", None, message.payload.len());
         match arrival.check(&revision.owner, None) {
             Ok(()) => self.run_received(revision, &envelope, message.payload, ack.map(|ack| (Waited::Incoming, ack))),

@@ -63,7 +63,7 @@ impl Parts {
             Some(_) => Handed { brought_by, restarts: handed.restarts, fan_out: Some(handed.fan_out) },
             None => Handed { brought_by, restarts: handed.restarts.saturating_add(1), fan_out: None },
         };
-        let waited = Some((Waited::Logic, ack));
+        let waited = Waited::before(lane_type).map(|place| (place, ack));
         self.run(revision, &envelope, handed.source, Some(&handed_to_steps), waited);
     }
 }
