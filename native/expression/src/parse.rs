@@ -62,6 +62,10 @@ fn syntax(source: &str, error: &ParseError) -> Fault {
             "has a string with an escape that is no character".to_owned()
         }
         _ if text.starts_with("invalid bytes literal") => "has bytes with an escape that is no byte".to_owned(),
+        _ if text.contains("has() macro") => {
+            "asks `has()` for something else than a field; write `has(order.total)`, and of a root field `has(msg.order)`"
+                .to_owned()
+        }
         _ if text.starts_with("invalid") || text.starts_with("reserved") => {
             format!("has an {}", text.replace("reserved identifier:", "name that CEL reserves:"))
         }

@@ -104,7 +104,7 @@ fn every_compile_error_has_its_column() {
         ("contains(a, b)", 1, "x.contains"),
         ("a.int() > 1", 3, "int(x)"),
         ("round(a) > 1", 1, "did you mean `math.round`"),
-        ("has(a)", 5, "has()"),
+        ("has(a)", 5, "of a root field `has(msg.order)`"),
         ("has(headers[\"x\"])", 12, "has()"),
         ("a.all(1, true)", 7, "first argument must be a simple name"),
         ("a.all(x)", 3, "macro `all`"),
