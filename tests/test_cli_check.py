@@ -290,6 +290,26 @@ def test_a_file_whose_in_has_no_stream_is_not_served_and_one_whose_out_has_none_
     assert problem["code"] == "nats/no-stream"
 
 
+@pytest.mark.parametrize(
+    ("auth", "value"),
+    [
+        ("bearer: {secret: token}", "a b"),
+        ("api_key: {header: X-Key, key: {secret: token}}", "\u00e4"),
+        ("webhook: {from: standard-webhooks, key: {secret: token}}", "whsec_x!"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_named_and_so_is_its_place(
+    vrsky: Vrsky, write: Write, auth: str, value: str
+) -> None:
+    path = write("orders.yaml", ROUTE.format(name="orders", path=f"orders, auth: {{{auth}}}"))
+    done = vrsky("check", path, "--json", VRSKY_SECRET_ACME__TOKEN=value)
+    assert done.returncode == 1, done.stderr
+    (problem,) = json.loads(done.stdout)["not_served"][0]["problems"]
+    assert (problem["code"], problem["line"]) == ("config/invalid-value", 3)
+    assert "the secret `token`" in problem["reason"]
+    assert value not in problem["reason"]
+
+
 def test_a_file_that_only_lacks_something_is_exit_code_3_and_one_that_is_wrong_beside_it_1(
     vrsky: Vrsky, write: Write
 ) -> None:

@@ -44,3 +44,14 @@ def test_a_file_is_that_of_one_customer(tmp_path: Path, customer: str, name: str
             resolve(nobody, {name}, tmp_path, {})
         with pytest.raises(SecretError):
             resolve(customer, {f"../{customer}/{name}"}, tmp_path, {})
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n"])
+def test_an_empty_secret_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "token").write_bytes(text.encode())
+    with pytest.raises(SecretError, match="the secret `token` of acme is empty") as refused:
+        resolve("acme", {"token"}, tmp_path, {})
+    assert refused.value.code == "secret/empty"
+    with pytest.raises(SecretError):
+        resolve("acme", {"token"}, None, {variable("acme", "token"): ""})

@@ -128,8 +128,9 @@ def test_a_file_replaced_by_a_folder_is_an_event_that_names_it(start_node: Start
     node.still_works("/quick", "quick.ndjson")
 
 
-def test_a_secret_removed_while_it_is_used_is_an_event_and_the_old_revision_goes_on(
-    start_node: StartNode, tmp_path: Path
+@pytest.mark.parametrize("becomes", [None, "", "\n"])
+def test_a_secret_removed_or_emptied_while_it_is_used_is_an_event_and_the_old_revision_goes_on(
+    start_node: StartNode, tmp_path: Path, becomes: str | None
 ) -> None:
     secret = tmp_path / "secrets" / "acme" / "token"
     secret.parent.mkdir(parents=True)
@@ -138,8 +139,12 @@ def test_a_secret_removed_while_it_is_used_is_an_event_and_the_old_revision_goes
     other = QUICK.replace("quick", "other")
     node = start_node({"quick.yaml": guarded, "other.yaml": other}, "--secrets", tmp_path / "secrets")
     node.still_works("/other", "other.ndjson")
-    secret.unlink()
-    eventually(lambda: names(node, "secret/not-found", "token"), "an event about the secret")
+    if becomes is None:
+        secret.unlink()
+    else:
+        secret.write_text(becomes)
+    code = "secret/not-found" if becomes is None else "secret/empty"
+    eventually(lambda: names(node, code, "token"), "an event about the secret")
     number = a_number()
     node.accepts("/quick", b'{"n": %d}' % number, Authorization="Bearer abc")
     node.delivers_all("quick.ndjson", {number})

@@ -60,11 +60,26 @@ impl Charset {
 /// The values of all `charset` parameters of a media type, without quotes; a quoted value may hold a semicolon.
 /// A parameter without a value is empty.
 pub fn charset_parameters(content_type: &str) -> impl Iterator<Item = &str> {
-    let parameters = content_type.split_once(';').map_or("", |(_, parameters)| parameters);
-    split_parameters(parameters).filter_map(|parameter| {
+    parameters(content_type).filter_map(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        is_charset(name).then(|| value.trim().trim_matches('"'))
     })
+}
+
+/// The parameters of a media type that say nothing of its charset, such as the `action` of SOAP 1.2: each as it stands
+/// there, without blanks around it.
+pub fn other_parameters(content_type: &str) -> impl Iterator<Item = &str> {
+    parameters(content_type)
+        .map(str::trim)
+        .filter(|one| !one.is_empty() && !is_charset(one.split('=').next().unwrap_or_default()))
+}
+
+fn is_charset(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case("charset")
+}
+
+fn parameters(content_type: &str) -> impl Iterator<Item = &str> {
+    split_parameters(content_type.split_once(';').map_or("", |(_, parameters)| parameters))
 }
 
 /// At semicolons outside quotes.
@@ -123,6 +138,19 @@ mod tests {
             ("a/b; charset=a; charset=b", vec!["a", "b"]),
         ] {
             assert_eq!(charset_parameters(content_type).collect::<Vec<_>>(), charsets, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_no_charset_are_kept_as_they_stand() {
+        for (content_type, others) in [
+            ("text/xml", vec![]),
+            ("text/xml; charset=latin1;", vec![]),
+            ("text/xml;x=1 ; CharSet = \"utf-16\"; Y=\"a;b\" ", vec!["x=1", "Y=\"a;b\""]),
+            ("a/b+xml; profile=\"a;charset=latin1\"", vec!["profile=\"a;charset=latin1\""]),
+            ("a/b; charset; flowed", vec!["flowed"]),
+        ] {
+            assert_eq!(other_parameters(content_type).collect::<Vec<_>>(), others, "{content_type}");
         }
     }
 }

@@ -285,6 +285,7 @@ codes! {
     TenantMoving = "tenant/moving", Tenant, true, 503, "The customer moves between shared lanes and lanes of its own; its ins take nothing in meanwhile.", "Send it again; `vrsky status` says what the move waits for.";
     TenantUnknownPipeline = "tenant/unknown-pipeline", Tenant, true, 404, "No pipeline of this name is installed for the customer.", "Install it; the message waits.";
     SecretNotFound = "secret/not-found", Secret, false, 500, "The secret is not defined for this customer.", "Set VRSKY_SECRET_<CUSTOMER>__<NAME>, or the file <dir>/<customer>/<name>.";
+    SecretEmpty = "secret/empty", Secret, false, 500, "A secret has no value.", "Write one into its file or variable; one that changes is best put in place by a rename.";
     ConnectorNotConnected = "connector/not-connected", Connector, true, 503, "The connector lost its connection.", "It is restored by itself.";
     ConnectorTooLarge = "connector/too-large", Connector, false, 413, "A message of a source has more bytes than the pipeline takes.", "Send less, or raise `limits.bytes` and the NATS server's max_payload.";
     InternalPanic = "internal/panic", Internal, false, 500, "A defect of ours, caught at the border.", "Report it with the message's id.";

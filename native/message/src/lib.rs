@@ -31,7 +31,7 @@ mod step;
 mod table;
 mod trace;
 
-pub use charset::{Charset, charset_parameters};
+pub use charset::{Charset, charset_parameters, other_parameters};
 pub use code::{Code, Stage};
 pub use document::{
     Conventions, Dialect, Document, EditError, Encoding, Extent, Flags, Format, Items, Kind, Members, NONE, Node,

@@ -183,22 +183,24 @@ def _connectors(
         if not row["ok"]:
             named = set(connector.secrets)
             reasons = [missing[name] for name in sorted(named & missing.keys())]
-            reason = "; ".join(reasons) if row["code"] == "secret/not-found" else row["reason"]
-            finding.fail(error_for(row["code"], reason))
+            if row["code"] == "secret/not-found":
+                finding.fail(error_for(reasons[0].code, "; ".join(one.reason for one in reasons)))
+            else:
+                finding.fail(error_for(row["code"], row["reason"]))
         elif server.url is None and connector.through == "nats":
             finding.state, finding.hint = "unchecked", "Name the server with --nats."
         yield finding
 
 
-def _resolve(one: config.PipelineFile, folder: Path | None) -> tuple[dict[str, str], dict[str, str]]:
-    """The values by name, and the reasons of those that have none."""
+def _resolve(one: config.PipelineFile, folder: Path | None) -> tuple[dict[str, str], dict[str, SecretError]]:
+    """The values by name, and what is wrong with those that have none."""
     values: dict[str, str] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, SecretError] = {}
     for name in one.summary.secrets:
         try:
             values |= secrets.resolve(one.customer, {name}, folder)
         except SecretError as error:
-            missing[name] = error.reason
+            missing[name] = error
     return values, missing
 
 

@@ -27,8 +27,13 @@ def variable(customer: str, name: str) -> str:
 def resolve(
     customer: str, names: Iterable[str], folder: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The values by name. Raises SecretError for the first that is not defined."""
-    return {name: _one(customer, name, folder, environment) for name in sorted(names)}
+    """The values by name. Raises SecretError for the first that is not defined, or empty: a file may be about to be
+    written, and no credential is."""
+    values = {name: _one(customer, name, folder, environment) for name in sorted(names)}
+    for name, value in values.items():
+        if not value:
+            raise error_for("secret/empty", f"the secret `{name}` of {customer} is empty")
+    return values
 
 
 def _one(customer: str, name: str, folder: Path | None, environment: Mapping[str, str]) -> str:

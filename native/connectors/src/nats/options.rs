@@ -34,7 +34,8 @@ pub enum NatsMode {
     Jetstream,
 }
 
-/// A NATS subject.
+/// A NATS subject. How often a message was passed on is not counted here, as it is by HTTP, MQTT 5 and files: one that is
+/// published to a subject which an in on its way reads goes round for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatsOut {

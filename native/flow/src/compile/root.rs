@@ -16,7 +16,7 @@ pub fn check(file: &PipelineFile, faults: &mut Vec<Fault>) {
     for (at, step) in file.steps.iter().enumerate() {
         let Step::Set(entries) = step else { continue };
         for (path, expression) in entries {
-            let Some(meant) = path.strip_prefix("msg.") else { continue };
+            let Some(meant) = path.strip_prefix("msg").and_then(below) else { continue };
             // `msg.total: msg.total` changes nothing if it means the message: it puts a field into a new `msg`.
             let is_meant = reads(expression, path) || !may_be_made;
             if expression.trim() == path || !is_meant || is_edited(file, meant) {
@@ -32,10 +32,20 @@ pub fn check(file: &PipelineFile, faults: &mut Vec<Fault>) {
     }
 }
 
+/// What of the path stands below its first field: `total` of `.total` and of `["total"]`.
+fn below(rest: &str) -> Option<&str> {
+    let quoted = |quote: &str| {
+        let inner = rest.strip_prefix('[')?.strip_prefix(quote)?.strip_suffix(']')?.strip_suffix(quote)?;
+        inner.chars().all(|c| c.is_alphanumeric() || c == '_').then_some(inner)
+    };
+    rest.strip_prefix('.').or_else(|| quoted("\"")).or_else(|| quoted("'")).or(rest.starts_with('[').then_some(rest))
+}
+
 /// Whether it puts fields of the message into a field `msg` of it.
 fn wraps(step: &Step) -> bool {
     let Step::Set(entries) = step else { return false };
-    entries.iter().any(|(path, expression)| path.starts_with("msg.") && expression.trim() == path)
+    let is_in_msg = |path: &str| path.strip_prefix("msg").and_then(below).is_some();
+    entries.iter().any(|(path, expression)| is_in_msg(path) && expression.trim() == &**path)
 }
 
 /// Whether anything shows a field `msg` of the message.

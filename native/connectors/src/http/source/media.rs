@@ -2,7 +2,7 @@
 
 use std::ops::BitOr;
 
-use message::{Charset, Code, Fault, charset_parameters};
+use message::{Charset, Code, Fault, charset_parameters, other_parameters};
 
 use super::form;
 use super::headers::{Encoding, Field, Found};
@@ -47,7 +47,7 @@ impl BitOr for Accept {
     }
 }
 
-/// The media type in lower case, without parameters other than the charset of XML (but as it came for
+/// The media type in lower case, with its parameters but for the charset of what is UTF-8 (as it came for
 /// [`Accept::ANY`]), or the reason for a 415 (or a 400, when the header stands there twice).
 pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>, Fault> {
     if found.encoding == Encoding::Other {
@@ -77,13 +77,21 @@ pub(super) fn check_media(found: &Found<'_>, accept: Accept) -> Result<Box<str>,
     }
     if kind == Accept::XML {
         // Whoever reads the document needs it, also where it is UTF-8: it wins over the XML declaration.
-        return Ok(match xml_charset(text)? {
-            Some(charset) => format!("{media}; charset={}", charset.name().to_ascii_lowercase()).into(),
-            None => media.into(),
-        });
+        let charset = xml_charset(text)?.map(|charset| format!("charset={}", charset.name().to_ascii_lowercase()));
+        return Ok(with_parameters(media, charset.as_deref(), text));
     }
     check_charset(text)?;
-    Ok(media.into())
+    Ok(with_parameters(media, None, text))
+}
+
+/// Whoever gets the message may need them, such as the `action` of SOAP 1.2.
+fn with_parameters(media: String, charset: Option<&str>, content_type: &str) -> Box<str> {
+    charset
+        .into_iter()
+        .chain(other_parameters(content_type))
+        .fold(media, |all, one| all + "; " + one)
+        .replace('\t', " ")
+        .into()
 }
 
 fn known(media: &str) -> Option<Accept> {
@@ -160,11 +168,18 @@ mod tests {
         for (text, media) in [
             ("application/json", "application/json"),
             ("Application/XML; charset=UTF-8", "application/xml; charset=utf-8"),
-            ("text/xml;charset=\"utf8\"; x=1", "text/xml; charset=utf-8"),
+            ("text/xml;charset=\"utf8\"; x=1", "text/xml; charset=utf-8; x=1"),
             ("text/xml; charset=latin1", "text/xml; charset=iso-8859-1"),
             ("image/svg+xml; charset=utf-16; charset=UTF-16", "image/svg+xml; charset=utf-16"),
-            ("application/xml; profile=x", "application/xml"),
-            ("application/vnd.acme.order+json; profile=\"a;charset=latin1\"", "application/vnd.acme.order+json"),
+            ("application/xml; profile=x", "application/xml; profile=x"),
+            (
+                "application/soap+xml; charset=utf-8; action=\"urn:Book\"",
+                "application/soap+xml; charset=utf-8; action=\"urn:Book\"",
+            ),
+            (
+                "application/vnd.acme.order+json; profile=\"a;charset=latin1\"",
+                "application/vnd.acme.order+json; profile=\"a;charset=latin1\"",
+            ),
             ("image/svg+xml", "image/svg+xml"),
             ("text/plain; charset=us-ascii", "text/plain"),
             ("application/octet-stream", "application/octet-stream"),

@@ -347,6 +347,10 @@ fn a_path_that_begins_with_the_name_of_the_message_is_refused() {
             &format!("write `{}`", &path[4..]),
         );
     }
+    for (path, field) in [("msg[\"total\"]", "total"), ("msg['total']", "total"), ("msg[\"a b\"]", "[\"a b\"]")] {
+        let pointer = format!("/steps/0/set/{path}");
+        refused(json!([set(path, "2")]), one(), Code::ConfigInvalidPath, &pointer, &format!("write `{field}`"));
+    }
     for steps in [
         json!([set("msg", "{}"), set("msg.total", "total * 2")]),
         json!([set("msg.total", "msg.total"), set("msg.kind", "\"x\"")]),

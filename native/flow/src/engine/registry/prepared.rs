@@ -59,9 +59,14 @@ impl Prepared {
             secrets.get(name)?;
         }
         // To make the route is the check of an HTTP in.
-        let route = pipeline.http().map(|http| http.route(&secrets)).transpose()?;
+        let below = |fault: Fault| {
+            let kind = &pipeline.file().input.connector().kind;
+            let pointer = format!("/in/{kind}{}", fault.place().pointer.as_deref().unwrap_or_default());
+            fault.at_pointer(pointer)
+        };
+        let route = pipeline.http().map(|http| http.route(&secrets)).transpose().map_err(below)?;
         if route.is_none() {
-            pipeline.input().check(&secrets)?;
+            pipeline.input().check(&secrets).map_err(below)?;
         }
         let bucket = pipeline.rate().map(|rate| Arc::new(Mutex::new(TokenBucket::new(rate, 0, Instant::now()))));
         let health = counters.iter().map(|_| Arc::new(Healths::new(pipeline.outs().len()))).collect();

@@ -72,10 +72,10 @@ impl Signature {
     fn made(options: &SignatureOptions) -> Result<Signature, Fault> {
         let recipe = Recipe::new(&options.sender)?;
         let key = |secret: &SigningSecret| {
-            let key = recipe.secret.key(&secret.value).map_err(|reason| match &secret.name {
-                Some(name) => invalid(format!("the secret `{name}` {reason}")),
-                None => invalid(format!("the secret of the signature {reason}")),
-            })?;
+            let key = recipe
+                .secret
+                .key(&secret.value)
+                .map_err(|reason| invalid(format!("the secret `{}` {reason}", secret.called)))?;
             let (name, sender) = (secret.name.as_deref().map(Box::from), secret.sender.as_deref().map(Box::from));
             Ok(Key { key: hmac::Key::new(recipe.algorithm.ring(), &key), name, sender })
         };

@@ -103,6 +103,8 @@ pub enum Deduplicate {
 #[derive(Clone)]
 pub struct SigningSecret {
     pub value: String,
+    /// What a fault of it calls it.
+    pub called: String,
     /// What messages say in `Auth-name` when they were signed with it.
     pub name: Option<String>,
     /// Whose it is, where several senders sign: each has deliveries and keys of its own.
@@ -112,7 +114,7 @@ pub struct SigningSecret {
 impl SigningSecret {
     #[must_use]
     pub fn new(value: impl Into<String>) -> SigningSecret {
-        SigningSecret { value: value.into(), name: None, sender: None }
+        SigningSecret { value: value.into(), called: String::new(), name: None, sender: None }
     }
 
     #[must_use]

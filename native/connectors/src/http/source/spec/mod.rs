@@ -180,8 +180,12 @@ impl HttpInput {
         let (auth, signature) = match &self.auth {
             HttpAuth::Nobody => (Auth::None, None),
             HttpAuth::LoopbackOnly => (Auth::LoopbackOnly, None),
-            HttpAuth::Presents { by, secrets: names } => (presents(by, names, secrets)?, None),
-            HttpAuth::Signs(signing) => (Auth::None, Some(signing.open(secrets)?)),
+            HttpAuth::Presents { by, secrets: names } => {
+                (presents(by, names, secrets).map_err(|fault| fault.at_pointer("/auth"))?, None)
+            }
+            HttpAuth::Signs(signing) => {
+                (Auth::None, Some(signing.open(secrets).map_err(|fault| fault.at_pointer("/auth"))?))
+            }
         };
         Ok(Route {
             auth,
@@ -189,7 +193,7 @@ impl HttpInput {
             accept: self.accept,
             passes: self.passes.clone(),
             methods: self.methods.clone(),
-            handshakes: shaking::open(&self.handshake, secrets)?,
+            handshakes: shaking::open(&self.handshake, secrets).map_err(|fault| fault.at_pointer("/handshake"))?,
             ..Route::open(0, self.max_body)
         })
     }
@@ -201,12 +205,18 @@ impl HttpInput {
     }
 }
 
+/// The bearer token or key that a secret holds. A fault names the secret.
+fn token_in(secrets: &dyn Secrets, name: &str) -> Result<Token, Fault> {
+    Token::new(secrets.get(name)?)
+        .map_err(|fault| Fault::new(fault.code(), format!("the secret `{name}` is refused: {}", fault.reason())))
+}
+
 fn presents(by: &PresentedBy, names: &[SenderSecret], secrets: &dyn Secrets) -> Result<Auth, Fault> {
     let several = names.len() > 1;
     let token = |SenderSecret { secret: name, sender }: &SenderSecret| {
         let token = match by {
             PresentedBy::Basic(user) => Token::basic(user, secrets.get(name)?),
-            PresentedBy::Bearer | PresentedBy::Header(_) => Token::new(secrets.get(name)?)?,
+            PresentedBy::Bearer | PresentedBy::Header(_) => token_in(secrets, name)?,
         };
         Ok(match sender {
             Some(sender) if several => token.named(name).of_sender(sender),

@@ -6,7 +6,7 @@ use message::{Code, Fault};
 use crate::http::options::{
     BodyChallenge, ChallengeMethod, ChallengeReply, ChallengeWhen, HandshakeOptions, QueryChallenge,
 };
-use crate::http::source::{Handshake, Reply, Token, When};
+use crate::http::source::{Handshake, Reply, When};
 use crate::kind::Secrets;
 
 /// The names of their secrets.
@@ -37,7 +37,7 @@ pub(super) fn open(options: &HandshakeOptions, secrets: &dyn Secrets) -> Result<
 fn query(options: &QueryChallenge, secrets: &dyn Secrets) -> Result<Handshake, Fault> {
     let verify = options.verify.as_ref().map(|verify| {
         let tokens =
-            verify.token.names().iter().map(|name| Token::new(secrets.get(name)?)).collect::<Result<_, _>>()?;
+            verify.token.names().iter().map(|name| super::token_in(secrets, name)).collect::<Result<_, _>>()?;
         Ok::<_, Fault>((verify.parameter.to_string(), tokens))
     });
     let method = match options.method {

@@ -98,7 +98,7 @@ impl Signing {
     pub(super) fn open(&self, secrets: &dyn Secrets) -> Result<Arc<Signature>, Fault> {
         let several = self.secrets.len() > 1;
         let signing = |SenderSecret { secret: name, sender }: &SenderSecret| {
-            let secret = SigningSecret::new(secrets.get(name)?);
+            let secret = SigningSecret { called: name.clone(), ..SigningSecret::new(secrets.get(name)?) };
             Ok(if several { SigningSecret { sender: sender.clone(), ..secret.named(name) } } else { secret })
         };
         let secrets = self.secrets.iter().map(signing).collect::<Result<_, Fault>>()?;
