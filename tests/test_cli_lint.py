@@ -62,3 +62,25 @@ def test_every_verb_that_reads_pipeline_files_takes_variables(vrsky: Vrsky, writ
         assert by_environment.returncode == 0, verb
     assert vrsky("lint", "orders.yaml", "--var", "path=/orders").returncode == 2
     assert vrsky("lint", "orders.yaml", *given, "--var", "A=c").returncode == 2
+
+
+def test_lint_names_limits_above_the_ceilings_of_a_node(vrsky: Vrsky, write: Write) -> None:
+    limits = "limits:\n  fuel: 2000000\n  script: {cpu_ms: 101, memory_mb: 300}\n"
+    write("orders.yaml", MINIMAL + limits)
+    done = vrsky("lint", "orders.yaml", "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    first = MINIMAL.count("\n") + 1
+    found = {(one["code"], one["pointer"], one["line"] - first) for one in report["problems"]}
+    assert found == {
+        ("config/above-ceiling", "/limits/fuel", 1),
+        ("config/above-ceiling", "/limits/script/cpu_ms", 2),
+        ("config/above-ceiling", "/limits/script/memory_mb", 2),
+    }
+    assert all("operator" in one["hint"] for one in report["problems"])
+    assert report["pipelines"] == []
+    higher = ("--max-cpu-ms", "101", "--max-memory-mb", "300", "--max-fuel", "2000000")
+    assert vrsky("lint", "orders.yaml", *higher).returncode == 0
+    assert vrsky("check", "orders.yaml", *higher).returncode == 0
+    assert "--max-cpu-ms" in vrsky("check", "orders.yaml", *higher[2:]).stdout
+    assert vrsky("lint", "orders.yaml", "--max-cpu-ms", "4").returncode == 2, "below what everybody gets"

@@ -370,6 +370,11 @@ class Pipeline:
         """Whether the other may run a share of the messages of this one. Raises ConfigError `config/canary` with the
         pointer of what it changes and may not: in, outs, and limits of all messages."""
 
+    def check_ceilings(self, ceilings_json: str) -> None:
+        """Whether its limits are below what an operator allows: an object with `cpu_ms`, `memory_mb` and `fuel`; what
+        is not named has its default. Raises ConfigError `config/above-ceiling` with the pointer of the first limit
+        above; `faults` holds all."""
+
     @property
     def json(self) -> str:
         """The file's canonical JSON."""

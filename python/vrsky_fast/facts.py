@@ -30,6 +30,16 @@ class StreamFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The most that pipeline files may ask for: of `limits.script.cpu_ms` (milliseconds), `limits.script.memory_mb`
+    (MiB), and `limits.fuel` (steps of one expression)."""
+
+    cpu_ms: int
+    memory_mb: int
+    fuel: int
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """The engine's own settings where its host names none."""
 
@@ -40,6 +50,7 @@ class Defaults:
     park_after: int
     allow_loopback: bool
     absolute_files: bool
+    ceilings: Ceilings
 
 
 _ALL: dict[str, Any] = json.loads(_native.facts())
@@ -79,7 +90,11 @@ SERVES_FILES: str = _ALL["serves_files"]
 KINDS_OF_OUTS: tuple[str, ...] = tuple(_ALL["kinds"]["out"])
 """The kinds of connectors that an out may be; none of them can be the name of an out."""
 
-DEFAULTS = Defaults(**(_ALL["defaults"] | {"types": tuple(_ALL["defaults"]["types"])}))
+_CEILINGS = Ceilings(**_ALL["defaults"]["ceilings"])
+DEFAULTS = Defaults(**(_ALL["defaults"] | {"types": tuple(_ALL["defaults"]["types"]), "ceilings": _CEILINGS}))
+
+LEAST_CEILINGS = Ceilings(**_ALL["least_ceilings"])
+"""What a pipeline file gets that asks for nothing; no ceiling is lower."""
 
 MAX_TABLE_BYTES: int = _ALL["max_table_bytes"]
 """Of one lookup table's file."""

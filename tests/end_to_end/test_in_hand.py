@@ -37,7 +37,7 @@ steps:
       language: js
       code: "export default (msg) => {{ let n = 0; while (n < {loops}) n++; delete msg.text; return msg; }}"
 out: {{file: {{path: scripted.ndjson}}}}
-limits: {{script: {{cpu_ms: 1000}}, backlog: 10000}}
+limits: {{script: {{cpu_ms: 100}}, backlog: 10000}}
 """
 QUIET_SCRIPT = {
     "own.yaml": """\

@@ -128,3 +128,18 @@ def test_a_backlog_that_is_full_is_429_until_it_is_worked_off(
         eventually(lambda: client.post()[0].status == 202, "a 202")
     assert source.stop() == 0
     rest.delivers_once("orders.ndjson", client.accepted)
+
+
+def test_a_pipeline_above_a_ceiling_is_refused_alone_until_the_operator_allows_it(start_node: StartNode) -> None:
+    greedy = (PIPELINE % "script: {cpu_ms: 500}").replace("orders", "greedy")
+    files = {"greedy.yaml": greedy, "orders.yaml": PIPELINE % "script: {cpu_ms: 100}"}
+    node = start_node(files)
+    (problem,) = node.hears("not-served", goes_on=None)["problems"]
+    assert (problem["code"], problem["line"]) == ("config/above-ceiling", 7)
+    assert "`limits.script.cpu_ms` is 500" in problem["reason"]
+    assert "--max-cpu-ms" in problem["reason"]
+    node.still_works("/orders", "orders.ndjson")
+    assert node.stop() == 0
+    node = start_node(files, "--max-cpu-ms", "500")
+    node.still_works("/greedy", "greedy.ndjson")
+    assert node.stop() == 0

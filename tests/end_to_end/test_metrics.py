@@ -89,7 +89,7 @@ pipeline: busy
 in: {http: {path: /busy}}
 steps:
   - script: {code: "export default msg => { let x = 0; for (let i = 0; i < 20000; i++) x += i; return {...msg, x} }"}
-limits: {script: {cpu_ms: 1000}}
+limits: {script: {cpu_ms: 100}}
 out: {file: {path: busy.ndjson}}
 """
 

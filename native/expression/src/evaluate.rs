@@ -17,6 +17,7 @@ use crate::compare::{self, equal};
 use crate::failure::{Failure, Kind, Mishap};
 use crate::operand::{Operand, plain_text};
 use crate::program::{Constant, Equality, Node, Operation, Ordering};
+use crate::spent;
 
 pub(crate) type Outcome<'a> = Result<Operand<'a>, Box<Failure<'a>>>;
 
@@ -24,7 +25,10 @@ pub(crate) type Outcome<'a> = Result<Operand<'a>, Box<Failure<'a>>>;
 pub(crate) const META: [&str; 5] = ["id", "customer", "pipeline", "revision", "time"];
 
 /// What is left of an expression's steps.
-pub(crate) struct Fuel(u64);
+pub(crate) struct Fuel {
+    given: u64,
+    left: u64,
+}
 
 /// Members and elements walked for one step.
 pub(crate) const ITEMS_PER_STEP: usize = 8;
@@ -34,13 +38,13 @@ pub(crate) const BYTES_PER_STEP: usize = 64;
 impl Fuel {
     #[inline]
     pub fn charge(&mut self, steps: usize) -> Result<(), Mishap> {
-        match self.0.checked_sub(steps as u64) {
+        match self.left.checked_sub(steps as u64) {
             Some(left) => {
-                self.0 = left;
+                self.left = left;
                 Ok(())
             }
             None => {
-                self.0 = 0;
+                self.left = 0;
                 Err(Mishap::too_expensive())
             }
         }
@@ -57,6 +61,13 @@ impl Fuel {
     }
 }
 
+impl Drop for Fuel {
+    #[inline]
+    fn drop(&mut self) {
+        spent::count(self.given - self.left);
+    }
+}
+
 /// One run of one expression over one message.
 pub(crate) struct Evaluation<'a> {
     pub document: &'a Document,
@@ -68,7 +79,7 @@ pub(crate) struct Evaluation<'a> {
 
 impl<'a> Evaluation<'a> {
     pub fn new(document: &'a Document, context: &'a Context<'a>, fuel: u64) -> Evaluation<'a> {
-        Evaluation { document, context, fuel: Fuel(fuel), locals: Vec::new() }
+        Evaluation { document, context, fuel: Fuel { given: fuel, left: fuel }, locals: Vec::new() }
     }
 
     /// The value of `node`, or why there is none. Recurses as deep as the program.

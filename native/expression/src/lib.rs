@@ -46,6 +46,7 @@ mod remove;
 mod rename;
 mod route;
 mod set;
+mod spent;
 mod text;
 mod time;
 
@@ -54,3 +55,4 @@ pub use remove::Remove;
 pub use rename::Rename;
 pub use route::{Case, Route};
 pub use set::Set;
+pub use spent::take_spent;

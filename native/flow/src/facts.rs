@@ -73,6 +73,7 @@ pub fn facts() -> Value {
         "serves_http": NodeType::Incoming,
         "serves_files": NodeType::Outgoing,
         "defaults": defaults(),
+        "least_ceilings": model::Ceilings::least(),
         "max_threads": MAX_THREADS,
         "max_lanes": MAX_LANES,
         "tiers": TIERS.iter().map(|(name, cap)| ((*name).to_owned(), json!(cap))).collect::<Map<_, _>>(),
@@ -130,6 +131,7 @@ fn defaults() -> Value {
             "park_after": settings.park_after,
             "allow_loopback": settings.allow_loopback,
             "absolute_files": settings.absolute_files,
+            "ceilings": settings.ceilings,
         })
     })
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::message::Fault;
+use ::message::{Code, Fault};
 use flow::compile::{Compiled, Pipeline, check_canary, compile_all};
+use flow::model::Ceilings;
 use flow::process::{Processed, Snapshot, dry_run, now_ms, process, process_split};
 use flow::summary::summary;
 use flow::worker::Worker;
@@ -14,7 +15,7 @@ use script::Runner;
 use serde_json::json;
 
 use crate::border::{Owner, detached};
-use crate::errors::raise_all;
+use crate::errors::{raise, raise_all};
 use crate::message::{PyMessage, PyOutcome};
 
 /// Compiles, or raises the first of all faults.
@@ -69,6 +70,15 @@ impl PyPipeline {
     fn check_canary(&self, py: Python<'_>, canary: &Bound<'_, PyPipeline>) -> PyResult<()> {
         let canary = Arc::clone(&canary.get().pipeline);
         detached(py, || check_canary(&self.pipeline, &canary))
+    }
+
+    fn check_ceilings(&self, py: Python<'_>, ceilings_json: &str) -> PyResult<()> {
+        let ceilings: Ceilings = serde_json::from_str(ceilings_json)
+            .map_err(|error| raise(py, &Fault::new(Code::ConfigInvalidValue, format!("ceilings: {error}"))))?;
+        match ceilings.faults(&self.pipeline.file().limits) {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(raise_all(py, &faults)),
+        }
     }
 
     #[getter]

@@ -22,11 +22,12 @@ from ..control.durables import Owner
 from ..control.presence import look_for_stream
 from ..control.server_config import MAX_PAYLOAD
 from ..errors import ConfigError, NatsError, SecretError, VrskyError, error_for
+from ..facts import Ceilings
 from ..node import Profile, Settings, check_free, checked, reconcile
 from ..node.engine import Engine
 from ..node.pipelines import is_about_files
 from ..node.preview import preview
-from . import exit_codes, nats, variables
+from . import ceilings, exit_codes, nats, variables
 from .terminal import Terminal, safe
 
 _HELP = """Look whether `run` would serve PATHS, files or folders, and whether every in and out would work here. No
@@ -76,6 +77,7 @@ class Finding:
 @click.option("--secrets", "folder", type=click.Path(path_type=Path), metavar="DIR", help="As for `run`.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="As for `run`; may be repeated.")
 @click.option("--files-anywhere", is_flag=True, help="As for `run`.")
+@ceilings.options
 @variables.option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -86,10 +88,11 @@ def command(
     folder: Path | None,
     allow: tuple[str, ...],
     files_anywhere: bool,
+    ceilings: Ceilings,
     given: dict[str, str],
     as_json: bool,
 ) -> int:
-    allowed = Profile.of_process(data, listen, allow=allow, files_anywhere=files_anywhere)
+    allowed = Profile.of_process(data, listen, allow=allow, files_anywhere=files_anywhere, ceilings=ceilings)
     settings = Settings(data, allowed, server.url, server.tls, folder, given=given, access=server.access)
     report = asyncio.run(_look(paths, settings, checked(settings), server))
     if as_json:

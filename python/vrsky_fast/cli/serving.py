@@ -14,9 +14,9 @@ import click
 
 from ..config import InvalidConfig
 from ..errors import VrskyError
-from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES, TOPOLOGIES
+from ..facts import DEFAULTS, MAX_THREADS, NODE_TYPES, TOPOLOGIES, Ceilings
 from ..node import MakeOrigin, Profile, Settings, serve
-from . import exit_codes, nats
+from . import ceilings, exit_codes, nats
 from .display import Display, JsonDisplay
 from .json_log import JsonLog
 from .log import Log
@@ -130,6 +130,7 @@ def options(
             " kernel takes network, files and all else; one that does not stop is killed, and costs others nothing."
             " `vrsky doctor` shows what this machine can take.",
         ),
+        ceilings.options,
         click.option(
             "--metrics",
             metavar="IP:PORT",
@@ -167,6 +168,7 @@ def options(
             allow: tuple[str, ...],
             files_anywhere: bool,
             isolation: str,
+            ceilings: Ceilings,
             metrics: str | None,
             take_over: bool,
             as_json: bool,
@@ -186,6 +188,7 @@ def options(
                 allow_loopback,
                 shared_files,
                 isolation == "customer",
+                ceilings,
             )
             settings = Settings(
                 data,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from ..config.deployment import DeploymentSettings
 from ..control.server_config import Endpoint
 from ..control.streams import Stream, left_behind, topology
-from ..facts import DEFAULTS, TIERS, TOPOLOGIES
+from ..facts import DEFAULTS, TIERS, TOPOLOGIES, Ceilings
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Profile:
     they are not public. After `park_after` failures in a row an out's messages are parked. `replicas` is the number of
     servers of a cluster that hold each stream; None leaves it to who made them. With `leases`
     sources that one node alone may read are read by a lease alone. With `isolates` scripts run in processes of their
-    customers, not in this one."""
+    customers, not in this one. A pipeline that asks for more than `ceilings` is refused."""
 
     files: Path
     topology: str = DEFAULTS.topology
@@ -50,6 +50,7 @@ class Profile:
     replicas: int | None = None
     leases: bool = False
     isolates: bool = False
+    ceilings: Ceilings = DEFAULTS.ceilings
 
     @classmethod
     def of_process(
@@ -65,6 +66,7 @@ class Profile:
         allow_loopback: bool = True,
         shared_files: Path | None = None,
         isolates: bool = False,
+        ceilings: Ceilings = DEFAULTS.ceilings,
     ) -> Self:
         """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
         loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
@@ -83,6 +85,7 @@ class Profile:
             absolute_files=files_anywhere,
             replicas=replicas,
             isolates=isolates,
+            ceilings=ceilings,
         )
         return made if made.is_fixed else made._of(made.topology)
 
@@ -151,5 +154,6 @@ class Profile:
                 "park_after": self.park_after,
                 "leases": self.leases,
                 "max_payload": max_payload,
+                "ceilings": asdict(self.ceilings),
             }
         )

@@ -11,6 +11,7 @@ use nats::{Auth, TlsOptions};
 use serde::{Deserialize, Serialize};
 
 use super::subjects::{self, Lane, LaneType};
+use crate::model::Ceilings;
 
 /// What a node is told when it is made.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,6 +69,9 @@ pub struct Settings {
     /// keep the node from starting.
     #[serde(default)]
     pub max_payload: Option<usize>,
+    /// What pipelines may ask for; one that asks for more is refused.
+    #[serde(default)]
+    pub ceilings: Ceilings,
 }
 
 /// Where the NATS server is, and who we are there.

@@ -33,7 +33,8 @@ pub struct Limits {
     /// An XML name, bytes.
     #[schemars(range(min = 1, max = 65_536))]
     pub name_bytes: u32,
-    /// Steps that one expression may take.
+    /// Steps that one expression may take. A node refuses a pipeline that asks for more than its operator allows, 1,000,000
+    /// by default.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub fuel: u32,
     /// Messages that one message may become.
@@ -51,10 +52,11 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptLimits {
-    /// CPU time for one message, milliseconds.
+    /// CPU time for one message, milliseconds. A node refuses a pipeline that asks for more than its operator allows, 100
+    /// by default.
     #[schemars(range(min = 1, max = 10_000))]
     pub cpu_ms: u32,
-    /// Memory, MiB.
+    /// Memory, MiB. A node refuses a pipeline that asks for more than its operator allows, 256 by default.
     #[schemars(range(min = 1, max = 1_024))]
     pub memory_mb: u32,
     /// Stack, KiB.

@@ -11,6 +11,7 @@
 //! does the YAML reader in Python, which asks it which scalars are texts. Formats that a schema
 //! cannot say (`name`, `path`, `rate`, ...) are checked in format.rs.
 
+mod ceilings;
 mod choice;
 mod connector;
 mod expectation;
@@ -29,6 +30,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use ceilings::Ceilings;
 pub use connector::Connector;
 pub use connectors::options::{Csv, Span};
 pub use expectation::{Example, ExampleInput, Expected, ExpectedOut};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flow::engine::Node;
 use harness::{Client, Server, eventually, post};
 use message::Code;
 use serde_json::{Value, json};
@@ -94,4 +95,36 @@ fn the_largest_body_fits_the_server_with_its_headers() {
     assert!(problem.contains("http/too-large") && problem.contains("1015808"), "{problem}");
     eventually("the first is delivered", || (stat(&node, "default", "delivered") == 1).then_some(()));
     assert!(node.drain(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_pipeline_above_a_ceiling_is_refused_and_its_earlier_revision_goes_on() {
+    let server = Server::start();
+    Client::connect(&server).provision();
+    let node = unstarted(&server, &json!({"ceilings": {"cpu_ms": 50, "memory_mb": 64, "fuel": 200_000}}));
+    install(
+        &node,
+        &forwarding("orders", &json!({"script": {"cpu_ms": 50, "memory_mb": 64}, "fuel": 200_000}), &Value::Null),
+    );
+    node.start().unwrap();
+    for (limits, pointer) in [
+        (json!({"script": {"cpu_ms": 51}}), "/limits/script/cpu_ms"),
+        (json!({"script": {"memory_mb": 65}}), "/limits/script/memory_mb"),
+        (json!({"fuel": 200_001}), "/limits/fuel"),
+    ] {
+        let fault = try_install(&node, &forwarding("orders", &limits, &Value::Null)).unwrap_err();
+        assert_eq!((fault.code(), fault.place().pointer.as_deref()), (Code::ConfigAboveCeiling, Some(pointer)));
+    }
+    let port = node.address().unwrap().port();
+    assert_eq!(post(port, "/in/acme/orders", &[], b"{}").0, 202);
+    eventually("it is delivered", || (stat(&node, "orders", "delivered") == 1).then_some(()));
+}
+
+#[test]
+fn no_ceiling_is_below_what_a_pipeline_gets_that_asks_for_nothing() {
+    for ceilings in [json!({"cpu_ms": 1}), json!({"memory_mb": 1}), json!({"fuel": 1})] {
+        let settings = json!({"nats": {"url": "nats://127.0.0.1"}, "files": ".", "ceilings": ceilings});
+        let refused = Node::new(serde_json::from_value(settings).unwrap()).err().unwrap();
+        assert_eq!(refused.code(), Code::ConfigInvalidValue);
+    }
 }

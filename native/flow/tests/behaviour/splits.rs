@@ -4,7 +4,7 @@ use flow::engine::Node;
 use harness::{Client, Server, alone, eventually, post};
 use serde_json::{Value, json};
 
-use crate::node::{node, stat};
+use crate::node::{node_with, stat};
 
 fn script(body: &str) -> Value {
     json!({"script": {"code": format!("export default (msg) => {body}")}})
@@ -19,7 +19,8 @@ fn started(server: &Server, steps: &Value) -> (Client, Node) {
         "steps": steps, "out": {"file": {"path": "out.txt"}},
         "limits": {"script": {"cpu_ms": 1_000}},
     });
-    (client, node(server, &[pipeline]))
+    let ceilings = json!({"ceilings": {"cpu_ms": 1_000}});
+    (client, node_with(server, &[pipeline], &ceilings))
 }
 
 fn send(node: &Node, content_type: &str, body: &str) {

@@ -40,6 +40,7 @@ use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
 use super::world::{Lease, SystemWorld, on_threads};
 use crate::compile::Pipeline;
+use crate::model::Ceilings;
 use claims::Claims;
 use metrics::Retired;
 use stats::Seen;
@@ -115,6 +116,10 @@ impl Node {
         }
         if settings.lanes == 0 || settings.lanes > MAX_LANES {
             return invalid(format!("lanes has to be 1 to {MAX_LANES}"));
+        }
+        let (ceilings, least) = (settings.ceilings, Ceilings::least());
+        if ceilings.cpu_ms < least.cpu_ms || ceilings.memory_mb < least.memory_mb || ceilings.fuel < least.fuel {
+            return invalid(format!("ceilings have to be at least what pipelines get that ask for nothing: {least:?}"));
         }
         if settings.types.is_empty() {
             return invalid("types has to name what the node serves".to_owned());
@@ -350,6 +355,7 @@ impl State {
         if settings.serves(NodeType::Outgoing) {
             check_outs(&prepared.pipeline, &prepared.secrets, hosting)?;
         }
+        prepared.check_ceilings(&settings.ceilings)?;
         self.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
         Ok(prepared)
     }

@@ -16,7 +16,7 @@ use crate::engine::canary::WHOLE;
 use crate::engine::observe::{Counters, Healths, Runs};
 use crate::engine::settings::{Settings, Topology};
 use crate::engine::subjects::Lane;
-use crate::model::Limits;
+use crate::model::{Ceilings, Limits};
 
 /// A compiled pipeline with its secrets and what its shards count.
 pub struct Prepared {
@@ -119,6 +119,15 @@ impl Prepared {
     pub fn load(&self, executor: &Rc<dyn Executor>) -> Vec<Loaded> {
         let canary = self.canary.iter().flat_map(|canary| canary.pipeline.programs());
         self.pipeline.programs().chain(canary).map(|program| Loaded::new(executor, program)).collect()
+    }
+
+    /// Whether neither it nor its canary asks for more than the node's operator allows.
+    ///
+    /// # Errors
+    /// `config/above-ceiling` with the pointer of the limit.
+    pub fn check_ceilings(&self, ceilings: &Ceilings) -> Result<(), Fault> {
+        let canary = self.canary.iter().map(|canary| &canary.pipeline);
+        std::iter::once(&self.pipeline).chain(canary).try_for_each(|one| ceilings.check(&one.file().limits))
     }
 
     /// Whether the server takes payloads as large as the file asks for. For the default nobody has asked.

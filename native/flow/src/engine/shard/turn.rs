@@ -14,6 +14,8 @@ use crate::engine::steps::LARGE;
 /// A turn ends after this much work, so that the reactor, and other customers, get theirs.
 const TURN_MESSAGES: u32 = 256;
 const TURN: Duration = Duration::from_millis(2);
+/// Steps of expressions that end a turn: some 2 ms, as [`TURN`].
+pub(super) const TURN_FUEL: u64 = 10_000;
 /// Between two looks at the clock.
 const LOOK_MESSAGES: u32 = 8;
 
@@ -53,6 +55,7 @@ impl Handler for Turn {
         // A large one is enough for a turn.
         let is_enough = message.payload.len() > LARGE
             || self.messages >= TURN_MESSAGES
+            || expression::take_spent() > TURN_FUEL
             || self.messages.is_multiple_of(LOOK_MESSAGES) && self.started.elapsed() > TURN;
         if is_enough { Pace::Yield } else { Pace::Continue }
     }
