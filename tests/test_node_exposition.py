@@ -28,6 +28,7 @@ NUMBERS: dict[str, Any] = {
     "dead": {"xml/not-well-formed": 9},
     "retried": {"http/status": 11},
     "canaries": 2,
+    "script_workers": {"workers": 6, "bytes": 5, "budget": 9, "starts": 8, "waits": 1, "ends": {"idle": 3, "late": 2}},
     "roles": {"active": {"messages": 95, "failed": 1}, "canary": {"messages": 5, "failed": 3}},
 }
 
@@ -134,3 +135,12 @@ def test_leases_are_counted_and_the_first_are_named() -> None:
     assert named[1].labels == {"customer": "acme", "pipeline": "rows-0001"}
     assert named[1].value == 1_700_000_001
     assert not any("vrsky_lease" in name for name, _ in scraped()), "a node without a bucket has none"
+
+
+def test_processes_for_scripts_are_there_where_scripts_run_in_such() -> None:
+    found = scraped()
+    names = ("workers", "workers_bytes", "workers_budget_bytes", "worker_starts_total", "worker_waits_total")
+    assert [value(found, f"vrsky_script_{name}") for name in names] == [6, 5, 9, 8, 1]
+    assert [value(found, "vrsky_script_worker_ends_total", reason=reason) for reason in ("idle", "late")] == [3, 2]
+    without = NodeCollector(lambda: NUMBERS | {"script_workers": None}, dict, lambda: 0).collect()
+    assert not [family.name for family in without if family.name.startswith("vrsky_script_")]

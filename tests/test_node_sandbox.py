@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vrsky_fast import _native
-from vrsky_fast.node.sandbox import probe, zygote_command
+from vrsky_fast.node.sandbox import default_memory, probe, zygote_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
 
@@ -84,3 +84,28 @@ def test_a_command_that_is_no_zygote_is_an_error() -> None:
         _native.sandbox_probe(["/bin/true"])
     with pytest.raises(OSError, match="No such file"):
         _native.sandbox_probe(["/no/such/program"])
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/\n", {}, 4096),
+        ("0::/\n", {"memory.max": "max"}, 4096),
+        ("0::/\n", {"memory.max": str(512 * MIB)}, 384),
+        ("0::/\n", {"memory.max": str(100 * MIB)}, 64),
+        ("0::/pod/one\n", {"pod/memory.max": str(1024 * MIB), "pod/one/memory.max": "max"}, 768),
+        ("0::/not/seen/here\n", {"memory.max": str(6144 * MIB)}, 5120),
+        ("5:memory:/pod\n3:cpu:/x\n", {"memory/pod/memory.limit_in_bytes": str(1024 * MIB)}, 768),
+        ("5:memory:/\n", {"memory/memory.limit_in_bytes": str(1 << 63)}, 4096),
+    ],
+)
+def test_workers_get_what_a_containers_limit_leaves_beside_the_node(
+    tmp_path: Path, own: str, files: dict[str, str], expected: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert default_memory(tmp_path, own, 8192 * MIB) == expected * MIB

@@ -398,11 +398,19 @@ class Pipeline:
 class Node:
     """The engine: shards, connectors and their NATS connections, in threads of its own."""
 
-    def __new__(cls, config_json: str, script_workers: list[str] | None = None) -> Self:
+    def __new__(
+        cls,
+        config_json: str,
+        script_workers: list[str] | None = None,
+        most_workers: int = 1024,
+        workers_bytes: int = 1 << 30,
+    ) -> Self:
         """Settings as JSON: `nats` (`url`, `user`, `password`, `token`), `listen` (`HOST:PORT` or null),
-        `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`, `max_payload`.
+        `types`, `threads`, `lanes`, `tiers`, `files`, `allow_loopback`, `allow`, `absolute_files`, `max_payload`,
+        `ceilings` (see `Pipeline.check_ceilings`).
         `script_workers` is the command of the program from which processes for customers' scripts are forked; without
-        it they run in this process. Raises ConfigError, and ScriptError where such processes cannot be isolated here.
+        it they run in this process. There are at most `most_workers` of them, and together they use at most
+        `workers_bytes`. Raises ConfigError, and ScriptError where such processes cannot be isolated here.
         Connects to nothing yet."""
 
     def install(
@@ -465,6 +473,11 @@ class Node:
     def metrics(self, most: int | None) -> str:
         """What a scrape is told, as JSON; see `native/flow/src/engine/node/metrics.rs`. `most`: how many customers are
         named; without it, only the shards are asked."""
+
+    def script_workers(self) -> str | None:
+        """Processes for customers' scripts, as JSON: how many `workers` there are, the `bytes` that they may use of
+        their `budget`, and since the start of the process `starts`, `ends` by reason, and turns that have waited for
+        a place, `waits`. None when scripts run in this process."""
 
     def check_shards(self) -> None:
         """Raises InternalError when a part of the node has ended by itself, as `events` does."""

@@ -169,6 +169,7 @@ codes! {
     ScriptBadReturn = "script/bad-return", Script, false, 422, "The script returned something that is no JSON value.", "Return plain objects, lists, strings, finite numbers, booleans or null.";
     ScriptNumberPrecision = "script/number-precision", Script, false, 422, "The script returned a number that stands for several of the message, which JavaScript cannot tell apart.", "Send such numbers as strings, or leave them where they are.";
     ScriptLocale = "script/locale", Script, false, 422, "The script asks for a language: it uses `Intl`, or gives a locale or options to a function such as `toLocaleString`. There are none in a script.", "Leave them out, and write what is wanted with `toISOString()`, the UTC methods of Date, `toFixed()`, or `<` and `>`.";
+    ScriptNoRoom = "script/no-room", Script, true, 503, "Customers' scripts wait for one another: their workers may use all of the memory that they have together.", "Give them more by `--script-memory`, lower `--max-memory-mb`, or add nodes.";
     ScriptTimeout = "script/timeout", Script, false, 422, "The script used more CPU time than allowed.", "Make it faster, or raise `limits.script.cpu_ms`.";
     ScriptOutOfMemory = "script/out-of-memory", Script, false, 422, "The script used more memory than allowed.", "Use less, or raise `limits.script.memory_mb`.";
     ScriptStackOverflow = "script/stack-overflow", Script, false, 422, "The script recursed too deep.", "Use a loop.";

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::message::{Code, Fault};
+use ::sandbox::{ProcessOptions, Reason, Workers};
 use flow::compile::Pipeline;
 use flow::engine::{CanaryInstall, Install, Installs, Key, Node, Secrets, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::border::{Owner, detached};
 use crate::errors::raise;
@@ -20,22 +22,33 @@ use crate::pipeline::{PyPipeline, compile};
 pub struct PyNode {
     /// `None` only while it is dropped.
     node: Option<Node>,
+    /// Processes for scripts, which the child of a fork must not end either.
+    workers: Option<Arc<Workers>>,
     owner: Owner,
 }
 
 #[pymethods]
 impl PyNode {
     #[new]
-    #[pyo3(signature = (config_json, script_workers = None))]
-    fn new(py: Python<'_>, config_json: &str, script_workers: Option<Vec<String>>) -> PyResult<Self> {
+    #[pyo3(signature = (config_json, script_workers = None, most_workers = 1_024, workers_bytes = 1 << 30))]
+    fn new(
+        py: Python<'_>,
+        config_json: &str,
+        script_workers: Option<Vec<String>>,
+        most_workers: usize,
+        workers_bytes: u64,
+    ) -> PyResult<Self> {
         let settings: Settings = serde_json::from_str(config_json).map_err(|error| {
             raise(py, &Fault::new(Code::ConfigInvalidValue, format!("the node's settings: {error}")))
         })?;
-        let node = detached(py, || match script_workers {
-            Some(command) => Node::with_executors(settings, ::sandbox::executors(command)?),
-            None => Node::new(settings),
+        let (node, workers) = detached(py, || match script_workers {
+            Some(command) => {
+                let workers = ::sandbox::workers(command, ProcessOptions::of_node(most_workers, workers_bytes))?;
+                Ok((Node::with_executors(settings, ::sandbox::executors(&workers))?, Some(workers)))
+            }
+            None => Ok((Node::new(settings)?, None)),
         })?;
-        Ok(PyNode { node: Some(node), owner: Owner::this() })
+        Ok(PyNode { node: Some(node), workers, owner: Owner::this() })
     }
 
     #[pyo3(signature = (pipeline, files = None, secrets = None))]
@@ -136,6 +149,22 @@ impl PyNode {
         detached(py, || text(&node.metrics(most)))
     }
 
+    fn script_workers(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.node(py)?;
+        let Some(workers) = &self.workers else { return Ok(None) };
+        detached(py, || {
+            let state = workers.state();
+            let ends: BTreeMap<&str, u64> =
+                Reason::ALL.into_iter().map(|reason| (reason.as_str(), state.counts.ends(reason))).collect();
+            let (starts, waits) = (state.counts.starts, state.counts.waits);
+            let (workers, bytes, budget) = (state.workers, state.bytes, state.budget);
+            text(&json!({
+                "workers": workers, "bytes": bytes, "budget": budget, "starts": starts, "waits": waits, "ends": ends,
+            }))
+            .map(Some)
+        })
+    }
+
     fn check_shards(&self, py: Python<'_>) -> PyResult<()> {
         let node = self.node(py)?;
         detached(py, || node.check_shards())
@@ -193,7 +222,7 @@ impl Drop for PyNode {
         if self.owner.is_this() {
             return;
         }
-        std::mem::forget(self.node.take());
+        std::mem::forget((self.node.take(), self.workers.take()));
     }
 }
 

@@ -130,6 +130,21 @@ def options(
             " kernel takes network, files and all else; one that does not stop is killed, and costs others nothing."
             " `vrsky doctor` shows what this machine can take.",
         ),
+        click.option(
+            "--script-workers",
+            default=1000,
+            show_default=True,
+            type=click.IntRange(1, 4000),
+            help="With --isolation customer, processes for scripts at the same time; one more takes the place of the"
+            " one that was used longest ago.",
+        ),
+        click.option(
+            "--script-memory",
+            type=click.IntRange(64),
+            metavar="MIB",
+            help="Memory that all of them may use together; scripts for which there is none left wait. By default what"
+            " a container's limit leaves beside the node's own need, or half of the machine's.",
+        ),
         ceilings.options,
         click.option(
             "--metrics",
@@ -169,6 +184,8 @@ def options(
             files_anywhere: bool,
             isolation: str,
             ceilings: Ceilings,
+            script_workers: int,
+            script_memory: int | None,
             metrics: str | None,
             take_over: bool,
             as_json: bool,
@@ -189,6 +206,8 @@ def options(
                 shared_files,
                 isolation == "customer",
                 ceilings,
+                script_workers,
+                None if script_memory is None else script_memory << 20,
             )
             settings = Settings(
                 data,

@@ -14,7 +14,7 @@ from ..control.server_config import Endpoint
 from ..errors import VrskyError
 from .events import Events
 from .profile import Profile
-from .sandbox import zygote_command
+from .sandbox import default_memory, zygote_command
 
 # A node that is only asked needs no server; the address is never dialled.
 _NOBODY = Endpoint("nats://127.0.0.1:4222")
@@ -39,8 +39,12 @@ class Engine:
     """Calls that block run on a thread; everything else returns at once. What is raised is the core's."""
 
     def __init__(self, profile: Profile, endpoint: Endpoint, max_payload: int | None = None) -> None:
-        workers = zygote_command() if profile.isolates else None
-        self._node = _native.Node(profile.for_engine(endpoint, max_payload), workers)
+        config = profile.for_engine(endpoint, max_payload)
+        if profile.isolates:
+            memory = profile.script_memory or default_memory()
+            self._node = _native.Node(config, zygote_command(), profile.script_workers, memory)
+        else:
+            self._node = _native.Node(config)
 
     @classmethod
     def to_ask(cls, profile: Profile, max_payload: int | None = None) -> Self:
@@ -96,7 +100,8 @@ class Engine:
     def metrics(self, customers: int) -> dict[str, Any]:
         """The node as a whole, and so many customers, those with the most messages. From any thread."""
         found: dict[str, Any] = json.loads(self._node.metrics(customers))
-        return found
+        workers = self._node.script_workers()
+        return found | {"script_workers": None if workers is None else json.loads(workers)}
 
     def shards(self) -> Sequence[Mapping[str, Any]]:
         """How each shard is, as `metrics` says it. From any thread."""

@@ -88,6 +88,8 @@ class NodeCollector(Collector):
             for role, counts in found["roles"].items():
                 family.add_metric([role], counts[count])
             yield family
+        if workers := found["script_workers"]:
+            yield from _of_workers(workers)
         yield GaugeMetricFamily("vrsky_pipelines", "Pipelines that this node runs.", value=found["pipelines"])
         yield GaugeMetricFamily("vrsky_left_out_files", "Files that cannot be served.", value=self._left_out())
         if follows := self._follows():
@@ -107,6 +109,24 @@ def _labelled(name: str, what: str, label: str, values: Mapping[str, float]) -> 
     for one, value in values.items():
         family.add_metric([one], value)
     return family
+
+
+def _of_workers(found: Mapping[str, Any]) -> Iterable[Metric]:
+    """Processes for customers' scripts."""
+    yield GaugeMetricFamily("vrsky_script_workers", "Processes for customers' scripts.", value=found["workers"])
+    what = "Memory that they hold while they have nothing to do, and that those which run may use."
+    yield GaugeMetricFamily("vrsky_script_workers_bytes", what, value=found["bytes"])
+    what = "Memory that they may use together."
+    yield GaugeMetricFamily("vrsky_script_workers_budget_bytes", what, value=found["budget"])
+    yield CounterMetricFamily("vrsky_script_worker_starts", "Such processes that were started.", value=found["starts"])
+    what = "Times that a customer's scripts have waited because others used all of this memory."
+    yield CounterMetricFamily("vrsky_script_worker_waits", what, value=found["waits"])
+    family = CounterMetricFamily(
+        "vrsky_script_worker_ends", "Such processes that have ended, by why.", labels=["reason"]
+    )
+    for reason, count in found["ends"].items():
+        family.add_metric([reason], count)
+    yield family
 
 
 def _usage(totals: Mapping[str, int], customers: Mapping[str, Mapping[str, int]]) -> Iterable[Metric]:

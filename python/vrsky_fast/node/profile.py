@@ -29,7 +29,8 @@ class Profile:
     they are not public. After `park_after` failures in a row an out's messages are parked. `replicas` is the number of
     servers of a cluster that hold each stream; None leaves it to who made them. With `leases`
     sources that one node alone may read are read by a lease alone. With `isolates` scripts run in processes of their
-    customers, not in this one. A pipeline that asks for more than `ceilings` is refused."""
+    customers, not in this one: at most so many `script_workers`, which use at most `script_memory` bytes together; None
+    leaves it to what there is. A pipeline that asks for more than `ceilings` is refused."""
 
     files: Path
     topology: str = DEFAULTS.topology
@@ -50,6 +51,8 @@ class Profile:
     replicas: int | None = None
     leases: bool = False
     isolates: bool = False
+    script_workers: int = 1000
+    script_memory: int | None = None
     ceilings: Ceilings = DEFAULTS.ceilings
 
     @classmethod
@@ -67,6 +70,8 @@ class Profile:
         shared_files: Path | None = None,
         isolates: bool = False,
         ceilings: Ceilings = DEFAULTS.ceilings,
+        script_workers: int = 1000,
+        script_memory: int | None = None,
     ) -> Self:
         """A node with this data folder. As `vrsky run` makes it, one user's on one machine, receivers may listen on
         loopback; that of a deployment, as `vrsky node` makes it, is nobody's receiver there. Without `types` it serves
@@ -86,6 +91,8 @@ class Profile:
             replicas=replicas,
             isolates=isolates,
             ceilings=ceilings,
+            script_workers=script_workers,
+            script_memory=script_memory,
         )
         return made if made.is_fixed else made._of(made.topology)
 

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use message::{Code, Fault};
 use script::{Executor, Executors};
 
-use super::{ProcessExecutor, ProcessOptions};
+use super::{ProcessOptions, Workers};
 use crate::launch::Launch;
 use crate::layers::LayerSet;
 use crate::zygote::Zygote;
 
-/// Executors whose scripts run in processes that are forked from a zygote of this command, a program and its arguments.
-/// Blocks while that starts. How much may wait is for the shard to say.
+/// Workers that are forked from a zygote of this command, a program and its arguments. Blocks while that starts.
 ///
 /// # Errors
 /// `script/unavailable`, when it cannot be started, or a layer that has to be there is missing.
-pub fn executors(command: Vec<String>) -> Result<Executors, Fault> {
+pub fn workers(command: Vec<String>, options: ProcessOptions) -> Result<Arc<Workers>, Fault> {
     let zygote = Zygote::of_command(command, LayerSet::REQUIRED).map_err(|error| unavailable(&error.to_string()))?;
     let report = zygote.probe().map_err(|error| unavailable(&error.to_string()))?;
     if let Some((layer, errno)) = report.first_missing(LayerSet::REQUIRED) {
@@ -25,12 +24,14 @@ pub fn executors(command: Vec<String>) -> Result<Executors, Fault> {
         return Err(unavailable(&format!("the layer {} is missing: {why}; `vrsky doctor` shows all", layer.name())));
     }
     let launch: Arc<dyn Launch> = Arc::new(zygote);
-    let options = ProcessOptions { tasks: usize::MAX, bytes: usize::MAX, ..ProcessOptions::default() };
-    Ok(Arc::new(move || {
-        let executor = ProcessExecutor::new(Arc::clone(&launch), options);
-        let executor = executor.map_err(|error| unavailable(&format!("no thread: {error}")))?;
-        Ok(Rc::new(executor) as Rc<dyn Executor>)
-    }))
+    Workers::new(launch, options).map_err(|error| unavailable(&format!("no thread: {error}")))
+}
+
+/// One executor for each shard, all of the same workers.
+#[must_use]
+pub fn executors(workers: &Arc<Workers>) -> Executors {
+    let workers = Arc::clone(workers);
+    Arc::new(move || Ok(Rc::new(workers.executor()) as Rc<dyn Executor>))
 }
 
 fn unavailable(reason: &str) -> Fault {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use message::{Limits, Table};
 use script::{Job, Program, ProgramId, TaskOwner};
 
-use super::executor::Shared;
+use super::workers::Shared;
 use crate::memory::AREA;
 use crate::wire::Slot;
 use crate::wire::request;

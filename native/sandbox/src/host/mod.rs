@@ -1,8 +1,9 @@
 //! The host's side: an executor whose scripts run in worker processes, one for each customer.
 //!
 //! ```text
-//! shard ──submit──► Queue ──turn of a customer──► one of a few threads                executor.rs, turn.rs
-//!                                                  │ its customer's seat, or a new one   pool.rs, seat.rs, known.rs
+//! shard ──submit──► Queue ──turn of a customer──► one of a few threads     executor.rs, workers.rs, turn.rs
+//!                                                  │ its customer's seat, the spare one, or a new one: when
+//!                                                  │ there is memory for it             pool.rs, seat.rs, known.rs
 //!                                                  ▼
 //!                            request ═══════════► worker
 //!                            progress, CPU time ◄─┤ looked at while it runs              watch.rs
@@ -15,6 +16,7 @@
 //! A thread waits for one worker at a time and no longer than its deadlines, so a worker that hangs holds up one of the
 //! threads for that long, and its own customer.
 
+mod counts;
 mod executor;
 mod executors;
 mod known;
@@ -25,10 +27,13 @@ mod strikes;
 mod turn;
 mod verdict;
 mod watch;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
+pub use counts::{Counts, Reason};
 pub use executor::ProcessExecutor;
-pub use executors::executors;
+pub use executors::{executors, workers};
 pub use options::ProcessOptions;
+pub use workers::{Workers, WorkersState};

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use script::Room;
 
-/// Bounds of a [`super::ProcessExecutor`].
+/// Workers of a node that run at the same time, less two: more would only wait for processors.
+const MAX_CPUS: usize = 14;
+
+/// Bounds of [`super::Workers`].
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessOptions {
     /// Tasks that may wait or run.
@@ -15,9 +18,11 @@ pub struct ProcessOptions {
     pub threads: usize,
     /// Workers that are kept, running or idle. One more takes the place of the one that was used longest ago.
     pub workers: usize,
-    /// Memory of all workers together, bytes, beyond what they share with the process they were forked from. Measured
-    /// now and then, so that it may be exceeded for a while; what one worker may use is bounded by the kernel.
+    /// Memory of all workers together, bytes, beyond what they share with the process they were forked from: what idle
+    /// ones hold, and what those that run may use at most. A turn for which there is none left waits; one alone runs.
     pub workers_bytes: u64,
+    /// Whether a worker is kept ready for the next customer's first message.
+    pub spare: bool,
     /// A worker without work ends after so long.
     pub idle: Duration,
 }
@@ -29,13 +34,30 @@ impl Default for ProcessOptions {
             bytes: 64 << 20,
             threads: 2,
             workers: 1024,
-            workers_bytes: 512 << 20,
+            workers_bytes: 1 << 30,
+            spare: false,
             idle: Duration::from_mins(1),
         }
     }
 }
 
 impl ProcessOptions {
+    /// Of a node: how much may wait is for its shards to say.
+    #[must_use]
+    pub fn of_node(workers: usize, workers_bytes: u64) -> ProcessOptions {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        ProcessOptions {
+            tasks: usize::MAX,
+            bytes: usize::MAX,
+            // A worker that hangs keeps its thread until its deadline.
+            threads: cpus.min(MAX_CPUS) + 2,
+            workers,
+            workers_bytes,
+            spare: true,
+            ..ProcessOptions::default()
+        }
+    }
+
     pub(super) fn room(&self) -> Room {
         Room { tasks: self.tasks, bytes: self.bytes }
     }

@@ -3,14 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use message::{Limits, PartsCheck};
+use message::PartsCheck;
 use script::{Done, Job, ProgramId};
 
-use super::executor::Shared;
 use super::known::Known;
 use super::turn::TurnTasks;
 use super::verdict::End;
 use super::watch::{Accounts, Watch};
+use super::workers::Shared;
 use crate::launch::{Launch, Worker, WorkerLimits};
 use crate::memory::{HostMemory, Progress, State};
 use crate::wire::reply::Replies;
@@ -28,6 +28,11 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// CPU time that a worker without work may use from one look to the next.
 const IDLE_CPU: Duration = Duration::from_millis(5);
 
+/// What a worker may use, bytes, by the kernel's limit.
+pub fn most_bytes(heap_mb: u32) -> u64 {
+    (u64::from(heap_mb) << 20) + WORKER_BYTES
+}
+
 pub struct Seat {
     worker: Worker,
     memory: HostMemory,
@@ -35,7 +40,7 @@ pub struct Seat {
     replies: Replies,
     check: PartsCheck,
     /// The heap that the worker was started for, MiB.
-    heap_mb: u32,
+    pub heap_mb: u32,
     known: Known,
     /// Tasks of the next request.
     batch: usize,
@@ -75,10 +80,9 @@ pub enum Blame {
 
 impl Seat {
     /// Starts a worker. Blocks for about a millisecond.
-    pub fn launch(launch: &dyn Launch, limits: &Limits) -> io::Result<Seat> {
-        let heap_mb = limits.script_memory_mb;
+    pub fn launch(launch: &dyn Launch, heap_mb: u32) -> io::Result<Seat> {
         let memory = HostMemory::create()?;
-        let memory_bytes = (u64::from(heap_mb) << 20) + WORKER_BYTES;
+        let memory_bytes = most_bytes(heap_mb);
         let worker = launch.launch(memory.file(), &WorkerLimits { memory_bytes, cpu: None })?;
         let accounts = Accounts::open(worker.pid)?;
         let shared_bytes = accounts.memory().unwrap_or(0);
@@ -101,9 +105,9 @@ impl Seat {
         })
     }
 
-    /// Whether the worker can take a task with these limits.
-    pub fn serves(&self, limits: &Limits) -> bool {
-        limits.script_memory_mb <= self.heap_mb && !self.worker.is_over()
+    /// Whether the worker can take tasks whose scripts may use so much.
+    pub fn serves(&self, heap_mb: u32) -> bool {
+        heap_mb <= self.heap_mb && !self.worker.is_over()
     }
 
     /// Lets the worker forget a program, with its next request. Gives whether it then has none.
@@ -125,7 +129,7 @@ impl Seat {
 
     /// Asks the kernel how much memory the worker has, unless that is known well enough.
     pub fn measure(&mut self) {
-        if self.measured.is_some_and(|measured| measured.elapsed() < MEASURE_EVERY) {
+        if self.measured.is_some_and(|measured| measured > self.last_used || measured.elapsed() < MEASURE_EVERY) {
             return;
         }
         self.measured = Some(Instant::now());

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault, Limits};
-use script::{Done, Job, Program, Ran};
+use script::{Done, Job, Program, Ran, Submitter};
 
-use super::executor::Shared;
+use super::counts::Reason;
 use super::seat::{Blame, Ended, Seat};
 use super::verdict::{no_worker, quarantined};
+use super::workers::Shared;
 use crate::worker::TURN;
 
 /// Results that room is made for at the start of a turn; most turns have fewer.
@@ -20,17 +21,25 @@ pub struct TurnTasks {
     /// Those without a result, in their order.
     pub waiting: VecDeque<Job>,
     pub done: Vec<Done>,
+    /// Where each of them came from.
+    pub submitters: Vec<Submitter>,
     pub ran: Ran,
 }
 
 impl TurnTasks {
     pub fn new(waiting: VecDeque<Job>) -> TurnTasks {
-        let done = Vec::with_capacity(waiting.len().min(RESULTS));
-        TurnTasks { waiting, done, ran: Ran::default() }
+        let results = waiting.len().min(RESULTS);
+        let (done, submitters) = (Vec::with_capacity(results), Vec::with_capacity(results));
+        TurnTasks { waiting, done, submitters, ran: Ran::default() }
     }
 
     pub fn program(&self) -> Option<&Program> {
         self.waiting.front()?.program.as_deref()
+    }
+
+    /// The most that a script of any task may use, MiB.
+    pub fn heap_mb(&self) -> u32 {
+        self.waiting.iter().map(|job| job.task.limits.script_memory_mb).max().unwrap_or(0)
     }
 
     /// The limits of the next task.
@@ -49,14 +58,15 @@ impl TurnTasks {
     pub fn finish(&mut self, outcome: Result<Vec<u32>, Fault>, used: Duration) {
         if let Some(job) = self.waiting.pop_front() {
             self.ran.count(&job);
+            self.submitters.push(job.submitter);
             self.done.push(Done { token: job.task.token, document: job.task.document, outcome, used });
         }
     }
 }
 
-/// Runs tasks until there are none, the turn's time is over, or something went wrong. Gives the worker back, if it is of
-/// further use.
-pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Option<Seat> {
+/// Runs tasks until there are none, the turn's time is over, or something went wrong. `heap_mb` is what its
+/// scripts may use. Gives the worker back, if it is of further use.
+pub fn run(shared: &Shared, mut seat: Option<Seat>, heap_mb: u32, tasks: &mut TurnTasks) -> Option<Seat> {
     let mut used = Duration::ZERO;
     // A worker that ended before it came to a task may have been ended by anybody. The second time it was the task.
     let mut was_relaunched = false;
@@ -70,10 +80,13 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
             tasks.finish(Err(quarantined(rest)), Duration::ZERO);
             continue;
         }
-        let limits = tasks.limits();
-        let mut worker = match seat.take().filter(|seat| seat.serves(&limits)) {
+        if let Some(over) = seat.take_if(|seat| !seat.serves(heap_mb)) {
+            shared.count_end(Reason::Replaced);
+            drop(over);
+        }
+        let mut worker = match seat.take() {
             Some(worker) => worker,
-            None => match shared.launch(&limits) {
+            None => match shared.launch(heap_mb) {
                 Ok(worker) => worker,
                 Err(error) => {
                     tasks.refuse(&no_worker(&error));
@@ -84,6 +97,9 @@ pub fn run(shared: &Shared, mut seat: Option<Seat>, tasks: &mut TurnTasks) -> Op
         let first = tasks.done.len();
         let ended = worker.run(tasks, shared);
         used += tasks.done[first..].iter().map(|done| done.used).sum();
+        if let Ended::Lost { end, .. } = &ended {
+            shared.count_end((*end).into());
+        }
         match ended {
             Ended::Answered if tasks.done.last().is_some_and(is_overrun) => return Some(worker),
             Ended::Answered => seat = Some(worker),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use message::{Code, Fault};
 use script::Program;
 
+use super::ProcessOptions;
+
 /// Why a request ended without an answer to the message that was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -58,6 +60,14 @@ impl End {
 pub fn quarantined(rest: Duration) -> Fault {
     let reason = format!("it was killed again and again; it is tried again in {} s", rest.as_secs() + 1);
     Fault::new(Code::ScriptQuarantined, reason)
+}
+
+/// Turns wait for the end of others.
+pub fn full(workers: usize, options: &ProcessOptions) -> Fault {
+    let mib = options.workers_bytes >> 20;
+    let reason =
+        format!("customers' scripts wait: {workers} workers may use all of the {mib} MiB that they have together");
+    Fault::new(Code::ScriptNoRoom, reason)
 }
 
 /// No worker could be started.

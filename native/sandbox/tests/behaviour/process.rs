@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use harness::eventually;
 use message::{Code, Limits, Table, Tables};
-use sandbox::{Launch, ProcessOptions, Worker, WorkerLimits};
+use sandbox::{Launch, ProcessOptions, Reason, Worker, WorkerLimits};
 use script::{Executor, Runner, Task};
 
 use crate::process_support::{Bench, batch, body, context, document, owner, program, task, texts, tokens};
@@ -250,7 +251,7 @@ fn dropping_the_executor_ends_its_workers() {
     let program = bench.loaded("export default msg => msg");
     bench.run(batch(&program, "acme", 0..1));
     let pid = rustix::process::Pid::from_raw(bench.fork.last().cast_signed());
-    drop(bench.executor);
+    drop((bench.executor, bench.workers));
     // The threads go on their own; then the worker is waited for.
     let (_, status) = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap();
     assert_eq!(status.terminating_signal(), Some(9));
@@ -268,4 +269,85 @@ fn the_time_of_a_turn_is_divided_among_its_tasks() {
     bench.run(vec![given(0, 1)]);
     let done = bench.run(vec![given(1, 2_000_000), given(2, 1)]);
     assert!(done[0].used > Duration::from_millis(1) && done[0].used > 10 * done[1].used, "{:?}", done[0].used);
+}
+
+#[test]
+fn a_customer_has_one_worker_for_all_shards_and_each_shard_gets_its_own_results() {
+    let bench = Bench::new(ProcessOptions::default());
+    let other = bench.beside();
+    let counts = bench.loaded("let n = 0; export default msg => ++n");
+    other.executor.load(&counts);
+    let mut seen = Vec::new();
+    for round in 0..10 {
+        bench.submit(batch(&counts, "acme", 2 * round..2 * round + 1));
+        other.submit(batch(&counts, "acme", 2 * round + 1..2 * round + 2));
+        for done in [bench.collect(1), other.collect(1)] {
+            assert_eq!(done[0].token, seen.len() as u64);
+            seen.push(texts(&done[0]).unwrap()[0].parse::<u64>().unwrap());
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "of the same counter");
+    assert_eq!(bench.fork.count(), 1);
+    bench.executor.unload(counts.id());
+    assert!(other.run(batch(&counts, "acme", 0..1))[0].outcome.is_ok(), "the other shard has it still");
+    bench.submit(batch(&counts, "acme", 0..1));
+    drop(bench);
+    assert!(other.run(batch(&counts, "acme", 0..1))[0].outcome.is_ok(), "a shard that ends takes nothing along");
+}
+
+#[test]
+fn the_first_message_of_a_customer_gets_the_spare_worker() {
+    let bench = Bench::new(ProcessOptions { spare: true, ..ProcessOptions::default() });
+    let program = bench.loaded("export default msg => msg");
+    for customer in 0..3 {
+        eventually("there is a spare one", || (bench.executor.workers() == customer + 1).then_some(()));
+        let spare = bench.fork.last();
+        let done = bench.run(batch(&program, &customer.to_string(), 0..1));
+        assert!(done[0].outcome.is_ok());
+        assert!(std::fs::metadata(format!("/proc/{spare}")).is_ok());
+    }
+    eventually("the last spare one is there", || (bench.fork.count() == 4).then_some(()));
+    let limits = Arc::new(Limits { script_memory_mb: 64, ..Limits::default() });
+    let done = bench.run(vec![Task { limits, ..task(&program, "more", 0, "{}") }]);
+    assert!(done[0].outcome.is_ok() && bench.fork.count() == 5, "it may use less than this customer needs");
+}
+
+#[test]
+fn a_turn_waits_when_others_may_use_all_of_the_memory() {
+    // Two workers may use more than that together; a turn alone runs.
+    let options = ProcessOptions { workers_bytes: 400 << 20, threads: 3, ..ProcessOptions::default() };
+    let bench = Bench::new(options);
+    let spins = bench.loaded("export default msg => { while (true); }");
+    let quick = bench.loaded("export default msg => msg");
+    let limits = Arc::new(Limits { script_cpu_ms: 300, ..Limits::default() });
+    bench.submit(vec![Task { limits, ..task(&spins, "slow", 0, "{}") }]);
+    eventually("it runs", || bench.executor.turn().map(drop));
+    bench.submit(batch(&quick, "quick", 1..2));
+    assert_eq!(tokens(&bench.collect(2)), [0, 1], "in this order");
+    let state = bench.workers.state();
+    assert_eq!(state.counts.waits, 1);
+    assert!(state.bytes < state.budget, "{state:?}");
+    let warning = bench.executor.warning().unwrap();
+    assert_eq!(warning.code(), Code::ScriptNoRoom);
+    assert!(bench.executor.warning().is_none(), "it is said once");
+}
+
+#[test]
+fn ends_of_workers_are_counted_by_their_reason() {
+    let bench = Bench::new(ProcessOptions { workers: 1, threads: 1, ..ProcessOptions::default() });
+    let program = bench.loaded("export default msg => msg.a ? msg : [].reverse.call({length: 2 ** 53 - 1})");
+    bench.run(vec![task(&program, "a", 0, r#"{"a":1}"#), task(&program, "b", 1, r#"{"a":1}"#)]);
+    assert_eq!(
+        bench.run(vec![task(&program, "b", 2, "{}")])[0].outcome.as_ref().unwrap_err().code(),
+        Code::ScriptKilled
+    );
+    bench.run(vec![task(&program, "b", 3, r#"{"a":1}"#)]);
+    bench.executor.unload(program.id());
+    eventually("it has ended", || (bench.executor.workers() == 0).then_some(()));
+    let counts = bench.workers.state().counts;
+    assert_eq!(counts.starts, 3);
+    for (reason, count) in [(Reason::Evicted, 1), (Reason::Late, 1), (Reason::Unused, 1), (Reason::Idle, 0)] {
+        assert_eq!(counts.ends(reason), count, "{reason:?}");
+    }
 }

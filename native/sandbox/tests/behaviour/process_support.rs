@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use message::{Document, Fault, Limits, Tables};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sandbox::{Launch, ProcessExecutor, ProcessOptions, Worker, WorkerLimits};
+use sandbox::{Launch, ProcessExecutor, ProcessOptions, Worker, WorkerLimits, Workers};
 use script::{Done, Executor, Language, Program, Task, TaskContext, TaskOwner, compile};
 
 /// Forks the test itself. The scripts' engine has no state that another thread could be changing meanwhile, once one
@@ -57,6 +57,7 @@ impl Fork {
 /// An executor, its launcher, and its wake-ups.
 pub struct Bench<L = Fork> {
     pub executor: ProcessExecutor,
+    pub workers: Arc<Workers>,
     pub fork: Arc<L>,
     woken: Receiver<()>,
 }
@@ -70,13 +71,23 @@ impl Bench {
 impl<L: Launch + 'static> Bench<L> {
     pub fn with(launch: L, options: ProcessOptions) -> Bench<L> {
         let fork = Arc::new(launch);
-        let executor = ProcessExecutor::new(Arc::clone(&fork) as Arc<dyn Launch>, options).unwrap();
+        let workers = Workers::new(Arc::clone(&fork) as Arc<dyn Launch>, options).unwrap();
+        Bench::of(workers, fork)
+    }
+
+    /// That of another shard with the same workers.
+    pub fn beside(&self) -> Bench<L> {
+        Bench::of(Arc::clone(&self.workers), Arc::clone(&self.fork))
+    }
+
+    fn of(workers: Arc<Workers>, fork: Arc<L>) -> Bench<L> {
+        let executor = workers.executor();
         let (wake, woken) = channel();
         executor.on_completed(Box::new(move || {
             // The receiver is gone when a test ends before its last batch.
             let _ = wake.send(());
         }));
-        Bench { executor, fork, woken }
+        Bench { executor, workers, fork, woken }
     }
 
     pub fn loaded(&self, source: &str) -> Arc<Program> {

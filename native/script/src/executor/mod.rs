@@ -23,7 +23,7 @@ use message::{Document, Fault, Limits, Tables};
 
 pub use engines::{Engines, Keep};
 pub use loaded::Loaded;
-pub use queue::{Job, Queue, Ran, Room, Work};
+pub use queue::{Job, Queue, Ran, Room, Submitter, Work};
 pub use runner::Runner;
 pub use thread::{ThreadExecutor, ThreadOptions};
 
@@ -103,6 +103,11 @@ pub trait Executor {
     /// Whose turn it is, and for how long it has been: long after a turn's end inside a built-in that does
     /// not stop. Never blocks.
     fn turn(&self) -> Option<(Box<str>, Duration)>;
+
+    /// What whoever runs the node should know, given once. Never blocks.
+    fn warning(&self) -> Option<Fault> {
+        None
+    }
 }
 
 /// Makes the executor of a shard; called on the shard's thread.

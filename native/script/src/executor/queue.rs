@@ -8,10 +8,14 @@ use super::Task;
 use super::programs::Programs;
 use crate::program::{Program, ProgramId};
 
+/// Which of several callers of an executor a task is from.
+pub type Submitter = u32;
+
 /// A task, and its program if that was loaded when the task was taken.
 pub struct Job {
     pub task: Task,
     pub program: Option<Arc<Program>>,
+    pub submitter: Submitter,
     /// Bytes that are counted for the task, whatever becomes of its document.
     size: usize,
 }
@@ -92,6 +96,11 @@ impl Queue {
     /// Takes the batch, or gives it back. One larger than the whole queue is still taken by an idle
     /// executor, or it never would be.
     pub fn submit(&mut self, batch: Vec<Task>, room: Room) -> Result<(), Vec<Task>> {
+        self.submit_from(0, batch, room)
+    }
+
+    /// The same for one of several callers.
+    pub fn submit_from(&mut self, submitter: Submitter, batch: Vec<Task>, room: Room) -> Result<(), Vec<Task>> {
         let bytes: usize = batch.iter().map(Task::size).sum();
         let fits = self.tasks + batch.len() <= room.tasks && self.bytes + bytes <= room.bytes;
         if !fits && self.tasks > 0 {
@@ -100,7 +109,7 @@ impl Queue {
         self.tasks += batch.len();
         self.bytes += bytes;
         for task in batch {
-            let job = Job { program: self.programs.begin(task.program), size: task.size(), task };
+            let job = Job { program: self.programs.begin(task.program), submitter, size: task.size(), task };
             match self.waiting.get_mut(&*job.task.context.owner.customer) {
                 Some(waiting) => waiting.push_back(job),
                 None => self.line_up(job),

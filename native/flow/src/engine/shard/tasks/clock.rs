@@ -53,8 +53,12 @@ pub fn every(period: Duration) -> Interval {
 
 /// Whether a script does not end, though its time is over.
 fn look_at_scripts(shard: &Rc<Shard>) {
+    let warning = shard.executor.warning();
     let overlong = shard.executor.turn().filter(|(_, lasted)| *lasted >= STUCK);
     shard.with_unnoted(|parts| {
+        if let Some(warning) = warning {
+            parts.node_event(EventKind::Node, &warning);
+        }
         let was_stuck = parts.steps.set_stuck(overlong.is_some());
         if let Some((customer, lasted)) = overlong.filter(|_| !was_stuck) {
             let seconds = lasted.as_secs();
