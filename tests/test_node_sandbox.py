@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrsky_fast import _native
+from vrsky_fast.errors import ScriptError
 from vrsky_fast.node.sandbox import default_memory, probe, zygote_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
@@ -109,3 +111,21 @@ def test_workers_get_what_a_containers_limit_leaves_beside_the_node(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n")
     assert default_memory(tmp_path, own, 8192 * MIB) == expected * MIB
+
+
+def pipeline(name: str, steps: list[object]) -> str:
+    file = {"customer": "acme", "pipeline": name, "in": {"nats": {"subject": f"in.{name}"}}, "steps": steps}
+    return json.dumps(file | {"out": {"file": {"path": "out"}}})
+
+
+def test_where_scripts_cannot_be_isolated_pipelines_with_scripts_are_refused_alone(tmp_path: Path) -> None:
+    config = json.dumps({"nats": {"url": "nats://127.0.0.1"}, "files": str(tmp_path)})
+    node = _native.Node(config, ["/bin/true"])
+    scripted = pipeline("scripted", [{"script": {"code": "export default msg => msg"}}])
+    with pytest.raises(ScriptError, match=r"`vrsky doctor` shows .* `--isolation none` runs scripts") as caught:
+        node.install(scripted)
+    assert caught.value.code == "script/unavailable"
+    node.install(pipeline("plain", []))
+    outgoing = json.loads(config) | {"types": ["outgoing"]}
+    _native.Node(json.dumps(outgoing), ["/bin/true"]).install(scripted)
+    _native.Node(config, zygote_command()).install(scripted)

@@ -410,8 +410,9 @@ class Node:
         `ceilings` (see `Pipeline.check_ceilings`).
         `script_workers` is the command of the program from which processes for customers' scripts are forked; without
         it they run in this process. There are at most `most_workers` of them, and together they use at most
-        `workers_bytes`. Raises ConfigError, and ScriptError where such processes cannot be isolated here.
-        Connects to nothing yet."""
+        `workers_bytes`. The program is started for the first pipeline with scripts; where it cannot be, or cannot
+        isolate them, such pipelines are refused with ScriptError `script/unavailable`. Raises ConfigError. Connects
+        to nothing yet."""
 
     def install(
         self, pipeline: Pipeline | str, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None

@@ -8,7 +8,7 @@ from ..conftest import post
 from .conftest import StartNode
 from .node import Node, a_number, eventually
 
-ISOLATED = ("--isolation", "customer")
+IN_PROCESS = ("--isolation", "none")
 HOSTILE = """\
 customer: evil
 pipeline: endless
@@ -61,7 +61,7 @@ def posted(node: Node, path: str, body: bytes) -> str:
 
 def test_a_script_that_no_engine_can_stop_costs_its_own_message_and_nobody_elses(start_node: StartNode) -> None:
     files = {"endless.yaml": HOSTILE, "orders.yaml": HOSTILE.replace("evil", "acme").replace("endless", "orders")}
-    node = start_node(files, *ISOLATED)
+    node = start_node(files)
     evil = node.url("/orders").replace("/acme/", "/evil/").replace("/orders", "/endless")
     status, answer = post(evil, b'{"ok": false}', "application/json")
     assert status == 202, answer
@@ -77,7 +77,7 @@ def test_scripts_give_the_same_in_either_place(start_node: StartNode, tmp_path: 
     (tmp_path / "pipelines").mkdir(exist_ok=True)
     (tmp_path / "pipelines" / "rates.csv").write_text("code,rate\neur,1.5\n")
     results = {}
-    for name, arguments in {"threads": (), "processes": ISOLATED}.items():
+    for name, arguments in {"threads": IN_PROCESS, "processes": ()}.items():
         node = start_node({"orders.yaml": GOOD}, *arguments, data=tmp_path / name)
         ids = [posted(node, "/orders", b'{"n": %d, "text": "\\u00e9"}' % number) for number in range(1, 101)]
         eventually(lambda of=node: len(of.lines("orders.ndjson")) == 200, "all parts")
@@ -87,12 +87,27 @@ def test_scripts_give_the_same_in_either_place(start_node: StartNode, tmp_path: 
 
 
 def test_no_worker_outlives_its_node(start_node: StartNode) -> None:
-    node = start_node({"orders.yaml": HOSTILE.replace("evil", "acme").replace("endless", "orders")}, *ISOLATED)
+    node = start_node({"orders.yaml": HOSTILE.replace("evil", "acme").replace("endless", "orders")})
     number = a_number()
     posted(node, "/orders", b'{"ok": true, "n": %d}' % number)
     node.delivers_all("orders.ndjson", {number})
     server = {one for one in children(node.process.pid) if "nats-server" in Path(f"/proc/{one}/cmdline").read_text()}
     workers = children(node.process.pid) - server
-    assert workers, "a zygote, and a worker"
+    assert len(workers) > 1, "a zygote, and a worker"
     node.kill()
     eventually(lambda: not any(Path(f"/proc/{one}").exists() for one in workers), "they are gone")
+
+
+def test_a_node_without_scripts_has_no_processes_for_them(start_node: StartNode, tmp_path: Path) -> None:
+    plain = "customer: acme\npipeline: plain\nin: {http: {path: /plain}}\nout: {file: {path: plain.ndjson}}\n"
+    node = start_node({"plain.yaml": plain})
+    node.still_works("/plain", "plain.ndjson")
+    names = [Path(f"/proc/{one}/comm").read_text().strip() for one in children(node.process.pid)]
+    assert names == ["nats-server"]
+    scripted = HOSTILE.replace("evil", "acme").replace("endless", "orders")
+    (tmp_path / "pipelines" / "orders.yaml").write_text(scripted)
+    number = a_number()
+    node.hears("installed", pipeline="orders")
+    posted(node, "/orders", b'{"ok": true, "n": %d}' % number)
+    node.delivers_all("orders.ndjson", {number})
+    assert len(children(node.process.pid)) > 1

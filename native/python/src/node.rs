@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::message::{Code, Fault};
-use ::sandbox::{ProcessOptions, Reason, Workers};
+use ::sandbox::{Launch, LazyZygote, ProcessOptions, Reason, Workers};
 use flow::compile::Pipeline;
 use flow::engine::{CanaryInstall, Install, Installs, Key, Node, Secrets, Settings};
 use pyo3::exceptions::PyValueError;
@@ -43,8 +43,13 @@ impl PyNode {
         })?;
         let (node, workers) = detached(py, || match script_workers {
             Some(command) => {
-                let workers = ::sandbox::workers(command, ProcessOptions::of_node(most_workers, workers_bytes))?;
-                Ok((Node::with_executors(settings, ::sandbox::executors(&workers))?, Some(workers)))
+                let zygote = Arc::new(LazyZygote::new(command));
+                let options = ProcessOptions::of_node(most_workers, workers_bytes);
+                let workers = Workers::new(Arc::clone(&zygote) as Arc<dyn Launch>, options)
+                    .map_err(|error| Fault::new(Code::ScriptUnavailable, format!("no thread for scripts: {error}")))?;
+                let ready = Arc::new(move || zygote.start().map(drop));
+                let node = Node::with_executors(settings, ::sandbox::executors(&workers), ready)?;
+                Ok((node, Some(workers)))
             }
             None => Ok((Node::new(settings)?, None)),
         })?;

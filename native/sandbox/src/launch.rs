@@ -18,6 +18,11 @@ pub trait Launch: Send + Sync {
     /// # Errors
     /// The system's error, when no process is to be had or a required layer is missing. No worker is left then.
     fn launch(&self, memory: BorrowedFd<'_>, limits: &WorkerLimits) -> io::Result<Worker>;
+
+    /// Whether a worker may be started for nobody yet. Never blocks.
+    fn is_started(&self) -> bool {
+        true
+    }
 }
 
 /// What a worker may use. The kernel holds it to these.

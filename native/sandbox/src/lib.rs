@@ -19,7 +19,7 @@ mod wire;
 pub mod worker;
 pub mod zygote;
 
-pub use host::{Counts, ProcessExecutor, ProcessOptions, Reason, Workers, WorkersState, executors, workers};
+pub use host::{Counts, LazyZygote, ProcessExecutor, ProcessOptions, Reason, Workers, WorkersState, executors};
 pub use launch::{Launch, Worker, WorkerLimits};
 pub use layers::{Layer, LayerSet, Report, State};
 pub use zygote::Zygote;

@@ -34,8 +34,8 @@ mod runtime;
 mod strip;
 
 pub use executor::{
-    Done, Engines, Executor, Executors, Job, Keep, Loaded, Queue, Ran, Room, Runner, Submitter, Task, TaskContext,
-    TaskOwner, ThreadExecutor, ThreadOptions, Work,
+    Done, Engines, Executor, Executors, Job, Keep, Loaded, Queue, Ran, Room, Runner, ScriptsReady, Submitter, Task,
+    TaskContext, TaskOwner, ThreadExecutor, ThreadOptions, Work,
 };
 /// How much more CPU time than a message a script's top level may use.
 pub use runtime::LOADING;

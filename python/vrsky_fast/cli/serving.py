@@ -123,12 +123,13 @@ def options(
         ),
         click.option(
             "--isolation",
-            type=click.Choice(("none", "customer")),
-            default="none",
+            type=click.Choice(("customer", "none")),
+            default="customer" if sys.platform == "linux" else "none",
             show_default=True,
-            help="Where customers' scripts run: in this process, or in a process of each customer, from which the"
-            " kernel takes network, files and all else; one that does not stop is killed, and costs others nothing."
-            " `vrsky doctor` shows what this machine can take.",
+            help="Where customers' scripts run: in a process of each customer, from which the kernel takes network,"
+            " files and all else, and which is killed when it does not stop; or in this process, where one may hold up"
+            " all others. Where such processes are not to be had, pipelines with scripts are refused; `vrsky doctor`"
+            " shows what is missing. Processes need Linux; elsewhere the default is none.",
         ),
         click.option(
             "--script-workers",

@@ -53,6 +53,8 @@ impl ProcessExecutor {
 impl Executor for ProcessExecutor {
     fn load(&self, program: &Arc<Program>) {
         lock(&self.workers.shared.queue).load(program);
+        // A spare worker has a use now.
+        self.workers.shared.arrived.notify_one();
     }
 
     /// Workers forget the program before their next task; one that has no other ends.

@@ -34,6 +34,6 @@ mod tests;
 
 pub use counts::{Counts, Reason};
 pub use executor::ProcessExecutor;
-pub use executors::{executors, workers};
+pub use executors::{LazyZygote, executors};
 pub use options::ProcessOptions;
 pub use workers::{Workers, WorkersState};

@@ -207,7 +207,8 @@ impl Shared {
                 }
                 return Some(work);
             }
-            if lock(&self.pool).wants_spare(&self.options) {
+            let has_use = queue.programs() > 0 && self.launch.is_started();
+            if has_use && lock(&self.pool).wants_spare(&self.options) {
                 drop(queue);
                 self.start_spare();
                 queue = lock(&self.queue);

@@ -110,6 +110,10 @@ pub trait Executor {
     }
 }
 
+/// Whether scripts can run at all; asked, and perhaps made so, before a pipeline with scripts is taken on. May block for
+/// a second. `script/unavailable` refuses that pipeline.
+pub type ScriptsReady = Arc<dyn Fn() -> Result<(), Fault> + Send + Sync>;
+
 /// Makes the executor of a shard; called on the shard's thread.
 pub type Executors = Arc<dyn Fn() -> Result<Rc<dyn Executor>, Fault> + Send + Sync>;
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use connectors::http::source::spread;
 use connectors::tls::Tls;
 use message::{Code, Fault};
-use script::Executors;
+use script::{Executors, ScriptsReady};
 use tokio::sync::mpsc;
 
 pub use check::Finding;
@@ -65,6 +65,7 @@ pub struct Node {
     meters: Vec<Arc<Meters>>,
     lease: Arc<Lease>,
     executors: Executors,
+    scripts_ready: ScriptsReady,
     /// Held while something is installed, removed, started or drained: one at a time.
     change: Mutex<()>,
     state: Mutex<State>,
@@ -102,14 +103,18 @@ impl Node {
     /// # Errors
     /// `config/invalid-value`.
     pub fn new(settings: Settings) -> Result<Node, Fault> {
-        Node::with_executors(settings, on_threads())
+        Node::with_executors(settings, on_threads(), Arc::new(|| Ok(())))
     }
 
-    /// The same, whose scripts are run by other executors, one for each shard.
+    /// The same, whose scripts are run by other executors, one for each shard, when those are ready for it.
     ///
     /// # Errors
     /// `config/invalid-value`.
-    pub fn with_executors(settings: Settings, executors: Executors) -> Result<Node, Fault> {
+    pub fn with_executors(
+        settings: Settings,
+        executors: Executors,
+        scripts_ready: ScriptsReady,
+    ) -> Result<Node, Fault> {
         let invalid = |reason: String| Err(Fault::new(Code::ConfigInvalidValue, reason));
         if settings.threads == 0 || settings.threads > MAX_THREADS {
             return invalid(format!("threads has to be 1 to {MAX_THREADS}"));
@@ -129,6 +134,7 @@ impl Node {
         Ok(Node {
             lease: Arc::default(),
             executors,
+            scripts_ready,
             meters: (0..settings.threads).map(|_| Arc::default()).collect(),
             settings: Mutex::new(Arc::new(settings)),
             hosting,
@@ -185,12 +191,22 @@ impl Node {
     }
 
     fn prepare(&self, installs: Installs, removes: &[Key]) -> Result<Arc<[Arc<Prepared>]>, (usize, Fault)> {
-        let (settings, state) = (self.settings(), lock(&self.state));
+        let settings = self.settings();
+        let has_scripts = |one: &Install| {
+            let canary = one.canary.iter().flat_map(|canary| canary.pipeline.programs());
+            settings.serves_steps() && one.pipeline.programs().chain(canary).next().is_some()
+        };
+        // Not under the lock of the state: it may start a process.
+        let ready = if installs.iter().any(has_scripts) { (self.scripts_ready)() } else { Ok(()) };
+        let state = lock(&self.state);
         let leaving = removes.iter().cloned().chain(installs.iter().map(|one| key(&one.pipeline))).collect();
         let mut own = Claims::default();
         let prepared = installs.into_iter().enumerate().map(|(place, one)| {
             let prepare = || {
                 let key = key(&one.pipeline);
+                if has_scripts(&one) {
+                    ready.clone()?;
+                }
                 state.claims.check(&key, &one.pipeline, &leaving)?;
                 own.check(&key, &one.pipeline, &BTreeSet::new())?;
                 own.put(&key, &one.pipeline);
