@@ -104,8 +104,9 @@ def test_no_example_in_a_rust_comment_is_taken_for_a_test() -> None:
 
 def test_the_python_crate_stays_thin() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (NATIVE / "python/src").rglob("*.rs"))
-    # Each option of XML has a getter, a keyword and a default.
-    assert lines <= 1175
+    # Each option of XML has a getter, a keyword and a default; a node is told of processes for scripts, and
+    # tells of them.
+    assert lines <= 1210
 
 
 def test_unsafe_stands_in_the_marked_modules_and_nowhere_else() -> None:

@@ -11,11 +11,12 @@ mod install;
 mod leases;
 mod listeners;
 mod metrics;
+mod state;
 mod stats;
 mod topology;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,8 +34,8 @@ pub use install::{CanaryInstall, Install, Installs};
 pub use metrics::Metrics;
 pub use stats::{Changes, PipelineCanary, PipelineStats};
 
-use super::delivery::{Hosting, check_outs};
-use super::observe::{Counters, Event, Events, Meters};
+use super::delivery::Hosting;
+use super::observe::{Event, Events, Meters};
 use super::registry::{Prepared, Secrets};
 use super::settings::{NodeType, Settings};
 use super::shard::{Command, Start, run_shard};
@@ -42,7 +43,7 @@ use super::world::{Lease, SystemWorld, on_threads};
 use crate::compile::Pipeline;
 use crate::model::Ceilings;
 use claims::Claims;
-use metrics::Retired;
+use state::State;
 use stats::Seen;
 
 /// The most shards of a node.
@@ -71,21 +72,6 @@ pub struct Node {
     state: Mutex<State>,
     /// What the last call of [`Node::changes`] has told.
     seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct State {
-    installed: BTreeMap<Key, Arc<Prepared>>,
-    /// How often `installed` was changed.
-    changes: u64,
-    claims: Claims,
-    retired: Retired,
-    shards: Vec<Shard>,
-    /// Of the server: as the settings say, then as the shards have found it.
-    max_payload: Option<usize>,
-    address: Option<SocketAddr>,
-    /// For a process that takes them over; none once it drains.
-    listeners: Vec<TcpListener>,
 }
 
 struct Shard {
@@ -349,51 +335,6 @@ impl Node {
             std::mem::take(&mut state.shards)
         };
         end(shards, deadline)
-    }
-}
-
-impl State {
-    fn prepare(
-        &self,
-        key: &Key,
-        Install { pipeline, secrets, canary }: Install,
-        (settings, hosting): (&Settings, &Hosting),
-    ) -> Result<Prepared, Fault> {
-        let earlier = self.installed.get(key).map(AsRef::as_ref);
-        let counters = match earlier {
-            Some(earlier) => earlier.counters.clone(),
-            None => (0..settings.threads).map(|_| Arc::new(Counters::default())).collect(),
-        };
-        let mut prepared = Prepared::new(pipeline, secrets, counters, settings)?;
-        if let Some(CanaryInstall { pipeline, millionths }) = canary {
-            prepared = prepared.with_canary(pipeline, millionths, earlier)?;
-        }
-        if settings.serves(NodeType::Outgoing) {
-            check_outs(&prepared.pipeline, &prepared.secrets, hosting)?;
-        }
-        prepared.check_ceilings(&settings.ceilings)?;
-        self.max_payload.map_or(Ok(()), |max_payload| prepared.check_size(max_payload))?;
-        Ok(prepared)
-    }
-
-    /// What leaves an address goes before whoever comes to it.
-    fn change(&mut self, install: &[Arc<Prepared>], removes: &[Key]) {
-        self.changes += 1;
-        let comes: BTreeSet<Key> = install.iter().map(|prepared| key(&prepared.pipeline)).collect();
-        for key in removes.iter().chain(&comes) {
-            if let Some(earlier) = self.installed.remove(key) {
-                self.claims.take(&earlier.pipeline);
-                // The next revision counts on with the same ones.
-                if !comes.contains(key) {
-                    self.retired.add(&key.0, earlier.counters.clone());
-                }
-            }
-        }
-        for prepared in install {
-            let key = key(&prepared.pipeline);
-            self.claims.put(&key, &prepared.pipeline);
-            self.installed.insert(key, Arc::clone(prepared));
-        }
     }
 }
 
