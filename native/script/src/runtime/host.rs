@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_int};
 use message::Headers;
 use rquickjs::qjs;
 
+use super::promises::Rejections;
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::read;
 use crate::TaskContext;
@@ -20,6 +21,7 @@ pub struct Host {
     current: Cell<*const TaskContext>,
     random_state: Cell<Option<u64>>,
     headers: RefCell<Option<Owned>>,
+    pub rejections: Rejections,
 }
 
 /// While it lives, scripts see this message.
@@ -51,6 +53,7 @@ impl Host {
             current: Cell::new(std::ptr::null()),
             random_state: Cell::new(None),
             headers: RefCell::new(None),
+            rejections: Rejections::default(),
         });
         // SAFETY: the host outlives the context's last call: the realm holds both.
         unsafe { qjs::JS_SetContextOpaque(js.context(), (&raw const *host).cast_mut().cast()) };
@@ -221,7 +224,7 @@ fn function(js: Js, name: &CStr, native: Native) -> Result<Owned, Thrown> {
 ///
 /// # Safety
 /// The context has to be a realm's, which keeps its host alive.
-unsafe fn host<'h>(context: *mut qjs::JSContext) -> Option<&'h Host> {
+pub unsafe fn host<'h>(context: *mut qjs::JSContext) -> Option<&'h Host> {
     // SAFETY: set by `install`; null before.
     unsafe { qjs::JS_GetContextOpaque(context).cast::<Host>().as_ref() }
 }

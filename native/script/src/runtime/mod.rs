@@ -7,6 +7,7 @@
 //!            lazily: view.rs, define.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
 //!            numbers beyond a double: digits.rs
 //! ctx, Date, Math.random   host.rs       │
+//! promises, awaited        promises.rs   │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
 //! ```
@@ -25,6 +26,7 @@ mod guard;
 mod host;
 mod keys;
 mod lent;
+mod promises;
 mod raw;
 mod read;
 mod realm;

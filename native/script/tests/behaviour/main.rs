@@ -10,6 +10,7 @@ mod executor;
 mod hostile;
 mod parser;
 mod programs;
+mod promises;
 mod reference;
 mod scripts;
 mod strip;

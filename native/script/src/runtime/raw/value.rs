@@ -44,6 +44,11 @@ pub enum Tag {
 }
 
 impl Owned {
+    #[inline]
+    pub fn js(&self) -> Js {
+        self.js
+    }
+
     /// The raw value, still owned by `self`.
     #[inline]
     pub fn raw(&self) -> qjs::JSValue {

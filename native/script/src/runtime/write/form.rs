@@ -48,7 +48,9 @@ impl Writer<'_> {
         match value.class() {
             class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
             _ if value.is_proxy() => bad("a proxy is no JSON value; make it a plain object or a list"),
-            _ if value.is_promise() => bad("a promise is no JSON value; write the script without `async` and `await`"),
+            _ if value.is_promise() => {
+                bad("a promise is no JSON value; `await` it, or several with `await Promise.all(...)`")
+            }
             _ if value.is_function() => bad("a function is no JSON value"),
             _ => {
                 let class = value.class_name();
