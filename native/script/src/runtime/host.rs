@@ -4,10 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int};
+use std::rc::Rc;
 
 use message::Headers;
+use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rquickjs::qjs;
 
+use super::builtins::{self, Builtins};
+use super::guard::Guard;
 use super::promises::Rejections;
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::read;
@@ -21,6 +25,10 @@ pub struct Host {
     current: Cell<*const TaskContext>,
     random_state: Cell<Option<u64>>,
     headers: RefCell<Option<Owned>>,
+    /// Random blocks that were given out for the message.
+    blocks: Cell<u64>,
+    guard: Rc<Guard>,
+    pub builtins: Builtins,
     pub rejections: Rejections,
 }
 
@@ -42,9 +50,10 @@ const FIELDS: [(&str, c_int); 6] =
 
 impl Host {
     /// Makes the native functions, and puts the random one in the place of `Math.random`.
-    pub fn install(js: Js) -> Result<Box<Host>, Thrown> {
+    pub fn install(js: Js, guard: &Rc<Guard>) -> Result<Box<Host>, Thrown> {
         let now = function(js, c"now", now)?;
         let random = function(js, c"random", random)?;
+        builtins::install(js)?;
         js.globals().get_named(c"Math")?.define(&js.key("random")?, random.clone())?;
         let host = Box::new(Host {
             js,
@@ -53,11 +62,23 @@ impl Host {
             current: Cell::new(std::ptr::null()),
             random_state: Cell::new(None),
             headers: RefCell::new(None),
+            blocks: Cell::new(0),
+            guard: Rc::clone(guard),
+            builtins: Builtins::default(),
             rejections: Rejections::default(),
         });
         // SAFETY: the host outlives the context's last call: the realm holds both.
         unsafe { qjs::JS_SetContextOpaque(js.context(), (&raw const *host).cast_mut().cast()) };
         Ok(host)
+    }
+
+    pub fn js(&self) -> Js {
+        self.js
+    }
+
+    /// Whether the script has to end, whatever it is doing.
+    pub fn must_stop(&self) -> bool {
+        self.guard.must_stop()
     }
 
     pub fn now_function(&self) -> &Owned {
@@ -68,6 +89,7 @@ impl Host {
     pub fn enter<'h>(&'h self, context: &'h TaskContext) -> Current<'h> {
         self.current.set(context);
         self.random_state.set(None);
+        self.blocks.set(0);
         Current { host: self }
     }
 
@@ -105,6 +127,9 @@ impl Host {
         let lookup = function(self.js, c"lookup", lookup)?;
         lookup.freeze()?;
         object.define(&self.js.key("lookup")?, lookup)?;
+        let uuid = function(self.js, c"uuid", uuid)?;
+        uuid.freeze()?;
+        object.define(&self.js.key("uuid")?, uuid)?;
         object.freeze()?;
         Ok(object)
     }
@@ -128,6 +153,41 @@ impl Host {
         #[allow(clippy::cast_precision_loss)]
         let top = (mix(state) >> 11) as f64;
         top / (1u64 << 53) as f64
+    }
+
+    /// 32 bytes that no other message has, and no other call for this one: of UUIDs there are many more than 64 bits of
+    /// state could tell apart.
+    ///
+    /// # Errors
+    /// Throws outside of the script's function: they would be the same for every message.
+    pub fn unique(&self) -> Result<[u8; SHA256_OUTPUT_LEN], Thrown> {
+        let Some(context) = self.context() else {
+            return Err(type_error(
+                self.js,
+                "random values follow from a message; there is none outside of the function",
+            ));
+        };
+        let block = self.blocks.replace(self.blocks.get() + 1);
+        let (mut hash, owner) = (Context::new(&SHA256), &context.owner);
+        for text in [&*owner.customer, &*owner.pipeline, &*context.id] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        hash.update(&context.seed.to_le_bytes());
+        hash.update(&block.to_le_bytes());
+        let mut bytes = [0; SHA256_OUTPUT_LEN];
+        bytes.copy_from_slice(hash.finish().as_ref());
+        Ok(bytes)
+    }
+
+    /// A UUID of version 4 in its form.
+    pub fn uuid(&self) -> Result<Owned, Thrown> {
+        let [bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.unique()?;
+        let number = u128::from_be_bytes(bytes);
+        let number = number & !(0xf << 76 | 0b11 << 62) | 4 << 76 | 0b10 << 62;
+        let digits = format!("{number:032x}");
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        self.js.text(&parts.join("-"))
     }
 
     fn field(&self, number: c_int) -> Result<Owned, Thrown> {
@@ -193,7 +253,7 @@ fn text_of(value: &Owned) -> Result<String, Thrown> {
     value.to_text()?.with_text(|text| String::from_utf8_lossy(text).into_owned())
 }
 
-fn type_error(js: Js, reason: &str) -> Thrown {
+pub fn type_error(js: Js, reason: &str) -> Thrown {
     let reason: Vec<u8> = reason.bytes().filter(|byte| *byte != 0).chain([0]).collect();
     // SAFETY: both texts end with NUL, and the first one takes the second.
     unsafe { qjs::JS_ThrowTypeError(js.context(), c"%s".as_ptr(), reason.as_ptr()) };
@@ -249,6 +309,17 @@ unsafe extern "C" fn random(
     // SAFETY: called by the engine, with a realm's context.
     let random = unsafe { host(context) }.map_or(0.0, Host::next_random);
     qjs::JS_NewFloat64(random)
+}
+
+unsafe extern "C" fn uuid(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let uuid = unsafe { host(context) }.map_or(Err(Thrown), Host::uuid);
+    uuid.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
 
 unsafe extern "C" fn lookup(

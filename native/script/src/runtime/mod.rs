@@ -7,6 +7,7 @@
 //!            lazily: view.rs, define.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
 //!            numbers beyond a double: digits.rs
 //! ctx, Date, Math.random   host.rs       │
+//! URL, crypto and so on    builtins/       │
 //! promises, awaited        promises.rs   │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
@@ -17,6 +18,7 @@
 //! let alone by another customer. The built-in objects and `globalThis` are frozen.
 
 mod allocator;
+mod builtins;
 mod bytecode;
 mod define;
 mod digits;

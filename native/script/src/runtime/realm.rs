@@ -10,13 +10,13 @@ use message::{Code, Document, Fault, Limits};
 use rquickjs::{Context, Runtime, qjs};
 
 use super::bytecode::{self, Form};
-use super::failure;
 use super::guard::Guard;
 use super::host::Host;
 use super::lent::{Lent, Message, Views};
 use super::promises::{self, Rejections, Unsettled};
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::write::{Refusal, Writer, Written};
+use super::{builtins, failure};
 use super::{read, view};
 use crate::TaskContext;
 use crate::program::Program;
@@ -59,8 +59,10 @@ impl Blank {
             class.set(view::register(js).map_err(fail)?);
         }
         let views = view::prepare(js, class.get()).map_err(fail)?;
-        let host = Host::install(js).map_err(fail)?;
+        let host = Host::install(js, guard).map_err(fail)?;
         let prelude = prelude()?;
+        // Compiled here, and not in the time of the first script that names one of them.
+        builtins::prepare()?;
         // SAFETY: the bytes were compiled by this process.
         let prelude = unsafe { bytecode::load(js, prelude) }.map_err(fail)?;
         let prelude = evaluate(js, prelude).map_err(fail)?;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod builtins;
 mod documentation;
 mod edits;
 mod executor;

@@ -10,11 +10,11 @@ use crate::support::{context, outputs, program, run_in, run_task, task, texts};
 
 #[test]
 fn ctx_tells_of_the_message() {
-    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), lookup: typeof ctx.lookup, headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
+    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), lookup: typeof ctx.lookup, uuid: typeof ctx.uuid(), headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
     let expected = concat!(
         r#"{"id":"0123456789abcdef","customer":"acme","pipeline":"orders","revision":"7","now":1700000000123,"#,
-        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","lookup":"function","#,
-        r#""keys":["id","customer","pipeline","revision","now","headers","random","lookup"]}"#,
+        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","lookup":"function","uuid":"string","#,
+        r#""keys":["id","customer","pipeline","revision","now","headers","random","lookup","uuid"]}"#,
     );
     assert_eq!(outputs(source, "{}"), [expected]);
 }
