@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault, Limits};
-use script::{Done, Job, Program, Ran};
+use script::{Done, Job, Program, Ran, Said};
 
 use super::executor::Shared;
 use super::seat::{Blame, Ended, Seat};
@@ -49,7 +49,13 @@ impl TurnTasks {
     pub fn finish(&mut self, outcome: Result<Vec<u32>, Fault>, used: Duration) {
         if let Some(job) = self.waiting.pop_front() {
             self.ran.count(&job);
-            self.done.push(Done { token: job.task.token, document: job.task.document, outcome, used });
+            self.done.push(Done {
+                token: job.task.token,
+                document: job.task.document,
+                outcome,
+                used,
+                said: Said::default(),
+            });
         }
     }
 }

@@ -11,11 +11,12 @@ use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rquickjs::qjs;
 
 use super::builtins::{self, Builtins};
+use super::failure;
 use super::guard::Guard;
 use super::promises::Rejections;
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::read;
-use crate::TaskContext;
+use crate::{Said, TaskContext};
 
 /// The state behind a realm's native functions; the context points to it. Boxed: it must not move.
 pub struct Host {
@@ -29,6 +30,9 @@ pub struct Host {
     blocks: Cell<u64>,
     guard: Rc<Guard>,
     pub builtins: Builtins,
+    /// What the script has said since it was last taken.
+    pub said: RefCell<Said>,
+    file: RefCell<Box<str>>,
     pub rejections: Rejections,
 }
 
@@ -65,6 +69,8 @@ impl Host {
             blocks: Cell::new(0),
             guard: Rc::clone(guard),
             builtins: Builtins::default(),
+            said: RefCell::default(),
+            file: RefCell::default(),
             rejections: Rejections::default(),
         });
         // SAFETY: the host outlives the context's last call: the realm holds both.
@@ -79,6 +85,16 @@ impl Host {
     /// Whether the script has to end, whatever it is doing.
     pub fn must_stop(&self) -> bool {
         self.guard.must_stop()
+    }
+
+    /// Gives the script's file its name, by which its lines are found.
+    pub fn set_file(&self, file: &str) {
+        self.file.replace(file.into());
+    }
+
+    /// The line of the script in a stack.
+    pub fn line_of(&self, stack: &str) -> Option<u32> {
+        failure::position(stack, &self.file.borrow()).map(|(line, _)| line)
     }
 
     pub fn now_function(&self) -> &Owned {

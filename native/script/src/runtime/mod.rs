@@ -48,9 +48,9 @@ use self::allocator::Metered;
 use self::guard::Guard;
 pub use self::guard::thread_cpu;
 use self::realm::{Blank, Realm};
-use crate::TaskContext;
 use crate::program::{Program, ProgramId};
 use crate::strip::Origin;
+use crate::{Said, TaskContext};
 
 /// Scripts of one customer that stay loaded; a further one takes the place of the one used longest ago.
 const REALMS: usize = 16;
@@ -114,6 +114,11 @@ impl Engine {
             loaded?;
         }
         Ok(())
+    }
+
+    /// What the script that ran last has said.
+    pub fn take_said(&self) -> Said {
+        self.realms.first().map(|(_, realm)| realm.take_said()).unwrap_or_default()
     }
 
     /// Whether a limit was met that a runtime does not survive.

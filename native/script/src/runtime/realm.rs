@@ -18,9 +18,9 @@ use super::raw::{Js, Owned, Tag, Thrown};
 use super::write::{Refusal, Writer, Written};
 use super::{builtins, failure};
 use super::{read, view};
-use crate::TaskContext;
 use crate::program::Program;
 use crate::strip::Origin;
+use crate::{Said, TaskContext};
 
 const PRELUDE: &str = include_str!("prelude.js");
 
@@ -78,11 +78,17 @@ impl Realm {
         // Dropped from the last one to the first, should the script fail: values before the context they live in.
         let Blank { context, js, views, host, context_object, kind } = blank;
         js.enter();
+        host.set_file(program.file());
         let function = default_export(js, guard, &host.rejections, program)?;
         let fail = |_: Thrown| failure::describe(js, guard, program.origin());
         check_kind(&kind.call(&[&function]).map_err(fail)?, program)?;
         let message = RefCell::new(Message::new(&views, guard));
         Ok(Realm { function, context_object, host, views, message, js, _context: context })
+    }
+
+    /// What the script has said since this was last asked.
+    pub fn take_said(&self) -> Said {
+        self.host.said.take()
     }
 
     pub fn js(&self) -> Js {

@@ -5,6 +5,7 @@
 mod support;
 
 mod builtins;
+mod console;
 mod documentation;
 mod edits;
 mod executor;

@@ -410,7 +410,18 @@
   });
   tag(URL, "URL");
 
-  const library = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa, crypto };
+  // -- what a script says to whoever looks after it ---------------------------------------------------
+  const console = {};
+  ["debug", "log", "info", "warn", "error"].forEach((name, level) => {
+    const methods = {
+      [name](...values) {
+        native.say(level, new Error().stack, ...values.map((value) => (typeof value === "string" ? value.slice(0, 8192) : value)));
+      },
+    };
+    console[name] = methods[name];
+  });
+
+  const library = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa, crypto, console };
   const waiting = [library, iterator];
   while (waiting.length > 0) {
     const object = waiting.pop();

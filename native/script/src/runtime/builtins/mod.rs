@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // Functions called by the engine.
 
 mod base64;
+mod console;
 mod crypto;
 mod encoding;
 mod url;
@@ -28,14 +29,14 @@ use crate::strip::Origin;
 const SOURCE: &str = include_str!("builtins.js");
 
 /// The globals, by the number that the engine passes back to their getter.
-const GLOBALS: [&str; 8] =
-    ["URL", "URLSearchParams", "TextEncoder", "TextDecoder", "structuredClone", "atob", "btoa", "crypto"];
+const GLOBALS: [&str; 9] =
+    ["URL", "URLSearchParams", "TextEncoder", "TextDecoder", "structuredClone", "atob", "btoa", "crypto", "console"];
 
 /// Bytes of one input at most: as much as a message may have.
 const LARGEST: usize = 16 << 20;
 
 /// What `builtins.js` gets as `native`, by the number that the engine passes back.
-const NATIVE: [(&str, Native); 16] = [
+const NATIVE: [(&str, Native); 17] = [
     ("classOf", class_of),
     ("atob", base64::atob),
     ("btoa", base64::btoa),
@@ -52,6 +53,7 @@ const NATIVE: [(&str, Native); 16] = [
     ("setUrl", url::set),
     ("parseQuery", url::parse_query),
     ("writeQuery", url::write_query),
+    ("say", console::say),
 ];
 
 /// A function of `native`. Where the input is wrong in a way that a standard names, it gives null.

@@ -161,7 +161,7 @@ impl Owned {
 
     /// The own property `key` of an object that is no proxy, when it is plain data: never runs a getter.
     #[inline]
-    fn own_data(&self, key: &Key) -> Result<Option<Owned>, Thrown> {
+    pub fn own_data(&self, key: &Key) -> Result<Option<Owned>, Thrown> {
         let mut found = std::mem::MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
         // SAFETY: context, value and atom live; the descriptor is filled, with references, when there is a property.
         let (value, getter, setter, flags) = unsafe {

@@ -5,7 +5,7 @@ use super::{At, Refusal, Writer, bad};
 use crate::runtime::raw::{Owned, Tag, Thrown};
 
 /// The engine's numbers of the classes that read as JSON; see its table of classes.
-pub(super) mod class {
+pub(in crate::runtime) mod class {
     pub const OBJECT: u32 = 1;
     pub const NUMBER: u32 = 4;
     pub const STRING: u32 = 5;
