@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 
-use message::Headers;
+use message::{Headers, Value};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rquickjs::qjs;
 
@@ -143,9 +143,11 @@ impl Host {
         let lookup = function(self.js, c"lookup", lookup)?;
         lookup.freeze()?;
         object.define(&self.js.key("lookup")?, lookup)?;
-        let uuid = function(self.js, c"uuid", uuid)?;
-        uuid.freeze()?;
-        object.define(&self.js.key("uuid")?, uuid)?;
+        for (name, native) in [(c"uuid", uuid as Native), (c"table", table)] {
+            let made = function(self.js, name, native)?;
+            made.freeze()?;
+            object.define(&self.js.key(&name.to_string_lossy())?, made)?;
+        }
         object.freeze()?;
         Ok(object)
     }
@@ -243,24 +245,42 @@ impl Host {
 impl Host {
     /// `ctx.lookup(table, key)`: the row of a key, null when there is none. Each call gives a value of its own, so that
     /// a script that changes one changes no table.
-    fn lookup(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
-        let Some(context) = self.context() else { return Ok(self.js.undefined()) };
-        if matches!(key.tag(), Tag::Null | Tag::Undefined) {
-            return Ok(self.js.null());
+    pub fn lookup(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
+        let js = self.js;
+        if self.context().is_some() && matches!(key.tag(), Tag::Null | Tag::Undefined) {
+            return Ok(js.null());
         }
-        if !matches!(key.tag(), Tag::Text | Tag::Int(_) | Tag::Float(_) | Tag::BigInt | Tag::Bool(_)) {
-            return Err(type_error(self.js, "the key of ctx.lookup is a text, a number or a boolean"));
-        }
+        let row = self.with_row(name, key, |row| row.map_or_else(|| Ok(js.null()), |row| read::copied(js, row)))?;
+        row.unwrap_or_else(|| Ok(js.undefined()))
+    }
+
+    /// Whether a table has a row of this key.
+    pub fn has_row(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
+        let found = self.with_row(name, key, |row| row.is_some())?;
+        Ok(self.js.boolean(found.unwrap_or(false)))
+    }
+
+    /// None where there is no message.
+    fn with_row<T>(
+        &self,
+        name: &Owned,
+        key: &Owned,
+        read: impl FnOnce(Option<Value<'_>>) -> T,
+    ) -> Result<Option<T>, Thrown> {
+        let Some(context) = self.context() else { return Ok(None) };
         let name = text_of(name)?;
         let Some(table) = context.owner.tables.get(&name) else {
             let shown: String = name.chars().take(40).collect();
-            let reason = format!("ctx.lookup: `{shown}` is not in the pipeline's `tables`");
+            let reason = format!("`{shown}` is not in the pipeline's `tables`");
             return Err(type_error(self.js, &reason));
         };
-        match table.row(&text_of(key)?) {
-            Some(row) => read::copied(self.js, row),
-            None => Ok(self.js.null()),
+        if matches!(key.tag(), Tag::Null | Tag::Undefined) {
+            return Ok(Some(read(None)));
         }
+        if !matches!(key.tag(), Tag::Text | Tag::Int(_) | Tag::Float(_) | Tag::BigInt | Tag::Bool(_)) {
+            return Err(type_error(self.js, "the key of a table is a text, a number or a boolean"));
+        }
+        Ok(Some(read(table.row(&text_of(key)?))))
     }
 }
 
@@ -336,6 +356,22 @@ unsafe extern "C" fn uuid(
     // SAFETY: called by the engine, with a realm's context.
     let uuid = unsafe { host(context) }.map_or(Err(Thrown), Host::uuid);
     uuid.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
+}
+
+/// `ctx.table(name)`: an object of `get(key)` and `has(key)`.
+unsafe extern "C" fn table(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let Some(host) = (unsafe { host(context) }) else { return qjs::JS_UNDEFINED };
+    // SAFETY: so many arguments follow the pointer, and live for the call.
+    let name = if count > 0 { host.js.duplicate(unsafe { *arguments }) } else { qjs::JS_UNDEFINED };
+    let name = host.js.adopt(name);
+    let made = host.builtins.get(host, "tableOf").and_then(|table| table.call(&[&name]));
+    made.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
 
 unsafe extern "C" fn lookup(

@@ -20,7 +20,10 @@ fn values_are_shown_on_one_line() {
         ("", ""),
         ("'a', 1, -0.5, true, null, undefined, 5n", "a 1 -0.5 true null undefined 5n"),
         ("msg.order", r#"{total: 1.5, items: [{sku: "a"}]}"#),
-        ("{ a: [1, , 'x\"y'], b: { c: { d: { e: { f: 1 } } } } }", r#"{a: [1, [getter or hole], "x\"y"], b: {c: {d: {e: {…}}}}}"#),
+        (
+            "{ a: [1, , 'x\"y'], b: { c: { d: { e: { f: 1 } } } } }",
+            r#"{a: [1, [getter or hole], "x\"y"], b: {c: {d: {e: {…}}}}}"#,
+        ),
         ("new TypeError('no'), [new Error('in')]", "TypeError: no [Error: in]"),
         (
             "() => 1, Symbol('x'), new Map(), new Date(0), new Proxy({}, {}), new Uint8Array(1)",
@@ -56,10 +59,8 @@ fn levels_and_lines_of_the_script_are_told() {
 
 #[test]
 fn lines_and_their_length_are_bounded() {
-    let done = run(
-        "export default msg => { for (let i = 0; i < 60; i++) console.log('é'.repeat(i * 100)); return 1 }",
-        "{}",
-    );
+    let done =
+        run("export default msg => { for (let i = 0; i < 60; i++) console.log('é'.repeat(i * 100)); return 1 }", "{}");
     assert_eq!((done.said.lines.len(), done.said.left_out as usize), (MAX_LINES, 60 - MAX_LINES));
     assert!(done.said.lines.iter().all(|line| line.text.len() <= MAX_LINE_BYTES));
     for values in [

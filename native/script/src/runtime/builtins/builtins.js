@@ -421,7 +421,17 @@
     console[name] = methods[name];
   });
 
-  const library = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa, crypto, console };
+  // -- lookup tables -----------------------------------------------------------------------------------
+  const tableOf = function table(name) {
+    name = `${name}`;
+    native.hasRow(name, null);
+    return freeze({
+      get: freeze((key) => native.rowOf(name, key)),
+      has: freeze((key) => native.hasRow(name, key)),
+    });
+  };
+
+  const library = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa, crypto, console, tableOf };
   const waiting = [library, iterator];
   while (waiting.length > 0) {
     const object = waiting.pop();

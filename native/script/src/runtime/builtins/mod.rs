@@ -36,7 +36,7 @@ const GLOBALS: [&str; 9] =
 const LARGEST: usize = 16 << 20;
 
 /// What `builtins.js` gets as `native`, by the number that the engine passes back.
-const NATIVE: [(&str, Native); 17] = [
+const NATIVE: [(&str, Native); 19] = [
     ("classOf", class_of),
     ("atob", base64::atob),
     ("btoa", base64::btoa),
@@ -54,6 +54,8 @@ const NATIVE: [(&str, Native); 17] = [
     ("parseQuery", url::parse_query),
     ("writeQuery", url::write_query),
     ("say", console::say),
+    ("rowOf", |host, arguments| host.lookup(&arguments.get(0), &arguments.get(1))),
+    ("hasRow", |host, arguments| host.has_row(&arguments.get(0), &arguments.get(1))),
 ];
 
 /// A function of `native`. Where the input is wrong in a way that a standard names, it gives null.
@@ -66,7 +68,8 @@ pub struct Builtins {
 }
 
 impl Builtins {
-    fn get(&self, host: &Host, name: &str) -> Result<Owned, Thrown> {
+    /// A member of the library.
+    pub fn get(&self, host: &Host, name: &str) -> Result<Owned, Thrown> {
         let js = host.js();
         let known = self.library.borrow().clone();
         let library = match known {
