@@ -21,7 +21,7 @@ pub fn atob(host: &Host, arguments: &Arguments<'_>) -> Result<Owned, Thrown> {
     let decoded = arguments.with_text(0, |text| {
         let mut digits: Vec<u8> =
             text.iter().copied().filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')).collect();
-        if digits.len() % 4 == 0 {
+        if digits.len().is_multiple_of(4) {
             for _ in 0..2 {
                 digits.pop_if(|last| *last == b'=');
             }
