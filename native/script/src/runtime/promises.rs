@@ -103,8 +103,10 @@ pub struct Rejections {
 
 impl Rejections {
     pub fn clear(&self) {
-        // Dropping a promise may free the last of what it holds, but runs nothing.
-        drop(self.open.take());
+        if !self.open.borrow().is_empty() {
+            // Dropping a promise may free the last of what it holds, but runs nothing.
+            drop(self.open.take());
+        }
     }
 
     /// Throws the reason of the first one.
