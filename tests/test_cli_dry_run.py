@@ -48,3 +48,25 @@ def test_dry_run_takes_a_folder_with_one_pipeline_and_names_them_when_there_are_
     for shown in ("pipelines/orders.yaml  acme/orders", "pipelines/returns.yaml  acme/returns"):
         assert shown in done.stderr
     assert vrsky("dry-run", "nowhere", input=GOOD_ORDER).returncode == 1
+
+
+_SAYS = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - script: orders.ts
+out: {http: {url: "http://127.0.0.1:9/"}}
+"""
+
+
+def test_dry_run_shows_what_a_script_says_and_where(vrsky: Vrsky, write: Write) -> None:
+    source = "export default async (msg: {qty: number}) => {\n  console.warn('negative', msg);\n  return msg;\n};\n"
+    write("orders.ts", source)
+    file = write("orders.yaml", _SAYS)
+    done = vrsky("dry-run", file, "--json", input='{"qty":-2}')
+    assert done.returncode == 0, done.stderr
+    said = [step for step in json.loads(done.stdout)["steps"] if "console" in step["verdict"]]
+    assert [step["verdict"] for step in said] == ["console.warn (orders.ts:2)"]
+    assert "negative {qty: -2}" in json.dumps(said[0])
+    assert "negative {qty: -2}" in vrsky("dry-run", file, input='{"qty":-2}').stdout

@@ -137,3 +137,13 @@ def test_a_run_that_cannot_start_says_why_in_json_and_keeps_its_exit_code(vrsky:
 def test_two_ways_to_be_told_the_same_are_refused(vrsky: Vrsky, minimal: Path) -> None:
     ended = vrsky("run", str(minimal), "--json", "--log-format", "json")
     assert (ended.returncode, "choose one" in ended.stderr) == (2, True)
+
+
+def test_what_a_script_says_is_logged_with_its_level_and_never_suppressed_here(told: Told) -> None:
+    """The node bounds what a customer says, and says how much it left out."""
+    said = [event("console", step="script", why=f"warn: {number} (net.ts:3)", bytes=0) for number in range(30)]
+    told.poll(*said, event("console", step="script", why="debug: a: b (net.ts:4)", bytes=0))
+    lines = told.lines()
+    assert [line["level"] for line in lines] == ["warning"] * 30 + ["debug"]
+    assert lines[0]["text"] == "console: script: warn: 0 (net.ts:3)"
+    assert (lines[0]["customer"], lines[0]["pipeline"], lines[0]["message_id"]) == ("acme", "orders", "4f3a")

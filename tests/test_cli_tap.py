@@ -14,7 +14,7 @@ import pytest
 
 from vrsky_fast.cli.tap import share
 
-from .conftest import Running, Vrsky, clean_environment, command, post
+from .conftest import Running, Vrsky, Write, clean_environment, command, post
 
 Start = Callable[..., Running]
 
@@ -68,6 +68,32 @@ def test_messages_are_shown_as_they_came_and_after_each_step(start: Start, minim
     assert "hunter2" not in json.dumps(seen)
     _, errors = tap.end()
     assert "hunter2" not in errors
+    assert run.stop() == 0
+
+
+_SAYS = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - script: {code: "export default (msg) => { console.warn('order', msg); return msg }"}
+out: {file: {path: orders.ndjson}}
+"""
+
+
+def test_what_a_script_says_is_shown_before_its_result(start: Start, write: Write, tmp_path: Path) -> None:
+    run = start(write("says.yaml", _SAYS))
+    url = run.ready() + "/in/acme/orders"
+    tap = Tap(tmp_path, "acme/orders", "--json", "--limit", "4")
+    assert post(url, b'{"n":1}', "application/json")[0] == 202
+    seen = [(one["step"], one.get("verdict", ""), one["payload"]) for one in tap.lines()]
+    assert seen == [
+        ("in", "", '{"n":1}'),
+        ("0:script", "console.warn (script 0:1)", "order {n: 1}"),
+        ("0:script", "pass", '{"n":1}'),
+        ("out", "to default", '{"n":1}'),
+    ]
+    tap.end()
     assert run.stop() == 0
 
 

@@ -17,6 +17,24 @@ steps:
   - script: {code: "export default msg => msg.ok ? msg : Array.prototype.reverse.call({length: 2 ** 53 - 1})"}
 out: {file: {path: endless.ndjson}}
 """
+LANGUAGE = """\
+customer: acme
+pipeline: orders
+in: {http: {path: /orders}}
+steps:
+  - script:
+      code: |
+        export default async (msg, ctx) => {
+          console.warn("order", msg);
+          if (msg.n === 0) await new Promise(() => {});
+          const url = new URL("https://shop.example/?q=1");
+          url.searchParams.set("n", await msg.n);
+          const copy = structuredClone(msg);
+          const signature = crypto.hmac("SHA-256", "key", JSON.stringify(copy), "base64url");
+          return { ...msg, url, signature, id: [ctx.uuid(), crypto.randomUUID()], text: atob(btoa("x")) };
+        }
+out: {file: {path: orders.ndjson}}
+"""
 GOOD = """\
 customer: acme
 pipeline: orders
@@ -111,3 +129,21 @@ def test_a_node_without_scripts_has_no_processes_for_them(start_node: StartNode,
     posted(node, "/orders", b'{"ok": true, "n": %d}' % number)
     node.delivers_all("orders.ndjson", {number})
     assert len(children(node.process.pid)) > 1
+
+
+def test_async_scripts_and_what_they_say_are_the_same_in_either_place(start_node: StartNode, tmp_path: Path) -> None:
+    results = {}
+    for name, arguments in {"threads": IN_PROCESS, "processes": ()}.items():
+        node = start_node({"orders.yaml": LANGUAGE}, *arguments, data=tmp_path / name)
+        never = posted(node, "/orders", b'{"n": 0}')
+        said = node.hears("console", id=never)
+        ids = [posted(node, "/orders", b'{"n": %d}' % number) for number in range(1, 11)]
+        eventually(lambda of=node: len(of.lines("orders.ndjson")) == 10, "all orders")
+        assert node.hears("dead", id=never)["code"] == "script/never-settles"
+        results[name] = ids, sorted(node.lines("orders.ndjson"), key=lambda one: one["n"]), said["why"]
+        assert node.stop() == 0
+    assert results["threads"] == results["processes"]
+    _, orders, why = results["threads"]
+    assert why == "warn: order {n: 0} (script 0:2)", why
+    assert len({one for order in orders for one in order["id"]}) == 20
+    assert orders[0]["url"] == "https://shop.example/?q=1&n=1"

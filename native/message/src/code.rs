@@ -163,8 +163,9 @@ codes! {
     ScriptUnsupported = "script/unsupported", Script, false, 400, "The script uses TypeScript that cannot be stripped, or an import.", "Use erasable TypeScript: no enum, namespace, parameter property or import.";
     ScriptTooLarge = "script/too-large", Script, false, 400, "The script is longer or nested deeper than allowed.", "Keep it under 256 KiB and 256 levels of brackets.";
     ScriptNoDefaultExport = "script/no-default-export", Script, false, 400, "The script exports no default function.", "Write `export default (msg, ctx) => msg`.";
-    ScriptAsync = "script/async", Script, false, 400, "The script's default export is an async function or a generator, which gives a promise or an iterator instead of a message.", "Write it without `async`, `await`, `function*` and `yield`: a script has nothing to wait for, and several messages are a list.";
+    ScriptAsync = "script/async", Script, false, 400, "The script's default export is a generator, which gives an iterator instead of a message.", "Write it without `function*` and `yield`: several messages are a list.";
     ScriptThrew = "script/threw", Script, false, 422, "The script threw an exception.", "See the line named; the message is in the dead letters.";
+    ScriptNeverSettles = "script/never-settles", Script, false, 422, "The script waits for a promise that nothing settles: nothing is left to run that could.", "Look for an `await` or a returned promise whose `resolve` is never called. A script has no timers and no network to wait for.";
     ScriptNoReturn = "script/no-return", Script, false, 422, "The script returned undefined.", "Return the message, a list of messages, or null to drop it.";
     ScriptBadReturn = "script/bad-return", Script, false, 422, "The script returned something that is no JSON value.", "Return plain objects, lists, strings, finite numbers, booleans or null.";
     ScriptNumberPrecision = "script/number-precision", Script, false, 422, "The script returned a number that stands for several of the message, which JavaScript cannot tell apart.", "Send such numbers as strings, or leave them where they are.";

@@ -175,7 +175,8 @@ impl Serving {
         // What is left to do takes its time by the size of the reply, not by what the script does.
         memory.set_progress(Progress::loading(index + 1));
         self.reply.clear();
-        put_frame(&mut self.reply, index, began.elapsed(), &self.document, before, &outcome);
+        let said = self.engines.take_said();
+        put_frame(&mut self.reply, index, (began.elapsed(), &said), &self.document, before, &outcome);
         memory.publish(&self.reply);
         Ok(matches!(&outcome, Err(fault) if matches!(fault.code(), Code::ScriptTimeout | Code::ScriptOutOfMemory)))
     }

@@ -31,6 +31,7 @@
 mod executor;
 mod program;
 mod runtime;
+mod said;
 mod strip;
 
 pub use executor::{
@@ -43,4 +44,5 @@ pub use runtime::LOADING;
 pub use runtime::thread_cpu;
 
 pub use program::{Language, Program, ProgramId, compile, compile_checked, strip_types};
+pub use said::{Level, Line, MAX_LINE_BYTES, MAX_LINES, Said};
 pub use strip::MAX_SOURCE_BYTES;

@@ -41,6 +41,7 @@ _WORDS = {
     "dead": "dead",
     "lost": "lost",
     "refused": "refused",
+    "console": "console",
     "node": "node",
 }
 

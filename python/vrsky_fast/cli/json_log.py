@@ -42,6 +42,8 @@ _LEVELS = {
     "node": "warning",
 }
 """Of events; the others are not logged."""
+_CONSOLE_LEVELS = {"debug": "debug", "log": "info", "info": "info", "warn": "warning", "error": "error"}
+"""Of what a script says, by the function of `console`."""
 
 Key = tuple[str, str]
 """Customer and code."""
@@ -130,7 +132,9 @@ class JsonLog(Paced):
 
     def poll(self, changes: Changes, events: Events) -> None:
         for event in events:
-            if level := _LEVELS.get(event["kind"]):
+            if event["kind"] == "console":
+                self._said(event)
+            elif level := _LEVELS.get(event["kind"]):
                 self._event(level, event)
         self._conditions(self._health.changes(changes))
         self._totals.add(changes)
@@ -151,6 +155,13 @@ class JsonLog(Paced):
         self._suppressed(self._limiter.ended(everything=True))
         counts = [f"{name} {count}" for name, count in self._totals.now.items() if count]
         self._write("info", "stopped" + "".join(f", {one}" for one in counts))
+
+    def _said(self, event: dict[str, Any]) -> None:
+        """The node has left out what is more than a customer may say."""
+        said = event.get("why", "")
+        level = _CONSOLE_LEVELS.get(said.partition(":")[0], "info")
+        names = {"customer": event["customer"], "pipeline": event["pipeline"], "message_id": event["id"]}
+        self._write(level, f"console: {event.get('step', '')}: {said}", at=event["time_ms"] / 1000, **names)
 
     def _event(self, level: str, event: dict[str, Any]) -> None:
         parts = [event["kind"], event.get("step", ""), event.get("why", "")]

@@ -15,6 +15,7 @@ from . import exit_codes, output
 _VERBS = {
     "run": ("run", "Serve pipelines until Ctrl-C."),
     "node": ("node", "Serve what the bucket vrsky_pipelines says."),
+    "init": ("init", "Write the files of a new pipeline with a script."),
     "lint": ("lint", "Check pipeline files."),
     "check": ("check", "Look whether the connectors of pipelines would work."),
     "doctor": ("doctor", "Look whether this machine can isolate scripts."),

@@ -1,6 +1,7 @@
 //! Who watches a message on its way through the steps: nobody, or a dry run.
 
 use message::{Document, Fault};
+use script::Said;
 
 use super::{PartPath, Run};
 use crate::compile::Progress;
@@ -10,6 +11,11 @@ pub trait Trace {
     /// Runs the steps from the first of these stages on and before the second one. Whoever watches is shown all steps, in
     /// one run.
     fn advance(&mut self, run: &Run<'_>, path: &PartPath, stages: (usize, usize), document: &mut Document) -> Progress;
+
+    /// A script has said something; its result follows.
+    fn on_said(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, said: &Said) {
+        let _ = (run, path, stage, said);
+    }
 
     /// A script has made this of a message.
     fn on_result(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {

@@ -162,7 +162,10 @@ fn collect(
     loop {
         while let Some(NextScript { path, stage, document }) = waiting.pop_front() {
             let done = script(pipeline, message, runner, &path, stage, document);
-            let Some(Done { mut document, outcome, .. }) = done else { continue };
+            let Some(Done { mut document, outcome, said, .. }) = done else { continue };
+            if !said.is_empty() {
+                trace.on_said(&run, &path, stage, &said);
+            }
             fan_out.on_script(&run, (&path, stage), &mut document, outcome, &mut next, trace)?;
             waiting.extend(next.drain(..));
         }

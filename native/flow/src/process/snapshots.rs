@@ -2,6 +2,8 @@
 
 use message::{Document, Fault, Outs, Verdict, Work};
 
+use script::{Line, Said};
+
 use super::Snapshot;
 use crate::compile::{Pipeline, Progress};
 use crate::fan_out::{PartPath, Run, Trace};
@@ -46,14 +48,28 @@ impl Snapshots {
             self.left_out += 1;
             return;
         }
-        // Past the last step there is only the way out.
-        let label = if stage < pipeline.stage_count() { pipeline.stage_label(stage) } else { "out" };
         let mut payload = Vec::new();
         if formats::emit(document, &mut payload).is_err() {
             // It has no counterpart in its format (yet): show the model.
             payload.clear();
             formats::json::emit(document, &mut payload);
         }
+        self.take(pipeline, path, stage, (payload, verdict));
+    }
+
+    fn push_said(&mut self, pipeline: &Pipeline, path: &PartPath, stage: usize, shown: (Vec<u8>, String)) {
+        let (count, bytes) = self.room;
+        if count == 0 || bytes == 0 {
+            self.left_out += 1;
+            return;
+        }
+        self.take(pipeline, path, stage, shown);
+    }
+
+    fn take(&mut self, pipeline: &Pipeline, path: &PartPath, stage: usize, (payload, verdict): (Vec<u8>, String)) {
+        // Past the last step there is only the way out.
+        let label = if stage < pipeline.stage_count() { pipeline.stage_label(stage) } else { "out" };
+        let (count, bytes) = self.room;
         self.room = (count - 1, bytes.saturating_sub(payload.len()));
         self.taken.push((path.clone(), Snapshot { label: format!("{label}{path}"), payload, verdict }));
     }
@@ -93,6 +109,20 @@ impl Trace for Snapshots {
         Progress::Done(Outs::default())
     }
 
+    /// A line is a snapshot of its own: the text in the place of the payload, and where it was said.
+    fn on_said(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, said: &Said) {
+        let pipeline = run.pipeline;
+        let file = pipeline.program(stage).map_or("", |program| program.file());
+        for line in &said.lines {
+            let verdict = where_said(file, line);
+            self.push_said(pipeline, path, stage, (line.text.clone().into_bytes(), verdict));
+        }
+        if said.left_out > 0 {
+            let verdict = format!("console: {} more lines left out", said.left_out);
+            self.push_said(pipeline, path, stage, (Vec::new(), verdict));
+        }
+    }
+
     fn on_result(&mut self, run: &Run<'_>, path: &PartPath, stage: usize, document: &Document) {
         self.push(run.pipeline, path, stage, document, "pass".to_owned());
     }
@@ -117,6 +147,15 @@ impl Trace for Snapshots {
 fn destinations(pipeline: &Pipeline, outs: Outs) -> String {
     let names = outs.iter().filter_map(|out| pipeline.outs().get(out)).map(|out| out.name.as_str());
     format!("to {}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// `console.warn (net.ts:3)`
+fn where_said(file: &str, line: &Line) -> String {
+    let name = line.level.as_str();
+    match line.line {
+        Some(at) => format!("console.{name} ({file}:{at})"),
+        None => format!("console.{name}"),
+    }
 }
 
 fn failed(fault: &Fault) -> String {

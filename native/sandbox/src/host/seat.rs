@@ -244,6 +244,9 @@ impl Seat {
             let reply = self.replies.next_reply(*answered, &mut task.document, &task.limits, &mut self.check);
             let Some(reply) = reply.map_err(|damaged| End::Damaged(damaged.0))? else { break };
             tasks.finish(reply.outcome, reply.used);
+            if let Some(done) = tasks.done.last_mut() {
+                done.said = reply.said;
+            }
             *answered += 1;
         }
         Ok(())

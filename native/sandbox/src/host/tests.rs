@@ -130,7 +130,7 @@ fn what_is_no_answer_ends_a_worker() {
     let of_another: Play = |memory| {
         hear(memory);
         // Task 1, no time, unchanged.
-        memory.publish(&[3, 0, 0, 0, 1, 0, 1]);
+        memory.publish(&[5, 0, 0, 0, 1, 0, 0, 0, 1]);
         memory.finish();
     };
     is_ended("a reply to another task", of_another, "another task");
@@ -169,7 +169,7 @@ fn a_reply_too_many_ends_a_worker_after_what_it_has_answered() {
         |memory| {
             hear(memory);
             for index in 0..5 {
-                memory.publish(&[3, 0, 0, 0, index, 0, 1]);
+                memory.publish(&[5, 0, 0, 0, index, 0, 0, 0, 1]);
             }
             memory.finish();
         },
@@ -187,7 +187,7 @@ fn a_task_that_a_worker_never_had_is_not_to_blame_for_it() {
             hear(memory);
             // One more than the first request has.
             for index in 0..17 {
-                memory.publish(&[3, 0, 0, 0, index, 0, 1]);
+                memory.publish(&[5, 0, 0, 0, index, 0, 0, 0, 1]);
             }
             memory.finish();
         },
@@ -218,7 +218,7 @@ fn a_worker_that_is_busy_without_work_is_ended() {
     let stage = Stage {
         hostile: |memory| {
             hear(memory);
-            memory.publish(&[3, 0, 0, 0, 0, 0, 1]);
+            memory.publish(&[5, 0, 0, 0, 0, 0, 0, 0, 1]);
             memory.finish();
             loop {
                 std::hint::spin_loop();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use message::{Code, Fault, Limits};
-use script::{Done, Job, Program, Ran, Submitter};
+use script::{Done, Job, Program, Ran, Said, Submitter};
 
 use super::counts::Reason;
 use super::seat::{Blame, Ended, Seat};
@@ -59,7 +59,13 @@ impl TurnTasks {
         if let Some(job) = self.waiting.pop_front() {
             self.ran.count(&job);
             self.submitters.push(job.submitter);
-            self.done.push(Done { token: job.task.token, document: job.task.document, outcome, used });
+            self.done.push(Done {
+                token: job.task.token,
+                document: job.task.document,
+                outcome,
+                used,
+                said: Said::default(),
+            });
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a worker answers, and how the host checks it.
 //!
 //! ```text
-//! frame   length of what follows, 4 bytes │ number of the task │ nanoseconds │ outcome
+//! frame   length of what follows, 4 bytes │ number of the task │ nanoseconds │ said │ outcome
+//! said    lines, each level, line of the file, text │ lines left out
 //! outcome UNCHANGED │ WRITTEN roots, texts and nodes added │ FAULT code, reason, place
 //! ```
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use message::packed::{Unpack, put_bytes, put_number};
 use message::{Code, Document, Extent, Fault, Limits, PartsBudget, PartsCheck, Place, Stage};
+
+use script::{Level, Line, MAX_LINE_BYTES, MAX_LINES, Said};
 
 use super::{Damaged, OrDamaged};
 
@@ -26,15 +29,15 @@ const MAX_TEXT: usize = 4096;
 const MAX_DEPTH: usize = 2048;
 
 /// For everything in a frame that is no text, node or root.
-const FRAME_ROOM: usize = 4 * MAX_TEXT;
+const FRAME_ROOM: usize = 4 * MAX_TEXT + MAX_LINES * (MAX_LINE_BYTES + 32);
 
 // -- the worker's side -------------------------------------------------------------------------------
 
-/// Writes one frame. `before`: the document's extent before the script ran.
+/// Writes one frame: how long the script ran and what it said, and the rest. `before`: the document's extent before the script ran.
 pub fn put_frame(
     out: &mut Vec<u8>,
     index: usize,
-    used: Duration,
+    (used, said): (Duration, &Said),
     document: &Document,
     before: Extent,
     outcome: &Result<Vec<u32>, Fault>,
@@ -43,6 +46,7 @@ pub fn put_frame(
     out.extend_from_slice(&[0; LENGTH]);
     put_number(out, index as u64);
     put_number(out, u64::try_from(used.as_nanos()).unwrap_or(u64::MAX));
+    put_said(out, said);
     match outcome {
         Ok(roots) if is_unchanged(document, before, roots) => out.push(UNCHANGED),
         Ok(roots) => {
@@ -55,6 +59,16 @@ pub fn put_frame(
     }
     let length = u32::try_from(out.len() - start - LENGTH).unwrap_or(u32::MAX);
     out[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+}
+
+fn put_said(out: &mut Vec<u8>, said: &Said) {
+    put_number(out, said.lines.len() as u64);
+    for line in &said.lines {
+        put_number(out, line.level as u64);
+        put_number(out, line.line.unwrap_or(0).into());
+        put_bytes(out, line.text.as_bytes());
+    }
+    put_number(out, said.left_out.into());
 }
 
 /// Whether the script returned the message as it came.
@@ -93,6 +107,7 @@ pub struct Replies {
 pub struct Reply {
     /// As the worker says.
     pub used: Duration,
+    pub said: Said,
     pub outcome: Result<Vec<u32>, Fault>,
 }
 
@@ -163,6 +178,7 @@ fn read_frame(
         return Err(Damaged("a reply is to another task"));
     }
     let used = Duration::from_nanos(from.number().or_damaged("a reply's time")?);
+    let said = read_said(from).or_damaged("what a script said")?;
     let outcome = match from.byte() {
         Some(UNCHANGED) => Ok(vec![document.root_index()]),
         Some(WRITTEN) => Ok(read_written(from, document, limits, check)?),
@@ -173,7 +189,19 @@ fn read_frame(
         // The only outcome that has changed the document has been checked whole, but it is not what was sent.
         return Err(Damaged("a reply has more bytes than it says"));
     }
-    Ok(Reply { used, outcome })
+    Ok(Reply { used, said, outcome })
+}
+
+fn read_said(from: &mut Unpack<'_>) -> Option<Said> {
+    let count = from.size().filter(|count| *count <= MAX_LINES)?;
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let level = *Level::ALL.get(from.size()?)?;
+        let line = Some(u32::try_from(from.number()?).ok()?).filter(|line| *line > 0);
+        let text = from.text().filter(|text| text.len() <= MAX_LINE_BYTES)?;
+        lines.push(Line { level, line, text: text.replace(|c: char| c.is_control(), "\u{fffd}") });
+    }
+    Some(Said { lines, left_out: u32::try_from(from.number()?).ok()? })
 }
 
 fn read_written(

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use message::{Code, Document, Fault, Limits, PartsCheck};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use script::{Engines, Keep, Language, Program, Task, TaskContext, TaskOwner, compile};
+use script::{Engines, Keep, Language, Level, Line, MAX_LINES, Program, Said, Task, TaskContext, TaskOwner, compile};
 
 use super::reply::{Replies, put_frame};
 use super::request::{Item, Request, put_limits, put_task};
 
 const JSON: &str = r#"{"id":"ä\n1","n":12345678901234567890,"list":[1,{"x":[true,null]}],"o":{"p":{"q":"r"}}}"#;
 
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
+    "export default msg => { console.error('said', msg); return msg.list }",
     "export default msg => msg",
     "export default msg => null",
     "export default msg => ({ ...msg, more: ['text', 1.5, msg.o] })",
@@ -48,7 +49,7 @@ fn frame(program: &Program) -> Framed {
     let limits = Limits { script_cpu_ms: 1_000, ..Limits::default() };
     let outcome = engines.run(program, &mut document, &TaskContext::default(), &limits);
     let mut bytes = Vec::new();
-    put_frame(&mut bytes, 0, Duration::from_micros(7), &document, before, &outcome);
+    put_frame(&mut bytes, 0, (Duration::from_micros(7), &engines.take_said()), &document, before, &outcome);
     (bytes, outcome.map(|roots| emitted(&document, &roots)))
 }
 
@@ -68,6 +69,17 @@ fn read(bytes: &[u8], cut: usize) -> Result<Option<(Document, super::reply::Repl
         }
     }
     Ok(None)
+}
+
+#[test]
+fn what_a_script_has_said_reads_back() {
+    let script = "export default msg => {\n  console.warn('é', msg.o);\n  for (let i = 0; i < 30; i++) console.log(i)\n  return msg }";
+    let (bytes, _) = frame(&compile(script, Language::JavaScript, "t.js").unwrap());
+    let (_, reply) = read(&bytes, 0).unwrap().unwrap();
+    let first = Line { level: Level::Warn, text: "é {p: {q: \"r\"}}".into(), line: Some(2) };
+    assert_eq!((reply.said.lines.len(), reply.said.left_out), (MAX_LINES, 11));
+    assert_eq!(reply.said.lines[0], first);
+    assert_eq!(reply.said.lines[1], Line { level: Level::Log, text: "0".into(), line: Some(3) });
 }
 
 #[test]
@@ -114,7 +126,7 @@ fn a_fault_of_another_stage_is_none_of_a_worker() {
     let document = document();
     let put = |fault: Fault| {
         let mut bytes = Vec::new();
-        put_frame(&mut bytes, 0, Duration::ZERO, &document, document.extent(), &Err(fault));
+        put_frame(&mut bytes, 0, (Duration::ZERO, &Said::default()), &document, document.extent(), &Err(fault));
         read(&bytes, 0)
     };
     assert!(put(Fault::new(Code::NatsDisconnected, "x")).is_err());

@@ -9,6 +9,7 @@ use message::{Code, Document, Fault, Limits};
 use super::{Done, Task, TaskContext};
 use crate::program::{Program, ProgramId};
 use crate::runtime::Engine;
+use crate::said::Said;
 
 /// How many runtimes are kept, and how much memory in all of them.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,7 @@ pub struct Engines {
     /// For the next customer, if it was made before.
     spare: Option<Engine>,
     keep: Keep,
+    said: Said,
 }
 
 // SAFETY: everything in an engine (reference counts that are not atomic, raw pointers of the engine)
@@ -41,7 +43,7 @@ unsafe impl Send for Engines {}
 impl Engines {
     #[must_use]
     pub fn new(keep: Keep) -> Engines {
-        Engines { kept: Vec::new(), spare: None, keep }
+        Engines { kept: Vec::new(), spare: None, keep, said: Said::default() }
     }
 
     /// Makes the runtime of the next customer before it is known, up to the place where its script begins: some
@@ -64,7 +66,7 @@ impl Engines {
             Some(program) => self.run(program, &mut document, &context, &limits),
             None => Err(Fault::new(Code::ScriptUnavailable, format!("the program {id} is not loaded"))),
         };
-        Done { token, document, outcome, used: began.elapsed() }
+        Done { token, document, outcome, used: began.elapsed(), said: self.take_said() }
     }
 
     /// Runs a program's top level, unless it is loaded. [`Engines::run`] does so by itself; whoever watches the time
@@ -88,7 +90,18 @@ impl Engines {
         context: &TaskContext,
         limits: &Limits,
     ) -> Result<Vec<u32>, Fault> {
-        self.guarded(|engines| engines.engine(&context.owner.customer, limits)?.run(program, document, context, limits))
+        self.guarded(|engines| {
+            let engine = engines.engine(&context.owner.customer, limits)?;
+            let outcome = engine.run(program, document, context, limits);
+            let said = engine.take_said();
+            engines.said = said;
+            outcome
+        })
+    }
+
+    /// What the script of the last run has said.
+    pub fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     fn guarded<T>(&mut self, run: impl FnOnce(&mut Engines) -> Result<T, Fault>) -> Result<T, Fault> {

@@ -28,6 +28,7 @@ pub use runner::Runner;
 pub use thread::{ThreadExecutor, ThreadOptions};
 
 use crate::program::{Program, ProgramId};
+use crate::said::Said;
 
 /// Whose a task is. One for all tasks of a revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct Done {
     pub outcome: Result<Vec<u32>, Fault>,
     /// CPU time that it has taken, about.
     pub used: Duration,
+    /// What it has said to its `console`.
+    pub said: Said,
 }
 
 /// Runs scripts, somewhere else: on a thread, or in a process that gets ids and bytes and no pointers.

@@ -35,8 +35,9 @@ impl Runner {
     /// panics.
     pub fn run(&self, program: &Program, mut document: Document, context: &TaskContext, limits: &Limits) -> Done {
         let began = Instant::now();
-        let outcome = lock(&self.engines).run(program, &mut document, context, limits);
-        Done { token: 0, document, outcome, used: began.elapsed() }
+        let mut engines = lock(&self.engines);
+        let outcome = engines.run(program, &mut document, context, limits);
+        Done { token: 0, document, outcome, used: began.elapsed(), said: engines.take_said() }
     }
 
     /// Bytes of all script heaps.

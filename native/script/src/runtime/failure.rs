@@ -125,14 +125,19 @@ fn forget_exception(js: Js) {
 /// The first `FILE:LINE:COLUMN` of the trace is where it went wrong.
 fn place(fault: Fault, stack: &str, origin: Origin<'_>) -> Fault {
     let fault = fault.in_file(origin.file);
-    for line in stack.lines() {
-        let Some(start) = line.find(&format!("{}:", origin.file)) else { continue };
-        let mut numbers = line[start + origin.file.len() + 1..].split([':', ')']).map_while(|part| part.parse().ok());
-        if let (Some(line), Some(column)) = (numbers.next(), numbers.next()) {
-            return fault.at_line(line, origin.column(line, column));
-        }
+    match position(stack, origin.file) {
+        Some((line, column)) => fault.at_line(line, origin.column(line, column)),
+        None => fault,
     }
-    fault
+}
+
+/// Line and column, as the engine counts, of the first place of a trace that is in a file.
+pub fn position(stack: &str, file: &str) -> Option<(u32, u32)> {
+    stack.lines().find_map(|line| {
+        let start = line.find(&format!("{file}:"))?;
+        let mut numbers = line[start + file.len() + 1..].split([':', ')']).map_while(|part| part.parse().ok());
+        numbers.next().zip(numbers.next())
+    })
 }
 
 /// What a customer's script says is shown to people: without control characters, and not too long.

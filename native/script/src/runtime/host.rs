@@ -4,13 +4,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int};
+use std::rc::Rc;
 
-use message::Headers;
+use message::{Headers, Value};
+use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rquickjs::qjs;
 
+use super::builtins::{self, Builtins};
+use super::failure;
+use super::guard::Guard;
+use super::promises::Rejections;
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::read;
-use crate::TaskContext;
+use crate::{Said, TaskContext};
 
 /// The state behind a realm's native functions; the context points to it. Boxed: it must not move.
 pub struct Host {
@@ -20,6 +26,14 @@ pub struct Host {
     current: Cell<*const TaskContext>,
     random_state: Cell<Option<u64>>,
     headers: RefCell<Option<Owned>>,
+    /// Random blocks that were given out for the message.
+    blocks: Cell<u64>,
+    guard: Rc<Guard>,
+    pub builtins: Builtins,
+    /// What the script has said since it was last taken.
+    pub said: RefCell<Said>,
+    file: RefCell<Box<str>>,
+    pub rejections: Rejections,
 }
 
 /// While it lives, scripts see this message.
@@ -40,9 +54,10 @@ const FIELDS: [(&str, c_int); 6] =
 
 impl Host {
     /// Makes the native functions, and puts the random one in the place of `Math.random`.
-    pub fn install(js: Js) -> Result<Box<Host>, Thrown> {
+    pub fn install(js: Js, guard: &Rc<Guard>) -> Result<Box<Host>, Thrown> {
         let now = function(js, c"now", now)?;
         let random = function(js, c"random", random)?;
+        builtins::install(js)?;
         js.globals().get_named(c"Math")?.define(&js.key("random")?, random.clone())?;
         let host = Box::new(Host {
             js,
@@ -51,10 +66,35 @@ impl Host {
             current: Cell::new(std::ptr::null()),
             random_state: Cell::new(None),
             headers: RefCell::new(None),
+            blocks: Cell::new(0),
+            guard: Rc::clone(guard),
+            builtins: Builtins::default(),
+            said: RefCell::default(),
+            file: RefCell::default(),
+            rejections: Rejections::default(),
         });
         // SAFETY: the host outlives the context's last call: the realm holds both.
         unsafe { qjs::JS_SetContextOpaque(js.context(), (&raw const *host).cast_mut().cast()) };
         Ok(host)
+    }
+
+    pub fn js(&self) -> Js {
+        self.js
+    }
+
+    /// Whether the script has to end, whatever it is doing.
+    pub fn must_stop(&self) -> bool {
+        self.guard.must_stop()
+    }
+
+    /// Gives the script's file its name, by which its lines are found.
+    pub fn set_file(&self, file: &str) {
+        self.file.replace(file.into());
+    }
+
+    /// The line of the script in a stack.
+    pub fn line_of(&self, stack: &str) -> Option<u32> {
+        failure::position(stack, &self.file.borrow()).map(|(line, _)| line)
     }
 
     pub fn now_function(&self) -> &Owned {
@@ -65,6 +105,7 @@ impl Host {
     pub fn enter<'h>(&'h self, context: &'h TaskContext) -> Current<'h> {
         self.current.set(context);
         self.random_state.set(None);
+        self.blocks.set(0);
         Current { host: self }
     }
 
@@ -102,6 +143,11 @@ impl Host {
         let lookup = function(self.js, c"lookup", lookup)?;
         lookup.freeze()?;
         object.define(&self.js.key("lookup")?, lookup)?;
+        for (name, native) in [(c"uuid", uuid as Native), (c"table", table)] {
+            let made = function(self.js, name, native)?;
+            made.freeze()?;
+            object.define(&self.js.key(&name.to_string_lossy())?, made)?;
+        }
         object.freeze()?;
         Ok(object)
     }
@@ -125,6 +171,41 @@ impl Host {
         #[allow(clippy::cast_precision_loss)]
         let top = (mix(state) >> 11) as f64;
         top / (1u64 << 53) as f64
+    }
+
+    /// 32 bytes that no other message has, and no other call for this one: of UUIDs there are many more than 64 bits of
+    /// state could tell apart.
+    ///
+    /// # Errors
+    /// Throws outside of the script's function: they would be the same for every message.
+    pub fn unique(&self) -> Result<[u8; SHA256_OUTPUT_LEN], Thrown> {
+        let Some(context) = self.context() else {
+            return Err(type_error(
+                self.js,
+                "random values follow from a message; there is none outside of the function",
+            ));
+        };
+        let block = self.blocks.replace(self.blocks.get() + 1);
+        let (mut hash, owner) = (Context::new(&SHA256), &context.owner);
+        for text in [&*owner.customer, &*owner.pipeline, &*context.id] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        hash.update(&context.seed.to_le_bytes());
+        hash.update(&block.to_le_bytes());
+        let mut bytes = [0; SHA256_OUTPUT_LEN];
+        bytes.copy_from_slice(hash.finish().as_ref());
+        Ok(bytes)
+    }
+
+    /// A UUID of version 4 in its form.
+    pub fn uuid(&self) -> Result<Owned, Thrown> {
+        let [bytes @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.unique()?;
+        let number = u128::from_be_bytes(bytes);
+        let number = number & !(0xf << 76 | 0b11 << 62) | 4 << 76 | 0b10 << 62;
+        let digits = format!("{number:032x}");
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        self.js.text(&parts.join("-"))
     }
 
     fn field(&self, number: c_int) -> Result<Owned, Thrown> {
@@ -164,24 +245,42 @@ impl Host {
 impl Host {
     /// `ctx.lookup(table, key)`: the row of a key, null when there is none. Each call gives a value of its own, so that
     /// a script that changes one changes no table.
-    fn lookup(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
-        let Some(context) = self.context() else { return Ok(self.js.undefined()) };
-        if matches!(key.tag(), Tag::Null | Tag::Undefined) {
-            return Ok(self.js.null());
+    pub fn lookup(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
+        let js = self.js;
+        if self.context().is_some() && matches!(key.tag(), Tag::Null | Tag::Undefined) {
+            return Ok(js.null());
         }
-        if !matches!(key.tag(), Tag::Text | Tag::Int(_) | Tag::Float(_) | Tag::BigInt | Tag::Bool(_)) {
-            return Err(type_error(self.js, "the key of ctx.lookup is a text, a number or a boolean"));
-        }
+        let row = self.with_row(name, key, |row| row.map_or_else(|| Ok(js.null()), |row| read::copied(js, row)))?;
+        row.unwrap_or_else(|| Ok(js.undefined()))
+    }
+
+    /// Whether a table has a row of this key.
+    pub fn has_row(&self, name: &Owned, key: &Owned) -> Result<Owned, Thrown> {
+        let found = self.with_row(name, key, |row| row.is_some())?;
+        Ok(self.js.boolean(found.unwrap_or(false)))
+    }
+
+    /// None where there is no message.
+    fn with_row<T>(
+        &self,
+        name: &Owned,
+        key: &Owned,
+        read: impl FnOnce(Option<Value<'_>>) -> T,
+    ) -> Result<Option<T>, Thrown> {
+        let Some(context) = self.context() else { return Ok(None) };
         let name = text_of(name)?;
         let Some(table) = context.owner.tables.get(&name) else {
             let shown: String = name.chars().take(40).collect();
-            let reason = format!("ctx.lookup: `{shown}` is not in the pipeline's `tables`");
+            let reason = format!("`{shown}` is not in the pipeline's `tables`");
             return Err(type_error(self.js, &reason));
         };
-        match table.row(&text_of(key)?) {
-            Some(row) => read::copied(self.js, row),
-            None => Ok(self.js.null()),
+        if matches!(key.tag(), Tag::Null | Tag::Undefined) {
+            return Ok(Some(read(None)));
         }
+        if !matches!(key.tag(), Tag::Text | Tag::Int(_) | Tag::Float(_) | Tag::BigInt | Tag::Bool(_)) {
+            return Err(type_error(self.js, "the key of a table is a text, a number or a boolean"));
+        }
+        Ok(Some(read(table.row(&text_of(key)?))))
     }
 }
 
@@ -190,7 +289,7 @@ fn text_of(value: &Owned) -> Result<String, Thrown> {
     value.to_text()?.with_text(|text| String::from_utf8_lossy(text).into_owned())
 }
 
-fn type_error(js: Js, reason: &str) -> Thrown {
+pub fn type_error(js: Js, reason: &str) -> Thrown {
     let reason: Vec<u8> = reason.bytes().filter(|byte| *byte != 0).chain([0]).collect();
     // SAFETY: both texts end with NUL, and the first one takes the second.
     unsafe { qjs::JS_ThrowTypeError(js.context(), c"%s".as_ptr(), reason.as_ptr()) };
@@ -221,7 +320,7 @@ fn function(js: Js, name: &CStr, native: Native) -> Result<Owned, Thrown> {
 ///
 /// # Safety
 /// The context has to be a realm's, which keeps its host alive.
-unsafe fn host<'h>(context: *mut qjs::JSContext) -> Option<&'h Host> {
+pub unsafe fn host<'h>(context: *mut qjs::JSContext) -> Option<&'h Host> {
     // SAFETY: set by `install`; null before.
     unsafe { qjs::JS_GetContextOpaque(context).cast::<Host>().as_ref() }
 }
@@ -246,6 +345,33 @@ unsafe extern "C" fn random(
     // SAFETY: called by the engine, with a realm's context.
     let random = unsafe { host(context) }.map_or(0.0, Host::next_random);
     qjs::JS_NewFloat64(random)
+}
+
+unsafe extern "C" fn uuid(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    _: c_int,
+    _: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let uuid = unsafe { host(context) }.map_or(Err(Thrown), Host::uuid);
+    uuid.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
+}
+
+/// `ctx.table(name)`: an object of `get(key)` and `has(key)`.
+unsafe extern "C" fn table(
+    context: *mut qjs::JSContext,
+    _: qjs::JSValue,
+    count: c_int,
+    arguments: *mut qjs::JSValue,
+) -> qjs::JSValue {
+    // SAFETY: called by the engine, with a realm's context.
+    let Some(host) = (unsafe { host(context) }) else { return qjs::JS_UNDEFINED };
+    // SAFETY: so many arguments follow the pointer, and live for the call.
+    let name = if count > 0 { host.js.duplicate(unsafe { *arguments }) } else { qjs::JS_UNDEFINED };
+    let name = host.js.adopt(name);
+    let made = host.builtins.get(host, "tableOf").and_then(|table| table.call(&[&name]));
+    made.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
 
 unsafe extern "C" fn lookup(

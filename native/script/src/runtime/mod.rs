@@ -7,6 +7,8 @@
 //!            lazily: view.rs, define.rs, fields.rs, keys.rs; the document meanwhile: lent.rs
 //!            numbers beyond a double: digits.rs
 //! ctx, Date, Math.random   host.rs       │
+//! URL, crypto and so on    builtins/       │
+//! promises, awaited        promises.rs   │
 //! deadline, memory         guard.rs, allocator.rs: asked by the engine while it runs
 //! exception ─► fault       failure.rs
 //! ```
@@ -16,6 +18,7 @@
 //! let alone by another customer. The built-in objects and `globalThis` are frozen.
 
 mod allocator;
+mod builtins;
 mod bytecode;
 mod define;
 mod digits;
@@ -25,6 +28,7 @@ mod guard;
 mod host;
 mod keys;
 mod lent;
+mod promises;
 mod raw;
 mod read;
 mod realm;
@@ -44,9 +48,9 @@ use self::allocator::Metered;
 use self::guard::Guard;
 pub use self::guard::thread_cpu;
 use self::realm::{Blank, Realm};
-use crate::TaskContext;
 use crate::program::{Program, ProgramId};
 use crate::strip::Origin;
+use crate::{Said, TaskContext};
 
 /// Scripts of one customer that stay loaded; a further one takes the place of the one used longest ago.
 const REALMS: usize = 16;
@@ -110,6 +114,11 @@ impl Engine {
             loaded?;
         }
         Ok(())
+    }
+
+    /// What the script that ran last has said.
+    pub fn take_said(&self) -> Said {
+        self.realms.first().map(|(_, realm)| realm.take_said()).unwrap_or_default()
     }
 
     /// Whether a limit was met that a runtime does not survive.

@@ -134,8 +134,8 @@
     }
   }
 
-  // -- what a function gives instead of a message; undefined for a plain one -----------------------
-  const names = ["an async function", "a generator", "an async generator"];
-  const unfit = [kinds[2], kinds[1], kinds[3]].map(getPrototypeOf);
+  // -- the kind of a function that gives an iterator; undefined for any other ----------------------
+  const names = ["a generator", "an async generator"];
+  const unfit = [kinds[1], kinds[3]].map(getPrototypeOf);
   return (exported) => names[unfit.indexOf(getPrototypeOf(exported))];
 };

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // Foreign functions of the engine.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_int;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,16 +10,17 @@ use message::{Code, Document, Fault, Limits};
 use rquickjs::{Context, Runtime, qjs};
 
 use super::bytecode::{self, Form};
-use super::failure;
 use super::guard::Guard;
 use super::host::Host;
 use super::lent::{Lent, Message, Views};
+use super::promises::{self, Rejections, Unsettled};
 use super::raw::{Js, Owned, Tag, Thrown};
 use super::write::{Refusal, Writer, Written};
+use super::{builtins, failure};
 use super::{read, view};
-use crate::TaskContext;
 use crate::program::Program;
 use crate::strip::Origin;
+use crate::{Said, TaskContext};
 
 const PRELUDE: &str = include_str!("prelude.js");
 
@@ -53,13 +53,16 @@ impl Blank {
         let context = context(runtime)?;
         let js = Js::new(context.as_raw().as_ptr());
         js.enter();
+        promises::track(js);
         let fail = |_: Thrown| failure::describe(js, guard, origin);
         if class.get() == qjs::JS_INVALID_CLASS_ID {
             class.set(view::register(js).map_err(fail)?);
         }
         let views = view::prepare(js, class.get()).map_err(fail)?;
-        let host = Host::install(js).map_err(fail)?;
+        let host = Host::install(js, guard).map_err(fail)?;
         let prelude = prelude()?;
+        // Compiled here, and not in the time of the first script that names one of them.
+        builtins::prepare()?;
         // SAFETY: the bytes were compiled by this process.
         let prelude = unsafe { bytecode::load(js, prelude) }.map_err(fail)?;
         let prelude = evaluate(js, prelude).map_err(fail)?;
@@ -75,11 +78,17 @@ impl Realm {
         // Dropped from the last one to the first, should the script fail: values before the context they live in.
         let Blank { context, js, views, host, context_object, kind } = blank;
         js.enter();
-        let function = default_export(js, guard, program)?;
+        host.set_file(program.file());
+        let function = default_export(js, guard, &host.rejections, program)?;
         let fail = |_: Thrown| failure::describe(js, guard, program.origin());
         check_kind(&kind.call(&[&function]).map_err(fail)?, program)?;
         let message = RefCell::new(Message::new(&views, guard));
         Ok(Realm { function, context_object, host, views, message, js, _context: context })
+    }
+
+    /// What the script has said since this was last asked.
+    pub fn take_said(&self) -> Said {
+        self.host.said.take()
     }
 
     pub fn js(&self) -> Js {
@@ -102,6 +111,9 @@ impl Realm {
         let result = self.run(lent.message(), guard, limits).map_err(|refusal| {
             refusal.into_fault(program.file()).unwrap_or_else(|| failure::describe(self.js, guard, program.origin()))
         });
+        // What a script that threw, or a getter of what it returned, has left to be run.
+        promises::run_jobs(self.js, guard);
+        self.host.rejections.clear();
         // A script may catch what should have ended it, and then return in time.
         let stopped = guard.stopped();
         guard.pause();
@@ -122,7 +134,7 @@ impl Realm {
         let (root, js) = (message.document.borrow().root_index(), self.js);
         let argument = read::value(js, message, root, false)?;
         let returned = self.function.call(&[&argument, &self.context_object])?;
-        settle_jobs(js, guard);
+        let returned = promises::settle(returned, guard, &self.host.rejections)?;
         Writer::new(js, message, &argument, limits)?.messages(&returned)
     }
 }
@@ -162,51 +174,30 @@ fn check_kind(kind: &Owned, program: &Program) -> Result<(), Fault> {
 }
 
 /// Evaluates the module and finds the function it exports.
-fn default_export(js: Js, guard: &Guard, program: &Program) -> Result<Owned, Fault> {
+fn default_export(js: Js, guard: &Guard, rejections: &Rejections, program: &Program) -> Result<Owned, Fault> {
     let fault = |code, reason: &str| Err(Fault::new(code, reason).in_file(program.file()));
-    match evaluate_module(js, guard, program) {
-        Ok(Some(exported)) if exported.tag() == Tag::Object && exported.is_function() => Ok(exported),
-        Ok(Some(_)) => fault(Code::ScriptNoDefaultExport, "the default export is no function"),
-        Ok(None) => fault(Code::ScriptUnsupported, "the script's top level awaits something that never comes"),
-        Err(Thrown) => Err(failure::describe(js, guard, program.origin())),
+    match evaluate_module(js, guard, rejections, program) {
+        Ok(exported) if exported.tag() == Tag::Object && exported.is_function() => Ok(exported),
+        Ok(_) => fault(Code::ScriptNoDefaultExport, "the default export is no function"),
+        Err(Unsettled::Pending) => {
+            fault(Code::ScriptNeverSettles, "the script's top level awaits a promise that nothing settles")
+        }
+        Err(Unsettled::Thrown) => Err(failure::describe(js, guard, program.origin())),
     }
 }
 
-/// The module's default export; none when its top level still waits.
-fn evaluate_module(js: Js, guard: &Guard, program: &Program) -> Result<Option<Owned>, Thrown> {
+/// The module's default export.
+fn evaluate_module(js: Js, guard: &Guard, rejections: &Rejections, program: &Program) -> Result<Owned, Unsettled> {
     // SAFETY: the program was compiled by this process. The namespace is asked for while the module
     // is alive: its context holds it.
     unsafe {
         let code = bytecode::load(js, program.bytecode())?;
         let module: *mut qjs::JSModuleDef = qjs::JS_VALUE_GET_PTR(code.raw()).cast();
         if qjs::JS_ResolveModule(js.context(), code.raw()) < 0 {
-            return Err(Thrown);
+            return Err(Unsettled::Thrown);
         }
         let promise = evaluate(js, code)?;
-        settle_jobs(js, guard);
-        match qjs::JS_PromiseState(js.context(), promise.raw()) {
-            qjs::JSPromiseStateEnum_JS_PROMISE_REJECTED => {
-                let reason = js.own(qjs::JS_PromiseResult(js.context(), promise.raw()))?;
-                qjs::JS_Throw(js.context(), reason.into_raw());
-                Err(Thrown)
-            }
-            qjs::JSPromiseStateEnum_JS_PROMISE_PENDING => Ok(None),
-            _ => js.own(qjs::JS_GetModuleNamespace(js.context(), module))?.get_named(c"default").map(Some),
-        }
-    }
-}
-
-/// Runs the callbacks of promises, as a host does after every call: what they do to the message
-/// happens before it leaves, and none is left over for the next message. An exception of a callback
-/// belongs to no one. A chain without end is ended by the guard.
-fn settle_jobs(js: Js, guard: &Guard) {
-    let runtime = js.runtime();
-    let mut context = std::ptr::null_mut();
-    // SAFETY: the runtime lives; jobs run under the same guard as the script.
-    while unsafe { qjs::JS_IsJobPending(runtime) } && !guard.must_stop() {
-        let status: c_int = unsafe { qjs::JS_ExecutePendingJob(runtime, &raw mut context) };
-        if status < 0 {
-            drop(js.exception());
-        }
+        promises::settle(promise, guard, rejections)?;
+        Ok(js.own(qjs::JS_GetModuleNamespace(js.context(), module))?.get_named(c"default")?)
     }
 }

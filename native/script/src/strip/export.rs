@@ -1,5 +1,5 @@
-//! What kind of function the default export is, as far as the text tells: one that gives a promise or an
-//! iterator fails every message. The runtime looks again at the functions of which only it can tell.
+//! What kind of function the default export is, as far as the text tells: one that gives an iterator fails
+//! every message. The runtime looks again at the functions of which only it can tell.
 
 use oxc_ast::ast::{
     Declaration, ExportDefaultDeclarationKind, Expression, Function, Program, Statement, VariableDeclarationKind,
@@ -30,7 +30,6 @@ pub fn unfit(program: &Program<'_>) -> Option<Unfit> {
 
 fn of_expression(expression: &Expression<'_>, program: &Program<'_>) -> Option<Unfit> {
     match expression.get_inner_expression() {
-        Expression::ArrowFunctionExpression(arrow) if arrow.r#async => Some(Unfit { span: arrow.span, what: ASYNC }),
         Expression::FunctionExpression(function) => of_function(function),
         Expression::Identifier(name) => of_name(&name.name, program),
         _ => None,
@@ -60,14 +59,10 @@ fn declaration<'p, 'a>(statement: &'p Statement<'a>) -> Option<&'p Declaration<'
     }
 }
 
-const ASYNC: &str = "an async function";
-
 fn of_function(function: &Function<'_>) -> Option<Unfit> {
-    let what = match (function.r#async, function.generator) {
-        (true, false) => ASYNC,
-        (false, true) => "a generator",
-        (true, true) => "an async generator",
-        (false, false) => return None,
-    };
+    if !function.generator {
+        return None;
+    }
+    let what = if function.r#async { "an async generator" } else { "a generator" };
     Some(Unfit { span: function.span(), what })
 }

@@ -4,12 +4,15 @@
 
 mod support;
 
+mod builtins;
+mod console;
 mod documentation;
 mod edits;
 mod executor;
 mod hostile;
 mod parser;
 mod programs;
+mod promises;
 mod reference;
 mod scripts;
 mod strip;

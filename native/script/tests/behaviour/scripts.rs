@@ -184,9 +184,9 @@ fn values_that_are_no_json_are_refused_by_name() {
             None,
         ),
         ("(() => { let a = []; for (let i = 0; i < 300; i++) a = [a]; return a })()", Code::ScriptOutputTooLarge, None),
-        ("(async () => msg)()", Code::ScriptBadReturn, None),
-        ("Promise.resolve(1)", Code::ScriptBadReturn, None),
         ("({ a: Promise.resolve(1) })", Code::ScriptBadReturn, Some("a")),
+        ("[1, Promise.resolve(1)]", Code::ScriptBadReturn, Some("[1]")),
+        ("(async () => [1, Promise.resolve(1)])()", Code::ScriptBadReturn, Some("[1]")),
         ("({ get a() { throw new Error('no') } })", Code::ScriptThrew, None),
         ("({ toJSON() { throw new Error('no') } })", Code::ScriptThrew, None),
         ("[1, undefined]", Code::ScriptBadReturn, Some("[1]")),
@@ -279,7 +279,10 @@ fn to_json_is_asked_before_a_value_is_judged() {
         match crate::support::texts(&run(&script, "{}")) {
             Ok(texts) => {
                 assert_eq!(serde_json::from_str::<String>(&texts[0]).unwrap(), texts[1], "{value}");
-                assert_eq!(outputs(&format!("export default () => {value}"), "{}"), texts[1..], "{value}");
+                // A promise that is returned is awaited, whatever form it says it has.
+                if !value.contains("Promise") {
+                    assert_eq!(outputs(&format!("export default () => {value}"), "{}"), texts[1..], "{value}");
+                }
             }
             Err(fault) => assert_eq!(fault.to_string(), "script/bad-return: undefined is no message (t.js, field [1])"),
         }
@@ -304,7 +307,9 @@ fn what_to_json_gives_is_judged_and_not_asked_again() {
         ("Object.create(Date.prototype)", Code::ScriptThrew, "TypeError: "),
         ("(r => (r.revoke(), r.proxy))(Proxy.revocable({}, {}))", Code::ScriptThrew, "TypeError: "),
     ] {
-        for held in [value.to_owned(), format!("({{ a: [{value}] }})"), format!("Object.assign(m, {{ a: {value} }})")] {
+        for held in
+            [format!("({value})"), format!("({{ a: [{value}] }})"), format!("Object.assign(m, {{ a: {value} }})")]
+        {
             let fault = run(&format!("export default m => {held}"), r#"{"m":1}"#).outcome.expect_err(&held);
             assert_eq!(fault.code(), code, "{held}: {fault}");
             assert!(fault.reason().starts_with(reason), "{held}: {fault}");

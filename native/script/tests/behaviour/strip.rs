@@ -142,19 +142,12 @@ fn what_cannot_be_stripped_is_named_with_its_place() {
     }
 }
 
-/// Every message would fail: a promise or an iterator is no message.
+/// Every message would fail: an iterator is no message.
 #[test]
 fn a_default_export_that_gives_no_message_is_named_with_its_place() {
     let cases = [
-        ("export default async (msg) => msg", 1, 16, "an async function"),
-        ("export default async function (msg) { return msg }", 1, 16, "an async function"),
-        ("export default async function f(msg) { return msg }", 1, 16, "an async function"),
-        ("export default (async msg => msg)", 1, 17, "an async function"),
         ("export default function* (msg) { yield msg }", 1, 16, "a generator"),
         ("export default async function* (msg) { yield msg }", 1, 16, "an async generator"),
-        ("const f = async msg => msg\nexport default f", 1, 11, "an async function"),
-        ("export default f\nasync function f(msg) { return msg }", 2, 1, "an async function"),
-        ("const a = 1, f = async msg => msg\nexport { f as default }", 1, 18, "an async function"),
         ("export const f = function* (msg) { yield msg }\nexport { f as default }", 1, 18, "a generator"),
     ];
     for language in [Language::JavaScript, Language::TypeScript] {
@@ -165,7 +158,7 @@ fn a_default_export_that_gives_no_message_is_named_with_its_place() {
             assert_eq!((fault.place().line, fault.place().column), (Some(line), Some(column)), "{source}: {fault}");
         }
     }
-    let typed = "export default (async (msg: object): Promise<object> => msg) as any";
+    let typed = "export default (function* (msg: object): Generator<object> { yield msg }) as any";
     assert_eq!(compile(typed, Language::TypeScript, "t.ts").unwrap_err().code(), Code::ScriptAsync);
 }
 
@@ -173,12 +166,8 @@ fn a_default_export_that_gives_no_message_is_named_with_its_place() {
 #[test]
 fn a_default_export_that_turns_out_to_give_no_message_is_refused() {
     let cases = [
-        ("let f = msg => msg; f = async msg => msg; export default f", "an async function"),
-        ("const make = () => async msg => msg; export default make()", "an async function"),
-        ("const a = async msg => msg; const b = a; export default b", "an async function"),
         ("export default { *each(msg) { yield msg } }.each", "a generator"),
         ("export default { async *each(msg) { yield msg } }.each", "an async generator"),
-        ("export default new Proxy(async msg => msg, {})", "an async function"),
     ];
     for (source, what) in cases {
         let fault = compile(source, Language::JavaScript, "t.js").unwrap_err();
@@ -194,7 +183,11 @@ fn what_is_async_within_a_script_is_no_fault() {
         "const later = async msg => msg; export default msg => { later(msg); return msg }",
         "async function f() {} export default function g(msg) { return msg }",
         "function* each(msg) { yield msg } export default msg => [...each(msg)]",
-        "let f = async msg => msg; f = msg => msg; export default f",
+        "let f = function* () {}; f = async msg => msg; export default f",
+        "export default async (msg) => msg",
+        "export default async function f(msg) { return msg }",
+        "const f = async msg => msg\nexport { f as default }",
+        "export default new Proxy(async msg => msg, {})",
         "export default msg => { const f = async () => msg; f(); return msg }",
     ] {
         assert!(compile(source, Language::JavaScript, "t.js").is_ok(), "{source}");

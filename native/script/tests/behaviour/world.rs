@@ -10,11 +10,11 @@ use crate::support::{context, outputs, program, run_in, run_task, task, texts};
 
 #[test]
 fn ctx_tells_of_the_message() {
-    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), lookup: typeof ctx.lookup, headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
+    let source = "export default (msg, ctx) => ({ ...ctx, random: typeof ctx.random(), lookup: typeof ctx.lookup, uuid: typeof ctx.uuid(), table: typeof ctx.table, headers: { ...ctx.headers }, keys: Object.keys(ctx) })";
     let expected = concat!(
         r#"{"id":"0123456789abcdef","customer":"acme","pipeline":"orders","revision":"7","now":1700000000123,"#,
-        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","lookup":"function","#,
-        r#""keys":["id","customer","pipeline","revision","now","headers","random","lookup"]}"#,
+        r#""headers":{"customer-id":"acme","x-trace":"a"},"random":"number","lookup":"function","uuid":"string","table":"function","#,
+        r#""keys":["id","customer","pipeline","revision","now","headers","random","lookup","uuid","table"]}"#,
     );
     assert_eq!(outputs(source, "{}"), [expected]);
 }
@@ -163,6 +163,11 @@ fn a_script_looks_rows_up_in_the_tables_of_its_pipeline() {
             "{ ctx.lookup('countries', 'DE').name = 'x'; return {x: ctx.lookup('countries', 'DE').name} }",
             r#"{"x":"Deutschland"}"#,
         ),
+        (
+            "(t => ({x: [t.get('DE').eu, t.has('DE'), t.has('FR'), t.has(7), t.get('FR'), t.get(), t.has()]}))(ctx.table('countries'))",
+            r#"{"x":[true,true,false,true,null,null,false]}"#,
+        ),
+        ("(t => ({x: Object.isFrozen(t) && Object.isFrozen(t.get)}))(ctx.table('countries'))", r#"{"x":true}"#),
         ("({x: Object.isFrozen(ctx) && Object.isFrozen(ctx.lookup)})", r#"{"x":true}"#),
     ] {
         let done = with_tables(&format!("export default (msg, ctx) => {expression}"), r#"{"c":"DE"}"#);
@@ -173,10 +178,14 @@ fn a_script_looks_rows_up_in_the_tables_of_its_pipeline() {
 #[test]
 fn a_lookup_that_can_find_nothing_throws() {
     for (expression, reason) in [
-        ("ctx.lookup('cities', 1)", "ctx.lookup: `cities` is not in the pipeline's `tables`"),
+        ("ctx.lookup('cities', 1)", "`cities` is not in the pipeline's `tables`"),
+        ("ctx.table('cities')", "`cities` is not in the pipeline's `tables`"),
+        ("ctx.table('countries').get({})", "the key of a table is a text, a number or a boolean"),
+        ("ctx.table('countries').has({})", "the key of a table is a text, a number or a boolean"),
+        ("ctx.table(Symbol())", "symbol"),
         ("ctx.lookup()", "null"),
-        ("ctx.lookup('countries', {})", "the key of ctx.lookup is a text, a number or a boolean"),
-        ("ctx.lookup('%s%n\\0', 1)", "ctx.lookup: `%s%n` is not in the pipeline's `tables`"),
+        ("ctx.lookup('countries', {})", "the key of a table is a text, a number or a boolean"),
+        ("ctx.lookup('%s%n\\0', 1)", "`%s%n` is not in the pipeline's `tables`"),
         ("ctx.lookup(Symbol(), 1)", "cannot convert symbol to string"),
     ] {
         let done = with_tables(&format!("export default (msg, ctx) => ({{x: {expression}}})"), "{}");

@@ -26,11 +26,13 @@ pub enum EventKind {
     Parking,
     /// It works again, and nothing of it is parked any more.
     Resumed,
+    /// A script has said something about a message.
+    Console,
     /// About the node: a connection lost or restored.
     Node,
 }
 
-/// One line for the reader. Holds codes, ids and places, never a value of the message.
+/// One line for the reader. Holds codes, ids and places, never a value of the message but what its script says.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
     pub kind: EventKind,

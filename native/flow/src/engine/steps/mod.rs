@@ -26,6 +26,7 @@ mod scripted;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod voices;
 mod watched;
 
 use std::rc::Rc;

@@ -18,6 +18,7 @@ use super::handover::{AtEnd, Way, cut};
 use super::publish::{self, Work};
 use super::sampled::Timed;
 use super::slab::Slab;
+use super::voices::Voices;
 use super::watched::{self, Made};
 use super::{REFUSED_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
@@ -55,6 +56,7 @@ pub(super) struct Scripted {
     /// By the task's token. Some are left over from a message that has failed since.
     waiting: Slab<Waiting>,
     pub tasks: Vec<Task>,
+    voices: Voices,
     next: Vec<NextScript>,
 }
 
@@ -101,7 +103,7 @@ impl Steps {
     /// A script is done with a message, or with a part of one.
     pub fn on_script(&mut self, settlement: &mut Settlement, done: Done) {
         let Steps { documents, spare, scripted, sampler, .. } = &mut *self;
-        let Done { token, mut document, outcome, used } = done;
+        let Done { token, mut document, outcome, used, said } = done;
         let Some(script) = scripted.waiting.remove(token) else { return };
         settlement.meters().step("script", used);
         let Some(in_hand) = scripted.in_hand.get_mut(script.message) else {
@@ -118,10 +120,13 @@ impl Steps {
         waiting.bytes -= script.bytes;
         fan_out.exchange(spare);
         let at = (&script.path, script.stage);
+        if !said.is_empty() {
+            scripted.voices.report(settlement, envelope, (run.pipeline, script.stage), &said);
+        }
         let measured = sampler.next();
         let collected = match settlement.watch(envelope) {
             Some(seen) => {
-                let made = Made { at, document: &mut document, outcome };
+                let made = Made { at, document: &mut document, outcome, said: &said };
                 watched::on_script(settlement, (envelope, seen), fan_out, &run, made, &mut scripted.next)
             }
             None if measured.is_some() => {

@@ -1,10 +1,11 @@
 //! The same steps, with somebody who may watch this message. Apart from the others, which pay nothing for it.
 
 use message::{Document, Fault};
+use script::Said;
 
 use crate::engine::message::Envelope;
 use crate::engine::settlement::Settlement;
-use crate::fan_out::{FanOut, NextScript, PartPath, Run, Source};
+use crate::fan_out::{FanOut, NextScript, PartPath, Run, Source, Trace};
 use crate::process::Snapshots;
 
 /// [`FanOut::begin`]
@@ -27,6 +28,7 @@ pub(super) struct Made<'a> {
     pub at: (&'a PartPath, usize),
     pub document: &'a mut Document,
     pub outcome: Result<Vec<u32>, Fault>,
+    pub said: &'a Said,
 }
 
 /// [`FanOut::on_script`]
@@ -39,7 +41,10 @@ pub(super) fn on_script(
     made: Made<'_>,
     next: &mut Vec<NextScript>,
 ) -> Result<(), Fault> {
-    let Made { at, document, outcome } = made;
+    let Made { at, document, outcome, said } = made;
+    if !said.is_empty() {
+        seen.on_said(run, at.0, at.1, said);
+    }
     let collected = fan_out.on_script(run, at, document, outcome, next, &mut seen);
     settlement.tap_steps(envelope, seen);
     collected

@@ -149,6 +149,12 @@ impl Js {
         if atom == 0 { Err(Thrown) } else { Ok(Key { js: self, atom }) }
     }
 
+    /// A `Uint8Array` of a copy of these bytes.
+    pub fn bytes(self, bytes: &[u8]) -> Result<Owned, Thrown> {
+        // SAFETY: the engine copies the bytes.
+        self.own(unsafe { qjs::JS_NewUint8ArrayCopy(self.context, bytes.as_ptr(), bytes.len() as _) })
+    }
+
     pub fn globals(self) -> Owned {
         // SAFETY: the context lives.
         Owned { js: self, value: unsafe { qjs::JS_GetGlobalObject(self.context) } }

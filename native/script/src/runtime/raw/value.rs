@@ -44,6 +44,11 @@ pub enum Tag {
 }
 
 impl Owned {
+    #[inline]
+    pub fn js(&self) -> Js {
+        self.js
+    }
+
     /// The raw value, still owned by `self`.
     #[inline]
     pub fn raw(&self) -> qjs::JSValue {
@@ -156,7 +161,7 @@ impl Owned {
 
     /// The own property `key` of an object that is no proxy, when it is plain data: never runs a getter.
     #[inline]
-    fn own_data(&self, key: &Key) -> Result<Option<Owned>, Thrown> {
+    pub fn own_data(&self, key: &Key) -> Result<Option<Owned>, Thrown> {
         let mut found = std::mem::MaybeUninit::<qjs::JSPropertyDescriptor>::uninit();
         // SAFETY: context, value and atom live; the descriptor is filled, with references, when there is a property.
         let (value, getter, setter, flags) = unsafe {
@@ -248,6 +253,33 @@ impl Owned {
             let value = read(std::slice::from_raw_parts(text.cast(), length as usize));
             qjs::JS_FreeCString(self.js.context, text);
             Ok(value)
+        }
+    }
+
+    /// The bytes of a `Uint8Array`; throws for anything else. `read` must not call the engine.
+    pub fn with_bytes<T>(&self, read: impl FnOnce(&mut [u8]) -> T) -> Result<T, Thrown> {
+        let [mut offset, mut length, mut width, mut size, mut whole]: [qjs::size_t; 5] = [0; 5];
+        // SAFETY: context and value live; the engine writes the sizes. The bytes stay where they are while the engine is not
+        // called, and the array lies inside of its buffer, which is looked at once more.
+        unsafe {
+            let bytes = qjs::JS_GetUint8Array(self.js.context, &raw mut size, self.value);
+            let buffer = qjs::JS_GetTypedArrayBuffer(
+                self.js.context,
+                self.value,
+                &raw mut offset,
+                &raw mut length,
+                &raw mut width,
+            );
+            let buffer = self.js.own(buffer)?;
+            if size == 0 {
+                return Ok(read(&mut []));
+            }
+            let start = qjs::JS_GetArrayBuffer(self.js.context, &raw mut whole, buffer.value);
+            let is_inside = offset.checked_add(size).is_some_and(|end| end <= whole);
+            if bytes.is_null() || start.is_null() || bytes != start.add(offset as usize) || !is_inside {
+                return Err(Thrown);
+            }
+            Ok(read(std::slice::from_raw_parts_mut(bytes, size as usize)))
         }
     }
 

@@ -5,7 +5,7 @@ use super::{At, Refusal, Writer, bad};
 use crate::runtime::raw::{Owned, Tag, Thrown};
 
 /// The engine's numbers of the classes that read as JSON; see its table of classes.
-pub(super) mod class {
+pub(in crate::runtime) mod class {
     pub const OBJECT: u32 = 1;
     pub const NUMBER: u32 = 4;
     pub const STRING: u32 = 5;
@@ -48,7 +48,9 @@ impl Writer<'_> {
         match value.class() {
             class::NUMBER | class::STRING | class::BOOLEAN => self.wrapped(value),
             _ if value.is_proxy() => bad("a proxy is no JSON value; make it a plain object or a list"),
-            _ if value.is_promise() => bad("a promise is no JSON value; write the script without `async` and `await`"),
+            _ if value.is_promise() => {
+                bad("a promise is no JSON value; `await` it, or several with `await Promise.all(...)`")
+            }
             _ if value.is_function() => bad("a function is no JSON value"),
             _ => {
                 let class = value.class_name();

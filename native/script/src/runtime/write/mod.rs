@@ -14,6 +14,7 @@
 //! reads as before.
 
 mod form;
+pub(super) use form::class;
 mod leaf;
 mod original;
 
