@@ -31,11 +31,16 @@ texts! {
 /// same id. A file whose name ends in `.gz` is decompressed. The folder is looked into once a second; folders in it, hidden
 /// files and symlinks are passed over. At most 10,000 files may lie there.
 ///
-/// A file is known by its inode, the time when it was made, where the file system tells that, and its first and last bytes:
-/// one that is renamed goes on as the same one, and so do all when their disk is attached again. One that was written to is
-/// read on where what stands before is as it was read; otherwise it is another file, and read from its start. Hard links are
-/// one file. A file that is removed is known until the folder was looked into for a week without it, of at most 10,000 the
-/// latest; what was read of it is still delivered. The folder is made once: when it vanishes, the in is failing with
+/// A file is known by its inode, the time when it was made, where the file system tells that, and its first and last
+/// bytes: one that is renamed goes on as the same one, and so do all when their disk is attached again. One that was
+/// written to is read on where all that stands before is as it was read, and otherwise is another file and read from
+/// its start: it is read again up to there, in steps. Where it has only become longer and stays (`done: keep`), no more
+/// than 16 MiB a second of all such files of an in are read again, after 64 MiB at once: beyond that it is read on by
+/// its first 4 KiB and the last 64 to 128 KiB alone, and the rest is read again later, also after a restart. What was
+/// written over between is then found later, and lines that were appended come again under new ids. A file that an
+/// earlier version has read is not told so until then. Hard links are one file. A file that is removed is known until
+/// the folder was looked into for a week without it, of at most 10,000 the latest; what was read of it is still
+/// delivered. The folder is made once: when it vanishes, the in is failing with
 /// `file/missing` until it is back.
 ///
 /// One shard of one node reads them, whatever `--threads` says. Two ins whose patterns may fit the same name of a folder are

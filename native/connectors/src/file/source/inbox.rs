@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::progress::{Messages, Place, Progress};
 use super::state::{FileId, hex};
+use super::trail::Check;
 use crate::contract::{Incoming, Settled};
 
 /// How soon a message is tried again when the host does not say.
@@ -42,7 +43,7 @@ pub(super) struct Message {
     pub(super) origin: Arc<Origin>,
     /// In the file's text, which of a compressed file is what it becomes; and what stands before it.
     pub(super) start: u64,
-    pub(super) check: u64,
+    pub(super) check: Check,
     pub(super) payload: Bytes,
     pub(super) content_type: &'static str,
     /// Why it is no message.

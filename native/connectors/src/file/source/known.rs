@@ -161,6 +161,7 @@ mod tests {
             stored: Vec::new(),
             version,
             is_finished: true,
+            is_unproven: false,
             // 1970: by the time of day, missing for decades.
             gone: Some(0),
             missed: 0,

@@ -7,6 +7,7 @@
 //!    │           folder.rs   what is there, and has settled
 //!    │           reader.rs   chunks ─► records ─► messages
 //!    │           trail.rs    what stands before a place
+//!    │           proof.rs    when all of that is read again
 //!    │           same.rs     whether a file is the one that is known
 //!    │           progress.rs which messages of a file are stored
 //!    │           known.rs    what is known of files that are there, or were
@@ -32,6 +33,7 @@ mod known;
 mod options;
 mod overlap;
 mod progress;
+mod proof;
 mod reader;
 mod same;
 mod spec;

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::trail::Check;
+
 /// Messages that begin in there, the end left out, are stored.
 pub(super) type Run = (u64, u64);
 
 /// Where a file is read up to, and what stands before that ([`super::trail`]), where it is known.
-pub(super) type Place = (u64, Option<u64>);
+pub(super) type Place = (u64, Option<Check>);
 
 /// What a restart goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(super) struct Progress {
     /// Everything before is stored.
     pub(super) offset: u64,
     /// Of what stands before that; none where an earlier build has read it.
-    pub(super) check: Option<u64>,
+    pub(super) check: Option<Check>,
     /// Read and not settled.
     pub(super) open: usize,
     /// What is stored behind the first of those, in order.
@@ -29,19 +31,19 @@ pub(super) struct Progress {
 /// The messages of one file that the inbox has.
 #[derive(Default)]
 pub(super) struct Messages {
-    /// Where those begin that are not stored, with what stands before as a number.
-    open: BTreeMap<u64, u64>,
+    /// Where those begin that are not stored, with what stands before.
+    open: BTreeMap<u64, Check>,
     /// Where runs of stored ones begin. Each goes to the next that is open, or to the end of what is read. Those before the
     /// first that is open are none, and no two follow each other, so that there are no more of them than are open.
     runs: BTreeSet<u64>,
     read: u64,
     /// What stands before that.
-    check: Option<u64>,
+    check: Option<Check>,
 }
 
 impl Messages {
     /// More is read, up to `end`: messages that are open, and the starts of runs that were stored earlier.
-    pub(super) fn on_read(&mut self, end: Place, open: impl Iterator<Item = (u64, u64)>, stored: &[u64]) {
+    pub(super) fn on_read(&mut self, end: Place, open: impl Iterator<Item = (u64, Check)>, stored: &[u64]) {
         (self.read, self.check) = end;
         self.open.extend(open);
         for start in stored {
@@ -115,8 +117,8 @@ mod tests {
     }
 
     /// What stands before a place.
-    fn check(at: u64) -> u64 {
-        at + 1
+    fn check(at: u64) -> Check {
+        Check { near: at + 1, all: Some(at / 20) }
     }
 
     fn read(messages: &mut Messages, end: u64, open: impl Iterator<Item = u64>, stored: &[u64]) {

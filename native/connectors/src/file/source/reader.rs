@@ -14,7 +14,7 @@ use super::inbox::{Message, Origin};
 use super::options::{Rows, SourceOptions};
 use super::progress::{Place, Run, is_stored};
 use super::state::{FileId, Version};
-use super::trail::Trail;
+use super::trail::{Check, Trail};
 use crate::file::line::BYTE_ORDER_MARK;
 use crate::gzip::{Bounds, Members};
 
@@ -70,11 +70,13 @@ pub(super) struct Reader {
     buffer: Vec<u8>,
     at: u64,
     part: Part,
+    /// All before the goal is read again, and not the last two blocks alone.
+    is_proving: bool,
     /// Of what was taken apart.
     trail: Trail,
     /// Where the first message begins that is not stored, and what stood before it when that was read.
     goal: u64,
-    check: Option<u64>,
+    check: Option<Check>,
     /// What is stored behind it.
     stored: Vec<Run>,
     /// Where the last message ended.
@@ -88,12 +90,14 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The messages from a place in the file's text on. Reads nothing yet.
+    /// The messages from a place in the file's text on. `is_proving`: all that stands before it is read again, and has to be
+    /// what it was. Reads nothing yet.
     pub(super) fn open(
         file: File,
         name: &str,
         (id, version, (goal, check)): (FileId, Version, Place),
         stored: Vec<Run>,
+        is_proving: bool,
         options: &SourceOptions,
     ) -> Reader {
         let plain_name = name.strip_suffix(".gz");
@@ -112,6 +116,7 @@ impl Reader {
                 Rows::Lines if goal == 0 => Part::Mark,
                 Rows::Lines | Rows::Whole => Part::Known,
             },
+            is_proving: is_proving || plain_name.is_some(),
             trail: Trail::default(),
             goal,
             check,
@@ -134,6 +139,11 @@ impl Reader {
         self.part == Part::Records && self.is_all && self.buffer.is_empty()
     }
 
+    /// Whether all that stands before the messages was read, and is as it was.
+    pub(super) fn has_proven(&self) -> bool {
+        self.is_proving && self.part == Part::Records
+    }
+
     /// Where to go on: at the next message, or in the blank lines before it. A compressed file is read from its start in
     /// any case, and its blank lines count anew then.
     pub(super) fn end(&self) -> Place {
@@ -145,7 +155,7 @@ impl Reader {
     }
 
     /// What was read up to here, of a plain file that is read message by message by now.
-    pub(super) fn place(&self) -> Option<(u64, u64)> {
+    pub(super) fn place(&self) -> Option<(u64, Check)> {
         let is_plain = matches!(self.input, Input::Plain { .. });
         (is_plain && self.part == Part::Records).then(|| (self.at, self.trail.check()))
     }
@@ -261,7 +271,7 @@ impl Reader {
     fn message(
         &mut self,
         record: Range<usize>,
-        (start, check): (u64, u64),
+        (start, check): (u64, Check),
         options: &SourceOptions,
         payloads: &mut Vec<u8>,
     ) -> Option<Message> {
@@ -344,10 +354,13 @@ impl Reader {
             self.part = Part::Records;
             return Ok(0);
         }
-        if let Input::Plain { file, left } = &mut self.input {
+        if let Input::Plain { file, left } = &mut self.input
+            && !self.is_proving
+        {
             self.buffer.clear();
             self.is_all = false;
-            let trail = Trail::of(file, self.goal).map_err(|error| unreadable(&error))?;
+            let all = self.check.and_then(|check| check.all);
+            let trail = Trail::of(file, self.goal, all).map_err(|error| unreadable(&error))?;
             self.trail = trail.ok_or_else(shorter)?;
             file.seek(SeekFrom::Start(self.goal)).map_err(|error| unreadable(&error))?;
             *left = self.version.size.saturating_sub(self.goal);
@@ -368,7 +381,7 @@ impl Reader {
     /// Whether the place to go on at is one of this text.
     fn check_known(&mut self) -> Result<(), Fault> {
         // By the mark at its start a file may be further on than a place that an earlier build has written down.
-        if self.at == self.goal && self.check.is_some_and(|check| check != self.trail.check()) {
+        if self.at == self.goal && self.check.is_some_and(|check| !check.agrees(self.trail.check())) {
             return Err(Fault::new(Code::FileChanged, "another file was written over the one that was read"));
         }
         if self.origin.is_whole {

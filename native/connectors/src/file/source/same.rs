@@ -5,7 +5,7 @@ use std::fs::File;
 use super::folder::{self, Found};
 use super::options::Rows;
 use super::state::{Entry, FileId, Inode, Version};
-use super::trail::Trail;
+use super::trail::{Check, Trail};
 
 /// A file's number: of all that tells it from another, so that it comes out the same once more. Not of its name and its
 /// device, which change.
@@ -40,11 +40,11 @@ pub(super) fn goes_on(entry: &Entry, found: &Found, file: &File, rows: &Rows) ->
 }
 
 /// Whether what was read of an open file, from `before` on, is of the one that is known. Blocks.
-pub(super) fn is_same(file: &File, entry: &Entry, version: Version, before: Option<(u64, u64)>) -> bool {
+pub(super) fn is_same(file: &File, entry: &Entry, version: Version, before: Option<(u64, Check)>) -> bool {
     let begins_as_it_did = || folder::head(file, Some(entry.head.0)).is_ok_and(|head| head == entry.head);
     let leads_there = || {
         let Some((at, check)) = before else { return true };
-        Trail::of(file, at).is_ok_and(|trail| trail.is_some_and(|trail| trail.check() == check))
+        Trail::of(file, at, check.all).is_ok_and(|trail| trail.is_some_and(|trail| trail.check() == check))
     };
     match folder::version_of(file) {
         Ok(now) if now == version => true,

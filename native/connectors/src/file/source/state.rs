@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::holder::Holder;
 use super::progress::Run;
+use super::trail::Check;
 use crate::kind::Fence;
 
 const LOCK: &str = "lock";
@@ -70,13 +71,15 @@ pub(super) struct Entry {
     /// Where the first message begins that is not stored.
     pub(super) offset: u64,
     /// What stands before that, as a number.
-    pub(super) check: Option<u64>,
+    pub(super) check: Option<Check>,
     /// Which ones behind it are, while the file is as it was.
     pub(super) stored: Vec<Run>,
     /// As it was when it was opened last.
     pub(super) version: Version,
     /// Everything in it is stored.
     pub(super) is_finished: bool,
+    /// It was written to, and what stands before the place was not read again since.
+    pub(super) is_unproven: bool,
     /// Since when it is missing, seconds since 1970.
     pub(super) gone: Option<u64>,
     /// For how long it was looked for since, in steps of ten minutes.
@@ -186,8 +189,7 @@ fn failed(folder: &Path, reason: &str) -> Fault {
 }
 
 fn to_json(entry: &Entry) -> Value {
-    let Entry { id, name, inode, head, tail, offset, check, stored, version, is_finished, gone, missed, failed: _ } =
-        entry;
+    let Entry { id, name, inode, head, tail, offset, check, stored, version, is_finished, gone, missed, .. } = entry;
     json!({
         "id": hex(id),
         "name": name,
@@ -196,10 +198,12 @@ fn to_json(entry: &Entry) -> Value {
         "head": [head.0, hex(&head.1)],
         "tail": tail.as_ref().map(hex),
         "offset": offset,
-        "check": check,
+        "check": check.map(|check| check.near),
+        "all": check.and_then(|check| check.all),
         "stored": stored,
         "version": [version.size, version.modified],
         "finished": is_finished,
+        "unproven": entry.is_unproven,
         "gone": gone,
         "missed": missed,
     })
@@ -228,8 +232,8 @@ fn from_json(value: &Value) -> Option<Entry> {
             tail => Some(from_hex(tail.as_str()?)?),
         },
         offset: number("offset")?,
-        // Earlier builds had no such number, and no such list.
-        check: number("check"),
+        // Earlier builds had no such numbers, and no such list.
+        check: number("check").map(|near| Check { near, all: number("all") }),
         stored: match value.get("stored") {
             None => Vec::new(),
             Some(runs) => runs.as_array()?.iter().map(run).collect::<Option<_>>()?,
@@ -239,6 +243,7 @@ fn from_json(value: &Value) -> Option<Entry> {
             Version { size: version.get(0)?.as_u64()?, modified: version.get(1)?.as_i64()? }
         },
         is_finished: value.get("finished")?.as_bool()?,
+        is_unproven: value.get("unproven").and_then(Value::as_bool).unwrap_or(false),
         gone: number("gone"),
         // Earlier builds had no such number.
         missed: number("missed").unwrap_or(0),
@@ -293,10 +298,11 @@ mod tests {
             head: (5, [0; 16]),
             tail: Some([1; 16]),
             offset: 3,
-            check: Some(u64::MAX),
+            check: Some(Check { near: u64::MAX, all: Some(u64::MAX) }),
             stored: vec![(4, 5)],
             version: Version { size: 5, modified: -1 },
             is_finished: true,
+            is_unproven: true,
             gone: Some(1),
             missed: 1_008,
             failed: None,
@@ -323,11 +329,13 @@ mod tests {
         let (id, head) = (hex(&[7; 16]), hex(&[0; 16]));
         let file = json!({
             "id": id, "name": "a\"ü.csv", "device": 1, "inode": u64::MAX, "head": [5, head], "tail": hex(&[1; 16]),
-            "offset": 3, "version": [5, -1], "finished": true, "failed": "file/gzip",
+            "offset": 3, "check": 4, "version": [5, -1], "finished": true, "failed": "file/gzip",
         });
         fs::write(folder.0.join(FILE), json!({"version": 1, "files": [file]}).to_string()).unwrap();
         let inode = Inode { number: u64::MAX, born: None };
-        let entries = vec![Entry { inode, gone: None, missed: 0, check: None, stored: Vec::new(), ..entry() }];
+        let check = Some(Check { near: 4, all: None });
+        let entries =
+            vec![Entry { inode, gone: None, missed: 0, check, stored: Vec::new(), is_unproven: false, ..entry() }];
         assert_eq!(State::open(&folder.0, None).unwrap().1, Written { folder: None, entries });
     }
 

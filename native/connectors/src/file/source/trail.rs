@@ -1,7 +1,11 @@
-//! What stands in a file before a place, as one number: by it a file that was written to is known to be the one that was
+//! What stands in a file before a place, as two numbers: by them a file that was written to is known to be the one that was
 //! read up to there, or to be another one that was written over it.
 //!
-//! It is of the block that the place is in and of the one before, so that a look costs the same however long the file is.
+//! ```text
+//! | block | block | block | block | pl^ace
+//!                         └─────────┘   near: a look costs the same however long the file is
+//! └─────────────────────────────┘       all: every whole block before, for which the file is read again from its start
+//! ```
 
 use std::fs::File;
 use std::hash::Hasher as _;
@@ -12,19 +16,46 @@ use siphasher::sip::SipHasher13;
 
 const BLOCK: u64 = 64 << 10;
 
+/// Of what stands before a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    /// Of the block that the place is in, and of the one before.
+    pub(super) near: u64,
+    /// Of all whole blocks before the place; none where an earlier build has read them.
+    pub(super) all: Option<u64>,
+}
+
+impl Check {
+    /// Whether both may be of the same text, as far as both are known.
+    pub(super) fn agrees(self, other: Check) -> bool {
+        let same = |(one, other): (u64, u64)| one == other;
+        self.near == other.near && self.all.zip(other.all).is_none_or(same)
+    }
+}
+
 /// Goes along with what is read of a file's text, which of a compressed file is what it becomes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Trail {
     at: u64,
     /// Of the block before.
     before: u64,
     /// Of this block so far.
     block: SipHasher13,
+    /// Of all whole blocks, each chained to those before it.
+    all: Option<u64>,
+}
+
+/// At the start of a file.
+impl Default for Trail {
+    fn default() -> Trail {
+        Trail { at: 0, before: 0, block: SipHasher13::default(), all: Some(0) }
+    }
 }
 
 impl Trail {
-    /// That of a plain file up to `end`; `None` when the file is shorter. Blocks.
-    pub(super) fn of(file: &File, end: u64) -> std::io::Result<Option<Trail>> {
+    /// That of a plain file up to `end`, of which the last two blocks are read; `None` when the file is shorter. `all`: of
+    /// the whole blocks before, as it was when they were read. Blocks.
+    pub(super) fn of(file: &File, end: u64, all: Option<u64>) -> std::io::Result<Option<Trail>> {
         let mut trail = Trail { at: (end / BLOCK).saturating_sub(1) * BLOCK, ..Trail::default() };
         let mut bytes = vec![0; 32 << 10];
         while trail.at < end {
@@ -36,7 +67,7 @@ impl Trail {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(trail))
+        Ok(Some(Trail { all, ..trail }))
     }
 
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
@@ -47,15 +78,23 @@ impl Trail {
             self.at += now.len() as u64;
             if self.at.is_multiple_of(BLOCK) {
                 self.before = std::mem::take(&mut self.block).finish();
+                self.all = self.all.map(|all| chained(all, self.before));
             }
             bytes = rest;
         }
     }
 
     /// Of all that is before the place where it is now.
-    pub(super) fn check(&self) -> u64 {
-        self.block.finish() ^ self.before.rotate_left(32)
+    pub(super) fn check(&self) -> Check {
+        Check { near: self.block.finish() ^ self.before.rotate_left(32), all: self.all }
     }
+}
+
+fn chained(all: u64, block: u64) -> u64 {
+    let mut hasher = SipHasher13::default();
+    hasher.write_u64(all);
+    hasher.write_u64(block);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -86,7 +125,7 @@ mod tests {
                 let end = (at + cut).min(size);
                 trail.pass(&text[at..end]);
                 at = end;
-                let read = Trail::of(&file, at as u64).unwrap().unwrap();
+                let read = Trail::of(&file, at as u64, trail.check().all).unwrap().unwrap();
                 prop_assert_eq!(read.check(), trail.check());
             }
         }
@@ -95,7 +134,7 @@ mod tests {
     #[test]
     fn another_byte_among_the_last_64_kib_gives_another_number() {
         let text: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
-        let check = |text: &[u8], end| Trail::of(&written("byte", text), end).unwrap().map(|trail| trail.check());
+        let check = |text: &[u8], end| Trail::of(&written("byte", text), end, None).unwrap().map(|trail| trail.check());
         for end in [1_usize, 5, 65_536, 65_537, 131_071, 131_072, 200_000] {
             for back in [1, 2, 1_000, 65_536] {
                 let Some(at) = end.checked_sub(back) else { continue };
@@ -105,5 +144,25 @@ mod tests {
             }
         }
         assert_eq!(check(&text, 200_001), None);
+    }
+
+    #[test]
+    fn another_byte_anywhere_gives_another_number_to_whoever_reads_all() {
+        let text: Vec<u8> = (0..300_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let check = |text: &[u8]| {
+            let mut trail = Trail::default();
+            trail.pass(text);
+            trail.check()
+        };
+        let known = check(&text);
+        for at in [0, 5_000, 65_535, 65_536, 150_000, 196_607, 196_608, 299_999] {
+            let mut other = text.clone();
+            other[at] ^= 1;
+            assert!(!known.agrees(check(&other)), "byte {at}");
+        }
+        // Blocks in another order.
+        let other: Vec<u8> = [&text[65_536..131_072], &text[..65_536], &text[131_072..]].concat();
+        assert!(!known.agrees(check(&other)));
+        assert!(known.agrees(check(&text)) && known.agrees(Check { all: None, ..known }));
     }
 }

@@ -17,6 +17,7 @@ use super::known::{Known, now};
 use super::options::{Done, Plan};
 use super::overlap::Reading;
 use super::progress::Progress;
+use super::proof::Proofs;
 use super::reader::{Reader, Room, Taken};
 use super::same::{goes_on, is_as_found, is_same, number};
 use super::state::{Entry, FileId, Inode, State, Version};
@@ -84,6 +85,7 @@ pub(super) struct Worker {
     /// A file's number has to be known after a crash before a message of it goes out. All else that a crash forgets comes
     /// again with the same numbers.
     must_write: bool,
+    proofs: Proofs,
     broken: Broken,
     /// Of the last look into the folder, and of files since.
     failure: Option<Code>,
@@ -105,6 +107,7 @@ impl Worker {
             next_look: None,
             next_write: None,
             must_write: false,
+            proofs: Proofs::default(),
             broken: Broken::default(),
             failure: None,
         }
@@ -252,7 +255,7 @@ impl Worker {
         let settle_for = self.plan.options.settle_for;
         let is_settled = |file: &Found| self.seen.get(&file.name).is_some_and(|seen| seen.since + settle_for <= now);
         let is_wanted =
-            |file: &Found| self.known.find(file.inode).is_none_or(|entry| self.is_wanted(entry, file.version));
+            |file: &Found| self.known.find(file.inode).is_none_or(|entry| self.is_wanted(entry, file.version, now));
         // From the last one to the first.
         self.waiting = found.into_iter().rev().filter(|file| is_settled(file) && is_wanted(file)).collect();
         Ok(())
@@ -318,10 +321,11 @@ impl Worker {
         self.unsettled.contains(&id) || self.reading.as_ref().is_some_and(|(reader, _)| reader.id == id)
     }
 
-    fn is_wanted(&self, entry: &Entry, version: Version) -> bool {
+    fn is_wanted(&self, entry: &Entry, version: Version, now: Instant) -> bool {
         let is_under_way = self.complete.contains_key(&entry.id) || self.is_in_hand(entry.id);
         let is_over = entry.is_finished || entry.failed.is_some();
-        !(is_under_way || is_over && entry.version == version)
+        let is_to_be_proven = entry.failed.is_none() && entry.is_unproven && self.proofs.may_begin(now);
+        !(is_under_way || is_over && entry.version == version && !is_to_be_proven)
     }
 
     /// The files of which everything is stored.
@@ -414,6 +418,7 @@ impl Worker {
             stored: Vec::new(),
             version: found.version,
             is_finished: false,
+            is_unproven: false,
             gone: None,
             missed: 0,
             failed: None,
@@ -423,12 +428,12 @@ impl Worker {
     }
 
     /// The next file, as long as the ones that wait have their numbers. Whether there is one.
-    fn open_next(&mut self, folder: &OwnedFd, report: &mut Report) -> bool {
+    fn open_next(&mut self, folder: &OwnedFd, now: Instant, report: &mut Report) -> bool {
         while !self.must_write
             && let Some(found) = self.waiting.pop_if(|found| self.known.find(found.inode).is_some())
         {
             let (name, version) = (found.name.clone(), found.version);
-            if let Err(fault) = self.open(folder, found, report) {
+            if let Err(fault) = self.open(folder, found, now, report) {
                 self.failure = Some(fault.code());
                 self.broken.report(&name, version, &fault);
             }
@@ -439,15 +444,21 @@ impl Worker {
         false
     }
 
-    fn open(&mut self, folder: &OwnedFd, found: Found, report: &mut Report) -> Result<(), Fault> {
-        let (file, now) = folder::open(folder, &found.name, &self.plan)?;
+    fn open(&mut self, folder: &OwnedFd, found: Found, now: Instant, report: &mut Report) -> Result<(), Fault> {
+        let (file, there) = folder::open(folder, &found.name, &self.plan)?;
         let Some(entry) = self.known.find(found.inode) else { return Ok(()) };
-        if !is_as_found(&now, &found) {
+        if !is_as_found(&there, &found) {
             return Ok(());
         }
         let (id, place) = (entry.id, (entry.offset, entry.check));
         // In a file that was written to, other messages may begin there.
-        let stored = if entry.version == found.version { entry.stored.clone() } else { Vec::new() };
+        let is_changed = entry.version != found.version;
+        let stored = if is_changed { Vec::new() } else { entry.stored.clone() };
+        let is_unproven = entry.offset > 0 && (is_changed || entry.is_unproven);
+        // Nobody but an appender makes it longer and leaves it; a file that is to be put away has no other time.
+        let has_grown = !is_changed || found.version.size > entry.version.size;
+        let may_wait = has_grown && self.plan.options.done == Done::Keep;
+        let is_proving = is_unproven && (!may_wait || self.proofs.may_begin(now));
         if !goes_on(entry, &found, &file, &self.plan.options.rows) {
             self.forget(id, report);
             if self.enter(folder, &found, report)? {
@@ -457,12 +468,17 @@ impl Worker {
         }
         let head = folder::head(&file, None)?;
         let second = file.try_clone().map_err(|error| Fault::new(Code::FileRead, error.to_string()))?;
-        let reader = Reader::open(file, &found.name, (id, found.version, place), stored.clone(), &self.plan.options);
+        let reader =
+            Reader::open(file, &found.name, (id, found.version, place), stored.clone(), is_proving, &self.plan.options);
+        if is_proving {
+            self.proofs.on_begun(now, place.0);
+        }
         self.reading = Some((reader, second));
         self.known.change(id, |entry| {
             // There may be more of its first bytes than when it was seen first.
             (entry.name, entry.inode, entry.version, entry.head) = (found.name, found.inode, found.version, head);
             (entry.is_finished, entry.failed, entry.tail, entry.stored) = (false, None, None, stored);
+            entry.is_unproven = is_unproven;
         });
         Ok(())
     }
@@ -470,7 +486,7 @@ impl Worker {
     fn read(&mut self, turn: &Turn, folder: Option<&OwnedFd>, report: &mut Report) {
         let mut room = Room { messages: turn.messages, bytes: turn.bytes.min(TURN_BYTES), text: TURN_TEXT };
         while room.messages > 0 && room.bytes > 0 && room.text > 0 {
-            if self.reading.is_none() && !folder.is_some_and(|folder| self.open_next(folder, report)) {
+            if self.reading.is_none() && !folder.is_some_and(|folder| self.open_next(folder, turn.now, report)) {
                 break;
             }
             self.read_on(&mut room, report);
@@ -491,7 +507,10 @@ impl Worker {
         // What was read is of one file only when it still begins as it did, and is as long.
         let is_same = self.known.get(id).is_some_and(|entry| is_same(file, entry, reader.version, before));
         let read = if is_same { read } else { Err(Fault::new(Code::FileChanged, "the file is another")) };
-        let (end, is_at_end) = (reader.end(), reader.is_at_end());
+        let (end, is_at_end, has_proven) = (reader.end(), reader.is_at_end(), reader.has_proven());
+        if read.is_ok() && has_proven && self.known.get(id).is_some_and(|entry| entry.is_unproven) {
+            self.known.change(id, |entry| entry.is_unproven = false);
+        }
         match &read {
             Ok(()) if !is_at_end => {}
             Ok(()) => {

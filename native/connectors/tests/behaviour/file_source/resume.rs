@@ -1,6 +1,6 @@
 //! What comes again after a stop or a crash, and with which places.
 
-use connectors::file::source::Rows;
+use connectors::file::source::{FileSource, Rows};
 use connectors::{Settled, Source};
 use formats::csv::CsvOptions;
 use harness::run;
@@ -358,6 +358,91 @@ fn a_file_that_another_is_written_over_while_it_is_read_is_read_from_its_start()
         let start = came.iter().rposition(|line| *line == wanted[0]).unwrap();
         assert_eq!(came[start..], wanted);
         assert_eq!(came[..start], all_lines(&export("first", 30_000))[..start]);
+    });
+}
+
+/// Alike at their beginnings and ends: some lines in the middle are others, of the same length.
+fn stock(of: &str) -> String {
+    (0..20_000).map(|at| format!("{at:06} {}\n", if (3_000..8_000).contains(&at) { of } else { "100" })).collect()
+}
+
+async fn store_all(source: &FileSource, count: usize) -> Vec<String> {
+    let mut came = Vec::new();
+    while came.len() < count {
+        came.extend(store(source, (count - came.len()).min(1_000)).await);
+    }
+    came
+}
+
+#[test]
+fn a_file_that_is_written_over_in_its_middle_is_read_from_its_start() {
+    run(async {
+        let files = Files::new();
+        files.put("a.txt", stock("200"));
+        let source = files.source(Rows::Lines).await;
+        store_all(&source, 20_000).await;
+        // Of the same length, and with a line more.
+        for after in [stock("300"), stock("400") + "last\n"] {
+            files.overwrite("a.txt", &after);
+            let wanted = all_lines(&after);
+            assert_eq!(store_all(&source, wanted.len()).await, wanted);
+        }
+        close(&source).await;
+        let after = stock("500") + "last\nand one\n";
+        files.overwrite("a.txt", &after);
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store_all(&source, 20_002).await, all_lines(&after));
+        looks(&files, &source, "z.txt").await;
+    });
+}
+
+#[test]
+fn a_file_that_an_earlier_build_has_read_goes_on_and_is_proven_from_then_on() {
+    run(async {
+        let files = Files::new();
+        files.put("a.txt", stock("200"));
+        let source = files.source(Rows::Lines).await;
+        store_all(&source, 20_000).await;
+        close(&source).await;
+        files.edit_state(|state| {
+            let file = state["files"][0].as_object_mut().unwrap();
+            assert!(file.remove("all").is_some_and(|all| all.is_u64()) && file.remove("unproven").is_some());
+        });
+        files.append("a.txt", "more\n");
+        let source = files.source(Rows::Lines).await;
+        assert_eq!(store(&source, 1).await, ["more"]);
+        let after = stock("300") + "more\nlast\n";
+        files.overwrite("a.txt", &after);
+        assert_eq!(store_all(&source, 20_002).await, all_lines(&after));
+    });
+}
+
+#[test]
+fn a_long_log_is_read_on_and_proven_in_time() {
+    run(async {
+        let files = Files::new();
+        let line = |at: usize| format!("{at} {}\n", "x".repeat(900_000));
+        let log: String = (0..120).map(line).collect();
+        files.put("a.log", &log);
+        let source = files.source(Rows::Lines).await;
+        for _ in 0..120 {
+            store(&source, 1).await;
+        }
+        // This one takes all that may be read again for a while.
+        files.append("a.log", "1\n");
+        assert_eq!(store(&source, 1).await, ["1"]);
+        // In one go, as far as the source can see.
+        files.rename("a.log", "../away.log");
+        let log = log.replace("\n57 x", "\n57 y") + "1\n2\n";
+        files.overwrite("../away.log", &log);
+        files.rename("../away.log", "a.log");
+        let wanted = all_lines(&log);
+        let mut came = store(&source, 1).await;
+        while !came.ends_with(&wanted) {
+            assert!(came.len() <= wanted.len(), "the line that was appended, and the file from its start");
+            came.extend(store(&source, 1).await);
+        }
+        assert!(came.len() == wanted.len() || came[0] == "2");
     });
 }
 
