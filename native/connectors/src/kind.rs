@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -355,6 +355,12 @@ pub struct Host<'h> {
     /// Of a source that cannot be shared, where nodes hold leases: whether this node may still read it. Without it nobody
     /// else does.
     pub fence: Option<Arc<dyn Fence>>,
+}
+
+/// Where a source writes down how far it is: a folder of its pipeline's own, made when missing.
+#[must_use]
+pub fn source_state(host: &Host<'_>) -> PathBuf {
+    host.files.join(".sources").join(host.customer).join(host.pipeline)
 }
 
 /// The lease of a node, as those see it who change something outside the node by it.

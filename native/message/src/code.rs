@@ -255,6 +255,7 @@ codes! {
     MqttPacketTooLarge = "mqtt/packet-too-large", Mqtt, false, 413, "An MQTT packet is larger than the one who gets it allows.", "Raise `max_packet` or the broker's limit, or send less; with MQTT 5 a broker knows the limit and holds larger messages back.";
     MqttMalformed = "mqtt/malformed", Mqtt, true, 502, "The MQTT broker sent something that is not MQTT, or not allowed then.", "Check that the address is an MQTT broker's, and the `version`.";
     MqttPayloadRefused = "mqtt/payload-refused", Mqtt, false, 502, "The MQTT broker refuses the payload.", "See the detail; `vrsky dlq show N --payload` has what was to be sent.";
+    MqttState = "mqtt/state", Mqtt, true, 500, "Which topics an MQTT in is subscribed to could not be read or written.", "Mend the folder `files/.sources` of the node: its disk or its permissions; until then topics that the pipeline no longer names are delivered on.";
     MqttLoop = "mqtt/loop", Mqtt, false, 508, "The message goes round: outs have passed it on to ins too often.", "Look which out leads back to an in that it came from; a chain may have 15 outs of MQTT and HTTP.";
     MqttRejected = "mqtt/rejected", Mqtt, true, 502, "The MQTT broker refused, without a reason that says what to do.", "See the detail and the broker's log; it is tried again.";
 

@@ -166,6 +166,12 @@ impl Link {
         self.send(packet.map_err(|_| Fault::new(Code::ConfigInvalidValue, "the topic cannot be subscribed to"))?)
     }
 
+    /// The answer is a [`Received::Unsuback`]; messages may come before it.
+    pub(crate) fn unsubscribe(&mut self, filters: &[String]) -> Result<(), Fault> {
+        let packet_id = self.packet_id()?;
+        self.send_built(packet::unsubscribe(self.version, packet_id, filters))
+    }
+
     /// `None`: all numbers are in use.
     fn packet_id(&mut self) -> Result<u16, Fault> {
         let used_up = |_| Fault::new(Code::MqttQuotaExceeded, "65,535 packets wait for the broker");

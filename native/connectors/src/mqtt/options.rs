@@ -20,9 +20,13 @@ use crate::options::{HeaderText, PassedHeader, Secret, Span, TopicFilter};
 pub struct MqttIn {
     /// Which broker, and who we are there.
     pub broker: MqttBroker,
-    /// What is subscribed to; `+` stands for one level, `#` for all that follow. A topic that is taken out of here stays
-    /// subscribed to in the session, until that is removed at the broker or another `client_id` begins a new one. No two of
-    /// them may fit the same topic, such as `s/#` and `s/+/state`: a broker would send its messages once for each.
+    /// What is subscribed to; `+` stands for one level, `#` for all that follow. A topic that is taken out of here,
+    /// and one that was asked for with another `share`, is unsubscribed from, at a reload and at the next start: which ones
+    /// these are stands in `<data>/files/.sources/<customer>/<pipeline>/`. What an earlier version or another node has
+    /// subscribed to is not known there: it stays in the session until that is removed at the broker, or another
+    /// `client_id` begins a new one. With `v3.1.1` a topic that is there is not subscribed to again, which would bring its
+    /// retained messages again; nodes that hold leases do so at each start. No two of them may fit the same topic, such as
+    /// `s/#` and `s/+/state`: a broker would send its messages once for each.
     #[schemars(length(min = 1, max = 16))]
     pub topics: Vec<TopicFilter>,
     /// 0: at most once. 1: at least once. 2: once on the way from the broker, as long as the node runs. A broker that

@@ -14,6 +14,8 @@ pub(crate) enum Received {
     Connack(Connack),
     /// One reason for each filter.
     Suback(Vec<u8>),
+    /// One reason for each filter; none with 3.1.1.
+    Unsuback(Vec<u8>),
     Publish(Publish),
     /// PUBACK.
     Puback(u16, Answer),
@@ -129,6 +131,10 @@ pub(crate) fn received(packet: Packet) -> Option<Received> {
             Received::Suback(packet.return_codes().iter().map(|code| *code as u8).collect())
         }
         Packet::V5_0Suback(packet) => Received::Suback(packet.reason_codes().iter().map(|code| *code as u8).collect()),
+        Packet::V3_1_1Unsuback(_) => Received::Unsuback(Vec::new()),
+        Packet::V5_0Unsuback(packet) => {
+            Received::Unsuback(packet.reason_codes().iter().map(|code| *code as u8).collect())
+        }
         Packet::V3_1_1Publish(packet) => Received::Publish(Publish::V3(packet)),
         Packet::V5_0Publish(packet) => Received::Publish(Publish::V5(packet)),
         Packet::V3_1_1Puback(packet) => Received::Puback(packet.packet_id(), Answer(0)),
@@ -246,6 +252,18 @@ pub(super) fn subscribe(version: Version, packet_id: u16, filters: &[String], qo
         }
         Version::V5 => {
             v5_0::Subscribe::builder().packet_id(packet_id).entries(entries?).build().map(Packet::V5_0Subscribe)
+        }
+    }
+}
+
+pub(super) fn unsubscribe(version: Version, packet_id: u16, filters: &[String]) -> Result<Packet, MqttError> {
+    let filters = filters.iter().map(String::as_str);
+    match version {
+        Version::V3 => {
+            v3_1_1::Unsubscribe::builder().packet_id(packet_id).entries(filters)?.build().map(Packet::V3_1_1Unsubscribe)
+        }
+        Version::V5 => {
+            v5_0::Unsubscribe::builder().packet_id(packet_id).entries(filters)?.build().map(Packet::V5_0Unsubscribe)
         }
     }
 }

@@ -1,6 +1,5 @@
 //! From the options of a file in to its source.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use super::{Done, FileSource, Rows, SourceOptions};
 use crate::contract::Source;
 use crate::file::options::{CsvNumbers, CsvRows, DoneWord, FileDone, FileFormat, FileIn, TextFormat};
 use crate::kind::{
-    Attach, Claim, ClaimedFiles, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask, typed,
+    Attach, Claim, ClaimedFiles, Described, Host, PipelineContext, Secrets, SourceKind, SourceSpec, SourceTask,
+    source_state, typed,
 };
 
 /// How often the folder is looked into.
@@ -24,7 +24,6 @@ const POLL: Duration = Duration::from_secs(1);
 const MAX_MESSAGES: usize = 4_096;
 const MAX_BYTES: usize = 16 << 20;
 /// The folder for what sources keep, beside those of customers, whose names hold no dot.
-const STATE: &str = ".sources";
 
 pub struct FileSourceKind;
 
@@ -164,14 +163,13 @@ impl SourceSpec for FileInput {
 
 impl SourceTask for FileInput {
     fn open(&self, _: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Source>, Fault> {
-        let state: PathBuf = [STATE, host.customer, host.pipeline].iter().collect();
         Ok(Rc::new(FileSource::new(SourceOptions {
             base: host.files.to_owned(),
             customer: host.customer.to_owned(),
             path: self.path.clone(),
             allow_absolute: host.absolute_files,
             pattern: self.pattern.clone(),
-            state: host.files.join(state),
+            state: source_state(host),
             rows: self.rows.clone(),
             done: self.done.clone(),
             settle_for: self.settle_for,

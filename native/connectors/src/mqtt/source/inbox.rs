@@ -29,6 +29,9 @@ pub(super) struct Inbox {
     moved: Notify,
     /// Whether this process has subscribed in the session.
     pub(super) has_subscribed: Cell<bool>,
+    /// For the host's next question.
+    pub(super) reports: RefCell<Vec<Fault>>,
+    has_reported: Cell<bool>,
 }
 
 impl Inbox {
@@ -40,6 +43,15 @@ impl Inbox {
             ready: Notify::new(),
             moved: Notify::new(),
             has_subscribed: Cell::default(),
+            reports: RefCell::default(),
+            has_reported: Cell::default(),
+        }
+    }
+
+    /// Once: the same comes with each connection.
+    pub(super) fn report(&self, fault: Fault) {
+        if !self.has_reported.replace(true) {
+            self.reports.borrow_mut().push(fault);
         }
     }
 

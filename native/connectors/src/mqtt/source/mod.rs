@@ -20,6 +20,7 @@ mod incoming;
 mod options;
 mod session;
 mod spec;
+mod subscribed;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -118,9 +119,11 @@ impl Source for MqttSource {
         self.inbox.health()
     }
 
-    /// What the broker grants less of than it was asked for.
+    /// What the broker grants less of than it was asked for, and what cannot be written down.
     fn take_item_faults(&self) -> Vec<Fault> {
-        self.reports.take()
+        let mut reports = self.reports.take();
+        reports.append(&mut self.inbox.reports.borrow_mut());
+        reports
     }
 
     fn read_batch(&self, messages: usize, bytes: usize, wait: Duration) -> LocalFuture<'_, Read> {

@@ -1,5 +1,6 @@
 //! What an in asks of its broker, with the values of its secrets.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use message::Fault;
@@ -28,6 +29,10 @@ pub struct SourceOptions {
     pub properties: Vec<String>,
     /// Which pipeline's in it is, as the host numbered them.
     pub binding: u32,
+    /// Where it is written down which topics the session is subscribed to; made when missing.
+    pub state: Option<PathBuf>,
+    /// Whether nobody else has the session, so that what is written down is all that was asked for in it.
+    pub is_alone: bool,
 }
 
 impl SourceOptions {
@@ -44,6 +49,8 @@ impl SourceOptions {
             max_held_bytes: 16 << 20,
             properties: Vec::new(),
             binding: 0,
+            state: None,
+            is_alone: false,
         }
     }
 

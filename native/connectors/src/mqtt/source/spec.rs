@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{MqttSource, SourceOptions};
 use crate::contract::Source;
 use crate::kind::{
-    Attach, Claim, Described, Host, PipelineContext, Published, Secrets, SourceKind, SourceSpec, SourceTask, typed,
+    Attach, Claim, Described, Host, PipelineContext, Published, Secrets, SourceKind, SourceSpec, SourceTask,
+    source_state, typed,
 };
 use crate::mqtt::HOPS;
 use crate::mqtt::broker::{Broker, Version};
@@ -133,7 +134,9 @@ impl SourceSpec for MqttInput {
 
 impl SourceTask for MqttInput {
     fn open(&self, secrets: &dyn Secrets, host: &Host<'_>) -> Result<Rc<dyn Source>, Fault> {
-        Ok(Rc::new(MqttSource::new(self.client(secrets)?, host.addresses)?))
+        let options =
+            SourceOptions { state: Some(source_state(host)), is_alone: host.fence.is_none(), ..self.client(secrets)? };
+        Ok(Rc::new(MqttSource::new(options, host.addresses)?))
     }
 
     /// A session has one client, also one of a group: with `share`, it is other pipelines and other programs that read

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connectors::mqtt::{Qos, SourceOptions, Version};
 use connectors::{Health, Settled, Source};
-use harness::{Mosquitto, run};
+use harness::{Folder, Mosquitto, run};
 use message::{Code, Fault};
 
 use super::host::{VERSIONS, at, close, connect, header, options, read, source, store, texts};
@@ -257,5 +257,116 @@ fn a_second_client_with_the_same_id_takes_the_session_over() {
         assert!(first.read_batch(1, 1, Duration::from_secs(60)).await.is_err());
         assert_ne!(first.health(), Health::Up);
         assert_eq!(second.health(), Health::Up);
+    });
+}
+
+/// Of a pipeline that names these topics.
+fn naming(broker: &Mosquitto, version: Version, state: &Folder, topics: &[&str], group: Option<&str>) -> SourceOptions {
+    SourceOptions {
+        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        group: group.map(str::to_owned),
+        state: Some(state.path().join("state")),
+        is_alone: true,
+        ..options(at(broker, version), Qos::AtLeastOnce)
+    }
+}
+
+#[test]
+fn topics_that_a_pipeline_names_no_longer_are_given_up_also_after_a_restart() {
+    run(async {
+        for version in VERSIONS {
+            let (broker, state) = (Mosquitto::start(), Folder::new());
+            let mut count = 0;
+            // Each is narrower than the one before, or of a group, or of none.
+            for (topics, group) in [
+                (&["orders/#", "old"][..], None),
+                (&["orders/a"], None),
+                (&["orders/a"], Some("g")),
+                (&["orders/a", "orders/b"], None),
+            ] {
+                let source = source(naming(&broker, version, &state, topics, group)).await;
+                count += 1;
+                let (text, last) = (format!("{count}"), format!("{count} last"));
+                broker.publish(&["-t", "orders/a", "-q", "1"], &(text.clone() + "\n"));
+                broker.publish(&["-t", "old", "-q", "1"], "old\n");
+                broker.publish(&["-t", "orders/a", "-q", "1"], &(last.clone() + "\n"));
+                let mut came: Vec<String> = Vec::new();
+                while came.last() != Some(&last) {
+                    let messages = read(&source, 1).await;
+                    store(&source, &messages);
+                    came.extend(texts(&messages));
+                }
+                let wanted = if count == 1 { vec![text, "old".into(), last] } else { vec![text, last] };
+                assert_eq!(came, wanted, "{topics:?}");
+                close(source).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_message_between_two_sets_of_topics_is_not_missed() {
+    run(async {
+        for version in VERSIONS {
+            let (broker, state) = (Mosquitto::start(), Folder::new());
+            close(source(naming(&broker, version, &state, &["orders/#"], None)).await).await;
+            broker.publish(&["-t", "orders/a", "-q", "1"], "queued\n");
+            let source = source(naming(&broker, version, &state, &["orders/a"], None)).await;
+            let messages = read(&source, 1).await;
+            assert_eq!(texts(&messages), ["queued"]);
+            store(&source, &messages);
+            close(source).await;
+        }
+    });
+}
+
+#[test]
+fn kept_messages_come_once_over_restarts_and_with_a_further_topic() {
+    run(async {
+        for version in VERSIONS {
+            let (broker, state) = (Mosquitto::start(), Folder::new());
+            broker.publish(&["-t", "orders/1", "-q", "1", "-r"], "kept\n");
+            for (turn, topics) in [&["orders/#"][..], &["orders/#"], &["orders/#", "more"]].iter().enumerate() {
+                let source = source(naming(&broker, version, &state, topics, None)).await;
+                broker.publish(&["-t", "orders/2", "-q", "1"], "new\n");
+                let wanted = if turn == 0 { vec!["kept", "new"] } else { vec!["new"] };
+                let messages = read(&source, wanted.len()).await;
+                assert_eq!(texts(&messages), wanted);
+                store(&source, &messages);
+                close(source).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_broker_that_has_lost_the_session_is_asked_for_all_topics() {
+    run(async {
+        for version in VERSIONS {
+            let (broker, state) = (Mosquitto::start(), Folder::new());
+            close(source(naming(&broker, version, &state, &["orders/#"], None)).await).await;
+            // Another one, under the address of the first as far as the record tells.
+            let other = Mosquitto::start();
+            let path = state.path().join("state/topics.json");
+            let record = std::fs::read_to_string(&path).unwrap();
+            assert!(record.contains("orders/#"));
+            std::fs::write(&path, record.replace(&broker.port.to_string(), &other.port.to_string())).unwrap();
+            let source = source(naming(&other, version, &state, &["orders/#"], None)).await;
+            other.publish(&["-t", "orders/2", "-q", "1"], "new\n");
+            assert_eq!(texts(&read(&source, 1).await), ["new"]);
+        }
+    });
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_reported_and_messages_come() {
+    run(async {
+        let (broker, state) = (Mosquitto::start(), Folder::new());
+        std::fs::write(state.path().join("state"), "no folder").unwrap();
+        let source = source(naming(&broker, Version::V5, &state, &["orders/#"], None)).await;
+        let codes: Vec<Code> = source.take_item_faults().iter().map(Fault::code).collect();
+        assert_eq!(codes, [Code::MqttState]);
+        broker.publish(&["-t", "orders/2", "-q", "1"], "new\n");
+        assert_eq!(texts(&read(&source, 1).await), ["new"]);
     });
 }
