@@ -49,9 +49,12 @@ texts! {
 /// by a lease, one after the other. Every message has the headers `File-Name`, with other characters than visible ASCII as in
 /// a URL, and `File-Offset`, its first byte in the file's text.
 ///
-/// A row of CSV that does not fit becomes a dead letter; a file without a row is done. A file that cannot be read on, such as
-/// one with a line that is longer than `limits.bytes`, or a gzip of 64 MiB of blank lines, stays where it is, and the in is
-/// failing until the file has changed or gone. An event names the file, the reason and the byte, and `stats` counts such files.
+/// A row of CSV that does not fit becomes a dead letter; a file without a row is done. A file that cannot be read on,
+/// such as one with a line that is longer than `limits.bytes`, or a gzip of 64 MiB of blank lines, stays where it is,
+/// and the in is failing until the file has changed or gone. An event names the file, the reason and the byte, and
+/// `stats` counts such files; one whose name is no UTF-8 is such a file. A file that is deleted or moved is for a
+/// moment in the hidden folder `.vrsky-away` beside it; what a killed node has left there is read or put away at the
+/// next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileIn {

@@ -1,6 +1,7 @@
 //! What is in the folder: regular files whose names fit, with their sizes and times.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
@@ -26,23 +27,39 @@ pub(super) struct Found {
     pub(super) links: u64,
 }
 
-/// All files to read, the oldest first. Hard links are one file, of the first name. Blocks.
-pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Vec<Found>, Fault> {
+pub(super) struct Listing {
+    /// All files to read, the oldest first. Hard links are one file, of the first name.
+    pub(super) files: Vec<Found>,
+    /// Those that fit, as far as their names can be read, and are none: by what stands for them in faults.
+    pub(super) unreadable: BTreeMap<String, Version>,
+}
+
+/// What is in the folder. Blocks.
+pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Listing, Fault> {
     let failed = |error: Errno| plan.folder.refused(error);
-    let mut files = Vec::new();
+    let (mut files, mut unreadable) = (Vec::new(), BTreeMap::new());
     for entry in Dir::read_from(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        // A name that is no UTF-8 fits no pattern.
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if !plan.takes(name) {
+        let name = entry.file_name().to_string_lossy();
+        if !plan.takes(&name) {
             continue;
         }
+        if let Cow::Owned(_) = name {
+            let stat = statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+            if unreadable.len() < MAX_FILES
+                && let Some(stat) = stat.ok().filter(is_regular)
+            {
+                unreadable.insert(visible(entry.file_name().to_bytes()), version(&stat));
+            }
+            continue;
+        }
+        let name = &*name;
         let found = match look_at(folder, name) {
             Err(Errno::NOENT) | Ok(None) => continue,
             Ok(Some(found)) => found,
             Err(error) => return Err(failed(error)),
         };
-        if files.len() >= MAX_FILES {
+        if files.len() + unreadable.len() >= MAX_FILES {
             let reason = format!("{:?} has more than {MAX_FILES} files that fit", plan.folder.shown);
             return Err(Fault::new(Code::FileTooMany, reason));
         }
@@ -51,7 +68,7 @@ pub(super) fn list(folder: &OwnedFd, plan: &Plan) -> Result<Vec<Found>, Fault> {
     files.sort_by(|one, other| (one.version.modified, &one.name).cmp(&(other.version.modified, &other.name)));
     let mut inodes = HashSet::new();
     files.retain(|file| file.links < 2 || inodes.insert(file.inode.number));
-    Ok(files)
+    Ok(Listing { files, unreadable })
 }
 
 /// Opens a file for reading; through no symlink, and nothing but a regular one. Blocks.
@@ -79,12 +96,16 @@ fn look_at(folder: &OwnedFd, name: &str) -> Result<Option<Found>, Errno> {
 
 #[allow(clippy::unnecessary_cast)] // other systems have other types
 fn found(name: &str, stat: &Stat, born: Option<i64>) -> Option<Found> {
-    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Found {
+    is_regular(stat).then(|| Found {
         name: name.to_owned(),
         inode: Inode { number: stat.st_ino as u64, born },
         version: version(stat),
         links: stat.st_nlink as u64,
     })
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 /// When a file was made, nanoseconds since 1970, where the file system tells: its inode may be used again after it. Without
@@ -151,4 +172,13 @@ pub(super) fn digest(parts: &[&[u8]]) -> FileId {
 fn version(stat: &Stat) -> Version {
     let modified = (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64);
     Version { size: stat.st_size as u64, modified }
+}
+
+/// A name as a header and a fault can hold it: other characters than visible ASCII, and `%`, as in a URL.
+pub(super) fn visible(name: &[u8]) -> String {
+    let put = |byte: u8| match byte {
+        b'!'..=b'~' if byte != b'%' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.iter().copied().map(put).collect()
 }

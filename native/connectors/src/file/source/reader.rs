@@ -10,6 +10,7 @@ use formats::csv::{self, Columns};
 use memchr::memchr;
 use message::{Code, Document, Fault};
 
+use super::folder::visible;
 use super::inbox::{Message, Origin};
 use super::options::{Rows, SourceOptions};
 use super::progress::{Place, Run, is_stored};
@@ -129,7 +130,7 @@ impl Reader {
             origin: Arc::new(Origin {
                 file: id,
                 is_whole: matches!(options.rows, Rows::Whole),
-                name_header: format!("File-Name: {}\r\n", visible(name)),
+                name_header: format!("File-Name: {}\r\n", visible(name.as_bytes())),
             }),
         }
     }
@@ -480,13 +481,4 @@ fn content_type(name: &str, rows: &Rows) -> &'static str {
             _ => "",
         },
     }
-}
-
-/// A name as a header can hold it: other characters than visible ASCII, and `%`, as in a URL.
-fn visible(name: &str) -> String {
-    let put = |byte: u8| match byte {
-        b'!'..=b'~' if byte != b'%' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    name.bytes().map(put).collect()
 }

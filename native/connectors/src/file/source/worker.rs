@@ -10,8 +10,8 @@ use rustix::fd::OwnedFd;
 use tokio::time::Instant;
 
 use super::broken::{Broken, Summary};
-use super::finish::{Finished, finish, sync};
-use super::folder::{self, Found};
+use super::finish::{Finished, finish, give_back, sync, tidy};
+use super::folder::{self, Found, Listing};
 use super::inbox::ReadOn;
 use super::known::{Known, now};
 use super::options::{Done, Plan};
@@ -203,7 +203,7 @@ impl Worker {
             );
             return Err(Fault::new(Code::ConfigConflict, reason));
         }
-        Ok(())
+        give_back(folder, &self.plan).map_err(|error| self.plan.folder.refused(error))
     }
 
     fn note(&mut self, progress: &[(FileId, Progress)]) {
@@ -226,7 +226,7 @@ impl Worker {
 
     /// Which files are to be read, and which are no more.
     fn look(&mut self, folder: &OwnedFd, now: Instant, report: &mut Report) -> Result<(), Fault> {
-        let found = folder::list(folder, &self.plan)?;
+        let Listing { files: found, unreadable } = folder::list(folder, &self.plan)?;
         let mut seen = HashMap::with_capacity(found.len());
         for file in &found {
             let Found { name, inode, version, .. } = file;
@@ -243,7 +243,12 @@ impl Worker {
         }
         self.known.on_look(now);
         self.miss(&found, report);
-        self.broken.retain(|name| self.seen.contains_key(name));
+        self.broken.retain(|name| self.seen.contains_key(name) || unreadable.contains_key(name));
+        for (name, version) in &unreadable {
+            let fault = Fault::new(Code::FileRead, "its name is no UTF-8: rename it");
+            self.broken.report(name, *version, &fault);
+            self.failure = Some(fault.code());
+        }
         for entry in self.known.iter() {
             // Perhaps by another name than before. One that is gone is known as such only when nothing of it is in hand.
             if let Some(fault) = &entry.failed
@@ -362,6 +367,7 @@ impl Worker {
                 }
             }
         }
+        tidy(folder);
         if !put_away.is_empty() {
             sync(folder, target.as_ref(), &self.plan)?;
         }

@@ -127,3 +127,23 @@ fn another_in_of_the_same_folder_is_refused_by_whatever_path_it_comes() {
         assert_eq!(text(&batch[0]), "2");
     });
 }
+
+#[test]
+fn a_file_whose_name_is_no_utf_8_is_reported_and_counted_until_it_is_renamed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    run(async {
+        let files = Files::new();
+        let latin_1 = |name: &[u8]| files.inbox().join(std::ffi::OsStr::from_bytes(name));
+        std::fs::write(latin_1(b"auftr\xe4ge.csv"), "1\n").unwrap();
+        // Does not fit.
+        std::fs::write(latin_1(b"auftr\xe4ge.txt"), "2\n").unwrap();
+        let options = connectors::file::source::SourceOptions { pattern: "*.csv".into(), ..files.options(Rows::Lines) };
+        let source = connected(options).await;
+        assert_eq!(faults(&source, 1).await, [("auftr%E4ge.csv".to_owned(), Code::FileRead, None)]);
+        assert_eq!(source.broken_items().map(|(count, _)| count), Some(1));
+        fails(&source, Code::FileRead).await;
+        std::fs::rename(latin_1(b"auftr\xe4ge.csv"), latin_1(b"auftraege.csv")).unwrap();
+        assert_eq!(super::host::store(&source, 1).await, ["1"]);
+        until("it is as it should be", || source.broken_items().is_none() && source.health() == Health::Up).await;
+    });
+}

@@ -149,3 +149,34 @@ fn symlinks_are_not_followed() {
         fails(&*connected(options).await, Code::FileOutside).await;
     });
 }
+
+#[test]
+fn what_a_run_that_was_killed_was_about_to_put_away_is_read_or_put_away_by_the_next() {
+    run(async {
+        let files = Files::new();
+        let away = files.inbox().join(".vrsky-away");
+        fs::create_dir(&away).unwrap();
+        fs::write(away.join("a.csv"), "hidden\n").unwrap();
+        fs::write(away.join("a.txt"), "of another in\n").unwrap();
+        files.put("a.csv", "newer\n");
+        let mut options = files.options(Rows::Lines);
+        (options.done, options.pattern) = (Done::Delete, "*.csv".to_owned());
+        let source = connected(options).await;
+        let mut came = [store(&source, 1).await, store(&source, 1).await].concat();
+        came.sort();
+        assert_eq!(came, ["hidden", "newer"]);
+        until("both are deleted", || !files.exists("a.csv") && !files.exists("a.2.csv")).await;
+        assert_eq!(fs::read_to_string(away.join("a.txt")).unwrap(), "of another in\n");
+    });
+}
+
+#[test]
+fn no_hidden_folder_is_left_behind() {
+    run(async {
+        let files = Files::new();
+        let source = connected(moved(&files)).await;
+        files.put("a.csv", "1\n");
+        store(&source, 1).await;
+        until("nothing is there", || fs::read_dir(files.inbox()).unwrap().next().is_none()).await;
+    });
+}
