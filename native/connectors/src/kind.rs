@@ -357,10 +357,13 @@ pub struct Host<'h> {
     pub fence: Option<Arc<dyn Fence>>,
 }
 
+/// The folder for what sources keep, beside those of customers, whose names hold no dot.
+const SOURCES: &str = ".sources";
+
 /// Where a source writes down how far it is: a folder of its pipeline's own, made when missing.
 #[must_use]
 pub fn source_state(host: &Host<'_>) -> PathBuf {
-    host.files.join(".sources").join(host.customer).join(host.pipeline)
+    host.files.join(SOURCES).join(host.customer).join(host.pipeline)
 }
 
 /// The lease of a node, as those see it who change something outside the node by it.

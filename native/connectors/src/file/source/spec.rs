@@ -23,8 +23,6 @@ const POLL: Duration = Duration::from_secs(1);
 /// What is read and not settled.
 const MAX_MESSAGES: usize = 4_096;
 const MAX_BYTES: usize = 16 << 20;
-/// The folder for what sources keep, beside those of customers, whose names hold no dot.
-
 pub struct FileSourceKind;
 
 impl Described for FileSourceKind {
