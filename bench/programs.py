@@ -27,6 +27,24 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def family_cpu_seconds(pid: int) -> float:
+    """The same of a process and all below it, such as the processes that scripts run in, also of those that have
+    ended."""
+    found: dict[int, tuple[int, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            # What children had used when they ended stands with their parent.
+            found[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+    family = {pid}
+    while more := {one for one, (parent, _) in found.items() if parent in family} - family:
+        family |= more
+    return sum(found[one][1] for one in family if one in found) / _TICKS
+
+
 def resident_mib(pid: int) -> float:
     """The memory that a process has in use."""
     line = next(one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS"))

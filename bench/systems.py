@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import xmltodict
-from programs import Server, cpu_seconds
+from programs import Server, family_cpu_seconds
 
 from vrsky_fast import Message, Pipeline
 
@@ -149,9 +149,9 @@ def take_turns(systems: list[System], repeats: int, server: Server, measure: Cal
         for system in systems:
             print(f"\r\033[K  turn {turn + 1} of {repeats}: {system.name}", end="", file=sys.stderr, flush=True)
             pids = [system.pids, (system.server_pid or server.pid,)]
-            before = [sum(map(cpu_seconds, group)) for group in pids]
+            before = [sum(map(family_cpu_seconds, group)) for group in pids]
             system.found.append(measure(system))
-            own, servers = (sum(map(cpu_seconds, group)) - was for group, was in zip(pids, before, strict=True))
+            own, servers = (sum(map(family_cpu_seconds, group)) - was for group, was in zip(pids, before, strict=True))
             messages = (system.count + system.warm) / 1e6
             system.cpu_us.append(own / messages)
             system.server_cpu_us.append(servers / messages)
