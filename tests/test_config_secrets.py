@@ -46,11 +46,13 @@ def test_a_file_is_that_of_one_customer(tmp_path: Path, customer: str, name: str
             resolve(customer, {f"../{customer}/{name}"}, tmp_path, {})
 
 
-@pytest.mark.parametrize("text", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("text", ["", "\n", "\r\n", "  \n"])
 def test_an_empty_secret_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "acme").mkdir()
     (tmp_path / "acme" / "token").write_bytes(text.encode())
-    with pytest.raises(SecretError, match="the secret `token` of acme is empty") as refused:
+    with pytest.raises(
+        SecretError, match=r"the secret `token` of acme is empty; write it to VRSKY_SECRET_ACME__TOKEN or .*token"
+    ) as refused:
         resolve("acme", {"token"}, tmp_path, {})
     assert refused.value.code == "secret/empty"
     with pytest.raises(SecretError):

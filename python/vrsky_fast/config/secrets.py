@@ -31,8 +31,10 @@ def resolve(
     written, and no credential is."""
     values = {name: _one(customer, name, folder, environment) for name in sorted(names)}
     for name, value in values.items():
-        if not value:
-            raise error_for("secret/empty", f"the secret `{name}` of {customer} is empty")
+        if not value.strip():
+            where = f" or {folder / customer / name}" if folder is not None else ""
+            reason = f"the secret `{name}` of {customer} is empty; write it to {variable(customer, name)}{where}"
+            raise error_for("secret/empty", reason)
     return values
 
 

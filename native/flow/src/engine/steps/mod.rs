@@ -53,6 +53,9 @@ pub const LARGE: usize = 1 << 20;
 const STUCK_DELAY: Duration = Duration::from_secs(10);
 /// What the executor has no room for is offered again after this.
 const REFUSED_DELAY: Duration = Duration::from_millis(250);
+
+/// A message whose script rests comes again after this, and later each time: settlement lets delays grow.
+const NOT_RUN_DELAY: Duration = Duration::from_secs(1);
 /// While there is no room for large payloads, a message is offered again after this.
 const FULL_DELAY: Duration = Duration::from_secs(1);
 

@@ -20,8 +20,9 @@ use super::sampled::Timed;
 use super::slab::Slab;
 use super::voices::Voices;
 use super::watched::{self, Made};
-use super::{REFUSED_DELAY, Steps};
+use super::{NOT_RUN_DELAY, REFUSED_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
+use crate::engine::observe::EventKind;
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::fan_out::{FanOut, NextScript, PartPath, Run};
@@ -113,6 +114,15 @@ impl Steps {
         let InHand { revision, input, message, way, fan_out, waiting, share } = in_hand;
         revision.owner.counters.used(used);
         let envelope = &message.envelope(&revision.owner, *input);
+        let outcome = match outcome {
+            Err(fault) if fault.code().retryable() && *input != InputRef::Core => {
+                let fault = fault.in_step(revision.pipeline().stage_label(script.stage));
+                try_again(settlement, envelope, fault);
+                scripted.in_hand.remove(script.message);
+                return documents.put(document);
+            }
+            outcome => outcome,
+        };
         let work = Work { revision, envelope };
         let cut = cut(settlement, revision, Way::handed(way.as_ref()).as_ref());
         let run = Run { pipeline: revision.pipeline(), context: envelope.context(), cut };
@@ -194,6 +204,15 @@ impl Steps {
             settlement.settle(in_hand.input, Outcome::Retry(REFUSED_DELAY, fault));
         }
     }
+}
+
+/// The script was not run: it rests, or has no process. Nothing of the message is stored yet, so it goes back to its
+/// stream as a whole, and its other parts find it gone. A core NATS message has no stream, and fails.
+fn try_again(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) {
+    let step = fault.place().step.clone().unwrap_or_default();
+    settlement.meters().retried(fault.code());
+    settlement.event(EventKind::Retried, envelope, &step, Some(&fault), 0);
+    settlement.settle(envelope.input, Outcome::Retry(NOT_RUN_DELAY, fault));
 }
 
 /// There is no room for a message, or for what it has become: back to its stream, and lost without one.

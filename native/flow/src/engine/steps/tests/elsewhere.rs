@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use message::Code;
 use serde_json::{Value, json};
 
 use super::*;
@@ -51,6 +52,31 @@ fn what_the_executor_refuses_is_sent_back_but_for_core_messages_and_parts() {
     }
     shard.run_scripts(|_| 0);
     assert_eq!(payloads(&shard.sent()), ["1", "2"]);
+}
+
+#[test]
+fn a_message_whose_script_was_not_run_is_sent_back_as_a_whole_and_fails_where_nobody_can_send_it_again() {
+    let mut shard = Shard::new(&json!([code("msg"), code("msg")]), &stdout(), &json!({}));
+    let rests = || Err(Fault::new(Code::ScriptQuarantined, "it rests"));
+    shard.begin("", "[1, 2]");
+    let mut tasks = shard.tasks();
+    let done = shard.run_task(tasks.remove(0));
+    shard.steps.on_script(&mut shard.settlement, done);
+    let mut parts = shard.tasks();
+    let resting = Done { outcome: rests(), ..shard.run_task(parts.remove(0)) };
+    shard.steps.on_script(&mut shard.settlement, resting);
+    let wire = String::from_utf8(std::mem::take(&mut shard.settlement.wire)).unwrap();
+    assert!(wire.contains("-NAK") && !wire.contains("HPUB"), "{wire}");
+    let late = shard.run_task(parts.remove(0));
+    shard.steps.on_script(&mut shard.settlement, late);
+    assert!(shard.steps.is_idle() && shard.steps.waiting() == 0 && shard.settlement.wire.is_empty());
+
+    let revision = Rc::clone(&shard.revision);
+    shard.begin_as(envelope(&revision.owner, InputRef::Core), "{}");
+    let task = shard.tasks().remove(0);
+    let resting = Done { outcome: rests(), ..shard.run_task(task) };
+    shard.steps.on_script(&mut shard.settlement, resting);
+    assert_eq!(shard.sent().len(), 1, "a dead letter");
 }
 
 #[test]
