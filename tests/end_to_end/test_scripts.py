@@ -84,7 +84,7 @@ FAULTS = {
     "cycle": ("script/bad-return script/output-too-large", ""),
     "trap": ("script/threw", ""),
     "proxy": ("script/bad-return script/threw", ""),
-    "promise": ("script/bad-return", ""),
+    "promise": ("script/never-settles", ""),
     "many": ("script/too-many-outputs", ""),
     "holes": ("script/too-many-outputs script/bad-return", ""),
     "large": ("script/output-too-large script/out-of-memory script/timeout", ""),
