@@ -1,6 +1,6 @@
 //! What scripts say to their `console`, as events: so many lines of each customer, and then how many were left out.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use script::{Line, Said};
 
@@ -52,7 +52,7 @@ impl Voice {
 
 /// By customer.
 #[derive(Default)]
-pub(super) struct Voices(HashMap<Box<str>, Voice>);
+pub(super) struct Voices(BTreeMap<Box<str>, Voice>);
 
 impl Voices {
     /// What the script of a stage has said about a message.
