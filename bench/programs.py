@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,27 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def cpu_seconds(pid: int) -> float:
     """What a process has used of all processors so far, in ticks of usually 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, _stat(pid)[11:13])) / _TICKS
 
 
 def family_cpu_seconds(pid: int) -> float:
     """The same of a process and all below it, such as the processes that scripts run in, also of those that have
     ended."""
     found: dict[int, tuple[int, int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
+    for one in [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
+        with suppress(OSError):
+            fields = _stat(one)
             # What children had used when they ended stands with their parent.
-            found[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+            found[one] = int(fields[1]), sum(map(int, fields[11:15]))
     family = {pid}
     while more := {one for one, (parent, _) in found.items() if parent in family} - family:
         family |= more
     return sum(found[one][1] for one in family if one in found) / _TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    """What stands behind the name, proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
 def resident_mib(pid: int) -> float:

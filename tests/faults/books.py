@@ -59,8 +59,9 @@ def close(deployment: Deployment, load: Load, again: Callable[[], int] = lambda:
     eventually(lambda: books.dead.items() <= letters(deployment).keys(), "the dead letters", SECONDS)
     for node_type in ("logic", "outgoing"):
         eventually(lambda of=node_type: deployment.servers.in_hand(of) == 0, f"empty hands of {node_type}", SECONDS)
-    _nothing_strange(books, deployment)
-    repeated = more_than_once(letters(deployment))
+    died = letters(deployment)
+    _nothing_strange(books, deployment, died)
+    repeated = more_than_once(died)
     assert repeated <= again(), f"{repeated} dead letters are repetitions"
     return Counter((one.target, one.body) for one in list(deployment.sink.taken))
 
@@ -79,14 +80,14 @@ def _await_all(deployment: Deployment, missing: set[tuple[str, bytes]]) -> None:
         time.sleep(0.1)
 
 
-def _nothing_strange(books: Books, deployment: Deployment) -> None:
+def _nothing_strange(books: Books, deployment: Deployment, died: Counter[tuple[tuple[str, int], str]]) -> None:
     taken = list(deployment.sink.taken)
     known = books.expected | books.may_come
     strange = [one for one in taken if (one.target, one.body) not in known]
     assert not strange, f"{len(strange)} came that nobody posted: {strange[:3]}"
     _ids_are_one_messages(taken, known)
     may_die = books.dead | books.may_die
-    for about, code in letters(deployment):
+    for about, code in died:
         assert may_die.get(about) == code, f"a dead letter of {about} with {code}"
 
 

@@ -120,6 +120,13 @@ impl Fault {
         self.0.place.pointer = Some(pointer.into());
         self
     }
+
+    /// Of what stands at `base` in the file: the pointer so far begins there; without one it is `base`.
+    #[must_use]
+    pub fn below(self, base: &str) -> Self {
+        let pointer = format!("{base}{}", self.place().pointer.as_deref().unwrap_or_default());
+        self.at_pointer(pointer)
+    }
 }
 
 /// Characters of a field's path.

@@ -283,11 +283,7 @@ impl Pipeline {
 
 /// Faults of a connector, whose pointers begin at its options, as they are in the file.
 fn beneath(base: &str, faults: Vec<Fault>) -> Vec<Fault> {
-    let place = |fault: Fault| {
-        let pointer = format!("{base}{}", fault.place().pointer.as_deref().unwrap_or_default());
-        fault.at_pointer(pointer)
-    };
-    faults.into_iter().map(place).collect()
+    faults.into_iter().map(|fault| fault.below(base)).collect()
 }
 
 impl std::fmt::Debug for Pipeline {

@@ -10,7 +10,7 @@ use message::{Headers, Value};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use rquickjs::qjs;
 
-use super::builtins::{self, Builtins};
+use super::builtins::{self, Arguments, Builtins};
 use super::failure;
 use super::guard::Guard;
 use super::promises::Rejections;
@@ -368,8 +368,7 @@ unsafe extern "C" fn table(
     // SAFETY: called by the engine, with a realm's context.
     let Some(host) = (unsafe { host(context) }) else { return qjs::JS_UNDEFINED };
     // SAFETY: so many arguments follow the pointer, and live for the call.
-    let name = if count > 0 { host.js.duplicate(unsafe { *arguments }) } else { qjs::JS_UNDEFINED };
-    let name = host.js.adopt(name);
+    let name = unsafe { Arguments::new(host.js, count, arguments) }.get(0);
     let made = host.builtins.get(host, "tableOf").and_then(|table| table.call(&[&name]));
     made.map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
@@ -382,14 +381,9 @@ unsafe extern "C" fn lookup(
 ) -> qjs::JSValue {
     // SAFETY: called by the engine, with a realm's context.
     let Some(host) = (unsafe { host(context) }) else { return qjs::JS_UNDEFINED };
-    let argument = |at: c_int| {
-        if at >= count {
-            return host.js.undefined();
-        }
-        // SAFETY: so many arguments follow the pointer, and live for the call.
-        host.js.adopt(host.js.duplicate(unsafe { *arguments.offset(at as isize) }))
-    };
-    host.lookup(&argument(0), &argument(1)).map_or(qjs::JS_EXCEPTION, Owned::into_raw)
+    // SAFETY: so many arguments follow the pointer, and live for the call.
+    let arguments = unsafe { Arguments::new(host.js, count, arguments) };
+    host.lookup(&arguments.get(0), &arguments.get(1)).map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }
 
 unsafe extern "C" fn field(

@@ -204,22 +204,7 @@ mod tests {
     }
 
     fn read_as(found: &Found) -> Entry {
-        Entry {
-            id: [1; 16],
-            name: found.name.clone(),
-            inode: found.inode,
-            head: (0, [0; 16]),
-            tail: None,
-            offset: found.version.size,
-            check: None,
-            stored: Vec::new(),
-            version: found.version,
-            is_finished: false,
-            is_unproven: false,
-            gone: None,
-            missed: 0,
-            failed: None,
-        }
+        Entry { offset: found.version.size, ..Entry::new([1; 16], found, (0, [0; 16])) }
     }
 
     #[test]

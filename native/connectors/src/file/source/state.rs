@@ -13,6 +13,7 @@ use std::time::Duration;
 use message::{Code, Fault};
 use serde_json::{Value, json};
 
+use super::folder::Found;
 use super::holder::Holder;
 use super::progress::Run;
 use super::trail::Check;
@@ -87,6 +88,28 @@ pub(super) struct Entry {
     /// Why it cannot be read on. Not written down: what was read before the bad place may not be stored, so that a new start
     /// reads up to it again.
     pub(super) failed: Option<Fault>,
+}
+
+impl Entry {
+    /// Of a file of which nothing was read yet.
+    pub(super) fn new(id: FileId, found: &Found, head: (u64, FileId)) -> Entry {
+        Entry {
+            id,
+            name: found.name.clone(),
+            inode: found.inode,
+            head,
+            tail: None,
+            offset: 0,
+            check: None,
+            stored: Vec::new(),
+            version: found.version,
+            is_finished: false,
+            is_unproven: false,
+            gone: None,
+            missed: 0,
+            failed: None,
+        }
+    }
 }
 
 /// What is read of the state when it is opened.

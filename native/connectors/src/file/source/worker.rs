@@ -413,22 +413,7 @@ impl Worker {
         if let Some(old) = self.known.by_number(found.inode.number).map(|entry| entry.id) {
             self.forget(old, report);
         }
-        self.known.insert(Entry {
-            id,
-            name: found.name.clone(),
-            inode: found.inode,
-            head,
-            tail: None,
-            offset: 0,
-            check: None,
-            stored: Vec::new(),
-            version: found.version,
-            is_finished: false,
-            is_unproven: false,
-            gone: None,
-            missed: 0,
-            failed: None,
-        });
+        self.known.insert(Entry::new(id, found, head));
         self.must_write = true;
         Ok(true)
     }

@@ -21,7 +21,6 @@ use super::outage::{Failure, pause};
 use super::queue::{Queue, Queued};
 use super::{Effect, Reach};
 use crate::engine::message::{Body, Envelope, InputRef, OwnedMessage};
-use crate::engine::observe::{EventKind, Metric};
 use crate::engine::settlement::{self, Letter, Outcome};
 
 /// Without room for it, a message is offered again after this, at first.
@@ -209,9 +208,7 @@ impl Reach<'_> {
             return opens;
         }
         let revision = Rc::clone(&queue.revision);
-        revision.owner.counters.add(Metric::Retried, 1);
-        self.settlement.meters().retried(code);
-        self.settlement.event(EventKind::Retried, &queued.envelope(&revision), queue.name(), Some(&fault), 0);
+        self.settlement.note_retry(&queued.envelope(&revision), queue.name(), &fault);
         let own = pause(queued.attempts, jitter).max(after.unwrap_or_default());
         if queue.retired {
             self.hand_over(queue, &queued);

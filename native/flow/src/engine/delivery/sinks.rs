@@ -176,10 +176,7 @@ impl Hosting {
 pub fn check_outs(pipeline: &Pipeline, secrets: &Secrets, hosting: &Hosting) -> Result<(), Fault> {
     let host = hosting.host(pipeline);
     for out in pipeline.outs() {
-        out.spec.check(secrets, &host).map_err(|fault| {
-            let pointer = format!("{}{}", out.pointer, fault.place().pointer.as_deref().unwrap_or_default());
-            fault.at_pointer(pointer)
-        })?;
+        out.spec.check(secrets, &host).map_err(|fault| fault.below(&out.pointer))?;
     }
     Ok(())
 }

@@ -59,11 +59,7 @@ impl Prepared {
             secrets.get(name)?;
         }
         // To make the route is the check of an HTTP in.
-        let below = |fault: Fault| {
-            let kind = &pipeline.file().input.connector().kind;
-            let pointer = format!("/in/{kind}{}", fault.place().pointer.as_deref().unwrap_or_default());
-            fault.at_pointer(pointer)
-        };
+        let below = |fault: Fault| fault.below(&format!("/in/{}", pipeline.file().input.connector().kind));
         let route = pipeline.http().map(|http| http.route(&secrets)).transpose().map_err(below)?;
         if route.is_none() {
             pipeline.input().check(&secrets).map_err(below)?;

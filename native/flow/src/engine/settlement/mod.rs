@@ -49,7 +49,7 @@ pub use parked::Parking;
 pub use publish::{Forward, MAX_HEADERS, Stored};
 
 use super::message::{EntryId, Envelope, InputRef};
-use super::observe::{Event, EventKind, Events, Meters, age_ms};
+use super::observe::{Event, EventKind, Events, Meters, Metric, age_ms};
 use super::tap::Taps;
 use ledger::Closed;
 use reply::Replies;
@@ -307,6 +307,13 @@ impl Settlement {
                 self.close(id, closed);
             }
         }
+    }
+
+    /// Counts and says that it is tried again, and why.
+    pub fn note_retry(&self, envelope: &Envelope<'_>, step: &str, fault: &Fault) {
+        envelope.owner.counters.add(Metric::Retried, 1);
+        self.meters.retried(fault.code());
+        self.event(EventKind::Retried, envelope, step, Some(fault), 0);
     }
 
     /// Says what happened to a message, when somebody watches.

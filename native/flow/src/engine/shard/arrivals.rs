@@ -238,7 +238,7 @@ impl Parts {
         let envelope = arrival.envelope(&revision.owner, input, id.as_str(), self.settlement.now_ms());
         if let (Some(size), Some(ack)) = (intake::withheld(message), ack) {
             let fault = Fault::new(Code::NatsHeadersOnly, format!("{size} bytes are missing"));
-            self.settlement.event(EventKind::Retried, &envelope, "in", Some(&fault), 0);
+            self.settlement.note_retry(&envelope, "in", &fault);
             return self.settlement.settle(input, Outcome::Retry(unknown_delay(ack.delivered), fault));
         }
         self.settlement.event(EventKind::Received, &envelope, "", None, message.payload.len());

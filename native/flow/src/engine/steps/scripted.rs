@@ -22,7 +22,6 @@ use super::voices::Voices;
 use super::watched::{self, Made};
 use super::{NOT_RUN_DELAY, REFUSED_DELAY, Steps};
 use crate::engine::message::{Envelope, InputRef, OwnedMessage};
-use crate::engine::observe::EventKind;
 use crate::engine::registry::Revision;
 use crate::engine::settlement::{Outcome, Settlement};
 use crate::fan_out::{FanOut, NextScript, PartPath, Run};
@@ -116,8 +115,10 @@ impl Steps {
         let envelope = &message.envelope(&revision.owner, *input);
         let outcome = match outcome {
             Err(fault) if fault.code().retryable() && *input != InputRef::Core => {
-                let fault = fault.in_step(revision.pipeline().stage_label(script.stage));
-                try_again(settlement, envelope, fault);
+                // Nothing of the message is stored yet: it goes back to its stream as a whole, and its other parts find
+                // it gone. A core NATS message has no stream, and fails.
+                settlement.note_retry(envelope, revision.pipeline().stage_label(script.stage), &fault);
+                settlement.settle(*input, Outcome::Retry(NOT_RUN_DELAY, fault));
                 scripted.in_hand.remove(script.message);
                 return documents.put(document);
             }
@@ -204,15 +205,6 @@ impl Steps {
             settlement.settle(in_hand.input, Outcome::Retry(REFUSED_DELAY, fault));
         }
     }
-}
-
-/// The script was not run: it rests, or has no process. Nothing of the message is stored yet, so it goes back to its
-/// stream as a whole, and its other parts find it gone. A core NATS message has no stream, and fails.
-fn try_again(settlement: &mut Settlement, envelope: &Envelope<'_>, fault: Fault) {
-    let step = fault.place().step.clone().unwrap_or_default();
-    settlement.meters().retried(fault.code());
-    settlement.event(EventKind::Retried, envelope, &step, Some(&fault), 0);
-    settlement.settle(envelope.input, Outcome::Retry(NOT_RUN_DELAY, fault));
 }
 
 /// There is no room for a message, or for what it has become: back to its stream, and lost without one.

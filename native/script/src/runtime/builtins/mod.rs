@@ -136,8 +136,18 @@ pub struct Arguments<'a> {
     values: &'a [qjs::JSValue],
 }
 
-impl Arguments<'_> {
-    fn get(&self, index: usize) -> Owned {
+impl<'a> Arguments<'a> {
+    /// # Safety
+    /// So many values follow the pointer, and live as long.
+    pub unsafe fn new(js: Js, count: c_int, values: *const qjs::JSValue) -> Arguments<'a> {
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: as the caller promises.
+        let values = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(values, count) } };
+        Arguments { js, values }
+    }
+
+    /// `undefined` where there are not so many.
+    pub fn get(&self, index: usize) -> Owned {
         match self.values.get(index) {
             Some(value) => self.js.adopt(self.js.duplicate(*value)),
             None => self.js.undefined(),
@@ -231,8 +241,7 @@ unsafe extern "C" fn call(
     let Some((_, native)) = usize::try_from(number).ok().and_then(|number| NATIVE.get(number)) else {
         return qjs::JS_UNDEFINED;
     };
-    let count = usize::try_from(count).unwrap_or(0);
     // SAFETY: so many arguments follow the pointer, and live for the call.
-    let values = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(values, count) } };
-    native(host, &Arguments { js: host.js(), values }).map_or(qjs::JS_EXCEPTION, Owned::into_raw)
+    let arguments = unsafe { Arguments::new(host.js(), count, values) };
+    native(host, &arguments).map_or(qjs::JS_EXCEPTION, Owned::into_raw)
 }

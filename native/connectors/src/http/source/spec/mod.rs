@@ -111,12 +111,7 @@ pub enum PresentedBy {
 }
 
 fn auth(options: &HttpIn) -> Result<HttpAuth, Fault> {
-    let below = |kind: &'static str| {
-        move |fault: Fault| {
-            let pointer = format!("/auth/{kind}{}", fault.place().pointer.as_deref().unwrap_or_default());
-            fault.at_pointer(pointer)
-        }
-    };
+    let below = |base: &'static str| move |fault: Fault| fault.below(base);
     Ok(match &options.auth {
         None => HttpAuth::LoopbackOnly,
         Some(InAuth::Open(_)) => HttpAuth::Nobody,
@@ -128,9 +123,9 @@ fn auth(options: &HttpIn) -> Result<HttpAuth, Fault> {
             HttpAuth::Presents { by: PresentedBy::Header(api_key.header.to_string()), secrets: api_key.key.list() }
         }
         Some(InAuth::Webhook(InWebhook { webhook })) => {
-            HttpAuth::Signs(Signing::of_sender(webhook).map_err(below("webhook"))?)
+            HttpAuth::Signs(Signing::of_sender(webhook).map_err(below("/auth/webhook"))?)
         }
-        Some(InAuth::Hmac(InHmac { hmac })) => HttpAuth::Signs(Signing::of_hmac(hmac).map_err(below("hmac"))?),
+        Some(InAuth::Hmac(InHmac { hmac })) => HttpAuth::Signs(Signing::of_hmac(hmac).map_err(below("/auth/hmac"))?),
     })
 }
 
